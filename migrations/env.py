@@ -1,0 +1,37 @@
+"""Run the migrations on the connection that `scalesync init` lends, or on the database of SCALESYNC_DB."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from scalesync.db.engine import Database
+from scalesync.db.tables import metadata
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _migrate_named_database() -> None:
+    named = os.environ.get("SCALESYNC_DB") or "scalesync.db"
+    database = Database.open(named if "://" in named else f"sqlite:///{named}", create=True)
+    try:
+        with database.write() as connection:
+            _migrate(connection)
+    finally:
+        database.close()
+
+
+lent: Connection | None = context.config.attributes.get("connection")
+if lent is not None:
+    _migrate(lent)
+else:
+    _migrate_named_database()

@@ -1,0 +1,1 @@
+"""The SQL door: the only package that imports sqlalchemy and alembic."""

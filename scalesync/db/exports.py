@@ -1,0 +1,105 @@
+"""Read documents back out of the mirror, as they came, and count what is here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, ColumnElement, Connection, func, select
+
+from scalesync.db.documents import MIRRORED, Mirrored, to_document
+
+_AT_ONCE = 200
+"""Rows held in memory while streaming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects are wanted; None leaves a filter out. Filter only by columns that the table has."""
+
+    project: str | None = None
+    batch: str | None = None
+    status: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    """Created at this instant or later."""
+    until: datetime | None = None
+    """Created before this instant."""
+    missing: bool = False
+    """Also objects that the API no longer has."""
+    newest_first: bool = False
+    """In descending order of creation; otherwise in order of keys."""
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many objects of one stream are here."""
+
+    here: int
+    missing: int
+    """Objects here that the API no longer has; not in `here`, nor in `by_status`."""
+    by_status: dict[str | None, int]
+    """Empty for a stream without statuses."""
+
+
+EVERYTHING = Selection()
+
+
+def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
+    """Yield the documents of the wanted objects as compact JSON, in flat memory.
+
+    The connection can do nothing else until the iterator is exhausted or closed.
+    """
+    columns = kind.table.c
+    statement = select(*_document_columns(kind)).where(*_conditions(kind, wanted)).limit(wanted.limit)
+    if wanted.newest_first:
+        statement = statement.order_by(columns.created_at.desc().nulls_last(), columns[kind.key])
+    else:
+        statement = statement.order_by(columns[kind.key])
+    with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
+        for row in result.mappings():
+            yield to_document(kind, row)
+
+
+def find(conn: Connection, kind: Mirrored, key: str) -> bytes | None:
+    """Return the document with this key, missing at the API or not; None where it was never here."""
+    wanted = select(*_document_columns(kind)).where(kind.table.c[kind.key] == key)
+    row = conn.execute(wanted).mappings().first()
+    return None if row is None else to_document(kind, row)
+
+
+def counts(conn: Connection) -> dict[str, Counts]:
+    """Return the counts of every stream by its name."""
+    return {name: _count(conn, kind) for name, kind in MIRRORED.items()}
+
+
+def _count(conn: Connection, kind: Mirrored) -> Counts:
+    columns = kind.table.c
+    status = [columns.status] if "status" in columns else []
+    groups = [columns.missing_since.is_not(None), *status]
+    here: dict[str | None, int] = {}
+    missing = 0
+    for gone, *name, number in conn.execute(select(*groups, func.count()).group_by(*groups)):
+        if gone:
+            missing += number
+        else:
+            here[name[0] if name else None] = number
+    return Counts(here=sum(here.values()), missing=missing, by_status=here if status else {})
+
+
+def _document_columns(kind: Mirrored) -> list[Column[object]]:
+    return [kind.table.c[name] for name in (*(field.name for field in kind.emitted), "extra")]
+
+
+def _conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    columns = kind.table.c
+    for name in ("project", "batch", "status", "type"):
+        value = getattr(wanted, name)
+        if value is not None:
+            yield columns[name] == value
+    if wanted.since is not None:
+        yield columns.created_at >= wanted.since
+    if wanted.until is not None:
+        yield columns.created_at < wanted.until
+    if not wanted.missing:
+        yield columns.missing_since.is_(None)

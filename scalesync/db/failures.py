@@ -1,0 +1,124 @@
+"""What a driver's complaint means to a person: one sentence, and what to do about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from sqlite3 import (
+    SQLITE_BUSY,
+    SQLITE_CANTOPEN,
+    SQLITE_CORRUPT,
+    SQLITE_FULL,
+    SQLITE_IOERR,
+    SQLITE_LOCKED,
+    SQLITE_NOTADB,
+    SQLITE_PERM,
+    SQLITE_READONLY,
+)
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from scalesync.errors import DatabaseError
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    sentence: str
+    """With {shown} for the database's address and {line} for the driver's own first line."""
+    advice: str
+
+
+_FULL = _Meaning(
+    "The disk that holds {shown} is full.", "Make room, then run again: what was committed is kept."
+)
+_READONLY = _Meaning(
+    "{shown} may only be read here.", "`scalesync sql` never writes; elsewhere, correct the permissions."
+)
+_LOCKED = _Meaning(
+    "Another program kept {shown} locked for too long.",
+    "Run again when it has finished: what was committed is kept.",
+)
+_FOREIGN = _Meaning("{shown} is not an SQLite database.", "Name another file with --db.")
+_DAMAGED = _Meaning(
+    "{shown} is damaged: {line}.",
+    "Restore it, or begin a new file with `scalesync init` and `scalesync sync`.",
+)
+_UNREADABLE = _Meaning(
+    "{shown} cannot be opened: {line}.", "Look after the file, its directory and its disk."
+)
+_NO_TABLES = _Meaning("{shown} has no mirror's tables, or older ones.", "Run `scalesync init`.")
+_REFUSED = _Meaning("The database server refused the user name or password for {shown}.", "Correct --db.")
+_UNKNOWN = _Meaning("The server knows no such database or user: {line}.", "Create it there, or correct --db.")
+_UNREACHABLE = _Meaning("Cannot connect to {shown}: {line}.", "Is the server running, and the address right?")
+_LOST = _Meaning("The connection to {shown} was lost: {line}.", "Run again: what was committed is kept.")
+_CROSSED = _Meaning(
+    "Another writer of {shown} got in the way: {line}.", "Run again: what was committed is kept."
+)
+_DENIED = _Meaning("The database user may not do this in {shown}: {line}.", "Grant it what a mirror needs.")
+_CROWDED = _Meaning("{shown} has no connection to spare: {line}.", "Use fewer --workers, or run again later.")
+_OTHER = _Meaning("{shown}: {line}.", "Run `scalesync check`.")
+
+_BY_SQLITE_CODE = {
+    SQLITE_FULL: _FULL,
+    SQLITE_READONLY: _READONLY,
+    SQLITE_PERM: _READONLY,
+    SQLITE_BUSY: _LOCKED,
+    SQLITE_LOCKED: _LOCKED,
+    SQLITE_NOTADB: _FOREIGN,
+    SQLITE_CORRUPT: _DAMAGED,
+    SQLITE_CANTOPEN: _UNREADABLE,
+    SQLITE_IOERR: _UNREADABLE,
+}
+
+_BY_SQLSTATE = (
+    ("53100", _FULL),
+    ("53300", _CROWDED),
+    ("25006", _READONLY),
+    ("42P01", _NO_TABLES),
+    ("42703", _NO_TABLES),
+    ("42501", _DENIED),
+    ("28", _REFUSED),
+    ("3D000", _UNKNOWN),
+    ("40", _CROSSED),
+    ("55P03", _LOCKED),
+    ("57P", _LOST),
+    ("08", _LOST),
+)
+"""By the beginning of the SQLSTATE that Postgres gave; the first that fits."""
+
+_BY_WORDS = (
+    ("no such table", _NO_TABLES),
+    ("no such column", _NO_TABLES),
+    ("password authentication failed", _REFUSED),
+    ("no password supplied", _REFUSED),
+    ("no pg_hba.conf entry", _REFUSED),
+    ("does not exist", _UNKNOWN),
+    ("too many clients", _CROWDED),
+    ("the connection is lost", _LOST),
+    ("server closed the connection", _LOST),
+    ("connection to server", _UNREACHABLE),
+    ("connection timeout", _UNREACHABLE),
+    ("failed to resolve", _UNREACHABLE),
+)
+"""By words in a message that came without a code: libpq gives none while connecting."""
+
+
+def database_error(error: Exception, *, shown: str, hide: Callable[[str], str]) -> DatabaseError:
+    """Return what `error`, raised by SQLAlchemy or a driver, means to a person.
+
+    `shown` is the address fit to print; `hide` takes secrets out of the driver's own words.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")
+    meaning = _CROWDED if isinstance(error, PoolTimeoutError) else _meaning(cause)
+    return DatabaseError(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)
+
+
+def _meaning(cause: BaseException) -> _Meaning:
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _BY_SQLITE_CODE:
+        return _BY_SQLITE_CODE[code & 0xFF]
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        return next((meaning for start, meaning in _BY_SQLSTATE if state.startswith(start)), _OTHER)
+    words = str(cause)
+    return next((meaning for part, meaning in _BY_WORDS if part in words), _OTHER)

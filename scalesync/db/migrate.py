@@ -1,0 +1,93 @@
+"""Create, upgrade and check the schema; the migrations themselves stand in the `migrations` folder."""
+
+import logging
+from io import StringIO
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+import scalesync
+from scalesync.db.engine import Database
+from scalesync.errors import DatabaseError
+
+_LOCK = 0x5CA1E5_0001
+"""The Postgres advisory lock that upgrades of scalesync take turns by."""
+
+
+def head_revision() -> str:
+    """Return the revision that this scalesync works with."""
+    head = _scripts().get_current_head()
+    if head is None:
+        raise RuntimeError("the migrations folder is empty")
+    return head
+
+
+def current_revision(database: Database) -> str | None:
+    """Return the revision that the database is at, None where there is no schema of ours."""
+    with database.read() as connection:
+        return _revision(connection)
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Create or upgrade the schema in one transaction, so that a failure leaves the old one usable.
+
+    Returns the revision found and the revision now. Any number of processes may do this at once: they take
+    turns. Raises DatabaseError for a database of a newer scalesync.
+    """
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        found = _revision(connection)
+        head = head_revision()
+        if found is not None:
+            _refuse_newer(database, found)
+        if found != head:
+            command.upgrade(_config(connection), "head")
+        return found, head
+
+
+def check_schema(database: Database) -> None:
+    """Return where the schema is the one this scalesync works with; raise DatabaseError otherwise."""
+    found = current_revision(database)
+    if found is None:
+        raise DatabaseError(f"{database.url_shown} holds no mirror yet.", advice="Run `scalesync init`.")
+    _refuse_newer(database, found)
+    if found != head_revision():
+        raise DatabaseError(
+            f"The schema of {database.url_shown} is older than this scalesync.",
+            advice="Run `scalesync init`.",
+        )
+
+
+def _refuse_newer(database: Database, found: str) -> None:
+    if found not in {script.revision for script in _scripts().walk_revisions()}:
+        raise DatabaseError(
+            f"The schema of {database.url_shown} ({found}) comes from a newer scalesync.",
+            advice="Upgrade scalesync.",
+        )
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config(connection: Connection | None = None) -> Config:
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    config = Config(stdout=StringIO(), attributes={"connection": connection})
+    config.set_main_option("script_location", str(_folder()).replace("%", "%%"))
+    return config
+
+
+def _folder() -> Path:
+    """Return the migrations: inside the package when installed from a wheel, beside it in a checkout."""
+    package = Path(scalesync.__file__).parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"

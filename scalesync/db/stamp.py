@@ -1,0 +1,76 @@
+"""Whose mirror a database is: stamped at first use, so that two accounts or modes never mix."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scalesync.db.tables import mirror
+from scalesync.errors import DatabaseError
+
+_PERSON = b"scalesync.stamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which account, mode and API a database mirrors, and since when."""
+
+    account_fingerprint: str
+    mode: str
+    api_url: str
+    created_at: datetime
+
+
+def fingerprint(key: str) -> str:
+    """Return 16 hex digits that tell API keys apart and do not lead back to one."""
+    return blake2b(key.encode(), digest_size=8, person=_PERSON).hexdigest()
+
+
+def mode_of(key: str) -> str:
+    """Return "test" or "live": which of the account's two separate worlds a key opens (documented)."""
+    return "test" if key.startswith("test_") or key.endswith("|test") else "live"
+
+
+def read_stamp(conn: Connection) -> Stamp | None:
+    """Return the database's stamp, None before its first use."""
+    found = conn.execute(
+        select(mirror.c.account_fingerprint, mirror.c.mode, mirror.c.api_url, mirror.c.created_at)
+    ).first()
+    return None if found is None else Stamp(*found)
+
+
+def stamp(  # noqa: PLR0913 - the columns of the one row, each with its own meaning
+    conn: Connection, fingerprint: str, mode: str, api_url: str, at: datetime, *, adopt: bool = False
+) -> None:
+    """Return where the database mirrors this account, mode and API; its first use, at `at`, stamps it.
+
+    With `adopt` another key of the same account, or another address of the API, is taken over. Raises
+    DatabaseError for anything else that differs; the mode can never change.
+    """
+    insert = postgresql.insert(mirror) if conn.dialect.name == "postgresql" else sqlite.insert(mirror)
+    first = {"id": 1, "account_fingerprint": fingerprint, "mode": mode, "api_url": api_url, "created_at": at}
+    conn.execute(insert.values(first).on_conflict_do_nothing())
+    held = conn.execute(select(mirror)).one()
+    if held.mode != mode:
+        raise DatabaseError(
+            f"This database mirrors {held.mode} data, and the key is a {mode} key.",
+            advice="Use another key, or another database with --db.",
+        )
+    differing = [
+        f"{what} ({old}, not {new})"
+        for what, old, new in (
+            ("key", held.account_fingerprint, fingerprint),
+            ("API address", held.api_url, api_url),
+        )
+        if old != new
+    ]
+    if not differing:
+        return
+    if not adopt:
+        raise DatabaseError(
+            f"This database was made with another {' and another '.join(differing)}.",
+            advice="Name another with --db; for a new key of the same account run `scalesync init --adopt`.",
+        )
+    conn.execute(update(mirror).values(account_fingerprint=fingerprint, api_url=api_url))

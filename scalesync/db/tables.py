@@ -1,0 +1,237 @@
+"""The schema. Table and column names are a public contract: people's SQL depends on them."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.types import TypeEngine
+
+from scalesync.model import RunKind, RunState, WindowState, format_instant, parse_instant
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time: `timestamptz` on Postgres, `YYYY-MM-DDTHH:MM:SS.mmmZ` text on SQLite."""
+
+    impl = String(24)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
+        """Return the column type of each database."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(String(24))  # type: ignore[arg-type]
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+        """Return what the driver stores."""
+        return value if value is None or dialect.name == "postgresql" else format_instant(value)
+
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return an aware datetime from either database."""
+        return parse_instant(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+class Json(TypeDecorator[str]):
+    """JSON that travels as text, so that no number is rounded: `jsonb` on Postgres, text on SQLite.
+
+    On Postgres the engine's JSON serializer and deserializer must be the identity.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+        """Return the column type of each database."""
+        return dialect.type_descriptor(JSONB(none_as_null=True) if dialect.name == "postgresql" else Text())
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _one_of(column: str, values: type[RunKind | RunState | WindowState]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
+
+
+mirror = Table(
+    "mirror",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("account_fingerprint", Text, nullable=False),
+    Column("mode", Text, CheckConstraint("mode IN ('live', 'test')", name="mode"), nullable=False),
+    Column("api_url", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    Column("project", Text),
+    Column("batch", Text),
+    Column("type", Text),
+    Column("status", Text),
+    Column("unique_id", Text),
+    Column("instruction", Text),
+    Column("is_test", Boolean),
+    Column("priority", BigInteger),
+    Column("customer_review_status", Text),
+    Column("created_at", Instant),
+    Column("updated_at", Instant),
+    Column("completed_at", Instant),
+    Column("params", Json),
+    Column("metadata", Json),
+    Column("tags", Json),
+    Column("response", Json),
+    Column("extra", Json),
+    Column("digest", Text, nullable=False),
+    Column("synced_at", Instant, nullable=False),
+    Column("missing_since", Instant),
+    Index(None, "project", "status"),
+    Index(None, "batch"),
+    Index(None, "unique_id"),
+    Index(None, "created_at"),
+    Index(None, "updated_at"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("project", Text),
+    Column("status", Text),
+    Column("callback", Text),
+    Column("created_at", Instant),
+    Column("completed_at", Instant),
+    Column("metadata", Json),
+    Column("extra", Json),
+    Column("tasks_pending", BigInteger),
+    Column("tasks_completed", BigInteger),
+    Column("tasks_error", BigInteger),
+    Column("tasks_canceled", BigInteger),
+    Column("counted_at", Instant),
+    Column("digest", Text, nullable=False),
+    Column("synced_at", Instant, nullable=False),
+    Column("missing_since", Instant),
+    Index(None, "project", "status"),
+    Index(None, "created_at"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("type", Text),
+    Column("version", BigInteger),
+    Column("created_at", Instant),
+    Column("archived", Boolean),
+    Column("params", Json),
+    Column("extra", Json),
+    Column("digest", Text, nullable=False),
+    Column("synced_at", Instant, nullable=False),
+    Column("missing_since", Instant),
+)
+
+project_versions = Table(
+    "project_versions",
+    metadata,
+    Column("project", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", Instant),
+    Column("params", Json),
+    PrimaryKeyConstraint("project", "version"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("state", Text, nullable=False),
+    Column("watermark_at", Instant),
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("pages", BigInteger, nullable=False, server_default="0"),
+    Column("rows_received", BigInteger, nullable=False, server_default="0"),
+    Column("rows_written", BigInteger, nullable=False, server_default="0"),
+    Column("texts_replaced", BigInteger, nullable=False, server_default="0"),
+    Column("error", Text),
+    _one_of("kind", RunKind),
+    _one_of("state", RunState),
+    CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),
+    Index(
+        "ix_runs_open",
+        "state",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("run_id", BigInteger, nullable=False),
+    Column("parent_id", BigInteger),
+    Column("stream", Text, nullable=False),
+    Column("project", Text),
+    Column("created_from", Instant),
+    Column("created_to", Instant),
+    Column("updated_from", Instant),
+    Column("state", Text, nullable=False),
+    Column("next_token", Text),
+    Column("api_total", BigInteger),
+    Column("rows_received", BigInteger, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("owner", Text),
+    Column("leased_until", Instant),
+    Column("error", Text),
+    _one_of("state", WindowState),
+    Index(None, "run_id", "state"),
+    sqlite_autoincrement=True,
+)
+
+window_pages = Table(
+    "window_pages",
+    metadata,
+    Column("window_id", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("keys", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("window_id", "number"),
+)
+"""Eight-byte digests of the keys on each page of an open window: distinct rows can be counted after a crash.
+Removed when the window closes."""
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+)

@@ -1,0 +1,236 @@
+"""Write a page's rows: what did not change is not written, and an older copy never overwrites a newer one.
+
+All of it happens in the caller's transaction. Rows are locked in the order of their keys, and batches after
+tasks, so that two writers wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from operator import itemgetter
+from typing import Protocol
+
+from sqlalchemy import Connection, Executable, RowMapping, and_, null, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions
+from scalesync.db.tables import batches, tasks
+from scalesync.db.tables import project_versions as versions_table
+from scalesync.model import Written
+
+_CHUNK = 500
+"""Keys in one statement: far below the 32,766 bound parameters that SQLite takes."""
+
+
+class BatchStatusLike(Protocol):
+    """What `GET /batches/{name}/status` counts."""
+
+    @property
+    def pending(self) -> int:
+        """Tasks that wait for an answer."""
+
+    @property
+    def completed(self) -> int:
+        """Tasks with an answer."""
+
+    @property
+    def error(self) -> int:
+        """Tasks that failed."""
+
+    @property
+    def canceled(self) -> int:
+        """Tasks called off."""
+
+
+def write_rows(conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> Written:
+    """Bring the table up to the rows of one page that the API served at `served_at`.
+
+    A copy equal to what is here is not written. Of two copies of a task the one with the larger
+    `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
+    equal instants refresh. A written row is no longer missing, and its batches are to be counted anew. Of a
+    key that comes twice the last copy counts. Returns what became of each distinct key.
+    """
+    latest = {row.key: row for row in rows}
+    here = _here(conn, kind, latest)
+    fresh: list[Row] = []
+    unchanged = stale = 0
+    for key in sorted(latest):
+        row, old = latest[key], here.get(key)
+        if old is not None and old["digest"] == row.digest and old["missing_since"] is None:
+            unchanged += 1
+        elif old is not None and _is_stale(row, old, served_at):
+            stale += 1
+        else:
+            fresh.append(row)
+    new = sum(row.key not in here for row in fresh)
+    if fresh:
+        names = (*fresh[0].values, "digest", "synced_at")
+        given = [{**row.values, "digest": row.digest, "synced_at": served_at} for row in fresh]
+        conn.execute(_upsert(conn.dialect.name, kind, names), given)
+        _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
+    return Written(new=new, changed=len(fresh) - new, unchanged=unchanged, stale=stale)
+
+
+def keys_present(
+    conn: Connection,
+    kind: Mirrored,
+    *,
+    project: str | None,
+    created_from: datetime | None,
+    created_to: datetime | None,
+) -> set[str]:
+    """Return the keys here that are not missing, created within [from, to], both inclusive; None is open.
+
+    Rows whose creation is unknown count only where both ends are open.
+    """
+    columns = kind.table.c
+    statement = select(columns[kind.key]).where(columns.missing_since.is_(None))
+    if project is not None:
+        statement = statement.where(columns.project == project)
+    if created_from is not None:
+        statement = statement.where(columns.created_at >= created_from)
+    if created_to is not None:
+        statement = statement.where(columns.created_at <= created_to)
+    return set(conn.scalars(statement))
+
+
+def mark_missing(conn: Connection, kind: Mirrored, keys: Collection[str], at: datetime) -> int:
+    """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
+
+    Rows already missing and rows that the API served later than `at` stay as they are. Nothing is deleted.
+    A copy served before `at` does not bring an object back.
+    """
+    table, columns = kind.table, kind.table.c
+    marked = 0
+    touched: set[str | None] = set()
+    for chunk in _chunks(keys):
+        going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), columns.synced_at <= at)
+        batch = columns.batch if kind is TASKS else null()
+        locked = select(batch).where(going).order_by(columns[kind.key]).with_for_update()
+        touched.update(conn.scalars(locked))
+        marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
+    _uncount(conn, touched)
+    return marked
+
+
+def set_batch_counts(conn: Connection, name: str, status: BatchStatusLike, served_at: datetime) -> None:
+    """Keep a batch's own counts of its tasks, as the API served them at `served_at`.
+
+    Nothing changes where a task of the batch was synced later, or newer counts are here.
+    """
+    _lock_batches(conn, [name])
+    newer = select(tasks.c.task_id).where(tasks.c.batch == name, tasks.c.synced_at > served_at).exists()
+    conn.execute(
+        update(batches)
+        .where(
+            batches.c.name == name,
+            or_(batches.c.counted_at.is_(None), batches.c.counted_at <= served_at),
+            ~newer,
+        )
+        .values(
+            tasks_pending=status.pending,
+            tasks_completed=status.completed,
+            tasks_error=status.error,
+            tasks_canceled=status.canceled,
+            counted_at=served_at,
+        )
+    )
+
+
+def batches_to_count(conn: Connection, limit: int) -> list[tuple[str, str | None]]:
+    """Return name and status, by name, of up to `limit` batches whose counts are unknown or out of date."""
+    columns = batches.c
+    statement = select(columns.name, columns.status).where(columns.counted_at.is_(None))
+    wanted = statement.where(columns.missing_since.is_(None)).order_by(columns.name).limit(limit)
+    return [(row.name, row.status) for row in conn.execute(wanted)]
+
+
+def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, RowMapping]:
+    columns = kind.table.c
+    wanted = [columns[kind.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
+    if kind is TASKS:
+        wanted += [columns.updated_at, columns.batch]
+    here: dict[str, RowMapping] = {}
+    for chunk in _chunks(keys):
+        found = conn.execute(select(*wanted).where(columns[kind.key].in_(chunk)))
+        here.update((row["key"], row) for row in found.mappings())
+    return here
+
+
+def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
+    ours, theirs = old.get("updated_at"), row.values.get("updated_at")
+    if isinstance(ours, datetime) and isinstance(theirs, datetime) and ours != theirs:
+        return theirs < ours
+    synced_at = old["synced_at"]
+    return isinstance(synced_at, datetime) and served_at < synced_at
+
+
+@cache
+def _upsert(dialect: str, kind: Mirrored, names: tuple[str, ...]) -> Executable:
+    """Return the one statement that writes a row of `names`, unless a newer copy came in between."""
+    table = kind.table
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    given, kept = insert.excluded, table.c
+    changes: dict[str, object] = {name: given[name] for name in names if name != kind.key}
+    changes["missing_since"] = null()
+    if table is batches:
+        changes["counted_at"] = null()
+    newer = given.synced_at >= kept.synced_at
+    if kind is TASKS:
+        undecided = or_(
+            given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
+        )
+        newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
+    return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
+
+
+def _follow(conn: Connection, kind: Mirrored, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
+    """Bring up to date what depends on rows just written over `old`."""
+    if kind is TASKS:
+        _uncount(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
+    elif kind is PROJECTS:
+        _write_versions(conn, fresh)
+
+
+def _uncount(conn: Connection, names: Collection[object]) -> None:
+    """Note that the counts of these batches are out of date."""
+    for chunk in _chunks(str(name) for name in names if name is not None):
+        _lock_batches(conn, chunk)
+        conn.execute(
+            update(batches)
+            .where(batches.c.name.in_(chunk), batches.c.counted_at.is_not(None))
+            .values(counted_at=None)
+        )
+
+
+def _lock_batches(conn: Connection, names: Sequence[str]) -> None:
+    """Return when no other transaction holds these batches, so that the next statement sees what it wrote."""
+    if conn.dialect.name != "sqlite":
+        columns = batches.c
+        conn.execute(
+            select(columns.name).where(columns.name.in_(names)).order_by(columns.name).with_for_update()
+        ).all()
+
+
+def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:
+    versions = [asdict(version) for row in rows for version in project_versions(row)]
+    if not versions:
+        return
+    table = versions_table
+    insert = postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    given, kept = insert.excluded, table.c
+    statement = insert.on_conflict_do_update(
+        index_elements=[kept.project, kept.version],
+        set_={"created_at": given.created_at, "params": given.params},
+        where=or_(
+            kept.params.is_distinct_from(given.params), kept.created_at.is_distinct_from(given.created_at)
+        ),
+    )
+    conn.execute(statement, sorted(versions, key=itemgetter("project", "version")))
+
+
+def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]

@@ -1,0 +1,189 @@
+"""Every error that scalesync raises on purpose, named by what the caller should do.
+
+::
+
+    ScalesyncError                        a sentence, an exit code, advice on what to do
+    ├── ConfigurationError           2    correct the command, the environment or the key file
+    ├── ScaleException             4    the API said no, or said nothing (.code, .message)
+    │   ├── ScaleInvalidRequest      400
+    │   ├── ScaleUnauthorized        401  exit 3
+    │   ├── ScaleNotEnabled          402
+    │   ├── ScaleForbidden           403  exit 3
+    │   ├── ScaleResourceNotFound    404
+    │   ├── ScaleDuplicateResource   409
+    │   ├── ScaleTooManyRequests     429
+    │   ├── ScaleInternalError       500
+    │   ├── ScaleServiceUnavailable  503
+    │   ├── ScaleTimeoutError        504
+    │   ├── ScaleNotSent                  nothing reached the API: safe to send again
+    │   └── ScaleNoAnswer                 sent, and no usable answer came: the effect is unknown
+    ├── IncompleteError              1    run again: something is not known to be complete
+    │   └── PageError                     a page contradicts itself; its window cannot close
+    ├── DatabaseError                5    look after the database or its schema
+    │   └── ClaimLostError                another process took the window over; drop the page
+    ├── HeldElsewhereError           6    nothing to do: another run holds all of it
+    └── InterruptedRunError        130    stopped on request; state is saved
+"""
+
+from typing import ClassVar
+
+
+class ScalesyncError(Exception):
+    """Something went wrong that a person can understand and act upon."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class ConfigurationError(ScalesyncError):
+    """The command line, the environment or a file named there cannot be used."""
+
+    exit_code = 2
+
+
+class ScaleException(ScalesyncError):
+    """The API refused a request or gave no usable answer.
+
+    `.code` is the HTTP status or None where there was no answer; `.message` the API's own words.
+    """
+
+    exit_code = 4
+    code: int | None = None
+
+    def __init__(
+        self, message: str, code: int | None = None, *, advice: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message or type(self).__name__, advice=advice)
+        if code is not None:
+            self.code = code
+        self.retry_after = retry_after
+        """Seconds that the API asked us to wait, if it did."""
+
+    def __str__(self) -> str:
+        """Return the message with the HTTP status before it."""
+        return f"{self.code}: {self.message}" if self.code else self.message
+
+
+class ScaleInvalidRequest(ScaleException, ValueError):
+    """400: a parameter is missing or wrong, or the object is not in a state for this."""
+
+    code = 400
+
+
+class ScaleUnauthorized(ScaleException):
+    """401: the key is not valid."""
+
+    exit_code = 3
+    code = 401
+
+
+class ScaleNotEnabled(ScaleException):
+    """402: the account may not create this type of task."""
+
+    code = 402
+
+
+class ScaleForbidden(ScaleException):
+    """403: the key is valid and may not do this."""
+
+    exit_code = 3
+    code = 403
+
+
+class ScaleResourceNotFound(ScaleException):
+    """404: there is no such object."""
+
+    code = 404
+
+
+class ScaleDuplicateResource(ScaleException):
+    """409: the name or unique_id is taken."""
+
+    code = 409
+
+
+class ScaleTooManyRequests(ScaleException):
+    """429: slow down."""
+
+    code = 429
+
+
+class ScaleInternalError(ScaleException):
+    """500: the API failed."""
+
+    code = 500
+
+
+class ScaleServiceUnavailable(ScaleException):
+    """503: the API is overloaded or down."""
+
+    code = 503
+
+
+class ScaleTimeoutError(ScaleException):
+    """504: the API timed out behind its own gateway."""
+
+    code = 504
+
+
+class ScaleNotSent(ScaleException):
+    """No connection could be made, so the API cannot have seen the request."""
+
+
+class ScaleNoAnswer(ScaleException):
+    """The request may have reached the API; its answer is missing, cut short or not JSON."""
+
+
+class IncompleteError(ScalesyncError):
+    """The work ended and is not known to be complete."""
+
+    exit_code = 1
+
+
+class PageError(IncompleteError):
+    """A page contradicts itself or its window: the window must not close on it."""
+
+
+class DatabaseError(ScalesyncError):
+    """The database is missing, unreachable, full, locked, foreign or of another version."""
+
+    exit_code = 5
+
+
+class ClaimLostError(DatabaseError):
+    """The window belongs to another process by now, so nothing of this page was written."""
+
+
+class HeldElsewhereError(ScalesyncError):
+    """Another run holds everything there was to do."""
+
+    exit_code = 6
+
+
+class InterruptedRunError(ScalesyncError):
+    """Stopped on request, with everything received so far saved."""
+
+    exit_code = 130
+
+
+BY_STATUS: dict[int, type[ScaleException]] = {
+    error.code: error
+    for error in (
+        ScaleInvalidRequest,
+        ScaleUnauthorized,
+        ScaleNotEnabled,
+        ScaleForbidden,
+        ScaleResourceNotFound,
+        ScaleDuplicateResource,
+        ScaleTooManyRequests,
+        ScaleInternalError,
+        ScaleServiceUnavailable,
+        ScaleTimeoutError,
+    )
+    if error.code is not None
+}
+"""Which error an HTTP status becomes; any other status is a plain ScaleException."""

@@ -1,0 +1,174 @@
+"""The nouns that cross the doors: frozen values without a clock, a network or a disk."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+
+def format_instant(instant: datetime) -> str:
+    """Return `instant` the way the API writes times: UTC, milliseconds, `Z` (2023-10-11T18:36:21.350Z)."""
+    # Not strftime: it writes the year 1 as "1", which nothing reads again.
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def parse_instant(text: str) -> datetime:
+    """Return the instant that an ISO 8601 date or time names; without an offset it means UTC.
+
+    Raises ValueError for anything else.
+    """
+    instant = datetime.fromisoformat(text)
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to a list request."""
+
+    docs: tuple[msgspec.Raw, ...]
+    """The documents, each still the JSON text that the API sent."""
+    total: int | None
+    """How many objects match the request's filters in all; None where the endpoint does not say."""
+    next_token: str | None
+    """What asks for the page after this one; None on the last page. Opaque."""
+    has_more: bool
+    """What the API says of a further page, to be held against `next_token`."""
+    served_at: datetime
+    """The API's clock when it answered."""
+    replaced: int = 0
+    """How many characters no database can hold (U+0000, lone surrogates) became U+FFFD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One answer about a single object."""
+
+    raw: msgspec.Raw
+    served_at: datetime
+    replaced: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """The filters of `GET /tasks`, named as the API names them. None or empty: not sent."""
+
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    completed_after: datetime | None = None
+    completed_before: datetime | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    status: str | None = None
+    type: str | None = None
+    project: str | None = None
+    batch: str | None = None
+    customer_review_status: tuple[str, ...] = ()
+    unique_id: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    include_attachment_url: bool | None = None
+    limited_response: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFilter:
+    """The filters of `GET /batches`, named as the API names them. None: not sent."""
+
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    status: str | None = None
+    project: str | None = None
+    exclude_archived: bool | None = None
+
+
+class RunKind(StrEnum):
+    """Why a run reads what it reads."""
+
+    FULL = "full"
+    """Everything in the account."""
+    INCREMENTAL = "incremental"
+    """What changed since the watermark, less the lookback, in at least one stream."""
+    BACKFILL = "backfill"
+    """A part that a person named by dates or projects; it never moves a watermark."""
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    OPEN = "open"
+    """Windows are left to read; any process may claim them. A crash leaves it so."""
+    COMPLETE = "complete"
+    """Every window closed; the watermarks moved with the same commit."""
+    INCOMPLETE = "incomplete"
+    """At least one window failed for good; no watermark moved, the next run plans anew."""
+
+
+class WindowState(StrEnum):
+    """Where a window stands."""
+
+    OPEN = "open"
+    """To be read, or being read by the owner of its lease. A crash leaves it so, its token too."""
+    CLOSED = "closed"
+    """Read to the end, and the distinct rows received match the API's total."""
+    SPLIT = "split"
+    """Replaced by narrower windows that cover what it had not read."""
+    FAILED = "failed"
+    """Given up after repeated contradictions; `error` says which. Its run ends incomplete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A unit of reading: one stream under one exact filter."""
+
+    stream: str
+    project: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    updated_from: datetime | None = None
+    id: int = 0
+    """Its row in the ledger; 0 while it is only planned."""
+    run_id: int = 0
+    parent_id: int | None = None
+    """The window it is a part of, if that one was split."""
+    next_token: str | None = None
+    """Where to go on; None at the beginning."""
+    rows_received: int = 0
+    """Distinct objects received so far."""
+    api_total: int | None = None
+    """What its first page said in all."""
+    attempts: int = 0
+    """How often it was claimed: the fence of its lease."""
+    failures: int = 0
+    """How often it came out contradictory and was begun again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the rows of one page."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    """Older copies than what is here, and so refused."""
+
+    def __add__(self, other: "Written") -> "Written":
+        """Return the sum of both."""
+        return Written(
+            self.new + other.new,
+            self.changed + other.changed,
+            self.unchanged + other.unchanged,
+            self.stale + other.stale,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStatus:
+    """A batch's own counts of its tasks; counts that the API left out are 0."""
+
+    status: str
+    pending: int
+    completed: int
+    error: int
+    canceled: int
+    served_at: datetime

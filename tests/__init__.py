@@ -1,0 +1,1 @@
+"""The suite: sentences about behaviour, held against real servers, databases and processes."""

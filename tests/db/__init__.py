@@ -1,0 +1,1 @@
+"""The SQL door, on real SQLite and real PostgreSQL."""
