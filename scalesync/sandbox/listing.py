@@ -1,0 +1,194 @@
+"""Pages: of tasks by token, of batches by offset."""
+
+import random
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from scalesync.sandbox.documents import Doc, decode, encode
+from scalesync.sandbox.filters import Matches, Params, TaskFilters, find, one, read_filters
+from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.switches import Switches
+from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
+from scalesync.sandbox.tokens import Token, make_offset_token, make_token, read_offset_token, read_token
+
+LIMITED_FIELDS = ("task_id", "status", "metadata", "project", "otherVersion")
+"""What `limited_response` leaves of a task (documented by the official client)."""
+
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The tasks of one page, newest first, and how the list stands."""
+
+    keys: Sequence[Key]
+    offset: int
+    """How many tasks of the list stand before the page."""
+    remaining: int
+    """How many come after it."""
+
+
+class TaskLister:
+    """Answers `GET /tasks` for one store."""
+
+    def __init__(self, store: TaskStore, switches: Switches, rng: random.Random) -> None:
+        self._store = store
+        self._switches = switches
+        self._rng = rng
+        self._found: OrderedDict[tuple[int, TaskFilters], Matches] = OrderedDict()
+
+    def answer(self, params: Params, now: int) -> bytes:
+        """Return a page as JSON text: `{docs, total, offset, limit, has_more, next_token?}` (recorded).
+
+        Newest first by created_at, then by id. Raises RefusalError 400 for a bad parameter.
+        """
+        filters = read_filters(params, self._switches)
+        limit = read_limit(params)
+        matches = self._find(filters)
+        text = one(params, "next_token")
+        token = read_token(text, self._switches, filters=_fixed(params), now=now) if text else None
+        page = self._slice(matches, token, limit, _whole(params, "offset"))
+        tail: Doc = {
+            "total": self._total(len(matches)),
+            "offset": page.offset if token is None else 0,
+            "limit": limit,
+            "has_more": page.remaining > 0,
+        }
+        if page.remaining > 0:
+            tail["next_token"] = make_token(
+                self._switches,
+                last=page.keys[-1],
+                offset=page.offset + len(page.keys),
+                filters=_fixed(params),
+                now=now,
+            )
+        docs = (self._text(self._store[task_id], params) for _, task_id in page.keys)
+        return b'{"docs":[' + b",".join(docs) + b"]," + encode(tail)[1:]
+
+    def _find(self, filters: TaskFilters) -> Matches:
+        """Return the matches, from memory while nothing was written since: pages follow each other."""
+        place = (self._store.version, filters)
+        if place not in self._found:
+            self._found[place] = find(self._store, filters)
+            if len(self._found) > _REMEMBERED:
+                self._found.popitem(last=False)
+        return self._found[place]
+
+    def _slice(self, matches: Matches, token: Token | None, limit: int, offset: int) -> Slice:
+        end = matches.high - offset
+        if token is not None and token.offset is not None:
+            end = matches.high - token.offset
+        elif token is not None and token.after is not None:
+            after: Key = (token.after[0], "") if self._switches.ties == "skipped" else token.after
+            end = bisect_left(matches.keys, after, matches.low, matches.high)
+        end = max(end, matches.low)
+        if self._switches.ties == "shuffled":
+            return self._shuffled(matches, end, limit)
+        start = max(matches.low, end - limit)
+        remaining = self._behind(matches, start, end)
+        return Slice(matches.keys[start:end][::-1], matches.high - end, remaining)
+
+    def _behind(self, matches: Matches, start: int, end: int) -> int:
+        """Return how many tasks the next token will still reach."""
+        if start == end or self._switches.ties != "skipped":
+            return start - matches.low
+        return bisect_left(matches.keys, (matches.keys[start][0], ""), matches.low, start) - matches.low
+
+    def _shuffled(self, matches: Matches, end: int, limit: int) -> Slice:
+        keys = matches.keys
+        start = max(matches.low, end - limit)
+        if start < end:
+            start = bisect_left(keys, (keys[start][0], ""), matches.low, end)
+        page: list[Key] = []
+        for _, tie in groupby(reversed(keys[start:end]), key=lambda key: key[0]):
+            group = list(tie)
+            self._rng.shuffle(group)
+            page += group
+        page = page[:limit]
+        remaining = bisect_left(keys, page[-1], matches.low, matches.high) - matches.low if page else 0
+        return Slice(page, matches.high - end, remaining)
+
+    def _total(self, matching: int) -> int:
+        if self._switches.total == "capped":
+            return min(matching, self._switches.total_cap)
+        if self._switches.total == "over" and matching:
+            return matching + 1 + matching // 50
+        return matching
+
+    def _text(self, task: TaskRecord, params: Params) -> bytes:
+        if is_yes(params, "limited_response"):
+            doc = task.doc()
+            return encode({name: doc[name] for name in LIMITED_FIELDS if name in doc})
+        asked = is_yes(params, "include_attachment_url")
+        return present(task, self._rng, signed=asked or self._switches.presigned_urls == "always")
+
+
+def present(task: TaskRecord, rng: random.Random, *, signed: bool) -> bytes:
+    """Return a task as one read gives it: with `signed`, its attachments get a URL of this read only.
+
+    The field is recorded, the shape of its elements assumed.
+    """
+    if not signed or b'"attachment' not in task.raw:
+        return task.raw
+    params = decode(task.raw)["params"]
+    attachments = params.get("attachments") or [params.get("attachment")]
+    links = [
+        {"s3URL": f"{url}?X-Amz-Expires=43200&X-Amz-Signature={rng.getrandbits(256):064x}"}
+        for url in attachments
+        if isinstance(url, str)
+    ]
+    return task.raw[:-1] + b',"attachmentS3Downloads":' + encode(links) + b"}"
+
+
+def page_of_batches(batches: Sequence[Doc], params: Params, switches: Switches) -> Doc:
+    """Return one page of batches, given newest first, by offset, with the documented fields."""
+    limit, offset = read_limit(params), _whole(params, "offset")
+    token = one(params, "next_token")
+    if token and switches.batches_next_token:
+        offset = read_offset_token(token)
+    docs, end = batches[offset : offset + limit], offset + limit
+    has_more = end < len(batches)
+    answer: Doc = {
+        "docs": docs,
+        "totalDocs": len(batches),
+        "limit": limit,
+        "offset": offset,
+        "has_more": has_more,
+        "totalPages": -(-len(batches) // limit),
+        "hasNextPage": has_more,
+        "nextPage": end // limit + 1 if has_more else None,
+    }
+    if has_more and switches.batches_next_token:
+        answer["next_token"] = make_offset_token(end)
+    return answer
+
+
+def read_limit(params: Params) -> int:
+    """Return the page size, 100 if not asked. Raises RefusalError 400 outside of 1 to 100 (documented)."""
+    limit = _whole(params, "limit", default=100)
+    if not 1 <= limit <= 100:
+        raise RefusalError(400, "limit must be between 1 and 100.")
+    return limit
+
+
+def is_yes(params: Params, name: str) -> bool:
+    """Whether a flag is set; the official client sends Python's `True`."""
+    return one(params, name).lower() in {"true", "1", "yes"}
+
+
+def _whole(params: Params, name: str, default: int = 0) -> int:
+    text = one(params, name)
+    if not text:
+        return default
+    if not text.isdecimal():
+        raise RefusalError(400, f"{name} must be a whole number.")
+    return int(text)
+
+
+def _fixed(params: Params) -> str:
+    """Return the filters of a query in one text: all but what may differ from page to page."""
+    moving = {"next_token", "limit", "offset"}
+    return repr(sorted((name, *values) for name, values in params.items() if name not in moving))

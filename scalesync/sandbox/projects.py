@@ -1,0 +1,93 @@
+"""Projects and the versions of their params."""
+
+from scalesync.sandbox.account import Account
+from scalesync.sandbox.documents import Doc, object_in
+from scalesync.sandbox.filters import Params, one
+from scalesync.sandbox.listing import is_yes
+from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.validation import TASK_TYPES
+
+_WITH_TEMPLATE = frozenset({"textcollection", "chat", "chatlite", "chatexperimental", "multichat"})
+
+
+def latest_params(project: Doc) -> Doc:
+    """Return the params, instruction included, of a project's last version; `{}` if it has none."""
+    if not project["param_history"]:
+        return {}
+    last = project["param_history"][-1]
+    return {name: value for name, value in last.items() if name not in {"version", "created_at"}}
+
+
+def create_project(account: Account, body: Doc) -> Doc:
+    """Create a project and return it; params make version 0, none make no version (assumed).
+
+    Raises 400 without a name or for an unknown type, 409 for a used name.
+    """
+    name, task_type = body.get("name"), body.get("type")
+    if not isinstance(name, str) or not name:
+        raise RefusalError(400, "name is required.")
+    if task_type not in TASK_TYPES:
+        raise RefusalError(400, f'Task type "{task_type}" is not supported.')
+    params = object_in(body, "params")
+    if name in account.projects:
+        raise RefusalError(409, f'Project with name "{name}" already exists.')
+    project: Doc = {
+        "id": account.new_id(account.now()),
+        "type": task_type,
+        "name": name,
+        "param_history": [],
+        "created_at": account.stamp(),
+    }
+    project |= {flag: True for flag in ("rapid", "studio") if body.get(flag)}
+    if params:
+        project["param_history"] = [_version(account, 0, params)]
+    account.effects.add("project", name, "created")
+    return account.save("projects", name, project)
+
+
+def set_params(account: Account, name: str, body: Doc) -> Doc:
+    """Append a version to a project and return it: `body` whole, or over the latest one with `patch`.
+
+    Every call appends, even the same one twice. Raises 404.
+    """
+    project = account.project(name)
+    params = {field: value for field, value in body.items() if field != "patch"}
+    if body.get("patch"):
+        params = latest_params(project) | params
+    history = project["param_history"]
+    number = history[-1]["version"] + 1 if history else 0
+    account.effects.add("project", name, "versioned")
+    return account.save(
+        "projects", name, {**project, "param_history": [*history, _version(account, number, params)]}
+    )
+
+
+def _version(account: Account, number: int, params: Doc) -> Doc:
+    return {"version": number, "created_at": account.stamp(), **params}
+
+
+def list_projects(account: Account, params: Params) -> list[Doc]:
+    """Return the projects, oldest first; `archived` asks for the archived or the others only (assumed)."""
+    projects = list(account.projects.values())
+    if one(params, "archived"):
+        wanted = is_yes(params, "archived")
+    elif account.switches.archived_projects == "hidden":
+        wanted = False
+    else:
+        return projects
+    return [project for project in projects if bool(project.get("archived")) is wanted]
+
+
+def task_template(account: Account, name: str) -> Doc:
+    """Return the task template of a text or chat project. Raises 404, or 400 for any other type."""
+    project = account.project(name)
+    if project["type"] not in _WITH_TEMPLATE:
+        raise RefusalError(400, "Task templates are not supported for this project's type.")
+    fields = latest_params(project).get("fields")
+    return {
+        "id": project["id"],
+        "version": len(project["param_history"]),
+        "created_at": project["created_at"],
+        "updated_at": project["created_at"],
+        "template_variables": {"attachments": [], "fields": fields if isinstance(fields, list) else []},
+    }

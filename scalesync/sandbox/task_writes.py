@@ -1,0 +1,241 @@
+"""Everything that changes a task. What a client may do is refused with RefusalError as the API refuses it."""
+
+from scalesync.sandbox.account import Account
+from scalesync.sandbox.batches import batch_for_new_task, refresh_batch
+from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.instants import format_millis
+from scalesync.sandbox.projects import latest_params
+from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.responses import respond
+from scalesync.sandbox.tasks import TaskRecord
+from scalesync.sandbox.validation import (
+    check_envelope,
+    check_params,
+    check_type,
+    default_instruction,
+    with_defaults,
+)
+
+_ENVELOPE = (
+    "callback_url",
+    "instruction",
+    "urgency",
+    "priority",
+    "metadata",
+    "unique_id",
+    "tags",
+    "project",
+    "batch",
+)
+"""What of a create's body is the task's own; the rest is its params (recorded)."""
+
+_DROPPED = ("force", "clear_unique_id_on_error")
+"""What of a create's body is an order to the API and not kept (assumed)."""
+
+
+def create_task(account: Account, task_type: str, body: Doc, not_enabled: tuple[str, ...] = ()) -> TaskRecord:
+    """Create a task, completed at once where the mode says so, and return it.
+
+    The project's latest params are merged in as defaults; unknown project: 404; unknown or closed
+    batch, or one of another project: 400; used unique_id: 409 with the documented words.
+    """
+    check_type(task_type, not_enabled)
+    check_envelope(body)
+    batch = batch_for_new_task(account, body.get("batch"), body.get("project"))
+    project_name = batch["project"] if batch else body.get("project")
+    project = account.project(project_name) if project_name else None
+    params = with_defaults(task_type, _merged_params(project, body))
+    check_params(task_type, params)
+    _refuse_duplicate(account, body.get("unique_id"), own_id=None)
+    doc = _new_doc(account, task_type, body, params)
+    if project is not None:
+        doc = _inherited(project) | doc | _belonging(project)
+    if account.completes_at_once:
+        _complete(account, doc)
+    record = account.save_task(doc)
+    _count(account, record, "created")
+    refresh_batch(account, record.batch)
+    return record
+
+
+def _merged_params(project: Doc | None, body: Doc) -> Doc:
+    own = {name: value for name, value in body.items() if name not in (*_ENVELOPE, *_DROPPED)}
+    defaults = latest_params(project) if project else {}
+    defaults.pop("instruction", None)
+    return defaults | own
+
+
+def _inherited(project: Doc) -> Doc:
+    instruction = latest_params(project).get("instruction")
+    return {"instruction": instruction} if instruction else {}
+
+
+def _belonging(project: Doc) -> Doc:
+    belonging: Doc = {"project": project["name"], "projectId": project["id"]}
+    if project["param_history"]:
+        belonging["project_param_version"] = project["param_history"][-1]["version"]
+    return belonging
+
+
+def _new_doc(account: Account, task_type: str, body: Doc, params: Doc) -> Doc:
+    now = account.now()
+    doc: Doc = {
+        "task_id": account.new_id(now),
+        "created_at": format_millis(now),
+        "updated_at": format_millis(now),
+        "type": task_type,
+        "status": "pending",
+        "params": params,
+        "is_test": account.mode == "test",
+        "urgency": body.get("urgency") or "standard",
+        "metadata": body.get("metadata") or {},
+        "processed_attachments": [],
+    }
+    optional = {
+        "callback_url": body.get("callback_url"),
+        "instruction": body.get("instruction") or default_instruction(task_type),
+        "priority": body.get("priority"),
+        "unique_id": body.get("unique_id") or None,
+        "tags": body.get("tags") or None,
+        "batch": body.get("batch") or None,
+    }
+    return doc | {name: value for name, value in optional.items() if value is not None}
+
+
+def _refuse_duplicate(account: Account, unique_id: str | None, *, own_id: str | None) -> None:
+    holder = account.tasks.by_unique_id.get(unique_id or "")
+    if holder is not None and holder != own_id:
+        raise RefusalError(
+            409, f'The unique_id ("{unique_id}") is already used for a different task ({holder}).'
+        )
+
+
+def _count(account: Account, record: TaskRecord, effect: str) -> None:
+    account.effects.add("task", record.task_id, effect)
+    if record.unique_id is not None:
+        account.effects.add("unique_id", record.unique_id, effect)
+
+
+def _touched(account: Account, doc: Doc, *, content: bool) -> TaskRecord:
+    """Keep a changed task; `content` is status, response and audits, which always move updated_at."""
+    if content or account.switches.updated_at_moves_on == "all":
+        doc["updated_at"] = account.stamp()
+    return account.save_task(doc)
+
+
+def cancel_task(account: Account, task_id: str, *, clear_unique_id: bool) -> TaskRecord:
+    """Cancel a pending task that nobody has begun; anything else is refused with 400.
+
+    A task canceled already is refused or left as it is, as the switch `cancel_twice` says.
+    """
+    record = account.task(task_id)
+    if record.status == "canceled" and account.switches.cancel_twice == "accepted":
+        return record
+    doc = record.doc()
+    if record.status != "pending":
+        raise RefusalError(400, f"Cannot cancel a task with status {record.status}.")
+    if doc.get("work_started"):
+        raise RefusalError(400, "Cannot cancel a task that has been started.")
+    doc["status"] = "canceled"
+    _count(account, record, "canceled")
+    if clear_unique_id:
+        doc.pop("unique_id", None)
+    changed = _touched(account, doc, content=True)
+    refresh_batch(account, record.batch)
+    return changed
+
+
+def set_unique_id(account: Account, task_id: str, unique_id: object) -> TaskRecord:
+    """Give a task another unique_id, or none. Raises 400 for anything but a text, 409 for a used one."""
+    doc = account.task(task_id).doc()
+    doc.pop("unique_id", None)
+    if unique_id is not None:
+        if not isinstance(unique_id, str) or not unique_id:
+            raise RefusalError(400, "unique_id must be a string.")
+        _refuse_duplicate(account, unique_id, own_id=task_id)
+        doc["unique_id"] = unique_id
+    return _touched(account, doc, content=False)
+
+
+def set_metadata(account: Account, task_id: str, metadata: Doc) -> TaskRecord:
+    """Replace a task's metadata."""
+    doc = account.task(task_id).doc()
+    doc["metadata"] = metadata
+    return _touched(account, doc, content=False)
+
+
+def change_tags(account: Account, task_id: str, method: str, tags: list[str]) -> TaskRecord:
+    """Replace (POST), add (PUT) or remove (DELETE) tags; what is there stays in its order."""
+    doc = account.task(task_id).doc()
+    present: list[str] = doc.get("tags") or []
+    changed = {
+        "POST": tags,
+        "PUT": present + tags,
+        "DELETE": [tag for tag in present if tag not in tags],
+    }[method]
+    doc["tags"] = list(dict.fromkeys(changed))
+    return _touched(account, doc, content=False)
+
+
+def audit_task(account: Account, task_id: str, accepted: object, comments: object) -> TaskRecord:
+    """Accept or reject a completed task. Raises 400 for one that is not, or without `accepted`."""
+    record = account.task(task_id)
+    if not isinstance(accepted, bool):
+        raise RefusalError(400, "accepted must be a boolean.")
+    if record.status != "completed":
+        raise RefusalError(400, "Only completed tasks can be audited.")
+    doc = record.doc()
+    doc["customer_review_status"] = "accepted" if accepted else "rejected"
+    audit: Doc = {
+        "audited_at": account.stamp(),
+        "audit_result": doc["customer_review_status"],
+        "audit_source": "customer",
+    }
+    if comments:
+        audit["comments"] = comments
+        doc["customer_review_comments"] = comments
+    doc["audits"] = [*(doc.get("audits") or []), audit]
+    return _touched(account, doc, content=True)
+
+
+def complete_task(account: Account, task_id: str) -> TaskRecord:
+    """Finish a task with a response of its type's shape, as annotators do."""
+    record = account.task(task_id)
+    doc = record.doc()
+    _complete(account, doc)
+    changed = _touched(account, doc, content=True)
+    refresh_batch(account, record.batch)
+    return changed
+
+
+def _complete(account: Account, doc: Doc) -> None:
+    doc["status"] = "completed"
+    doc["completed_at"] = account.stamp()
+    if "callback_url" in doc:
+        doc["callback_succeeded"] = True
+    response = respond(doc["type"], doc["params"], account.rng)
+    if response is not None:
+        doc["response"] = response
+
+
+def recall_task(account: Account, task_id: str) -> TaskRecord:
+    """Send a completed task back to be done again: status is not monotonic (documented)."""
+    record = account.task(task_id)
+    doc = record.doc()
+    doc["status"] = "pending"
+    doc.pop("completed_at", None)
+    if "response" in doc:
+        doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc.pop("response")]
+    changed = _touched(account, doc, content=True)
+    refresh_batch(account, record.batch)
+    return changed
+
+
+def fix_task(account: Account, task_id: str) -> TaskRecord:
+    """Replace the response of a completed task, as an audit that fixes it does."""
+    doc = account.task(task_id).doc()
+    if "response" in doc:
+        doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc["response"]]
+    doc["response"] = respond(doc["type"], doc["params"], account.rng) or {"annotations": []}
+    doc["customer_review_status"] = "fixed"
+    return _touched(account, doc, content=True)

@@ -1,0 +1,177 @@
+"""Files, teammates and Studio: what the official client can ask for besides tasks, batches and projects."""
+
+import random
+
+from scalesync.sandbox.account import Account
+from scalesync.sandbox.batches import batch_status
+from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.geometry import new_uuid
+from scalesync.sandbox.refusals import RefusalError, missing
+
+ROLES = ("labeler", "member", "manager", "admin")
+
+OWNER = "owner@customer.example"
+"""Every account has at least this teammate."""
+
+
+def add_file(account: Account, *, name: str, mime_type: str | None, fields: Doc) -> Doc:
+    """Keep the description of a file, not its bytes, and return it with its attachment_url."""
+    new_id = account.new_id(account.now())
+    file: Doc = {
+        "id": new_id,
+        "attachment_url": f"scaledata://{new_id}/{new_uuid(account.rng)}",
+        "filename": name,
+        "created_at": account.stamp(),
+        **{
+            field: value
+            for field, value in fields.items()
+            if field in {"project_name", "metadata", "display_name"}
+        },
+    }
+    if mime_type:
+        file["mime_type"] = mime_type
+    return account.save("files", new_id, file)
+
+
+def teammates(account: Account) -> list[Doc]:
+    """Return everybody on the team; the owner is always there."""
+    team = account.kept("teammates")
+    if OWNER not in team:
+        _add_teammate(account, OWNER, "admin")
+    return list(team.values())
+
+
+def invite(account: Account, emails: list[str], role: str) -> list[Doc]:
+    """Add people who are not there yet and return the team. Raises 400 for an unknown role."""
+    _check_role(role)
+    for email in emails:
+        if email not in account.kept("teammates"):
+            _add_teammate(account, email, role)
+    return teammates(account)
+
+
+def set_role(account: Account, emails: list[str], role: str) -> list[Doc]:
+    """Give teammates another role and return the team. Raises 400 for an unknown role or person."""
+    _check_role(role)
+    team = {mate["email"]: mate for mate in teammates(account)}
+    strangers = [email for email in emails if email not in team]
+    if strangers:
+        raise RefusalError(400, f"Not on the team: {', '.join(strangers)}.")
+    for email in emails:
+        account.save("teammates", email, {**team[email], "role": role})
+    return teammates(account)
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise RefusalError(400, f"team_role must be one of {', '.join(ROLES)}.")
+
+
+def _add_teammate(account: Account, email: str, role: str) -> None:
+    person: Doc = {
+        "email": email,
+        "role": role,
+        "company": "Sandbox",
+        "firstName": email.partition("@")[0].capitalize(),
+        "lastName": "",
+        "isStudioLabeler": role == "labeler",
+        "expiry": None,
+    }
+    account.save("teammates", email, person)
+
+
+def assignments(account: Account) -> Doc:
+    """Return the projects that each Studio labeler is assigned to: `{email: [project]}`."""
+    return {email: kept["projects"] for email, kept in account.kept("assignments").items()}
+
+
+def change_assignments(account: Account, *, emails: list[str], projects: list[str], add: bool) -> Doc:
+    """Assign people to projects or take them off; return all assignments. Raises 404 for the project."""
+    for name in projects:
+        account.project(name)
+    for email in emails:
+        present = account.kept("assignments").get(email, {"projects": []})["projects"]
+        others = [name for name in present if name not in projects]
+        account.save("assignments", email, {"projects": [*others, *projects] if add else others})
+    return assignments(account)
+
+
+def groups_of(account: Account, project: str) -> list[Doc]:
+    """Return the labeler groups of a project. Raises 404."""
+    account.project(project)
+    return [group["shown"] for group in account.kept("groups").values() if group["project"] == project]
+
+
+def create_group(account: Account, project: str, name: str, emails: list[str]) -> Doc:
+    """Create a labeler group in a project. Raises 404 for the project, 409 for a used name."""
+    account.project(project)
+    if f"{project}\n{name}" in account.kept("groups"):
+        raise RefusalError(409, f'Project group with name "{name}" already exists.')
+    return _save_group(account, project, {"id": account.new_id(account.now()), "name": name}, emails)
+
+
+def update_group(account: Account, project: str, name: str, *, add: list[str], remove: list[str]) -> Doc:
+    """Add people to a labeler group and take others off. Raises 404."""
+    group = account.kept("groups").get(f"{project}\n{name}")
+    if group is None:
+        raise missing("Project group", name)
+    present = [worker["email"] for worker in group["shown"]["workers"]]
+    emails = [email for email in dict.fromkeys([*present, *add]) if email not in remove]
+    return _save_group(account, project, group["shown"], emails)
+
+
+def _save_group(account: Account, project: str, group: Doc, emails: list[str]) -> Doc:
+    workers = [{"id": new_uuid(random.Random(email)), "email": email} for email in emails]  # noqa: S311 - one id per person
+    shown = {**group, "numWorkers": len(workers), "isSingleton": False, "workers": workers}
+    account.save("groups", f"{project}\n{group['name']}", {"project": project, "shown": shown})
+    return shown
+
+
+def studio_batches(account: Account) -> list[Doc]:
+    """Return the unfinished batches of Studio projects, by priority, then by age."""
+    pending = [
+        batch
+        for batch in account.batches.values()
+        if batch["status"] != "completed" and account.projects.get(batch["project"], {}).get("studio")
+    ]
+    ordered = sorted(pending, key=lambda batch: (_priority(account, batch["name"]), batch["created_at"]))
+    return [_studio_batch(account, batch) for batch in ordered]
+
+
+def assign_groups(account: Account, name: str, groups: list[str]) -> Doc:
+    """Let these labeler groups work on a batch. Raises 404."""
+    batch = account.batch(name)
+    kept = account.kept("priorities").get(name, {})
+    account.save("priorities", name, {**kept, "groups": groups})
+    return _studio_batch(account, batch)
+
+
+def set_priorities(account: Account, names: list[str]) -> list[Doc]:
+    """Give the named batches the first places, in this order; no names: order by age again. Raises 404."""
+    for name in names:
+        account.batch(name)
+    for name, kept in list(account.kept("priorities").items()):
+        account.save("priorities", name, {**kept, "priority": None})
+    for place, name in enumerate(names, start=1):
+        account.save("priorities", name, {**account.kept("priorities").get(name, {}), "priority": place})
+    return studio_batches(account)
+
+
+def _priority(account: Account, name: str) -> float:
+    return account.kept("priorities").get(name, {}).get("priority") or float("inf")
+
+
+def _studio_batch(account: Account, batch: Doc) -> Doc:
+    counts = batch_status(account, batch["name"])
+    kept = account.kept("priorities").get(batch["name"], {})
+    return {
+        "id": batch["id"],
+        "name": batch["name"],
+        "projectId": account.projects.get(batch["project"], {}).get("id"),
+        "projectName": batch["project"],
+        "batchType": "Production",
+        "studioPriority": kept.get("priority"),
+        "total": sum(count for count in counts.values() if isinstance(count, int)),
+        "completed": counts.get("completed", 0),
+        "groups": kept.get("groups", []),
+    }

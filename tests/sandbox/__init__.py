@@ -1,0 +1,1 @@
+"""The sandbox, which states what we assume of the API."""
