@@ -1,0 +1,152 @@
+"""From an answer to what was promised: a page, a document, a status, or the error that it stands for."""
+
+from typing import TypeVar
+
+import msgspec
+
+from scalesync.api.request import Request, offset_of, offset_token
+from scalesync.api.text import storable
+from scalesync.api.transport import Answer
+from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer
+from scalesync.model import BatchStatus, Document, Page
+
+_T = TypeVar("_T")
+_LONGEST_MESSAGE = 1000
+_BRACE = ord("{")
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    """What a list answers (recorded: total, has_more; for batches documented: totalDocs, hasNextPage)."""
+
+    docs: list[msgspec.Raw]
+    total: int | None = None
+    total_docs: int | None = None
+    has_more: bool | None = msgspec.field(default=None, name="has_more")
+    has_next_page: bool | None = None
+    next_token: str | None = msgspec.field(default=None, name="next_token")
+
+
+class _Status(msgspec.Struct):
+    """What a batch's status answers; counts of zero are left out (documented)."""
+
+    status: str
+    pending: int | None = None
+    completed: int | None = None
+    error: int | None = None
+    canceled: int | None = None
+
+
+class _Refusal(msgspec.Struct):
+    """What an error answers (recorded)."""
+
+    error: str
+
+
+def _decode(request: Request, answer: Answer, kind: type[_T]) -> tuple[_T, int]:
+    """Return the body as `kind`, and how many characters had to be replaced for it.
+
+    Raises ScaleNoAnswer if the body is not JSON or not of that shape.
+    """
+    text, replaced = storable(answer.body)
+    try:
+        return msgspec.json.decode(text, type=kind), replaced
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ScaleNoAnswer(f"The answer to {request} is not what the API promises: {error}.") from error
+
+
+def _objects(request: Request, docs: list[msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
+    """Return `docs`. Raises ScaleNoAnswer if one of them is not a JSON object."""
+    if all(memoryview(doc)[0] == _BRACE for doc in docs):
+        return tuple(docs)
+    raise ScaleNoAnswer(f"The answer to {request} lists something that is not an object.")
+
+
+def task_page(request: Request, answer: Answer) -> Page:
+    """Return a page of tasks with the API's own token."""
+    page, replaced = _decode(request, answer, _Page)
+    token = page.next_token or None
+    more = token is not None if page.has_more is None else page.has_more
+    docs = _objects(request, page.docs)
+    return Page(docs, page.total, token, more, answer.served_at, replaced)
+
+
+def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
+    """Return a page of batches, which was `asked_for` by that token.
+
+    The next token is the API's if it gives one, else the offset behind this page while there is more. Where
+    the answer does not say whether there is more, its total decides.
+    """
+    page, replaced = _decode(request, answer, _Page)
+    docs = _objects(request, page.docs)
+    total = page.total if page.total_docs is None else page.total_docs
+    offset = offset_of(asked_for)
+    behind = None if offset is None else offset + len(docs)
+    token = page.next_token or None
+    more = page.has_more if page.has_next_page is None else page.has_next_page or bool(page.has_more)
+    if more is None:
+        more = token is not None or (None not in (behind, total) and behind < total)  # type: ignore[operator]
+    if token is None and more and behind is not None:
+        token = offset_token(behind)
+    return Page(docs, total, token, more, answer.served_at, replaced)
+
+
+def project_list(request: Request, answer: Answer) -> Page:
+    """Return all projects as one page: a bare array, not paged (documented)."""
+    docs, replaced = _decode(request, answer, list[msgspec.Raw])
+    return Page(_objects(request, docs), len(docs), None, False, answer.served_at, replaced)
+
+
+def count(request: Request, answer: Answer) -> Page:
+    """Return a page of tasks whose total is known. Raises ScaleNoAnswer if the API left it out."""
+    page = task_page(request, answer)
+    if page.total is None:
+        raise ScaleNoAnswer(f"The answer to {request} does not say how many there are.")
+    return page
+
+
+def document(request: Request, answer: Answer) -> Document:
+    """Return the single object of the answer."""
+    raw, replaced = _decode(request, answer, msgspec.Raw)
+    (found,) = _objects(request, [raw])
+    return Document(found, answer.served_at, replaced)
+
+
+def document_or_ok(request: Request, answer: Answer) -> Document | None:
+    """Return the single object of the answer, or None for the bare text `OK` (official client)."""
+    return None if answer.body.strip() in (b"OK", b'"OK"') else document(request, answer)
+
+
+def batch_status(request: Request, answer: Answer) -> BatchStatus:
+    """Return a batch's status with its counts; those left out are 0."""
+    found, _ = _decode(request, answer, _Status)
+    return BatchStatus(
+        found.status,
+        found.pending or 0,
+        found.completed or 0,
+        found.error or 0,
+        found.canceled or 0,
+        answer.served_at,
+    )
+
+
+def refusal(request: Request, answer: Answer) -> ScaleException | None:
+    """Return the error that an answer stands for, with the API's own words if it has any; None for a 200.
+
+    Only 200 is success (the official client). Another 2xx is ScaleNoAnswer: something happened, and what is
+    not known. Everything else is the error of its status, redirects included.
+    """
+    if answer.status == 200:
+        return None
+    if 200 < answer.status < 300:
+        return ScaleNoAnswer(f"{request} was answered {answer.status}, which the API does not promise.")
+    kind = BY_STATUS.get(answer.status, ScaleException)
+    return kind(_words(request, answer), answer.status, retry_after=answer.retry_after)
+
+
+def _words(request: Request, answer: Answer) -> str:
+    """Return the `error` of a JSON body, else a sentence of ours; never a page of HTML."""
+    try:
+        said = msgspec.json.decode(storable(answer.body)[0], type=_Refusal).error.strip()
+    except (msgspec.MsgspecError, RecursionError):
+        said = ""
+    return said[:_LONGEST_MESSAGE] or f"The API answered {answer.status} to {request}."

@@ -1,0 +1,218 @@
+"""Every operation of the Scale API that scalesync uses, in one class."""
+
+import logging
+import random as randomness
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from scalesync.api import answers
+from scalesync.api.limiter import Limiter
+from scalesync.api.options import ApiOptions
+from scalesync.api.request import Request, build, offset_of, query_of
+from scalesync.api.transport import Answer, Transport
+from scalesync.clock import Clock
+from scalesync.errors import ScaleException
+from scalesync.model import BatchFilter, BatchStatus, Document, Page, TaskFilter
+from scalesync.retry import wait_before_retry
+
+log = logging.getLogger("scalesync.api")
+
+_T = TypeVar("_T")
+_Parse = Callable[[Request, Answer], _T]
+
+
+class ScaleApi:
+    """The Scale API, for any number of threads at once.
+
+    Reads are retried as `options.retry` says; what they raise is the last attempt's error. Writes are sent
+    exactly once and tell three failures apart: ScaleNotSent (nothing reached the API), ScaleNoAnswer (it may
+    have; the effect is unknown), and any other ScaleException (the API answered with that `.code`).
+    A 2xx whose body is not the promised document is ScaleNoAnswer too.
+
+    Waiting for the rate limit and between attempts ends as soon as `clock.stopping` is set. The key goes into
+    the Authorization header and nowhere else: no repr, log or message of ours shows it. Construction raises
+    ConfigurationError for a key that cannot be one.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        options: ApiOptions | None = None,
+        *,
+        clock: Clock | None = None,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        self.options = options or ApiOptions()
+        self._clock = clock or Clock()
+        self._random = random
+        self._transport = Transport(key, self.options, self._clock)
+        self._limiter = Limiter(self._clock, rate=self.options.rate, rest=self.options.retry.base)
+
+    def __repr__(self) -> str:
+        """Return the address, and nothing of the key."""
+        return f"ScaleApi({self.options.url!r})"
+
+    def __enter__(self) -> Self:
+        """Return this client; its connections close at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of all threads. None of them may be in the middle of a request."""
+        self._transport.close()
+
+    @property
+    def requests_made(self) -> int:
+        """How many HTTP requests left this machine so far, retries included."""
+        return self._transport.requests_made
+
+    # Reads ----------------------------------------------------------------------------------------------
+
+    def task(self, task_id: str) -> Document:
+        """Return one task. Raises ScaleResourceNotFound if there is none."""
+        return self._read(build("GET", "task/{}", task_id), answers.document)
+
+    def tasks(self, chosen: TaskFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
+        """Return a page of the tasks that match, newest first. A token is good under the same filter only."""
+        query = query_of(chosen, limit=limit, next_token=next_token)
+        return self._read(build("GET", "tasks", query=query), answers.task_page)
+
+    def count_tasks(self, chosen: TaskFilter) -> tuple[int, datetime]:
+        """Return how many tasks match, and the API's clock at that moment, by one short request."""
+        page = self._read(build("GET", "tasks", query=query_of(chosen, limit=1)), answers.count)
+        return page.total or 0, page.served_at
+
+    def batches(self, chosen: BatchFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
+        """Return a page of the batches that match, newest first; tokens are as opaque as those of tasks.
+
+        The API pages batches by offset (recorded), so rows can shift between two pages when a batch is made
+        meanwhile. A token that it should give instead is followed.
+        """
+        offset = offset_of(next_token)
+        more = {"next_token": next_token} if offset is None else {"offset": offset or None}
+        request = build("GET", "batches", query=query_of(chosen, limit=limit, **more))
+        return self._read(request, lambda asked, answer: answers.batch_page(asked, answer, next_token))
+
+    def batch(self, name: str) -> Document:
+        """Return one batch."""
+        return self._read(build("GET", "batches/{}", name), answers.document)
+
+    def batch_status(self, name: str) -> BatchStatus:
+        """Return a batch's status and the counts of its tasks."""
+        return self._read(build("GET", "batches/{}/status", name), answers.batch_status)
+
+    def project(self, name: str) -> Document:
+        """Return one project with the history of its parameters."""
+        return self._read(build("GET", "projects/{}", name), answers.document)
+
+    def projects(self, *, archived: bool | None = None) -> Page:
+        """Return every project in one page; `archived` as the API understands it, None: not sent."""
+        return self._read(build("GET", "projects", query=query_of(archived=archived)), answers.project_list)
+
+    # Writes ---------------------------------------------------------------------------------------------
+
+    def create_task(self, type: str, payload: Mapping[str, Any]) -> Document:  # noqa: A002 - Scale's word
+        """Create a task and return it. Raises ScaleDuplicateResource if its unique_id is taken."""
+        return self._write(build("POST", "task/{}", type, payload=dict(payload)), answers.document)
+
+    def cancel_task(self, task_id: str, *, clear_unique_id: bool = False) -> Document:
+        """Cancel a task that was not begun and return it; `clear_unique_id` frees its unique_id."""
+        query = query_of(clear_unique_id=clear_unique_id or None)
+        return self._write(build("POST", "task/{}/cancel", task_id, query=query), answers.document)
+
+    def create_batch(self, payload: Mapping[str, Any]) -> Document:
+        """Create a batch and return it. Raises ScaleDuplicateResource if the name is taken."""
+        return self._write(build("POST", "batches", payload=dict(payload)), answers.document)
+
+    def finalize_batch(self, name: str) -> Document | None:
+        """Finalize a batch and return it, or None if the API answered with the bare text `OK`."""
+        return self._write(build("POST", "batches/{}/finalize", name), answers.document_or_ok)
+
+    def create_project(self, payload: Mapping[str, Any]) -> Document:
+        """Create a project and return it. Raises ScaleDuplicateResource if the name is taken."""
+        return self._write(build("POST", "projects", payload=dict(payload)), answers.document)
+
+    def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Document:
+        """Append a version to a project's parameters and return the project. Twice appends two.
+
+        `patch` merges `params` over the latest version instead of replacing it; None: not sent.
+        """
+        payload = dict(params) if patch is None else {**params, "patch": patch}
+        return self._write(build("POST", "projects/{}/setParams", name, payload=payload), answers.document)
+
+    # One request ----------------------------------------------------------------------------------------
+
+    def _read(self, request: Request, parse: _Parse[_T]) -> _T:
+        """Return the parsed answer, trying again while the policy allows it and nobody asks to stop."""
+        policy = self.options.retry
+        started = self._clock.monotonic()
+        attempts = 0
+        while True:
+            attempts += 1
+            turn = self._limiter.acquire(policy.seconds - (self._clock.monotonic() - started))
+            try:
+                return parse(request, self._send(request, attempts, turn))
+            except ScaleException as error:
+                wait = wait_before_retry(
+                    error,
+                    attempts=attempts,
+                    elapsed=self._clock.monotonic() - started,
+                    chance=self._random(),
+                    policy=policy,
+                )
+                if wait is None:
+                    raise
+                self._pause(request, attempts, wait, error)
+                if self._clock.stopping.is_set():
+                    raise
+
+    def _write(self, request: Request, parse: _Parse[_T]) -> _T:
+        """Return the parsed answer to a request that is sent once."""
+        turn = self._limiter.acquire(self.options.deadline)
+        return parse(request, self._send(request, 1, turn))
+
+    def _send(self, request: Request, attempt: int, turn: float) -> Answer:
+        """Send once and return a 200; raise what any other answer stands for. Tells the limiter."""
+        answer: Answer | None = None
+        try:
+            answer = self._transport.exchange(request)
+        finally:
+            self._note(request, attempt, turn, answer)
+        error = answers.refusal(request, answer)
+        if error is None:
+            self._limiter.succeeded()
+            return answer
+        if error.code == 429:
+            self._limiter.refused(turn, error.retry_after)
+        raise error
+
+    def _note(self, request: Request, attempt: int, turn: float, answer: Answer | None) -> None:
+        """Log one exchange: no key, no names, no query, no body."""
+        fields = {
+            "method": request.method,
+            "route": request.route,
+            "status": answer.status if answer else None,
+            "milliseconds": round((self._clock.monotonic() - turn) * 1000),
+            "attempt": attempt,
+        }
+        log.debug("request", extra=fields)
+
+    def _pause(self, request: Request, attempts: int, seconds: float, error: ScaleException) -> None:
+        """Log why and wait, unless asked to stop."""
+        fields = {
+            "method": request.method,
+            "route": request.route,
+            "reason": type(error).__name__,
+            "status": error.code,
+            "attempt": attempts,
+            "seconds": round(seconds, 3),
+        }
+        log.info("retrying", extra=fields)
+        self._clock.sleep(seconds)

@@ -1,0 +1,85 @@
+"""One pace for all threads: who was told to slow down slows everybody down."""
+
+import threading
+from math import inf
+
+from scalesync.clock import Clock
+from scalesync.errors import ScaleNotSent, ScaleTooManyRequests
+
+FIRST_INTERVAL = 0.1
+"""Seconds between two requests after the first 429: ten a second."""
+LONGEST_INTERVAL = 10.0
+"""Seconds between two requests after however many."""
+RECOVERY = 1.0
+"""By how many requests a second the pace rises with each success."""
+FREE_INTERVAL = 0.02
+"""At fifty requests a second the 429 is forgotten: official scripts run 25 to 50 at once."""
+
+
+class Limiter:
+    """Spaces the starts of requests over all threads; the pace halves at a 429 and recovers with successes.
+
+    The API publishes no rate limit, so none is assumed before it refuses (scale_api: unknown). `rate` is a
+    fixed maximum per second, or None. `rest` is how many seconds all pause after a 429 without Retry-After.
+    """
+
+    def __init__(self, clock: Clock, *, rate: float | None, rest: float) -> None:
+        self._clock = clock
+        self._floor = 1 / rate if rate else 0.0
+        self._rest = rest
+        self._lock = threading.Lock()
+        self._interval = self._floor
+        self._next_at = -inf
+        self._resting_until = -inf
+        self._slowed_at = -inf
+
+    @property
+    def interval(self) -> float:
+        """Seconds between the starts of two requests at present."""
+        return self._interval
+
+    def acquire(self, patience: float) -> float:
+        """Return when it is this thread's turn, with the monotonic instant of its start.
+
+        Raises ScaleTooManyRequests, without asking the API, if that would take longer than `patience`
+        seconds, and ScaleNotSent if the process is asked to stop while waiting.
+        """
+        until = self._clock.monotonic() + patience
+        while True:
+            with self._lock:
+                now = self._clock.monotonic()
+                turn = max(self._next_at, self._resting_until)
+                if turn <= now:
+                    self._next_at = now + self._interval
+                    return now
+            if turn > until:
+                raise ScaleTooManyRequests(
+                    f"The API asked for a rest of another {turn - now:.0f} s.", retry_after=turn - now
+                )
+            if self._clock.stopping.is_set():
+                raise ScaleNotSent("Stopped while waiting for the API's rate limit.")
+            self._clock.sleep(turn - now)
+
+    def refused(self, started: float, retry_after: float | None) -> None:
+        """Note a 429 to the request begun at `started`: all threads pause, and then go at half the pace.
+
+        Requests that were already on their way when the pace dropped prolong the pause and nothing more,
+        so that one burst of refusals counts once.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            rest = self._rest if retry_after is None else retry_after
+            self._resting_until = max(self._resting_until, now + rest)
+            if started < self._slowed_at:
+                return
+            self._slowed_at = now
+            slower = max(FIRST_INTERVAL, self._interval * 2)
+            self._interval = max(self._floor, min(LONGEST_INTERVAL, slower))
+
+    def succeeded(self) -> None:
+        """Note a success: the pace rises a little, up to the fixed maximum or to none at all."""
+        with self._lock:
+            if self._interval <= self._floor:
+                return
+            faster = 1 / (1 / self._interval + RECOVERY)
+            self._interval = self._floor if faster < FREE_INTERVAL else max(self._floor, faster)

@@ -1,0 +1,111 @@
+"""What is asked of the API: method, path and query, encoded so that any name survives the way."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+from scalesync.errors import ScaleInvalidRequest
+from scalesync.model import BatchFilter, TaskFilter, format_instant
+
+_COMMA_SEPARATED = frozenset({"customer_review_status"})
+"""Lists that go as one value (documented); all others repeat their key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, ready to be sent. Its text names method and path, never the query or the body."""
+
+    method: str
+    route: str
+    """The path's template, for logs: it is the same for every object."""
+    path: str
+    """Percent-encoded, without the API's address."""
+    query: str = ""
+    body: bytes | None = None
+
+    def __str__(self) -> str:
+        """Return method and path."""
+        return f"{self.method} /{self.path}"
+
+    def __repr__(self) -> str:
+        """Return what may be printed."""
+        return f"Request({str(self)!r})"
+
+
+def build(method: str, route: str, *names: str, query: str = "", payload: object = None) -> Request:
+    """Return a request to `route` with each `{}` replaced by the next of `names`, percent-encoded.
+
+    A `payload` that is not None goes as JSON. Raises ScaleInvalidRequest, before anything is sent, for a name
+    that cannot stand in a path and for a payload that is not JSON.
+    """
+    path = route.format(*(_segment(name) for name in names))
+    body = None if payload is None else _json(payload)
+    return Request(method, route, path, query, body)
+
+
+def _segment(name: str) -> str:
+    """Return `name` as one segment of a path: `a b/c` becomes `a%20b%2Fc`.
+
+    Empty, `.` and `..` are refused: every HTTP library resolves them, encoded or not, to another endpoint.
+    """
+    if name in ("", ".", ".."):
+        raise ScaleInvalidRequest(f"{name!r} cannot be the name or id of an object at Scale.")
+    try:
+        return quote(name, safe="")
+    except UnicodeEncodeError as error:
+        raise ScaleInvalidRequest(f"{name!r} is not text that can be sent.") from error
+
+
+def _json(payload: object) -> bytes:
+    """Return `payload` as strict JSON: no NaN, no infinity."""
+    try:
+        return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ScaleInvalidRequest(f"The payload is not JSON: {error}") from error
+
+
+def query_of(chosen: TaskFilter | BatchFilter | None = None, /, **more: object) -> str:
+    """Return a query string of what is set in the filter and in `more`; None and empty values are left out.
+
+    Times go in UTC with milliseconds, booleans as `true` and `false`, lists as repeated keys
+    (customer_review_status: comma separated).
+    """
+    given: Mapping[str, object] = {f.name: getattr(chosen, f.name) for f in fields(chosen)} if chosen else {}
+    pairs = [pair for key, value in {**given, **more}.items() for pair in _pairs(key, value)]
+    try:
+        return urlencode(pairs)
+    except UnicodeEncodeError as error:
+        raise ScaleInvalidRequest("A filter holds text that cannot be sent.") from error
+
+
+def _pairs(key: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield the query's pairs for one parameter: none, one, or several."""
+    if value is None or value in ("", ()):
+        return
+    if isinstance(value, tuple) and key not in _COMMA_SEPARATED:
+        for item in value:
+            yield key, _text(item)
+    else:
+        yield key, ",".join(map(_text, value)) if isinstance(value, tuple) else _text(value)
+
+
+def _text(value: object) -> str:
+    """Return `value` as the API reads it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format_instant(value) if isinstance(value, datetime) else str(value)
+
+
+def offset_of(token: str | None) -> int | None:
+    """Return the offset that a page token of our own making names, or None for a token of the API's."""
+    if token is None:
+        return 0
+    head, _, digits = token.partition(":")
+    return int(digits) if head == "offset" and digits.isdecimal() and digits.isascii() else None
+
+
+def offset_token(offset: int) -> str:
+    """Return the page token that asks for the page beginning at `offset`."""
+    return f"offset:{offset}"

@@ -1,0 +1,49 @@
+"""Make the text of an answer such that every parser reads it and every database holds it."""
+
+import re
+
+REPLACEMENT = b"\\ufffd"
+"""What stands in place of a character that cannot be held, as a JSON escape."""
+
+_ESCAPE = re.compile(
+    rb"""\\(?:
+        \\                                                              # a backslash: no escape follows
+      | u0000
+      | u[dD][89abAB][0-9a-fA-F]{2} (?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?  # high, with its low one or alone
+      | u[dD][c-fC-F][0-9a-fA-F]{2}                                     # low, alone
+    )""",
+    re.VERBOSE,
+)
+_PAIR = len(rb"\ud83d\ude00")
+
+
+def storable(body: bytes) -> tuple[bytes, int]:
+    """Return the JSON text `body` with what cannot be stored replaced, and how many replacements that took.
+
+    Afterwards the text is valid UTF-8 and holds no escape of U+0000 (Postgres refuses it) and no escape of an
+    unpaired surrogate (msgspec and Postgres refuse those). Each became U+FFFD, as did every invalid UTF-8
+    sequence. Everything else, pairs of surrogates and escaped backslashes included, is as it was.
+    """
+    body, replaced = _as_utf8(body)
+    if not (b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body):
+        return body, replaced
+
+    def mend(match: re.Match[bytes]) -> bytes:
+        nonlocal replaced
+        escape = match.group()
+        if len(escape) == _PAIR or escape == b"\\\\":
+            return escape
+        replaced += 1
+        return REPLACEMENT
+
+    return _ESCAPE.sub(mend, body), replaced
+
+
+def _as_utf8(body: bytes) -> tuple[bytes, int]:
+    """Return `body` as valid UTF-8, and how many U+FFFD came in that were not there before."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        text = body.decode(errors="replace")
+        return text.encode(), text.count("\ufffd") - body.count("\ufffd".encode())
+    return body, 0

@@ -1,0 +1,198 @@
+"""One request out, one whole answer in, or an error that tells whether the API can have seen it."""
+
+import gzip
+import re
+import threading
+import weakref
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from scalesync.api.options import ApiOptions
+from scalesync.api.request import Request
+from scalesync.api.wire import KeyAuth, Wire
+from scalesync.clock import Clock
+from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, ScaleNotSent
+
+_READ_SIZE = 256 * 1024
+_LARGEST_BODY = 1 << 30
+"""Beyond a GiB it is no page of tasks; refuse rather than fill the memory."""
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+_USABLE_KEY = re.compile(r"[!-9;-~]+")
+"""Visible ASCII without the colon, which HTTP Basic would split at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, whatever its status."""
+
+    status: int
+    body: bytes
+    served_at: datetime
+    """The API's clock (`Date`, to the second); ours, as a last resort, where that header cannot be read."""
+    retry_after: float | None
+    """Seconds from Retry-After, given as a number or as a date on the API's clock."""
+
+
+class Transport:
+    """Carries requests over one keep-alive session per thread, and counts those that left this machine."""
+
+    def __init__(self, key: str, options: ApiOptions, clock: Clock) -> None:
+        if not _USABLE_KEY.fullmatch(key):
+            raise ConfigurationError(
+                "The API key is empty or holds characters that no key has.",
+                advice="Copy it again from the Scale dashboard, without spaces or line ends.",
+            )
+        self._auth = KeyAuth(key)
+        self._secrets = (key.encode(), b64encode(f"{key}:".encode()))
+        self._options = options
+        self._clock = clock
+        self._local = threading.local()
+        self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._sent = 0
+
+    @property
+    def requests_made(self) -> int:
+        """How many requests have left this machine, over all threads."""
+        return self._sent
+
+    def close(self) -> None:
+        """Close the connections of all threads, none of which may be in the middle of a request."""
+        with self._lock:
+            wires = list(self._wires)
+        for wire in wires:
+            wire.session.close()
+
+    def exchange(self, request: Request) -> Answer:
+        """Send `request` once and return the whole answer. A redirect is an answer: the key goes to one host.
+
+        Raises ScaleNotSent if not a byte of the request can have reached the API, and ScaleNoAnswer if some
+        did and the answer is missing, cut short, undecodable or late. Every step is bounded: each connection
+        attempt, the sending, each wait for more bytes, and the body as a whole, which ends by the deadline
+        plus at most one read time-out. Only a peer that trickles its *headers* can hold on for longer.
+        """
+        wire = self._wire()
+        wire.mark.sent = False
+        started = self._clock.monotonic()
+        try:
+            with self._open(wire, request) as response:
+                body = b"".join(self._chunks(response, request, started))
+                return self._answer(response, body)
+        except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
+            raise self._failure(error, request, sent=wire.mark.sent) from error
+        finally:
+            with self._lock:
+                self._sent += wire.mark.sent
+
+    def _wire(self) -> Wire:
+        """Return this thread's connection. It closes with its thread."""
+        wire: Wire | None = getattr(self._local, "wire", None)
+        if wire is None:
+            wire = self._local.wire = Wire(self._auth, self._options.local)
+            with self._lock:
+                self._wires.add(wire)
+        return wire
+
+    def _open(self, wire: Wire, request: Request) -> requests.Response:
+        """Send `request` and return its answer with the body still on the wire."""
+        url = f"{self._options.url}/{request.path}"
+        options = self._options
+        return wire.session.request(
+            request.method,
+            f"{url}?{request.query}" if request.query else url,
+            data=request.body,
+            headers=None if request.body is None else {"Content-Type": "application/json"},
+            timeout=(
+                min(options.connect_timeout, options.deadline),
+                min(options.read_timeout, options.deadline),
+            ),
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _chunks(self, response: requests.Response, request: Request, started: float) -> Iterator[bytes]:
+        """Yield the body as it comes. Raises if it is cut short, endless or late.
+
+        It is unpacked afterwards: urllib3 would go on reading, deadline or not, until there is text to yield.
+        """
+        size = 0
+        while chunk := response.raw.read1(_READ_SIZE, decode_content=False):
+            yield chunk
+            size += len(chunk)
+            if size > _LARGEST_BODY:
+                raise ScaleNoAnswer(f"The answer to {request} is larger than 1 GiB.")
+            if self._clock.monotonic() - started > self._options.deadline:
+                raise ScaleNoAnswer(
+                    f"The answer to {request} was not complete within {self._options.deadline:g} s."
+                )
+
+    def _answer(self, response: requests.Response, body: bytes) -> Answer:
+        """Return what was received, on the API's clock. A refusal that repeats the key loses it."""
+        body = _unpacked(body, response.headers.get("Content-Encoding", ""))
+        if response.status_code != 200:
+            for secret in self._secrets:
+                body = body.replace(secret, b"[API key]")
+        served_at = _http_date(response.headers.get("Date")) or self._clock.now()
+        asked = response.headers.get("Retry-After")
+        return Answer(response.status_code, body, served_at, _seconds_asked(asked, served_at))
+
+    def _failure(self, error: Exception, request: Request, *, sent: bool) -> ScaleException:
+        """Return `error` in our words: whether the API can have seen the request, and why it failed."""
+        reason = _reason(error)
+        if sent:
+            return ScaleNoAnswer(f"{request} was sent and no usable answer came: {reason}.")
+        return ScaleNotSent(
+            f"Could not reach the Scale API at {self._options.host}: {reason}.",
+            advice="Check the network, a proxy or firewall, and the API's address.",
+        )
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """Return `body` decompressed. Raises OSError, EOFError, zlib.error or ValueError if it cannot be."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            return gzip.decompress(body)
+        case _:
+            raise ValueError("an encoding that was not asked for")
+
+
+def _http_date(text: str | None) -> datetime | None:
+    """Return the instant of an HTTP date, or None if there is none to be read."""
+    try:
+        instant = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _seconds_asked(text: str | None, served_at: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for, or None if it is absent or means nothing."""
+    if text is None:
+        return None
+    if _SECONDS.fullmatch(text.strip()):
+        return float(text)
+    until = _http_date(text)
+    return None if until is None else max(0.0, (until - served_at).total_seconds())
+
+
+def _reason(error: BaseException) -> str:
+    """Return the operating system's or the TLS library's words for a failure, else the kind of error.
+
+    Texts of requests and urllib3 are left out: they repeat the whole URL.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException | HTTPError):
+            return cause.strerror or str(cause) or type(cause).__name__
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

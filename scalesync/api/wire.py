@@ -1,0 +1,91 @@
+"""One thread's connection to the API, which knows whether a request has left this machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.connection import HTTPConnection
+
+from scalesync import __version__
+
+_HEADERS: Mapping[str, str] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"scalesync/{__version__}",
+}
+
+
+class KeyAuth(HTTPBasicAuth):
+    """HTTP Basic with the key as user name and an empty password (documented); never prints either.
+
+    An auth object on the session also keeps requests from looking the host up in .netrc.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key, "")
+
+    def __repr__(self) -> str:
+        """Return nothing of the key."""
+        return "KeyAuth(...)"
+
+
+@dataclass
+class Mark:
+    """Whether the request in hand has left: set with the connection made and before the first byte."""
+
+    sent: bool = False
+
+
+def _marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
+    """Return `kind` with a `request` that connects (proxy tunnel and TLS included), sets `mark`, and sends.
+
+    Exceptions cannot tell this: a reset during the TLS handshake and one after the request look the same.
+    """
+
+    class Marking(kind):  # type: ignore[valid-type, misc]
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if self.is_closed:
+                self.connect()
+            mark.sent = True
+            super().request(*args, **kwargs)
+
+    return Marking
+
+
+class _Adapter(HTTPAdapter):
+    """Sends each request once (no retries beneath us) and over connections that mark it."""
+
+    def __init__(self, mark: Mark) -> None:
+        self._mark = mark
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the host's pool, with every connection made from now on marking what it sends."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if "ConnectionCls" not in vars(pool):
+            pool.ConnectionCls = _marking(pool.ConnectionCls, self._mark)
+        return pool
+
+
+@dataclass(eq=False)
+class Wire:
+    """One thread's session with keep-alive and checked certificates, and the mark of its request in hand."""
+
+    auth: KeyAuth = field(repr=False)
+    local: bool
+    """No proxy, whatever the environment says: the request is unencrypted and meant for this machine."""
+    mark: Mark = field(default_factory=Mark)
+    session: requests.Session = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.session = requests.Session()
+        self.session.auth = self.auth
+        self.session.trust_env = not self.local
+        self.session.headers.clear()
+        self.session.headers.update(_HEADERS)
+        adapter = _Adapter(self.mark)
+        self.session.mount("https://", adapter)
+        self.session.mount("http://", adapter)

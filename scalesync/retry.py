@@ -1,0 +1,53 @@
+"""When to try a read again, as arithmetic: an error, what was spent, a policy, and the seconds to wait.
+
+Writes never come here: whether a command may be sent again is for the queue to find out.
+"""
+
+from dataclasses import dataclass
+
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
+
+_EXPONENT_CAP = 60
+"""Doubling stops here; any cap in seconds is reached long before, and a float never overflows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How much trying one read is worth."""
+
+    attempts: int = 7
+    """How often a request is sent at most, the first time included."""
+    seconds: float = 240.0
+    """No attempt begins later than this after the first one."""
+    base: float = 0.5
+    """The longest wait after the first failure; it doubles with every further one."""
+    cap: float = 30.0
+    """The longest wait between two attempts, unless the API asks for more."""
+
+
+def may_pass(error: ScaleException) -> bool:
+    """Tell whether the same read may succeed later.
+
+    True for 408, 429 and every 5xx (Cloudflare's 520 to 530 included), for a connection that could not be
+    made or broke, and for an answer that is missing, cut short or not what was promised.
+    """
+    if isinstance(error, ScaleNotSent | ScaleNoAnswer):
+        return True
+    return error.code is not None and (error.code in (408, 429) or error.code >= 500)
+
+
+def wait_before_retry(
+    error: ScaleException, *, attempts: int, elapsed: float, chance: float, policy: RetryPolicy
+) -> float | None:
+    """Return how many seconds to wait before the next attempt, or None to give up.
+
+    `attempts` have been made in `elapsed` seconds, the last of which ended in `error`; `chance` is a random
+    number from 0 to 1. The wait is `chance * min(cap, base * 2 ** (attempts - 1))`, on top of what the API
+    asked for with Retry-After, and never reaches past the policy's seconds; a Retry-After that does is None.
+    """
+    left = policy.seconds - elapsed
+    asked = error.retry_after or 0.0
+    if attempts >= policy.attempts or left <= 0 or asked > left or not may_pass(error):
+        return None
+    jitter = chance * min(policy.cap, policy.base * 2.0 ** min(attempts - 1, _EXPONENT_CAP))
+    return min(asked + jitter, left)
