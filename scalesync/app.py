@@ -1,0 +1,185 @@
+"""The composition root: settings in, a working scalesync out. A method is one thing a person can ask for."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scalesync.api.client import ScaleApi
+from scalesync.api.options import ApiOptions
+from scalesync.clock import Clock
+from scalesync.db import exports, migrate, runs, stamp
+from scalesync.db import windows as ledger
+from scalesync.db.documents import MIRRORED
+from scalesync.db.engine import Database
+from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound, ScalesyncError
+from scalesync.model import BatchStatus, WindowState
+from scalesync.retry import RetryPolicy
+from scalesync.settings import Settings
+from scalesync.sync.commits import Ledger
+from scalesync.sync.events import Watcher
+from scalesync.sync.owner import fresh_owner
+from scalesync.sync.plan import Plan, Request
+from scalesync.sync.session import Session, Summary
+
+SKEW_TOLERATED = 60.0
+"""Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `check` looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is here and how far behind it is."""
+
+    database: str
+    account: stamp.Stamp | None
+    counts: dict[str, exports.Counts]
+    watermarks: dict[str, datetime]
+    open_windows: int
+    runs: list[runs.Run]
+    now: datetime
+
+    def behind(self, stream: str) -> float | None:
+        """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
+        at = self.watermarks.get(stream)
+        return None if at is None else max(0.0, (self.now - at).total_seconds())
+
+
+@dataclass
+class App:
+    """scalesync, put together for one command."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=Clock)
+
+    @contextmanager
+    def database(self, *, create: bool = False) -> Iterator[Database]:
+        """Lend the mirror, with a schema this scalesync works with. Raises DatabaseError."""
+        database = Database.open(self.settings.database_url, create=create)
+        try:
+            if not create:
+                migrate.check_schema(database)
+            yield database
+        finally:
+            database.close()
+
+    @contextmanager
+    def api(self) -> Iterator[ScaleApi]:
+        """Lend a client. Raises ConfigurationError without a key."""
+        settings = self.settings
+        retry = RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
+        options = ApiOptions(url=settings.api_url, retry=retry)
+        with ScaleApi(settings.require_key().reveal(), options, clock=self.clock) as api:
+            yield api
+
+    def account(self) -> stamp.Stamp:
+        """Return whose mirror the key may work on."""
+        key = self.settings.require_key().reveal()
+        return stamp.Stamp(
+            stamp.fingerprint(key), stamp.mode_of(key), self.settings.api_url, self.clock.now()
+        )
+
+    def init(self, *, adopt: bool) -> tuple[str | None, str]:
+        """Create or upgrade the schema, stamp it if there is a key; return the revisions before and after."""
+        with self.database(create=True) as database:
+            revisions = migrate.upgrade(database)
+            if adopt or self.settings.key is not None:
+                mine, now = self.account(), self.clock.now()
+                with database.write() as conn:
+                    stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, now, adopt=adopt)
+            return revisions
+
+    def sync(self, request: Request, watch: Watcher, *, workers: int, time_limit: float | None) -> Summary:
+        """Bring the mirror up to date. Raises ScalesyncError for what stops it; what came is saved."""
+        with self._session(watch, workers, time_limit) as session:
+            return session.sync(request)
+
+    def look_ahead(self, request: Request) -> tuple[Plan, tuple[int, ...]]:
+        """Return what a sync would read, and how many rows each window holds. Nothing is written."""
+        with self._session(lambda _: None, 1, None) as session:
+            return session.look_ahead(request)
+
+    def status(self, *, recent: int = 5) -> Status:
+        """Return what the mirror holds and how old that is. Asks nobody but the database."""
+        with self.database() as database, database.read() as conn:
+            run = runs.open_run(conn)
+            return Status(
+                database.url_shown,
+                stamp.read_stamp(conn),
+                exports.counts(conn),
+                runs.read_watermarks(conn),
+                0 if run is None else ledger.count(conn, run.id, WindowState.OPEN),
+                runs.recent(conn, recent),
+                self.clock.now(),
+            )
+
+    def documents(self, stream: str, chosen: exports.Selection) -> Iterator[bytes]:
+        """Yield the mirrored documents of a stream as the API sent them, in flat memory."""
+        with self.database() as database, database.read() as conn:
+            yield from exports.documents(conn, MIRRORED[stream], chosen)
+
+    def document(self, stream: str, key: str) -> bytes | None:
+        """Return one mirrored document, or None if there is none here."""
+        with self.database() as database, database.read() as conn:
+            return exports.find(conn, MIRRORED[stream], key)
+
+    def batch_status(self, name: str) -> BatchStatus:
+        """Return what the API counts in a batch at this moment. Raises ConfigurationError for none."""
+        try:
+            with self.api() as api:
+                return api.batch_status(name)
+        except ScaleResourceNotFound as error:
+            msg = f"There is no batch {name!r} in this account."
+            raise ConfigurationError(msg, advice="`scalesync batch list` shows those that are.") from error
+
+    def check(self) -> Iterator[Finding]:
+        """Look at the database, the key and the API, and say what to do about each."""
+        yield _finding("database", self._check_database)
+        yield _finding("key", lambda: f"a {self.account().mode} key")
+        yield _finding("api", self._check_api)
+        yield _finding("account", self._check_account)
+
+    def _check_database(self) -> str:
+        with self.database() as database:
+            return f"{database.url_shown}, schema {migrate.head_revision()}"
+
+    def _check_api(self) -> str:
+        with self.api() as api:
+            served_at = api.projects().served_at
+        skew = (self.clock.now() - served_at).total_seconds()
+        if abs(skew) > SKEW_TOLERATED:
+            msg = f"This machine's clock differs from the API's by {skew:+.0f} s."
+            raise IncompleteError(msg, advice="Nothing read depends on it, but set the clock right.")
+        return f"{self.settings.api_url} answers; its clock and ours differ by {skew:+.0f} s"
+
+    def _check_account(self) -> str:
+        mine = self.account()
+        with self.database() as database, database.write() as conn:
+            held = stamp.read_stamp(conn)
+            if held is None:
+                return "the mirror is not stamped yet; the first sync does it"
+            stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, held.created_at)
+            return f"the mirror belongs to this {held.mode} account"
+
+    @contextmanager
+    def _session(self, watch: Watcher, workers: int, time_limit: float | None) -> Iterator[Session]:
+        with self.database() as database, self.api() as api:
+            writer = Ledger(database, api, fresh_owner(), self.settings.lease)
+            yield Session(writer, self.clock, watch, self.account(), workers, time_limit)
+
+
+def _finding(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, ok=True, detail=look())
+    except ScalesyncError as error:
+        return Finding(name, ok=False, detail=str(error), advice=error.advice, exit_code=error.exit_code)

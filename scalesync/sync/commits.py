@@ -1,0 +1,127 @@
+"""What a run writes: each function is one transaction, and holds the window's claim in it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from scalesync.api.client import ScaleApi
+from scalesync.db import runs, upserts
+from scalesync.db import windows as ledger
+from scalesync.db.documents import to_row
+from scalesync.db.engine import Database
+from scalesync.model import Window, WindowState, Written
+from scalesync.sync.reading import Fetched, Lookups, Reading
+
+
+@dataclass
+class Ledger:
+    """The mirror and its ledger, as one process writes to them."""
+
+    database: Database
+    api: ScaleApi
+    owner: str
+    lease: float
+    """Seconds that a claim lasts without a sign of life."""
+    requests_told: int = 0
+    """How many of the client's requests are already counted in some run."""
+    latest: datetime | None = None
+    """The API's clock on the last page saved here."""
+
+    def claim(self) -> Window | None:
+        """Return a free window of the open run, now ours, or None."""
+        with self.database.write() as conn:
+            return ledger.claim(conn, self.owner, self.lease)
+
+    def resume(self, reading: Reading) -> None:
+        """Remember what earlier claims of the window received."""
+        if reading.window.next_token is not None:
+            with self.database.read() as conn:
+                reading.pages, reading.seen = ledger.received(conn, reading.window.id)
+
+    def save(
+        self, reading: Reading, fetched: Fetched, state: WindowState, parts: tuple[Window, ...] = ()
+    ) -> Written:
+        """Write a page and what it means for its window. Raises ClaimLostError, with nothing written."""
+        window, page = reading.window, fetched.page
+        with self.database.write() as conn:
+            ledger.hold(conn, window, self.owner, self.lease)
+            written = upserts.write_rows(conn, reading.stream.kind, fetched.rows, page.served_at)
+            ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])
+            ledger.add(conn, window.run_id, parts, parent_id=window.id)
+            if state is not WindowState.OPEN:
+                ledger.finish(conn, window, state)
+            runs.tally(conn, window.run_id, self._tally(fetched, written))
+        reading.pages += 1
+        self.latest = page.served_at
+        return written
+
+    def save_rows(self, reading: Reading, fetched: Fetched) -> Written:
+        """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
+        with self.database.write() as conn:
+            ledger.hold(conn, reading.window, self.owner, self.lease)
+            return upserts.write_rows(conn, reading.stream.kind, fetched.rows, fetched.page.served_at)
+
+    def save_lookups(self, reading: Reading, looked_up: Lookups) -> Written:
+        """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
+        kind, last = reading.stream.kind, reading.last
+        written = Written()
+        with self.database.write() as conn:
+            ledger.hold(conn, reading.window, self.owner, self.lease)
+            for document in looked_up.found:
+                rows = [to_row(kind, document.raw)]
+                written += upserts.write_rows(conn, kind, rows, document.served_at)
+            if last is not None:
+                upserts.mark_missing(conn, kind, looked_up.gone, last.page.served_at)
+        return written
+
+    def doubtful(self, reading: Reading) -> list[str]:
+        """Return the keys that are here, and in the window, and were on none of its pages."""
+        window = reading.window
+        with self.database.read() as conn:
+            here = upserts.keys_present(
+                conn,
+                reading.stream.kind,
+                project=window.project,
+                created_from=window.created_from,
+                created_to=window.created_to,
+            )
+        return sorted(key for key in here if ledger.key_digest(key) not in reading.seen)
+
+    def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
+        """Have the window read again, in halves if there are any. Raises ClaimLostError."""
+        with self.database.write() as conn:
+            ledger.hold(conn, window, self.owner, self.lease)
+            if halves:
+                ledger.add(conn, window.run_id, halves, parent_id=window.id)
+                ledger.finish(conn, window, WindowState.SPLIT, error)
+            else:
+                ledger.begin_again(conn, window, error)
+
+    def give_up(self, window: Window, error: str) -> None:
+        """Fail the window: its run will end incomplete. Raises ClaimLostError."""
+        with self.database.write() as conn:
+            ledger.hold(conn, window, self.owner, self.lease)
+            ledger.finish(conn, window, WindowState.FAILED, error)
+
+    def extend(self) -> None:
+        """Show that this process lives."""
+        with self.database.write() as conn:
+            ledger.extend(conn, self.owner, self.lease)
+
+    def release(self) -> None:
+        """Let others go on with what this process held."""
+        with self.database.write() as conn:
+            ledger.release(conn, [self.owner])
+
+    def untold(self) -> runs.Tally:
+        """Return the requests that no run counted yet, as counted from now on."""
+        told, self.requests_told = self.requests_told, self.api.requests_made
+        return runs.Tally(requests=self.requests_told - told)
+
+    def _tally(self, fetched: Fetched, written: Written) -> runs.Tally:
+        return replace(
+            self.untold(),
+            pages=1,
+            rows_received=len(fetched.rows),
+            rows_written=written.new + written.changed,
+            texts_replaced=fetched.page.replaced,
+        )

@@ -1,0 +1,71 @@
+"""What a run tells whoever watches it. Wording and drawing are the watcher's business."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from scalesync.model import RunKind, Written
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run begins, or one that was left open goes on."""
+
+    kind: RunKind
+    started_at: datetime
+    resumed: bool
+    progress: tuple[tuple[str, int, int], ...]
+    """(stream, rows received, rows expected) of a run that goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The API told how many more rows a stream holds."""
+
+    stream: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A page is in the database."""
+
+    stream: str
+    rows: int
+    written: Written
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """A window came out contradictory and is read again, or given up."""
+
+    stream: str
+    reason: str
+    given_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Objects that the mirror holds are gone at the API: it answered 404 for each."""
+
+    stream: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyByProject:
+    """The API refuses to list tasks without naming a project, so tasks of no project cannot be seen."""
+
+    projects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Other processes hold every window that is left."""
+
+
+Event = Planned | Expected | Received | Contradicted | Missed | OnlyByProject | Waiting
+
+
+Watcher = Callable[[Event], None]
+"""Takes note of one event after the other; called from the writing thread only."""

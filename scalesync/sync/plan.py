@@ -1,0 +1,100 @@
+"""Planning, without a clock, a network or a disk: facts in, windows out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scalesync.errors import ConfigurationError
+from scalesync.model import RunKind, Window, format_instant
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asked to be read."""
+
+    streams: tuple[str, ...] = ("projects", "batches", "tasks")
+    full: bool = False
+    """Read everything again, so that deletions are noticed too."""
+    since: datetime | None = None
+    """A backfill of what was created from this instant on."""
+    until: datetime | None = None
+    """A backfill of what was created up to this instant."""
+    projects: tuple[str, ...] = ()
+    """Only these projects' batches and tasks."""
+    lookback: timedelta = timedelta(minutes=15)
+    """How far behind the watermark to begin, for changes that the API showed late."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window that ends before it begins."""
+        if self.since and self.until and self.since > self.until:
+            msg = f"--since {format_instant(self.since)} lies after --until {format_instant(self.until)}."
+            raise ConfigurationError(msg, advice="Exchange the two, or leave one out.")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the API and the mirror say before a run."""
+
+    now: datetime
+    """The API's clock. Ours decides nothing."""
+    watermarks: Mapping[str, datetime]
+    oldest_unfinished_batch: datetime | None = None
+    some_task_without_update_time: bool = False
+    every_project: tuple[str, ...] | None = None
+    """All project names, if the API lists tasks only project by project; None if it lists the account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The windows of one run."""
+
+    kind: RunKind
+    windows: tuple[Window, ...]
+    watermark_at: datetime | None
+    """What the watermarks become when all of them are closed; None: they stay."""
+
+
+def plan(request: Request, facts: Facts) -> Plan:
+    """Return what has to be read for `request`.
+
+    A stream that has a watermark is read from it on, unless everything or certain dates were asked for.
+    """
+    dated = request.since is not None or request.until is not None
+    partial = dated or bool(request.projects)
+    windows: list[Window] = []
+    resumed = False
+    for stream in request.streams:
+        watermark = None if request.full or dated else facts.watermarks.get(stream)
+        since = min(watermark, facts.now) - request.lookback if watermark else None
+        resumed = resumed or since is not None
+        windows += _PLANNERS[stream](request, facts, since)
+    kind = RunKind.BACKFILL if partial else RunKind.INCREMENTAL if resumed else RunKind.FULL
+    return Plan(kind, tuple(windows), None if partial else facts.now)
+
+
+def _plan_projects(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:  # noqa: ARG001
+    """Return the one list that there is; it has no filter."""
+    yield Window("projects")
+
+
+def _plan_batches(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:
+    """Read from the oldest batch that may still change, for there is no filter on change."""
+    begin = request.since
+    if since is not None:
+        begin = min(since, facts.oldest_unfinished_batch or since)
+    for project in request.projects or (None,):
+        yield Window("batches", project, created_from=begin, created_to=request.until)
+
+
+def _plan_tasks(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:
+    """Read what changed, with no upper bound, and what is new, if some tasks tell no time of change."""
+    for project in request.projects or facts.every_project or (None,):
+        if since is None:
+            yield Window("tasks", project, created_from=request.since, created_to=request.until)
+            continue
+        yield Window("tasks", project, updated_from=since)
+        if facts.some_task_without_update_time:
+            yield Window("tasks", project, created_from=since)
+
+
+_PLANNERS = {"projects": _plan_projects, "batches": _plan_batches, "tasks": _plan_tasks}

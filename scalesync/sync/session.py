@@ -1,0 +1,197 @@
+"""One `scalesync sync`: finish what is open, plan what was asked for, read it, and vouch for it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scalesync.clock import Clock
+from scalesync.db import facts, runs, stamp, upserts
+from scalesync.db import windows as ledger
+from scalesync.db.documents import BATCHES, PROJECTS, to_row
+from scalesync.db.runs import Run
+from scalesync.errors import (
+    ConfigurationError,
+    HeldElsewhereError,
+    ScaleInvalidRequest,
+    ScaleResourceNotFound,
+)
+from scalesync.model import BatchStatus, Document, RunState, TaskFilter
+from scalesync.sync.commits import Ledger
+from scalesync.sync.engine import Engine, Totals
+from scalesync.sync.events import OnlyByProject, Planned, Watcher
+from scalesync.sync.plan import Facts, Plan, Request, plan
+from scalesync.sync.streams import all_projects, count
+
+COUNTED_AT_MOST = 10_000
+"""Batches whose counts one run reads; the next run goes on."""
+
+
+@dataclass
+class Summary:
+    """What one `scalesync sync` did."""
+
+    totals: Totals = field(default_factory=Totals)
+    runs: list[Run] = field(default_factory=list)
+    """The runs this process took part in, as they stood when it ended."""
+    reached: bool = False
+    """Whether it came to what was asked for; before that, a run that was left open has to end."""
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether what was asked for was read, and every run that was taken part in is complete."""
+        return self.reached and all(run.state is RunState.COMPLETE for run in self.runs)
+
+    @property
+    def rate(self) -> float:
+        """Rows received per second."""
+        rows = sum(w.new + w.changed + w.unchanged + w.stale for w in self.totals.written.values())
+        return rows / self.seconds if self.seconds else 0.0
+
+    @property
+    def left_open(self) -> bool:
+        """Whether a run has windows left to read."""
+        return any(run.state is RunState.OPEN for run in self.runs)
+
+
+@dataclass
+class Session:
+    """Everything that one sync needs, opened and ready."""
+
+    ledger: Ledger
+    clock: Clock
+    watch: Watcher
+    account: stamp.Stamp
+    """Whose mirror this must be."""
+    workers: int = 8
+    time_limit: float | None = None
+    """Seconds after which nothing new is begun."""
+
+    def sync(self, request: Request) -> Summary:
+        """Read what is open, then what `request` asks for, and return what was done.
+
+        Raises ScalesyncError for whatever stops it; what was received by then is saved.
+        """
+        began, summary = self.clock.monotonic(), Summary()
+        deadline = None if self.time_limit is None else began + self.time_limit
+        engine = Engine(self.ledger, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
+        try:
+            while not (summary.reached or summary.left_open or engine.halting):
+                run = self._open_run()
+                if run is None:
+                    run, summary.reached = self._plan_and_start(request)
+                self._go_on(engine, summary, run, resumed=not summary.reached)
+        finally:
+            summary.requests = self.ledger.api.requests_made
+            summary.seconds = self.clock.monotonic() - began
+        if summary.left_open and not engine.halting:
+            msg = "Another run holds everything that is left to do."
+            raise HeldElsewhereError(msg, advice="Wait for it, or see `scalesync status`.")
+        return summary
+
+    def look_ahead(self, request: Request) -> tuple[Plan, tuple[int, ...]]:
+        """Return what a sync would read, and the rows of each window; nothing is written."""
+        made = plan(request, self._facts(request))
+        return made, tuple(count(self.ledger.api, window) for window in made.windows)
+
+    def _open_run(self) -> Run | None:
+        """Return the run that is left open, if it is of our account."""
+        with self.ledger.database.read() as conn:
+            run = runs.open_run(conn)
+        if run is not None:
+            self._stamp(run.started_at)
+        return run
+
+    def _stamp(self, at: datetime) -> None:
+        """Return if the mirror is of our account, or of none yet and so ours from now on."""
+        mine = self.account
+        with self.ledger.database.write() as conn:
+            stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, at)
+
+    def _plan_and_start(self, request: Request) -> tuple[Run, bool]:
+        """Return the open run, and whether it is ours or one that somebody else opened just before."""
+        known = self._facts(request)
+        made = plan(request, known)
+        self._stamp(known.now)
+        with self.ledger.database.write() as conn:
+            mine = runs.start(conn, made.kind, known.now, made.windows, watermark_at=made.watermark_at)
+            run = runs.open_run(conn)
+        if run is None:
+            msg = "The run that was open has just ended elsewhere."
+            raise HeldElsewhereError(msg, advice="Run `scalesync sync` again.")
+        return run, mine
+
+    def _facts(self, request: Request) -> Facts:
+        """Ask the API for its time and habits, and the mirror for what it holds."""
+        now, every_project = self._probe()
+        for name in request.projects:
+            self._require_project(name)
+        with self.ledger.database.read() as conn:
+            return Facts(
+                now,
+                runs.read_watermarks(conn),
+                facts.oldest_unfinished_batch(conn),
+                facts.some_task_without_update_time(conn),
+                every_project,
+            )
+
+    def _probe(self) -> tuple[datetime, tuple[str, ...] | None]:
+        """Return the API's time, and all project names if it lists tasks only project by project."""
+        api = self.ledger.api
+        try:
+            return api.tasks(TaskFilter(), limit=1).served_at, None
+        except ScaleInvalidRequest:
+            names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
+            if not names:
+                raise
+            served_at = api.tasks(TaskFilter(project=names[0]), limit=1).served_at
+            self.watch(OnlyByProject(len(names)))
+            return served_at, tuple(names)
+
+    def _require_project(self, name: str) -> None:
+        try:
+            self.ledger.api.project(name)
+        except ScaleResourceNotFound as error:
+            msg = f"There is no project {name!r} in this account."
+            raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
+
+    def _go_on(self, engine: Engine, summary: Summary, run: Run, *, resumed: bool) -> None:
+        """Take part in a run to its end, or until something stops this process."""
+        with self.ledger.database.read() as conn:
+            progress = tuple(ledger.progress(conn, run.id))
+        self.watch(Planned(run.kind, run.started_at, resumed, progress))
+        summary.runs.append(run)
+        engine.drain(run)
+        if not engine.halting:
+            self._count_batches(engine)
+        with self.ledger.database.write() as conn:
+            runs.tally(conn, run.id, self.ledger.untold())
+            if not engine.halting:
+                runs.finish(conn, run, self.ledger.latest or run.started_at)
+            summary.runs[-1] = runs.find(conn, run.id)
+
+    def _count_batches(self, engine: Engine) -> None:
+        """Read the counts of every batch whose tasks changed since they were read last."""
+        with self.ledger.database.read() as conn:
+            uncounted = upserts.batches_to_count(conn, COUNTED_AT_MOST)
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="count") as pool:
+            for name, status, document in pool.map(self._count_batch, uncounted):
+                if engine.halting:
+                    pool.shutdown(cancel_futures=True)
+                    return
+                with self.ledger.database.write() as conn:
+                    if document is not None:
+                        rows = [to_row(BATCHES, document.raw)]
+                        upserts.write_rows(conn, BATCHES, rows, document.served_at)
+                    if status is not None:
+                        upserts.set_batch_counts(conn, name, status, status.served_at)
+
+    def _count_batch(self, known: tuple[str, str | None]) -> tuple[str, BatchStatus | None, Document | None]:
+        """Return a batch's counts, and the batch itself if its status is another than here."""
+        name, status = known
+        try:
+            counted = self.ledger.api.batch_status(name)
+            return name, counted, self.ledger.api.batch(name) if counted.status != status else None
+        except ScaleResourceNotFound:
+            return name, None, None

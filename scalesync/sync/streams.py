@@ -1,0 +1,87 @@
+"""The streams: each kind of Scale object that is mirrored, declared once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from scalesync.api.client import ScaleApi
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored
+from scalesync.model import BatchFilter, Document, Page, TaskFilter, Window
+
+PAGE = 100
+"""Rows of a page: the most that the API gives (documented)."""
+
+WIDENING = timedelta(milliseconds=1)
+"""Added to both ends of every window, because it is not known whether the API's bounds are inclusive."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One kind of Scale object mirrored to one table."""
+
+    name: str
+    kind: Mirrored
+    page: Callable[[ScaleApi, Window, int], Page]
+    """Reads the page of a window that its token asks for, of at most so many rows."""
+    one: Callable[[ScaleApi, str], Document]
+    """Reads one object; raises ScaleResourceNotFound if there is none."""
+    counted: bool = True
+    """Whether the API tells in each page how many there are in all, without which nothing is complete."""
+
+
+def task_filter(window: Window) -> TaskFilter:
+    """Return the filters that read at least what the window means, under either reading of bounds."""
+    return TaskFilter(
+        start_time=window.created_from and window.created_from - WIDENING,
+        end_time=window.created_to and window.created_to + WIDENING,
+        updated_after=window.updated_from and window.updated_from - WIDENING,
+        project=window.project,
+    )
+
+
+def batch_filter(window: Window) -> BatchFilter:
+    """Return the same for batches, which have no filter on change."""
+    return BatchFilter(
+        start_time=window.created_from and window.created_from - WIDENING,
+        end_time=window.created_to and window.created_to + WIDENING,
+        project=window.project,
+    )
+
+
+def _projects_page(api: ScaleApi, window: Window, limit: int) -> Page:  # noqa: ARG001 - the list takes neither
+    return all_projects(api)
+
+
+def all_projects(api: ScaleApi) -> Page:
+    """Return every project: the list as it comes and the archived ones, which it may or may not hold.
+
+    A project that both hold is there twice, so `total` is None.
+    """
+    listed, archived = api.projects(), api.projects(archived=True)
+    docs = listed.docs + archived.docs
+    return replace(listed, docs=docs, total=None, replaced=listed.replaced + archived.replaced)
+
+
+def _batches_page(api: ScaleApi, window: Window, limit: int) -> Page:
+    return api.batches(batch_filter(window), limit=limit, next_token=window.next_token)
+
+
+def _tasks_page(api: ScaleApi, window: Window, limit: int) -> Page:
+    return api.tasks(task_filter(window), limit=limit, next_token=window.next_token)
+
+
+def count(api: ScaleApi, window: Window) -> int:
+    """Return how many rows the API counts in a window, read at the price of one row."""
+    page = STREAMS[window.stream].page(api, window, 1)
+    return len(page.docs) if page.total is None else page.total
+
+
+STREAMS = {
+    stream.name: stream
+    for stream in (
+        Stream("projects", PROJECTS, _projects_page, ScaleApi.project, counted=False),
+        Stream("batches", BATCHES, _batches_page, ScaleApi.batch),
+        Stream("tasks", TASKS, _tasks_page, ScaleApi.task),
+    )
+}
+"""By name, in the order in which a run reads them."""

@@ -1,0 +1,80 @@
+"""Syncing against a sandbox within the test's own process, and comparing what came of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from scalesync.api.client import ScaleApi
+from scalesync.api.options import ApiOptions
+from scalesync.clock import Clock
+from scalesync.db import exports, stamp
+from scalesync.db.documents import MIRRORED
+from scalesync.db.engine import Database
+from scalesync.retry import RetryPolicy
+from scalesync.sandbox import SandboxServer
+from scalesync.sync.commits import Ledger
+from scalesync.sync.events import Event
+from scalesync.sync.owner import fresh_owner
+from scalesync.sync.plan import Request
+from scalesync.sync.session import Session, Summary
+
+KEY = "live_key"
+STREAMS = ("tasks", "batches", "projects")
+QUICK = RetryPolicy(attempts=12, seconds=60, base=0.01, cap=0.1)
+EVERYTHING = Request()
+
+
+@contextmanager
+def session(server: SandboxServer, database: Database, *, workers: int = 4) -> Iterator[Session]:
+    """Lend a session that gives up on an answer, and tries again, quickly."""
+    clock, events = Clock(), list[Event]()
+    options = ApiOptions(url=server.url, retry=QUICK, read_timeout=0.7, deadline=2)
+    with ScaleApi(KEY, options, clock=clock) as api:
+        account = stamp.Stamp(stamp.fingerprint(KEY), "live", server.url, clock.now())
+        ledger = Ledger(database, api, fresh_owner(), lease=30)
+        yield Session(ledger, clock, events.append, account, workers)
+
+
+def sync(
+    server: SandboxServer, database: Database, request: Request = EVERYTHING, *, workers: int = 4
+) -> Summary:
+    """Sync once and return the summary, complete or not."""
+    with session(server, database, workers=workers) as ready:
+        return ready.sync(request)
+
+
+def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:
+    """Return every mirrored document by its key, without what differs at every read."""
+    kind = MIRRORED[stream]
+    with database.read() as conn:
+        return _by_key(kind.key, list(exports.documents(conn, kind)))
+
+
+def served(server: SandboxServer, stream: str) -> dict[str, dict[str, object]]:
+    """Return every document of the sandbox by its key, without what differs at every read."""
+    return _by_key(MIRRORED[stream].key, server.world.documents(stream))
+
+
+def differences(server: SandboxServer, database: Database) -> dict[str, list[str]]:
+    """Return the keys, by stream, whose documents differ or are on one side only."""
+    found = {}
+    for stream in STREAMS:
+        here, there = mirrored(database, stream), served(server, stream)
+        differing = sorted(key for key in here.keys() | there.keys() if here.get(key) != there.get(key))
+        if differing:
+            found[stream] = differing
+    return found
+
+
+def task_pages(server: SandboxServer) -> int:
+    """Return how many pages of tasks were asked for so far."""
+    return server.world.requests["GET /tasks"]
+
+
+def _by_key(key: str, documents: list[bytes]) -> dict[str, dict[str, object]]:
+    decoded = (msgspec.json.decode(document) for document in documents)
+    return {
+        document[key]: {name: value for name, value in document.items() if name != "attachmentS3Downloads"}
+        for document in decoded
+    }

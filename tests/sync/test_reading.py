@@ -1,0 +1,76 @@
+"""What a page means for its window, decided without a network or a database."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from scalesync.db.documents import TASKS, to_row
+from scalesync.errors import PageError
+from scalesync.model import Page, Window
+from scalesync.sync.reading import Fetched, Reading
+from scalesync.sync.streams import STREAMS
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def page(*keys: str, total: int | None, token: str | None = None, more: bool | None = None) -> Fetched:
+    """Return a page of tasks with these ids."""
+    docs = tuple(msgspec.Raw(b'{"task_id":"%s"}' % key.encode()) for key in keys)
+    has_more = token is not None if more is None else more
+    return Fetched(Page(docs, total, token, has_more, NOW), tuple(to_row(TASKS, doc) for doc in docs))
+
+
+def read(*pages: Fetched, stream: str = "tasks") -> Reading:
+    """Return a window after it took these pages."""
+    reading = Reading(STREAMS[stream], Window(stream))
+    for fetched in pages:
+        reading.take(fetched)
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("pages", "reason"),
+    [
+        ([page("a", total=2, more=True)], "says that there is more and gives no token"),
+        ([page("a", total=3, token="t"), page(total=3, token="u")], "token for a further page on an empty"),
+        ([page("a", total=3, token="t"), page("b", total=3, token="t")], "the same page token twice"),
+        ([page("a", total=3, token="t"), page("a", total=3, token="u")], "repeats a page"),
+        ([page("a", "b", total=3)], "2 rows came where the API counts 3"),
+        ([page("a", total=2, token="t"), page("a", total=2)], "1 rows came where the API counts 2"),
+        ([page("a", total=None)], "does not say how many there are"),
+    ],
+)
+def test_a_contradiction_closes_no_window(pages: list[Fetched], reason: str) -> None:
+    """Each way in which a listing may be short of what there is is refused, in words."""
+    with pytest.raises(PageError, match=reason):
+        read(*pages)
+
+
+def test_a_token_for_more_than_all_leads_nowhere() -> None:
+    """Where one page held all that the API counts, a second one without news ends the window."""
+    reading = read(page("a", "b", total=2, token="t"), page("b", total=2, token="u"))
+
+    assert (reading.window.rows_received, reading.window.next_token) == (2, None)
+
+
+def test_rows_that_left_meanwhile_are_not_waited_for() -> None:
+    """The smaller of the first and the last total is what has to come."""
+    assert read(page("a", "b", total=4, token="t"), page("c", total=3)).window.rows_received == 3
+
+
+def test_rows_that_joined_meanwhile_are_the_next_runs_business() -> None:
+    """They are newer than this run, so that the first total suffices."""
+    assert read(page("a", total=2, token="t"), page("b", total=5)).window.rows_received == 2
+
+
+def test_more_rows_than_the_api_counts_are_no_contradiction() -> None:
+    """A total that stops at a cap is too low; nothing is missed."""
+    assert read(page("a", "b", total=1)).window.rows_received == 2
+
+
+def test_a_list_without_a_count_is_as_long_as_it_is() -> None:
+    """Projects come as one bare array."""
+    projects = Fetched(Page((), None, None, has_more=False, served_at=NOW), ())
+
+    assert read(projects, stream="projects").window.rows_received == 0
