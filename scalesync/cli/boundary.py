@@ -1,0 +1,58 @@
+"""The one place where an error becomes a sentence and an exit code."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+
+from scalesync.cli.output import plain
+from scalesync.clock import Clock
+from scalesync.errors import ScaleException, ScalesyncError, ScaleUnauthorized
+
+INTERRUPTED = 130
+
+_ADVICE = {
+    ScaleUnauthorized.exit_code: "Is it the key of this account? Set SCALE_API_KEY, or use --api-key-file.",
+    ScaleException.exit_code: "What came is saved. Run it again later; `scalesync check` looks closer.",
+}
+"""What to do about errors in the API's own words, which say nothing of it, by exit code."""
+
+
+class BoundedGroup(click.Group):
+    """A group whose commands may raise ScalesyncError: people get its sentence, advice and exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A reader that has gone is click's to deal with; anything else is a bug."""
+        try:
+            return super().invoke(ctx)
+        except ScalesyncError as error:
+            click.echo(plain(f"Error: {error}"), err=True)
+            if advice := error.advice or _ADVICE.get(error.exit_code):
+                click.echo(plain(advice), err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@contextmanager
+def stoppable(clock: Clock) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the work within at the next safe point; a second one ends it at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+        if clock.stopping.is_set():
+            os._exit(INTERRUPTED)
+        clock.stopping.set()
+        # Not click.echo: the signal may come in the middle of one.
+        os.write(2, b"Stopping after the page in hand. Once more to stop at once.\n")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

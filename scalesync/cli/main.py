@@ -1,0 +1,55 @@
+"""The `scalesync` command: global options, and the commands by name."""
+
+import io
+import sys
+from datetime import timedelta
+
+import click
+
+import scalesync
+from scalesync.cli import mirror, objects, sync, try_out
+from scalesync.cli.boundary import BoundedGroup
+from scalesync.cli.context import Context
+from scalesync.cli.logs import log_to_stderr
+from scalesync.cli.options import DURATION
+
+CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(cls=BoundedGroup, context_settings=CONTEXT)
+@click.option(
+    "--db", metavar="URL|PATH", help="The mirror: a file for SQLite, or postgresql://...  [scalesync.db]"
+)
+@click.option("--api-url", metavar="URL", help="The API.  [https://api.scale.com/v1]")
+@click.option("--api-key-file", metavar="FILE", help="Read the API key from FILE instead of SCALE_API_KEY.")
+@click.option(
+    "--patience", type=DURATION, help="How long one read is tried again when the API fails.  [240s]"
+)
+@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for every request.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and what was asked for.")
+@click.version_option(scalesync.__version__, prog_name="scalesync")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    db: str | None,
+    api_url: str | None,
+    api_key_file: str | None,
+    patience: timedelta | None,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Keep a complete local copy of a Scale AI account, in SQLite or Postgres."""
+    _write_whatever_comes()
+    log_to_stderr(verbose, quiet=quiet)
+    ctx.obj = Context(db, api_url, api_key_file, patience, quiet=quiet)
+
+
+def _write_whatever_comes() -> None:
+    """Let names in any script be spelled out where the terminal's encoding has no letters for them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+for command in (*mirror.COMMANDS, *sync.COMMANDS, *objects.COMMANDS, *try_out.COMMANDS):
+    cli.add_command(command)

@@ -1,0 +1,129 @@
+"""Commands about the mirror itself: init, check, status, export."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli.context import Context
+from scalesync.cli.files import write_lines
+from scalesync.cli.filters import chosen, filters
+from scalesync.cli.options import json_option
+from scalesync.cli.output import ago, counted, plain, print_json, print_lines, print_table, print_text
+
+if TYPE_CHECKING:
+    from scalesync.app import Finding, Status
+    from scalesync.db.exports import Counts
+
+IMPATIENT = timedelta(seconds=5)
+"""How long `check` tries again unless told otherwise: somebody is waiting for its answer."""
+
+
+@click.command()
+@click.option("--adopt", is_flag=True, help="Hand the mirror over to the present key, after a key rotation.")
+@click.pass_obj
+def init(context: Context, adopt: bool) -> None:
+    """Create or upgrade the schema; safe to run twice."""
+    before, after = context.app().init(adopt=adopt)
+    if not context.quiet:
+        done = (
+            "is up to date" if before == after else "created" if before is None else f"upgraded from {before}"
+        )
+        click.echo(f"Schema {after} {done}.", err=True)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def check(ctx: click.Context, json: bool) -> None:
+    """Look at database, key and API; say what to do."""
+    context = replace(ctx.obj, patience=IMPATIENT) if ctx.obj.patience is None else ctx.obj
+    findings = list(context.app().check())
+    if json:
+        print_json(findings)
+    else:
+        _print_findings(findings)
+    ctx.exit(next((finding.exit_code for finding in findings if not finding.ok), 0))
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(context: Context, json: bool) -> None:
+    """Show what is here and how far behind it is."""
+    now = context.app().status()
+    if json:
+        print_json(_status_as_json(now))
+    else:
+        _print_status(now)
+
+
+@click.command()
+@click.argument("stream", type=click.Choice(["tasks", "batches", "projects"]))
+@click.option("--format", type=click.Choice(["jsonl"]), default="jsonl", help="One document a line.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, whole or not at all.",
+)
+@filters("tasks")
+@click.pass_obj
+def export(context: Context, /, stream: str, output: Path | None, **options: object) -> None:
+    """Print the documents exactly as the API sent them."""
+    del options["format"]  # so far there is one
+    documents = context.app().documents(stream, chosen(stream, options))
+    if output is None:
+        print_lines(documents)
+        return
+    count = write_lines(output, documents)
+    if not context.quiet:
+        click.echo(plain(f"{count:,} {stream} in {output}"), err=True)
+
+
+def _print_findings(findings: "list[Finding]") -> None:
+    for finding in findings:
+        print_text(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
+        if finding.advice:
+            print_text(f"{'':<18}{finding.advice}")
+
+
+def _status_as_json(now: "Status") -> dict[str, object]:
+    return {
+        "database": now.database,
+        "account": now.account,
+        "rows": now.counts,
+        "watermarks": now.watermarks,
+        "behind_seconds": {stream: now.behind(stream) for stream in now.counts},
+        "open_windows": now.open_windows,
+        "runs": now.runs,
+    }
+
+
+def _print_status(now: "Status") -> None:
+    owner = "not stamped yet" if now.account is None else f"{now.account.mode} account, {now.account.api_url}"
+    print_text(f"{now.database} ({owner})\n")
+    rows = (
+        (stream, counts.here, now.watermarks.get(stream), ago(now.behind(stream)), _breakdown(counts))
+        for stream, counts in now.counts.items()
+    )
+    print_table(("stream", "rows", "complete up to", "behind", "of which"), rows)
+    if now.open_windows:
+        left = counted(now.open_windows, "window is", "windows are")
+        print_text(f"\n{left} open: run `scalesync sync` to go on.")
+    if now.runs:
+        print_text()
+        names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
+        columns = ("run", "kind", "as of", "state", "requests", "rows", "written", "error")
+        print_table(columns, ([getattr(run, name) for name in names] for run in now.runs))
+
+
+def _breakdown(counts: "Counts") -> str:
+    parts = [f"{count:,} {state}" for state, count in counts.by_status.items()]
+    return ", ".join(parts + ([f"{counts.missing:,} missing"] if counts.missing else []))
+
+
+COMMANDS = (init, check, status, export)

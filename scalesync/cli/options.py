@@ -1,0 +1,78 @@
+"""Kinds of option values, each refusing what it cannot read with one sentence."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import click
+
+from scalesync.errors import ConfigurationError
+from scalesync.model import parse_instant
+from scalesync.settings import parse_duration
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+YEARS = range(1900, 2200)
+"""Years that a person can mean: arithmetic around them never leaves the calendar."""
+
+LONGEST = timedelta(days=36_500)
+
+
+class InstantType(click.ParamType[datetime]):
+    """A date or a time in ISO 8601; without an offset it means UTC."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the instant."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = parse_instant(str(value))
+        except (ValueError, OverflowError):
+            instant = None
+        if instant is None or instant.year not in YEARS:
+            self.fail(f"{value!r} is not a time. Write 2026-11-23 or 2026-11-23T08:30:00Z.", param, ctx)
+        return instant
+
+
+class DurationType(click.ParamType[timedelta]):
+    """A time span such as 90s, 15m, 2h or 1d."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the time span."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            span = parse_duration(str(value))
+        except ConfigurationError as error:
+            self.fail(f"{error.message} {error.advice}", param, ctx)
+        if span > LONGEST:
+            self.fail(f"{value!r} is too long a time span. Write for example 90s, 15m, 2h or 1d.", param, ctx)
+        return span
+
+
+class NameType(click.ParamType[str]):
+    """A name; where a variable holds several, commas stand between them, for names have spaces."""
+
+    name = "name"
+    envvar_list_splitter = ","
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name."""
+        name = str(value).strip()
+        if not name:
+            self.fail("A name is missing.", param, ctx)
+        return name
+
+
+INSTANT = InstantType()
+DURATION = DurationType()
+NAME = NameType()
+
+
+def json_option(command: _F) -> _F:
+    """Give a command the --json switch."""
+    return click.option("--json", is_flag=True, help="Print JSON for machines.")(command)

@@ -1,0 +1,122 @@
+"""Printing: JSON for machines, tables for people, and nothing that could command a terminal."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import click
+import msgspec
+
+from scalesync.errors import ConfigurationError
+from scalesync.model import format_instant
+
+GAP = "  "
+
+
+def plain(text: str) -> str:
+    """Return `text` with control characters spelled out: no name from the API can move the cursor."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def print_json(value: object) -> None:
+    """Print one value as one line of JSON; times look as they do in the API's documents."""
+    builtins = msgspec.to_builtins(value, builtin_types=(datetime,))
+    text = json.dumps(builtins, default=format_instant, ensure_ascii=False, separators=(",", ":"))
+    with printing():
+        click.echo(text.encode())
+
+
+def print_lines(documents: Iterable[bytes]) -> int:
+    """Print documents as JSON lines and return how many there were."""
+    out, count = sys.stdout.buffer, 0
+    for document in documents:
+        with printing():
+            out.write(document + b"\n")
+        count += 1
+    with printing():
+        out.flush()
+    return count
+
+
+def print_text(text: str = "") -> None:
+    """Print text for people."""
+    with printing():
+        click.echo(plain(text))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table, numbers to the right. On a terminal its widest columns give way; piped, nothing does."""
+    from rich.cells import cell_len
+
+    body = list(rows)
+    cells = [columns, *([_shown(value).replace("\n", "\\n") for value in row] for row in body)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    numeric = [bool(body) and all(_is_number(row[number]) for row in body) for number in range(len(columns))]
+    if sys.stdout.isatty():
+        widths = _fitting(widths, shutil.get_terminal_size().columns)
+    with printing():
+        for number, row in enumerate(cells):
+            line = GAP.join(map(_cell, row, widths, numeric))
+            click.secho(line.rstrip(), bold=number == 0 or None)
+
+
+def ago(seconds: float | None) -> str:
+    """Return a time span in the unit that a person would use."""
+    if seconds is None:
+        return "never"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with the noun that fits it."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Translate what stdout cannot take. A reader that has gone is another matter, and stays as it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"Cannot write the output: {error.strerror}."
+        raise ConfigurationError(msg, advice="Send it somewhere else.") from error
+
+
+def _shown(value: object) -> str:
+    """Return what a person reads of a value."""
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return plain(f"{value:,}" if _is_number(value) else str(value))
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) > width:
+        return set_cell_size(text, width - 1) + "…"
+    return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _fitting(widths: list[int], room: int) -> list[int]:
+    """Return the widths with the widest of them narrowed until a line has room; the first keeps its own."""
+    narrowed = list(widths)
+    while sum(narrowed) + len(GAP) * (len(narrowed) - 1) > room:
+        widest = max(range(1, len(narrowed)), key=narrowed.__getitem__, default=0)
+        if narrowed[widest] <= 8:
+            break
+        narrowed[widest] -= 1
+    return narrowed

@@ -1,0 +1,188 @@
+"""How a run shows on stderr: bars on a terminal, a line now and then elsewhere."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli.output import plain
+from scalesync.model import format_instant
+from scalesync.sync.events import (
+    Contradicted,
+    Event,
+    Expected,
+    Missed,
+    OnlyByProject,
+    Planned,
+    Received,
+    Waiting,
+    Watcher,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+log = logging.getLogger("scalesync.sync")
+
+STREAMS = ("projects", "batches", "tasks")
+"""In the order in which they are read and told of."""
+
+EVERY = 5.0
+"""Seconds between two lines about the same stream where there is no terminal."""
+
+
+@contextmanager
+def watching(*, quiet: bool) -> Iterator[Watcher]:
+    """Lend a watcher that fits stderr: bars, lines, or nothing. It also logs every event."""
+    if quiet:
+        yield _logging(lambda _: None)
+    elif sys.stderr.isatty():
+        with _progress() as bars:
+            yield _logging(Bars(bars))
+    else:
+        lines = Lines()
+        yield _logging(lines)
+        lines.close()
+
+
+def _logging(watch: Watcher) -> Watcher:
+    def note(event: Event) -> None:
+        level = logging.DEBUG if isinstance(event, Waiting) else logging.INFO
+        fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
+        log.log(level, type(event).__name__.lower(), extra=fields)
+        watch(event)
+
+    return note
+
+
+def sentence(event: Event) -> str | None:
+    """Return what is said of an event in words, if anything is."""
+    match event:
+        case Planned(kind, started_at, resumed, _):
+            begins = "goes on with the run left open" if resumed else f"begins a run ({kind})"
+            return f"scalesync {begins}, as of {format_instant(started_at)}"
+        case Contradicted(stream, reason, given_up):
+            then = "given up" if given_up else "reading that part again"
+            return f"{stream}: {reason}; {then}"
+        case Missed(stream, keys):
+            named = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
+            return f"{stream}: {len(keys)} gone at the API: {named}"
+        case OnlyByProject(projects):
+            return (
+                f"the API lists tasks by project only: tasks outside its {projects} projects cannot be seen"
+            )
+        case Waiting():
+            return "waiting for another process that holds the rest"
+    return None
+
+
+@dataclass
+class Counts:
+    """How many rows of each stream came, and how many the API counts."""
+
+    received: dict[str, int] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Count what the event tells."""
+        if isinstance(event, Planned):
+            told = {stream: (received, expected) for stream, received, expected in event.progress}
+            for stream in (name for name in STREAMS if name in told):
+                self.received[stream], self.expected[stream] = told[stream]
+        elif isinstance(event, Expected):
+            self.expected[event.stream] = self.expected.get(event.stream, 0) + event.rows
+        elif isinstance(event, Received):
+            self.received[event.stream] = self.received.get(event.stream, 0) + event.rows
+
+    def share(self, stream: str) -> tuple[int, int]:
+        """Return rows received and expected. Some rows come twice where windows meet: that is no surplus."""
+        received, expected = self.received.get(stream, 0), self.expected.get(stream, 0)
+        return (min(received, expected), expected) if expected else (received, received)
+
+
+@dataclass
+class Lines:
+    """Says what happens in plain lines."""
+
+    counts: Counts = field(default_factory=Counts)
+    told_at: dict[str, float] = field(default_factory=dict)
+    waiting: bool = False
+
+    def __call__(self, event: Event) -> None:
+        """Count rows, and say what is worth a line."""
+        if isinstance(event, Waiting) and self.waiting:
+            return
+        self.waiting = isinstance(event, Waiting)
+        self.counts.take(event)
+        if isinstance(event, Received):
+            self._tell_now_and_then(event.stream)
+        if text := sentence(event):
+            click.echo(plain(text), err=True)
+
+    def close(self) -> None:
+        """Say where each stream stands at the end."""
+        for stream in self.counts.received:
+            self._tell(stream)
+
+    def _tell_now_and_then(self, stream: str) -> None:
+        now = time.monotonic()
+        if now - self.told_at.setdefault(stream, now) >= EVERY:
+            self.told_at[stream] = now
+            self._tell(stream)
+
+    def _tell(self, stream: str) -> None:
+        received, expected = self.counts.share(stream)
+        share = f" ({received / expected:.0%})" if expected else ""
+        click.echo(f"{stream}: {received:,} of {expected:,} rows{share}", err=True)
+
+
+def _progress() -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<8}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+@dataclass
+class Bars:
+    """Draws a bar for each stream; the API's own totals are what 100 % means."""
+
+    progress: "Progress"
+    counts: Counts = field(default_factory=Counts)
+    bars: "dict[str, TaskID]" = field(default_factory=dict)
+
+    def __call__(self, event: Event) -> None:
+        """Move the bars, and print above them what is worth a line."""
+        self.counts.take(event)
+        if isinstance(event, Planned | Expected | Received):
+            for stream in self.counts.received:
+                self._draw(stream)
+        if not isinstance(event, Waiting) and (text := sentence(event)):
+            self.progress.console.print(plain(text), markup=False, highlight=False)
+
+    def _draw(self, stream: str) -> None:
+        received, expected = self.counts.share(stream)
+        if stream not in self.bars:
+            self.bars[stream] = self.progress.add_task(stream, visible=False)
+        self.progress.update(
+            self.bars[stream], completed=received, total=expected or None, visible=expected > 0
+        )

@@ -1,0 +1,164 @@
+"""The sync command."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli.boundary import stoppable
+from scalesync.cli.context import Context
+from scalesync.cli.options import DURATION, INSTANT, NAME, json_option
+from scalesync.cli.output import counted, print_json, print_table, print_text
+from scalesync.cli.progress import STREAMS, watching
+from scalesync.clock import Clock
+from scalesync.errors import IncompleteError, InterruptedRunError, ScaleException
+
+if TYPE_CHECKING:
+    from scalesync.model import Written
+    from scalesync.sync.plan import Plan, Request
+    from scalesync.sync.session import Summary
+
+PAGE = 100
+"""Rows of a page, for a guess at the number of requests."""
+
+
+@click.command()
+@click.argument("streams", nargs=-1, type=click.Choice(STREAMS))
+@click.option("--full", is_flag=True, help="Read everything again, and notice what is gone.")
+@click.option("--since", type=INSTANT, help="Backfill what was created at this time or later.")
+@click.option("--until", type=INSTANT, help="Backfill what was created at this time or before.")
+@click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="Pages read at once.",
+)
+@click.option(
+    "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
+)
+@click.option("--time-limit", type=DURATION, help="Begin nothing new after this time; the next sync goes on.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be read.")
+@json_option
+@click.pass_obj
+def sync(
+    context: Context,
+    streams: tuple[str, ...],
+    full: bool,
+    since: datetime | None,
+    until: datetime | None,
+    project: tuple[str, ...],
+    workers: int,
+    lookback: timedelta,
+    time_limit: timedelta | None,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Read everything at first, afterwards what changed."""
+    from scalesync.sync.plan import Request
+
+    wanted = tuple(stream for stream in STREAMS if stream in streams) or STREAMS
+    request = Request(wanted, full, since, until, project, lookback)
+    if dry_run:
+        _print_plan(*context.app().look_ahead(request), as_json=json)
+    else:
+        run_and_report(context, request, workers=workers, time_limit=time_limit, as_json=json)
+
+
+def run_and_report(
+    context: Context, request: "Request", *, workers: int, time_limit: timedelta | None, as_json: bool
+) -> None:
+    """Sync with progress on stderr and the summary on stdout. Raises IncompleteError if anything is left."""
+    clock = Clock()
+    seconds = None if time_limit is None else time_limit.total_seconds()
+    with stoppable(clock):
+        try:
+            with watching(quiet=context.quiet) as watch:
+                summary = context.app(clock).sync(request, watch, workers=workers, time_limit=seconds)
+        except ScaleException as error:
+            if clock.stopping.is_set():
+                raise _stopped() from error
+            raise
+        if as_json:
+            print_json(as_dict(summary))
+        elif not context.quiet:
+            _print_summary(summary)
+        _vouch(summary, clock)
+
+
+def _stopped() -> InterruptedRunError:
+    return InterruptedRunError(
+        "Stopped; everything received is saved.", advice="Run `scalesync sync` again to go on."
+    )
+
+
+def _vouch(summary: "Summary", clock: Clock) -> None:
+    """Return if the mirror is complete; raise what says why not, and how to go on."""
+    if summary.complete:
+        return
+    if clock.stopping.is_set():
+        raise _stopped()
+    reasons = [run.error for run in summary.runs if run.error]
+    if reasons:
+        msg = f"Not everything could be read: {'; '.join(reasons)}"
+        raise IncompleteError(msg, advice="No watermark moved. Run `scalesync sync` again to retry.")
+    msg = "Not everything was read in the time allowed."
+    raise IncompleteError(msg, advice="Run `scalesync sync` again to go on where it stopped.")
+
+
+def as_dict(summary: "Summary") -> dict[str, object]:
+    """Return the summary for machines."""
+    return {
+        "complete": summary.complete,
+        "runs": summary.runs,
+        "streams": dict(_in_order(summary)),
+        "missing": summary.totals.missed,
+        "texts_replaced": summary.totals.replaced,
+        "requests": summary.requests,
+        "seconds": round(summary.seconds, 3),
+        "rows_per_second": round(summary.rate, 1),
+    }
+
+
+def _in_order(summary: "Summary") -> "list[tuple[str, Written]]":
+    """Return what became of the rows of each stream that was read, in the order of STREAMS."""
+    written = summary.totals.written
+    return [(stream, written[stream]) for stream in STREAMS if stream in written]
+
+
+def print_changes(summary: "Summary") -> None:
+    """Print for each stream how many rows are new, changed and unchanged."""
+    rows = ((stream, w.new, w.changed, w.unchanged + w.stale) for stream, w in _in_order(summary))
+    print_table(("stream", "new", "changed", "unchanged"), rows)
+    requests = counted(summary.requests, "request", "requests")
+    print_text(f"{requests}, {summary.seconds:.1f} s, {summary.rate:,.0f} rows/s")
+
+
+def _print_summary(summary: "Summary") -> None:
+    totals = summary.totals
+    print_changes(summary)
+    if totals.missed:
+        gone = counted(totals.missed, "object is", "objects are")
+        print_text(f"{gone} gone at the API; the rows stay, with missing_since.")
+    if totals.replaced:
+        replaced = counted(totals.replaced, "character", "characters")
+        print_text(f"{replaced} that no database can hold became U+FFFD.")
+
+
+def _print_plan(plan: "Plan", counts: tuple[int, ...], *, as_json: bool) -> None:
+    names = ("stream", "project", "created_from", "created_to", "updated_from")
+    rows = [
+        {name: getattr(window, name) for name in names} | {"rows": count}
+        for window, count in zip(plan.windows, counts, strict=True)
+    ]
+    if as_json:
+        print_json({"kind": plan.kind, "windows": rows, "rows": sum(counts)})
+        return
+    print_table((*names, "rows"), (list(row.values()) for row in rows))
+    pages = sum(max(1, -(-count // PAGE)) for count in counts)
+    print_text(f"{plan.kind} run: {sum(counts):,} rows, about {pages:,} requests. Nothing was written.")
+
+
+COMMANDS = (sync,)

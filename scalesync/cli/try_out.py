@@ -1,0 +1,111 @@
+"""Commands for trying scalesync without a key: sandbox and demo."""
+
+import sqlite3
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli.context import Context
+from scalesync.cli.options import NAME
+from scalesync.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from scalesync.sandbox import SandboxOptions
+
+_ADVICE = "Choose another --port or --state."
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    metavar="N",
+    default=8008,
+    show_default=True,
+    help="0: any free one.",
+)
+@click.option(
+    "--tasks", type=click.IntRange(min=0), metavar="N", default=1000, show_default=True, help="Made-up tasks."
+)
+@click.option(
+    "--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same data."
+)
+@click.option(
+    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Whose data."
+)
+@click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Keep everything in FILE.")
+@click.option(
+    "--annotate", type=click.FloatRange(min=0), default=0.0, metavar="RATE", help="Tasks done per second."
+)
+@click.option(
+    "--fault", type=NAME, multiple=True, metavar="KIND[:SHARE]", help="500:2%, 429:1%, reset, hang ..."
+)
+@click.option("--latency", metavar="TIME", help="Delay every answer, for example 40ms.")
+@click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another reading of the API.")
+@click.option(
+    "--churn-per-page",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="Random changes before each page.",
+)
+@click.pass_obj
+def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], **options: object) -> None:
+    """Run a Scale API on this machine. Ctrl-C ends it."""
+    chosen = _options(latency, switch, options)
+    from scalesync.sandbox import serve
+
+    try:
+        serve(chosen, lambda server: None if context.quiet else _say_ready(server.url))
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"The sandbox cannot start: {reason}.", advice=_ADVICE) from error
+
+
+@click.command()
+@click.option(
+    "--tasks",
+    type=click.IntRange(100, 100_000),
+    metavar="N",
+    default=3000,
+    show_default=True,
+    help="Made-up tasks.",
+)
+@click.pass_obj
+def demo(context: Context, tasks: int) -> None:
+    """Show it all on a made-up account, without a key."""
+    from scalesync.cli.demo import run
+
+    _require_sandbox()
+    run(context, tasks)
+
+
+def _options(latency: str | None, switches: tuple[str, ...], options: dict[str, object]) -> "SandboxOptions":
+    """Return the sandbox's options. Raises ConfigurationError for any that it cannot read."""
+    _require_sandbox()
+    from scalesync.sandbox import SandboxOptions, Switches, parse_switch
+
+    try:
+        faults = (*options.pop("fault"), *([f"latency:{latency}"] if latency else []))  # type: ignore[misc]
+        readings = Switches(**dict(map(parse_switch, switches)))  # type: ignore[arg-type]
+        mode = options.pop("mode")
+        return SandboxOptions(faults=faults, switches=readings, seed_mode=mode, **options)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ConfigurationError(f"{error}.", advice="See `scalesync sandbox --help`.") from error
+
+
+def _require_sandbox() -> None:
+    if any(find_spec(package) is None for package in ("starlette", "uvicorn")):
+        msg = "The sandbox needs two more packages."
+        raise ConfigurationError(msg, advice="Run `pip install 'scalesync[sandbox]'`.")
+
+
+def _say_ready(url: str) -> None:
+    click.echo(f"A Scale API at {url}; any key that begins with live_ or test_ opens it.", err=True)
+    click.echo(f"  export SCALESYNC_API_URL={url} SCALE_API_KEY=live_anything", err=True)
+    click.echo("  scalesync --db try.db init && scalesync --db try.db sync", err=True)
+
+
+COMMANDS = (sandbox, demo)

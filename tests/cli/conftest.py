@@ -1,0 +1,49 @@
+"""Commands in directories of their own, and a mirror to look at."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scalesync.sandbox import SandboxServer
+from tests.cli.commands import Scalesync, scalesync_in
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the processes of this suite share what they compile, which is a quarter of the time they take."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        environment.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
+@pytest.fixture
+def scalesync(tmp_path: Path) -> Scalesync:
+    """Return what runs commands in a new directory, without an API."""
+    return scalesync_in(tmp_path)
+
+
+@pytest.fixture
+def empty_mirror(sqlite_template: Path, tmp_path: Path) -> Scalesync:
+    """Return what runs commands beside a mirror of nothing yet, without an API."""
+    shutil.copyfile(sqlite_template, tmp_path / "scalesync.db")
+    return scalesync_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def synced(shared_sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Scalesync:
+    """Return what runs commands beside a complete mirror of the shared sandbox; it must not be changed."""
+    scalesync = scalesync_in(tmp_path_factory.mktemp("synced"), shared_sandbox.url)
+    for command in ("init", "sync"):
+        done = scalesync(command)
+        assert done.code == 0, done.err
+    return scalesync
+
+
+@pytest.fixture
+def mirror(synced: Scalesync, tmp_path: Path) -> Scalesync:
+    """Return what runs commands beside a complete mirror of the shared sandbox that may be changed."""
+    shutil.copyfile(synced.mirror, tmp_path / "scalesync.db")
+    return Scalesync(tmp_path, synced.variables)

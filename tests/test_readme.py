@@ -1,0 +1,182 @@
+"""The README cannot drift: its commands are run, its queries asked, its tables held against the code.
+
+Two commands are marked. The demo command is run for real, in a copy of the checkout, by `test_wheel.py`.
+The test command is only checked to be what `.ci/run` runs: a suite that runs itself would never end.
+"""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import psycopg
+import pytest
+
+import scalesync.errors
+from scalesync.cli.boundary import INTERRUPTED
+from scalesync.cli.main import cli
+from scalesync.db.tables import metadata
+from scalesync.errors import ScalesyncError
+from scalesync.sandbox import SandboxServer
+from scalesync.settings import DEFAULT_API_URL, DEFAULT_DATABASE
+from tests.fixtures.databases import PostgresServer
+from tests.readme import BLOCKS, PROSE, ROOT, TEXT, blocks, marked, spans, table_rows
+
+Start = Callable[..., SandboxServer]
+
+BIN = Path(sys.executable).parent
+INTERNAL = {"window_pages"}
+"""Tables that are nobody's business."""
+
+
+def run(script: str, directory: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script in bash, stopping at the first command that fails."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SCALE")}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=directory,
+        env={**ours, "PATH": f"{BIN}:{os.environ['PATH']}", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def ask(url: str, query: str) -> list[tuple[object, ...]]:
+    """Return what a query answers on Postgres."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def ask_sqlite(path: Path, query: str) -> list[tuple[object, ...]]:
+    """Return what a query answers on SQLite."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def test_every_command_and_query_does_what_it_shows(
+    start_sandbox: Start, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """A reader who runs the blocks in order sees each end with 0, and each query answered on both databases.
+
+    What one block exports holds for those after it, as in a reader's shell. The cron line runs in a plain
+    `sh` and prints nothing, so that no mail is sent.
+    """
+    url = start_sandbox(tasks=1000).url
+    database = postgres_server.create("readme")
+    remember = "\nexport -p >.environment\n"
+    for code in blocks("sh"):
+        done = run(
+            f"[ ! -f .environment ] || . ./.environment\n{code}{remember}",
+            tmp_path,
+            SCALESYNC_API_URL=url,
+            DATABASE_URL=database,
+        )
+        assert done.returncode == 0, code + done.stdout + done.stderr
+    for query in blocks("sql"):
+        assert ask_sqlite(tmp_path / DEFAULT_DATABASE, query), query
+        assert ask(database, query), query
+
+    (cron,) = blocks("crontab")
+    (tmp_path / ".scale-key").write_text("live_0123456789abcdef\n")
+    (tmp_path / ".scale-key").chmod(0o600)
+    command = cron.split(maxsplit=5)[5]
+    ran = run(f"exec sh -c '{command}'", tmp_path, SCALESYNC_API_URL=url, HOME=str(tmp_path))
+
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_every_block_is_of_a_kind_that_is_run() -> None:
+    """No block escapes by its language or its marker."""
+    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab"}
+    assert {block.marker for block in BLOCKS} == {"", "demo command", "test command"}
+    assert (len(blocks("sh")), len(blocks("sql"))) >= (3, 3)
+
+
+def test_ci_runs_the_test_command_and_nothing_else() -> None:
+    """What `.ci/run` would evaluate is the README's block, to the letter."""
+    script = (ROOT / ".ci" / "run").read_text().replace('eval "', 'printf "%s\\n" "')
+    done = subprocess.run(
+        ["bash", "-c", script, str(ROOT / ".ci" / "run")], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == marked("test command")
+
+
+def commands_in_text() -> list[str]:
+    """Return every command of ours that stands in running text."""
+    return sorted({span for span in spans(PROSE) if span.startswith("scalesync ")})
+
+
+@pytest.mark.parametrize("command", commands_in_text())
+def test_commands_in_running_text_exist(command: str) -> None:
+    """With the options they name: click refuses what it does not know before it prints help."""
+    asked = [*command.split()[1:], "--help"]
+
+    assert cli.main(asked, standalone_mode=False, prog_name="scalesync") == 0
+
+
+def options() -> Iterator[tuple[str, str, click.Option]]:
+    """Yield (as the README writes it, its variable, the option) of the program and of `sync`."""
+    for command, words, prefix in ((cli, "", "SCALESYNC"), (cli.commands["sync"], "sync ", "SCALESYNC_SYNC")):
+        for param in command.params:
+            if isinstance(param, click.Option):
+                yield f"{words}{max(param.opts, key=len)}", f"{prefix}_{param.name}".upper(), param
+
+
+def test_the_table_of_options_is_that_of_help() -> None:
+    """Each row's option exists, with that variable and default; each option with a value is in the README."""
+    known = {name: (variable, option) for name, variable, option in options()}
+    fixed = {"--db": DEFAULT_DATABASE, "--api-url": DEFAULT_API_URL, "--patience": "240s"}
+    rows = [["".join(spans(cell)) for cell in row[:3]] for row in table_rows("Configuration") if row[0]]
+    shown = cli.get_help(click.Context(cli, info_name="scalesync", terminal_width=200))
+
+    for name, variable, default in rows:
+        declared = known[name][1].default
+        assert variable == known[name][0]
+        assert default == fixed.get(name, str(declared) if isinstance(declared, str | int) else "")
+        assert name not in fixed or f"[{default}]" in shown
+    valued = [name for name, (_, option) in known.items() if not option.is_flag and not option.count]
+    assert [name for name in valued if f"{name.split()[-1]}" not in TEXT] == []
+    assert [name for name in known if not name.startswith("sync") and name not in valued] == [
+        "--verbose",
+        "--quiet",
+        "--version",
+    ]
+    assert "`SCALESYNC_COMMAND_OPTION`" in TEXT
+
+
+def test_variables_without_an_option_are_read() -> None:
+    """The other rows of that table name what the settings look for."""
+    settings = (ROOT / "scalesync" / "settings.py").read_text()
+    alone = ["".join(spans(row[1])) for row in table_rows("Configuration") if not row[0]]
+
+    assert alone == ["SCALE_API_KEY", "SCALESYNC_LEASE"]
+    assert [name for name in alone if f'"{name}"' not in settings] == []
+
+
+def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
+    """Success, every code that an error has, and interruption: no more and no less."""
+    errors = [kind for kind in vars(scalesync.errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in errors if issubclass(kind, ScalesyncError)}
+
+    assert {int(row[0]) for row in table_rows("Exit codes")} == codes | {0, INTERRUPTED}
+
+
+def test_the_tables_are_those_of_the_schema() -> None:
+    """Every table is named; of the mirrored ones every column, and none that does not exist."""
+    everywhere = {"digest", "synced_at", "missing_since"}
+    rows = [(spans(row[0]), set(spans(row[1]))) for row in table_rows("The tables")]
+    mirrored = ("tasks", "batches", "projects", "project_versions")
+
+    assert {name for names, _ in rows for name in names} == set(metadata.tables) - INTERNAL
+    for names, columns in rows:
+        if names[0] in mirrored:
+            assert columns == {column.name for column in metadata.tables[names[0]].columns} - everywhere
+    assert [name for name in everywhere if f"`{name}`" not in TEXT] == []
