@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from scalesync.api.client import ScaleApi
-from scalesync.api.options import ApiOptions
 from scalesync.clock import Clock
 from scalesync.db import exports, migrate, runs, stamp
 from scalesync.db import windows as ledger
@@ -16,11 +15,13 @@ from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceN
 from scalesync.model import BatchStatus, WindowState
 from scalesync.retry import RetryPolicy
 from scalesync.settings import Settings
-from scalesync.sync.commits import Ledger
-from scalesync.sync.events import Watcher
-from scalesync.sync.owner import fresh_owner
-from scalesync.sync.plan import Plan, Request
-from scalesync.sync.session import Session, Summary
+
+if TYPE_CHECKING:
+    # Only what talks to the API needs these, and they take a while to load.
+    from scalesync.api.client import ScaleApi
+    from scalesync.sync.events import Watcher
+    from scalesync.sync.plan import Plan, Request
+    from scalesync.sync.session import Session, Summary
 
 SKEW_TOLERATED = 60.0
 """Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
@@ -74,8 +75,11 @@ class App:
             database.close()
 
     @contextmanager
-    def api(self) -> Iterator[ScaleApi]:
+    def api(self) -> "Iterator[ScaleApi]":
         """Lend a client. Raises ConfigurationError without a key."""
+        from scalesync.api.client import ScaleApi
+        from scalesync.api.options import ApiOptions
+
         settings = self.settings
         retry = RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
         options = ApiOptions(url=settings.api_url, retry=retry)
@@ -99,12 +103,14 @@ class App:
                     stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, now, adopt=adopt)
             return revisions
 
-    def sync(self, request: Request, watch: Watcher, *, workers: int, time_limit: float | None) -> Summary:
+    def sync(
+        self, request: "Request", watch: "Watcher", *, workers: int, time_limit: float | None
+    ) -> "Summary":
         """Bring the mirror up to date. Raises ScalesyncError for what stops it; what came is saved."""
         with self._session(watch, workers, time_limit) as session:
             return session.sync(request)
 
-    def look_ahead(self, request: Request) -> tuple[Plan, tuple[int, ...]]:
+    def look_ahead(self, request: "Request") -> "tuple[Plan, tuple[int, ...]]":
         """Return what a sync would read, and how many rows each window holds. Nothing is written."""
         with self._session(lambda _: None, 1, None) as session:
             return session.look_ahead(request)
@@ -172,7 +178,11 @@ class App:
             return f"the mirror belongs to this {held.mode} account"
 
     @contextmanager
-    def _session(self, watch: Watcher, workers: int, time_limit: float | None) -> Iterator[Session]:
+    def _session(self, watch: "Watcher", workers: int, time_limit: float | None) -> "Iterator[Session]":
+        from scalesync.sync.commits import Ledger
+        from scalesync.sync.owner import fresh_owner
+        from scalesync.sync.session import Session
+
         with self.database() as database, self.api() as api:
             writer = Ledger(database, api, fresh_owner(), self.settings.lease)
             yield Session(writer, self.clock, watch, self.account(), workers, time_limit)

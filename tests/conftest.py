@@ -1,3 +1,16 @@
 """What every test may ask for: databases of both kinds and a sandbox over real HTTP."""
 
+from collections.abc import Iterator
+
+import pytest
+
 pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.sandboxes"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the processes of this suite share what they compile, which is a quarter of the time they take."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        environment.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
+        yield

@@ -3,16 +3,19 @@
 import logging
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 import scalesync
 from scalesync.db.engine import Database
 from scalesync.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+REVISIONS = ("0001",)
+"""Every revision there is, oldest first; written out so that only an upgrade has to load Alembic."""
 
 _LOCK = 0x5CA1E5_0001
 """The Postgres advisory lock that upgrades of scalesync take turns by."""
@@ -20,10 +23,7 @@ _LOCK = 0x5CA1E5_0001
 
 def head_revision() -> str:
     """Return the revision that this scalesync works with."""
-    head = _scripts().get_current_head()
-    if head is None:
-        raise RuntimeError("the migrations folder is empty")
-    return head
+    return REVISIONS[-1]
 
 
 def current_revision(database: Database) -> str | None:
@@ -46,6 +46,8 @@ def upgrade(database: Database) -> tuple[str | None, str]:
         if found is not None:
             _refuse_newer(database, found)
         if found != head:
+            from alembic import command
+
             command.upgrade(_config(connection), "head")
         return found, head
 
@@ -64,7 +66,7 @@ def check_schema(database: Database) -> None:
 
 
 def _refuse_newer(database: Database, found: str) -> None:
-    if found not in {script.revision for script in _scripts().walk_revisions()}:
+    if found not in REVISIONS:
         raise DatabaseError(
             f"The schema of {database.url_shown} ({found}) comes from a newer scalesync.",
             advice="Upgrade scalesync.",
@@ -72,14 +74,16 @@ def _refuse_newer(database: Database, found: str) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    """Return the version that Alembic noted, the way Alembic would."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+def _config(connection: Connection | None = None) -> "Config":
+    from alembic.config import Config
 
-
-def _config(connection: Connection | None = None) -> Config:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config(stdout=StringIO(), attributes={"connection": connection})
     config.set_main_option("script_location", str(_folder()).replace("%", "%%"))

@@ -11,10 +11,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from scalesync.db.engine import Database
-from scalesync.db.migrate import check_schema, current_revision, head_revision, upgrade
+from scalesync.db.migrate import REVISIONS, check_schema, current_revision, head_revision, upgrade
 from scalesync.db.tables import metadata
 from scalesync.errors import DatabaseError
 from tests.fixtures.databases import opened
@@ -121,6 +122,13 @@ def test_processes_may_upgrade_at_once(empty_database_url: str) -> None:
     answers = [process.communicate(timeout=60) for process in processes]
     head = head_revision()
     assert sorted(answers) == sorted([(f"{(None, head)}\n", "")] + [(f"{(head, head)}\n", "")] * 2)
+
+
+def test_the_revisions_named_in_the_code_are_the_migrations() -> None:
+    """They are written out, oldest first, so that a command need not load Alembic to know them."""
+    scripts = ScriptDirectory(str(Path(__file__).parents[2] / "migrations"))
+
+    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == REVISIONS
 
 
 def test_a_failed_upgrade_leaves_nothing_behind(empty_database_url: str) -> None:
