@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Literal
 
 import msgspec
 import pytest
@@ -87,10 +88,16 @@ def test_a_listing_that_lacks_a_task_proves_nothing_by_itself(
     assert missing(database) == []
 
 
+@pytest.mark.parametrize("bounds", ["inclusive", "exclusive", "half_open"])
 @pytest.mark.parametrize("kind", ["dates", "project"])
-def test_a_backfill_moves_no_watermark(kind: str, start_sandbox: Start, database: Database) -> None:
-    """It writes what it reads, and no more than that."""
-    server = start_sandbox(tasks=600)
+def test_a_backfill_moves_no_watermark(
+    kind: str,
+    bounds: Literal["inclusive", "exclusive", "half_open"],
+    start_sandbox: Start,
+    database: Database,
+) -> None:
+    """It reads both ends too, however the API takes bounds, writes what it reads, and no more than that."""
+    server = start_sandbox(tasks=600, switches=Switches(bounds=bounds))
     documents = sorted(
         map(msgspec.json.decode, server.world.documents("tasks")), key=lambda d: d["created_at"]
     )
