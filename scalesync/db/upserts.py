@@ -9,9 +9,8 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
-from typing import Protocol
 
-from sqlalchemy import Connection, Executable, RowMapping, and_, null, or_, select, update
+from sqlalchemy import Connection, Executable, RowMapping, and_, bindparam, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions
@@ -19,28 +18,11 @@ from scalesync.db.tables import batches, tasks
 from scalesync.db.tables import project_versions as versions_table
 from scalesync.model import Written
 
+_COUNTED = ("pending", "completed", "error", "canceled")
+"""The statuses of tasks that batches have a column for."""
+
 _CHUNK = 500
 """Keys in one statement: far below the 32,766 bound parameters that SQLite takes."""
-
-
-class BatchStatusLike(Protocol):
-    """What `GET /batches/{name}/status` counts."""
-
-    @property
-    def pending(self) -> int:
-        """Tasks that wait for an answer."""
-
-    @property
-    def completed(self) -> int:
-        """Tasks with an answer."""
-
-    @property
-    def error(self) -> int:
-        """Tasks that failed."""
-
-    @property
-    def canceled(self) -> int:
-        """Tasks called off."""
 
 
 def write_rows(conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> Written:
@@ -114,36 +96,39 @@ def mark_missing(conn: Connection, kind: Mirrored, keys: Collection[str], at: da
     return marked
 
 
-def set_batch_counts(conn: Connection, name: str, status: BatchStatusLike, served_at: datetime) -> None:
-    """Keep a batch's own counts of its tasks, as the API served them at `served_at`.
+def count_batches(conn: Connection, at: datetime) -> int:
+    """Count the tasks here of each batch whose counts are out of date, as of `at`; return how many were.
 
-    Nothing changes where a task of the batch was synced later, or newer counts are here.
+    Tasks that are gone at the API do not count. Batches are locked first, so that a task which another
+    transaction writes meanwhile is either counted or has its batch counted again.
     """
-    _lock_batches(conn, [name])
-    newer = select(tasks.c.task_id).where(tasks.c.batch == name, tasks.c.synced_at > served_at).exists()
-    conn.execute(
-        update(batches)
-        .where(
-            batches.c.name == name,
-            or_(batches.c.counted_at.is_(None), batches.c.counted_at <= served_at),
-            ~newer,
+    outdated = select(batches.c.name).where(batches.c.counted_at.is_(None), batches.c.missing_since.is_(None))
+    names = conn.scalars(outdated.order_by(batches.c.name).with_for_update()).all()
+    for chunk in _chunks(names):
+        inside = and_(tasks.c.batch.in_(chunk), tasks.c.missing_since.is_(None))
+        query = select(tasks.c.batch, tasks.c.status, func.count()).where(inside)
+        found = conn.execute(query.group_by(tasks.c.batch, tasks.c.status))
+        counts = {(batch, status): count for batch, status, count in found}
+        columns: dict[str, object] = {f"tasks_{name}": bindparam(f"count_{name}") for name in _COUNTED}
+        conn.execute(
+            update(batches).where(batches.c.name == bindparam("batch")).values(columns | {"counted_at": at}),
+            [
+                {"batch": name} | {f"count_{status}": counts.get((name, status), 0) for status in _COUNTED}
+                for name in chunk
+            ],
         )
-        .values(
-            tasks_pending=status.pending,
-            tasks_completed=status.completed,
-            tasks_error=status.error,
-            tasks_canceled=status.canceled,
-            counted_at=served_at,
-        )
-    )
+    return len(names)
 
 
-def batches_to_count(conn: Connection, limit: int) -> list[tuple[str, str | None]]:
-    """Return name and status, by name, of up to `limit` batches whose counts are unknown or out of date."""
+def completed_and_touched(conn: Connection, before: datetime) -> list[str]:
+    """Return the batches completed here and not read since `before` that had a task change since.
+
+    They may have been reopened, which no filter of the API tells.
+    """
     columns = batches.c
-    statement = select(columns.name, columns.status).where(columns.counted_at.is_(None))
-    wanted = statement.where(columns.missing_since.is_(None)).order_by(columns.name).limit(limit)
-    return [(row.name, row.status) for row in conn.execute(wanted)]
+    touched = and_(columns.counted_at.is_(None), columns.missing_since.is_(None), columns.synced_at < before)
+    query = select(columns.name).where(columns.status == "completed", touched)
+    return list(conn.scalars(query.order_by(columns.name)))
 
 
 def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, RowMapping]:

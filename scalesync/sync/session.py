@@ -7,7 +7,7 @@ from datetime import datetime
 from scalesync.clock import Clock
 from scalesync.db import facts, runs, stamp, upserts
 from scalesync.db import windows as ledger
-from scalesync.db.documents import BATCHES, PROJECTS, to_row
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.runs import Run
 from scalesync.errors import (
     ConfigurationError,
@@ -15,15 +15,13 @@ from scalesync.errors import (
     ScaleInvalidRequest,
     ScaleResourceNotFound,
 )
-from scalesync.model import BatchStatus, Document, RunState, TaskFilter
+from scalesync.model import RunState, TaskFilter
 from scalesync.sync.commits import Ledger
 from scalesync.sync.engine import Engine, Totals
 from scalesync.sync.events import OnlyByProject, Planned, Watcher
 from scalesync.sync.plan import Facts, Plan, Request, plan
-from scalesync.sync.streams import all_projects, count
-
-COUNTED_AT_MOST = 10_000
-"""Batches whose counts one run reads; the next run goes on."""
+from scalesync.sync.reading import Lookups, look_up
+from scalesync.sync.streams import STREAMS, all_projects, count
 
 
 @dataclass
@@ -164,34 +162,28 @@ class Session:
         summary.runs.append(run)
         engine.drain(run)
         if not engine.halting:
-            self._count_batches(engine)
+            self._look_after_completed_batches(run)
+        at = self.ledger.latest or run.started_at
         with self.ledger.database.write() as conn:
             runs.tally(conn, run.id, self.ledger.untold())
             if not engine.halting:
-                runs.finish(conn, run, self.ledger.latest or run.started_at)
+                runs.finish(conn, run, at)
+                if TASKS.table.name in runs.read_watermarks(conn):
+                    upserts.count_batches(conn, at)
             summary.runs[-1] = runs.find(conn, run.id)
 
-    def _count_batches(self, engine: Engine) -> None:
-        """Read the counts of every batch whose tasks changed since they were read last."""
+    def _look_after_completed_batches(self, run: Run) -> None:
+        """Read batches again that are completed here and had a task change: they may have reopened."""
         with self.ledger.database.read() as conn:
-            uncounted = upserts.batches_to_count(conn, COUNTED_AT_MOST)
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="count") as pool:
-            for name, status, document in pool.map(self._count_batch, uncounted):
-                if engine.halting:
-                    pool.shutdown(cancel_futures=True)
-                    return
+            if TASKS.table.name not in runs.read_watermarks(conn):
+                return
+            names = upserts.completed_and_touched(conn, run.started_at)
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
+            for looked_up in pool.map(self._look_up_batch, names):
                 with self.ledger.database.write() as conn:
-                    if document is not None:
+                    for document in looked_up.found:
                         rows = [to_row(BATCHES, document.raw)]
                         upserts.write_rows(conn, BATCHES, rows, document.served_at)
-                    if status is not None:
-                        upserts.set_batch_counts(conn, name, status, status.served_at)
 
-    def _count_batch(self, known: tuple[str, str | None]) -> tuple[str, BatchStatus | None, Document | None]:
-        """Return a batch's counts, and the batch itself if its status is another than here."""
-        name, status = known
-        try:
-            counted = self.ledger.api.batch_status(name)
-            return name, counted, self.ledger.api.batch(name) if counted.status != status else None
-        except ScaleResourceNotFound:
-            return name, None, None
+    def _look_up_batch(self, name: str) -> Lookups:
+        return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])

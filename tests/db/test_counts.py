@@ -1,4 +1,4 @@
-"""Batches keep the API's own counts of their tasks, for as long as these are true."""
+"""Batches count their tasks here, and count again when one of them changed."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,92 +8,79 @@ from typing import Any
 from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.engine import Database
 from scalesync.db.tables import batches
-from scalesync.db.upserts import batches_to_count, mark_missing, set_batch_counts, write_rows
-from scalesync.model import BatchStatus
+from scalesync.db.upserts import completed_and_touched, count_batches, mark_missing, write_rows
 from tests.db.test_upserts import at, held, row, task, wait_until_blocked, write
 from tests.fixtures.databases import opened
 
 
-def counted(database: Database, name: str, pending: int, served_at: datetime) -> Mapping[str, Any]:
-    """Keep a batch's counts and return its row."""
-    status = BatchStatus("in_progress", pending, 2, 3, 4, served_at)
+def count(database: Database, when: datetime) -> int:
+    """Count what is out of date and return how many batches that were."""
     with database.write() as conn:
-        set_batch_counts(conn, name, status, served_at)
-    return held(database, batches)[name]
+        return count_batches(conn, when)
 
 
-def to_count(database: Database, limit: int = 10) -> list[str]:
-    """Return which batches want counting."""
+def counts(batch: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return pending, completed, error, canceled and the instant of counting."""
+    statuses = ("pending", "completed", "error", "canceled")
+    return (*(batch[f"tasks_{status}"] for status in statuses), batch["counted_at"])
+
+
+def touched(database: Database, before: datetime) -> list[str]:
+    """Return the completed batches that had a task change."""
     with database.read() as conn:
-        return [name for name, _ in batches_to_count(conn, limit)]
+        return completed_and_touched(conn, before)
 
 
-def test_counts_are_kept_until_a_task_changes(database: Database) -> None:
-    """A batch is counted once; a new or changed task of it, also one that left it, asks for a new count."""
-    write(database, BATCHES, [row(BATCHES, name=name) for name in "cab"], at(0))
-    assert to_count(database) == ["a", "b", "c"]
-    assert to_count(database, limit=2) == ["a", "b"]
-    found = counted(database, "a", 1, at(1))
-    assert [found[f"tasks_{state}"] for state in ("pending", "completed", "error", "canceled")] == [
-        1,
-        2,
-        3,
-        4,
-    ]
-    assert found["counted_at"] == at(1)
-    counted(database, "b", 1, at(1))
-    counted(database, "c", 1, at(1))
-    assert to_count(database) == []
-    write(database, TASKS, [task("t", batch="a")], at(2))
-    assert to_count(database) == ["a"]
-    counted(database, "a", 1, at(3))
-    write(database, TASKS, [task("t", batch="a")], at(4))
-    assert to_count(database) == []
-    write(database, TASKS, [task("t", batch="b")], at(5))
-    assert to_count(database) == ["a", "b"]
-    assert held(database, batches)["a"]["tasks_pending"] == 1
+def test_a_batch_counts_its_tasks_by_status(database: Database) -> None:
+    """Tasks of other batches, of none, and of other statuses do not count; an empty batch has zeros."""
+    write(database, BATCHES, [row(BATCHES, name=name) for name in "ab"], at(0))
+    statuses = ["pending", "pending", "completed", "error", "canceled", "odd", None]
+    rows = [row(TASKS, task_id=str(number), batch="a", status=s) for number, s in enumerate(statuses)]
+    write(database, TASKS, [*rows, task("x", batch="c"), row(TASKS, task_id="y", status="pending")], at(0))
+
+    assert count(database, at(1)) == 2
+    found = held(database, batches)
+    assert (counts(found["a"]), counts(found["b"])) == ((2, 1, 1, 1, at(1)), (0, 0, 0, 0, at(1)))
 
 
-def test_counts_older_than_a_task_or_than_other_counts_are_refused(database: Database) -> None:
-    """Counts served before a task of the batch was synced, or before the counts here, change nothing."""
-    write(database, BATCHES, [row(BATCHES, name="a"), row(BATCHES, name="b")], at(0))
-    write(database, TASKS, [task("t", batch="a")], at(2))
-    assert counted(database, "a", 7, at(1))["counted_at"] is None
-    assert counted(database, "a", 8, at(2))["tasks_pending"] == 8
-    assert counted(database, "b", 9, at(2))["tasks_pending"] == 9
-    assert counted(database, "b", 1, at(1))["tasks_pending"] == 9
+def test_only_what_changed_is_counted_again(database: Database) -> None:
+    """A new or changed task, one that left, and one that is gone have their batches counted again."""
+    write(database, BATCHES, [row(BATCHES, name=name) for name in "abc"], at(0))
+    write(database, TASKS, [row(TASKS, task_id="t", batch="a", status="pending")], at(0))
+    assert [count(database, at(1)), count(database, at(2))] == [3, 0]
 
-
-def test_counts_outlive_a_change_of_the_batch_but_want_refreshing(database: Database) -> None:
-    """A changed batch keeps its old counts and is counted again; an unchanged one is not."""
-    write(database, BATCHES, [row(BATCHES, name="a", status="staging")], at(0))
-    counted(database, "a", 1, at(1))
-    write(database, BATCHES, [row(BATCHES, name="a", status="staging")], at(2))
-    assert to_count(database) == []
-    write(database, BATCHES, [row(BATCHES, name="a", status="completed")], at(3))
-    with database.read() as conn:
-        assert batches_to_count(conn, 10) == [("a", "completed")]
-    assert held(database, batches)["a"]["tasks_pending"] == 1
-
-
-def test_a_missing_task_or_batch_bears_on_counts(database: Database) -> None:
-    """The batch of a task that is gone is counted again; a batch that is gone is not."""
-    write(database, BATCHES, [row(BATCHES, name="a"), row(BATCHES, name="b")], at(0))
-    write(database, TASKS, [task("t", batch="a")], at(0))
-    counted(database, "a", 1, at(1))
+    write(database, TASKS, [row(TASKS, task_id="t", batch="a", status="pending")], at(3))
+    assert count(database, at(3)) == 0
+    write(database, TASKS, [row(TASKS, task_id="t", batch="b", status="pending")], at(4))
+    assert count(database, at(4)) == 2
+    assert counts(held(database, batches)["b"]) == (1, 0, 0, 0, at(4))
     with database.write() as conn:
-        mark_missing(conn, TASKS, ["t"], at(2))
-        mark_missing(conn, BATCHES, ["b"], at(2))
-    assert to_count(database) == ["a"]
+        mark_missing(conn, TASKS, ["t"], at(5))
+        mark_missing(conn, BATCHES, ["c"], at(5))
+    assert count(database, at(5)) == 1
+    assert counts(held(database, batches)["b"]) == (0, 0, 0, 0, at(5))
+
+
+def test_a_completed_batch_whose_tasks_changed_may_have_reopened(database: Database) -> None:
+    """It is named until it is counted or read; others, and those just read, are not."""
+    names = {"a": "completed", "b": "completed", "c": "staging"}
+    write(database, BATCHES, [row(BATCHES, name=name, status=s) for name, s in names.items()], at(0))
+    count(database, at(1))
+    assert touched(database, at(2)) == []
+
+    write(database, TASKS, [task("t", batch="a"), task("u", batch="c")], at(3))
+    assert (touched(database, at(2)), touched(database, at(0))) == (["a"], [])
+    count(database, at(4))
+    assert touched(database, at(5)) == []
 
 
 def test_counting_and_writing_tasks_at_once_never_leaves_old_counts(postgres_url: str) -> None:
-    """Counts wait for a transaction that holds the batch, then see the newer task and give way."""
+    """Counting waits for a transaction that holds the batch, then counts the task that it wrote."""
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         write(database, BATCHES, [row(BATCHES, name="a")], at(0))
         with database.write() as conn:
-            write_rows(conn, TASKS, [task("t", batch="a")], at(5))
-            counting = threads.submit(counted, database, "a", 1, at(4))
+            write_rows(conn, TASKS, [row(TASKS, task_id="t", batch="a", status="pending")], at(5))
+            counting = threads.submit(count, database, at(6))
             wait_until_blocked(database)
         counting.result()
-        assert to_count(database) == ["a"]
+        assert counts(held(database, batches)["a"]) == (1, 0, 0, 0, at(6))
