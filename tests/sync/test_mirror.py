@@ -1,6 +1,7 @@
 """A mirror of thousands of tasks equals the API, document for document, on both databases."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -53,7 +54,7 @@ def test_a_mirror_equals_the_api_under_every_reading_of_it(
     name: str, start_sandbox: Start, database: Database
 ) -> None:
     """Changes land before every page of a first sync; when all is quiet, the next one brings equality."""
-    server = start_sandbox(tasks=1500, switches=READINGS[name])
+    server = start_sandbox(tasks=5000, switches=READINGS[name])
 
     def let_changes_land(*_: object) -> None:
         server.world.churn(2)
@@ -72,6 +73,19 @@ def test_a_mirror_equals_the_api_under_every_reading_of_it(
         different = {"tasks": [key for key in different["tasks"] if "project" in theirs[key]]}
         different = {stream: keys for stream, keys in different.items() if keys}
     assert (again.complete, different) == (True, {})
+
+
+def test_every_reading_that_bears_on_listing_is_tried() -> None:
+    """A new switch of the sandbox is tried here, or named as one about writing."""
+    about_writing = {"cancel_twice", "completes_at_once", "error_status_filter", "retry_after"}
+    usual = Switches()
+    tried = {
+        field.name
+        for field in fields(Switches)
+        if any(getattr(reading, field.name) != getattr(usual, field.name) for reading in READINGS.values())
+    }
+
+    assert tried | about_writing == {field.name for field in fields(Switches)}
 
 
 @pytest.mark.parametrize("ties", ["by_id", "skipped"])
