@@ -96,14 +96,6 @@ def project_list(request: Request, answer: Answer) -> Page:
     return Page(_objects(request, docs), len(docs), None, False, answer.served_at, replaced)
 
 
-def count(request: Request, answer: Answer) -> Page:
-    """Return a page of tasks whose total is known. Raises ScaleNoAnswer if the API left it out."""
-    page = task_page(request, answer)
-    if page.total is None:
-        raise ScaleNoAnswer(f"The answer to {request} does not say how many there are.")
-    return page
-
-
 def document(request: Request, answer: Answer) -> Document:
     """Return the single object of the answer."""
     raw, replaced = _decode(request, answer, msgspec.Raw)

@@ -3,7 +3,6 @@
 import logging
 import random as randomness
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -83,11 +82,6 @@ class ScaleApi:
         """Return a page of the tasks that match, newest first. A token is good under the same filter only."""
         query = query_of(chosen, limit=limit, next_token=next_token)
         return self._read(build("GET", "tasks", query=query), answers.task_page)
-
-    def count_tasks(self, chosen: TaskFilter) -> tuple[int, datetime]:
-        """Return how many tasks match, and the API's clock at that moment, by one short request."""
-        page = self._read(build("GET", "tasks", query=query_of(chosen, limit=1)), answers.count)
-        return page.total or 0, page.served_at
 
     def batches(self, chosen: BatchFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
         """Return a page of the batches that match, newest first; tokens are as opaque as those of tasks.

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored
+from scalesync.errors import PageError
 from scalesync.model import BatchFilter, Document, Page, TaskFilter, Window
 
 PAGE = 100
@@ -71,8 +72,14 @@ def _tasks_page(api: ScaleApi, window: Window, limit: int) -> Page:
 
 
 def count(api: ScaleApi, window: Window) -> int:
-    """Return how many rows the API counts in a window, read at the price of one row."""
-    page = STREAMS[window.stream].page(api, window, 1)
+    """Return how many rows the API counts in a window, read at the price of one row.
+
+    Raises PageError if it does not say, where it promises to.
+    """
+    stream = STREAMS[window.stream]
+    page = stream.page(api, window, 1)
+    if page.total is None and stream.counted:
+        raise PageError("The API does not say how many there are.")
     return len(page.docs) if page.total is None else page.total
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scalesync.api import ScaleApi
-from scalesync.errors import ScaleInvalidRequest, ScaleNoAnswer
+from scalesync.errors import ScaleInvalidRequest
 from scalesync.model import BatchFilter, BatchStatus, Document, TaskFilter
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import say
@@ -147,20 +147,6 @@ def test_task_filters(serve: Serve, connect: Connect) -> None:
         "&project=a+b%2F%C3%BC&batch=b%26c%3Dd%2Be&customer_review_status=accepted%2Cfixed"
         "&unique_id=u1&unique_id=u%2C2&tags=t1&include_attachment_url=false&limited_response=true&limit=100"
     )
-
-
-def test_count(serve: Serve, connect: Connect) -> None:
-    """Counting asks for one task and gives the API's total with its clock."""
-    server = serve(say({"docs": [{"task_id": "t"}], "total": 5000, "has_more": True, "next_token": "x"}))
-
-    assert connect(server).count_tasks(TaskFilter(project="p")) == (5000, SERVED)
-    assert server.asked == ["GET /v1/tasks?project=p&limit=1"]
-
-
-def test_count_needs_a_total(serve: Serve, connect: Connect) -> None:
-    """A count without a total is no answer, not zero."""
-    with pytest.raises(ScaleNoAnswer, match="how many"):
-        connect(serve(say({"docs": []}))).count_tasks(TaskFilter())
 
 
 def test_batches_page_by_offset(serve: Serve, connect: Connect) -> None:

@@ -64,7 +64,7 @@ def test_every_write(sandbox: SandboxServer) -> None:
         assert api.batch_status("b/1").pending == 0
         assert fields(api.project("p")) == changed
         assert api.projects().total == 1
-        assert api.count_tasks(TaskFilter(unique_id=("u",)))[0] == 0
+        assert api.tasks(TaskFilter(unique_id=("u",)), limit=1).total == 0
 
 
 def test_refusals(start_sandbox: StartSandbox) -> None:
@@ -108,7 +108,6 @@ def test_paging(shared_sandbox: SandboxServer) -> None:
                 break
 
         assert len({json.loads(task)["task_id"] for task in tasks}) == len(tasks) == first.total == 1000
-        assert api.count_tasks(TaskFilter())[0] == 1000
         assert len(set(batches)) == len(batches) == page.total
 
 
