@@ -183,6 +183,7 @@ def _create_windows() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_windows_run_id_state"), "windows", ["run_id", "state"])
+    op.create_index(op.f("ix_windows_state_owner"), "windows", ["state", "owner"])
     op.create_table(
         "window_pages",
         sa.Column("window_id", sa.BigInteger, nullable=False),

@@ -215,6 +215,7 @@ windows = Table(
     Column("error", Text),
     _one_of("state", WindowState),
     Index(None, "run_id", "state"),
+    Index(None, "state", "owner"),
     sqlite_autoincrement=True,
 )
 
