@@ -30,9 +30,7 @@ class _Meaning:
 _FULL = _Meaning(
     "The disk that holds {shown} is full.", "Make room, then run again: what was committed is kept."
 )
-_READONLY = _Meaning(
-    "{shown} may only be read here.", "`scalesync sql` never writes; elsewhere, correct the permissions."
-)
+_READONLY = _Meaning("{shown} may only be read here.", "Correct its permissions, or name another with --db.")
 _LOCKED = _Meaning(
     "Another program kept {shown} locked for too long.",
     "Run again when it has finished: what was committed is kept.",
