@@ -20,7 +20,8 @@ from scalesync.cli.boundary import INTERRUPTED
 from scalesync.cli.main import cli
 from scalesync.db.tables import metadata
 from scalesync.errors import ScalesyncError
-from scalesync.sandbox import SandboxServer
+from scalesync.sandbox import SandboxServer, choices_of
+from scalesync.sandbox.faults import FaultKind
 from scalesync.settings import DEFAULT_API_URL, DEFAULT_DATABASE
 from tests.fixtures.databases import PostgresServer
 from tests.readme import BLOCKS, PROSE, ROOT, TEXT, blocks, marked, spans, table_rows
@@ -180,3 +181,12 @@ def test_the_tables_are_those_of_the_schema() -> None:
         if names[0] in mirrored:
             assert columns == {column.name for column in metadata.tables[names[0]].columns} - everywhere
     assert [name for name in everywhere if f"`{name}`" not in TEXT] == []
+
+
+def test_every_switch_and_fault_of_the_sandbox_is_named() -> None:
+    """With every value that a switch may take."""
+    for name, values in choices_of().items():
+        listed = f"`{name}` ({', '.join(values)})" if values else f"`{name}`"
+        assert listed in " ".join(TEXT.split())
+    for kind in FaultKind:
+        assert kind is FaultKind.STATUS or f"`{kind}`" in TEXT
