@@ -98,9 +98,9 @@ class App:
         with self.database(create=True) as database:
             revisions = migrate.upgrade(database)
             if adopt or self.settings.key is not None:
-                mine, now = self.account(), self.clock.now()
+                mine = self.account()
                 with database.write() as conn:
-                    stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, now, adopt=adopt)
+                    stamp.stamp(conn, mine, adopt=adopt)
             return revisions
 
     def sync(
@@ -174,7 +174,7 @@ class App:
             held = stamp.read_stamp(conn)
             if held is None:
                 return "the mirror is not stamped yet; the first sync does it"
-            stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, held.created_at)
+            stamp.stamp(conn, mine)
             return f"the mirror belongs to this {held.mode} account"
 
     @contextmanager

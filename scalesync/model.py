@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+DEFAULT_API_URL = "https://api.scale.com/v1"
+"""The API's address (documented)."""
+
 
 def format_instant(instant: datetime) -> str:
     """Return `instant` the way the API writes times: UTC, milliseconds, `Z` (2023-10-11T18:36:21.350Z)."""

@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from scalesync.errors import ConfigurationError
+from scalesync.model import DEFAULT_API_URL
 
 DEFAULT_DATABASE = "scalesync.db"
-DEFAULT_API_URL = "https://api.scale.com/v1"
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

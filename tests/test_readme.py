@@ -20,9 +20,10 @@ from scalesync.cli.boundary import INTERRUPTED
 from scalesync.cli.main import cli
 from scalesync.db.tables import metadata
 from scalesync.errors import ScalesyncError
+from scalesync.model import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of
 from scalesync.sandbox.faults import FaultKind
-from scalesync.settings import DEFAULT_API_URL, DEFAULT_DATABASE
+from scalesync.settings import DEFAULT_DATABASE
 from tests.fixtures.databases import PostgresServer
 from tests.readme import BLOCKS, PROSE, ROOT, TEXT, blocks, marked, spans, table_rows
 

@@ -1,6 +1,6 @@
 """The HTTP door: the only package that speaks to the Scale API, and the only one that imports requests."""
 
 from scalesync.api.client import ScaleApi
-from scalesync.api.options import DEFAULT_URL, ApiOptions
+from scalesync.api.options import ApiOptions
 
-__all__ = ["DEFAULT_URL", "ApiOptions", "ScaleApi"]
+__all__ = ["ApiOptions", "ScaleApi"]

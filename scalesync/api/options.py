@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from scalesync.errors import ConfigurationError
+from scalesync.model import DEFAULT_API_URL
 from scalesync.retry import RetryPolicy
-
-DEFAULT_URL = "https://api.scale.com/v1"
-"""The API's address (documented)."""
 
 
 def is_loopback(host: str) -> bool:
@@ -27,7 +25,7 @@ class ApiOptions:
     fragment, or is plain http to another machine without `insecure_http`: the key travels with every request.
     """
 
-    url: str = DEFAULT_URL
+    url: str = DEFAULT_API_URL
     """Without a slash at its end, whatever was given."""
     connect_timeout: float = 10.0
     """Seconds for making a connection, and for handing over a request's body."""
@@ -70,7 +68,7 @@ def _check_url(url: str, *, insecure_http: bool) -> None:
         usable = False
     if not usable:
         raise ConfigurationError(
-            "The API's address is not a usable http(s) URL.", advice=f"Try {DEFAULT_URL}"
+            "The API's address is not a usable http(s) URL.", advice=f"Try {DEFAULT_API_URL}"
         )
     if "@" in parts.netloc:
         raise ConfigurationError(

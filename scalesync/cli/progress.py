@@ -23,14 +23,12 @@ from scalesync.sync.events import (
     Waiting,
     Watcher,
 )
+from scalesync.sync.plan import EVERY_STREAM
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 log = logging.getLogger("scalesync.sync")
-
-STREAMS = ("projects", "batches", "tasks")
-"""In the order in which they are read and told of."""
 
 EVERY = 5.0
 """Seconds between two lines about the same stream where there is no terminal."""
@@ -92,7 +90,7 @@ class Counts:
         """Count what the event tells."""
         if isinstance(event, Planned):
             told = {stream: (received, expected) for stream, received, expected in event.progress}
-            for stream in (name for name in STREAMS if name in told):
+            for stream in (name for name in EVERY_STREAM if name in told):
                 self.received[stream], self.expected[stream] = told[stream]
         elif isinstance(event, Expected):
             self.expected[event.stream] = self.expected.get(event.stream, 0) + event.rows

@@ -9,21 +9,19 @@ from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, INSTANT, NAME, json_option
 from scalesync.cli.output import counted, print_json, print_table, print_text
-from scalesync.cli.progress import STREAMS, watching
+from scalesync.cli.progress import watching
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError, ScaleException
+from scalesync.sync.plan import EVERY_STREAM, Request
 
 if TYPE_CHECKING:
     from scalesync.model import Written
-    from scalesync.sync.plan import Plan, Request
+    from scalesync.sync.plan import Plan
     from scalesync.sync.session import Summary
-
-PAGE = 100
-"""Rows of a page, for a guess at the number of requests."""
 
 
 @click.command()
-@click.argument("streams", nargs=-1, type=click.Choice(STREAMS))
+@click.argument("streams", nargs=-1, type=click.Choice(EVERY_STREAM))
 @click.option("--full", is_flag=True, help="Read everything again, and notice what is gone.")
 @click.option("--since", type=INSTANT, help="Backfill what was created at this time or later.")
 @click.option("--until", type=INSTANT, help="Backfill what was created at this time or before.")
@@ -57,9 +55,7 @@ def sync(
     json: bool,
 ) -> None:
     """Read everything at first, afterwards what changed."""
-    from scalesync.sync.plan import Request
-
-    wanted = tuple(stream for stream in STREAMS if stream in streams) or STREAMS
+    wanted = tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
     request = Request(wanted, full, since, until, project, lookback)
     if dry_run:
         _print_plan(*context.app().look_ahead(request), as_json=json)
@@ -68,7 +64,7 @@ def sync(
 
 
 def run_and_report(
-    context: Context, request: "Request", *, workers: int, time_limit: timedelta | None, as_json: bool
+    context: Context, request: Request, *, workers: int, time_limit: timedelta | None, as_json: bool
 ) -> None:
     """Sync with progress on stderr and the summary on stdout. Raises IncompleteError if anything is left."""
     clock = Clock()
@@ -123,9 +119,9 @@ def as_dict(summary: "Summary") -> dict[str, object]:
 
 
 def _in_order(summary: "Summary") -> "list[tuple[str, Written]]":
-    """Return what became of the rows of each stream that was read, in the order of STREAMS."""
+    """Return what became of the rows of each stream that was read, in the order of EVERY_STREAM."""
     written = summary.totals.written
-    return [(stream, written[stream]) for stream in STREAMS if stream in written]
+    return [(stream, written[stream]) for stream in EVERY_STREAM if stream in written]
 
 
 def print_changes(summary: "Summary") -> None:
@@ -157,6 +153,8 @@ def _print_plan(plan: "Plan", counts: tuple[int, ...], *, as_json: bool) -> None
         print_json({"kind": plan.kind, "windows": rows, "rows": sum(counts)})
         return
     print_table((*names, "rows"), (list(row.values()) for row in rows))
+    from scalesync.sync.streams import PAGE
+
     pages = sum(max(1, -(-count // PAGE)) for count in counts)
     print_text(f"{plan.kind} run: {sum(counts):,} rows, about {pages:,} requests. Nothing was written.")
 

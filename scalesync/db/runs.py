@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from scalesync.db import windows as ledger
+from scalesync.db.dialects import insert_into
 from scalesync.db.tables import runs, watermarks
 from scalesync.model import RunKind, RunState, Window, WindowState
 
@@ -60,8 +60,7 @@ def start(
 ) -> bool:
     """Open a run with its windows. False, and nothing is written, if another run is open."""
     values = {"kind": kind, "started_at": started_at, "state": RunState.OPEN, "watermark_at": watermark_at}
-    dialect: Any = postgresql if conn.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(runs).values(**values)
+    statement = insert_into(conn.dialect.name, runs).values(**values)
     only_one = statement.on_conflict_do_nothing(index_elements=["state"], index_where=text("state = 'open'"))
     run_id = conn.execute(only_one.returning(runs.c.id)).scalar_one_or_none()
     if run_id is None:
@@ -123,8 +122,7 @@ def read_watermarks(conn: Connection) -> dict[str, datetime]:
 
 
 def _set_watermark(conn: Connection, stream: str, at: datetime) -> None:
-    dialect: Any = postgresql if conn.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(watermarks).values(stream=stream, at=at)
+    statement = insert_into(conn.dialect.name, watermarks).values(stream=stream, at=at)
     conn.execute(statement.on_conflict_do_update(index_elements=["stream"], set_={"at": at}))
 
 

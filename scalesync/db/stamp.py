@@ -1,12 +1,12 @@
 """Whose mirror a database is: stamped at first use, so that two accounts or modes never mix."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import blake2b
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from scalesync.db.dialects import insert_into
 from scalesync.db.tables import mirror
 from scalesync.errors import DatabaseError
 
@@ -41,28 +41,25 @@ def read_stamp(conn: Connection) -> Stamp | None:
     return None if found is None else Stamp(*found)
 
 
-def stamp(  # noqa: PLR0913 - the columns of the one row, each with its own meaning
-    conn: Connection, fingerprint: str, mode: str, api_url: str, at: datetime, *, adopt: bool = False
-) -> None:
-    """Return where the database mirrors this account, mode and API; its first use, at `at`, stamps it.
+def stamp(conn: Connection, mine: Stamp, *, adopt: bool = False) -> None:
+    """Return where the database mirrors my account, mode and API; its first use stamps it with all of `mine`.
 
     With `adopt` another key of the same account, or another address of the API, is taken over. Raises
     DatabaseError for anything else that differs; the mode can never change.
     """
-    insert = postgresql.insert(mirror) if conn.dialect.name == "postgresql" else sqlite.insert(mirror)
-    first = {"id": 1, "account_fingerprint": fingerprint, "mode": mode, "api_url": api_url, "created_at": at}
-    conn.execute(insert.values(first).on_conflict_do_nothing())
+    first = insert_into(conn.dialect.name, mirror).values({"id": 1, **asdict(mine)})
+    conn.execute(first.on_conflict_do_nothing())
     held = conn.execute(select(mirror)).one()
-    if held.mode != mode:
+    if held.mode != mine.mode:
         raise DatabaseError(
-            f"This database mirrors {held.mode} data, and the key is a {mode} key.",
+            f"This database mirrors {held.mode} data, and the key is a {mine.mode} key.",
             advice="Use another key, or another database with --db.",
         )
     differing = [
         f"{what} ({old}, not {new})"
         for what, old, new in (
-            ("key", held.account_fingerprint, fingerprint),
-            ("API address", held.api_url, api_url),
+            ("key", held.account_fingerprint, mine.account_fingerprint),
+            ("API address", held.api_url, mine.api_url),
         )
         if old != new
     ]
@@ -73,4 +70,5 @@ def stamp(  # noqa: PLR0913 - the columns of the one row, each with its own mean
             f"This database was made with another {' and another '.join(differing)}.",
             advice="Name another with --db; for a new key of the same account run `scalesync init --adopt`.",
         )
-    conn.execute(update(mirror).values(account_fingerprint=fingerprint, api_url=api_url))
+    taken = {"account_fingerprint": mine.account_fingerprint, "api_url": mine.api_url}
+    conn.execute(update(mirror).values(taken))

@@ -11,12 +11,12 @@ from functools import cache
 from operator import itemgetter
 
 from sqlalchemy import Connection, Executable, RowMapping, and_, bindparam, func, null, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions
+from scalesync.db.dialects import insert_into
+from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
 from scalesync.db.tables import batches, tasks
 from scalesync.db.tables import project_versions as versions_table
-from scalesync.model import Written
+from scalesync.model import Document, Written
 
 _COUNTED = ("pending", "completed", "error", "canceled")
 """The statuses of tasks that batches have a column for."""
@@ -52,6 +52,14 @@ def write_rows(conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at:
         conn.execute(_upsert(conn.dialect.name, kind, names), given)
         _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
     return Written(new=new, changed=len(fresh) - new, unchanged=unchanged, stale=stale)
+
+
+def write_documents(conn: Connection, kind: Mirrored, documents: Iterable[Document]) -> Written:
+    """Write single objects, each as of its own answer; otherwise as `write_rows`."""
+    written = Written()
+    for document in documents:
+        written += write_rows(conn, kind, [to_row(kind, document.raw)], document.served_at)
+    return written
 
 
 def keys_present(
@@ -155,7 +163,7 @@ def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
 def _upsert(dialect: str, kind: Mirrored, names: tuple[str, ...]) -> Executable:
     """Return the one statement that writes a row of `names`, unless a newer copy came in between."""
     table = kind.table
-    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    insert = insert_into(dialect, table)
     given, kept = insert.excluded, table.c
     changes: dict[str, object] = {name: given[name] for name in names if name != kind.key}
     changes["missing_since"] = null()
@@ -203,7 +211,7 @@ def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:
     if not versions:
         return
     table = versions_table
-    insert = postgresql.insert(table) if conn.dialect.name == "postgresql" else sqlite.insert(table)
+    insert = insert_into(conn.dialect.name, table)
     given, kept = insert.excluded, table.c
     statement = insert.on_conflict_do_update(
         index_elements=[kept.project, kept.version],

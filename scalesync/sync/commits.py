@@ -6,7 +6,6 @@ from datetime import datetime
 from scalesync.api.client import ScaleApi
 from scalesync.db import runs, upserts
 from scalesync.db import windows as ledger
-from scalesync.db.documents import to_row
 from scalesync.db.engine import Database
 from scalesync.model import Window, WindowState, Written
 from scalesync.sync.reading import Fetched, Lookups, Reading
@@ -63,12 +62,9 @@ class Ledger:
     def save_lookups(self, reading: Reading, looked_up: Lookups) -> Written:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
         kind, last = reading.stream.kind, reading.last
-        written = Written()
         with self.database.write() as conn:
             ledger.hold(conn, reading.window, self.owner, self.lease)
-            for document in looked_up.found:
-                rows = [to_row(kind, document.raw)]
-                written += upserts.write_rows(conn, kind, rows, document.served_at)
+            written = upserts.write_documents(conn, kind, looked_up.found)
             if last is not None:
                 upserts.mark_missing(conn, kind, looked_up.gone, last.page.served_at)
         return written

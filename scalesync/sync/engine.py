@@ -184,7 +184,7 @@ class Engine:
         first = reading.pages == 0
         if reading.window.next_token is None:
             self._end(reading, fetched, pool)
-        elif parts := reading.parts(fetched, self.workers, somebody_idle=self._somebody_idle(reading)):
+        elif parts := reading.parts(fetched, self.workers, partial(self._somebody_idle, reading.window)):
             self._save(reading, fetched, WindowState.SPLIT, parts)
             self.next_claim_at = 0.0
         else:
@@ -194,12 +194,10 @@ class Engine:
         if first and reading.window.parent_id is None and reading.window.api_total is not None:
             self.watch(Expected(reading.stream.name, reading.window.api_total))
 
-    def _somebody_idle(self, reading: Reading) -> bool:
+    def _somebody_idle(self, window: Window) -> bool:
         """Return whether nothing waits to be claimed, so that a worker, here or elsewhere, may run idle."""
-        if reading.pages > 0:
-            return False
         with self.ledger.database.read() as conn:
-            return ledger.unclaimed(conn, reading.window.run_id) == 0
+            return ledger.unclaimed(conn, window.run_id) == 0
 
     def _end(self, reading: Reading, fetched: Fetched, pool: ThreadPoolExecutor) -> None:
         """Close the window, or first look up what is here and was on none of its pages."""

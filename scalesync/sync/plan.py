@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 from scalesync.errors import ConfigurationError
 from scalesync.model import RunKind, Window, format_instant
 
+EVERY_STREAM = ("projects", "batches", "tasks")
+"""In the order in which a run reads them, and people see them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a person asked to be read."""
 
-    streams: tuple[str, ...] = ("projects", "batches", "tasks")
+    streams: tuple[str, ...] = EVERY_STREAM
     full: bool = False
     """Read everything again, so that deletions are noticed too."""
     since: datetime | None = None

@@ -1,6 +1,6 @@
 """A window in the course of being read: what came so far, and what each page means for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from scalesync.api.client import ScaleApi
@@ -81,11 +81,14 @@ class Reading:
         total = self.window.api_total
         return total is not None and self.window.rows_received >= total and total <= PAGE
 
-    def parts(self, fetched: Fetched, workers: int, *, somebody_idle: bool) -> tuple[Window, ...]:
-        """Return the windows that should read the rest of this one after its first page, if any should."""
+    def parts(self, fetched: Fetched, workers: int, somebody_idle: Callable[[], bool]) -> tuple[Window, ...]:
+        """Return the windows that should read the rest of this one after its first page, if any should.
+
+        `somebody_idle` is asked only where it matters: where the rest is neither short nor large.
+        """
         window, created = self.window, [row.created_at for row in fetched.rows]
         left = (window.api_total or 0) - window.rows_received
-        if self.pages > 0 or not (left >= LARGE or (left >= WORTHWHILE and somebody_idle)):
+        if self.pages > 0 or not (left >= LARGE or (left >= WORTHWHILE and somebody_idle())):
             return ()
         if not is_newest_first(created) or not created or created[0] is None or created[-1] is None:
             return ()

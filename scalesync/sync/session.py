@@ -1,7 +1,7 @@
 """One `scalesync sync`: finish what is open, plan what was asked for, read it, and vouch for it."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scalesync.clock import Clock
@@ -103,9 +103,8 @@ class Session:
 
     def _stamp(self, at: datetime) -> None:
         """Return if the mirror is of our account, or of none yet and so ours from now on."""
-        mine = self.account
         with self.ledger.database.write() as conn:
-            stamp.stamp(conn, mine.account_fingerprint, mine.mode, mine.api_url, at)
+            stamp.stamp(conn, replace(self.account, created_at=at))
 
     def _plan_and_start(self, request: Request) -> tuple[Run, bool]:
         """Return the open run, and whether it is ours or one that somebody else opened just before."""
@@ -181,9 +180,7 @@ class Session:
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
             for looked_up in pool.map(self._look_up_batch, names):
                 with self.ledger.database.write() as conn:
-                    for document in looked_up.found:
-                        rows = [to_row(BATCHES, document.raw)]
-                        upserts.write_rows(conn, BATCHES, rows, document.served_at)
+                    upserts.write_documents(conn, BATCHES, looked_up.found)
 
     def _look_up_batch(self, name: str) -> Lookups:
         return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])

@@ -17,7 +17,7 @@ def stamped(
 ) -> Stamp | None:
     """Stamp the database for a key and return the stamp it has."""
     with database.write() as conn:
-        stamp(conn, fingerprint(key), mode_of(key), api_url, at, adopt=adopt)
+        stamp(conn, Stamp(fingerprint(key), mode_of(key), api_url, at), adopt=adopt)
         return read_stamp(conn)
 
 
