@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from scalesync.db.engine import Database
-from scalesync.db.tables import metadata
+from scalesync.db.schema import metadata
 
 
 def _migrate(connection: Connection) -> None:

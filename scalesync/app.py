@@ -179,8 +179,8 @@ class App:
 
     @contextmanager
     def _session(self, watch: "Watcher", workers: int, time_limit: float | None) -> "Iterator[Session]":
+        from scalesync.owner import fresh_owner
         from scalesync.sync.commits import Ledger
-        from scalesync.sync.owner import fresh_owner
         from scalesync.sync.session import Session
 
         with self.database() as database, self.api() as api:

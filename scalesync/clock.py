@@ -24,3 +24,12 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Return after `seconds`, or as soon as the process is asked to stop."""
         self.stopping.wait(max(0.0, seconds))
+
+    def boottime(self) -> float:
+        """Return seconds on a clock that never goes back and counts the time this machine was suspended.
+
+        Where the system has none, suspended time does not count.
+        """
+        return (
+            time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+        )

@@ -22,6 +22,10 @@
     ├── DatabaseError                5    look after the database or its schema
     │   └── ClaimLostError                another process took the window over; drop the page
     ├── HeldElsewhereError           6    nothing to do: another run holds all of it
+    ├── QueueError                   2    the queue refuses this, and says why
+    │   ├── ConflictError                 the same name is queued, or mirrored, with other content
+    │   └── SealedError                   the batch is being finalized and takes nothing more
+    ├── NeedsPersonError             7    the queue holds commands that are dead, in doubt or held
     └── InterruptedRunError        130    stopped on request; state is saved
 """
 
@@ -162,6 +166,26 @@ class HeldElsewhereError(ScalesyncError):
     """Another run holds everything there was to do."""
 
     exit_code = 6
+
+
+class QueueError(ScalesyncError):
+    """The queue refuses this command or this change to one; nothing was changed."""
+
+    exit_code = 2
+
+
+class ConflictError(QueueError):
+    """A command or a mirrored object has the same name and other content."""
+
+
+class SealedError(QueueError):
+    """The batch's finalize is queued or sent, so nothing can be added to it."""
+
+
+class NeedsPersonError(ScalesyncError):
+    """The queue holds commands that only a person can settle."""
+
+    exit_code = 7
 
 
 class InterruptedRunError(ScalesyncError):

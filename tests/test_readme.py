@@ -18,7 +18,7 @@ import pytest
 import scalesync.errors
 from scalesync.cli.boundary import INTERRUPTED
 from scalesync.cli.main import cli
-from scalesync.db.tables import metadata
+from scalesync.db.schema import metadata
 from scalesync.errors import ScalesyncError
 from scalesync.model import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of

@@ -33,6 +33,9 @@ class ApiOptions:
     """Seconds without a single byte of the answer."""
     deadline: float = 120.0
     """Seconds for one request from its first byte to the last of its answer, see `Transport.exchange`."""
+    total: float | None = None
+    """Seconds for one request in all, the connection included, after which it is cut off even in the middle
+    of being sent or of a trickling header; None: only the limits above hold."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """For reads; writes are sent once."""
     rate: float | None = None

@@ -77,14 +77,16 @@ class Transport:
         Raises ScaleNotSent if not a byte of the request can have reached the API, and ScaleNoAnswer if some
         did and the answer is missing, cut short, undecodable or late. Every step is bounded: each connection
         attempt, the sending, each wait for more bytes, and the body as a whole, which ends by the deadline
-        plus at most one read time-out. Only a peer that trickles its *headers* can hold on for longer.
+        plus at most one read time-out. Only a peer that trickles its *headers* can hold on for longer, unless
+        `options.total` cuts everything off.
         """
         wire = self._wire()
-        wire.mark.sent = False
         started = self._clock.monotonic()
         try:
-            with self._open(wire, request) as response:
+            with wire.mark.limited(self._options.total), self._open(wire, request) as response:
                 body = b"".join(self._chunks(response, request, started))
+                if wire.mark.late:
+                    raise TimeoutError(f"it took longer than {self._options.total:g} s")
                 return self._answer(response, body)
         except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
             raise self._failure(error, request, sent=wire.mark.sent) from error

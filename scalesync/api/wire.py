@@ -1,6 +1,9 @@
 """One thread's connection to the API, which knows whether a request has left this machine."""
 
-from collections.abc import Mapping
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +40,44 @@ class Mark:
     """Whether the request in hand has left: set with the connection made and before the first byte."""
 
     sent: bool = False
+    late: bool = False
+    """Whether its time was up: it is not sent any more."""
+    connection: HTTPConnection | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def leave(self, connection: HTTPConnection) -> None:
+        """Note that the request leaves now over `connection`. Raises TimeoutError if its time is up."""
+        with self.lock:
+            if self.late:
+                raise TimeoutError("its time was up before it could be sent")
+            self.sent, self.connection = True, connection
+
+    def cut_off(self) -> None:
+        """End the request in hand, wherever it stands: its thread finds the connection broken."""
+        with self.lock:
+            self.late = True
+            sock = getattr(self.connection, "sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # Not close: that would free the number while the other thread still reads from it.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def limited(self, seconds: float | None) -> Iterator[None]:
+        """Begin a request that is cut off after `seconds`; None: it is not."""
+        with self.lock:
+            self.sent, self.late, self.connection = False, False, None
+        if seconds is None:
+            yield
+            return
+        timer = threading.Timer(seconds, self.cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def _marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
@@ -49,7 +90,7 @@ def _marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
         def request(self, *args: Any, **kwargs: Any) -> None:
             if self.is_closed:
                 self.connect()
-            mark.sent = True
+            mark.leave(self)
             super().request(*args, **kwargs)
 
     return Marking

@@ -23,6 +23,7 @@ _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
 _CACHE_KIB = 16_384
 _BEGIN = "scalesync_begin"
+_SYNC = "scalesync_sync"
 _POSTGRES_NAMES = {"postgres", "postgresql", "postgresql+psycopg"}
 _ADVICE_INIT = "Run `scalesync init` first."
 _ADVICE_URL = "Use a file name, sqlite:///FILE or postgresql://USER@HOST/DATABASE."
@@ -57,13 +58,16 @@ class Database:
             return database
         return cls(_postgres_engine(address))
 
-    def write(self) -> AbstractContextManager[Connection]:
+    def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
         """Return one writing transaction: committed at the end, rolled back on an error.
 
-        On SQLite it holds the write lock from the start. Raises DatabaseError for whatever the driver
+        On SQLite it holds the write lock from the start, and a power cut may undo the last commits unless
+        they were `durable`; on Postgres they always are. Raises DatabaseError for whatever the driver
         reports.
         """
-        return self._transaction({_BEGIN: "IMMEDIATE"} if self.is_sqlite else {})
+        if self.is_sqlite:
+            return self._transaction({_BEGIN: "IMMEDIATE", _SYNC: "FULL" if durable else "NORMAL"})
+        return self._transaction({})
 
     def read(self) -> AbstractContextManager[Connection]:
         """Return one reading transaction: it sees one state throughout and cannot change anything.
@@ -167,14 +171,16 @@ def _sqlite_engine(address: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        mode = connection.get_execution_options()[_BEGIN]
+        options = connection.get_execution_options()
+        mode = options[_BEGIN]
         if mode:
             connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if mode == 'DEFERRED' else 'OFF'}")
+            if mode == "IMMEDIATE":
+                connection.exec_driver_sql(f"PRAGMA synchronous = {options[_SYNC]}")
             connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine

@@ -1,6 +1,7 @@
 """The schema. Table and column names are a public contract: people's SQL depends on them."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -69,10 +70,12 @@ metadata = MetaData(
     }
 )
 
-_Serial = BigInteger().with_variant(Integer, "sqlite")
+Serial = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives; SQLite counts by itself in a column of type INTEGER only."""
 
 
-def _one_of(column: str, values: type[RunKind | RunState | WindowState]) -> CheckConstraint:
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Return the CHECK by which a column holds nothing but the values of an enum."""
     return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
 
 
@@ -168,7 +171,7 @@ project_versions = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", Serial, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("finished_at", Instant),
@@ -180,8 +183,8 @@ runs = Table(
     Column("rows_written", BigInteger, nullable=False, server_default="0"),
     Column("texts_replaced", BigInteger, nullable=False, server_default="0"),
     Column("error", Text),
-    _one_of("kind", RunKind),
-    _one_of("state", RunState),
+    one_of("kind", RunKind),
+    one_of("state", RunState),
     CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),
     Index(
         "ix_runs_open",
@@ -196,7 +199,7 @@ runs = Table(
 windows = Table(
     "windows",
     metadata,
-    Column("id", _Serial, primary_key=True),
+    Column("id", Serial, primary_key=True),
     Column("run_id", BigInteger, nullable=False),
     Column("parent_id", BigInteger),
     Column("stream", Text, nullable=False),
@@ -213,7 +216,7 @@ windows = Table(
     Column("owner", Text),
     Column("leased_until", Instant),
     Column("error", Text),
-    _one_of("state", WindowState),
+    one_of("state", WindowState),
     Index(None, "run_id", "state"),
     Index(None, "state", "owner"),
     sqlite_autoincrement=True,

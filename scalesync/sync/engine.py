@@ -16,9 +16,9 @@ from scalesync.errors import (
     ScalesyncError,
 )
 from scalesync.model import Window, WindowState, Written
+from scalesync.owner import is_dead
 from scalesync.sync.commits import Ledger
 from scalesync.sync.events import Contradicted, Expected, Missed, Received, Waiting, Watcher
-from scalesync.sync.owner import is_dead
 from scalesync.sync.reading import Fetched, Lookups, Reading, fetch, look_up
 from scalesync.sync.split import halve
 from scalesync.sync.streams import PAGE, STREAMS

@@ -101,6 +101,14 @@ def trickle_zipped(peer: socket.socket) -> bool:
         time.sleep(0.02)
 
 
+def trickle_head(peer: socket.socket) -> bool:
+    """Begin a header that never ends, a byte every 20 ms until the client leaves."""
+    peer.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while True:
+        peer.sendall(b"n")
+        time.sleep(0.02)
+
+
 @dataclass
 class Scripted:
     """A server on 127.0.0.1 that goes through `steps` and repeats the last one, whoever asks."""

@@ -13,7 +13,7 @@ from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import Step, hang, raw, say, trickle, trickle_zipped, zipped
+from tests.api.scripted import Step, hang, raw, say, trickle, trickle_head, trickle_zipped, zipped
 
 ONCE = RetryPolicy(attempts=1)
 AUTHORITY = trustme.CA()
@@ -94,6 +94,27 @@ def test_a_trickle_meets_the_deadline(serve: Serve, connect: Connect, slow: Step
     with pytest.raises(ScaleNoAnswer, match=r"not complete within 0\.3 s"):
         connect(serve(slow), clock=Clock(), deadline=0.3, retry=ONCE).task("t")
     assert 0.3 < time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("slow", [hang, trickle, trickle_head])
+def test_nothing_outlives_the_total(serve: Serve, connect: Connect, slow: Step) -> None:
+    """With a total, whatever the API does ends by then, even an endless header; the next one works."""
+    api = connect(serve(slow, say({"task_id": "t"})), clock=Clock(), total=0.3, retry=ONCE)
+    started = time.monotonic()
+
+    with pytest.raises(ScaleNoAnswer, match="was sent and no usable answer came"):
+        api.create_task("chat", {})
+    assert 0.3 < time.monotonic() - started < 5
+    assert bytes(api.task("t").raw) == b'{"task_id": "t"}'
+
+
+def test_what_is_late_is_not_sent(serve: Serve, connect: Connect) -> None:
+    """A request whose time was up before the connection stood never leaves."""
+    server = serve(say({}))
+
+    with pytest.raises(ScaleNotSent, match="time was up"):
+        connect(server, clock=Clock(), total=0.0).create_task("chat", {})
+    assert server.seen == []
 
 
 def test_silence_meets_the_read_time_out(serve: Serve, connect: Connect) -> None:

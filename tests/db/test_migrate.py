@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 
 from scalesync.db.engine import Database
 from scalesync.db.migrate import REVISIONS, check_schema, current_revision, head_revision, upgrade
-from scalesync.db.tables import metadata
+from scalesync.db.schema import metadata
 from scalesync.errors import DatabaseError
 from tests.fixtures.databases import opened
 

@@ -11,11 +11,11 @@ from scalesync.clock import Clock
 from scalesync.db import exports, stamp
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
+from scalesync.owner import fresh_owner
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.commits import Ledger
 from scalesync.sync.events import Event
-from scalesync.sync.owner import fresh_owner
 from scalesync.sync.plan import Request
 from scalesync.sync.session import Session, Summary
 

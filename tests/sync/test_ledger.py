@@ -15,7 +15,7 @@ from scalesync.db.engine import Database
 from scalesync.db.tables import tasks, windows
 from scalesync.errors import ClaimLostError
 from scalesync.model import RunKind, RunState, Window, WindowState
-from scalesync.sync.owner import fresh_owner, is_dead
+from scalesync.owner import fresh_owner, is_dead
 from scalesync.sync.reading import Reading, fetch
 from scalesync.sync.streams import STREAMS
 from tests.fixtures.sandboxes import StartSandbox
@@ -157,7 +157,7 @@ def test_a_failed_window_leaves_the_watermark(database: Database) -> None:
 
 def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
     """A process that ended is dead; this one, and one on another machine, is not."""
-    code = "from scalesync.sync.owner import fresh_owner; print(fresh_owner())"
+    code = "from scalesync.owner import fresh_owner; print(fresh_owner())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = done.stdout.strip()
 

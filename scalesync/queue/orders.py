@@ -1,0 +1,163 @@
+"""What a person wants done, made into a command: checked, named, and placed among the others. Pure."""
+
+import json
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from scalesync.commands import CommandKind, Creation, NewCommand
+from scalesync.errors import QueueError
+
+_UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
+_PERSON = b"scalesync.task"
+_STREAMS = {
+    CommandKind.CREATE_TASK: "tasks",
+    CommandKind.CREATE_BATCH: "batches",
+    CommandKind.CREATE_PROJECT: "projects",
+}
+
+
+def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | None = None) -> NewCommand:
+    """Return the command that creates a task of any type from the body of `POST /task/{type}`.
+
+    Without a `unique_id` the body gets one that is the same for the same type, project and content, whatever
+    the batch; `duplicate`, a text of which no other exists, makes it another one. Raises QueueError for what
+    cannot be a task.
+    """
+    _require_name("task type", task_type)
+    given = {name: value for name, value in body.items() if value is not None}
+    for name in ("unique_id", "project", "batch"):
+        if name in given:
+            _require_name(name, given[name])
+    if "unique_id" not in given:
+        given["unique_id"] = _unique_id(task_type, given, duplicate)
+    unique_id, project, batch = given["unique_id"], given.get("project"), given.get("batch")
+    resource = f"task:{unique_id}"
+    return NewCommand(
+        kind=CommandKind.CREATE_TASK,
+        payload=canonical({"type": task_type, "body": given}),
+        resource=resource,
+        scope=None if batch is None else f"batch:{batch}",
+        depends_on=f"batch:{batch}" if batch else f"project:{project}" if project else None,
+        idempotency_key=resource,
+        creates=_creation(CommandKind.CREATE_TASK, unique_id, type=task_type, project=project, batch=batch),
+    )
+
+
+def cancel_task(
+    *, task_id: str | None = None, unique_id: str | None = None, clear_unique_id: bool = False
+) -> NewCommand:
+    """Return the command that cancels a task, known by its id, its unique_id or both.
+
+    By unique_id it waits for the task's own create if that is queued. Raises QueueError without either.
+    """
+    for name, value in (("task id", task_id), ("unique_id", unique_id)):
+        if value is not None:
+            _require_name(name, value)
+    if task_id is None and unique_id is None:
+        raise QueueError("A cancel needs a task id or a unique_id.")
+    resource = f"task#{task_id}" if unique_id is None else f"task:{unique_id}"
+    given = {"task_id": task_id, "unique_id": unique_id, "clear_unique_id": clear_unique_id}
+    return NewCommand(
+        kind=CommandKind.CANCEL_TASK,
+        payload=canonical(given),
+        resource=resource,
+        idempotency_key=f"cancel{'+clear' if clear_unique_id else ''}:{resource}",
+        undoes=True,
+    )
+
+
+def create_batch(name: str, project: str, **more: Any) -> NewCommand:
+    """Return the command that creates a batch; `more` as `POST /batches` takes it, None left out."""
+    _require_name("batch", name)
+    _require_name("project", project)
+    given = {key: value for key, value in more.items() if value is not None}
+    return NewCommand(
+        kind=CommandKind.CREATE_BATCH,
+        payload=canonical({"name": name, "project": project, **given}),
+        resource=f"batch:{name}",
+        scope=f"batch:{name}",
+        depends_on=f"project:{project}",
+        idempotency_key=f"batch:{name}",
+        creates=_creation(CommandKind.CREATE_BATCH, name, project=project),
+    )
+
+
+def finalize_batch(name: str) -> NewCommand:
+    """Return the command that finalizes a batch, after every create that was queued for it before."""
+    _require_name("batch", name)
+    return NewCommand(
+        kind=CommandKind.FINALIZE_BATCH,
+        payload=canonical({"name": name}),
+        resource=f"batch:{name}",
+        scope=f"batch:{name}",
+        idempotency_key=f"finalize:{name}",
+        seals=True,
+    )
+
+
+def create_project(name: str, task_type: str, params: Mapping[str, Any], **more: Any) -> NewCommand:
+    """Return the command that creates a project; `more` (rapid, studio) as `POST /projects` takes it."""
+    _require_name("project", name)
+    _require_name("task type", task_type)
+    given = {key: value for key, value in more.items() if value is not None}
+    return NewCommand(
+        kind=CommandKind.CREATE_PROJECT,
+        payload=canonical({"name": name, "type": task_type, "params": dict(params), **given}),
+        resource=f"project:{name}",
+        idempotency_key=f"project:{name}",
+        creates=_creation(CommandKind.CREATE_PROJECT, name, type=task_type),
+    )
+
+
+def update_project(name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> NewCommand:
+    """Return the command that sets a project's params, whole or (`patch`) merged over the latest.
+
+    It has no idempotency key: setting the same params again later can be meant.
+    """
+    _require_name("project", name)
+    return NewCommand(
+        kind=CommandKind.UPDATE_PROJECT,
+        payload=canonical({"name": name, "params": dict(params), "patch": patch}),
+        resource=f"project:{name}",
+    )
+
+
+def canonical(value: object) -> str:
+    """Return `value` as the one JSON text that equal values share. Raises QueueError if it is not JSON.
+
+    Text that no database can hold (U+0000, lone surrogates) is refused: what is sent must be what is stored.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise QueueError(f"It cannot be sent as JSON: {error}.") from error
+    if _UNSTORABLE.search(text) and _holds_unstorable(value):
+        raise QueueError("It holds a character that cannot be stored (U+0000 or half a surrogate pair).")
+    return text
+
+
+def _holds_unstorable(value: object) -> bool:
+    if isinstance(value, str):
+        return any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, Mapping):
+        return any(_holds_unstorable(key) or _holds_unstorable(inner) for key, inner in value.items())
+    return isinstance(value, list | tuple) and any(map(_holds_unstorable, value))
+
+
+def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -> str:
+    content = {name: value for name, value in body.items() if name != "batch"}
+    text = canonical([task_type, content, duplicate])
+    return f"scalesync-{blake2b(text.encode(), digest_size=16, person=_PERSON).hexdigest()}"
+
+
+def _require_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise QueueError(f"The {what} must be a text that is not empty.")
+    if name in (".", "..") or _holds_unstorable(name):
+        raise QueueError(f"The {what} {name!r} cannot be sent.")
+
+
+def _creation(kind: CommandKind, name: str, **like: str | None) -> Creation:
+    return Creation(_STREAMS[kind], name, tuple((key, value) for key, value in like.items() if value))

@@ -1,0 +1,1 @@
+"""The write queue, from an intent to a proven effect."""
