@@ -17,6 +17,7 @@
     │   ├── ScaleTimeoutError        504
     │   ├── ScaleNotSent                  nothing reached the API: safe to send again
     │   └── ScaleNoAnswer                 sent, and no usable answer came: the effect is unknown
+    ├── ApiClosedError               3    the API refuses the key or the account: nothing is sent
     ├── IncompleteError              1    run again: something is not known to be complete
     │   └── PageError                     a page contradicts itself; its window cannot close
     ├── DatabaseError                5    look after the database or its schema
@@ -24,12 +25,14 @@
     ├── HeldElsewhereError           6    nothing to do: another run holds all of it
     ├── QueueError                   2    the queue refuses this, and says why
     │   ├── ConflictError                 the same name is queued, or mirrored, with other content
-    │   └── SealedError                   the batch is being finalized and takes nothing more
+    │   ├── SealedError                   the batch is being finalized and takes nothing more
+    │   └── SubmissionError               some of many are refused, so none was queued (.problems)
     ├── NeedsPersonError             7    the queue holds commands that are dead, in doubt or held
     └── InterruptedRunError        130    stopped on request; state is saved
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
 
 
 class ScalesyncError(Exception):
@@ -142,6 +145,12 @@ class ScaleNoAnswer(ScaleException):
     """The request may have reached the API; its answer is missing, cut short or not JSON."""
 
 
+class ApiClosedError(ScalesyncError):
+    """The API refuses the key or the account, so nothing is sent before a person resumes."""
+
+    exit_code = 3
+
+
 class IncompleteError(ScalesyncError):
     """The work ended and is not known to be complete."""
 
@@ -180,6 +189,27 @@ class ConflictError(QueueError):
 
 class SealedError(QueueError):
     """The batch's finalize is queued or sent, so nothing can be added to it."""
+
+
+_CORRECT = "Correct what is named above, and run it again."
+
+
+class Problem(NamedTuple):
+    """What is wrong with one of many."""
+
+    number: int
+    """Its line, or its place in the order it was given, from 1."""
+    reason: str
+
+
+class SubmissionError(QueueError):
+    """Some of what was to be queued together is refused, and so nothing of it was queued."""
+
+    def __init__(self, problems: Sequence[Problem], count: int) -> None:
+        one = "One" if len(problems) == 1 else f"{len(problems):,}"
+        super().__init__(f"{one} of {count:,} cannot be queued, so nothing was.", advice=_CORRECT)
+        self.problems = tuple(problems)
+        """Every one that is wrong, in order."""
 
 
 class NeedsPersonError(ScalesyncError):

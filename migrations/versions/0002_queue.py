@@ -18,6 +18,7 @@ instant = sa.String(24).with_variant(postgresql.TIMESTAMP(timezone=True), "postg
 json = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
 serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+CLAIMABLE = "state IN ('queued', 'in_doubt') AND hold_reason IS NULL"
 UNSETTLED = "state IN ('queued', 'sending', 'in_doubt', 'dead')"
 
 
@@ -115,11 +116,13 @@ def _create_indexes() -> None:
     _create_partial(
         "ux_commands_idempotency_key", ["idempotency_key"], "state NOT IN ('dead', 'discarded')", unique=True
     )
+    _create_partial("ix_commands_waiting", ["priority", "id"], CLAIMABLE)
     _create_partial(
-        "ix_commands_waiting",
-        ["priority", "id", "not_before", "depends_on"],
-        "state IN ('queued', 'in_doubt')",
+        "ix_commands_ready", ["depends_on", "priority", "id"], f"{CLAIMABLE} AND not_before IS NULL"
     )
+    _create_partial("ix_commands_timed", ["not_before"], f"{CLAIMABLE} AND not_before IS NOT NULL")
+    _create_partial("ix_commands_held", ["id"], "state IN ('queued', 'in_doubt') AND hold_reason IS NOT NULL")
+    _create_partial("ix_commands_in_doubt", ["priority", "id"], "state = 'in_doubt'")
     _create_partial("ix_commands_leases", ["leased_until", "owner"], "state = 'sending'")
     _create_partial("ix_commands_unsettled", ["resource", "id"], UNSETTLED)
     _create_partial(
@@ -128,7 +131,7 @@ def _create_indexes() -> None:
         f"kind IN ('create_batch', 'create_project') AND {UNSETTLED}",
     )
     _create_partial("ix_commands_scope", ["scope", "id"], f"kind = 'create_task' AND {UNSETTLED}")
-    op.create_index(op.f("ix_commands_resource"), "commands", ["resource"])
+    op.create_index(op.f("ix_commands_resource_kind"), "commands", ["resource", "kind"])
     op.create_index(op.f("ix_commands_state"), "commands", ["state"])
 
 

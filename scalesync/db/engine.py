@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -14,6 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scalesync.db.failures import database_error
+from scalesync.db.plans import IndexedBy
+from scalesync.db.tables import json_as_text
 from scalesync.errors import ConfigurationError, DatabaseError
 
 if TYPE_CHECKING:
@@ -78,6 +80,19 @@ class Database:
             return self._transaction({_BEGIN: "DEFERRED"})
         return self._transaction({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
 
+    def driver_connection(self) -> Any:
+        """Return a connection of the driver's own kind, in no pool and no transaction; the caller closes it.
+
+        Raises DatabaseError where there is none to be had.
+        """
+        try:
+            lent = self._engine.raw_connection()
+        except (self._engine.dialect.loaded_dbapi.Error, PoolTimeoutError) as error:
+            raise self._translated(error) from error
+        connection = lent.driver_connection
+        lent.detach()
+        return connection
+
     def close(self) -> None:
         """Close every pooled connection; the database cannot be used after."""
         self._engine.dispose()
@@ -90,7 +105,10 @@ class Database:
                 with connection.begin():
                     yield connection
         except (DBAPIError, PoolTimeoutError) as error:
-            raise database_error(error, shown=self.url_shown, hide=self._without_password) from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> DatabaseError:
+        return database_error(error, shown=self.url_shown, hide=self._without_password)
 
     def _without_password(self, text: str) -> str:
         for secret in _secrets(self._engine.url):
@@ -168,6 +186,7 @@ def _sqlite_engine(address: URL) -> Engine:
     engine = create_engine(
         address, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
     )
+    engine.dialect.statement_compiler = IndexedBy
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -194,7 +213,7 @@ def _postgres_engine(address: URL) -> Engine:
             connect_args={name: value for name, value in arguments.items() if name not in address.query},
             pool_pre_ping=True,
             hide_parameters=True,
-            json_serializer=_as_given,
+            json_serializer=json_as_text,
             json_deserializer=_as_text,
         )
     except ImportError as error:
@@ -208,10 +227,6 @@ def _postgres_engine(address: URL) -> Engine:
         connection.commit()
 
     return engine
-
-
-def _as_given(text: str) -> str:
-    return text
 
 
 def _as_text(data: bytes | str) -> str:

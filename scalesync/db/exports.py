@@ -20,6 +20,8 @@ class Selection:
     batch: str | None = None
     status: str | None = None
     type: str | None = None
+    unique_id: str | None = None
+    customer_review_status: str | None = None
     since: datetime | None = None
     """Created at this instant or later."""
     until: datetime | None = None
@@ -93,7 +95,7 @@ def _document_columns(kind: Mirrored) -> list[Column[object]]:
 
 def _conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     columns = kind.table.c
-    for name in ("project", "batch", "status", "type"):
+    for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):
         value = getattr(wanted, name)
         if value is not None:
             yield columns[name] == value

@@ -22,6 +22,12 @@ UNSETTLED = "state IN ('queued', 'sending', 'in_doubt', 'dead')"
 """Commands whose effect is missing: open ones, and those given up that a person may still retry."""
 WAITING = "state IN ('queued', 'in_doubt')"
 """Commands that a claim may take."""
+UNHELD = "hold_reason IS NULL"
+HELD = "hold_reason IS NOT NULL"
+TIMED = "not_before IS NOT NULL"
+UNTIMED = "not_before IS NULL"
+IN_DOUBT = "state = 'in_doubt'"
+SENDING = "state = 'sending'"
 IN_FLIGHT = "state IN ('sending', 'in_doubt')"
 CREATES = "kind IN ('create_task', 'create_batch', 'create_project')"
 CONTAINERS = "kind IN ('create_batch', 'create_project')"
@@ -73,12 +79,18 @@ commands = Table(
     ),
     _partial("ux_commands_resource_in_flight", "resource", where=IN_FLIGHT, unique=True),
     _partial("ux_commands_idempotency_key", "idempotency_key", where=KEYED, unique=True),
-    _partial("ix_commands_waiting", "priority", "id", "not_before", "depends_on", where=WAITING),
+    _partial("ix_commands_waiting", "priority", "id", where=f"{WAITING} AND {UNHELD}"),
+    _partial(
+        "ix_commands_ready", "depends_on", "priority", "id", where=f"{WAITING} AND {UNHELD} AND {UNTIMED}"
+    ),
+    _partial("ix_commands_timed", "not_before", where=f"{WAITING} AND {UNHELD} AND {TIMED}"),
+    _partial("ix_commands_held", "id", where=f"{WAITING} AND {HELD}"),
+    _partial("ix_commands_in_doubt", "priority", "id", where=IN_DOUBT),
     _partial("ix_commands_leases", "leased_until", "owner", where="state = 'sending'"),
     _partial("ix_commands_unsettled", "resource", "id", where=UNSETTLED),
     _partial("ix_commands_containers", "resource", "id", where=f"{CONTAINERS} AND {UNSETTLED}"),
     _partial("ix_commands_scope", "scope", "id", where=f"kind = 'create_task' AND {UNSETTLED}"),
-    Index(None, "resource"),
+    Index(None, "resource", "kind"),
     Index(None, "state"),
     sqlite_autoincrement=True,
 )

@@ -1,5 +1,7 @@
 """The schema. Table and column names are a public contract: people's SQL depends on them."""
 
+import json
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -50,15 +52,28 @@ class Instant(TypeDecorator[datetime]):
 class Json(TypeDecorator[str]):
     """JSON that travels as text, so that no number is rounded: `jsonb` on Postgres, text on SQLite.
 
-    On Postgres the engine's JSON serializer and deserializer must be the identity.
+    On Postgres, writing needs an engine with `json_as_text` as JSON serializer, as ours are; reading does
+    not, for a connection that somebody lends us.
     """
 
     impl = Text
     cache_ok = True
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[object], str | None] | None:
+        """Return what makes text again of what the engine's own deserializer made."""
+        load = super().result_processor(dialect, coltype)
+        if dialect.name != "postgresql" or getattr(dialect, "_json_serializer", None) is json_as_text:
+            return load
+        return lambda value: None if value is None else json.dumps(load(value) if load else value)
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
         """Return the column type of each database."""
         return dialect.type_descriptor(JSONB(none_as_null=True) if dialect.name == "postgresql" else Text())
+
+
+def json_as_text(text: str) -> str:
+    """Return the text itself: the JSON serializer of our engines on Postgres."""
+    return text
 
 
 metadata = MetaData(

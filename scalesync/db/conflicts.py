@@ -1,0 +1,68 @@
+"""Why an order cannot be queued, in sentences: a command or an object has its name already, or it is late."""
+
+import json
+from collections.abc import Iterator
+
+from sqlalchemy import RowMapping
+
+from scalesync.commands import Command, CommandKind, Creation, NewCommand
+from scalesync.errors import ConflictError, SealedError
+
+_GENERATED = "scalesync-"
+"""How a unique_id begins that was made from its task's content."""
+_AGAIN = "--allow-duplicates submits it again"
+_MANY = 3
+_NOTHING = object()
+
+
+def same_value(one: str, other: str) -> bool:
+    """Return whether two JSON texts say the same, whatever the order of fields and the form of numbers."""
+    return one == other or next(_differences(json.loads(one), json.loads(other)), None) is None
+
+
+def clash(new: NewCommand, existing: Command) -> ConflictError:
+    """Return the refusal of an order whose key another command has, with other content."""
+    name = new.resource.partition(":")[2]
+    there = f"command {existing.id}, which is {existing.state.replace('_', ' ')}"
+    if new.kind == CommandKind.CREATE_TASK and name.startswith(_GENERATED):
+        return ConflictError(f"The same content is already queued as {there}, for another batch; {_AGAIN}.")
+    found = list(_differences(json.loads(existing.payload), json.loads(new.payload)))
+    fields = ", ".join(found[:_MANY]) + (f" and {len(found) - _MANY} more" if len(found) > _MANY else "")
+    return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
+
+
+def mirrored_clash(creation: Creation, found: RowMapping) -> ConflictError:
+    """Return the refusal of a create whose name a mirrored object has that is not the same."""
+    if creation.name.startswith(_GENERATED):
+        return ConflictError(f"The same content is mirrored as {found['key']}, in another batch; {_AGAIN}.")
+    differing = ", ".join(
+        f"its {column} is {found[column]!r}" for column, value in creation.like if found[column] != value
+    )
+    key = "" if found["key"] == creation.name else f" {found['key']}"
+    where = f"The mirrored object{key} in {creation.stream} has the name {creation.name!r}"
+    return ConflictError(f"{where}, and is another one: {differing}.")
+
+
+def sealed(new: NewCommand, sealed_by: int) -> SealedError:
+    """Return the refusal of an order that comes after its batch's finalize."""
+    batch = str(new.scope).partition(":")[2]
+    return SealedError(
+        f"Batch {batch!r} takes nothing more: command {sealed_by} finalizes it.",
+        advice=f"`scalesync queue discard {sealed_by}` opens it again, unless that is sent already.",
+    )
+
+
+def _differences(one: object, other: object) -> Iterator[str]:
+    """Yield where two JSON values differ, however deep they are; 1 and 1.0 do not, 1 and true do."""
+    rest = [("", one, other)]
+    while rest:
+        path, left, right = rest.pop()
+        if isinstance(left, dict) and isinstance(right, dict):
+            names = sorted(left.keys() | right.keys(), reverse=True)
+            dot = "." if path else ""
+            rest += [(f"{path}{dot}{n}", left.get(n, _NOTHING), right.get(n, _NOTHING)) for n in names]
+        elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+            pairs = list(enumerate(zip(left, right, strict=True)))
+            rest += [(f"{path}[{n}]", *pair) for n, pair in reversed(pairs)]
+        elif left != right or isinstance(left, bool) is not isinstance(right, bool):
+            yield path

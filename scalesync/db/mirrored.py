@@ -1,0 +1,87 @@
+"""What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+
+from sqlalchemy import Column, Connection, RowMapping, select
+
+from scalesync.commands import Creation
+from scalesync.db.tables import batches, projects, tasks
+
+_NAMES: dict[str, tuple[Column[str], Column[str]]] = {
+    "tasks": (tasks.c.unique_id, tasks.c.task_id),
+    "batches": (batches.c.name, batches.c.name),
+    "projects": (projects.c.name, projects.c.name),
+}
+"""By stream: the column by which a create names its object, and the key."""
+_STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
+"""By the word before the colon of a resource."""
+_CHUNK = 500
+
+
+def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[RowMapping]]:
+    """Return the mirrored objects that have a wanted name, by (stream, name).
+
+    Each has its `key`, its `name` and the columns that some `like` asks for. Objects that the API no longer
+    has are left out.
+    """
+    found: dict[tuple[str, str], list[RowMapping]] = {}
+    by_stream: dict[str, list[Creation]] = {}
+    for creation in wanted:
+        by_stream.setdefault(creation.stream, []).append(creation)
+    for stream, creations in by_stream.items():
+        compared = {column for creation in creations for column, _ in creation.like}
+        for row in _named(conn, stream, [creation.name for creation in creations], compared):
+            found.setdefault((stream, row["name"]), []).append(row)
+    return found
+
+
+def held(conn: Connection, resources: Iterable[str]) -> set[str]:
+    """Return those of `resources` whose object the mirror holds, and the API still had when last asked."""
+    names: dict[str, list[str]] = {}
+    for resource in resources:
+        word, _, name = resource.partition(":")
+        if word in _STREAMS:
+            names.setdefault(word, []).append(name)
+    return {
+        f"{word}:{row['name']}"
+        for word, wanted in names.items()
+        for row in _named(conn, _STREAMS[word], wanted, ())
+    }
+
+
+def unique_ids(conn: Connection, task_ids: Iterable[str]) -> dict[str, str | None]:
+    """Return the unique_id of each of these tasks that the mirror holds, None for a task without one."""
+    columns = tasks.c
+    found: dict[str, str | None] = {}
+    for chunk in chunks(task_ids):
+        query = select(columns.task_id, columns.unique_id).where(columns.task_id.in_(chunk))
+        found.update((task_id, unique_id) for task_id, unique_id in conn.execute(query))
+    return found
+
+
+def pending_tasks(conn: Connection, batch: str) -> list[tuple[str, str | None]]:
+    """Return (task_id, unique_id) of the mirrored pending tasks of a batch, by id; missing ones left out."""
+    columns = tasks.c
+    pending = select(columns.task_id, columns.unique_id).where(
+        columns.batch == batch, columns.status == "pending", columns.missing_since.is_(None)
+    )
+    return [(task_id, unique_id) for task_id, unique_id in conn.execute(pending.order_by(columns.task_id))]
+
+
+def chunks(values: Iterable[str], size: int = _CHUNK) -> Iterator[list[str]]:
+    """Yield the values in lists short enough for one statement."""
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _named(
+    conn: Connection, stream: str, names: Sequence[str], compared: Collection[str]
+) -> Iterator[RowMapping]:
+    name, key = _NAMES[stream]
+    table = name.table
+    for chunk in chunks(names):
+        columns = [table.c[column] for column in sorted(compared)]
+        query = select(key.label("key"), name.label("name"), *columns)
+        yield from conn.execute(query.where(name.in_(chunk), table.c.missing_since.is_(None))).mappings()

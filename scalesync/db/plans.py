@@ -1,0 +1,92 @@
+"""How a database is made to find few rows in a large table the way that is meant."""
+
+import json
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar, TypeVarTuple
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    Text,
+    TypeDecorator,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.sql.selectable import FromClause
+
+ONCE = "MATERIALIZED"
+"""Before a CTE, it keeps both databases from working it out anew for each row that it is joined to."""
+
+Chosen = TypeVarTuple("Chosen")
+Built = TypeVar("Built")
+_BUILT: dict[tuple[object, ...], Any] = {}
+
+
+class _List(TypeDecorator[list[Any]]):
+    """A list as SQLite takes it in one parameter."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str:  # noqa: ARG002
+        """Return it as JSON."""
+        return json.dumps(value)
+
+
+class IndexedBy(SQLiteCompiler):
+    """Writes the hints of `indexed` into statements: SQLAlchemy's own compiler for SQLite leaves them out."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002
+        """Return the hint of a table that is read."""
+        return text
+
+    def get_crud_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002
+        """Return the hint of a table that is written."""
+        return text
+
+
+def built(conn: Connection, build: Callable[..., Built], *given: object) -> Built:
+    """Return what `build(conn, *given)` puts together, once for each kind of database: it is only run anew.
+
+    It must depend on nothing else. To put a statement together takes longer than to run it.
+    """
+    key = (conn.dialect.name, build, *given)
+    if key not in _BUILT:
+        _BUILT[key] = build(conn, *given)
+    statement: Built = _BUILT[key]
+    return statement
+
+
+def indexed(query: Select[*Chosen], table: FromClause, index: str) -> Select[*Chosen]:
+    """Return the query with `table` read by an index: SQLite, before ANALYZE, takes any that has `state`."""
+    return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
+
+
+def one_of_these(dialect: str, column: ColumnElement[int], ids: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition that `column` is among `ids`, as one parameter, however many there are."""
+    if dialect == "postgresql":
+        return column == any_(literal(list(ids), ARRAY(BigInteger)))
+    return column.in_(select(func.json_each(literal(str(list(ids)))).table_valued("value").c.value))
+
+
+def among(conn: Connection, column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Return the condition that `column` is in the list that `parameter` has when the statement is run."""
+    if conn.dialect.name == "postgresql":
+        return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
+    listed = func.json_each(bindparam(parameter, type_=_List)).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+def one_of_those(dialect: str, column: ColumnElement[int], query: Select[int]) -> ColumnElement[bool]:
+    """Return the condition that `column` is among the few that `query` finds, which is run first."""
+    if dialect == "postgresql":
+        return column == any_(func.array(query.scalar_subquery()))
+    return column.in_(query)

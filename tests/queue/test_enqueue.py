@@ -1,0 +1,301 @@
+"""How commands come into the queue: once each, in the caller's transaction, or refused with a reason."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from scalesync.commands import CommandState, Creation, Enqueued, NewCommand, Step
+from scalesync.db import commands as queued
+from scalesync.db.documents import MIRRORED
+from scalesync.db.engine import Database
+from scalesync.db.queue_tables import batch_seals
+from scalesync.db.upserts import mark_missing
+from scalesync.errors import ConflictError, QueueError, SealedError
+from scalesync.queue import orders
+from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task
+
+
+def test_a_command_is_kept_as_it_was_ordered(database: Database) -> None:
+    """Every field of the order is in the ledger, with a name of its own and the database's time."""
+    order = replace(task("a", "b", project="p"), priority=-3)
+    enqueued = put(database, order)
+    with database.read() as conn:
+        found = queued.find(conn, enqueued.command_id or 0)
+        assert queued.find(conn, 99) is None
+    assert found is not None
+    assert enqueued == Enqueued(found.id, new=True)
+    assert (found.kind, found.resource, found.scope) == (order.kind, order.resource, order.scope)
+    assert (found.depends_on, found.idempotency_key) == (order.depends_on, order.idempotency_key)
+    assert json.loads(found.payload) == json.loads(order.payload)
+    assert (found.state, found.outcome, found.priority, found.fence) == (CommandState.QUEUED, None, -3, 0)
+    assert len(found.cid) == 32
+    assert abs(found.created_at - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+def test_the_log_keeps_steps_in_order(database: Database) -> None:
+    """Steps come back as they were logged, with the fence and the database's time."""
+    number = put(database, task("a")).command_id or 0
+    steps = [
+        Step("look", "absent", http_status=200),
+        Step("arm", "armed"),
+        Step("send", "refused", 400, "no"),
+    ]
+    with database.write() as conn:
+        queued.log_steps(conn, number, 3, steps)
+        queued.log_steps(conn, number, 3, [])
+        logged = queued.attempts(conn, number)
+        assert queued.attempts(conn, 99) == []
+    assert [Step(one.step, one.outcome, one.http_status, one.detail) for one in logged] == steps
+    assert {(one.command_id, one.fence) for one in logged} == {(number, 3)}
+    assert all(abs(one.at - datetime.now(UTC)) < timedelta(seconds=5) for one in logged)
+
+
+def test_nothing_is_queued_when_the_caller_rolls_back(database: Database) -> None:
+    """Commands, seals and withdrawals are gone with the transaction that made them."""
+    first = put(database, task("a", "b"))
+
+    class ChangedMyMindError(Exception):
+        """The caller's own."""
+
+    def half() -> None:
+        with database.write() as conn:
+            queued.enqueue(conn, orders.cancel_task(unique_id="a"))
+            list(queued.enqueue_many(conn, [task("c", "d"), orders.finalize_batch("b")]))
+            raise ChangedMyMindError
+
+    with pytest.raises(ChangedMyMindError):
+        half()
+    assert count(database) == 1
+    assert put(database, task("a", "b")) == replace(first, new=False)
+    assert put(database, task("e", "b")).new
+
+
+def test_the_same_order_twice_is_one_command(database: Database) -> None:
+    """The same key with the same content is answered with the command that is there, in whatever state."""
+    first = put(database, task("a", params={"b": 1, "a": [1.0, {}]}))
+    same = replace(
+        task("a"), payload=json.dumps(json.loads(task("a", params={"a": [1, {}], "b": 1}).payload))
+    )
+    assert put(database, same) == Enqueued(first.command_id, new=False)
+    for state in (CommandState.SENDING, CommandState.IN_DOUBT, CommandState.DELIVERED):
+        change(database, first.command_id or 0, state)
+        assert put(database, same) == Enqueued(first.command_id, new=False)
+
+
+def test_what_is_dead_or_discarded_leaves_its_key(database: Database) -> None:
+    """An order whose command was given up or withdrawn is queued anew, also with other content."""
+    put_all(database, [task("a"), task("b")])
+    change(database, 1, CommandState.DEAD)
+    change(database, 2, CommandState.DISCARDED)
+    assert put(database, task("a", instruction="else")).new
+    assert put(database, task("b", instruction="else")).new
+
+
+def test_orders_without_a_key_are_never_the_same(database: Database) -> None:
+    """The same update of a project can be meant twice."""
+    order = orders.update_project("p", {"x": 1})
+    assert put(database, order).new
+    assert put(database, order).new
+
+
+DIFFERENT: list[tuple[dict[str, Any], str]] = [
+    ({"params": {"a": [1, 2]}}, "body.params.a"),
+    ({"params": {"a": [True]}}, "body.params.a[0]"),
+    ({"params": {"a": [1]}, "metadata": {}}, "body.metadata"),
+    ({"params": {"b": 1, "c": 1, "d": 1}}, "body.params.a, body.params.b, body.params.c and 1 more"),
+]
+
+
+def test_the_same_key_with_other_content_is_a_conflict(database: Database) -> None:
+    """The refusal names the command that has the key, and what differs; nothing is queued."""
+    put(database, task("a", params={"a": [1]}))
+    for other, fields in DIFFERENT:
+        with pytest.raises(ConflictError) as refused:
+            put(database, task("a", **other))
+        assert refused.value.message == (
+            f"There is another create_task of 'a', command 1, which is queued: it differs in {fields}."
+        )
+    assert count(database) == 1
+
+
+def test_content_as_deep_as_json_gets_is_compared(database: Database) -> None:
+    """No depth of content that could be queued breaks the comparison."""
+    deep: list[Any] = [1]
+    for _ in range(400):
+        deep = [{"x": deep}]
+    put(database, task("a", params=deep))
+    assert not put(database, task("a", params=deep)).new
+    with pytest.raises(ConflictError):
+        put(database, task("a", params=[deep]))
+
+
+def test_the_same_content_for_another_batch_is_a_conflict_with_advice(database: Database) -> None:
+    """A task without a unique_id is the same in every batch, and people are told how to have it twice."""
+    put(database, orders.create_task("annotation", {"instruction": "x", "batch": "one"}))
+    again = {"instruction": "x", "batch": "two"}
+    with pytest.raises(ConflictError) as refused:
+        put(database, orders.create_task("annotation", again))
+    assert refused.value.message == (
+        "The same content is already queued as command 1, which is queued, for another batch;"
+        " --allow-duplicates submits it again."
+    )
+    assert put(database, orders.create_task("annotation", again, duplicate="another")).new
+
+
+def test_what_the_mirror_holds_is_not_queued(database: Database) -> None:
+    """A create whose object is mirrored and agrees is answered with the object's key."""
+    mirror(database, "tasks", task_id="5c84", unique_id="a", type="annotation", project="p", batch="b")
+    mirror(database, "batches", name="b", project="p")
+    mirror(database, "projects", name="p", type="annotation")
+    assert put(database, task("a", "b", project="p")) == Enqueued(None, new=False, mirrored="5c84")
+    assert put(database, task("a")).mirrored == "5c84"
+    assert put(database, orders.create_batch("b", "p")).mirrored == "b"
+    assert put(database, orders.create_project("p", "annotation", {})).mirrored == "p"
+    assert count(database) == 0
+
+
+def test_a_mirrored_object_that_differs_is_a_conflict(database: Database) -> None:
+    """The refusal names the object and what is different with it."""
+    mirror(database, "tasks", task_id="5c84", unique_id="a", type="annotation", project="q")
+    mirror(database, "batches", name="b", project="q")
+    with pytest.raises(ConflictError) as refused:
+        put(database, task("a", "b", project="p"))
+    assert refused.value.message == (
+        "The mirrored object 5c84 in tasks has the name 'a', and is another one:"
+        " its project is 'q', its batch is None."
+    )
+    with pytest.raises(ConflictError, match=r"in batches has the name 'b'.*: its project is 'q'"):
+        put(database, orders.create_batch("b", "p"))
+
+
+def test_a_mirrored_object_that_is_missing_at_the_api_does_not_count(database: Database) -> None:
+    """What the API no longer has can be made again."""
+    mirror(database, "tasks", task_id="5c84", unique_id="a", type="video")
+    with database.write() as conn:
+        mark_missing(conn, MIRRORED["tasks"], ["5c84"], NOON)
+    assert put(database, task("a")).new
+
+
+def test_a_sealed_batch_takes_nothing_more(database: Database) -> None:
+    """After a finalize is queued, creates for its batch are refused, others are not; the same again is."""
+    early = put(database, task("early", "b"))
+    finalize = put(database, orders.finalize_batch("b"))
+    for late in (task("late", "b"), orders.create_batch("b", "p")):
+        with pytest.raises(SealedError) as refused:
+            put(database, late)
+        assert refused.value.message == "Batch 'b' takes nothing more: command 2 finalizes it."
+        assert "queue discard 2" in refused.value.advice
+    assert put(database, task("early", "b")) == replace(early, new=False)
+    assert put(database, orders.finalize_batch("b")) == replace(finalize, new=False)
+    assert put(database, task("late", "c")).new
+    assert put(database, task("late without a batch")).new
+    with database.read() as conn:
+        seals = dict(conn.execute(select(batch_seals.c.batch, batch_seals.c.sealed_by)).all())
+    assert seals == {"b": 2, "c": None}
+
+
+def test_a_second_finalize_takes_the_seal_of_a_dead_one(database: Database) -> None:
+    """When a finalize is dead and another is queued, it is the newer one that keeps the batch closed."""
+    put(database, orders.finalize_batch("b"))
+    change(database, 1, CommandState.DEAD)
+    assert put(database, orders.finalize_batch("b")).command_id == 2
+    with pytest.raises(SealedError, match="command 2"):
+        put(database, task("a", "b"))
+
+
+def test_many_orders_behave_like_one_call_after_the_other(database: Database) -> None:
+    """Answers come in the order of the input, and each is what a call of its own would have said."""
+    answers = put_all(
+        database,
+        [
+            orders.create_batch("b", "p"),
+            task("a", "b"),
+            task("a", "b"),
+            task("a", "b", instruction="x"),
+            orders.update_project("p", {"x": 1}),
+            orders.update_project("p", {"x": 1}),
+            orders.finalize_batch("b"),
+            task("c", "b"),
+            orders.cancel_task(unique_id="a"),
+            task("a", "b", instruction="x"),
+        ],
+    )
+    assert [type(answer) for answer in answers] == [
+        *[Enqueued] * 3, ConflictError, *[Enqueued] * 3, SealedError, Enqueued, SealedError,
+    ]  # fmt: skip
+    numbers = [answer.command_id for answer in answers if isinstance(answer, Enqueued)]
+    assert numbers == [1, 2, 2, 3, 4, 5, 6]
+    assert answers[2] == Enqueued(2, new=False)
+    assert answers[8] == Enqueued(6, new=True, withdrew=2)
+
+
+def test_no_orders_are_no_trouble(database: Database) -> None:
+    """An empty input queues nothing."""
+    assert put_all(database, []) == []
+
+
+def numbered(size: int) -> Iterator[NewCommand]:
+    """Yield the creates of so many tasks of one batch."""
+    params = {"attachment": "https://example.com/1.png", "objects": ["car", "pedestrian"]}
+    return (task(f"image-{number}", "b", project="p", params=params) for number in range(size))
+
+
+def test_twenty_thousand_orders_are_queued_quickly_once_and_in_flat_memory(database: Database) -> None:
+    """A large input takes few seconds and megabytes, in order; the same input again queues nothing."""
+    tracemalloc.start()
+    with database.write() as conn:
+        assert all(
+            isinstance(one, Enqueued) and one.new for one in queued.enqueue_many(conn, numbered(2_000))
+        )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12_000_000
+
+    started = time.perf_counter()
+    with database.write() as conn:
+        answers = queued.enqueue_many(conn, numbered(20_000))
+        new = [one.command_id or 0 for one in answers if isinstance(one, Enqueued) and one.new]
+    assert time.perf_counter() - started < 12  # 1 to 2 seconds where nothing else runs
+    assert len(new) == 18_000
+    assert new == sorted(new)
+
+    with database.write() as conn:
+        assert not any(_is_new(one) for one in queued.enqueue_many(conn, numbered(20_000)))
+    assert count(database) == 20_000
+    with database.read() as conn:
+        last = queued.find(conn, new[-1])
+    assert last is not None
+    assert last.resource == "task:image-19999"
+
+
+def _is_new(answer: Enqueued | QueueError) -> bool:
+    return isinstance(answer, Enqueued) and answer.new
+
+
+def test_what_the_mirror_and_the_queue_know_of_a_batch(database: Database) -> None:
+    """Pending mirrored tasks and creates that are still open are found, for people who cancel them all."""
+    for key, status in (("t1", "pending"), ("t2", "completed"), ("t3", "pending"), ("t4", "pending")):
+        mirror(database, "tasks", task_id=key, batch="b", status=status, unique_id=f"u-{key}")
+    mirror(database, "tasks", task_id="t5", batch="b", status="pending")
+    with database.write() as conn:
+        mark_missing(conn, MIRRORED["tasks"], ["t4"], NOON)
+    put_all(database, [task("a", "b"), task("c", "b"), task("d", "other"), orders.create_batch("x", "p")])
+    change(database, 1, CommandState.DELIVERED)
+    with database.read() as conn:
+        assert queued.pending_tasks(conn, "b") == [("t1", "u-t1"), ("t3", "u-t3"), ("t5", None)]
+        assert queued.queued_creates(conn, "b") == ["c"]
+        assert queued.unique_ids(conn, ["t1", "t5", "gone"]) == {"t1": "u-t1", "t5": None}
+
+
+def test_a_create_may_name_no_columns_to_agree(database: Database) -> None:
+    """An object of that name is the same one where an order asks for nothing more."""
+    mirror(database, "batches", name="b", project="q")
+    order = replace(orders.create_batch("b", "p"), creates=Creation("batches", "b", ()))
+    assert put(database, order).mirrored == "b"

@@ -1,0 +1,147 @@
+"""The gate: who closes it for how long, who opens it, and how long until there is something to do."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from scalesync.commands import CommandState, Gate
+from scalesync.db import gate
+from scalesync.db.engine import Database
+from scalesync.queue import orders
+from tests.queue.claiming import alter, arm, claim, ids, soon, taken
+from tests.queue.ledgers import change, put, task
+
+OPEN = Gate(paused=False, seconds=None, reason=None)
+BY_HAND = f"{gate.BY_A_PERSON}: lunch"
+
+
+def now(database: Database) -> Gate:
+    """Return the gate as it is."""
+    with database.read() as conn:
+        return gate.gate(conn)
+
+
+def pause(database: Database, seconds: float | None, reason: str = "429") -> None:
+    """Pause in a transaction of its own."""
+    with database.write() as conn:
+        gate.pause(conn, seconds=seconds, reason=reason)
+
+
+def due(database: Database) -> float | None:
+    """Return in how many seconds there may be something to claim."""
+    with database.read() as conn:
+        return gate.next_due(conn)
+
+
+def test_nothing_is_claimed_while_the_gate_is_closed(database: Database) -> None:
+    """It is closed for everybody until its time is over or somebody resumes."""
+    put(database, task("a"))
+    assert now(database) == OPEN
+    pause(database, 60)
+    shut = now(database)
+    assert (shut.paused, shut.reason) == (True, "429")
+    assert shut.seconds == pytest.approx(60, abs=5)
+    assert claim(database) == []
+    with database.write() as conn:
+        gate.resume(conn)
+    assert now(database) == OPEN
+    assert ids(database) == [1]
+
+
+def test_a_pause_ends_by_itself(database: Database) -> None:
+    """A time that is past closes nothing, and gives no reason."""
+    put(database, task("a"))
+    pause(database, -1)
+    assert now(database) == OPEN
+    assert ids(database) == [1]
+
+
+def test_what_is_armed_is_not_stopped_by_a_pause(database: Database) -> None:
+    """The gate is passed by the claim."""
+    put(database, task("a"))
+    one = taken(database)
+    pause(database, None)
+    assert arm(database, one)
+
+
+def test_whoever_lost_a_command_loses_it_at_a_closed_gate_too(database: Database) -> None:
+    """Rescue does not wait for the gate."""
+    put(database, task("a"))
+    taken(database)
+    alter(database, 1, leased_until=soon(-1))
+    pause(database, None)
+    assert claim(database) == []
+    with database.write() as conn:
+        gate.resume(conn)
+    assert ids(database) == [1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left", "reason"),
+    [
+        ((60, "a"), (30, "b"), 60, "a"),
+        ((60, "a"), (90, "b"), 90, "b"),
+        ((60, "a"), (None, "b"), None, "b"),
+        ((None, "a"), (60, "b"), None, "a"),
+        ((None, "a"), (None, "b"), None, "b"),
+        ((-5, "a"), (30, "b"), 30, "b"),
+    ],
+)
+def test_a_pause_is_never_shortened(
+    database: Database, first: Any, second: Any, left: Any, reason: str
+) -> None:
+    """The longer one counts, with its reason; without an end is longest."""
+    pause(database, *first)
+    pause(database, *second)
+    shut = now(database)
+    assert (shut.paused, shut.reason) == (True, reason)
+    assert shut.seconds == (None if left is None else pytest.approx(left, abs=5))
+
+
+def test_a_persons_pause_is_told_from_one_of_the_api(database: Database) -> None:
+    """By its reason, and only while it is in force."""
+    assert not gate.paused_by_person(now(database))
+    pause(database, 60)
+    assert not gate.paused_by_person(now(database))
+    pause(database, None, BY_HAND)
+    assert gate.paused_by_person(now(database))
+
+
+def test_who_locks_the_gate_keeps_claims_waiting(postgres_url: str) -> None:
+    """On Postgres no claim passes until that transaction ends; on SQLite every writer waits anyway."""
+    database = Database.open(postgres_url)
+    try:
+        put(database, task("a"))
+        with ThreadPoolExecutor(1) as other:
+            with database.write() as conn:
+                gate.lock(conn)
+                waiting = other.submit(ids, database)
+                with pytest.raises(TimeoutError):
+                    waiting.result(timeout=0.3)
+                gate.pause(conn, seconds=None, reason="closed")
+            assert waiting.result(timeout=20) == []
+    finally:
+        database.close()
+
+
+def test_when_there_is_something_to_claim(database: Database) -> None:
+    """At once, at the first time that something unblocked waits for, or when a lease ends; else never."""
+    assert due(database) is None
+    for order in (orders.update_project("p", {"n": 1}), orders.update_project("p", {"n": 2}), task("a")):
+        put(database, order)
+    assert due(database) == 0.0
+    alter(database, 1, hold_reason="held")
+    alter(database, 3, hold_reason="held")
+    assert due(database) is None
+    alter(database, 2, not_before=soon(30))
+    assert due(database) is None
+    alter(database, 1, hold_reason=None, not_before=soon(60))
+    assert due(database) == pytest.approx(60, abs=5)
+    change(database, 3, CommandState.SENDING, leased_until=soon(40))
+    assert due(database) == pytest.approx(40, abs=5)
+    alter(database, 3, leased_until=soon(-40))
+    assert due(database) == 0.0
+    alter(database, 3, leased_until=soon(500))
+    alter(database, 1, not_before=soon(-1))
+    assert due(database) == 0.0
