@@ -1,8 +1,10 @@
 """Every operation of the Scale API that scalesync uses, in one class."""
 
+import copy
 import logging
 import random as randomness
 from collections.abc import Callable, Mapping
+from math import inf
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -12,7 +14,7 @@ from scalesync.api.options import ApiOptions
 from scalesync.api.request import Request, build, offset_of, query_of
 from scalesync.api.transport import Answer, Transport
 from scalesync.clock import Clock
-from scalesync.errors import ScaleException
+from scalesync.errors import ScaleException, ScaleNotSent
 from scalesync.model import BatchFilter, BatchStatus, Document, Page, TaskFilter
 from scalesync.retry import wait_before_retry
 
@@ -48,6 +50,7 @@ class ScaleApi:
         self._random = random
         self._transport = Transport(key, self.options, self._clock)
         self._limiter = Limiter(self._clock, rate=self.options.rate, rest=self.options.retry.base)
+        self._write_before = inf
 
     def __repr__(self) -> str:
         """Return the address, and nothing of the key."""
@@ -66,6 +69,24 @@ class ScaleApi:
     def close(self) -> None:
         """Close the connections of all threads. None of them may be in the middle of a request."""
         self._transport.close()
+
+    def until(self, instant: float) -> Self:
+        """Return this client, with writes that begin before `clock.boottime()` is `instant` or not at all.
+
+        What comes too late, or would have to wait for longer for its turn, raises ScaleNotSent or, where the
+        API asked for that rest, ScaleTooManyRequests. The connections and the pace are shared.
+        """
+        hurried = copy.copy(self)
+        hurried._write_before = instant  # noqa: SLF001 - it is one of us
+        return hurried
+
+    def wait_for_turn(self, patience: float) -> None:
+        """Return when a request could leave at once, as far as the rate limit goes.
+
+        Raises ScaleTooManyRequests if that would take longer than `patience` seconds, and ScaleNotSent if the
+        process is asked to stop meanwhile.
+        """
+        self._limiter.wait(patience)
 
     @property
     def requests_made(self) -> int:
@@ -169,7 +190,10 @@ class ScaleApi:
 
     def _write(self, request: Request, parse: _Parse[_T]) -> _T:
         """Return the parsed answer to a request that is sent once."""
-        turn = self._limiter.acquire(self.options.deadline)
+        left = self._write_before - self._clock.boottime()
+        turn = self._limiter.acquire(min(left, self.options.deadline))
+        if self._clock.boottime() > self._write_before:
+            raise ScaleNotSent("Its time was over before it could be sent.")
         return parse(request, self._send(request, 1, turn))
 
     def _send(self, request: Request, attempt: int, turn: float) -> Answer:

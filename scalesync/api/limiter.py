@@ -41,16 +41,26 @@ class Limiter:
     def acquire(self, patience: float) -> float:
         """Return when it is this thread's turn, with the monotonic instant of its start.
 
+        Raises as `wait` does.
+        """
+        return self._wait(patience, take=True)
+
+    def wait(self, patience: float) -> None:
+        """Return when it would be this thread's turn, which anybody may take before it.
+
         Raises ScaleTooManyRequests, without asking the API, if that would take longer than `patience`
         seconds, and ScaleNotSent if the process is asked to stop while waiting.
         """
+        self._wait(patience, take=False)
+
+    def _wait(self, patience: float, *, take: bool) -> float:
         until = self._clock.monotonic() + patience
         while True:
             with self._lock:
                 now = self._clock.monotonic()
                 turn = max(self._next_at, self._resting_until)
                 if turn <= now:
-                    self._next_at = now + self._interval
+                    self._next_at = now + self._interval if take else self._next_at
                     return now
             if turn > until:
                 raise ScaleTooManyRequests(

@@ -1,0 +1,93 @@
+"""Which commands a dispatcher takes: all, those it was told, or those it has begun."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from scalesync.clock import Clock
+from scalesync.commands import Claim, Gate
+from scalesync.db.gate import paused_by_person
+from scalesync.queue.endings import Done
+from scalesync.queue.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchOptions:
+    """What a dispatcher is to do."""
+
+    workers: int = 8
+    """Commands at once, at most."""
+    max: int | None = None
+    """How many commands it takes; these it sees through. None: all."""
+    stay: bool = False
+    """Whether it waits for work to come instead of ending."""
+    patience: float = 240.0
+    """Seconds without progress after which it ends, unless it stays."""
+    look_only: bool = False
+    """Whether it looks once at everything in doubt, held commands included, and sends nothing."""
+    only: Collection[int] | None = None
+    """The commands it takes; None: any."""
+
+
+@dataclass
+class Agenda:
+    """Claims for one dispatcher. Used by one thread."""
+
+    ledger: Ledger
+    clock: Clock
+    options: DispatchOptions
+    begun: set[int] = field(default_factory=set)
+    returning: dict[int, float] = field(default_factory=dict)
+    """Those of the begun that are neither in hand nor settled, and from when on the clock they are due."""
+    unseen: list[int] | None = None
+    """With `look_only`: what is still to be looked at."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it has begun as many commands as it may."""
+        return self.options.max is not None and len(self.begun) >= self.options.max
+
+    def claim(self, idle: int) -> list[Claim]:
+        """Return at most `idle` commands that are due, now ours."""
+        if self.options.look_only:
+            if self.shut() is not None:
+                return []
+            chosen, self.unseen = self._unseen()[:idle], self._unseen()[idle:]
+            return self._claim(len(chosen), chosen) if chosen else []
+        if self.full:
+            return self._claim(idle, list(self.returning)) if self.returning else []
+        limit = idle if self.options.max is None else min(idle, self.options.max - len(self.begun))
+        return self._claim(limit, self.options.only)
+
+    def due(self) -> float | None:
+        """Return in how many seconds there may be something to claim; None: not by waiting alone."""
+        if self.options.look_only:
+            return 0.0 if self._unseen() else None
+        if not self.full and self.options.only is None:
+            return self.ledger.next_due()
+        waiting = self.ledger.still_waiting(self.returning) if self.returning else set()
+        self.returning = {one: at for one, at in self.returning.items() if one in waiting}
+        return min(self.returning.values()) - self.clock.monotonic() if self.returning else None
+
+    def shut(self) -> Gate | None:
+        """Return the gate if it is closed to us; looking alone may go on while a person paused the queue."""
+        gate = self.ledger.gate()
+        return None if not gate.paused or (self.options.look_only and paused_by_person(gate)) else gate
+
+    def settled(self, done: Done) -> None:
+        """Take note of what became of a command."""
+        if done.state is not None and not done.progress:
+            self.returning[done.command.id] = self.clock.monotonic() + done.verdict.wait
+
+    def _claim(self, limit: int, only: Collection[int] | None) -> list[Claim]:
+        claims = self.ledger.claim(limit, looking_only=self.options.look_only, only=only)
+        for claim in claims:
+            self.begun.add(claim.command.id)
+            self.returning.pop(claim.command.id, None)
+        return claims
+
+    def _unseen(self) -> list[int]:
+        if self.unseen is None:
+            self._claim(0, [])  # what the dead left behind is in doubt from then on
+            only = self.options.only
+            self.unseen = [one for one in self.ledger.in_doubt() if only is None or one in only]
+        return self.unseen

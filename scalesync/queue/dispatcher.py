@@ -1,0 +1,245 @@
+"""The dispatcher: claims what is due, works on it with several threads, and says why it ended."""
+
+import random as randomness
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import inf
+from queue import Empty, SimpleQueue
+
+from scalesync.api.client import ScaleApi
+from scalesync.clock import Clock
+from scalesync.commands import Gate
+from scalesync.db.gate import paused_by_person
+from scalesync.errors import ConfigurationError, ScaleException
+from scalesync.queue.agenda import Agenda, DispatchOptions
+from scalesync.queue.answers import Meaning, pause_reason
+from scalesync.queue.endings import Alarm, Done
+from scalesync.queue.events import Closed, Rested, Settled, Stepped, Unreachable, Waiting, Watcher
+from scalesync.queue.handlers import HANDLERS, Handler
+from scalesync.queue.ledger import Ledger
+from scalesync.queue.summary import Ended, Summary, Tally
+from scalesync.queue.timing import Timing, backoff
+from scalesync.queue.tools import Tools
+from scalesync.queue.work import Work
+
+__all__ = ["DispatchOptions", "Dispatcher", "Ended", "Summary"]
+
+POLL = 0.25
+"""Seconds between two claims while there is less to do than there are workers."""
+IDLE_POLL = 2.0
+"""Seconds after which one that waits for work looks for it, whether it was told of any or not."""
+OFFLINE_TRIES = 8
+"""Where the waits for an API that cannot be reached stop growing."""
+
+
+@dataclass
+class Dispatcher:
+    """Works on the queue until nothing is left to do, or something stops it.
+
+    Construction raises ConfigurationError where the client lets a request last longer than `timing` says.
+    """
+
+    ledger: Ledger
+    api: ScaleApi
+    clock: Clock
+    watch: Watcher
+    timing: Timing
+    options: DispatchOptions = field(default_factory=DispatchOptions)
+    random: Callable[[], float] = randomness.random
+    handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
+
+    def __post_init__(self) -> None:
+        total = self.api.options.total
+        if total is None or total > self.timing.request or self.timing != self.ledger.timing:
+            raise ConfigurationError(
+                "A request of the queue must be cut off within the time that it may take."
+            )
+        self._tools = Tools(self.ledger, self.api, self.clock, self.timing, self.random, self.handlers)
+        self._agenda = Agenda(self.ledger, self.clock, self.options)
+        self._active: set[Future[Done]] = set()
+        self._news: SimpleQueue[Stepped | Future[Done]] = SimpleQueue()
+        self._tally = Tally()
+        self._failure: BaseException | None = None
+        self._closed: ScaleException | None = None
+        self._silence: ScaleException | None = None
+        """Why the last request got no answer; None: it got one."""
+        self._offline = 0
+        self._next_claim_at = self._offline_until = self._resting_until = self._progress_at = -inf
+        self._idle = False
+
+    def run(self) -> Summary:
+        """Work on the queue, and return what was done.
+
+        Whatever is in hand at the end is settled. Raises DatabaseError for what could not be read or written,
+        and any error of a worker that is a mistake of ours: what it had claimed is left to its lease.
+        """
+        began, asked = self.clock.monotonic(), self.api.requests_made
+        self._progress_at = began
+        try:
+            with ThreadPoolExecutor(self._width, thread_name_prefix="send") as pool:
+                try:
+                    ended = self._work(pool)
+                except BaseException:
+                    self.clock.stopping.set()
+                    raise
+        finally:
+            self.ledger.close()
+        if self._failure is not None:
+            raise self._failure
+        return self._tally.summary(
+            ended,
+            requests=self.api.requests_made - asked,
+            seconds=self.clock.monotonic() - began,
+            error={Ended.CLOSED: self._closed, Ended.UNREACHABLE: self._silence}.get(ended),
+        )
+
+    @property
+    def _width(self) -> int:
+        """How many workers there are: under a rate, no more than get their turn soon after they are armed."""
+        rate = self.api.options.rate
+        workers = max(1, self.options.workers)
+        return workers if rate is None else max(1, min(workers, int(rate * self.timing.margin)))
+
+    @property
+    def _halting(self) -> bool:
+        """Whether nothing new is to be claimed."""
+        failed = self._failure is not None or self._closed is not None
+        return failed or self.clock.stopping.is_set()
+
+    @property
+    def _tired(self) -> bool:
+        """Whether its patience is over."""
+        overdue = self.clock.monotonic() > self._progress_at + self.options.patience
+        return overdue and not self.options.stay
+
+    def _work(self, pool: ThreadPoolExecutor) -> Ended:
+        while True:
+            self._fill(pool)
+            if self._active:
+                self._collect()
+                continue
+            outlook = self._outlook()
+            if isinstance(outlook, Ended):
+                return outlook
+            self._wait(outlook)
+
+    def _fill(self, pool: ThreadPoolExecutor) -> None:
+        """Give every idle worker a command, as long as there are any."""
+        now = self.clock.monotonic()
+        if now < max(self._next_claim_at, self._offline_until) or self._halting or self._tired:
+            return
+        wanted = (1 if self._offline else self._width) - len(self._active)
+        claimed_at = self.clock.boottime()
+        claims = self._agenda.claim(wanted) if wanted > 0 else []
+        for claim in claims:
+            work = Work(claim, self._tools, claimed_at, self.options.look_only)
+            future = pool.submit(self._carry_out, work)
+            self._active.add(future)
+            future.add_done_callback(self._news.put)
+        if claims:
+            self._idle = False
+        if len(claims) < wanted:
+            self._next_claim_at = now + POLL
+
+    def _carry_out(self, work: Work) -> Done:
+        """Take every step of a piece of work, in a worker's thread."""
+        steps = work.run()
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                done: Done = end.value
+                return done
+            self._news.put(Stepped(work.command.id, work.command.kind, step))
+
+    # News ------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Wait for news, a little at the most, and take note of all there is."""
+        try:
+            self._note(self._news.get(timeout=POLL))
+            while True:
+                self._note(self._news.get_nowait())
+        except Empty:
+            return
+
+    def _note(self, news: Stepped | Future[Done]) -> None:
+        if isinstance(news, Stepped):
+            self.watch(news)
+            return
+        self._active.discard(news)
+        self._next_claim_at = -inf
+        error = news.exception()
+        if error is None:
+            self._take(news.result())
+        else:
+            self._failure = self._failure or error
+            self.clock.stopping.set()
+
+    def _take(self, done: Done) -> None:
+        self._tally.add(done)
+        self._agenda.settled(done)
+        if done.answered is not None:
+            self._silence = None if done.answered else done.error
+        if done.answered:
+            self._offline = 0
+        if done.progress or self.options.look_only:
+            self._progress_at = self.clock.monotonic()
+        self.watch(Settled(done.command, done.verdict))
+        if done.alarm is not None:
+            self._alarm(done.alarm)
+
+    def _alarm(self, alarm: Alarm) -> None:
+        now, reason = self.clock.monotonic(), pause_reason(alarm.error)
+        if alarm.meaning is Meaning.CLOSED:
+            self._closed = alarm.error
+            self.watch(Closed(reason))
+        elif alarm.seconds is not None:
+            if now >= self._resting_until:
+                self.watch(Rested(alarm.seconds, reason))
+            self._resting_until = max(self._resting_until, now + alarm.seconds)
+        elif now >= self._offline_until:
+            self._offline += 1
+            wait = POLL + backoff(min(self._offline, OFFLINE_TRIES), self.random())
+            self._offline_until = now + wait
+            self.watch(Unreachable(wait, alarm.error.message))
+
+    # Nothing in hand -------------------------------------------------------------------------------------
+
+    def _outlook(self) -> Ended | float | None:
+        """Return why to end, or how many seconds to wait; None: until something is queued."""
+        if self._halting:
+            return Ended.CLOSED if self._closed else Ended.STOPPED
+        gate = self._agenda.shut()
+        due = self._agenda.due()
+        if due is None and not (gate and self.options.only):
+            return self._nothing_due()
+        if gate is not None and gate.seconds is None:
+            return self._closed_gate(gate)
+        now = self.clock.monotonic()
+        rest = 0.0 if gate is None else gate.seconds or 0.0
+        wait = max(due or self._next_claim_at - now, rest, self._offline_until - now, 0.0)
+        if self.options.stay or now + wait <= self._progress_at + self.options.patience:
+            return wait
+        if gate is not None:
+            return Ended.RESTING
+        return Ended.UNREACHABLE if self._silence else Ended.LATER
+
+    def _nothing_due(self) -> Ended | None:
+        if self._agenda.full:
+            return Ended.ENOUGH
+        return None if self.options.stay and not self.options.look_only else Ended.DONE
+
+    def _closed_gate(self, gate: Gate) -> Ended | None:
+        if not paused_by_person(gate):
+            return Ended.CLOSED
+        return None if self.options.stay else Ended.PAUSED
+
+    def _wait(self, seconds: float | None) -> None:
+        """Wait, but not for long, and less if something is queued."""
+        if not self._idle:
+            self._idle = True
+            self.watch(Waiting(seconds))
+        self.ledger.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL), self.clock.stopping)
+        self._next_claim_at = -inf

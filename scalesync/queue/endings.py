@@ -1,0 +1,53 @@
+"""What a claim ends with."""
+
+from dataclasses import dataclass
+
+from scalesync.commands import Command, CommandState, Verdict
+from scalesync.errors import ScaleException
+from scalesync.model import Document
+from scalesync.queue.answers import Meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An answer, or the lack of one, that concerns more than the command it was about."""
+
+    meaning: Meaning
+    """NOT_SENT, REST or CLOSED."""
+    error: ScaleException
+    seconds: float | None = None
+    """For how long everybody rests; None where that is not what the API asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is to be written about a claim."""
+
+    verdict: Verdict
+    document: Document | None = None
+    """The API's answer, for the mirror."""
+    alarm: Alarm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a claim."""
+
+    command: Command
+    """As it was claimed."""
+    verdict: Verdict
+    state: CommandState | None
+    """Where the command is now; None: it belonged to somebody else by then."""
+    sends: int
+    """How many requests that change something left this machine."""
+    looks: int
+    answered: bool | None
+    """Whether the API answered anything at all; None: it was asked nothing."""
+    error: ScaleException | None
+    """What went wrong last."""
+    alarm: Alarm | None
+
+    @property
+    def progress(self) -> bool:
+        """Whether the command is settled."""
+        return self.state in (CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED)

@@ -1,0 +1,61 @@
+"""What a dispatcher tells whoever watches it. Wording and drawing are the watcher's business."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scalesync.commands import Command, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A step with a command begins: look, prepare, arm, send or settle."""
+
+    command_id: int
+    kind: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What came of a command is in the database."""
+
+    command: Command
+    """As it was claimed."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """The API asked everybody to wait."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing can be sent before a person acts: the API refuses the key or the account."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The API could not be reached; the next attempt comes after so many seconds."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing can be done at present."""
+
+    seconds: float | None
+    """Until something can be done by itself; None: not before something is queued."""
+
+
+Event = Stepped | Settled | Rested | Closed | Unreachable | Waiting
+
+Watcher = Callable[[Event], None]
+"""Takes note of one event after the other; called from the coordinating thread only."""

@@ -1,0 +1,52 @@
+"""Batches: created, and finalized."""
+
+from scalesync.api.client import ScaleApi
+from scalesync.commands import Command
+from scalesync.errors import ScaleResourceNotFound
+from scalesync.model import Document
+from scalesync.queue.handlers.handler import (
+    Absent,
+    Conflict,
+    Handler,
+    Payload,
+    Present,
+    Sighting,
+    fields_of,
+    payload_of,
+)
+
+
+class CreateBatch(Handler):
+    """`POST /batches`: a second one of the same name gets 409 (documented)."""
+
+    stream = "batches"
+
+    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+        """Create the batch."""
+        return api.create_batch(payload)
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+        """Find the batch of our name; ours is one in our project."""
+        payload = payload_of(command)
+        try:
+            document = api.batch(payload["name"])
+        except ScaleResourceNotFound:
+            return Absent()
+        if fields_of(document).get("project") == payload["project"]:
+            return Present(document)
+        return Conflict("A batch of another project has this name.")
+
+
+class FinalizeBatch(Handler):
+    """`POST /batches/{name}/finalize`: a second one gets 400, or 200 without effect (official client)."""
+
+    stream = "batches"
+
+    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+        """Finalize the batch."""
+        return api.finalize_batch(payload["name"])
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+        """Look at the batch: it has left `staging`."""
+        document = api.batch(payload_of(command)["name"])
+        return Absent() if fields_of(document).get("status") == "staging" else Present(document)

@@ -1,0 +1,127 @@
+"""Projects: created, and given new params."""
+
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
+
+from scalesync.api.client import ScaleApi
+from scalesync.commands import Command
+from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
+from scalesync.model import Document
+from scalesync.queue.handlers.handler import (
+    Absent,
+    Conflict,
+    Foreign,
+    Handler,
+    Payload,
+    Prepared,
+    Present,
+    Sighting,
+    fields_of,
+    payload_of,
+)
+from scalesync.queue.handlers.likeness import same
+
+Version = tuple[int, dict[str, Any]]
+"""An entry of `param_history`: its number and what it says."""
+_STAMPS = ("version", "created_at")
+_NONE: Version = (-1, {})
+"""What stands before the first version."""
+_DISCARD = "Discard this command, and queue it again if it is still wanted."
+
+
+class CreateProject(Handler):
+    """`POST /projects`: a second one of the same name gets 409 (documented)."""
+
+    stream = "projects"
+
+    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+        """Create the project."""
+        return api.create_project(payload)
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+        """Find the project of our name; ours is one of the same type and first params."""
+        payload = payload_of(command)
+        try:
+            document = api.project(payload["name"])
+        except ScaleResourceNotFound:
+            return Absent()
+        if fields_of(document).get("type") != payload["type"]:
+            return Conflict("A project of another type has this name.")
+        _, first = next(iter(_versions(document)), _NONE)
+        if not same(payload["params"], first):
+            return Conflict("A project of this name began with other params.")
+        return Present(document)
+
+
+class UpdateProject(Handler):
+    """`POST /projects/{name}/setParams`: each one appends a version, even the same one twice."""
+
+    stream = "projects"
+    resend_before_settle = False
+
+    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+        """Append the version."""
+        return api.update_project(payload["name"], payload["params"], patch=payload.get("patch"))
+
+    def prepare(self, api: ScaleApi, command: Command) -> Prepared:
+        """Return the project's last version, and the project if that version says already what ours would."""
+        payload = payload_of(command)
+        document = api.project(payload["name"])
+        number, params = [_NONE, *_versions(document)][-1]
+        no_op = number >= 0 and same(_after(params, payload), params)
+        return Prepared(base=number, no_op=document if no_op else None)
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+        """Look for a version after `base` that says what ours would, over the one before it for a patch.
+
+        Without a base, as after `queue distrust`, any version may be ours, but only the last one proves that
+        nothing has to be done.
+        """
+        payload = payload_of(command)
+        document = api.project(payload["name"])
+        versions = [_NONE, *_versions(document)]
+        base = -1 if command.base is None else command.base
+        ours = [
+            number
+            for (_, before), (number, params) in pairwise(versions)
+            if number > base and same(_after(before, payload), params)
+        ]
+        last, _ = versions[-1]
+        if command.base is None:
+            return _without_base(document, ours, last)
+        if ours:
+            return Present(document)
+        if last > base:
+            return Foreign(f"Version {last} was made by somebody else after version {base}. {_DISCARD}")
+        return Absent()
+
+
+def _without_base(document: Document, ours: list[int], last: int) -> Sighting:
+    if not ours:
+        return Absent()
+    if ours[-1] == last:
+        return Present(document)
+    return Foreign(f"Version {ours[-1]} says the same, and later ones do not. {_DISCARD}")
+
+
+def _versions(document: Document) -> list[Version]:
+    """Return the versions of a project, oldest first. Raises ScaleNoAnswer where they cannot be read."""
+    history = fields_of(document).get("param_history") or []
+    if not isinstance(history, list) or not all(map(_is_version, history)):
+        raise ScaleNoAnswer("The API's answer has a history of params that cannot be read.")
+    versions = [
+        (entry["version"], {name: value for name, value in entry.items() if name not in _STAMPS})
+        for entry in history
+    ]
+    return sorted(versions, key=itemgetter(0))
+
+
+def _is_version(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("version"), int)
+
+
+def _after(before: dict[str, Any], payload: Payload) -> dict[str, Any]:
+    """Return what a version says that ours makes out of the one before it."""
+    params: dict[str, Any] = payload["params"]
+    return {**before, **params} if payload.get("patch") else params

@@ -1,0 +1,145 @@
+"""Tasks: created under their unique_id, and canceled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scalesync.api.client import ScaleApi
+from scalesync.commands import Command
+from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
+from scalesync.model import Document, TaskFilter
+from scalesync.queue.handlers.handler import (
+    Absent,
+    Conflict,
+    Handler,
+    Payload,
+    Prepared,
+    Present,
+    Sighting,
+    TooLate,
+    fields_of,
+    payload_of,
+)
+from scalesync.queue.handlers.likeness import first_difference
+
+_NOT_PARAMS = frozenset(
+    {
+        "unique_id",
+        "project",
+        "batch",
+        "instruction",
+        "callback_url",
+        "urgency",
+        "priority",
+        "metadata",
+        "tags",
+    }
+)
+"""What of a create's body is the task's own and not among its params (recorded)."""
+_ORDERS = frozenset({"force", "clear_unique_id_on_error"})
+"""What of a create's body is an order to the API (official client)."""
+
+
+class CreateTask(Handler):
+    """`POST /task/{type}`: a second one with the same unique_id gets 409 (documented)."""
+
+    stream = "tasks"
+    rejects_402 = True
+
+    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+        """Create the task."""
+        return api.create_task(payload["type"], payload["body"])
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+        """Find the task of our unique_id; ours is one of the same type, project, batch and params."""
+        payload = payload_of(command)
+        found = _of_unique_id(api, payload["body"]["unique_id"])
+        if found is None:
+            return Absent()
+        document, theirs = found
+        differing = _difference(payload, theirs)
+        if differing is None:
+            return Present(document)
+        return Conflict(f"Task {theirs.get('task_id')} has this unique_id and another {differing}.")
+
+
+class CancelTask(Handler):
+    """`POST /task/{id}/cancel`: works only while the task is pending (official client)."""
+
+    stream = "tasks"
+
+    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+        """Cancel the task. Raises ScaleResourceNotFound where no task has the unique_id."""
+        task_id = payload.get("task_id") or _task_id(api, payload["unique_id"])
+        return api.cancel_task(task_id, clear_unique_id=bool(payload.get("clear_unique_id")))
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+        """Look at the task: it is canceled, and has lost its unique_id if that was asked for."""
+        payload = payload_of(command)
+        task_id = payload.get("task_id") or _task_id(api, payload["unique_id"])
+        document = api.task(task_id)
+        theirs = fields_of(document)
+        match theirs.get("status"):
+            case "canceled" if not _keeps_unique_id(payload, theirs):
+                return Present(document)
+            case "completed":
+                return TooLate("The task was completed before it could be canceled.")
+            case _:
+                return Absent()
+
+    def missing(self, command: Command) -> Sighting:
+        """Return Present where the task was known by the unique_id that it was to lose, and is not any more.
+
+        It was there when the command was prepared, or it would not have been armed.
+        """
+        payload = payload_of(command)
+        lost = payload.get("clear_unique_id") and not payload.get("task_id")
+        return Present(None) if lost and command.sends else Absent()
+
+    def prepare(self, api: ScaleApi, command: Command) -> Prepared:
+        """Find the task's id where only its unique_id is known. Raises ScaleResourceNotFound for none."""
+        payload = payload_of(command)
+        if payload.get("task_id"):
+            return Prepared()
+        return Prepared(payload={**payload, "task_id": _task_id(api, payload["unique_id"])})
+
+    def frees_key(self, payload: Payload) -> bool:
+        """Return whether the task gives up its unique_id."""
+        return bool(payload.get("clear_unique_id"))
+
+
+def _of_unique_id(api: ScaleApi, unique_id: str) -> tuple[Document, dict[str, Any]] | None:
+    """Return the task of a unique_id, None if there is none.
+
+    Raises ScaleNoAnswer where the API answers with other tasks than were asked for: that proves nothing.
+    """
+    page = api.tasks(TaskFilter(unique_id=(unique_id,)), limit=2)
+    for raw in page.docs:
+        document = Document(raw, page.served_at, page.replaced)
+        fields = fields_of(document)
+        if fields.get("unique_id") == unique_id:
+            return document, fields
+    if page.docs:
+        raise ScaleNoAnswer("The API listed tasks of another unique_id than it was asked for.")
+    return None
+
+
+def _task_id(api: ScaleApi, unique_id: str) -> str:
+    found = _of_unique_id(api, unique_id)
+    task_id = found[1].get("task_id") if found else None
+    if not isinstance(task_id, str):
+        raise ScaleResourceNotFound("There is no task with this unique_id.")
+    return task_id
+
+
+def _difference(payload: Payload, theirs: Mapping[str, Any]) -> str | None:
+    body: Mapping[str, Any] = payload["body"]
+    where = {"type": payload["type"], "project": body.get("project"), "batch": body.get("batch")}
+    params = {name: value for name, value in body.items() if name not in _NOT_PARAMS | _ORDERS}
+    held = theirs.get("params")
+    return first_difference(where, theirs) or first_difference(params, held if isinstance(held, dict) else {})
+
+
+def _keeps_unique_id(payload: Payload, theirs: Mapping[str, Any]) -> bool:
+    """Return whether a task still has the unique_id that it was to give up."""
+    held = theirs.get("unique_id")
+    return bool(payload.get("clear_unique_id") and held) and payload.get("unique_id") in (None, held)

@@ -1,0 +1,116 @@
+"""What a dispatcher reads and writes: each method is one transaction of its own."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+
+from scalesync.commands import Claim, CommandState, Gate, Step, Verdict
+from scalesync.db import claims
+from scalesync.db import commands as queued
+from scalesync.db import gate as the_gate
+from scalesync.db.answers import take_in
+from scalesync.db.doubts import in_doubt, still_waiting
+from scalesync.db.engine import Database
+from scalesync.db.signals import Signals
+from scalesync.model import Document
+from scalesync.owner import is_dead
+from scalesync.queue.timing import Timing
+
+log = logging.getLogger("scalesync.queue")
+
+
+@dataclass
+class Ledger:
+    """The queue and the mirror, as one process works with them. Every method may raise DatabaseError."""
+
+    database: Database
+    owner: str
+    """A name that no other process ever had."""
+    timing: Timing
+    signals: Signals = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.signals = Signals(self.database)
+
+    def claim(
+        self, limit: int, *, looking_only: bool = False, only: Collection[int] | None = None
+    ) -> list[Claim]:
+        """Return up to `limit` commands, now ours for the length of a lease.
+
+        Commands whose owner died on this machine, or whose lease ran out, are free again first.
+        """
+        with self.database.write() as conn:
+            return claims.claim(
+                conn,
+                owner=self.owner,
+                lease=self.timing.lease,
+                limit=limit,
+                gone=[owner for owner in claims.owners(conn) if is_dead(owner)],
+                looking_only=looking_only,
+                only=only,
+            )
+
+    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+        """Return whether the command may be sent now; if so, it outlasts a power cut that it may have been.
+
+        Raises DatabaseError where that is not known: then it must not be sent either.
+        """
+        with self.database.write(durable=True) as conn:
+            return claims.arm(conn, claim, need=self.timing.need, base=base)
+
+    def settle(
+        self,
+        claim: Claim,
+        verdict: Verdict,
+        steps: Sequence[Step] = (),
+        *,
+        answer: tuple[str, Document] | None = None,
+    ) -> CommandState | None:
+        """Give the command up with a verdict, and take the API's answer (stream, object) into the mirror.
+
+        Returns the state it is in now, which is discarded where a person asked for that meanwhile; None: it
+        belonged to somebody else by then, and the verdict was dropped. An answer that the mirror cannot take
+        does not undo the delivery.
+        """
+        with self.database.write() as conn:
+            kept = claims.settle(conn, claim, verdict, steps)
+            if answer is not None and not take_in(conn, *answer):
+                log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
+            if not kept or verdict.state not in (CommandState.QUEUED, CommandState.DEAD):
+                return verdict.state if kept else None
+            command = queued.find(conn, claim.command.id)
+            return None if command is None else command.state
+
+    def pause(self, seconds: float | None, reason: str) -> None:
+        """Let nobody send anything for `seconds`, or until a person resumes if None."""
+        with self.database.write() as conn:
+            the_gate.pause(conn, seconds=seconds, reason=reason)
+
+    def gate(self) -> Gate:
+        """Return whether anything may be sent."""
+        with self.database.read() as conn:
+            return the_gate.gate(conn)
+
+    def next_due(self) -> float | None:
+        """Return in how many seconds there may be something to claim; None: not by waiting alone."""
+        with self.database.read() as conn:
+            return the_gate.next_due(conn)
+
+    def in_doubt(self) -> list[int]:
+        """Return every command in doubt, in the order in which they are claimed."""
+        with self.database.read() as conn:
+            return in_doubt(conn)
+
+    def still_waiting(self, ids: Collection[int]) -> set[int]:
+        """Return those of `ids` that may be claimed once they are due."""
+        with self.database.read() as conn:
+            return still_waiting(conn, ids)
+
+    def wait(self, seconds: float, stopping: Event) -> bool:
+        """Return after `seconds`, when `stopping` is set, or at once when something may have been queued."""
+        return self.signals.wait(seconds, stopping)
+
+    def close(self) -> None:
+        """Give up what waiting keeps open."""
+        self.signals.close()

@@ -1,0 +1,138 @@
+"""The queue as people see it and mend it: each call is one transaction, and none talks to the API."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from scalesync.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, Shown
+from scalesync.db import commands as queued
+from scalesync.db import gate as the_gate
+from scalesync.db import hands, queue_views
+from scalesync.db.engine import Database
+from scalesync.db.exports import Selection
+from scalesync.errors import BY_STATUS, QueueError, ScaleException
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything there is to know about one command."""
+
+    shown: Shown
+    attempts: list[Attempt]
+    """Every step that was taken with it, oldest first, a person's included."""
+    why: list[Shown]
+    """From the command to the one at the root of its waiting; only itself where it waits for no other."""
+
+
+class Queue:
+    """Sees and mends the queue. Raises QueueError for a command that does not exist."""
+
+    def __init__(self, lend: Callable[[], AbstractContextManager[Database]]) -> None:
+        """Use the database that `lend` opens for each call."""
+        self._lend = lend
+
+    def listing(
+        self,
+        *,
+        state: Display | str | None = None,
+        kind: str | None = None,
+        batch: str | None = None,
+        finished: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Shown]:
+        """Yield commands in the order of their ids, in flat memory, with why each of them waits.
+
+        `batch` chooses what belongs to a batch: its create, its tasks' creates and its finalize. What is
+        delivered or discarded is there only if `finished` or that very state is asked for.
+        """
+        display = None if state is None else Display(state)
+        chosen = {"kind": kind, "batch": batch, "finished": finished or display is not None, "limit": limit}
+        with self._lend() as database, database.read() as conn:
+            yield from queue_views.listing(conn, display=display, **chosen)  # type: ignore[arg-type]
+
+    def tasks(self, wanted: Selection) -> Iterator[bytes]:
+        """Yield tasks that are queued and not known to be at Scale, as JSON, in flat memory.
+
+        Each is what will be sent, with `command_id`, `type` and, as `state`, where the command stands.
+        """
+        with self._lend() as database, database.read() as conn:
+            yield from queue_views.queued_tasks(conn, wanted)
+
+    def show(self, command_id: int) -> Story:
+        """Return a command with every step that was taken with it."""
+        with self._lend() as database, database.read() as conn:
+            shown = queue_views.shown(conn, command_id)
+            if shown is None:
+                raise QueueError(f"There is no command {command_id}.")
+            return Story(shown, queued.attempts(conn, command_id), queue_views.why(conn, command_id))
+
+    def result(self, command_id: int) -> dict[str, Any] | None:
+        """Return what the API named for a delivered command, such as its task_id; None: not delivered yet.
+
+        Raises the ScaleException, with `.code` and `.message`, for which it is dead.
+        """
+        command = self.show(command_id).shown.command
+        if command.state is CommandState.DEAD:
+            kind = BY_STATUS.get(command.error_code or 0, ScaleException)
+            raise kind(command.error or "", command.error_code)
+        return None if command.result is None else json.loads(command.result)
+
+    def why(self, command_id: int) -> list[Shown]:
+        """Return the command, the one it waits for, the one that waits for, and so on to the root."""
+        return self.show(command_id).why
+
+    def depth(self) -> tuple[Depth, Gate]:
+        """Return how full the queue is, and whether anything may be sent."""
+        with self._lend() as database, database.read() as conn:
+            return queue_views.depth(conn), the_gate.gate(conn)
+
+    def retry(self, command_ids: Iterable[int]) -> list[int]:
+        """Have dead or held commands tried again and return their ids; all of them, or none.
+
+        Raises QueueError for one that is neither, and for an update that a newer one has overtaken.
+        """
+        asked = list(dict.fromkeys(command_ids))
+        with self._lend() as database, database.write(durable=True) as conn:
+            for command_id in asked:
+                hands.retry(conn, command_id)
+        return asked
+
+    def retry_dead(self) -> list[int]:
+        """Have every dead command tried again and return their ids."""
+        with self._lend() as database, database.write(durable=True) as conn:
+            return hands.retry_dead(conn)
+
+    def discard(self, command_ids: Iterable[int]) -> list[Discarded]:
+        """Withdraw commands, and return for each whether it is withdrawn, will be, or is too late."""
+        asked = list(dict.fromkeys(command_ids))
+        answers = list[Discarded]()
+        with self._lend() as database, database.write(durable=True) as conn:
+            for command_id in asked:
+                answers.append(hands.discard(conn, command_id))
+        return answers
+
+    def pause(self, *, seconds: float | None = None, reason: str = "") -> Gate:
+        """Let no host send anything for `seconds`, or until `resume`, and return what is in force now.
+
+        A longer pause stays.
+        """
+        why = f"{the_gate.BY_A_PERSON}: {reason}" if reason else the_gate.BY_A_PERSON
+        with self._lend() as database, database.write(durable=True) as conn:
+            the_gate.pause(conn, seconds=seconds, reason=why)
+            return the_gate.gate(conn)
+
+    def resume(self) -> Gate:
+        """End a pause, whatever its reason, and return what is in force now."""
+        with self._lend() as database, database.write(durable=True) as conn:
+            the_gate.resume(conn)
+            return the_gate.gate(conn)
+
+    def distrust(self) -> int:
+        """Have the API asked about every command that is not final, and return how many there are.
+
+        For a database that was restored from a backup: what it calls unsent may have been sent since.
+        """
+        with self._lend() as database, database.write(durable=True) as conn:
+            return hands.distrust(conn)

@@ -1,0 +1,53 @@
+"""How long things may take, and how long to wait before they are tried again. Pure."""
+
+from dataclasses import dataclass
+
+from scalesync.errors import ConfigurationError
+
+_BASE = 0.5
+_CAP = 20.0
+_PATIENT_AFTER = 8
+_PATIENT_CAP = 300.0
+_EXPONENT_CAP = 60
+"""Doubling stops here: both caps are reached long before, and a float never overflows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The limits that keep a command from being sent twice, in seconds.
+
+    Construction raises ConfigurationError for limits under which nothing could be sent.
+    """
+
+    request: float = 60.0
+    """One request as a whole, whatever its answer does; `ApiOptions.total` must cut it off no later."""
+    margin: float = 5.0
+    """What may pass unnoticed: between arming and sending, and between two clocks."""
+    settle: float = 120.0
+    """Counted from the arming: after this no request has an effect any more that it did not show. It is as
+    long as a request, plus the latest that the API applies one after its connection broke (not known)."""
+
+    def __post_init__(self) -> None:
+        if not (self.request > 0 and self.margin > 0 and self.settle >= 0):
+            raise ConfigurationError(
+                "A request and its margin take time, and the settle time is not negative."
+            )
+
+    @property
+    def lease(self) -> float:
+        """How long a claim lasts: a look, what comes before the sending, and the sending."""
+        return 3 * self.request + self.margin
+
+    @property
+    def need(self) -> float:
+        """How much of the lease must be left when a command is armed or sent."""
+        return self.request + self.margin
+
+
+def backoff(tries: int, chance: float) -> float:
+    """Return how many seconds to wait after so many tries before this one; `chance` is from 0 to 1.
+
+    Full jitter up to a limit that doubles from half a second to 20 s, and after eight tries to 5 minutes.
+    """
+    cap = _CAP if tries <= _PATIENT_AFTER else _PATIENT_CAP
+    return chance * min(cap, _BASE * 2.0 ** min(tries, _EXPONENT_CAP))

@@ -1,0 +1,285 @@
+"""What is done with one claimed command, step by step."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+
+from scalesync.commands import Claim, CommandState, Outcome, Step
+from scalesync.errors import (
+    DatabaseError,
+    ScaleException,
+    ScaleNoAnswer,
+    ScaleNotSent,
+    ScaleResourceNotFound,
+    ScaleTooManyRequests,
+)
+from scalesync.model import Document
+from scalesync.queue import verdicts
+from scalesync.queue.answers import READ_LAG, Circumstances, Meaning, meaning_of, pause_reason, rest_seconds
+from scalesync.queue.endings import Alarm, Done, Ending
+from scalesync.queue.handlers import (
+    Absent,
+    Foreign,
+    Handler,
+    Payload,
+    Prepared,
+    Present,
+    Seen,
+    Sighting,
+    payload_of,
+)
+from scalesync.queue.timing import backoff
+from scalesync.queue.tools import Tools
+
+__all__ = ["Steps", "Tools", "Work"]
+
+Steps = Generator[str, None, Done]
+"""Names each step just before it is taken, and returns what came of them all."""
+
+_FOR_ALL = frozenset({Meaning.NOT_SENT, Meaning.REST, Meaning.CLOSED})
+"""What concerns more than the command that was asked about."""
+
+
+@dataclass
+class Work:
+    """One claim, from the look that may be due to the verdict. Used by one thread."""
+
+    claim: Claim
+    tools: Tools
+    claimed_at: float
+    """`clock.boottime()` before the claim was asked for."""
+    look_only: bool = False
+    """Whether nothing is armed and sent, whatever the look shows."""
+    sends: int = 0
+    looks: int = 0
+    answered: bool | None = None
+    error: ScaleException | None = None
+    steps: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.command = self.claim.command
+        self.stands = verdicts.standing(self.claim, self.tools.timing)
+
+    def run(self) -> Steps:
+        """Take every step and return what came of it.
+
+        Raises DatabaseError where a step could not be written: then the end of the lease decides.
+        """
+        handler = self.tools.handlers.get(self.command.kind)
+        if handler is None:
+            words = f"This version of scalesync cannot send {self.command.kind}."
+            return (yield from self._settle(Ending(verdicts.held(self.stands, words)), None))
+        ending = yield from self._look_and_send(handler)
+        return (yield from self._settle(ending, handler))
+
+    def _look_and_send(self, handler: Handler) -> Generator[str, None, Ending]:
+        prepared = Prepared()
+        if self.stands.ambiguous:
+            yield "look"
+            ending = self._look_first(handler)
+            if ending is not None:
+                return ending
+        if self.look_only:
+            return Ending(verdicts.back(self.stands))
+        if not self.stands.ambiguous:
+            yield "prepare"
+            found = self._prepare(handler)
+            if isinstance(found, Ending):
+                return found
+            prepared = found
+        yield "arm"
+        ending = self._arm(prepared)
+        if ending is not None:
+            return ending
+        yield "send"
+        answer = self._send(handler, prepared.payload or payload_of(self.command))
+        if isinstance(answer, Ending):
+            return answer
+        yield "look"
+        return self._look_afterwards(handler, answer)
+
+    # Looks -----------------------------------------------------------------------------------------------
+
+    def _look_first(self, handler: Handler) -> Ending | None:
+        """Return what the look decides, None if the command may be sent."""
+        sighting = self._look(handler)
+        if isinstance(sighting, ScaleException):
+            return self._not_seen(sighting)
+        if not isinstance(sighting, Absent):
+            return self._seen(handler, sighting)
+        if self.stands.unsettled:
+            again = handler.resend_before_settle and not self.stands.unwanted
+            return None if again else Ending(verdicts.back(self.stands, wait=self.stands.unsettled))
+        self.stands = replace(self.stands, ambiguous=False)
+        if self.command.discard_requested:
+            return Ending(verdicts.back(self.stands))
+        return Ending(verdicts.exhausted(self.command)) if self.stands.exhausted else None
+
+    def _look_afterwards(self, handler: Handler, refusal: ScaleException | None) -> Ending:
+        """Return what a look after the send decides: after a refusal that may be an echo, or a bare `OK`."""
+        sighting = self._look(handler)
+        if refusal is None:
+            document = sighting.document if isinstance(sighting, Present) else None
+            return self._delivered(handler, Outcome.APPLIED, document)
+        if isinstance(sighting, ScaleException):
+            self.stands = replace(self.stands, ambiguous=True)
+            return self._not_seen(sighting)
+        if isinstance(sighting, Absent):
+            return Ending(verdicts.in_doubt(self.stands, self.tools.random(), refusal))
+        return self._seen(handler, sighting)
+
+    def _look(self, handler: Handler) -> Sighting | ScaleException:
+        """Return what the API shows of the effect, or why nothing could be seen."""
+        self.looks += 1
+        try:
+            sighting = handler.look_up(self.tools.api, self.command)
+        except ScaleResourceNotFound as error:
+            since = self.claim.since_created
+            if since is not None and since < READ_LAG:
+                self._noted("look", Meaning.LAGGING, error)
+                return error
+            sighting = handler.missing(self.command)
+        except ScaleException as error:
+            self._noted("look", "failed", error)
+            return error
+        self._noted("look", type(sighting).__name__.lower())
+        return sighting
+
+    def _not_seen(self, error: ScaleException) -> Ending:
+        """Return the ending after a look, or a preparation, that failed: nobody knows more than before."""
+        meaning = meaning_of(error, Circumstances())
+        if meaning in _FOR_ALL:
+            return self._alarmed(meaning, error)
+        return Ending(verdicts.later(self.stands, self.tools.random(), error))
+
+    def _seen(self, handler: Handler, sighting: Seen) -> Ending:
+        if isinstance(sighting, Present):
+            ours = self.stands.ambiguous and self.command.sends > 0
+            outcome = Outcome.APPLIED if ours else Outcome.ALREADY_APPLIED
+            return self._delivered(handler, outcome, sighting.document)
+        if isinstance(sighting, Foreign):
+            return Ending(verdicts.foreign(self.stands, sighting))
+        return Ending(verdicts.hopeless(sighting))
+
+    # The send --------------------------------------------------------------------------------------------
+
+    def _prepare(self, handler: Handler) -> Prepared | Ending:
+        try:
+            prepared = handler.prepare(self.tools.api, self.command)
+        except ScaleException as error:
+            meaning = meaning_of(error, self._circumstances(handler))
+            self._noted("prepare", meaning, error)
+            return Ending(verdicts.refused(error)) if meaning is Meaning.REFUSED else self._not_seen(error)
+        if prepared.no_op is None:
+            return prepared
+        self._noted("prepare", Outcome.NO_OP)
+        return self._delivered(handler, Outcome.NO_OP, prepared.no_op)
+
+    def _arm(self, prepared: Prepared) -> Ending | None:
+        """Return None if the command may be sent now. A process that is to stop sends nothing more."""
+        clock = self.tools.clock
+        try:
+            # Nothing may stand between the arming and the send, least of all the wait for one's turn.
+            self.tools.api.wait_for_turn(self.tools.timing.request)
+        except ScaleTooManyRequests as error:
+            return self._alarmed(Meaning.REST, error)
+        except ScaleNotSent:
+            return Ending(verdicts.back(self.stands))
+        self.armed_at = clock.boottime()
+        if clock.stopping.is_set() or not self.tools.ledger.arm(self.claim, base=prepared.base):
+            self.steps.append(Step("arm", "stopping" if clock.stopping.is_set() else "refused"))
+            return Ending(verdicts.back(self.stands))
+        base = self.command.base if self.stands.ambiguous else prepared.base
+        self.command = replace(self.command, sends=self.command.sends + 1, base=base)
+        return None
+
+    def _send(self, handler: Handler, payload: Payload) -> Ending | ScaleException | None:
+        """Send once. Returns an ending, or what calls for a look: a refusal, or None for a bare `OK`."""
+        clock, timing = self.tools.clock, self.tools.timing
+        # The settle time counts from the arming, so the request must not begin much later than that.
+        deadline = min(self.claimed_at + timing.lease - timing.need, self.armed_at + timing.margin)
+        try:
+            document = handler.send(self.tools.api.until(deadline), payload)
+            if document is not None and handler.result(document) is None:
+                raise ScaleNoAnswer("The API's answer does not name the object.")
+        except ScaleNotSent as error:
+            self._noted("send", Meaning.NOT_SENT, error)
+            own = clock.stopping.is_set() or clock.boottime() > deadline
+            return Ending(verdicts.back(self.stands)) if own else self._alarmed(Meaning.NOT_SENT, error)
+        except ScaleException as error:
+            return self._unsuccessful(handler, error)
+        self.sends += 1
+        self._noted("send", Meaning.DELIVERED, status=200)
+        return None if document is None else self._delivered(handler, Outcome.APPLIED, document)
+
+    def _unsuccessful(self, handler: Handler, error: ScaleException) -> Ending | ScaleException:
+        self.sends += 1
+        meaning = meaning_of(error, self._circumstances(handler))
+        self._noted("send", meaning, error)
+        if meaning in _FOR_ALL:
+            return self._alarmed(meaning, error)
+        match meaning:
+            case Meaning.LOOK:
+                return error
+            case Meaning.REFUSED:
+                return Ending(verdicts.refused(error))
+            case Meaning.LAGGING:
+                return Ending(verdicts.later(self.stands, self.tools.random(), error))
+            case _:
+                return Ending(verdicts.in_doubt(self.stands, self.tools.random(), error))
+
+    # The end ---------------------------------------------------------------------------------------------
+
+    def _settle(self, ending: Ending, handler: Handler | None) -> Steps:
+        """Write what came of it, and try again while the lease lasts if the database is in trouble."""
+        clock, tries = self.tools.clock, 0
+        lease_ends = self.claimed_at + self.tools.timing.lease
+        while True:
+            yield "settle"
+            try:
+                state = self._write(ending, handler)
+                break
+            except DatabaseError:
+                wait = backoff(tries, 1.0)
+                if clock.stopping.is_set() or clock.boottime() + wait > lease_ends:
+                    raise
+            clock.sleep(wait)
+            tries += 1
+        return Done(
+            command=self.claim.command,
+            verdict=ending.verdict,
+            state=state,
+            sends=self.sends,
+            looks=self.looks,
+            answered=self.answered,
+            error=self.error,
+            alarm=ending.alarm,
+        )
+
+    def _write(self, ending: Ending, handler: Handler | None) -> CommandState | None:
+        ledger, alarm = self.tools.ledger, ending.alarm
+        if alarm is not None and alarm.meaning is not Meaning.NOT_SENT:
+            ledger.pause(alarm.seconds, pause_reason(alarm.error))
+        answer = None if handler is None or ending.document is None else (handler.stream, ending.document)
+        return ledger.settle(self.claim, ending.verdict, self.steps, answer=answer)
+
+    def _delivered(self, handler: Handler, outcome: Outcome, document: Document | None) -> Ending:
+        result = None if document is None else handler.result(document)
+        frees_key = handler.frees_key(payload_of(self.command))
+        return Ending(verdicts.delivered(outcome, result, frees_key=frees_key), document)
+
+    def _alarmed(self, meaning: Meaning, error: ScaleException) -> Ending:
+        """Return the ending after what concerns everybody: the command is where it was."""
+        rest = rest_seconds(error.retry_after, self.tools.random()) if meaning is Meaning.REST else None
+        return Ending(verdicts.back(self.stands, error=error), alarm=Alarm(meaning, error, rest))
+
+    def _circumstances(self, handler: Handler) -> Circumstances:
+        return Circumstances(self.stands.ambiguous, handler.rejects_402, self.claim.since_created)
+
+    def _noted(
+        self, step: str, outcome: str, error: ScaleException | None = None, *, status: int | None = None
+    ) -> None:
+        """Keep a step in which the API was asked something."""
+        self.answered = self.answered or not isinstance(error, ScaleNotSent | ScaleNoAnswer)
+        self.error = error or self.error
+        code, words = (status, None) if error is None else (error.code, error.message)
+        self.steps.append(Step(step, outcome, code, words))
