@@ -1,24 +1,31 @@
 """The composition root: settings in, a working scalesync out. A method is one thing a person can ask for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
-from scalesync.db import exports, migrate, runs, stamp
+from scalesync.commands import Depth, Gate
+from scalesync.db import exports, gate, migrate, queue_views, runs, stamp
 from scalesync.db import windows as ledger
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound, ScalesyncError
 from scalesync.model import BatchStatus, WindowState
+from scalesync.queue import submissions
+from scalesync.queue.mending import Queue
+from scalesync.queue.submissions import Recipe, Submitted
+from scalesync.queue.transaction import Transaction
 from scalesync.retry import RetryPolicy
 from scalesync.settings import Settings
 
 if TYPE_CHECKING:
     # Only what talks to the API needs these, and they take a while to load.
     from scalesync.api.client import ScaleApi
+    from scalesync.queue.events import Watcher as QueueWatcher
+    from scalesync.queue.summary import Summary as Dispatched
     from scalesync.sync.events import Watcher
     from scalesync.sync.plan import Plan, Request
     from scalesync.sync.session import Session, Summary
@@ -48,12 +55,34 @@ class Status:
     watermarks: dict[str, datetime]
     open_windows: int
     runs: list[runs.Run]
+    queue: Depth
+    gate: Gate
     now: datetime
 
     def behind(self, stream: str) -> float | None:
         """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
         at = self.watermarks.get(stream)
         return None if at is None else max(0.0, (self.now - at).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How the queue is to be taken to the API."""
+
+    workers: int = 8
+    """Commands at once, at most."""
+    max: int | None = None
+    """Commands in all, at most."""
+    rate: float | None = None
+    """Requests a second, at most."""
+    timeout: float = 60.0
+    """Seconds that one request may take as a whole; then it is cut off, and its command in doubt."""
+    settle_time: float = 60.0
+    """Seconds after which the API applies no request any more that was cut off."""
+    stay: bool = False
+    """Whether to wait for work instead of ending."""
+    look_only: bool = False
+    """Whether to look at what is in doubt and send nothing."""
 
 
 @dataclass
@@ -126,6 +155,8 @@ class App:
                 runs.read_watermarks(conn),
                 0 if run is None else ledger.count(conn, run.id, WindowState.OPEN),
                 runs.recent(conn, recent),
+                queue_views.depth(conn),
+                gate.gate(conn),
                 self.clock.now(),
             )
 
@@ -147,6 +178,51 @@ class App:
         except ScaleResourceNotFound as error:
             msg = f"There is no batch {name!r} in this account."
             raise ConfigurationError(msg, advice="`scalesync batch list` shows those that are.") from error
+
+    @property
+    def queue(self) -> Queue:
+        """The queue, to see and to mend."""
+        return Queue(self.database)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Lend a transaction: at its end everything is queued, for good; on an error nothing is."""
+        with self.database() as database, database.write(durable=True) as conn:
+            yield Transaction(conn)
+
+    def submit(self, given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe) -> Submitted:
+        """Queue a task for each line or mapping; raise SubmissionError, naming every bad one, and queue none.
+
+        The database is not written to before the last of them has come.
+        """
+        with (
+            self.database() as database,
+            submissions.checked(given, recipe) as spool,
+            database.write(durable=True) as conn,
+        ):
+            return submissions.enqueue(conn, spool)
+
+    def dispatch(self, how: Sending, watch: "QueueWatcher") -> "Dispatched":
+        """Send what is queued, or only look at what is in doubt, and return what was done and why it ended.
+
+        Raises ScalesyncError for what keeps it from beginning; a database that fails in the middle raises
+        DatabaseError, and what was in hand is left to its lease.
+        """
+        from scalesync.owner import fresh_owner
+        from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
+        from scalesync.queue.ledger import Ledger
+        from scalesync.queue.timing import Timing
+
+        timing = Timing(request=how.timeout, settle=how.timeout + how.settle_time)
+        patience = self.settings.patience
+        options = DispatchOptions(how.workers, how.max, how.stay, look_only=how.look_only)
+        if patience is not None:
+            options = replace(options, patience=patience)
+        with self.database() as database, self._queue_api(how) as api:
+            with database.write() as conn:
+                stamp.stamp(conn, self.account())
+            ledger = Ledger(database, fresh_owner(), timing)
+            return Dispatcher(ledger, api, self.clock, watch, timing, options).run()
 
     def check(self) -> Iterator[Finding]:
         """Look at the database, the key and the API, and say what to do about each."""
@@ -176,6 +252,24 @@ class App:
                 return "the mirror is not stamped yet; the first sync does it"
             stamp.stamp(conn, mine)
             return f"the mirror belongs to this {held.mode} account"
+
+    @contextmanager
+    def _queue_api(self, how: Sending) -> "Iterator[ScaleApi]":
+        """Lend a client that sends everything once and cuts every request off in time."""
+        from scalesync.api.client import ScaleApi
+        from scalesync.api.options import ApiOptions
+
+        options = ApiOptions(
+            url=self.settings.api_url,
+            connect_timeout=min(10.0, how.timeout),
+            read_timeout=how.timeout,
+            deadline=how.timeout,
+            total=how.timeout,
+            retry=RetryPolicy(attempts=1),
+            rate=how.rate,
+        )
+        with ScaleApi(self.settings.require_key().reveal(), options, clock=self.clock) as api:
+            yield api
 
     @contextmanager
     def _session(self, watch: "Watcher", workers: int, time_limit: float | None) -> "Iterator[Session]":

@@ -25,6 +25,7 @@ from scalesync.sandbox import SandboxServer, choices_of
 from scalesync.sandbox.faults import FaultKind
 from scalesync.settings import DEFAULT_DATABASE
 from tests.fixtures.databases import PostgresServer
+from tests.fixtures.sandboxes import LIVE_KEY
 from tests.readme import BLOCKS, PROSE, ROOT, TEXT, blocks, marked, spans, table_rows
 
 Start = Callable[..., SandboxServer]
@@ -47,6 +48,13 @@ def run(script: str, directory: Path, **variables: str) -> "subprocess.Completed
     )
 
 
+def run_python(code: str, directory: Path, url: str) -> "subprocess.CompletedProcess[str]":
+    """Run a block of Python as a program of its own, warnings being errors."""
+    variables = {"SCALESYNC_API_URL": url, "SCALE_API_KEY": LIVE_KEY}
+    (directory / "block.py").write_text(code)
+    return run("exec python -W error block.py", directory, **variables)
+
+
 def ask(url: str, query: str) -> list[tuple[object, ...]]:
     """Return what a query answers on Postgres."""
     with psycopg.connect(url) as connection:
@@ -67,8 +75,8 @@ def test_every_command_and_query_does_what_it_shows(
 ) -> None:
     """A reader who runs the blocks in order sees each end with 0, and each query answered on both databases.
 
-    What one block exports holds for those after it, as in a reader's shell. The cron line runs in a plain
-    `sh` and prints nothing, so that no mail is sent.
+    What one block exports holds for those after it, as in a reader's shell. The cron lines run in a plain
+    `sh` and print nothing, so that no mail is sent. Python comes after the shell, on the same mirror.
     """
     url = start_sandbox(tasks=1000).url
     database = postgres_server.create("readme")
@@ -81,22 +89,25 @@ def test_every_command_and_query_does_what_it_shows(
             DATABASE_URL=database,
         )
         assert done.returncode == 0, code + done.stdout + done.stderr
+    run("scalesync --db $DATABASE_URL batch finalize one", tmp_path, DATABASE_URL=database)
     for query in blocks("sql"):
         assert ask_sqlite(tmp_path / DEFAULT_DATABASE, query), query
         assert ask(database, query), query
 
-    (cron,) = blocks("crontab")
-    (tmp_path / ".scale-key").write_text("live_0123456789abcdef\n")
+    for code in blocks("python"):
+        ran = run_python(code, tmp_path, url)
+        assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
+    (tmp_path / ".scale-key").write_text(f"{LIVE_KEY}\n")
     (tmp_path / ".scale-key").chmod(0o600)
-    command = cron.split(maxsplit=5)[5]
-    ran = run(f"exec sh -c '{command}'", tmp_path, SCALESYNC_API_URL=url, HOME=str(tmp_path))
-
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    for cron in blocks("crontab"):
+        command = cron.split(maxsplit=5)[5]
+        ran = run(f"exec sh -c '{command}'", tmp_path, SCALESYNC_API_URL=url, HOME=str(tmp_path))
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No block escapes by its language or its marker."""
-    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab"}
+    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python"}
     assert {block.marker for block in BLOCKS} == {"", "demo command", "test command"}
     assert (len(blocks("sh")), len(blocks("sql"))) >= (3, 3)
 
@@ -125,8 +136,11 @@ def test_commands_in_running_text_exist(command: str) -> None:
 
 
 def options() -> Iterator[tuple[str, str, click.Option]]:
-    """Yield (as the README writes it, its variable, the option) of the program and of `sync`."""
-    for command, words, prefix in ((cli, "", "SCALESYNC"), (cli.commands["sync"], "sync ", "SCALESYNC_SYNC")):
+    """Yield (as the README writes it, its variable, the option) of the program, `sync` and `dispatch`."""
+    commands = [(cli, "", "SCALESYNC")] + [
+        (cli.commands[name], f"{name} ", f"SCALESYNC_{name.upper()}") for name in ("sync", "dispatch")
+    ]
+    for command, words, prefix in commands:
         for param in command.params:
             if isinstance(param, click.Option):
                 yield f"{words}{max(param.opts, key=len)}", f"{prefix}_{param.name}".upper(), param
@@ -146,7 +160,7 @@ def test_the_table_of_options_is_that_of_help() -> None:
         assert name not in fixed or f"[{default}]" in shown
     valued = [name for name, (_, option) in known.items() if not option.is_flag and not option.count]
     assert [name for name in valued if f"{name.split()[-1]}" not in TEXT] == []
-    assert [name for name in known if not name.startswith("sync") and name not in valued] == [
+    assert [name for name in known if " " not in name and name not in valued] == [
         "--verbose",
         "--quiet",
         "--version",
@@ -172,14 +186,14 @@ def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
 
 
 def test_the_tables_are_those_of_the_schema() -> None:
-    """Every table is named; of the mirrored ones every column, and none that does not exist."""
+    """Every table is named; of those that people ask every column, and none that does not exist."""
     everywhere = {"digest", "synced_at", "missing_since"}
     rows = [(spans(row[0]), set(spans(row[1]))) for row in table_rows("The tables")]
-    mirrored = ("tasks", "batches", "projects", "project_versions")
+    hidden = ("runs", "mirror")
 
     assert {name for names, _ in rows for name in names} == set(metadata.tables) - INTERNAL
     for names, columns in rows:
-        if names[0] in mirrored:
+        if names[0] not in hidden:
             assert columns == {column.name for column in metadata.tables[names[0]].columns} - everywhere
     assert [name for name in everywhere if f"`{name}`" not in TEXT] == []
 

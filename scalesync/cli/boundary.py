@@ -11,12 +11,13 @@ import click
 
 from scalesync.cli.output import plain
 from scalesync.clock import Clock
-from scalesync.errors import ScaleException, ScalesyncError, ScaleUnauthorized
+from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
 
 INTERRUPTED = 130
 
 _ADVICE = {
     ScaleUnauthorized.exit_code: "Is it the key of this account? Set SCALE_API_KEY, or use --api-key-file.",
+    QueueError.exit_code: "Nothing was queued or changed.",
     ScaleException.exit_code: "What came is saved. Run it again later; `scalesync check` looks closer.",
 }
 """What to do about errors in the API's own words, which say nothing of it, by exit code."""
@@ -40,15 +41,15 @@ class BoundedGroup(click.Group):
 
 
 @contextmanager
-def stoppable(clock: Clock) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the work within at the next safe point; a second one ends it at once."""
+def stoppable(clock: Clock, after: str = "the page in hand") -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the work within `after` that; a second one ends it at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         if clock.stopping.is_set():
             os._exit(INTERRUPTED)
         clock.stopping.set()
         # Not click.echo: the signal may come in the middle of one.
-        os.write(2, b"Stopping after the page in hand. Once more to stop at once.\n")
+        os.write(2, f"Stopping after {after}. Once more to stop at once.\n".encode())
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 import scalesync
-from scalesync.cli import mirror, objects, sync, try_out
+from scalesync.cli import dispatch, mirror, objects, orders, queue, sync, try_out
 from scalesync.cli.boundary import BoundedGroup
 from scalesync.cli.context import Context
 from scalesync.cli.logs import log_to_stderr
@@ -51,5 +51,14 @@ def _write_whatever_comes() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (*mirror.COMMANDS, *sync.COMMANDS, *objects.COMMANDS, *try_out.COMMANDS):
-    cli.add_command(command)
+_GROUPS = (
+    (cli, (*mirror.COMMANDS, *sync.COMMANDS, *objects.COMMANDS)),
+    (cli, (*queue.COMMANDS, *dispatch.COMMANDS, *try_out.COMMANDS)),
+    (queue.queue, dispatch.QUEUE),
+    (objects.task, orders.TASK),
+    (objects.batch, orders.BATCH),
+    (objects.project, orders.PROJECT),
+)
+for group, commands in _GROUPS:
+    for command in commands:
+        group.add_command(command)

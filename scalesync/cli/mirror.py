@@ -12,6 +12,7 @@ from scalesync.cli.files import write_lines
 from scalesync.cli.filters import chosen, filters
 from scalesync.cli.options import json_option
 from scalesync.cli.output import ago, counted, plain, print_json, print_lines, print_table, print_text
+from scalesync.cli.shown import depth_sentences, needs
 
 if TYPE_CHECKING:
     from scalesync.app import Finding, Status
@@ -100,6 +101,8 @@ def _status_as_json(now: "Status") -> dict[str, object]:
         "behind_seconds": {stream: now.behind(stream) for stream in now.counts},
         "open_windows": now.open_windows,
         "runs": now.runs,
+        "queue": now.queue,
+        "gate": now.gate,
     }
 
 
@@ -114,6 +117,9 @@ def _print_status(now: "Status") -> None:
     if now.open_windows:
         left = counted(now.open_windows, "window is", "windows are")
         print_text(f"\n{left} open: run `scalesync sync` to go on.")
+    queued = [*depth_sentences(now.queue, now.gate), *needs(now.queue)]
+    if queued:
+        print_text("\nqueue: " + "\n       ".join(queued))
     if now.runs:
         print_text()
         names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")

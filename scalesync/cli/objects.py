@@ -1,5 +1,8 @@
 """Commands about single objects: task, batch and project, as the mirror holds them."""
 
+from collections.abc import Iterator
+from itertools import chain, islice
+
 import click
 import msgspec
 
@@ -18,27 +21,41 @@ _COLUMNS = {
 
 @click.group()
 def task() -> None:
-    """Tasks in the mirror."""
+    """Tasks in the mirror and the queue."""
 
 
 @click.group()
 def batch() -> None:
-    """Batches in the mirror."""
+    """Batches in the mirror and the queue."""
 
 
 @click.group()
 def project() -> None:
-    """Projects in the mirror."""
+    """Projects in the mirror and the queue."""
 
 
-def _list(context: Context, stream: str, options: dict[str, object], *, as_json: bool) -> None:
-    documents = context.app().documents(stream, chosen(stream, options))
+def _list(
+    context: Context, stream: str, options: dict[str, object], *, as_json: bool, queued: bool = False
+) -> None:
+    app, selection = context.app(), chosen(stream, options)
+    documents = app.documents(stream, selection)
+    if queued:
+        documents = islice(chain(documents, app.queue.tasks(selection)), selection.limit)
     if as_json:
         print_lines(documents)
         return
     columns = _COLUMNS[stream]
-    decoded = (msgspec.json.decode(document) for document in documents)
+    decoded = _marked(documents) if queued else map(msgspec.json.decode, documents)
     print_table(columns, ([document.get(column) for column in columns] for document in decoded))
+
+
+def _marked(documents: Iterator[bytes]) -> Iterator[dict[str, object]]:
+    """Yield tasks, those that are only queued with their command in the place of an id."""
+    for document in documents:
+        task = msgspec.json.decode(document)
+        if "task_id" not in task:
+            task |= {"task_id": f"command {task['command_id']}", "status": f"queued, {task['state']}"}
+        yield task
 
 
 def _show(context: Context, stream: str, key: str) -> None:
@@ -52,11 +69,12 @@ def _show(context: Context, stream: str, key: str) -> None:
 
 @task.command("list")
 @filters("tasks")
+@click.option("--queued", is_flag=True, help="Also those that are queued here and not at Scale yet.")
 @json_option
 @click.pass_obj
-def task_list(context: Context, /, json: bool, **options: object) -> None:
+def task_list(context: Context, /, queued: bool, json: bool, **options: object) -> None:
     """List tasks; --json prints whole documents, one a line."""
-    _list(context, "tasks", options, as_json=json)
+    _list(context, "tasks", options, as_json=json, queued=queued)
 
 
 @task.command("show")

@@ -1,5 +1,6 @@
 """Kinds of option values, each refusing what it cannot read with one sentence."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -68,9 +69,53 @@ class NameType(click.ParamType[str]):
         return name
 
 
+class PairType(click.ParamType[tuple[str, object]]):
+    """A field and its value: KEY=VALUE gives text, KEY:=JSON anything else."""
+
+    name = "pair"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, object]:
+        """Return key and value."""
+        key, equals, text = str(value).partition("=")
+        if not equals or key in ("", ":"):
+            self.fail(f"{value!r} is neither KEY=VALUE nor KEY:=JSON.", param, ctx)
+        if not key.endswith(":"):
+            return key, text
+        try:
+            return key[:-1], json.loads(text)
+        except ValueError as error:
+            self.fail(f"What follows {key}= is not JSON: {error}.", param, ctx)
+
+
+class ObjectType(click.ParamType[dict[str, object]]):
+    """A JSON object: itself, the name of a file that holds it, or - for stdin."""
+
+    name = "object"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, object]:
+        """Return the object."""
+        text, where = str(value), "It"
+        if not text.lstrip().startswith("{"):
+            where = "stdin" if text == "-" else text
+            text = click.File(encoding="utf-8-sig").convert(text, param, ctx).read()
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            self.fail(f"{where} is not JSON: {error}.", param, ctx)
+        if not isinstance(found, dict):
+            self.fail(f"{where} is not a JSON object.", param, ctx)
+        return found
+
+
 INSTANT = InstantType()
 DURATION = DurationType()
 NAME = NameType()
+PAIR = PairType()
+OBJECT = ObjectType()
 
 
 def json_option(command: _F) -> _F:

@@ -21,12 +21,17 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
-def print_json(value: object) -> None:
-    """Print one value as one line of JSON; times look as they do in the API's documents."""
+def as_json_line(value: object) -> bytes:
+    """Return one value as one line of JSON; times look as they do in the API's documents."""
     builtins = msgspec.to_builtins(value, builtin_types=(datetime,))
-    text = json.dumps(builtins, default=format_instant, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(builtins, default=format_instant, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def print_json(value: object) -> None:
+    """Print one value as one line of JSON."""
+    text = as_json_line(value)
     with printing():
-        click.echo(text.encode())
+        click.echo(text)
 
 
 def print_lines(documents: Iterable[bytes]) -> int:

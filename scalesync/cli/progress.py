@@ -40,7 +40,7 @@ def watching(*, quiet: bool) -> Iterator[Watcher]:
     if quiet:
         yield _logging(lambda _: None)
     elif sys.stderr.isatty():
-        with _progress() as bars:
+        with drawing() as bars:
             yield _logging(Bars(bars))
     else:
         lines = Lines()
@@ -139,7 +139,8 @@ class Lines:
         click.echo(f"{stream}: {received:,} of {expected:,} rows{share}", err=True)
 
 
-def _progress() -> "Progress":
+def drawing() -> "Progress":
+    """Return what draws bars on stderr while its block lasts."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

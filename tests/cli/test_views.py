@@ -120,6 +120,8 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
         "behind_seconds",
         "open_windows",
         "runs",
+        "queue",
+        "gate",
     }
     watermarks, behind = status["watermarks"], status["behind_seconds"]
     assert isinstance(watermarks, dict)

@@ -1,0 +1,202 @@
+"""Commands that take the queue to the API: dispatch, and `queue reconcile`."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli import shown
+from scalesync.cli.boundary import stoppable
+from scalesync.cli.context import Context
+from scalesync.cli.options import DURATION, json_option
+from scalesync.cli.output import counted, print_json, print_table, print_text
+from scalesync.clock import Clock
+from scalesync.commands import Depth, Display, Gate
+from scalesync.errors import (
+    ApiClosedError,
+    IncompleteError,
+    InterruptedRunError,
+    ScaleException,
+    ScalesyncError,
+)
+
+if TYPE_CHECKING:
+    from scalesync.app import App, Sending
+    from scalesync.queue.summary import Summary
+
+_LATER = "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
+_REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Wait for work instead of ending.")
+@click.option("--max", type=click.IntRange(min=1), metavar="N", help="End after so many commands.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="Commands sent at once.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a second at most."
+)
+@click.option(
+    "--timeout",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="A request as a whole; then it is cut off.",
+)
+@click.option(
+    "--settle-time",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="How late the API may still apply a request that was cut off.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
+@json_option
+@click.pass_obj
+def dispatch(
+    context: Context, /, watch: bool, timeout: timedelta, dry_run: bool, json: bool, **options: object
+) -> None:
+    """Send what is queued, and settle what is in doubt.
+
+    Ends with 7 if something is dead, in doubt or held, and with 1 if something is left for later.
+    """
+    if dry_run:
+        _print_ready(context, as_json=json)
+        return
+    from scalesync.app import Sending
+
+    settle_time = options.pop("settle_time")
+    spans = {"timeout": _seconds(timeout), "settle_time": _seconds(settle_time)}
+    how = Sending(**spans, stay=watch, **options)  # type: ignore[arg-type]
+    run_and_report(context, how, as_json=json)
+
+
+@click.command()
+@click.option(
+    "--timeout",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="A request as a whole; then it is cut off.",
+)
+@json_option
+@click.pass_obj
+def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
+    """Ask the API about what is in doubt; send nothing.
+
+    Ends with 7 if something is dead, in doubt or held afterwards.
+    """
+    from scalesync.app import Sending
+
+    run_and_report(context, Sending(timeout=_seconds(timeout), look_only=True), as_json=json)
+
+
+def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
+    """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
+    clock = Clock()
+    with stoppable(clock, "the requests in hand"):
+        app = context.app(clock)
+        summary = watched(app, how, quiet=context.quiet)
+        depth, gate = app.queue.depth()
+        if as_json:
+            print_json(_as_dict(summary, depth, gate))
+        elif not context.quiet:
+            print_summary(summary)
+            for text in shown.depth_sentences(depth, gate):
+                print_text(text)
+        _vouch(summary, depth, gate, look_only=how.look_only)
+
+
+def watched(app: "App", how: "Sending", *, quiet: bool) -> "Summary":
+    """Dispatch with progress on stderr."""
+    from scalesync.cli.sending import watching
+
+    depth, _ = app.queue.depth()
+    total = depth.in_doubt if how.look_only else min(depth.open, how.max or depth.open)
+    with watching(quiet=quiet, total=None if how.stay else total) as watch:
+        return app.dispatch(how, watch)
+
+
+def print_summary(summary: "Summary") -> None:
+    """Print what a dispatcher did."""
+    columns = ("delivered", "in doubt", "dead", "discarded", "put back", "sends", "look-ups")
+    names = ("delivered", "in_doubt", "dead", "discarded", "returned", "sends", "looks")
+    print_table(columns, [[getattr(summary, name) for name in names]])
+    print_text(f"{counted(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")
+
+
+def _as_dict(summary: "Summary", depth: Depth, gate: Gate) -> dict[str, object]:
+    fields = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
+    error = None if summary.error is None else str(summary.error)
+    return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": depth, "gate": gate}
+
+
+def _vouch(summary: "Summary", depth: Depth, gate: Gate, *, look_only: bool) -> None:
+    """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
+    if stopped := _stopped(summary, gate):
+        raise stopped
+    shown.vouch(dead=depth.dead, in_doubt=depth.in_doubt, held=depth.held)
+    others_go_on = depth.by_state.get("sending", 0) > 0
+    if summary.ended == "enough" or look_only or others_go_on or not depth.open:
+        return
+    msg = f"{counted(depth.open, 'command is', 'commands are')} left for later."
+    raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
+
+
+def _stopped(summary: "Summary", gate: Gate) -> ScalesyncError | None:
+    """Return what ended the dispatcher before everything was done, if anything did."""
+    error = summary.error
+    match summary.ended:
+        case "stopped":
+            msg = "Stopped; what was being sent is settled."
+            return InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
+        case "closed":
+            return ApiClosedError(
+                f"Nothing is sent: {str(gate.reason or error).rstrip('.')}.", advice=_REOPEN
+            )
+        case "unreachable" if error is not None:
+            return type(error)(error.message, error.code, advice=_LATER)
+        case "paused" | "resting":
+            return _paused(gate)
+    return None
+
+
+def _paused(gate: Gate) -> ScalesyncError:
+    """Return that a person paused the queue, or that the API asked for a rest."""
+    from scalesync.db.gate import paused_by_person
+
+    if not gate.paused:
+        return IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
+    msg = f"Just now {shown.paused(gate)}."
+    if paused_by_person(gate):
+        return IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
+    return ScaleException(msg, advice=_LATER)
+
+
+def _print_ready(context: Context, *, as_json: bool) -> None:
+    """Print what a dispatch would begin with at this moment."""
+    app = context.app()
+    found = [one for one in app.queue.listing() if one.display in (Display.READY, Display.IN_DOUBT)]
+    _, gate = app.queue.depth()
+    if as_json:
+        print_json({"commands": [shown.as_dict(one) for one in found], "gate": gate})
+        return
+    print_table(shown.COLUMNS, map(shown.row, found))
+    if gate.paused:
+        print_text(shown.paused(gate))
+    print_text(f"{counted(len(found), 'command', 'commands')} at once, others after them. Nothing was sent.")
+
+
+def _seconds(span: object) -> float:
+    return span.total_seconds() if isinstance(span, timedelta) else 0.0
+
+
+COMMANDS = (dispatch,)
+QUEUE = (reconcile,)
+"""What joins the commands of the group `queue`."""

@@ -1,0 +1,228 @@
+"""Commands that queue something: they need neither a key nor a network."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from scalesync.cli.context import Context
+from scalesync.cli.options import NAME, OBJECT, PAIR, json_option
+from scalesync.cli.output import counted, plain, print_json, print_text
+from scalesync.errors import ConfigurationError, SubmissionError
+
+if TYPE_CHECKING:
+    from scalesync.commands import Enqueued
+    from scalesync.queue.submissions import Ids, Recipe, Submitted
+    from scalesync.queue.transaction import BatchOptions, ProjectOptions, Transaction
+
+
+Fields = tuple[tuple[str, object], ...]
+"""Names and values, as the command line gives them."""
+
+_PRIORITY = click.IntRange(-(2**31), 2**31 - 1)
+
+SOME = 20
+"""How many ids, or runs of them, people are shown at once; `--json` gives all."""
+
+
+@click.command("create")
+@click.argument("task_type", metavar="TYPE")
+@click.argument("fields", nargs=-1, type=PAIR, metavar="[KEY=VALUE]...")
+@click.option("--project", type=NAME, help="The project of every task that names none.")
+@click.option("--batch", type=NAME, help="The batch of every task that names none.")
+@click.option("--from", type=click.File("rb"), metavar="FILE|-", help="A JSON object a line: a task each.")
+@click.option("--unique-id-field", type=NAME, help="Take each unique_id from this field, or a.b.")
+@click.option("--allow-duplicates", is_flag=True, help="Queue the same content again, as another task.")
+@click.option(
+    "--priority", type=_PRIORITY, metavar="N", default=0, show_default=True, help="Lower goes first."
+)
+@json_option
+@click.pass_obj
+def task_create(context: Context, /, task_type: str, fields: Fields, json: bool, **options: object) -> None:
+    """Queue tasks of one type; KEY:=JSON for what is not text.
+
+    With --from, the KEY=VALUE are fields of every line that has none of that name, and either all lines are
+    queued or none. Without a unique_id a task gets one that is the same for the same content.
+    """
+    source: IO[bytes] | None = options.pop("from")  # type: ignore[assignment]
+    recipe = _recipe(task_type, fields, options)
+    if source is None and not recipe.defaults:
+        raise ConfigurationError("Nothing says what the task is.", advice="Give KEY=VALUE, or --from FILE.")
+    if source is None:
+        _queue(context, lambda tx: tx.enqueue(recipe.order({})), as_json=json)
+        return
+    with _naming_lines():
+        submitted = context.app().submit(source, recipe)
+    _report(context, submitted, as_json=json)
+
+
+@click.command("cancel")
+@click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")
+@click.option("--batch", type=NAME, help="Every task of this batch that is pending here or still queued.")
+@click.option("--unique-id", type=NAME, multiple=True, help="By unique_id; may be given several times.")
+@click.option("--clear-unique-id", is_flag=True, help="Free the unique_id for another task.")
+@json_option
+@click.pass_obj
+def task_cancel(
+    context: Context,
+    task_ids: tuple[str, ...],
+    batch: str | None,
+    unique_id: tuple[str, ...],
+    clear_unique_id: bool,
+    json: bool,
+) -> None:
+    """Queue the canceling of tasks; withdraw what was not sent."""
+    if sum(map(bool, (task_ids, batch, unique_id))) != 1:
+        msg = "Name tasks by their ids, or by --unique-id, or by --batch."
+        raise ConfigurationError(msg, advice="Give exactly one of the three.")
+    with context.app().transaction() as tx:
+        submitted = tx.cancel_tasks(
+            task_ids, unique_ids=unique_id, batch=batch, clear_unique_id=clear_unique_id
+        )
+    _report(context, submitted, as_json=json)
+
+
+@click.command("create")
+@click.argument("name", type=NAME)
+@click.option("--project", type=NAME, required=True, help="The project it belongs to.")
+@click.option("--callback", metavar="URL", help="Where Scale reports to: a URL or an e-mail address.")
+@click.option("--metadata", type=OBJECT, metavar="FILE|JSON", help="A JSON object, or a file that holds one.")
+@click.option("--calibration", is_flag=True, help="Make it a calibration batch.")
+@click.option("--self-label", is_flag=True, help="Make it a self-label batch.")
+@json_option
+@click.pass_obj
+def batch_create(
+    context: Context,
+    name: str,
+    project: str,
+    callback: str | None,
+    metadata: dict[str, object] | None,
+    calibration: bool,
+    self_label: bool,
+    json: bool,
+) -> None:
+    """Queue a new batch."""
+    more: BatchOptions = {
+        "callback": callback,
+        "metadata": metadata,
+        "calibration_batch": calibration or None,
+        "self_label_batch": self_label or None,
+    }
+    _queue(context, lambda tx: tx.create_batch(name, project, **more), as_json=json)
+
+
+@click.command("finalize")
+@click.argument("name", type=NAME)
+@json_option
+@click.pass_obj
+def batch_finalize(context: Context, name: str, json: bool) -> None:
+    """Queue the finalizing of a batch, after all its tasks."""
+    _queue(context, lambda tx: tx.finalize_batch(name), as_json=json)
+
+
+@click.command("create")
+@click.argument("name", type=NAME)
+@click.option("--type", type=NAME, required=True, help="The type of its tasks.")
+@click.option("--params", type=OBJECT, metavar="FILE|JSON", required=True, help="Its first parameters.")
+@click.option("--rapid", is_flag=True, help="Make it a Rapid project.")
+@click.option("--studio", is_flag=True, help="Make it a Studio project.")
+@json_option
+@click.pass_obj
+def project_create(
+    context: Context,
+    name: str,
+    type: str,  # noqa: A002 - click hands the option over by its name
+    params: dict[str, object],
+    rapid: bool,
+    studio: bool,
+    json: bool,
+) -> None:
+    """Queue a new project."""
+    if rapid and studio:
+        raise ConfigurationError("A project is --rapid or --studio.", advice="Leave one of them out.")
+    more: ProjectOptions = {"rapid": rapid or None, "studio": studio or None}
+    _queue(context, lambda tx: tx.create_project(name, type, params, **more), as_json=json)
+
+
+@click.command("update")
+@click.argument("name", type=NAME)
+@click.option("--params", type=OBJECT, metavar="FILE|JSON", required=True, help="Its new parameters.")
+@click.option("--patch", is_flag=True, help="Merge them over the latest instead of replacing those.")
+@json_option
+@click.pass_obj
+def project_update(context: Context, name: str, params: dict[str, object], patch: bool, json: bool) -> None:
+    """Queue new parameters of a project."""
+    _queue(context, lambda tx: tx.update_project(name, params, patch=patch or None), as_json=json)
+
+
+def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Recipe":
+    """Return what the tasks have in common. Raises ConfigurationError for a field given twice."""
+    from scalesync.queue.submissions import Recipe
+
+    given = [*fields, *((name, options.pop(name)) for name in ("project", "batch"))]
+    defaults: dict[str, object] = {}
+    for name, value in given:
+        if value is not None and name in defaults:
+            raise ConfigurationError(f"The field {name!r} is given twice.", advice="Leave one of them out.")
+        if value is not None or name not in ("project", "batch"):
+            defaults[name] = value
+    return Recipe(task_type, defaults, **options)  # type: ignore[arg-type]
+
+
+def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_json: bool) -> None:
+    """Queue one command and say what became of it."""
+    with context.app().transaction() as tx:
+        enqueued = add(tx)
+    from scalesync.queue.submissions import Submitted
+
+    submitted = Submitted()
+    submitted.add(enqueued)
+    _report(context, submitted, as_json=as_json)
+
+
+@contextmanager
+def _naming_lines() -> Iterator[None]:
+    """Say what is wrong with each line before the error that ends the command."""
+    try:
+        yield
+    except SubmissionError as error:
+        for number, reason in error.problems:
+            click.echo(plain(f"line {number:,}: {reason}"), err=True)
+        raise
+
+
+def _report(context: Context, submitted: "Submitted", *, as_json: bool) -> None:
+    if as_json:
+        ids = {name: list(getattr(submitted, name)) for name in submitted.__dataclass_fields__}
+        print_json(ids)
+    elif not context.quiet:
+        for text in _sentences(submitted):
+            print_text(text)
+
+
+def _sentences(submitted: "Submitted") -> Iterator[str]:
+    queued, before = submitted.queued, submitted.already_queued
+    mirrored, withdrawn = submitted.already_mirrored, submitted.withdrawn
+    if queued or not (before or mirrored or withdrawn):
+        yield f"{counted(len(queued), 'command', 'commands')} queued{_named(queued)}"
+    if before:
+        yield f"{counted(len(before), 'was', 'were')} queued before{_named(before)}"
+    if mirrored:
+        shown = ", ".join(mirrored[:SOME]) + (" ..." if len(mirrored) > SOME else "")
+        yield f"{counted(len(mirrored), 'is', 'are')} in the mirror already: {shown}"
+    if withdrawn:
+        yield f"{counted(len(withdrawn), 'was', 'were')} never sent and is withdrawn{_named(withdrawn)}"
+
+
+def _named(ids: "Ids") -> str:
+    """Return the numbers behind a colon, long runs by their ends."""
+    parts = [f"{first}-{last}" if last > first else f"{first}" for first, last in ids.runs[: SOME + 1]]
+    shown = ", ".join(parts[:SOME]) + (" ..." if len(parts) > SOME else "")
+    return f": {shown}" if shown else ""
+
+
+TASK = (task_create, task_cancel)
+BATCH = (batch_create, batch_finalize)
+PROJECT = (project_create, project_update)
+"""What joins the commands that the groups of these names have."""

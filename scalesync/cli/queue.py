@@ -1,0 +1,162 @@
+"""Commands that see and mend the queue. None needs a key or a network."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scalesync.cli import shown
+from scalesync.cli.context import Context
+from scalesync.cli.options import DURATION, NAME, json_option
+from scalesync.cli.output import as_json_line, counted, print_json, print_lines, print_table, print_text
+from scalesync.commands import CommandKind, Discard, Display
+from scalesync.errors import ConfigurationError, IncompleteError
+
+if TYPE_CHECKING:
+    from scalesync.commands import Shown
+
+IDS = click.IntRange(1, 2**63 - 1)
+
+
+@click.group()
+def queue() -> None:
+    """Commands that wait to be sent, or were sent."""
+
+
+@queue.command("list")
+@click.option("--state", type=click.Choice([str(state) for state in Display]), help="Only in this state.")
+@click.option("--kind", type=click.Choice([str(kind) for kind in CommandKind]), help="Only of this kind.")
+@click.option("--batch", type=NAME, help="Only what belongs to this batch.")
+@click.option("--all", is_flag=True, help="Also what is delivered or discarded.")
+@click.option("--limit", type=IDS, metavar="N", help="At most so many.")
+@json_option
+@click.pass_obj
+def queue_list(context: Context, /, all: bool, json: bool, **chosen: Any) -> None:  # noqa: A002 - click names it
+    """List commands, and why each of them waits.
+
+    Ends with 7 if one of those it lists is dead, in doubt or held.
+    """
+    listed = context.app().queue.listing(finished=all, **chosen)
+    states = Counter[Display]()
+    if json:
+        print_lines(as_json_line(shown.as_dict(one)) for one in _counting(listed, states))
+    else:
+        print_table(shown.COLUMNS, map(shown.row, _counting(listed, states)))
+    shown.vouch(dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD])
+
+
+@queue.command("show")
+@click.argument("command_id", type=IDS, metavar="ID")
+@json_option
+@click.pass_obj
+def queue_show(context: Context, command_id: int, json: bool) -> None:
+    """Show one command: payload, every step, what it waits for."""
+    story = context.app().queue.show(command_id)
+    if json:
+        print_json(shown.story_as_dict(story))
+    else:
+        shown.print_story(story)
+
+
+@queue.command("why")
+@click.argument("command_id", type=IDS, metavar="ID")
+@json_option
+@click.pass_obj
+def queue_why(context: Context, command_id: int, json: bool) -> None:
+    """Walk from a command to the root of its waiting."""
+    chain = context.app().queue.why(command_id)
+    if json:
+        print_lines(as_json_line(shown.as_dict(one)) for one in chain)
+    else:
+        shown.print_why(chain)
+
+
+@queue.command("retry")
+@click.argument("command_ids", type=IDS, nargs=-1, metavar="[ID]...")
+@click.option("--dead", is_flag=True, help="Every dead command.")
+@json_option
+@click.pass_obj
+def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json: bool) -> None:
+    """Have dead or held commands tried again."""
+    if dead == bool(command_ids):
+        msg = "Name commands by their ids, or all --dead ones."
+        raise ConfigurationError(msg, advice="Give one of the two.")
+    queue = context.app().queue
+    retried = queue.retry_dead() if dead else queue.retry(command_ids)
+    if json:
+        print_json({"retried": retried})
+    elif not context.quiet:
+        print_text(f"{counted(len(retried), 'command', 'commands')} will be tried again")
+
+
+@queue.command("discard")
+@click.argument("command_ids", type=IDS, nargs=-1, required=True, metavar="ID...")
+@json_option
+@click.pass_obj
+def queue_discard(context: Context, command_ids: tuple[int, ...], json: bool) -> None:
+    """Withdraw commands, if it is not too late.
+
+    Ends with 1 if it is for one of them: the command that undoes it is named.
+    """
+    answers = context.app().queue.discard(command_ids)
+    if json:
+        print_json({"answers": answers})
+    elif not context.quiet:
+        for one in answers:
+            print_text(shown.answer(one))
+    if late := [str(one.command_id) for one in answers if one.answer is Discard.TOO_LATE]:
+        raise IncompleteError(f"Too late for {', '.join(late)}.", advice="Only another command can undo it.")
+
+
+@queue.command("pause")
+@click.option("--for", type=DURATION, help="Open again by itself after this time.")
+@click.option("--reason", type=NAME, help="What others read who wonder.")
+@json_option
+@click.pass_obj
+def queue_pause(context: Context, /, reason: str | None, json: bool, **options: timedelta | None) -> None:
+    """Have no host send anything for a while."""
+    span = options["for"]
+    seconds = None if span is None else span.total_seconds()
+    gate = context.app().queue.pause(seconds=seconds, reason=reason or "")
+    if json:
+        print_json(gate)
+    elif not context.quiet:
+        print_text(shown.paused(gate))
+
+
+@queue.command("resume")
+@json_option
+@click.pass_obj
+def queue_resume(context: Context, json: bool) -> None:
+    """Let commands be sent again, whatever closed the gate."""
+    gate = context.app().queue.resume()
+    if json:
+        print_json(gate)
+    elif not context.quiet:
+        print_text("commands are sent again")
+
+
+@queue.command("distrust")
+@json_option
+@click.pass_obj
+def queue_distrust(context: Context, json: bool) -> None:
+    """After restoring a backup: ask the API about all commands.
+
+    Every command that is not final becomes in doubt of, so that none is sent before the API was asked.
+    """
+    count = context.app().queue.distrust()
+    if json:
+        print_json({"distrusted": count})
+    elif not context.quiet:
+        print_text(f"{counted(count, 'command', 'commands')} will be looked up before anything is sent")
+
+
+def _counting(found: "Iterable[Shown]", states: Counter[Display]) -> "Iterator[Shown]":
+    for one in found:
+        states[one.display] += 1
+        yield one
+
+
+COMMANDS = (queue,)

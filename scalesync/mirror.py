@@ -1,0 +1,297 @@
+"""scalesync from Python: the same mirror, queue and operations as on the command line."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypedDict, Unpack
+
+import msgspec
+
+from scalesync.app import App, Finding, Sending, Status
+from scalesync.commands import Enqueued
+from scalesync.db.borrowed import Connection, borrowed
+from scalesync.db.exports import Selection
+from scalesync.errors import ConfigurationError
+from scalesync.model import BatchStatus
+from scalesync.queue.mending import Queue
+from scalesync.queue.submissions import Recipe, Submitted
+from scalesync.queue.summary import Summary as DispatchSummary
+from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
+from scalesync.settings import DEFAULT_DATABASE, resolve
+from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.session import Summary as SyncSummary
+
+Document = dict[str, Any]
+"""An object as the API sent it."""
+
+
+class ProjectFilters(TypedDict, total=False):
+    """Which projects are wanted."""
+
+    type: str
+    missing: bool
+    """Also those that the API no longer has."""
+    limit: int
+
+
+class BatchFilters(TypedDict, total=False):
+    """Which batches are wanted."""
+
+    project: str
+    status: str
+    since: datetime
+    """Created at this instant or later."""
+    until: datetime
+    """Created before this instant."""
+    missing: bool
+    newest_first: bool
+    limit: int
+
+
+class TaskFilters(BatchFilters, total=False):
+    """Which tasks are wanted."""
+
+    batch: str
+    type: str
+    unique_id: str
+    customer_review_status: str
+
+
+class SyncOptions(TypedDict, total=False):
+    """What `scalesync sync` takes."""
+
+    full: bool
+    """Read everything again, and notice what is gone."""
+    since: datetime
+    """A backfill of what was created at this instant or later; it moves no watermark."""
+    until: datetime
+    projects: tuple[str, ...]
+    lookback: timedelta
+    """Overlap with the last sync."""
+
+
+class DispatchOptions(TypedDict, total=False):
+    """What `scalesync dispatch` takes; spans are in seconds."""
+
+    max: int
+    """Commands in all, at most."""
+    workers: int
+    rate: float
+    """Requests a second, at most."""
+    timeout: float
+    """What a request may take as a whole."""
+    settle_time: float
+    """How late the API may still apply a request that was cut off."""
+    patience: float
+    """How long to wait without any progress before it ends."""
+
+
+class Mirror:
+    """A local copy of a Scale account, and a queue of what is to be done at Scale.
+
+    Only `sync`, `check`, `batch_status`, `dispatch` and `reconcile` ask the API and need a key; all else
+    works offline. Every error is a `scalesync.errors.ScalesyncError`; the API's are ScaleException, with
+    `.code` and `.message`. Nothing stays open between two calls, and threads may share one Mirror.
+    """
+
+    def __init__(
+        self,
+        database: str | os.PathLike[str] = DEFAULT_DATABASE,
+        *,
+        api_key: str | None = None,
+        api_url: str | None = None,
+    ) -> None:
+        """Use the mirror in an SQLite file or at a `postgresql://` URL.
+
+        Without `api_key` the key is SCALE_API_KEY; without `api_url` the API is at SCALESYNC_API_URL, or
+        Scale's own. Raises ConfigurationError for a key that cannot be one.
+        """
+        given = {} if api_key is None else {"SCALE_API_KEY": api_key}
+        self._settings = resolve(
+            database=os.fspath(database),
+            api_url=api_url or os.environ.get("SCALESYNC_API_URL"),
+            key_file=None,
+            environment={**os.environ, **given},
+        )
+
+    def __repr__(self) -> str:
+        """Return the API's address, and nothing of the key."""
+        return f"Mirror(api_url={self._settings.api_url!r})"
+
+    # Reading --------------------------------------------------------------------------------------------
+
+    def init(self, *, adopt: bool = False) -> None:
+        """Create or upgrade the schema; `adopt` hands the mirror over to the present key."""
+        self._app.init(adopt=adopt)
+
+    def check(self) -> list[Finding]:
+        """Look at database, key and API, and say what to do about each."""
+        return list(self._app.check())
+
+    def sync(
+        self, *streams: str, workers: int = 8, time_limit: float | None = None, **options: Unpack[SyncOptions]
+    ) -> SyncSummary:
+        """Bring the mirror up to date and return what was read; `.complete` says whether it is.
+
+        `streams` are some of projects, batches and tasks; none: all. Nothing new is begun after `time_limit`
+        seconds. Raises ScalesyncError for whatever stops it; what came is saved.
+        """
+        for name in streams:
+            if name not in EVERY_STREAM:
+                raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")
+        wanted = tuple(name for name in EVERY_STREAM if name in streams) or EVERY_STREAM
+        request = Request(wanted, **options)
+        return self._app.sync(request, lambda _: None, workers=workers, time_limit=time_limit)
+
+    def status(self) -> Status:
+        """Return what is here, how far behind it is, and how full the queue is."""
+        return self._app.status()
+
+    def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
+        """Yield tasks in flat memory; one transaction lasts until the iterator is exhausted or closed."""
+        return self._documents("tasks", Selection(**filters))
+
+    def task(self, task_id: str) -> Document | None:
+        """Return a task, None where the mirror has none of that id."""
+        return self._document("tasks", task_id)
+
+    def batches(self, **filters: Unpack[BatchFilters]) -> Iterator[Document]:
+        """Yield batches, like `tasks`."""
+        return self._documents("batches", Selection(**filters))
+
+    def batch(self, name: str) -> Document | None:
+        """Return a batch, None where the mirror has none of that name."""
+        return self._document("batches", name)
+
+    def batch_status(self, name: str) -> BatchStatus:
+        """Return what the API counts in a batch now. Raises ScaleResourceNotFound where there is none."""
+        with self._app.api() as api:
+            return api.batch_status(name)
+
+    def projects(self, **filters: Unpack[ProjectFilters]) -> Iterator[Document]:
+        """Yield projects, like `tasks`, with the history of their parameters."""
+        return self._documents("projects", Selection(**filters))
+
+    def project(self, name: str) -> Document | None:
+        """Return a project, None where the mirror has none of that name."""
+        return self._document("projects", name)
+
+    # Queueing, each in a transaction of its own; see Transaction --------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Lend a transaction in which several commands are queued: all of them at its end, or none."""
+        with self._app.transaction() as tx:
+            yield tx
+
+    @contextmanager
+    def within(self, connection: Connection) -> Iterator[Transaction]:
+        """Lend the same inside the caller's own SQLAlchemy connection to a mirror's database.
+
+        What is queued is there if and when the caller commits; an error undoes what the block queued and
+        nothing else.
+        """
+        with borrowed(connection) as conn:
+            yield Transaction(conn)
+
+    def create_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        **options: Unpack[TaskOptions],
+    ) -> Enqueued:
+        """Queue a task of any type; `body` is that of `POST /task/{type}`, with project, batch, unique_id."""
+        with self.transaction() as tx:
+            return tx.create_task(type, body, **options)
+
+    def create_tasks(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        bodies: Iterable[Mapping[str, Any]],
+        *,
+        unique_id_field: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Submitted:
+        """Queue many tasks, in flat memory and without a transaction until the last has come.
+
+        Raises SubmissionError, whose `.problems` name every bad one by its place, and queues none.
+        """
+        return self._app.submit(bodies, Recipe(type, unique_id_field=unique_id_field, **options))
+
+    def cancel_task(
+        self, task_id: str | None = None, *, unique_id: str | None = None, clear_unique_id: bool = False
+    ) -> Enqueued:
+        """Queue the canceling of a task, by its id or unique_id; a create never sent is withdrawn."""
+        with self.transaction() as tx:
+            return tx.cancel_task(task_id, unique_id=unique_id, clear_unique_id=clear_unique_id)
+
+    def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> Submitted:
+        """Queue the canceling of every task of a batch that is pending here or still queued."""
+        with self.transaction() as tx:
+            return tx.cancel_tasks(batch=name, clear_unique_id=clear_unique_id)
+
+    def create_batch(self, name: str, project: str, **more: Unpack[BatchOptions]) -> Enqueued:
+        """Queue a batch; if its project is queued here, it waits for that."""
+        with self.transaction() as tx:
+            return tx.create_batch(name, project, **more)
+
+    def finalize_batch(self, name: str) -> Enqueued:
+        """Queue the finalizing of a batch, after every task queued for it; it takes no more."""
+        with self.transaction() as tx:
+            return tx.finalize_batch(name)
+
+    def create_project(
+        self,
+        name: str,
+        type: str,  # noqa: A002 - Scale's word
+        params: Mapping[str, Any],
+        **more: Unpack[ProjectOptions],
+    ) -> Enqueued:
+        """Queue a project for tasks of one type, with its first parameters."""
+        with self.transaction() as tx:
+            return tx.create_project(name, type, params, **more)
+
+    def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
+        """Queue new parameters of a project, in place of the latest or (`patch`) merged over them."""
+        with self.transaction() as tx:
+            return tx.update_project(name, params, patch=patch)
+
+    # The queue --------------------------------------------------------------------------------------------
+
+    def dispatch(self, **options: Unpack[DispatchOptions]) -> DispatchSummary:
+        """Send what is queued and settle what is in doubt; return what was done and why it ended.
+
+        What the API refuses raises nothing here: it is dead, with the API's words, see `queue.result`. Raises
+        ScalesyncError for whatever keeps it from beginning.
+        """
+        patience = options.get("patience")
+        how = {name: value for name, value in options.items() if name != "patience"}
+        return self._dispatch(Sending(**how), patience)  # type: ignore[arg-type]
+
+    def reconcile(self, *, timeout: float = 60.0) -> DispatchSummary:
+        """Ask the API about everything in doubt, and send nothing."""
+        return self._dispatch(Sending(timeout=timeout, look_only=True), None)
+
+    @property
+    def queue(self) -> Queue:
+        """The queue, to see and to mend."""
+        return self._app.queue
+
+    def _dispatch(self, how: Sending, patience: float | None) -> DispatchSummary:
+        settings = self._settings if patience is None else replace(self._settings, patience=patience)
+        return App(settings).dispatch(how, lambda _: None)
+
+    @property
+    def _app(self) -> App:
+        """A new one each time: a run that was stopped stays so."""
+        return App(self._settings)
+
+    def _documents(self, stream: str, chosen: Selection) -> Iterator[Document]:
+        for document in self._app.documents(stream, chosen):
+            yield msgspec.json.decode(document)
+
+    def _document(self, stream: str, key: str) -> Document | None:
+        found = self._app.document(stream, key)
+        return None if found is None else msgspec.json.decode(found)
