@@ -1,0 +1,187 @@
+"""Several dispatchers at once, killed and frozen at random, on bad days of the API."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+from sqlalchemy import func, select
+
+from scalesync.api import ApiOptions, ScaleApi
+from scalesync.commands import NewCommand
+from scalesync.db.commands import enqueue
+from scalesync.db.engine import Database
+from scalesync.db.queue_tables import commands
+from scalesync.queue import orders
+from scalesync.queue.dispatcher import DispatchOptions
+from scalesync.sandbox import SandboxServer
+from tests.queue.dispatchers import KEY, Launcher, dispatcher, launching
+
+Start = Callable[..., SandboxServer]
+
+PROJECTS = [f"project {number}" for number in range(4)]
+BATCHES = [f"batch {number}" for number in range(12)]
+TASKS = 230
+CANCELS = 26
+UPDATES = 4
+KILLS = 50
+STOPS = 10
+DISPATCHERS = 3
+FROZEN = 3.0
+"""Seconds for which a process is stopped: longer than its lease."""
+PATIENCE = 0.6
+NEWS = 4
+"""Commands delivered between two bad things, if it does not take longer than PATIENCE seconds."""
+
+BAD_DAYS = (
+    "500:3%",
+    "503:1%",
+    "429:1%:retry-after=0.2",
+    "reset:3%",
+    "truncate:2%",
+    "hang:1%",
+    "applied-then-dropped:4%",
+    "applied-then-500:3%",
+    "applied-late:2%:seconds=0.4",
+)
+
+
+def project_of(batch: str) -> str:
+    """Return the project that a batch belongs to."""
+    return PROJECTS[BATCHES.index(batch) % len(PROJECTS)]
+
+
+def intents() -> Iterator[NewCommand]:
+    """Yield everything that is queued: all six kinds, the batches' tasks mixed with one another."""
+    for name in PROJECTS:
+        yield orders.create_project(name, "textcollection", {"instruction": "first"}, studio=True)
+    for name in BATCHES:
+        yield orders.create_batch(name, project_of(name))
+    for number in range(TASKS):
+        batch = BATCHES[number % len(BATCHES)]
+        body = {"unique_id": f"task {number}", "project": project_of(batch), "batch": batch, "number": number}
+        yield orders.create_task("textcollection", body)
+    for number in range(CANCELS):
+        yield orders.cancel_task(unique_id=f"old {number}")
+    for version in range(UPDATES):
+        for name in PROJECTS:
+            yield orders.update_project(name, {"instruction": f"version {version}"})
+    for name in BATCHES:
+        yield orders.finalize_batch(name)
+
+
+@dataclass
+class Chaos:
+    """Keeps dispatchers running while it kills and freezes them."""
+
+    launcher: Launcher
+    database: Database
+    chance: random.Random
+    running: list[int] = field(default_factory=list)
+    frozen: dict[int, float] = field(default_factory=dict)
+    """Process ids and when they are to thaw."""
+    kills: int = 0
+    stops: int = 0
+
+    def once(self) -> None:
+        """Do the next bad thing to one of them, and start others in its place."""
+        while len(self.running) < DISPATCHERS:
+            self.running.append(self.launcher.start())
+        self.await_news()
+        time.sleep(self.chance.uniform(0, 0.1))
+        victim = self.running.pop(self.chance.randrange(len(self.running)))
+        if self.stops < STOPS and self.chance.random() < STOPS / KILLS:
+            self.stops += 1
+            os.kill(victim, signal.SIGSTOP)
+            self.frozen[victim] = time.monotonic() + FROZEN
+        else:
+            self.kills += 1
+            os.kill(victim, signal.SIGKILL)
+        self.thaw(time.monotonic())
+
+    def await_news(self) -> None:
+        """Return when some more commands came to their end, or nothing moves for a while."""
+        until, before = time.monotonic() + PATIENCE, states(self.database).get("delivered", 0)
+        while time.monotonic() < until and states(self.database).get("delivered", 0) < before + NEWS:
+            time.sleep(0.02)
+
+    def thaw(self, now: float) -> None:
+        """Let those go on whose time has come."""
+        for process in [process for process, until in self.frozen.items() if until <= now]:
+            del self.frozen[process]
+            os.kill(process, signal.SIGCONT)
+            self.running.append(process)
+
+    def end(self) -> None:
+        """Kill them all."""
+        self.thaw(float("inf"))
+        for process in self.running:
+            os.kill(process, signal.SIGKILL)
+
+
+def states(database: Database) -> dict[str, int]:
+    """Return how many commands are in each state. Takes no lock: whoever is frozen may hold one."""
+    with database.read() as conn:
+        query = select(commands.c.state, func.count().label("size")).group_by(commands.c.state)
+        return {str(row.state): int(row.size) for row in conn.execute(query)}
+
+
+def test_every_effect_is_there_exactly_once(
+    start_sandbox: Start, database: Database, database_url: str
+) -> None:
+    """300 commands of all kinds, 3 dispatchers, 50 SIGKILLs, 10 SIGSTOPs, faults at 20 %: each object once.
+
+    A studio batch takes no task once it is finalized, so every finalize came after all its creates.
+    """
+    server = start_sandbox()
+    with ScaleApi(KEY, ApiOptions(url=server.url)) as api:
+        for number in range(CANCELS):
+            api.create_task("textcollection", {"unique_id": f"old {number}"})
+    with database.write() as conn:
+        queued = [enqueue(conn, order) for order in intents()]
+    assert len(queued) == 300
+    server.world.faults.replace(BAD_DAYS)
+
+    with launching(database_url, server.url) as launcher:
+        chaos = Chaos(launcher, database, random.Random(7))
+        try:
+            while chaos.kills < KILLS or chaos.stops < STOPS:
+                chaos.once()
+        finally:
+            chaos.end()
+    struck = sum(server.world.faults.struck.values())
+    server.world.faults.replace([])
+    with dispatcher(database_url, server.url, DispatchOptions(workers=4)) as quiet:
+        quiet.run()
+
+    assert states(database) == {"delivered": 300}
+    assert struck > 20
+    assert wrong_effects(server) == []
+    assert versions(server) == {
+        name: ["first", *(f"version {n}" for n in range(UPDATES))] for name in PROJECTS
+    }
+
+
+def wrong_effects(server: SandboxServer) -> list[tuple[str, str, str, int]]:
+    """Return the effects that did not happen exactly once."""
+    expected = [
+        *(("project", name, "created") for name in PROJECTS),
+        *(("batch", name, effect) for name in BATCHES for effect in ("created", "finalized")),
+        *(("unique_id", f"task {number}", "created") for number in range(TASKS)),
+        *(("unique_id", f"old {number}", "canceled") for number in range(CANCELS)),
+    ]
+    effects = server.world.effects
+    found = [(*effect, effects.count(*effect)) for effect in expected]
+    return [effect for effect in found if effect[-1] != 1]
+
+
+def versions(server: SandboxServer) -> dict[str, list[object]]:
+    """Return the instructions of every project, version by version."""
+    projects = (msgspec.json.decode(document) for document in server.world.documents("projects"))
+    return {
+        project["name"]: [version["instruction"] for version in project["param_history"]]
+        for project in projects
+    }
