@@ -32,8 +32,8 @@ from scalesync.db.clock import database_time, seconds_until, time_in
 from scalesync.db.commands import command_of
 from scalesync.db.order import holds, is_due, is_waiting
 from scalesync.db.picking import first_claimable, unblocked
-from scalesync.db.plans import among, built, indexed
-from scalesync.db.queue_tables import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, commands
+from scalesync.db.plans import ONCE, among, built, indexed
+from scalesync.db.queue_tables import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
 from scalesync.db.rescue import rescue
 from scalesync.db.withdrawals import follow, withdraw
 
@@ -151,9 +151,11 @@ def _take(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Cl
 
 
 def _taking(conn: Connection) -> Update:
-    free = select(_C.id).where(among(conn, _C.id, "chosen"), is_waiting(commands))
+    listed = select(_C.id, _C.state).where(among(conn, _C.id, "chosen")).with_for_update(skip_locked=True)
+    c = listed.cte("listed").prefix_with(ONCE)
+    free = select(c.c.id).where(holds(c, WAITING))
     since_sent = case((_C.sent_at.is_not(None), -seconds_until(conn, _C.sent_at)))
-    taken = update(commands).where(_C.id.in_(free.with_for_update(skip_locked=True)))
+    taken = update(commands).where(_C.id.in_(free))
     return taken.values(
         state=CommandState.SENDING,
         fence=_C.fence + 1,

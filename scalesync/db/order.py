@@ -24,6 +24,7 @@ from sqlalchemy import (
     and_,
     func,
     literal_column,
+    not_,
     or_,
     select,
 )
@@ -89,11 +90,13 @@ def time_has_come(conn: Connection, c: Commands) -> ColumnElement[bool]:
 def same_resource(c: Commands, e: Commands) -> ColumnElement[bool]:
     """Return the condition under which `e`, if earlier, keeps `c` from their common resource.
 
-    What is dead keeps only its create's followers: an object that was never made cannot be finalized or
-    canceled, but a dead cancel or update leaves it as it was. A command in doubt has the resource already
-    and waits for nobody on it: an earlier one that a person revived meanwhile waits for it.
+    What is dead keeps only a create's followers: an object that was never made cannot be finalized or
+    canceled, but another create can make it, and a dead cancel or update leaves it as it was. A command in
+    doubt has the resource already and waits for nobody on it: an earlier one that a person revived meanwhile
+    waits for it.
     """
-    stands = or_(e.c.state != _literal(CommandState.DEAD), holds(e, CREATES))
+    follows = and_(holds(e, CREATES), not_(holds(c, CREATES)))
+    stands = or_(e.c.state != _literal(CommandState.DEAD), follows)
     queued = c.c.state == _literal(CommandState.QUEUED)
     return and_(e.c.resource == c.c.resource, holds(e, UNSETTLED), stands, queued)
 

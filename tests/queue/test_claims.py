@@ -56,6 +56,12 @@ EARLIER: list[tuple[str, dict[str, Any], dict[str, Any], set[CommandState]]] = [
         {QUEUED, SENDING, IN_DOUBT, DEAD},
     ),
     (
+        "a create before one that corrects it, unless it is dead",
+        {"kind": "create_task", "resource": "task:a"},
+        {"kind": "create_task", "resource": "task:a"},
+        {QUEUED, SENDING, IN_DOUBT},
+    ),
+    (
         "an update before another",
         {"kind": "update_project", "resource": "project:p"},
         {"kind": "update_project", "resource": "project:p"},
