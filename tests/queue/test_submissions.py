@@ -249,26 +249,24 @@ from scalesync.queue import submissions
 lines = (b'{"image": %d, "instruction": "Draw a box around every car.", "metadata": {"row": %d}}' % (n, n)
          for n in range(int(sys.argv[2])))
 database = Database.open(sys.argv[1])
-began = time.process_time()
 with submissions.checked(lines, submissions.Recipe("imageannotation")) as spool, database.write() as conn:
     count = len(submissions.enqueue(conn, spool).queued)
 database.close()
-print(count, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def test_20_000_lines_take_seconds_and_no_memory(sqlite_url: str, postgres_url: str, tmp_path: Path) -> None:
-    """Under 5 seconds of work, and the memory of 2,000 lines but for a few MB."""
+def test_many_lines_take_no_memory(sqlite_url: str, postgres_url: str, tmp_path: Path) -> None:
+    """The memory of 2,000 lines, but for a few MB, is enough for ten times as many."""
 
-    def measured(url: str, count: int) -> tuple[int, float, int]:
+    def measured(url: str, count: int) -> tuple[int, int]:
         command = [sys.executable, "-c", _PROGRAM, url, str(count)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-        queued, seconds, kibibytes = done.stdout.split()
-        return int(queued), float(seconds), int(kibibytes)
+        queued, kibibytes = done.stdout.split()
+        return int(queued), int(kibibytes)
 
-    _, _, little = measured(sqlite_url, 2_000)
+    _, little = measured(sqlite_url, 2_000)
     for url in (sqlite_url, postgres_url):
-        queued, seconds, much = measured(url, MANY)
+        queued, much = measured(url, MANY)
         assert queued >= MANY - 2_000
-        assert seconds < 5
         assert much < little + 20_000

@@ -1,0 +1,87 @@
+"""Ledgers on a database that fails at a bad moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from scalesync.commands import Claim, CommandState, Step, Verdict
+from scalesync.errors import DatabaseError
+from scalesync.model import Document
+from scalesync.queue.ledger import Ledger
+
+
+@dataclass
+class ArmUnknown(Ledger):
+    """Loses the connection while it commits an arming: that was done, and nobody told."""
+
+    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+        """Arm, and raise DatabaseError."""
+        super().arm(claim, base=base)
+        raise DatabaseError("The connection was lost while it committed.")
+
+
+@dataclass
+class ArmFails(Ledger):
+    """Loses the connection before it arms."""
+
+    def arm(self, claim: Claim, *, base: int | None = None) -> bool:  # noqa: ARG002 - it does not come so far
+        """Raise DatabaseError."""
+        raise DatabaseError("The connection was lost.")
+
+
+@dataclass
+class SettleUnknown(Ledger):
+    """Loses the connection while it commits its first settlement: that was done, and nobody told."""
+
+    failures: int = 1
+    """How many settlements end so."""
+
+    def settle(
+        self,
+        claim: Claim,
+        verdict: Verdict,
+        steps: Sequence[Step] = (),
+        *,
+        answer: tuple[str, Document] | None = None,
+    ) -> CommandState | None:
+        """Settle, and raise DatabaseError the first time."""
+        state = super().settle(claim, verdict, steps, answer=answer)
+        if self.failures > 0:
+            self.failures -= 1
+            raise DatabaseError("The connection was lost while it committed.")
+        return state
+
+
+@dataclass
+class Down(Ledger):
+    """A database that is down once a command was sent."""
+
+    outage: ClassVar[int]
+    """How many settlements fail."""
+    failures: int = 0
+
+    def settle(
+        self,
+        claim: Claim,
+        verdict: Verdict,
+        steps: Sequence[Step] = (),
+        *,
+        answer: tuple[str, Document] | None = None,
+    ) -> CommandState | None:
+        """Raise DatabaseError while it is down, then settle."""
+        if self.failures < self.outage:
+            self.failures += 1
+            raise DatabaseError("The connection was refused.")
+        return super().settle(claim, verdict, steps, answer=answer)
+
+
+class DownForMoments(Down):
+    """Back in time for the settlement."""
+
+    outage = 3
+
+
+class DownForGood(Down):
+    """Down for longer than any lease."""
+
+    outage = 10_000

@@ -1,0 +1,117 @@
+"""Dispatchers that lack one protection each, by which the matrix shows that it would see that."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scalesync.api.client import ScaleApi
+from scalesync.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
+from scalesync.db import commands as queued
+from scalesync.model import Document
+from scalesync.queue.handlers import HANDLERS, Absent, Handler, Sighting
+from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
+from scalesync.queue.handlers.projects import CreateProject, UpdateProject
+from scalesync.queue.handlers.tasks import CancelTask, CreateTask
+from scalesync.queue.ledger import Ledger
+from scalesync.queue.timing import Timing
+from tests.queue.matrix.scenarios import Wire
+from tests.queue.matrix.stage import Means
+from tests.queue.matrix.timeline import StoppedClock
+from tests.queue.matrix.wire import OnWrite
+
+
+class _Blind(Handler):
+    """A kind that takes what it was not told for not having happened."""
+
+    resend_before_settle = True
+
+    def look_up(self, api: ScaleApi, command: Command) -> Sighting:  # noqa: ARG002 - it does not look
+        """Return Absent."""
+        return Absent()
+
+
+class _CreateTask(_Blind, CreateTask):
+    pass
+
+
+class _CancelTask(_Blind, CancelTask):
+    pass
+
+
+class _CreateBatch(_Blind, CreateBatch):
+    pass
+
+
+class _FinalizeBatch(_Blind, FinalizeBatch):
+    pass
+
+
+class _CreateProject(_Blind, CreateProject):
+    pass
+
+
+class _UpdateProject(_Blind, UpdateProject):
+    pass
+
+
+BLIND: Mapping[str, Handler] = {
+    CommandKind.CREATE_TASK: _CreateTask(),
+    CommandKind.CANCEL_TASK: _CancelTask(),
+    CommandKind.CREATE_BATCH: _CreateBatch(),
+    CommandKind.FINALIZE_BATCH: _FinalizeBatch(),
+    CommandKind.CREATE_PROJECT: _CreateProject(),
+    CommandKind.UPDATE_PROJECT: _UpdateProject(),
+}
+assert BLIND.keys() == HANDLERS.keys()
+
+
+@dataclass
+class Unfenced(Ledger):
+    """A ledger that takes whatever claim there is now for its own."""
+
+    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+        """Arm under the present fence."""
+        return super().arm(self._present(claim), base=base)
+
+    def settle(
+        self,
+        claim: Claim,
+        verdict: Verdict,
+        steps: Sequence[Step] = (),
+        *,
+        answer: tuple[str, Document] | None = None,
+    ) -> CommandState | None:
+        """Settle under the present fence."""
+        return super().settle(self._present(claim), verdict, steps, answer=answer)
+
+    def _present(self, claim: Claim) -> Claim:
+        with self.database.read() as conn:
+            command = queued.find(conn, claim.command.id)
+        return (
+            claim if command is None else replace(claim, command=replace(claim.command, fence=command.fence))
+        )
+
+
+@dataclass
+class Unarmed(Ledger):
+    """A ledger that does not write down that a command is about to be sent."""
+
+    def arm(self, claim: Claim, *, base: int | None = None) -> bool:  # noqa: ARG002 - kept nowhere
+        """Return True."""
+        return True
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """Dispatchers without one protection, and a wire under which the matrix soon sees what it was for."""
+
+    means: Means
+    wire: Wire
+
+
+WITHOUT: Mapping[str, Weakness] = {
+    "asking first": Weakness(Means(handlers=BLIND), Wire((OnWrite.DROPPED,))),
+    "the fence": Weakness(Means(ledger=Unfenced), Wire((OnWrite.LATER,))),
+    "the own deadline": Weakness(Means(clock=StoppedClock), Wire((OnWrite.LATER,))),
+    "the settle time": Weakness(Means(timing=Timing(settle=0)), Wire((OnWrite.MUCH_LATER,))),
+    "arming": Weakness(Means(ledger=Unarmed), Wire((OnWrite.MUCH_LATER,))),
+}

@@ -1,0 +1,223 @@
+"""What can go wrong besides the wire and the dispatcher: the database, people, clocks, and somebody else."""
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from scalesync.commands import CommandState, Discard
+from scalesync.db import hands
+from scalesync.db.engine import Database
+from scalesync.errors import DatabaseError
+from scalesync.queue.ledger import Ledger
+from scalesync.sandbox.batches import create_batch, finalize_batch
+from scalesync.sandbox.projects import create_project, set_params
+from scalesync.sandbox.task_writes import complete_task, create_task
+from scalesync.sandbox.world import World
+from tests.queue.matrix.broken import ArmFails, ArmUnknown, DownForGood, DownForMoments, SettleUnknown
+from tests.queue.matrix.cases import BY_NAME, CASES, PARAMS, TASK, TASK_TYPE, Case
+from tests.queue.matrix.scenarios import finish, forward
+from tests.queue.matrix.stage import Means, Process, Stage, drain
+from tests.queue.matrix.wire import OnWrite
+
+
+def staged(arena: Database, case: Case, *writes: OnWrite) -> tuple[Stage, int]:
+    """Return a stage with the command of a case, and what becomes of its first writes."""
+    stage = Stage(arena)
+    command_id = stage.queue(case.order(stage.server.world.live))
+    stage.server.on_writes.extend(writes)
+    return stage, command_id
+
+
+def assert_delivered_once(stage: Stage, case: Case, command_id: int) -> None:
+    """Fail unless the command is delivered and its effect there once, even after all that was late."""
+    stage.timeline.advance(stage.means.timing.settle)
+    command = stage.command(command_id)
+    assert (command.state, case.happened(stage.server.world)) == ("delivered", 1), (case.name, stage.story())
+
+
+@pytest.mark.parametrize("ledger", [ArmFails, ArmUnknown])
+def test_an_arming_of_which_nobody_knows(arena: Database, ledger: type[Ledger]) -> None:
+    """Nothing is sent where the commit of an arming failed or is unknown; the next process sends it once."""
+    for case in CASES:
+        stage, command_id = staged(arena, case)
+        with pytest.raises(DatabaseError):
+            Process(stage, means=Means(ledger=ledger)).finish()
+
+        assert case.happened(stage.server.world) == 0, case.name
+        drain(stage)
+        assert_delivered_once(stage, case, command_id)
+
+
+@pytest.mark.parametrize("fate", [OnWrite.ANSWERED, OnWrite.DROPPED, OnWrite.LOST, OnWrite.MUCH_LATER])
+def test_a_settlement_of_which_nobody_knows(arena: Database, fate: OnWrite) -> None:
+    """A settlement whose commit is unknown is tried again, and does no harm if it was done."""
+    for case in CASES:
+        stage, command_id = staged(arena, case, fate)
+        Process(stage, means=Means(ledger=SettleUnknown)).finish()
+        drain(stage)
+        assert_delivered_once(stage, case, command_id)
+
+
+@pytest.mark.parametrize("fate", [OnWrite.ANSWERED, OnWrite.DROPPED, OnWrite.LOST, OnWrite.MUCH_LATER])
+def test_a_database_that_is_down_after_the_send(arena: Database, fate: OnWrite) -> None:
+    """Back soon, it gets the answer from the process that has it; back late, the API is asked."""
+    for case in CASES:
+        stage, command_id = staged(arena, case, fate)
+        list(Process(stage, means=Means(ledger=DownForMoments)).once())
+        looked = len(stage.server.log)
+        if fate is OnWrite.ANSWERED:
+            assert stage.command(command_id).state is CommandState.DELIVERED
+        drain(stage)
+        assert fate is not OnWrite.ANSWERED or len(stage.server.log) == looked
+        assert_delivered_once(stage, case, command_id)
+
+        stage, command_id = staged(arena, case, fate)
+        with pytest.raises(DatabaseError):
+            Process(stage, means=Means(ledger=DownForGood)).finish()
+        drain(stage)
+        assert_delivered_once(stage, case, command_id)
+
+
+def test_a_success_that_is_told_late(arena: Database) -> None:
+    """A process frozen with a success in hand tells of it, although the command is another's by now."""
+    for case in CASES:
+        stage, command_id = staged(arena, case)
+        first = Process(stage).rounds()
+        assert next(step for step in first if stage.server.written_at >= 0) == "settle"
+        stage.timeline.advance(stage.means.timing.lease + 1)
+        peer = Process(stage).rounds()
+        forward(peer, 2)
+        finish(first)
+        told = stage.command(command_id).state
+        drain(stage)
+
+        assert told is CommandState.DELIVERED, (case.name, stage.story())
+        assert_delivered_once(stage, case, command_id)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_discard_races_with_the_send(arena: Database, case: Case, killed: bool) -> None:
+    """At every step the answer to a discard is one of three, and the effect agrees with it."""
+    for fate in (OnWrite.DROPPED, OnWrite.LOST) if killed else (OnWrite.ANSWERED, OnWrite.MUCH_LATER):
+        answers = set()
+        for step in count(1):
+            stage, command_id = staged(arena, case, fate)
+            steps = Process(stage, gone=killed).rounds()
+            if not forward(steps, step):
+                break
+            sent = stage.command(command_id).sends
+            with arena.write() as conn:
+                answer = hands.discard(conn, command_id).answer
+            if not killed:
+                list(steps)
+            drain(stage)
+            stage.timeline.advance(stage.means.timing.settle)
+
+            answers.add(answer)
+            end = (stage.command(command_id).state, case.happened(stage.server.world))
+            gone, there = (CommandState.DISCARDED, 0), (CommandState.DELIVERED, 1)
+            allowed = {
+                Discard.DISCARDED: {gone},
+                Discard.REQUESTED: {gone, there} if sent else {gone},
+                Discard.TOO_LATE: {there},
+            }
+            assert end in allowed[answer], (case.name, fate, step, answer, stage.story())
+        assert answers >= {Discard.DISCARDED, Discard.REQUESTED}, (case.name, fate)
+
+
+# Somebody else -------------------------------------------------------------------------------------------
+
+
+def _remove(kind: str, name: str) -> Callable[[World], object]:
+    return lambda world: world.remove(kind, world.live.tasks.by_unique_id[name] if kind == "tasks" else name)
+
+
+def _here(world: World) -> str:
+    return world.live.tasks.by_unique_id["here"]
+
+
+MEDDLING: list[tuple[str, Callable[[World], object], CommandState, int]] = [
+    (
+        "create_task",
+        lambda w: create_task(w.live, TASK_TYPE, {**TASK, "unique_id": "new"}),
+        CommandState.DELIVERED,
+        1,
+    ),
+    (
+        "create_task",
+        lambda w: create_task(w.live, TASK_TYPE, {**TASK, "unique_id": "new", "attachment": "https://other"}),
+        CommandState.DEAD,
+        1,
+    ),
+    ("create_task", lambda w: finalize_batch(w.live, "b"), CommandState.DEAD, 0),
+    ("create_task", _remove("batches", "b"), CommandState.DEAD, 0),
+    ("cancel_task", lambda w: complete_task(w.live, _here(w)), CommandState.DEAD, 0),
+    ("cancel_task", _remove("tasks", "here"), CommandState.DEAD, 0),
+    (
+        "create_batch",
+        lambda w: create_batch(w.live, {"name": "new", "project": "p"}),
+        CommandState.DELIVERED,
+        1,
+    ),
+    ("create_batch", _remove("projects", "p"), CommandState.DEAD, 0),
+    ("finalize_batch", _remove("batches", "b"), CommandState.DEAD, 0),
+    (
+        "create_project",
+        lambda w: create_project(w.live, {"name": "new", "type": TASK_TYPE, "params": PARAMS}),
+        CommandState.DELIVERED,
+        1,
+    ),
+    (
+        "create_project",
+        lambda w: create_project(
+            w.live, {"name": "new", "type": TASK_TYPE, "params": {"instruction": "Other."}}
+        ),
+        CommandState.DEAD,
+        1,
+    ),
+    (
+        "create_project",
+        lambda w: create_project(w.live, {"name": "new", "type": "chat"}),
+        CommandState.DEAD,
+        1,
+    ),
+    ("update_project", lambda w: set_params(w.live, "p", PARAMS), CommandState.DELIVERED, 1),
+    ("update_project", _remove("projects", "p"), CommandState.DEAD, 0),
+]
+"""What somebody else does, where the command then ends, and how often its effect is there."""
+
+
+@pytest.mark.parametrize(("name", "meddle", "end", "effects"), MEDDLING)
+def test_somebody_else_was_there_before(
+    arena: Database, name: str, meddle: Callable[[World], object], end: CommandState, effects: int
+) -> None:
+    """What somebody else made or removed before the send is found, and decides."""
+    stage, command_id = staged(arena, BY_NAME[name])
+    meddle(stage.server.world)
+    drain(stage)
+    drain(stage)
+
+    command = stage.command(command_id)
+    assert (command.state, BY_NAME[name].happened(stage.server.world)) == (end, effects), stage.story()
+    assert command.state is not CommandState.DELIVERED or command.outcome in ("already_applied", "no_op")
+
+
+def test_another_version_while_in_doubt(arena: Database) -> None:
+    """A version of somebody else's, made while an update is in doubt, holds it: a person decides."""
+    case = BY_NAME["update_project"]
+    stage, command_id = staged(arena, case, OnWrite.LOST)
+    list(Process(stage).once())
+    set_params(stage.server.world.live, "p", {"instruction": "Somebody else's."})
+    drain(stage)
+    held = stage.command(command_id)
+    with arena.write() as conn:
+        answer = hands.discard(conn, command_id).answer
+    drain(stage)
+
+    assert (held.state, bool(held.hold_reason)) == (CommandState.IN_DOUBT, True)
+    assert len(stage.server.world.live.projects["p"]["param_history"]) == 2
+    assert (answer, stage.command(command_id).state) == (Discard.REQUESTED, CommandState.DISCARDED), (
+        stage.story()
+    )

@@ -1,0 +1,167 @@
+"""The API without HTTP is the sandbox over HTTP, and its faults are what they say."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scalesync.api import ApiOptions, ScaleApi
+from scalesync.db.engine import Database
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
+from scalesync.model import Document, Page, TaskFilter
+from scalesync.retry import RetryPolicy
+from scalesync.sandbox import SandboxServer
+from tests.queue.matrix.timeline import Timeline, VirtualClock
+from tests.queue.matrix.wire import KEY, LATE, NearApi, OnLook, OnWrite, Server
+
+TASK = {"instruction": "Look.", "attachment": "https://example.com/1.jpg", "project": "p", "batch": "b/1"}
+Call = Callable[[ScaleApi], object]
+
+CALLS: list[Call] = [
+    lambda api: api.project("p"),
+    lambda api: api.create_project({"name": "p", "type": "imageannotation", "rapid": True}),
+    lambda api: api.create_project({"name": "p", "type": "imageannotation"}),
+    lambda api: api.update_project("p", {"instruction": "Look."}),
+    lambda api: api.update_project("p", {"geometries": {"box": {}}}, patch=True),
+    lambda api: api.update_project("nowhere", {"instruction": "Look."}, patch=False),
+    lambda api: api.project("p"),
+    lambda api: api.batch("b/1"),
+    lambda api: api.create_batch({"name": "b/1", "project": "p", "callback": "https://example.com"}),
+    lambda api: api.create_batch({"name": "b/1", "project": "p"}),
+    lambda api: api.create_batch({"name": "b/2"}),
+    lambda api: api.create_task("imageannotation", {**TASK, "unique_id": "u"}),
+    lambda api: api.create_task("imageannotation", {**TASK, "unique_id": "u"}),
+    lambda api: api.create_task("imageannotation", {"unique_id": "v"}),
+    lambda api: api.create_task("nothing", TASK),
+    lambda api: api.tasks(TaskFilter(unique_id=("u",)), limit=2),
+    lambda api: api.tasks(TaskFilter(unique_id=("v",))),
+    lambda api: api.tasks(TaskFilter(batch="b/1", status="pending")),
+    lambda api: api.finalize_batch("b/1"),
+    lambda api: api.finalize_batch("b/1"),
+    lambda api: api.finalize_batch("nowhere"),
+    lambda api: api.batch("b/1"),
+    lambda api: api.create_task("imageannotation", {**TASK, "unique_id": "w"}),
+    lambda api: api.task("0" * 24),
+    lambda api: api.cancel_task("0" * 24),
+    lambda api: api.cancel_task(_only(api), clear_unique_id=True),
+    lambda api: api.cancel_task(_only(api)),
+    lambda api: api.task(_only(api)),
+]
+"""Every operation that the queue uses, with and without success, in an order that makes sense."""
+MOVING = {"task_id", "id", "projectId", "created_at", "updated_at", "completed_at"}
+
+
+def _only(api: ScaleApi) -> str:
+    page = api.tasks(TaskFilter(batch="b/1"))
+    (task,) = (json.loads(bytes(doc)) for doc in page.docs)
+    return str(task["task_id"])
+
+
+def _plain(value: Any, api: ScaleApi) -> Any:
+    """Return an answer without what differs from one world to the next."""
+    if isinstance(value, Document):
+        return _plain(json.loads(bytes(value.raw)), api)
+    if isinstance(value, Page):
+        docs = [json.loads(bytes(doc)) for doc in value.docs]
+        return [_plain(docs, api), value.total, value.has_more, value.next_token]
+    if isinstance(value, dict):
+        return {name: _plain(inner, api) for name, inner in value.items() if name not in MOVING}
+    return [_plain(inner, api) for inner in value] if isinstance(value, list) else value
+
+
+def _told(call: Call, api: ScaleApi) -> object:
+    try:
+        return _plain(call(api), api)
+    except ScaleException as error:
+        words = str(error)
+        if "different task" in words:
+            words = words.replace(_only(api), "(id)")
+        return type(error), error.code, words
+
+
+@pytest.fixture
+def server(sqlite_arena: Database) -> Server:
+    """Return an empty API on a timeline."""
+    return Server(Timeline(sqlite_arena))
+
+
+@pytest.fixture
+def api(server: Server) -> ScaleApi:
+    """Return a client of the API without HTTP."""
+    return NearApi(server, VirtualClock(timeline=server.timeline))
+
+
+def test_it_answers_as_the_sandbox_over_http(sandbox: SandboxServer, server: Server, api: ScaleApi) -> None:
+    """The same calls in the same order get the same answers and errors, and have the same effects."""
+    options = ApiOptions(url=sandbox.url, retry=RetryPolicy(attempts=1))
+    with ScaleApi(KEY, options) as far:
+        for number, call in enumerate(CALLS):
+            assert _told(call, api) == _told(call, far), number
+
+    def counted(world: Any) -> list[tuple[Any, ...]]:
+        return sorted((kind, name, *more) for kind, name, *more in world.effects if kind != "task")
+
+    assert counted(server.world) == counted(sandbox.world)
+
+
+@pytest.mark.parametrize(
+    ("fate", "error", "effects"),
+    [
+        (OnWrite.ANSWERED, None, 1),
+        (OnWrite.DROPPED, ScaleNoAnswer, 1),
+        (OnWrite.APPLIED_500, 500, 1),
+        (OnWrite.BROKEN, ScaleNoAnswer, 1),
+        (OnWrite.ECHO, 409, 1),
+        (OnWrite.MUCH_LATER, 504, 0),
+        (OnWrite.LOST, ScaleNoAnswer, 0),
+        (OnWrite.REFUSED_503, 503, 0),
+        (OnWrite.HTML, ScaleNoAnswer, 0),
+        (OnWrite.SLOW_DOWN, 429, 0),
+        (OnWrite.BAD_KEY, 401, 0),
+        (OnWrite.NOT_SENT, ScaleNotSent, 0),
+    ],
+)
+def test_fates_of_a_write(
+    server: Server, api: ScaleApi, fate: OnWrite, error: int | type | None, effects: int
+) -> None:
+    """Each fate has the effect and the error that it names; what is late comes when its time has."""
+    server.on_writes.append(fate)
+    caught: ScaleException | None = None
+    try:
+        api.create_project({"name": "p", "type": "imageannotation"})
+    except ScaleException as raised:
+        caught = raised
+    now = server.world.effects.count("project", "p", "created")
+    server.timeline.advance(LATE - 0.001)
+    before = server.world.effects.count("project", "p", "created")
+    server.timeline.advance(0.001)
+    after = server.world.effects.count("project", "p", "created")
+
+    assert (type(caught) if isinstance(error, type) else caught and caught.code) == error
+    assert (now, before, after) == (effects, effects, 1 if fate is OnWrite.MUCH_LATER else effects)
+
+
+def test_fates_of_a_look(server: Server, api: ScaleApi) -> None:
+    """A read can fail in every way, and lag behind the last write for a while."""
+    api.create_project({"name": "p", "type": "imageannotation"})
+    codes = []
+    for fate in (
+        OnLook.LAGGING,
+        OnLook.FAILS,
+        OnLook.DROPPED,
+        OnLook.BROKEN,
+        OnLook.NOT_SENT,
+        OnLook.ANSWERED,
+    ):
+        server.on_looks.append(fate)
+        try:
+            api.project("p")
+            codes.append("there")
+        except ScaleException as error:
+            codes.append(str(error.code or type(error).__name__))
+    server.timeline.advance(30)
+    server.on_looks.append(OnLook.LAGGING)
+
+    assert codes == ["404", "500", "ScaleNoAnswer", "ScaleNoAnswer", "ScaleNotSent", "there"]
+    assert api.project("p")

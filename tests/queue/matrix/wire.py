@@ -1,0 +1,223 @@
+"""The API without HTTP: the real client on a transport that ends in the sandbox's world, failing to order."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from scalesync.api.client import ScaleApi
+from scalesync.api.options import ApiOptions
+from scalesync.api.request import Request
+from scalesync.api.transport import Answer, Transport
+from scalesync.errors import ScaleNoAnswer, ScaleNotSent
+from scalesync.retry import RetryPolicy
+from scalesync.sandbox.account import Account
+from scalesync.sandbox.batches import create_batch, finalize_batch
+from scalesync.sandbox.documents import Doc, encode
+from scalesync.sandbox.listing import is_yes, present
+from scalesync.sandbox.options import SandboxOptions
+from scalesync.sandbox.projects import create_project, set_params
+from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.switches import Switches
+from scalesync.sandbox.task_writes import cancel_task, create_task
+from scalesync.sandbox.world import World
+from tests.queue.matrix.timeline import Timeline, VirtualClock
+
+KEY = "live_0123456789abcdef"
+LAG = 20.0
+"""Seconds for which a lagging read shows what was before the last write."""
+SOON, LATE = 5.0, 100.0
+"""Seconds after which a write is applied late: at once, and shortly before the settle time is over."""
+
+
+class OnWrite(StrEnum):
+    """What becomes of one write."""
+
+    ANSWERED = "answered"
+    DROPPED = "applied, then no answer"
+    APPLIED_500 = "applied, then 500"
+    BROKEN = "applied, then half a body"
+    ECHO = "sent on twice by a proxy, which gives the second answer; creates only"
+    LATER = "504, applied soon"
+    MUCH_LATER = "504, applied late"
+    LOST = "no answer, not applied"
+    REFUSED_500 = "500, not applied"
+    REFUSED_503 = "503, not applied"
+    HTML = "200 with a page of HTML, not applied"
+    SLOW_DOWN = "429"
+    BAD_REQUEST = "400"
+    BAD_KEY = "401"
+    NOT_ENABLED = "402"
+    FORBIDDEN = "403"
+    NOT_SENT = "not sent"
+
+
+class OnLook(StrEnum):
+    """What becomes of one read."""
+
+    ANSWERED = "answered"
+    LAGGING = "as it was before the last write"
+    FAILS = "500"
+    DROPPED = "no answer"
+    BROKEN = "half a body"
+    SLOW_DOWN = "429"
+    BAD_KEY = "401"
+    NOT_SENT = "not sent"
+
+
+APPLYING = frozenset({OnWrite.ANSWERED, OnWrite.DROPPED, OnWrite.APPLIED_500, OnWrite.BROKEN, OnWrite.ECHO})
+DELAYED = {OnWrite.LATER: SOON, OnWrite.MUCH_LATER: LATE}
+_STATUSES: Mapping[StrEnum, int] = {
+    OnWrite.APPLIED_500: 500,
+    OnWrite.LATER: 504,
+    OnWrite.MUCH_LATER: 504,
+    OnWrite.REFUSED_500: 500,
+    OnWrite.REFUSED_503: 503,
+    OnWrite.SLOW_DOWN: 429,
+    OnWrite.BAD_REQUEST: 400,
+    OnWrite.BAD_KEY: 401,
+    OnWrite.NOT_ENABLED: 402,
+    OnWrite.FORBIDDEN: 403,
+    OnLook.FAILS: 500,
+    OnLook.SLOW_DOWN: 429,
+    OnLook.BAD_KEY: 401,
+}
+_CREATES = frozenset({"task/{}", "batches", "projects"})
+"""What is answered 409 the second time; a proxy that repeats anything else is not told from a refusal."""
+_Result = tuple[int, bytes]
+_Operation = Callable[[Account, list[str], Doc], object]
+
+
+class Server:
+    """A Scale API on a timeline: its world, and what is to go wrong with the next requests."""
+
+    def __init__(self, timeline: Timeline, switches: Switches | None = None) -> None:
+        self.timeline = timeline
+        self.world = World(SandboxOptions(switches=switches or Switches()), timeline.now)
+        self.on_writes: deque[OnWrite] = deque()
+        self.on_looks: deque[OnLook] = deque()
+        """What becomes of the next requests; when it is used up, they are answered."""
+        self.retry_after: float | None = 2.0
+        """What a 429 asks for."""
+        self.before: Account | None = None
+        """The account as it was before the last write."""
+        self.written_at = float("-inf")
+        self.log: list[str] = []
+        """What arrived and what became of it, for a failed test's message."""
+
+    def serve(self, request: Request) -> Answer:
+        """Answer a request as it was scripted. Raises what the client would for a connection that fails."""
+        fate: OnWrite | OnLook
+        if request.method == "GET":
+            fate = self.on_looks.popleft() if self.on_looks else OnLook.ANSWERED
+            lagging = fate is OnLook.LAGGING and self.timeline.moved < self.written_at + LAG
+            result = self._perform(request, self.before if lagging else None)
+        else:
+            fate = self.on_writes.popleft() if self.on_writes else OnWrite.ANSWERED
+            result = self._write(request, fate)
+        self.log.append(f"{self.timeline.moved:.1f} s: {request}: {fate} -> {result[0]}")
+        return self._answer(request, fate, result)
+
+    def _write(self, request: Request, fate: OnWrite) -> _Result:
+        if fate in APPLYING:
+            result = self._apply(request)
+            return self._apply(request) if fate is OnWrite.ECHO and request.route in _CREATES else result
+        if fate in DELAYED:
+            self.timeline.later(DELAYED[fate], lambda: self._apply(request))
+        return 0, b""
+
+    def _apply(self, request: Request) -> _Result:
+        self.before = _copied(self.world.live)
+        self.written_at = self.timeline.moved
+        result = self._perform(request, None)
+        if request.method == "POST":
+            self.log.append(f"{self.timeline.moved:.1f} s: {request}: arrives -> {result[0]}")
+        return result
+
+    def _perform(self, request: Request, account: Account | None) -> _Result:
+        operation = _OPERATIONS[request.method, request.route]
+        names = [
+            unquote(part)
+            for part, place in zip(request.path.split("/"), request.route.split("/"), strict=True)
+            if place == "{}"
+        ]
+        given: Doc = parse_qs(request.query) if request.body is None else json.loads(request.body)
+        try:
+            with self.world.locked():
+                answer = operation(account or self.world.live, names, given)
+        except RefusalError as refusal:
+            return refusal.status, _refusal(refusal.status, refusal.message)
+        return 200, answer if isinstance(answer, bytes) else encode(answer)
+
+    def _answer(self, request: Request, fate: StrEnum, result: _Result) -> Answer:
+        status, body = result
+        if fate in (OnWrite.NOT_SENT, OnLook.NOT_SENT):
+            raise ScaleNotSent("Could not reach the Scale API: the network is down.")
+        if fate in (OnWrite.DROPPED, OnWrite.LOST, OnLook.DROPPED):
+            raise ScaleNoAnswer(f"{request} was sent and no usable answer came.")
+        if fate in _STATUSES:
+            status = _STATUSES[fate]
+            body = _refusal(status, f"The test asked for {status}.")
+        elif fate is OnWrite.HTML:
+            status, body = 200, b"<!DOCTYPE html><title>Just a moment...</title>"
+        elif fate in (OnWrite.BROKEN, OnLook.BROKEN):
+            body = body[: len(body) // 2]
+        return Answer(status, body, self.timeline.now(), self.retry_after if status == 429 else None)
+
+
+def _refusal(status: int, message: str) -> bytes:
+    return encode({"status_code": status, "error": message})
+
+
+def _copied(account: Account) -> Account:
+    copy = Account("live", account.switches, now=account.now, seed=0)
+    copy.load("tasks", [(record.task_id, record.raw) for record in account.tasks])
+    for kind in ("batches", "projects"):
+        copy.load(kind, [(name, encode(doc)) for name, doc in account.kept(kind).items()])
+    return copy
+
+
+def _cancel(account: Account, names: list[str], given: Doc) -> object:
+    record = cancel_task(account, names[0], clear_unique_id=is_yes(given, "clear_unique_id"))
+    return present(record, account.read_rng, signed=False)
+
+
+def _create_task(account: Account, names: list[str], given: Doc) -> object:
+    return present(create_task(account, names[0], given), account.read_rng, signed=False)
+
+
+_OPERATIONS: dict[tuple[str, str], _Operation] = {
+    ("GET", "task/{}"): lambda account, names, _: account.task(names[0]).raw,
+    ("GET", "tasks"): lambda account, _, given: account.lister.answer(given, account.now()),
+    ("GET", "batches/{}"): lambda account, names, _: account.batch(names[0]),
+    ("GET", "projects/{}"): lambda account, names, _: account.project(names[0]),
+    ("POST", "task/{}"): _create_task,
+    ("POST", "task/{}/cancel"): _cancel,
+    ("POST", "batches"): lambda account, _, given: create_batch(account, given),
+    ("POST", "batches/{}/finalize"): lambda account, names, _: finalize_batch(account, names[0]),
+    ("POST", "projects"): lambda account, _, given: create_project(account, given),
+    ("POST", "projects/{}/setParams"): lambda account, names, given: set_params(account, names[0], given),
+}
+
+
+class _Near(Transport):
+    """Carries requests to a server in this process."""
+
+    def __init__(self, options: ApiOptions, clock: VirtualClock, server: Server) -> None:
+        super().__init__(KEY, options, clock)
+        self._server = server
+
+    def exchange(self, request: Request) -> Answer:
+        """Hand the request over and return the answer."""
+        return self._server.serve(request)
+
+
+class NearApi(ScaleApi):
+    """The real client, with what it sends staying in this process."""
+
+    def __init__(self, server: Server, clock: VirtualClock, **options: Any) -> None:
+        chosen = ApiOptions(**{"retry": RetryPolicy(attempts=1), **options})
+        super().__init__(KEY, chosen, clock=clock, random=lambda: 0.5)
+        self._transport = _Near(chosen, clock, server)
