@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+GENERATED = "scalesync-"
+"""How a unique_id begins that was made from its task's content."""
+
 
 class CommandKind(StrEnum):
     """What a command does at Scale. The database takes any text: a kind is what has a handler."""

@@ -8,7 +8,7 @@ from scalesync.app import Sending
 from scalesync.cli import shown
 from scalesync.cli.demo_stage import Stage
 from scalesync.cli.output import print_table, print_text
-from scalesync.commands import Display
+from scalesync.commands import GENERATED, Display
 from scalesync.errors import IncompleteError
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -114,4 +114,4 @@ def _settle(stage: Stage, world: World) -> None:
 
 def _is_ours(kind: str, name: str) -> bool:
     """Return whether the demo's commands made an object; their tasks' unique_ids are made from content."""
-    return name in (PROJECT, BATCH) or (kind == "unique_id" and name.startswith("scalesync-"))
+    return name in (PROJECT, BATCH) or (kind == "unique_id" and name.startswith(GENERATED))

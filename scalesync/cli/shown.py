@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scalesync.cli.output import ago, counted, print_table, print_text
-from scalesync.commands import Command, Depth, Discard, Discarded, Display, Gate, Shown
+from scalesync.commands import Command, Depth, Discard, Discarded, Gate, Shown
 from scalesync.errors import NeedsPersonError
 from scalesync.model import format_instant
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from scalesync.queue.mending import Story
 
 COLUMNS = ("id", "kind", "of", "state", "sends", "why")
-FOR_A_PERSON = (Display.DEAD, Display.IN_DOUBT, Display.HELD)
 
 _FIELDS = (
     "outcome", "scope", "depends_on", "priority", "sends", "failures", "created_at", "sent_at", "not_before",

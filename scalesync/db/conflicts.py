@@ -5,11 +5,9 @@ from collections.abc import Iterator
 
 from sqlalchemy import RowMapping
 
-from scalesync.commands import Command, CommandKind, Creation, NewCommand
+from scalesync.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 from scalesync.errors import ConflictError, SealedError
 
-_GENERATED = "scalesync-"
-"""How a unique_id begins that was made from its task's content."""
 _AGAIN = "--allow-duplicates submits it again"
 _MANY = 3
 _NOTHING = object()
@@ -24,7 +22,7 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     """Return the refusal of an order whose key another command has, with other content."""
     name = new.resource.partition(":")[2]
     there = f"command {existing.id}, which is {existing.state.replace('_', ' ')}"
-    if new.kind == CommandKind.CREATE_TASK and name.startswith(_GENERATED):
+    if new.kind == CommandKind.CREATE_TASK and name.startswith(GENERATED):
         return ConflictError(f"The same content is already queued as {there}, for another batch; {_AGAIN}.")
     found = list(_differences(json.loads(existing.payload), json.loads(new.payload)))
     fields = ", ".join(found[:_MANY]) + (f" and {len(found) - _MANY} more" if len(found) > _MANY else "")
@@ -33,7 +31,7 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
 
 def mirrored_clash(creation: Creation, found: RowMapping) -> ConflictError:
     """Return the refusal of a create whose name a mirrored object has that is not the same."""
-    if creation.name.startswith(_GENERATED):
+    if creation.name.startswith(GENERATED):
         return ConflictError(f"The same content is mirrored as {found['key']}, in another batch; {_AGAIN}.")
     differing = ", ".join(
         f"its {column} is {found[column]!r}" for column, value in creation.like if found[column] != value

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from scalesync.commands import CommandState
 from scalesync.db.order import holds, is_waiting
-from scalesync.db.plans import one_of_these
+from scalesync.db.plans import among
 from scalesync.db.queue_tables import UNHELD, commands
 
 
@@ -19,6 +19,6 @@ def in_doubt(conn: Connection) -> list[int]:
 
 def still_waiting(conn: Connection, ids: Collection[int]) -> set[int]:
     """Return those of `ids` that may be claimed once due: not settled, not held, in nobody's hands."""
-    wanted = one_of_these(conn.dialect.name, commands.c.id, ids)
-    waiting = select(commands.c.id).where(wanted, is_waiting(commands), holds(commands, UNHELD))
-    return set(conn.scalars(waiting))
+    chosen = among(conn, commands.c.id, "chosen")
+    waiting = select(commands.c.id).where(chosen, is_waiting(commands), holds(commands, UNHELD))
+    return set(conn.scalars(waiting, {"chosen": list(ids)}))

@@ -29,10 +29,10 @@ from scalesync.db.clock import database_time
 from scalesync.db.commands import announce, command_of
 from scalesync.db.order import holds
 from scalesync.db.queue_tables import IN_FLIGHT, KEYED, UNSETTLED, command_attempts, commands
-from scalesync.db.withdrawals import discard_dependents, follow, named, withdraw, words
+from scalesync.db.withdrawals import follow, named, withdraw, words
 from scalesync.errors import QueueError
 
-__all__ = ["discard", "discard_dependents", "distrust", "retry", "retry_dead"]
+__all__ = ["discard", "distrust", "retry", "retry_dead"]
 
 _C = commands.c
 _WAITING = (CommandState.QUEUED, CommandState.IN_DOUBT)

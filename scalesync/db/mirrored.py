@@ -1,11 +1,11 @@
 """What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
 
 from sqlalchemy import Column, Connection, RowMapping, select
 
 from scalesync.commands import Creation
+from scalesync.db.chunks import chunks
 from scalesync.db.tables import batches, projects, tasks
 
 _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
@@ -16,7 +16,6 @@ _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
 """By stream: the column by which a create names its object, and the key."""
 _STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
 """By the word before the colon of a resource."""
-_CHUNK = 500
 
 
 def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[RowMapping]]:
@@ -67,13 +66,6 @@ def pending_tasks(conn: Connection, batch: str) -> list[tuple[str, str | None]]:
         columns.batch == batch, columns.status == "pending", columns.missing_since.is_(None)
     )
     return [(task_id, unique_id) for task_id, unique_id in conn.execute(pending.order_by(columns.task_id))]
-
-
-def chunks(values: Iterable[str], size: int = _CHUNK) -> Iterator[list[str]]:
-    """Yield the values in lists short enough for one statement."""
-    rest = iter(values)
-    while chunk := list(islice(rest, size)):
-        yield chunk
 
 
 def _named(

@@ -5,7 +5,7 @@ passes a command by. A view selects `is_waiting(c)`, `is_held(c)`, `is_due(conn,
 over one alias::
 
     c = commands.alias("c")
-    query = select(c, *(blocking.label(f"{rule}_id") for rule, blocking in blockers(c)))
+    query = select(c, func.coalesce(*blockers(c)).label("waits_for"))
 
 A command is claimed only if it is waiting, not held, due, and every blocker of it is NULL. Blockers mean
 something for waiting commands only. "Earlier" is a smaller id, whatever the priorities.
@@ -41,26 +41,16 @@ Commands = Table | NamedFromClause
 _ONE: ColumnElement[int] = literal_column("1")
 
 
-class Rule(StrEnum):
-    """Why a command waits for another one."""
+def blockers(c: Commands) -> list[ColumnElement[Any]]:
+    """Return, rule by rule, the smallest id that keeps `c` from being claimed; NULL: none does.
 
-    RESOURCE = "resource"
-    """Another command on the same resource is earlier, or in flight."""
-    DEPENDENCY = "dependency"
-    """What it is to be made in is created by an earlier command."""
-    SCOPE = "scope"
-    """A finalize waits for every task that was queued for its batch before."""
-
-
-def blockers(c: Commands) -> list[tuple[Rule, ColumnElement[Any]]]:
-    """Return, rule by rule, the smallest id that keeps `c` from being claimed; NULL: none does."""
+    In turn: another command on its resource, earlier or in flight; the create of what it is to be made in;
+    for a finalize, the create of a task that was queued for its batch before.
+    """
     return [
-        (
-            Rule.RESOURCE,
-            func.coalesce(_first_before(c, same_resource, "ix_commands_unsettled"), _in_flight(c)),
-        ),
-        (Rule.DEPENDENCY, _first_before(c, makes_place, "ix_commands_containers")),
-        (Rule.SCOPE, _first_before(c, fills_batch, "ix_commands_scope")),
+        func.coalesce(_first_before(c, same_resource, "ix_commands_unsettled"), _in_flight(c)),
+        _first_before(c, makes_place, "ix_commands_containers"),
+        _first_before(c, fills_batch, "ix_commands_scope"),
     ]
 
 

@@ -81,7 +81,7 @@ def far(conn: Connection) -> Ids:
 
 def unblocked(c: Commands) -> ColumnElement[bool]:
     """Return the condition for a command that waits for no other."""
-    return and_(*(blocking.is_(None) for _, blocking in blockers(c)))
+    return and_(*(blocking.is_(None) for blocking in blockers(c)))
 
 
 def _free() -> Subquery:

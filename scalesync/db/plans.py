@@ -1,12 +1,11 @@
 """How a database is made to find few rows in a large table the way that is meant."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     ColumnElement,
     Connection,
     Dialect,
@@ -16,7 +15,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     func,
-    literal,
     select,
 )
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
@@ -68,13 +66,6 @@ def built(conn: Connection, build: Callable[..., Built], *given: object) -> Buil
 def indexed(query: Select[*Chosen], table: FromClause, index: str) -> Select[*Chosen]:
     """Return the query with `table` read by an index: SQLite, before ANALYZE, takes any that has `state`."""
     return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
-
-
-def one_of_these(dialect: str, column: ColumnElement[int], ids: Collection[int]) -> ColumnElement[bool]:
-    """Return the condition that `column` is among `ids`, as one parameter, however many there are."""
-    if dialect == "postgresql":
-        return column == any_(literal(list(ids), ARRAY(BigInteger)))
-    return column.in_(select(func.json_each(literal(str(list(ids)))).table_valued("value").c.value))
 
 
 def among(conn: Connection, column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:

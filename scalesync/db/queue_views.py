@@ -108,8 +108,7 @@ def _pages(
 
 def _query(conn: Connection) -> Select[*tuple[Any, ...]]:
     """Return a query for commands with what keeps a claim from taking them: NULL where nothing does."""
-    blocked = func.coalesce(*(blocking for _, blocking in _BLOCKERS))
-    waits_for = case((is_waiting(_C), blocked)).label("waits_for")
+    waits_for = case((is_waiting(_C), func.coalesce(*_BLOCKERS))).label("waits_for")
     return select(_C, waits_for, is_held(_C).label("held"), is_due(conn, _C).label("due"))
 
 

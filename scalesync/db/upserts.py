@@ -4,7 +4,7 @@ All of it happens in the caller's transaction. Rows are locked in the order of t
 tasks, so that two writers wait for each other instead of deadlocking.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
@@ -12,6 +12,7 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, Executable, RowMapping, and_, bindparam, func, null, or_, select, update
 
+from scalesync.db.chunks import chunks
 from scalesync.db.dialects import insert_into
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
 from scalesync.db.tables import batches, tasks
@@ -20,9 +21,6 @@ from scalesync.model import Document, Written
 
 _COUNTED = ("pending", "completed", "error", "canceled")
 """The statuses of tasks that batches have a column for."""
-
-_CHUNK = 500
-"""Keys in one statement: far below the 32,766 bound parameters that SQLite takes."""
 
 
 def write_rows(conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> Written:
@@ -94,7 +92,7 @@ def mark_missing(conn: Connection, kind: Mirrored, keys: Collection[str], at: da
     table, columns = kind.table, kind.table.c
     marked = 0
     touched: set[str | None] = set()
-    for chunk in _chunks(keys):
+    for chunk in chunks(sorted(keys)):
         going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), columns.synced_at <= at)
         batch = columns.batch if kind is TASKS else null()
         locked = select(batch).where(going).order_by(columns[kind.key]).with_for_update()
@@ -112,7 +110,7 @@ def count_batches(conn: Connection, at: datetime) -> int:
     """
     outdated = select(batches.c.name).where(batches.c.counted_at.is_(None), batches.c.missing_since.is_(None))
     names = conn.scalars(outdated.order_by(batches.c.name).with_for_update()).all()
-    for chunk in _chunks(names):
+    for chunk in chunks(names):
         inside = and_(tasks.c.batch.in_(chunk), tasks.c.missing_since.is_(None))
         query = select(tasks.c.batch, tasks.c.status, func.count()).where(inside)
         found = conn.execute(query.group_by(tasks.c.batch, tasks.c.status))
@@ -145,7 +143,7 @@ def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, 
     if kind is TASKS:
         wanted += [columns.updated_at, columns.batch]
     here: dict[str, RowMapping] = {}
-    for chunk in _chunks(keys):
+    for chunk in chunks(sorted(keys)):
         found = conn.execute(select(*wanted).where(columns[kind.key].in_(chunk)))
         here.update((row["key"], row) for row in found.mappings())
     return here
@@ -188,7 +186,7 @@ def _follow(conn: Connection, kind: Mirrored, fresh: Sequence[Row], old: Sequenc
 
 def _uncount(conn: Connection, names: Collection[object]) -> None:
     """Note that the counts of these batches are out of date."""
-    for chunk in _chunks(str(name) for name in names if name is not None):
+    for chunk in chunks(sorted(str(name) for name in names if name is not None)):
         _lock_batches(conn, chunk)
         conn.execute(
             update(batches)
@@ -221,9 +219,3 @@ def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:
         ),
     )
     conn.execute(statement, sorted(versions, key=itemgetter("project", "version")))
-
-
-def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, false, not_, select, tex
 from scalesync.commands import CommandKind, CommandState, Outcome, Step
 from scalesync.db import mirrored, seals
 from scalesync.db.attempts import log
+from scalesync.db.chunks import chunks
 from scalesync.db.clock import database_time
 from scalesync.db.queue_tables import CREATES, UNSETTLED, commands
 
@@ -73,27 +74,21 @@ def withdraw(
     return [Gone(row.id, row.kind, row.resource) for row in rows]
 
 
-def discard_dependents(conn: Connection, command_id: int) -> tuple[int, ...]:
-    """Draw the consequences of a discard: return what can never run now, and is discarded with it.
+def follow(conn: Connection, discarded: Iterable[Gone]) -> tuple[int, ...]:
+    """Draw the consequences of discards: return what can never run now, and is discarded with them.
 
     That is whatever is unsent and came after a discarded create, on its resource or in what it was to make,
     and so on; unless another command makes the same, or the mirror holds it. What may have an effect stays.
-    A batch that the command sealed is open again.
+    A batch that one of the commands sealed is open again.
     """
-    row = conn.execute(select(_C.id, _C.kind, _C.resource).where(_C.id == command_id)).one()
-    return follow(conn, [Gone(*row)])
-
-
-def follow(conn: Connection, discarded: Iterable[Gone]) -> tuple[int, ...]:
-    """Do as `discard_dependents` for any number of commands."""
     found: list[int] = []
     wave = list(discarded)
     while wave:
-        for chunk in _chunks([gone.id for gone in wave]):
+        for chunk in chunks([gone.id for gone in wave]):
             seals.unseal(conn, chunk)
         causes = _hanging(conn, _bare(conn, wave))
         wave = []
-        for chunk in _chunks(sorted(causes)):
+        for chunk in chunks(sorted(causes)):
             details = {one: f"It hung on {causes[one].shown}." for one in chunk}
             wave += withdraw(conn, _C.id.in_(chunk), Outcome.DEPENDENCY_FAILED, details)
         found += [gone.id for gone in wave]
@@ -125,7 +120,7 @@ def undo(conn: Connection, resources: Collection[str]) -> dict[str, int]:
 def _bare(conn: Connection, discarded: Iterable[Gone]) -> dict[str, Gone]:
     """Return the discarded creates, by resource, whose object nothing else makes or has made."""
     bare = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
-    for chunk in mirrored.chunks(list(bare)):
+    for chunk in chunks(list(bare)):
         others = conn.scalars(select(_C.resource).where(_C.resource.in_(chunk), _LIVE)).all()
         for resource in {*others, *mirrored.held(conn, chunk)}:
             bare.pop(resource, None)
@@ -135,7 +130,7 @@ def _bare(conn: Connection, discarded: Iterable[Gone]) -> dict[str, Gone]:
 def _hanging(conn: Connection, bare: Mapping[str, Gone]) -> dict[int, Gone]:
     """Return what is unsettled and came after these creates, by id, with the create it hangs on."""
     causes: dict[int, Gone] = {}
-    for chunk in mirrored.chunks(bare):
+    for chunk in chunks(bare):
         places = [resource for resource in chunk if bare[resource].kind in _CONTAINERS]
         wanted = [(_C.resource, _C.resource.in_(chunk))]
         if places:
@@ -145,7 +140,3 @@ def _hanging(conn: Connection, bare: Mapping[str, Gone]) -> dict[int, Gone]:
                 if command_id > bare[resource].id:
                     causes[command_id] = bare[resource]
     return causes
-
-
-def _chunks(ids: list[int], size: int = 500) -> Iterable[list[int]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))

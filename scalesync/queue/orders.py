@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from scalesync.commands import CommandKind, Creation, NewCommand
+from scalesync.commands import GENERATED, CommandKind, Creation, NewCommand
 from scalesync.errors import QueueError
 
 _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
@@ -149,7 +149,7 @@ def _holds_unstorable(value: object) -> bool:
 def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -> str:
     content = {name: value for name, value in body.items() if name != "batch"}
     text = canonical([task_type, content, duplicate])
-    return f"scalesync-{blake2b(text.encode(), digest_size=16, person=_PERSON).hexdigest()}"
+    return f"{GENERATED}{blake2b(text.encode(), digest_size=16, person=_PERSON).hexdigest()}"
 
 
 def _require_name(what: str, name: object) -> None:

@@ -9,6 +9,7 @@ from scalesync.commands import CommandState, Discard, Discarded, Outcome
 from scalesync.db import hands
 from scalesync.db.engine import Database
 from scalesync.db.queue_tables import command_attempts, commands
+from scalesync.db.withdrawals import Gone, follow
 from scalesync.errors import QueueError
 from scalesync.queue import orders
 from tests.queue.ledgers import change, found, mirror, put, put_all, states, steps, task
@@ -33,6 +34,12 @@ def distrust(database: Database) -> int:
     """Distrust in a transaction of its own."""
     with database.write() as conn:
         return hands.distrust(conn)
+
+
+def gone(database: Database, command_id: int) -> Gone:
+    """Return what a discard of this command leaves to be followed."""
+    command = found(database, command_id)
+    return Gone(command.id, command.kind, command.resource)
 
 
 def test_there_must_be_such_a_command(database: Database) -> None:
@@ -201,11 +208,11 @@ def test_a_discard_that_is_honoured_later_has_the_same_consequences(database: Da
     fill(database)
     change(database, 2, DISCARDED, outcome=Outcome.WITHDRAWN)
     with database.write() as conn:
-        assert hands.discard_dependents(conn, 2) == (3, 4, 5)
+        assert follow(conn, [gone(database, 2)]) == (3, 4, 5)
     put(database, orders.finalize_batch("other"))
     change(database, 9, DISCARDED, outcome=Outcome.WITHDRAWN)
     with database.write() as conn:
-        assert hands.discard_dependents(conn, 9) == ()
+        assert follow(conn, [gone(database, 9)]) == ()
     assert put(database, task("new", "other")).new
 
 
