@@ -10,7 +10,19 @@ from datetime import datetime
 from functools import cache
 from operator import itemgetter
 
-from sqlalchemy import Connection, Executable, RowMapping, and_, bindparam, func, null, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    RowMapping,
+    and_,
+    bindparam,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from scalesync.db.chunks import chunks
 from scalesync.db.dialects import insert_into
@@ -126,14 +138,17 @@ def count_batches(conn: Connection, at: datetime) -> int:
     return len(names)
 
 
-def completed_and_touched(conn: Connection, before: datetime) -> list[str]:
-    """Return the batches completed here and not read since `before` that had a task change since.
+def completed_and_touched(conn: Connection, before: datetime | None) -> list[str]:
+    """Return the batches completed here that had a task change since they were read, and were not counted.
 
-    They may have been reopened, which no filter of the API tells.
+    They may have been reopened, which no filter of the API tells. Of a batch not read since `before` any
+    change of a task counts; of one read later, or where `before` is None, only what the API dates after that.
     """
     columns = batches.c
-    touched = and_(columns.counted_at.is_(None), columns.missing_since.is_(None), columns.synced_at < before)
-    query = select(columns.name).where(columns.status == "completed", touched)
+    later = exists().where(tasks.c.batch == columns.name, tasks.c.updated_at >= columns.synced_at)
+    touched = later if before is None else or_(columns.synced_at < before, later)
+    outdated = and_(columns.counted_at.is_(None), columns.missing_since.is_(None))
+    query = select(columns.name).where(columns.status == "completed", outdated, touched)
     return list(conn.scalars(query.order_by(columns.name)))
 
 

@@ -174,9 +174,8 @@ class Session:
     def _look_after_completed_batches(self, run: Run) -> None:
         """Read batches again that are completed here and had a task change: they may have reopened."""
         with self.ledger.database.read() as conn:
-            if TASKS.table.name not in runs.read_watermarks(conn):
-                return
-            names = upserts.completed_and_touched(conn, run.started_at)
+            complete_before = TASKS.table.name in runs.read_watermarks(conn)
+            names = upserts.completed_and_touched(conn, run.started_at if complete_before else None)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
             for looked_up in pool.map(self._look_up_batch, names):
                 with self.ledger.database.write() as conn:

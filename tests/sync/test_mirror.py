@@ -54,7 +54,7 @@ def test_a_mirror_equals_the_api_under_every_reading_of_it(
     name: str, start_sandbox: Start, database: Database
 ) -> None:
     """Changes land before every page of a first sync; when all is quiet, the next one brings equality."""
-    server = start_sandbox(tasks=2000, switches=READINGS[name])
+    server = start_sandbox(tasks=1200, switches=READINGS[name])
 
     def let_changes_land(*_: object) -> None:
         server.world.churn(2)
