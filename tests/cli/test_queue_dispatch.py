@@ -9,7 +9,6 @@ import pytest
 
 from scalesync.sandbox import SandboxServer
 from tests.cli.commands import Scalesync, check_refusal, execute
-from tests.cli.in_process import in_process
 
 Start = Callable[..., SandboxServer]
 
@@ -46,7 +45,7 @@ def server(start_sandbox: Start) -> SandboxServer:
 @pytest.fixture
 def ready(server: SandboxServer, empty_mirror: Scalesync) -> Scalesync:
     """Return what runs commands beside an empty mirror, against that sandbox."""
-    return in_process(empty_mirror.having(SCALESYNC_API_URL=server.url))
+    return empty_mirror.having(SCALESYNC_API_URL=server.url)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
@@ -159,7 +158,7 @@ def test_a_refused_key_closes_the_gate_and_gives_nothing_up(
 ) -> None:
     """Exit code 3, again until somebody resumes; with the right key all is sent."""
     server = start_sandbox(keys=frozenset({"live_right"}))
-    ready = in_process(empty_mirror.having(SCALESYNC_API_URL=server.url, SCALE_API_KEY="live_right"))
+    ready = empty_mirror.having(SCALESYNC_API_URL=server.url, SCALE_API_KEY="live_right")
     queue_tasks(ready, 3)
     wrong = ready.having(SCALE_API_KEY="live_wrong")
 
@@ -177,7 +176,6 @@ def test_a_refused_key_closes_the_gate_and_gives_nothing_up(
 
 def test_another_account_is_refused(mirror: Scalesync) -> None:
     """Exit code 5, before anything is sent."""
-    mirror = in_process(mirror)
     queue_tasks(mirror, 1)
 
     check_refusal(mirror.having(SCALE_API_KEY="live_other")("dispatch"), 5, "another key", "--adopt")
@@ -188,7 +186,7 @@ def test_another_account_is_refused(mirror: Scalesync) -> None:
 
 def test_an_api_that_is_away_ends_with_4_and_nothing_is_lost(empty_mirror: Scalesync) -> None:
     """It is not counted against the commands, and they are sent once it is back."""
-    away = in_process(empty_mirror.having(SCALESYNC_API_URL="http://127.0.0.1:9/v1", SCALESYNC_PATIENCE="1s"))
+    away = empty_mirror.having(SCALESYNC_API_URL="http://127.0.0.1:9/v1", SCALESYNC_PATIENCE="1s")
     queue_tasks(away, 2)
 
     done = away("dispatch")

@@ -3,13 +3,12 @@
 import pytest
 
 from tests.cli.commands import Scalesync, check_refusal, execute
-from tests.cli.in_process import in_process
 
 
 @pytest.fixture
 def queued(empty_mirror: Scalesync) -> Scalesync:
     """Return what runs commands, without a key, beside a project, a batch, two tasks and a finalize."""
-    offline = in_process(empty_mirror.having(SCALE_API_KEY=None))
+    offline = empty_mirror.having(SCALE_API_KEY=None)
     lines = ('{"unique_id": "one", "secret": "in the payload"}\n', '{"unique_id": "two"}\n')
     (offline.directory / "tasks.jsonl").write_text("".join(lines))
     for line in (
@@ -145,7 +144,7 @@ def test_status_shows_the_queue(queued: Scalesync) -> None:
 
 def test_without_a_queue_the_lists_are_empty(empty_mirror: Scalesync) -> None:
     """And nothing needs a person."""
-    empty = in_process(empty_mirror)
+    empty = empty_mirror
     done, status = empty("queue", "list"), empty("status")
 
     assert (done.code, done.out.split()) == (0, ["id", "kind", "of", "state", "sends", "why"])

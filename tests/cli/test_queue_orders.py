@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from tests.cli.commands import COMMAND, Scalesync, check_refusal, execute
-from tests.cli.in_process import in_process
 from tests.fixtures.sandboxes import LIVE_KEY
 
 BOX = '{"instruction": "Box every car."}'
@@ -15,8 +14,7 @@ BOX = '{"instruction": "Box every car."}'
 @pytest.fixture
 def offline(empty_mirror: Scalesync) -> Scalesync:
     """Return what runs commands beside an empty mirror, without a key and with an API that is not there."""
-    keyless = empty_mirror.having(SCALE_API_KEY=None, SCALESYNC_API_URL="http://127.0.0.1:9/v1")
-    return in_process(keyless)
+    return empty_mirror.having(SCALE_API_KEY=None, SCALESYNC_API_URL="http://127.0.0.1:9/v1")
 
 
 def payloads(scalesync: Scalesync) -> list[dict[str, object]]:
@@ -133,7 +131,6 @@ def test_without_a_unique_id_the_content_decides(offline: Scalesync) -> None:
 
 def test_what_the_mirror_holds_is_not_queued(mirror: Scalesync) -> None:
     """It is named by its task id; the same unique_id for another project is refused."""
-    mirror = in_process(mirror)
     query = "SELECT task_id, unique_id, type, project FROM tasks WHERE unique_id IS NOT NULL LIMIT 1"
     task_id, unique_id, task_type, project = map(str, execute(mirror.mirror, query)[0])
 
@@ -229,7 +226,6 @@ def test_canceling_what_was_never_sent_withdraws_it(offline: Scalesync) -> None:
 
 def test_canceling_a_mirrored_batch_takes_its_pending_tasks(mirror: Scalesync) -> None:
     """Each of them once, however often it is asked for."""
-    mirror = in_process(mirror)
     query = "SELECT batch, count(*) FROM tasks WHERE status = 'pending' AND batch IS NOT NULL GROUP BY batch"
     name, pending = execute(mirror.mirror, query)[0]
 
@@ -243,7 +239,7 @@ def test_canceling_a_mirrored_batch_takes_its_pending_tasks(mirror: Scalesync) -
 
 def test_queued_tasks_are_listed_beside_mirrored_ones(mirror: Scalesync) -> None:
     """Marked as what they are, with the same filters; without --queued only what is at Scale is listed."""
-    mirror, project = in_process(mirror), "Street scenes"
+    project = "Street scenes"
     mirror("task", "create", "imageannotation", "unique_id=new one", "--project", project)
     mirror("task", "create", "imageannotation", "unique_id=elsewhere", "--project", "Other")
 
@@ -283,7 +279,7 @@ def test_no_mirror_is_said_before_lines_are_read(scalesync: Scalesync) -> None:
 
 def test_the_key_is_in_no_output(empty_mirror: Scalesync) -> None:
     """Whatever is queued and shown."""
-    keyed = in_process(empty_mirror)
+    keyed = empty_mirror
     keyed("task", "create", "annotation", "n=1")
     shown = keyed("queue", "show", "1")
 

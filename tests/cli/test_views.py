@@ -191,7 +191,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback(synced: Scalesync) -> None
 
 def test_an_encoding_without_the_letters_is_no_obstacle(synced: Scalesync) -> None:
     """Names in any script are spelled out where the terminal has no letters for them; JSON stays UTF-8."""
-    western = synced.having(PYTHONIOENCODING="latin-1")
+    western = Scalesync(synced.directory, {**synced.variables, "PYTHONIOENCODING": "latin-1"})
 
     assert "Stra\\xdfen & \\u6771\\u4eac" in western("project", "list").out
     assert "Straßen & 東京" in western("export", "projects").out
