@@ -5,10 +5,10 @@ from typing import TypeVar
 import msgspec
 
 from scalesync.api.request import Request, offset_of, offset_token
-from scalesync.api.text import storable
 from scalesync.api.transport import Answer
 from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer
 from scalesync.model import BatchStatus, Document, Page
+from scalesync.storable import storable
 
 _T = TypeVar("_T")
 _LONGEST_MESSAGE = 1000

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from scalesync.api.text import storable
 from scalesync.db.documents import BATCHES, MIRRORED, PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
 from scalesync.db.engine import Database
 from scalesync.db.exports import find
 from scalesync.db.tables import tasks
 from scalesync.db.upserts import write_rows
 from scalesync.errors import PageError
+from scalesync.storable import storable
 
 SERVED_AT = datetime(2024, 1, 1, tzinfo=UTC)
 

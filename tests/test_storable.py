@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.api.text import storable
+from scalesync.storable import storable
 
 PIECES = [
     "a",

@@ -1,0 +1,1 @@
+"""Annotations as rows: what a response means, type by type. Pure; it knows no database and no network."""

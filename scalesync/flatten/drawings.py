@@ -1,0 +1,106 @@
+"""What was drawn on an image: boxes, polygons, lines, points, ellipses, cuboids, areas."""
+
+from collections.abc import Iterator
+
+from scalesync.flatten.columns import (
+    Columns,
+    Row,
+    instead,
+    json_in,
+    list_in,
+    number_in,
+    row,
+    split,
+    stray,
+    text_in,
+    ties,
+    word_in,
+)
+from scalesync.flatten.content import Object
+from scalesync.flatten.rows import Annotation, Geometry
+
+SHAPE: Columns = {
+    "left": number_in("left"),
+    "top": number_in("top"),
+    "width": number_in("width"),
+    "height": number_in("height"),
+    "rotation": number_in("rotation"),
+    "vertices": list_in("vertices"),
+}
+_DRAWING: Columns = {
+    **SHAPE,
+    "uuid": word_in("uuid"),
+    "type": text_in("geometry"),
+    "label": word_in("label"),
+    "attributes": json_in("attributes"),
+}
+_INSTEAD: Columns = {
+    "geometry": text_in("geometry"),
+    "x": number_in("left"),
+    "y": number_in("top"),
+    "yaw": number_in("rotation"),
+}
+"""Fields that speak where the usual ones are silent."""
+_LINK: Columns = {
+    "uuid": word_in("uuid"),
+    "from": word_in("source"),
+    "to": word_in("target"),
+    "label": word_in("label"),
+}
+_BOX = frozenset({"left", "top", "width", "height"})
+_BY_VERTICES = (Geometry.POLYGON, Geometry.LINE, Geometry.CUBOID, Geometry.ELLIPSE)
+
+
+def image(response: Object, expected: str | None) -> Iterator[Row]:
+    """Yield the drawings of `annotations` and the links of `links`.
+
+    `expected` is what the type of the task draws, None where that is open.
+    """
+    given = response.get("annotations")
+    if isinstance(given, list):
+        for element in given:
+            if element is not None:
+                yield drawing(element, expected)
+    else:
+        yield from stray("annotations", given)
+    yield from ties("link", _LINK, place="links", value=response.get("links"))
+
+
+def drawing(element: object, expected: str | None = None, frame: int | None = None) -> Annotation:
+    """Return the row of one element of `annotations`, whatever it is."""
+    if not isinstance(element, dict):
+        return row({"frame": frame}, {"value": element})
+    values, rest = shaped(element, _DRAWING, expected)
+    if frame is not None:
+        values["frame"] = frame
+    return row(values, rest)
+
+
+def shaped(given: Object, columns: Columns, expected: str | None = None) -> tuple[Object, Object]:
+    """Split an object that has a shape; its geometry is inferred where nothing names it."""
+    values, rest = split(given, columns)
+    if rest:
+        instead(values, rest, _INSTEAD)
+    if "geometry" not in values and (geometry := _inferred(values, given, expected)):
+        values["geometry"] = geometry
+    return values, rest
+
+
+def _inferred(values: Object, given: Object, expected: str | None) -> str | None:
+    """Return what the fields of an element make it, None where they leave it open."""
+    if values.keys() >= _BOX:
+        return Geometry.BOX.value
+    if "vertices" in values:
+        return expected if expected in _BY_VERTICES else _by_vertices(given)
+    if "position" in given and "dimensions" in given:
+        return Geometry.CUBOID.value
+    if "x" in given and "left" in values and "top" in values:
+        return Geometry.POINT.value
+    return None
+
+
+def _by_vertices(given: Object) -> str | None:
+    vertices = given["vertices"]
+    if "edges" in given or any(isinstance(vertex, dict) and "description" in vertex for vertex in vertices):
+        return Geometry.CUBOID.value
+    return Geometry.LINE.value if len(vertices) == 2 else None

@@ -1,0 +1,1 @@
+"""What responses mean, type by type."""
