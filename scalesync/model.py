@@ -154,6 +154,8 @@ class Written:
     unchanged: int = 0
     stale: int = 0
     """Older copies than what is here, and so refused."""
+    unread: int = 0
+    """Tasks among the new and changed whose response was not understood, wholly or in part."""
 
     def __add__(self, other: "Written") -> "Written":
         """Return the sum of both."""
@@ -162,6 +164,7 @@ class Written:
             self.changed + other.changed,
             self.unchanged + other.unchanged,
             self.stale + other.stale,
+            self.unread + other.unread,
         )
 
 
@@ -175,3 +178,29 @@ class BatchStatus:
     error: int
     canceled: int
     served_at: datetime
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are, on either database."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    """Aware datetimes."""
+    DAY = "day"
+    """A day in UTC, as text: 2023-10-11."""
+    JSON = "json"
+    """JSON, as text."""
+    BYTES = "bytes"
+    UNDECLARED = "undeclared"
+    """Of the answer to a person's own SQL: each value is whatever the driver made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of rows that leave the mirror."""
+
+    name: str
+    kind: ColumnKind

@@ -211,7 +211,7 @@ def _field(table: Table, name: str) -> Field:
     return Field(name, _take_short_text if indexed else _take_text, _give)
 
 
-_OURS = {"extra", "digest", "synced_at", "missing_since", "counted_at"}
+_OURS = {"extra", "digest", "synced_at", "missing_since", "counted_at", "response_digest"}
 
 
 def _emitted(table: Table, *derived: str) -> tuple[Field, ...]:

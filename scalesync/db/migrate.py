@@ -14,8 +14,11 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every revision there is, oldest first; written out so that only an upgrade has to load Alembic."""
+
+_WITHOUT_ANNOTATIONS = ("0001", "0002")
+"""Revisions at which responses were not flattened yet: an upgrade from them does it for what is here."""
 
 _LOCK = 0x5CA1E5_0001
 """The Postgres advisory lock that upgrades of scalesync take turns by."""
@@ -49,6 +52,10 @@ def upgrade(database: Database) -> tuple[str | None, str]:
             from alembic import command
 
             command.upgrade(_config(connection), "head")
+            if found in _WITHOUT_ANNOTATIONS:
+                from scalesync.db.annotations import catch_up
+
+                catch_up(connection)
         return found, head
 
 

@@ -31,6 +31,7 @@ class Run:
     rows_written: int
     texts_replaced: int
     error: str | None
+    responses_unread: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Tally:
     rows_received: int = 0
     rows_written: int = 0
     texts_replaced: int = 0
+    responses_unread: int = 0
 
 
 def open_run(conn: Connection) -> Run | None:
@@ -80,6 +82,7 @@ def tally(conn: Connection, run_id: int, done: Tally) -> None:
             rows_received=runs.c.rows_received + done.rows_received,
             rows_written=runs.c.rows_written + done.rows_written,
             texts_replaced=runs.c.texts_replaced + done.texts_replaced,
+            responses_unread=runs.c.responses_unread + done.responses_unread,
         )
     )
 

@@ -24,25 +24,33 @@ from sqlalchemy import (
     update,
 )
 
+from scalesync.db import changes, consequences
+from scalesync.db.changes import Sighting
 from scalesync.db.chunks import chunks
 from scalesync.db.dialects import insert_into
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
 from scalesync.db.tables import batches, tasks
 from scalesync.db.tables import project_versions as versions_table
+from scalesync.db.turns import take_turn
 from scalesync.model import Document, Written
 
 _COUNTED = ("pending", "completed", "error", "canceled")
 """The statuses of tasks that batches have a column for."""
 
 
-def write_rows(conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> Written:
+def write_rows(
+    conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+) -> Written:
     """Bring the table up to the rows of one page that the API served at `served_at`.
 
     A copy equal to what is here is not written. Of two copies of a task the one with the larger
     `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
     equal instants refresh. A written row is no longer missing, and its batches are to be counted anew. Of a
-    key that comes twice the last copy counts. Returns what became of each distinct key.
+    key that comes twice the last copy counts. With a task go its annotations and its history, which names
+    the run. Returns what became of each distinct key.
     """
+    if kind is TASKS:
+        take_turn(conn)
     latest = {row.key: row for row in rows}
     here = _here(conn, kind, latest)
     fresh: list[Row] = []
@@ -55,20 +63,24 @@ def write_rows(conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at:
             stale += 1
         else:
             fresh.append(row)
-    new = sum(row.key not in here for row in fresh)
+    unread = 0
     if fresh:
-        names = (*fresh[0].values, "digest", "synced_at")
-        given = [{**row.values, "digest": row.digest, "synced_at": served_at} for row in fresh]
-        conn.execute(_upsert(conn.dialect.name, kind, names), given)
+        given = [_given(kind, row, served_at) for row in fresh]
+        conn.execute(_upsert(conn.dialect.name, kind, tuple(given[0])), given)
         _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
-    return Written(new=new, changed=len(fresh) - new, unchanged=unchanged, stale=stale)
+        if kind is TASKS:
+            unread = consequences.follow(conn, given, here, Sighting(served_at, run_id))
+    new = sum(row.key not in here for row in fresh)
+    return Written(new, len(fresh) - new, unchanged, stale, unread)
 
 
-def write_documents(conn: Connection, kind: Mirrored, documents: Iterable[Document]) -> Written:
+def write_documents(
+    conn: Connection, kind: Mirrored, documents: Iterable[Document], run_id: int | None = None
+) -> Written:
     """Write single objects, each as of its own answer; otherwise as `write_rows`."""
     written = Written()
     for document in documents:
-        written += write_rows(conn, kind, [to_row(kind, document.raw)], document.served_at)
+        written += write_rows(conn, kind, [to_row(kind, document.raw)], document.served_at, run_id)
     return written
 
 
@@ -95,20 +107,27 @@ def keys_present(
     return set(conn.scalars(statement))
 
 
-def mark_missing(conn: Connection, kind: Mirrored, keys: Collection[str], at: datetime) -> int:
+def mark_missing(
+    conn: Connection, kind: Mirrored, keys: Collection[str], at: datetime, run_id: int | None = None
+) -> int:
     """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
 
     Rows already missing and rows that the API served later than `at` stay as they are. Nothing is deleted.
     A copy served before `at` does not bring an object back.
     """
+    if kind is TASKS:
+        take_turn(conn)
     table, columns = kind.table, kind.table.c
     marked = 0
     touched: set[str | None] = set()
     for chunk in chunks(sorted(keys)):
         going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), columns.synced_at <= at)
         batch = columns.batch if kind is TASKS else null()
-        locked = select(batch).where(going).order_by(columns[kind.key]).with_for_update()
-        touched.update(conn.scalars(locked))
+        key = columns[kind.key]
+        locked = conn.execute(select(key, batch).where(going).order_by(key).with_for_update()).all()
+        touched.update(name for _, name in locked)
+        if kind is TASKS:
+            changes.note_missing(conn, [task_id for task_id, _ in locked], Sighting(at, run_id))
         marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
     _uncount(conn, touched)
     return marked
@@ -156,12 +175,21 @@ def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, 
     columns = kind.table.c
     wanted = [columns[kind.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
     if kind is TASKS:
-        wanted += [columns.updated_at, columns.batch]
+        followed = {column for column in changes.FOLLOWED.values() if column != "missing_since"}
+        wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
     here: dict[str, RowMapping] = {}
     for chunk in chunks(sorted(keys)):
         found = conn.execute(select(*wanted).where(columns[kind.key].in_(chunk)))
         here.update((row["key"], row) for row in found.mappings())
     return here
+
+
+def _given(kind: Mirrored, row: Row, served_at: datetime) -> dict[str, object]:
+    """Return a row's columns with those of our own."""
+    given = row.values | {"digest": row.digest, "synced_at": served_at}
+    if kind is TASKS:
+        given["response_digest"] = consequences.response_digest(row.values["response"])
+    return given
 
 
 def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:

@@ -43,7 +43,9 @@ class Ledger:
         window, page = reading.window, fetched.page
         with self.database.write() as conn:
             ledger.hold(conn, window, self.owner, self.lease)
-            written = upserts.write_rows(conn, reading.stream.kind, fetched.rows, page.served_at)
+            written = upserts.write_rows(
+                conn, reading.stream.kind, fetched.rows, page.served_at, window.run_id
+            )
             ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])
             ledger.add(conn, window.run_id, parts, parent_id=window.id)
             if state is not WindowState.OPEN:
@@ -57,16 +59,17 @@ class Ledger:
         """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
         with self.database.write() as conn:
             ledger.hold(conn, reading.window, self.owner, self.lease)
-            return upserts.write_rows(conn, reading.stream.kind, fetched.rows, fetched.page.served_at)
+            at, run_id = fetched.page.served_at, reading.window.run_id
+            return upserts.write_rows(conn, reading.stream.kind, fetched.rows, at, run_id)
 
     def save_lookups(self, reading: Reading, looked_up: Lookups) -> Written:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
-        kind, last = reading.stream.kind, reading.last
+        kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
         with self.database.write() as conn:
             ledger.hold(conn, reading.window, self.owner, self.lease)
-            written = upserts.write_documents(conn, kind, looked_up.found)
+            written = upserts.write_documents(conn, kind, looked_up.found, run_id)
             if last is not None:
-                upserts.mark_missing(conn, kind, looked_up.gone, last.page.served_at)
+                upserts.mark_missing(conn, kind, looked_up.gone, last.page.served_at, run_id)
         return written
 
     def doubtful(self, reading: Reading) -> list[str]:
@@ -120,4 +123,5 @@ class Ledger:
             rows_received=len(fetched.rows),
             rows_written=written.new + written.changed,
             texts_replaced=fetched.page.replaced,
+            responses_unread=written.unread,
         )

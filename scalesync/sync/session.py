@@ -48,6 +48,11 @@ class Summary:
         return rows / self.seconds if self.seconds else 0.0
 
     @property
+    def unread(self) -> int:
+        """How many responses were written that no annotations could be made of."""
+        return sum(written.unread for written in self.totals.written.values())
+
+    @property
     def left_open(self) -> bool:
         """Whether a run has windows left to read."""
         return any(run.state is RunState.OPEN for run in self.runs)

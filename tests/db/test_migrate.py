@@ -17,6 +17,7 @@ from sqlalchemy import inspect, text
 from scalesync.db.engine import Database
 from scalesync.db.migrate import REVISIONS, check_schema, current_revision, head_revision, upgrade
 from scalesync.db.schema import metadata
+from scalesync.db.views import VIEWS
 from scalesync.errors import DatabaseError
 from tests.fixtures.databases import opened
 
@@ -27,6 +28,12 @@ def tables(database: Database) -> set[str]:
     """Return the names of the tables here."""
     with database.read() as conn:
         return set(inspect(conn).get_table_names())
+
+
+def view_names(database: Database) -> set[str]:
+    """Return the names of the views here."""
+    with database.read() as conn:
+        return set(inspect(conn).get_view_names())
 
 
 def alembic(*arguments: str, cwd: Path, database: str | None) -> subprocess.CompletedProcess[str]:
@@ -62,8 +69,10 @@ def test_the_schema_goes_up_and_down_and_up(database: Database) -> None:
         config.attributes["connection"] = conn
         command.downgrade(config, "base")
     assert tables(database) == {"alembic_version"}
+    assert view_names(database) == set()
     assert upgrade(database) == (None, head_revision())
     assert tables(database) == {*metadata.tables, "alembic_version"}
+    assert view_names(database) == set(VIEWS)
 
 
 def test_the_migrations_make_what_the_models_say(database: Database) -> None:

@@ -1,0 +1,145 @@
+"""Fill `annotations`, `annotation_links` and `task_files` from the responses of tasks."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table, delete, exists, insert, select, update
+
+from scalesync.db.annotation_tables import annotation_links, annotations, result_files, task_files
+from scalesync.db.changes import UNKNOWN
+from scalesync.db.chunks import chunks
+from scalesync.db.dialects import insert_into
+from scalesync.db.tables import tasks
+from scalesync.flatten.addresses import lasting
+from scalesync.flatten.flattening import flatten, result_urls
+
+_AT_ONCE = 200
+"""Responses held in memory at once."""
+_ROWS_AT_ONCE = 5_000
+"""Annotations held in memory at once, but for those of a single task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A task and its response, which may be none."""
+
+    task_id: str
+    type: str | None
+    response: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What writing the rows of some tasks came to."""
+
+    annotations: int = 0
+    unread: int = 0
+    """Responses that no flattener understood, wholly or in part."""
+
+
+def write(conn: Connection, answered: Sequence[Answered], *, replaced: Collection[str]) -> Came:
+    """Make the rows of these tasks those of their responses, and return what that came to.
+
+    `replaced` are the tasks that may have rows from before. The files that responses name are noted, to be
+    fetched; of those that are here already the annotations are written too. Files that no task names any
+    more are removed.
+    """
+    named = {each.task_id: _files(each) for each in answered}
+    _remove(conn, (annotations, annotation_links), replaced)
+    _name_files(conn, named, replaced)
+    rows: dict[Table, list[dict[str, object]]] = {annotations: [], annotation_links: []}
+    count = unread = 0
+    for each in answered:
+        # One task's files at a time: each may be as large as the limit of a download.
+        flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
+        rows[annotations] += _numbered(each.task_id, flat.annotations)
+        rows[annotation_links] += _numbered(each.task_id, flat.links)
+        count += len(flat.annotations)
+        unread += not flat.read
+        if len(rows[annotations]) > _ROWS_AT_ONCE:
+            _insert(conn, rows)
+    _insert(conn, rows)
+    return Came(count, unread)
+
+
+def write_again(conn: Connection, task_ids: Iterable[str]) -> Came:
+    """Make the rows of these tasks anew from what is here, and return what that came to."""
+    count = unread = 0
+    for chunk in chunks(task_ids):
+        came = write(conn, list(_answered(conn, chunk)), replaced=chunk)
+        count, unread = count + came.annotations, unread + came.unread
+    return Came(count, unread)
+
+
+def catch_up(conn: Connection) -> int:
+    """Flatten every response that never was, as after an upgrade; return how many tasks that were.
+
+    Their digests stay unknown until they are read again, for Postgres does not keep the text they came in.
+    """
+    unseen = select(tasks.c.task_id).where(tasks.c.response.is_not(None), tasks.c.response_digest.is_(None))
+    portion = unseen.order_by(tasks.c.task_id).limit(_AT_ONCE)
+    done = 0
+    while ids := conn.scalars(portion).all():
+        write_again(conn, ids)
+        conn.execute(update(tasks).where(tasks.c.task_id.in_(ids)).values(response_digest=UNKNOWN))
+        done += len(ids)
+    return done
+
+
+def _answered(conn: Connection, task_ids: Collection[str]) -> Iterator[Answered]:
+    columns = tasks.c
+    rows = conn.execute(
+        select(columns.task_id, columns.type, columns.response).where(columns.task_id.in_(task_ids))
+    )
+    return (Answered(*row) for row in rows)
+
+
+def _files(each: Answered) -> tuple[str, ...]:
+    """Return the lasting addresses of the files that a response names."""
+    return tuple(dict.fromkeys(lasting(url) for url in result_urls(each.type, each.response)))
+
+
+def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[str]) -> None:
+    for table in of_tables:
+        for chunk in chunks(task_ids):
+            conn.execute(delete(table).where(table.c.task_id.in_(chunk)))
+
+
+def _name_files(conn: Connection, named: Mapping[str, Sequence[str]], replaced: Collection[str]) -> None:
+    """Bring `task_files` up to what is named now, and `result_files` with it."""
+    before: set[str] = set()
+    for chunk in chunks(replaced):
+        before.update(conn.scalars(select(task_files.c.url).where(task_files.c.task_id.in_(chunk))))
+    if before:
+        _remove(conn, (task_files,), replaced)
+    rows = [{"task_id": task_id, "url": url} for task_id, urls in named.items() for url in urls]
+    if rows:
+        conn.execute(insert(task_files), rows)
+        files = insert_into(conn.dialect.name, result_files)
+        conn.execute(files.on_conflict_do_nothing(index_elements=[result_files.c.url]), rows)
+    for chunk in chunks(before - {str(row["url"]) for row in rows}):
+        still = exists().where(task_files.c.url == result_files.c.url)
+        conn.execute(delete(result_files).where(result_files.c.url.in_(chunk), ~still))
+
+
+def _contents(conn: Connection, urls: Collection[str]) -> dict[str, bytes]:
+    """Return the content, by address, of those files that were fetched."""
+    if not urls:
+        return {}
+    columns = result_files.c
+    fetched = select(columns.url, columns.content).where(columns.url.in_(urls), columns.content.is_not(None))
+    return {row.url: row.content for row in conn.execute(fetched)}
+
+
+def _insert(conn: Connection, rows: Mapping[Table, list[dict[str, object]]]) -> None:
+    for table, given in rows.items():
+        if given:
+            conn.execute(insert(table), given)
+            given.clear()
+
+
+def _numbered(task_id: str, rows: Iterable[msgspec.Struct]) -> Iterator[dict[str, Any]]:
+    for ordinal, row in enumerate(rows):
+        yield {"task_id": task_id, "ordinal": ordinal, **msgspec.structs.asdict(row)}
