@@ -27,8 +27,8 @@ BATCHES = [f"batch {number}" for number in range(12)]
 TASKS = 230
 CANCELS = 26
 UPDATES = 4
-KILLS = 50
-STOPS = 10
+KILLS = {"postgres": 50, "sqlite": 20}
+STOPS = {"postgres": 10, "sqlite": 4}
 DISPATCHERS = 3
 FROZEN = 3.0
 """Seconds for which a process is stopped: longer than its lease."""
@@ -86,6 +86,21 @@ class Chaos:
     kills: int = 0
     stops: int = 0
 
+    @property
+    def planned_kills(self) -> int:
+        """How many are to be killed."""
+        return KILLS["sqlite" if self.database.is_sqlite else "postgres"]
+
+    @property
+    def planned_stops(self) -> int:
+        """How many are to be frozen for a while."""
+        return STOPS["sqlite" if self.database.is_sqlite else "postgres"]
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something bad is still to be done."""
+        return self.kills < self.planned_kills or self.stops < self.planned_stops
+
     def once(self) -> None:
         """Do the next bad thing to one of them, and start others in its place."""
         while len(self.running) < DISPATCHERS:
@@ -93,7 +108,7 @@ class Chaos:
         self.await_news()
         time.sleep(self.chance.uniform(0, 0.1))
         victim = self.running.pop(self.chance.randrange(len(self.running)))
-        if self.stops < STOPS and self.chance.random() < STOPS / KILLS:
+        if self.stops < self.planned_stops and self.chance.random() < self.planned_stops / self.planned_kills:
             self.stops += 1
             os.kill(victim, signal.SIGSTOP)
             self.frozen[victim] = time.monotonic() + FROZEN
@@ -148,7 +163,7 @@ def test_every_effect_is_there_exactly_once(
     with launching(database_url, server.url) as launcher:
         chaos = Chaos(launcher, database, random.Random(7))
         try:
-            while chaos.kills < KILLS or chaos.stops < STOPS:
+            while chaos.unfinished:
                 chaos.once()
         finally:
             chaos.end()

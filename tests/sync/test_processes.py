@@ -51,7 +51,7 @@ def test_a_sync_killed_ten_times_loses_nothing(
     start_sandbox: Start, database: Database, database_url: str, sqlite_template: Path, tmp_path: Path
 ) -> None:
     """SIGKILL at ten moments of progress: the next run completes, with at most twice the pages in all."""
-    server = start_sandbox(tasks=3000, faults=SLOW)
+    server = start_sandbox(tasks=2000, faults=SLOW)
     calm = shutil.copyfile(sqlite_template, tmp_path / "calm.db")
     undisturbed = spawn(server, str(calm), "--workers", "2")
     assert "rows/s" in undisturbed.communicate(timeout=60)[0]
@@ -105,9 +105,9 @@ def peak_memory(server: SandboxServer, url: str) -> int:
 def test_memory_does_not_grow_with_the_account(
     start_sandbox: Start, sqlite_template: Path, tmp_path: Path
 ) -> None:
-    """Of 20,000 further tasks less than a half is ever in memory: threads and caches keep a little."""
+    """Of 14,000 further tasks less than a half is ever in memory: threads and caches keep a little."""
     peaks, weights = [], []
-    for tasks in (8_000, 28_000):
+    for tasks in (6_000, 20_000):
         server = start_sandbox(tasks=tasks)
         peaks.append(peak_memory(server, str(shutil.copyfile(sqlite_template, tmp_path / f"{tasks}.db"))))
         weights.append(sum(map(len, server.world.documents("tasks"))) // 1024)
