@@ -142,13 +142,13 @@ class Transport:
         if response.status_code != 200:
             for secret in self._secrets:
                 body = body.replace(secret, b"[API key]")
-        served_at = _http_date(response.headers.get("Date")) or self._clock.now()
+        served_at = http_date(response.headers.get("Date")) or self._clock.now()
         asked = response.headers.get("Retry-After")
-        return Answer(response.status_code, body, served_at, _seconds_asked(asked, served_at))
+        return Answer(response.status_code, body, served_at, seconds_asked(asked, served_at))
 
     def _failure(self, error: Exception, request: Request, *, sent: bool) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""
-        reason = _reason(error)
+        reason = reason_of(error)
         if sent:
             return ScaleNoAnswer(f"{request} was sent and no usable answer came: {reason}.")
         return ScaleNotSent(
@@ -168,7 +168,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
             raise ValueError("an encoding that was not asked for")
 
 
-def _http_date(text: str | None) -> datetime | None:
+def http_date(text: str | None) -> datetime | None:
     """Return the instant of an HTTP date, or None if there is none to be read."""
     try:
         instant = parsedate_to_datetime(text or "")
@@ -177,17 +177,17 @@ def _http_date(text: str | None) -> datetime | None:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
-def _seconds_asked(text: str | None, served_at: datetime) -> float | None:
+def seconds_asked(text: str | None, served_at: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for, or None if it is absent or means nothing."""
     if text is None:
         return None
     if _SECONDS.fullmatch(text.strip()):
         return float(text)
-    until = _http_date(text)
+    until = http_date(text)
     return None if until is None else max(0.0, (until - served_at).total_seconds())
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the operating system's or the TLS library's words for a failure, else the kind of error.
 
     Texts of requests and urllib3 are left out: they repeat the whole URL.

@@ -42,7 +42,8 @@ class Mark:
     sent: bool = False
     late: bool = False
     """Whether its time was up: it is not sent any more."""
-    connection: HTTPConnection | None = None
+    sock: socket.socket | None = None
+    """The request's: the connection itself lets go of it when the answer says that it closes."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def leave(self, connection: HTTPConnection) -> None:
@@ -50,13 +51,12 @@ class Mark:
         with self.lock:
             if self.late:
                 raise TimeoutError("its time was up before it could be sent")
-            self.sent, self.connection = True, connection
+            self.sent, self.sock = True, connection.sock
 
     def cut_off(self) -> None:
         """End the request in hand, wherever it stands: its thread finds the connection broken."""
         with self.lock:
-            self.late = True
-            sock = getattr(self.connection, "sock", None)
+            self.late, sock = True, self.sock
         if sock is not None:
             with contextlib.suppress(OSError):
                 # Not close: that would free the number while the other thread still reads from it.
@@ -66,7 +66,7 @@ class Mark:
     def limited(self, seconds: float | None) -> Iterator[None]:
         """Begin a request that is cut off after `seconds`; None: it is not."""
         with self.lock:
-            self.sent, self.late, self.connection = False, False, None
+            self.sent, self.late, self.sock = False, False, None
         if seconds is None:
             yield
             return
@@ -80,7 +80,7 @@ class Mark:
             timer.join()
 
 
-def _marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
+def marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
     """Return `kind` with a `request` that connects (proxy tunnel and TLS included), sets `mark`, and sends.
 
     Exceptions cannot tell this: a reset during the TLS handshake and one after the request look the same.
@@ -107,7 +107,7 @@ class _Adapter(HTTPAdapter):
         """Return the host's pool, with every connection made from now on marking what it sends."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         if "ConnectionCls" not in vars(pool):
-            pool.ConnectionCls = _marking(pool.ConnectionCls, self._mark)
+            pool.ConnectionCls = marking(pool.ConnectionCls, self._mark)
         return pool
 
 

@@ -27,10 +27,10 @@ QUESTIONS = (
 FROM tasks GROUP BY project ORDER BY tasks DESC""",
     ),
     (
-        "Which unfinished batches wait for the most tasks?",
-        """SELECT name, status, tasks_pending, tasks_completed
-FROM batches WHERE status <> 'completed'
-ORDER BY tasks_pending DESC LIMIT 5""",
+        "What was drawn, and how often?",
+        """SELECT label, geometry, sum(annotations) AS annotations, sum(tasks) AS tasks
+FROM label_counts WHERE geometry IN ('box', 'polygon', 'line', 'point')
+GROUP BY label, geometry ORDER BY annotations DESC, label LIMIT 6""",
     ),
 )
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from scalesync.app import Sending
 from scalesync.cli import shown
 from scalesync.cli.demo_stage import Stage
 from scalesync.cli.output import print_table, print_text
 from scalesync.commands import GENERATED, Display
 from scalesync.errors import IncompleteError
+from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.sandbox.world import World

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 
 import click
 
-from scalesync.app import App, Sending
+from scalesync.app import App
 from scalesync.cli.dispatch import print_summary, watched
-from scalesync.cli.output import plain, print_table, print_text
+from scalesync.cli.output import plain, print_text
 from scalesync.cli.progress import watching
+from scalesync.cli.sql import print_answer
 from scalesync.cli.sync import print_changes
-from scalesync.db.sql import answer
 from scalesync.errors import IncompleteError, InterruptedRunError
+from scalesync.queue.sending import Sending
 from scalesync.queue.summary import Summary
 from scalesync.sync.plan import Request
 
@@ -48,5 +49,5 @@ class Stage:
     def ask(self, statement: str) -> None:
         """Print a question in SQL and its answer."""
         print_text(statement + "\n")
-        with self.app.database() as database, database.read() as conn:
-            print_table(*answer(conn, statement))
+        with self.app.ways_out.answer(statement, seconds=60) as answer:
+            print_answer(answer)

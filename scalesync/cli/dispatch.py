@@ -21,7 +21,8 @@ from scalesync.errors import (
 )
 
 if TYPE_CHECKING:
-    from scalesync.app import App, Sending
+    from scalesync.app import App
+    from scalesync.queue.sending import Sending
     from scalesync.queue.summary import Summary
 
 _LATER = "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
@@ -69,7 +70,7 @@ def dispatch(
     if dry_run:
         _print_ready(context, as_json=json)
         return
-    from scalesync.app import Sending
+    from scalesync.queue.sending import Sending
 
     settle_time = options.pop("settle_time")
     spans = {"timeout": _seconds(timeout), "settle_time": _seconds(settle_time)}
@@ -92,7 +93,7 @@ def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
 
     Ends with 7 if something is dead, in doubt or held afterwards.
     """
-    from scalesync.app import Sending
+    from scalesync.queue.sending import Sending
 
     run_and_report(context, Sending(timeout=_seconds(timeout), look_only=True), as_json=json)
 

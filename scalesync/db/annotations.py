@@ -1,7 +1,7 @@
 """Fill `annotations`, `annotation_links` and `task_files` from the responses of tasks."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from scalesync.flatten.flattening import flatten, result_urls
 _AT_ONCE = 200
 """Responses held in memory at once."""
 _ROWS_AT_ONCE = 5_000
-"""Annotations held in memory at once, but for those of a single task."""
+"""Rows on their way into a table that are held in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,17 @@ def write(conn: Connection, answered: Sequence[Answered], *, replaced: Collectio
     named = {each.task_id: _files(each) for each in answered}
     _remove(conn, (annotations, annotation_links), replaced)
     _name_files(conn, named, replaced)
-    rows: dict[Table, list[dict[str, object]]] = {annotations: [], annotation_links: []}
+    drawn, tied = _Rows(conn, annotations), _Rows(conn, annotation_links)
     count = unread = 0
     for each in answered:
         # One task's files at a time: each may be as large as the limit of a download.
         flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
-        rows[annotations] += _numbered(each.task_id, flat.annotations)
-        rows[annotation_links] += _numbered(each.task_id, flat.links)
+        drawn.add(each.task_id, flat.annotations)
+        tied.add(each.task_id, flat.links)
         count += len(flat.annotations)
         unread += not flat.read
-        if len(rows[annotations]) > _ROWS_AT_ONCE:
-            _insert(conn, rows)
-    _insert(conn, rows)
+    drawn.insert()
+    tied.insert()
     return Came(count, unread)
 
 
@@ -133,13 +132,23 @@ def _contents(conn: Connection, urls: Collection[str]) -> dict[str, bytes]:
     return {row.url: row.content for row in conn.execute(fetched)}
 
 
-def _insert(conn: Connection, rows: Mapping[Table, list[dict[str, object]]]) -> None:
-    for table, given in rows.items():
-        if given:
-            conn.execute(insert(table), given)
-            given.clear()
+@dataclass
+class _Rows:
+    """Rows on their way into a table, not many at a time."""
 
+    conn: Connection
+    table: Table
+    waiting: list[dict[str, Any]] = field(default_factory=list)
 
-def _numbered(task_id: str, rows: Iterable[msgspec.Struct]) -> Iterator[dict[str, Any]]:
-    for ordinal, row in enumerate(rows):
-        yield {"task_id": task_id, "ordinal": ordinal, **msgspec.structs.asdict(row)}
+    def add(self, task_id: str, rows: Iterable[msgspec.Struct]) -> None:
+        """Take the rows of a task, in their order; they are inserted soon."""
+        for ordinal, row in enumerate(rows):
+            self.waiting.append({"task_id": task_id, "ordinal": ordinal, **msgspec.structs.asdict(row)})
+            if len(self.waiting) >= _ROWS_AT_ONCE:
+                self.insert()
+
+    def insert(self) -> None:
+        """Insert what waits."""
+        if self.waiting:
+            self.conn.execute(insert(self.table), self.waiting)
+            self.waiting.clear()

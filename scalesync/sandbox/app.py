@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from scalesync.sandbox import routes_batches, routes_control, routes_tasks, routes_team
+from scalesync.sandbox import routes_batches, routes_control, routes_results, routes_tasks, routes_team
 from scalesync.sandbox.calls import error_response
 from scalesync.sandbox.faults import Fault, FaultKind
 from scalesync.sandbox.instants import http_date
@@ -21,7 +21,8 @@ from scalesync.sandbox.world import World
 
 _log = logging.getLogger(__name__)
 
-_API = [*routes_tasks.ROUTES, *routes_batches.ROUTES, *routes_team.ROUTES]
+_API = [*routes_tasks.ROUTES, *routes_batches.ROUTES, *routes_team.ROUTES, *routes_results.ROUTES]
+"""What is counted, and struck by faults."""
 
 
 class SandboxApp:
@@ -40,7 +41,7 @@ class SandboxApp:
         path = scope["raw_path"].decode("ascii")
         scope = {**scope, "path": path}
         send = self._dated(send)
-        if not path.startswith("/v1/"):
+        if not path.startswith(("/v1/", f"{routes_results.PREFIX}/")):
             await self._app(scope, receive, send)
             return
         self._world.requests[f"{scope['method']} {_template(scope)}"] += 1

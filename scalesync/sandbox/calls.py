@@ -53,7 +53,7 @@ def api_route(method: str, path: str, handler: Handler, lists: str = "") -> Rout
             if lists and mode == "live":
                 world.arriving(lists, call.params)
             with world.locked():
-                answer = handler(call)
+                answer = world.answered(_text(handler(call)), call.account)
         except RefusalError as refusal:
             return error_response(refusal.status, refusal.message)
         return json_response(answer)
@@ -63,8 +63,11 @@ def api_route(method: str, path: str, handler: Handler, lists: str = "") -> Rout
 
 def json_response(answer: object) -> Response:
     """Return a 200 with `answer` as JSON; bytes are sent as they are."""
-    content = answer if isinstance(answer, bytes) else encode(answer)
-    return Response(content, media_type="application/json")
+    return Response(_text(answer), media_type="application/json")
+
+
+def _text(answer: object) -> bytes:
+    return answer if isinstance(answer, bytes) else encode(answer)
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

@@ -6,11 +6,9 @@ from typing import Any
 
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.geometry import SHAPES, drawn, new_uuid, number
+from scalesync.sandbox.results import link
 
 Maker = Callable[[Doc, random.Random], Doc]
-
-RESULTS = "https://results.sandbox.example"
-"""Where result files would be; nothing answers there."""
 
 WORDS = (
     "Straße",
@@ -49,10 +47,6 @@ def labels_of(params: Doc) -> Sequence[str]:
         return LABELS
     names = [item.get("name") if isinstance(item, dict) else item for item in found]
     return [name for name in names if isinstance(name, str)] or LABELS
-
-
-def _link(rng: random.Random) -> str:
-    return f"{RESULTS}/{new_uuid(rng)}"
 
 
 def _sentence(rng: random.Random, words: int) -> str:
@@ -103,12 +97,16 @@ def _legacy(kind: str) -> Maker:
 
 def _segmentation(params: Doc, rng: random.Random) -> Doc:
     labels = labels_of(params)
-    areas: list[str | list[str] | None] = [_link(rng), [_link(rng), _link(rng)], None]
+    areas: list[str | list[str] | None] = [
+        link("images", rng),
+        [link("images", rng), link("images", rng)],
+        None,
+    ]
     return {
         "annotations": {
-            "unlabeled": _link(rng),
+            "unlabeled": link("images", rng),
             "labeled": {label: areas[0] if n == 0 else rng.choice(areas) for n, label in enumerate(labels)},
-            "combined": {"image": _link(rng), "indexedImage": _link(rng)},
+            "combined": {"image": link("images", rng), "indexedImage": link("images", rng)},
         },
         "labelMapping": {
             label: {"index": n + 1, "color": f"#{rng.getrandbits(24):06x}", "attributes": None}
@@ -117,16 +115,15 @@ def _segmentation(params: Doc, rng: random.Random) -> Doc:
     }
 
 
-def _file(_params: Doc, rng: random.Random) -> Doc:
-    return {"annotations": {"url": _link(rng)}}
+def _behind_link(place: str, kind: str) -> Maker:
+    def make(_params: Doc, rng: random.Random) -> Doc:
+        return {place: {"url": link(kind, rng)}}
+
+    return make
 
 
 def _playback(_params: Doc, rng: random.Random) -> Doc:
-    return {"annotations": {"url": _link(rng)}, "events": {"url": _link(rng)}}
-
-
-def _points(_params: Doc, rng: random.Random) -> Doc:
-    return {"point_segmentations": {"url": _link(rng)}}
+    return {"annotations": {"url": link("playback", rng)}, "events": {"url": link("events", rng)}}
 
 
 def _entities(params: Doc, rng: random.Random) -> Doc:
@@ -233,15 +230,15 @@ _MAKERS: dict[str, Maker] = {
     "pointannotation": _legacy("point"),
     "cuboidannotation": _legacy("cuboid"),
     "segmentannotation": _segmentation,
-    "videoannotation": _file,
-    "videoboxannotation": _file,
-    "videocuboidannotation": _file,
+    "videoannotation": _behind_link("annotations", "frames"),
+    "videoboxannotation": _behind_link("annotations", "frames"),
+    "videocuboidannotation": _behind_link("annotations", "frames"),
     "videoplaybackannotation": _playback,
-    "lidarannotation": _file,
-    "lidarlinking": _file,
-    "lidartopdown": _file,
-    "sensorfusion": _file,
-    "lidarsegmentation": _points,
+    "lidarannotation": _behind_link("annotations", "cuboids"),
+    "lidarlinking": _behind_link("annotations", "cuboids"),
+    "lidartopdown": _behind_link("annotations", "cuboids"),
+    "sensorfusion": _behind_link("annotations", "cuboids"),
+    "lidarsegmentation": _behind_link("point_segmentations", "points"),
     "namedentityrecognition": _entities,
     "textcollection": _texts,
     "categorization": _category,

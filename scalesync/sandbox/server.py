@@ -17,6 +17,7 @@ from scalesync.sandbox.annotator import Annotator
 from scalesync.sandbox.app import SandboxApp
 from scalesync.sandbox.instants import Clock, system_clock
 from scalesync.sandbox.options import SandboxOptions
+from scalesync.sandbox.routes_results import PREFIX
 from scalesync.sandbox.wire import Transports, protocol_for
 from scalesync.sandbox.world import World
 
@@ -64,6 +65,7 @@ class SandboxServer:
             self.world.close()
             raise
         self.port = listener.getsockname()[1]
+        self.world.results_url = f"{self.control_url}{PREFIX}"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._serve, args=(self._loop, listener), name="sandbox", daemon=True

@@ -56,7 +56,7 @@ class Switches:
 
     presigned_urls: Literal["requested", "always"] = "requested"
     """When tasks with an attachment carry `attachmentS3Downloads`, different at every read: with
-    `include_attachment_url` only, or always."""
+    `include_attachment_url` only, or always; then links to result files have a signature of that read too."""
 
     batches_next_token: bool = False
     """Whether `GET /batches` also gives a `next_token` and follows it."""

@@ -14,6 +14,7 @@ from scalesync.sandbox.filters import Params
 from scalesync.sandbox.instants import Clock, system_clock, to_millis
 from scalesync.sandbox.journal import StateFile
 from scalesync.sandbox.options import SandboxOptions
+from scalesync.sandbox.results import RESULTS, addressed
 from scalesync.sandbox.seed import seed_account
 from scalesync.sandbox.task_writes import complete_task, recall_task
 
@@ -34,6 +35,8 @@ class World:
         self.faults = FaultPlan(options.faults, options.seed)
         self.requests: Counter[str] = Counter()
         """How often each route was asked for, faults included: `GET /tasks`, `POST /task/{id}/cancel`."""
+        self.results_url = RESULTS
+        """Where the files are that responses name, once the sandbox listens."""
         self.before_list: BeforeList | None = None
         """A test's own hook: called before a list is answered, so that changes can land between pages.
 
@@ -108,7 +111,12 @@ class World:
     def documents(self, kind: str) -> list[bytes]:
         """Return every live task, batch or project as JSON text, as a plain read gives it."""
         with self.locked():
-            return self.live.documents(kind)
+            return [addressed(text, self.results_url) for text in self.live.documents(kind)]
+
+    def answered(self, text: bytes, account: Account) -> bytes:
+        """Return what an account answers, with its files where they are; signed if a switch says so."""
+        signed = self.options.switches.presigned_urls == "always"
+        return addressed(text, self.results_url, account.read_rng if signed else None)
 
     def arriving(self, kind: str, params: Params) -> None:
         """Let happen what is to happen before a list is answered."""

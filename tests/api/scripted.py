@@ -92,6 +92,14 @@ def trickle(peer: socket.socket) -> bool:
         time.sleep(0.02)
 
 
+def trickle_closing(peer: socket.socket) -> bool:
+    """Announce an answer that ends with its connection, and send a byte of it every 20 ms."""
+    peer.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+    while True:
+        peer.sendall(b" ")
+        time.sleep(0.02)
+
+
 def trickle_zipped(peer: socket.socket) -> bool:
     """Begin a compressed answer that sends its own file name, a byte every 20 ms: nothing to unpack in it."""
     peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100000\r\n\r\n")

@@ -13,7 +13,17 @@ from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import Step, hang, raw, say, trickle, trickle_head, trickle_zipped, zipped
+from tests.api.scripted import (
+    Step,
+    hang,
+    raw,
+    say,
+    trickle,
+    trickle_closing,
+    trickle_head,
+    trickle_zipped,
+    zipped,
+)
 
 ONCE = RetryPolicy(attempts=1)
 AUTHORITY = trustme.CA()
@@ -96,7 +106,7 @@ def test_a_trickle_meets_the_deadline(serve: Serve, connect: Connect, slow: Step
     assert 0.3 < time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("slow", [hang, trickle, trickle_head])
+@pytest.mark.parametrize("slow", [hang, trickle, trickle_closing, trickle_head])
 def test_nothing_outlives_the_total(serve: Serve, connect: Connect, slow: Step) -> None:
     """With a total, whatever the API does ends by then, even an endless header; the next one works."""
     api = connect(serve(slow, say({"task_id": "t"})), clock=Clock(), total=0.3, retry=ONCE)

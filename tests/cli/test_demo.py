@@ -8,8 +8,8 @@ from tests.cli.commands import Scalesync
 
 def test_the_demo_tells_the_whole_story(scalesync: Scalesync) -> None:
     """Syncs, answers in SQL, work submitted without an API and done once, and a mirror that stays."""
-    keyless = scalesync.having(SCALE_API_KEY=None, TMPDIR=str(scalesync.directory))
-    done = keyless("demo", "--tasks", "1000")
+    process = Scalesync(scalesync.directory, {"TMPDIR": str(scalesync.directory)})
+    done = process("demo", "--tasks", "1000")
 
     assert done.code == 0, done.err
     first, second, offline = re.split("Annotators at work|Pull the plug", done.out)
@@ -36,7 +36,7 @@ def test_the_demo_tells_the_whole_story(scalesync: Scalesync) -> None:
     ]
     assert "Street scenes" in done.out.split("SELECT")[1]
     assert path.is_relative_to(scalesync.directory)
-    assert keyless("--db", path, "status").code == 0
+    assert process("--db", path, "status").code == 0
 
 
 def test_a_sandbox_that_cannot_start_says_why(scalesync: Scalesync) -> None:

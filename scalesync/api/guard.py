@@ -1,0 +1,164 @@
+"""Where a download may go, who may see the key, and connections that hold to it."""
+
+import contextlib
+import ipaddress
+import socket
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from scalesync import __version__
+from scalesync.api.options import is_loopback
+from scalesync.api.wire import KeyAuth, Mark, marking
+from scalesync.errors import ScaleException
+
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": f"scalesync/{__version__}"}
+
+_SCALE = ("scale.com", "scaleapi.com")
+_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_PRIVATE = "is a private address, and such are asked only with --allow-private"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An http(s) URL, and whom it is asked of."""
+
+    url: str
+    """Normalized; it may hold a signature."""
+    scheme: str
+    host: str
+    """In lower case; of an IPv6 address without its brackets."""
+    port: int
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What two addresses share that are asked of the same server."""
+        return self.scheme, self.host, self.port
+
+
+def parse_address(url: str) -> Address:
+    """Return the parts of a URL. Raises ScaleException where it is not http(s), or names a user."""
+    try:
+        parts = parse_url(url)
+    except LocationParseError as error:
+        raise ScaleException("The link is no address that can be read.") from error
+    if parts.scheme not in _PORTS:
+        raise ScaleException("Only http and https are asked, and the link is neither.")
+    if not parts.host or parts.auth is not None:
+        raise ScaleException("The link names no host, or a user.")
+    port = parts.port or _PORTS[parts.scheme]
+    return Address(parts.url, parts.scheme, parts.host.strip("[]").lower(), port)
+
+
+def may_see_key(address: Address, api: Address) -> bool:
+    """Tell whether the key may go there: Scale's own hosts by https, and the very origin of the API."""
+    ours = address.host in _SCALE or address.host.endswith(tuple(f".{host}" for host in _SCALE))
+    return (ours and address.scheme == "https") or address.origin == api.origin
+
+
+def check_host(host: str) -> None:
+    """Raise ScaleException for a private address in any spelling, and for the names of this machine."""
+    with contextlib.suppress(OSError, UnicodeError):
+        # A proxy, or a resolver, reads 127.1 and 0x7f000001 as addresses too.
+        host = socket.inet_ntoa(socket.inet_aton(host))
+    named = host.rstrip(".")
+    if named == "localhost" or named.endswith(".localhost") or (_is_literal(host) and is_private(host)):
+        raise ScaleException(f"{host} {_PRIVATE}.")
+
+
+def is_private(peer: str) -> bool:
+    """Tell whether an IP address is not one of the public internet.
+
+    Those are private, loopback, link-local, multicast and reserved ones, and IPv6 for such in IPv4.
+    """
+    address = ipaddress.ip_address(peer)
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = address.ipv4_mapped or address.sixtofour
+        if inside is not None:
+            address = inside
+        elif address in _NAT64:
+            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        elif address.is_site_local:
+            return True
+    return not address.is_global or address.is_multicast or address.is_reserved
+
+
+def guarding(kind: type[HTTPConnection]) -> type[HTTPConnection]:
+    """Return `kind` that looks whom it got before the first byte, TLS included, and hangs up on the private.
+
+    What a name stands for is so checked where it counts, whatever it stood for a moment before.
+    """
+
+    class Guarding(kind):  # type: ignore[valid-type, misc]
+        def _new_conn(self) -> Any:
+            sock = super()._new_conn()
+            peer = sock.getpeername()[0]
+            if is_private(peer):
+                sock.close()
+                raise ScaleException(f"{self.host} {_PRIVATE}.")
+            return sock
+
+    return Guarding
+
+
+class _Adapter(HTTPAdapter):
+    """Sends each request once, over connections that mark it and, without a proxy, look whom they got."""
+
+    def __init__(self, mark: Mark, *, guarded: bool) -> None:
+        self._mark = mark
+        self._guarded = guarded
+        super().__init__(pool_connections=4, pool_maxsize=1, max_retries=0)
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the host's pool, its connections prepared."""
+        pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        if "ConnectionCls" not in vars(pool):
+            kind = pool.ConnectionCls
+            if self._guarded and not select_proxy(request.url, proxies):
+                kind = guarding(kind)
+            pool.ConnectionCls = marking(kind, self._mark)
+        return pool
+
+
+class GuardedWire:
+    """One thread's connections, and the mark of its download in hand."""
+
+    def __init__(self, *, guarded: bool) -> None:
+        self.mark = Mark()
+        self.adapter = _Adapter(self.mark, guarded=guarded)
+        self._environment = requests.Session()
+
+    def open(
+        self, address: Address, auth: KeyAuth | None, timeouts: tuple[float, float]
+    ) -> requests.Response:
+        """Ask once and return the answer with its body still on the wire, redirect or not.
+
+        Past requests' sessions, which read the body of a redirect whatever its size, and keep cookies.
+        """
+        request = requests.Request("GET", address.url, headers=_HEADERS, auth=auth).prepare()
+        parts = urlsplit(request.url or "")
+        if (parts.scheme, parts.hostname) != (address.scheme, address.host):
+            raise ScaleException("The link is no address that can be read.")
+        settings: Any = self._environment.merge_environment_settings(address.url, {}, True, None, None)
+        proxies = {} if is_loopback(address.host) else settings["proxies"]
+        return self.adapter.send(
+            request, stream=True, timeout=timeouts, verify=settings["verify"], proxies=proxies
+        )
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,185 @@
+"""`scalesync fetch-results`, which `sync --results` does too: the files that responses name."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli.boundary import stoppable
+from scalesync.cli.context import Context
+from scalesync.cli.options import DURATION, SIZE, json_option
+from scalesync.cli.output import counted, plain, print_json
+from scalesync.cli.progress import EVERY, drawing
+from scalesync.clock import Clock
+from scalesync.errors import IncompleteError, InterruptedRunError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from scalesync.app import App
+    from scalesync.sync.results import Event, Fetching, Summary, Watcher
+
+log = logging.getLogger("scalesync.results")
+
+SAID = 10
+"""Failures that are told one by one; the others are counted."""
+
+_AGAIN = "Run `scalesync fetch-results` again; `result_files.error` says of each why."
+
+HAND = "the file in hand"
+"""What a stop waits for: only what is being written; downloads are cut off."""
+
+
+@click.command("fetch-results")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="Files fetched at once.",
+)
+@click.option(
+    "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
+)
+@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="A file as a whole.")
+@click.option("--allow-private", is_flag=True, help="Also from this machine and private networks.")
+@json_option
+@click.pass_obj
+def fetch_results(
+    context: Context, workers: int, max_size: int, timeout: timedelta, allow_private: bool, json: bool
+) -> None:
+    """Fetch result files, and write the annotations in them.
+
+    They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
+    if one could not be; the next run tries it again.
+    """
+    from scalesync.sync.results import Fetching
+
+    how = Fetching(workers, max_size, timeout.total_seconds(), allow_private)
+    clock = Clock()
+    with stoppable(clock, HAND):
+        summary = watched(context.app(clock), how, quiet=context.quiet)
+        if json:
+            print_json(as_dict(summary))
+        elif not context.quiet:
+            tell_summary(summary)
+        vouch(summary)
+
+
+def watched(app: "App", how: "Fetching", *, quiet: bool) -> "Summary":
+    """Fetch with progress on stderr."""
+    with _watching(quiet=quiet) as watch:
+        return app.fetch_results(how, watch)
+
+
+def as_dict(summary: "Summary") -> dict[str, object]:
+    """Return the summary for machines."""
+    return asdict(summary) | {"complete": summary.complete, "seconds": round(summary.seconds, 3)}
+
+
+def tell_summary(summary: "Summary") -> None:
+    """Say on stderr what was fetched."""
+    files = counted(summary.fetched, "result file", "result files")
+    rows = counted(summary.annotations, "annotation", "annotations")
+    failed = f", {summary.failed:,} failed" if summary.failed else ""
+    came = f"{files} fetched ({summary.bytes:,} bytes){failed}, {rows} written"
+    click.echo(f"{came}, {summary.seconds:.1f} s", err=True)
+
+
+def vouch(summary: "Summary") -> None:
+    """Return if every file is here; raise what says why not, and how to go on."""
+    if summary.stopped:
+        raise InterruptedRunError(
+            "Stopped; every file received is saved.", advice="Run `scalesync fetch-results` to go on."
+        )
+    if summary.failed:
+        files = counted(summary.failed, "result file", "result files")
+        raise IncompleteError(f"{files} could not be fetched.", advice=_AGAIN)
+
+
+@contextmanager
+def _watching(*, quiet: bool) -> "Iterator[Watcher]":
+    """Lend a watcher that fits stderr: a bar, lines, or nothing. It also logs every event."""
+    if quiet:
+        yield _logging(lambda _: None)
+    elif sys.stderr.isatty():
+        with drawing() as bars:
+            yield _logging(Bar(bars, bars.add_task("results", total=None)))
+    else:
+        yield _logging(Lines())
+
+
+def _logging(watch: "Watcher") -> "Watcher":
+    def note(event: "Event") -> None:
+        fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
+        log.info(type(event).__name__.lower(), extra=fields)
+        watch(event)
+
+    return note
+
+
+@dataclass
+class Told:
+    """What was said and counted so far."""
+
+    files: int = 0
+    """How many there are."""
+    done: int = 0
+    failed: int = 0
+
+    def words(self, event: "Event") -> str | None:
+        """Take note of an event and return what to say of it."""
+        from scalesync.sync.results import Begun, Failed
+
+        if isinstance(event, Begun):
+            self.files = event.files
+            return None
+        self.done += 1
+        if not isinstance(event, Failed):
+            return None
+        self.failed += 1
+        if self.failed == SAID:
+            return "further failures are not told one by one"
+        return f"{event.url}: {event.error}" if self.failed < SAID else None
+
+
+@dataclass
+class Lines:
+    """Says what happens in plain lines."""
+
+    told: Told = field(default_factory=Told)
+    counted_at: float = field(default_factory=time.monotonic)
+
+    def __call__(self, event: "Event") -> None:
+        """Say what is worth a line, and the count now and then."""
+        if text := self.told.words(event):
+            click.echo(plain(text), err=True)
+        now = time.monotonic()
+        if now - self.counted_at >= EVERY:
+            self.counted_at = now
+            click.echo(f"results: {self.told.done:,} of {self.told.files:,} files", err=True)
+
+
+@dataclass
+class Bar:
+    """Draws how many files are done with."""
+
+    progress: "Progress"
+    bar: "TaskID"
+    told: Told = field(default_factory=Told)
+
+    def __call__(self, event: "Event") -> None:
+        """Move the bar, and print above it what is worth a line."""
+        if text := self.told.words(event):
+            self.progress.console.print(plain(text), markup=False, highlight=False)
+        self.progress.update(self.bar, completed=self.told.done, total=self.told.files)
+
+
+COMMANDS = (fetch_results,)

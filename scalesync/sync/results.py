@@ -1,0 +1,190 @@
+"""Fetch the files that responses name, several at once, each kept in a transaction of its own."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from scalesync.api.downloads import Download, DownloadOptions, Downloads
+from scalesync.clock import Clock
+from scalesync.db import result_files
+from scalesync.db.engine import Database
+from scalesync.db.result_files import Fetched
+from scalesync.errors import ConfigurationError, ScaleException
+from scalesync.storable import storable
+
+POLL = 0.25
+"""Seconds between two looks whether to stop."""
+
+_AT_ONCE = 100
+"""Files whose addresses are looked up together."""
+
+_GONE = "No task's response names this file any more."
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How result files are to be fetched. Raises ConfigurationError for what nothing can be fetched with."""
+
+    workers: int = 8
+    """Files at once, at most."""
+    max_size: int = 64 << 20
+    """Bytes of a file, at most."""
+    timeout: float = 300.0
+    """Seconds that one file may take as a whole, further attempts included."""
+    allow_private: bool = False
+    """Whether private addresses may be asked."""
+
+    def __post_init__(self) -> None:
+        if not min(self.workers, self.max_size, self.timeout) > 0:
+            raise ConfigurationError(
+                "Workers, size and time must be more than 0.", advice="Leave them out for what is usual."
+            )
+
+    def downloads(self, api_url: str, key: str | None, clock: Clock) -> Downloads:
+        """Return what fetches like this, for the account of `key`; None: of nobody's."""
+        options = DownloadOptions(api_url, self.max_size, self.timeout, allow_private=self.allow_private)
+        return Downloads(key, options, clock=clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """So many files are to be fetched."""
+
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file is in the database, with the annotations of the tasks that name it."""
+
+    url: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file could not be fetched; it is tried again in the next run."""
+
+    url: str
+    error: str
+
+
+Event = Begun | Kept | Failed
+
+Watcher = Callable[[Event], None]
+"""Takes note of one event after the other; called from one thread only."""
+
+
+@dataclass
+class Summary:
+    """What one `scalesync fetch-results` did."""
+
+    fetched: int = 0
+    failed: int = 0
+    bytes: int = 0
+    """Of the files fetched, as they came."""
+    annotations: int = 0
+    """Rows written for the tasks that name them."""
+    stopped: bool = False
+    """Whether it was asked to stop, and files may be left."""
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file that was wanted is here."""
+        return not (self.failed or self.stopped)
+
+
+@dataclass
+class Fetcher:
+    """Fetches every file that is named and not here yet."""
+
+    database: Database
+    downloads: Downloads
+    clock: Clock
+    watch: Watcher
+    workers: int
+    summary: Summary = field(default_factory=Summary)
+    active: dict[Future[Download], str] = field(default_factory=dict)
+
+    def run(self) -> Summary:
+        """Return what was done. Raises DatabaseError; what was kept by then stays.
+
+        A stop cuts off the downloads in hand: nothing is lost by it but their bytes.
+        """
+        began = self.clock.monotonic()
+        with self.database.read() as conn:
+            self.watch(Begun(result_files.count_pending(conn)))
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="result") as pool:
+            try:
+                self._work(pool)
+            except BaseException:
+                self.clock.stopping.set()
+                self.downloads.cut_off()
+                raise
+        self.summary.stopped = self.clock.stopping.is_set()
+        self.summary.seconds = self.clock.monotonic() - began
+        return self.summary
+
+    def _work(self, pool: ThreadPoolExecutor) -> None:
+        wanted = self._wanted()
+        while True:
+            self._fill(pool, wanted)
+            if not self.active:
+                return
+            done, _ = wait(self.active, timeout=POLL, return_when=FIRST_COMPLETED)
+            if self.clock.stopping.is_set():
+                self.downloads.cut_off()
+            for future in done:
+                self._settle(self.active.pop(future), future)
+
+    def _wanted(self) -> Iterator[tuple[str, str | None]]:
+        """Yield the lasting address of each file to be fetched once, and where it can be had now."""
+        last = ""
+        while True:
+            with self.database.read() as conn:
+                urls = result_files.pending(conn, last, _AT_ONCE)
+                found = result_files.addresses(conn, urls)
+            if not urls:
+                return
+            yield from ((url, found.get(url)) for url in urls)
+            last = urls[-1]
+
+    def _fill(self, pool: ThreadPoolExecutor, wanted: Iterator[tuple[str, str | None]]) -> None:
+        """Give every idle worker a file, as long as there are any."""
+        while len(self.active) < self.workers and not self.clock.stopping.is_set():
+            url, address = next(wanted, (None, None))
+            if url is None:
+                return
+            if address is None:
+                self._fail(url, _GONE)
+            else:
+                self.active[pool.submit(self.downloads.fetch, address)] = url
+
+    def _settle(self, url: str, future: Future[Download]) -> None:
+        try:
+            download = future.result()
+        except ScaleException as error:
+            if not self.clock.stopping.is_set():
+                self._fail(url, error.message)
+        else:
+            self._keep(url, download)
+
+    def _keep(self, url: str, download: Download) -> None:
+        content, _ = storable(download.content.rstrip(b"\0"))
+        size = len(download.content)
+        file = Fetched(content, download.sha256, size, download.served_at)
+        with self.database.write() as conn:
+            came = result_files.keep(conn, url, file, self.clock.now())
+        if came is None:
+            return
+        self.summary.fetched += 1
+        self.summary.bytes += size
+        self.summary.annotations += came.annotations
+        self.watch(Kept(url, size))
+
+    def _fail(self, url: str, error: str) -> None:
+        with self.database.write() as conn:
+            result_files.note_failure(conn, url, error, self.clock.now())
+        self.summary.failed += 1
+        self.watch(Failed(url, error))

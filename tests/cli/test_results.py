@@ -1,0 +1,187 @@
+"""`scalesync fetch-results` and `sync --results` as people run them, and the same from Python."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from scalesync import Mirror
+from scalesync.errors import ConfigurationError
+from scalesync.sandbox import SandboxServer
+from tests.cli.commands import Done, Scalesync, check_refusal, scalesync_in
+from tests.cli.in_process import in_process
+from tests.fixtures.databases import opened
+from tests.fixtures.sandboxes import LIVE_KEY
+from tests.sync.shelf import Shelf, frames, labels, save_task, state
+
+Start = Callable[..., SandboxServer]
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    """Start a server of files."""
+    with Shelf() as shelf:
+        yield shelf
+
+
+@pytest.fixture
+def mirrored(database_url: str, tmp_path: Path, shelf: Shelf) -> Scalesync:
+    """Return what runs commands on a mirror of either kind with three tasks, two of whose files are there."""
+    shelf.files |= {"one": frames("car"), "two": frames("bus", "van")}
+    with opened(database_url) as database:
+        for name in ("one", "two", "three"):
+            save_task(database, name, shelf.url(name))
+    return in_process(scalesync_in(tmp_path).having(SCALESYNC_DB=database_url))
+
+
+def fetch(mirrored: Scalesync, *options: str) -> Done:
+    """Fetch from this machine."""
+    return mirrored("fetch-results", "--allow-private", *options)
+
+
+def test_what_came_and_what_did_not(mirrored: Scalesync, shelf: Shelf) -> None:
+    """Exit code 1 while a file is missing, and 0 when all are here; failures are named without signatures."""
+    done = fetch(mirrored)
+
+    check_refusal(done, 1, "1 result file could not be fetched", "result_files.error")
+    assert done.out == ""
+    assert f"{shelf.url('three', None)}: 127.0.0.1 answered 404: the link may have expired" in done.err
+    assert "2 result files fetched" in done.err
+    assert "1 failed, 3 annotations written" in done.err
+    assert "first" not in done.err
+
+    shelf.files["three"] = frames("tram")
+    again = fetch(mirrored)
+    assert (again.code, again.out) == (0, "")
+    assert again.err.startswith("1 result file fetched (")
+    assert fetch(mirrored, "--json").json["fetched"] == 0
+
+
+def test_the_summary_for_machines(mirrored: Scalesync) -> None:
+    """One object on stdout."""
+    done = fetch(mirrored, "--json")
+
+    assert done.code == 1
+    assert done.json.pop("seconds") is not None
+    assert {name: value for name, value in done.json.items() if name not in ("seconds", "bytes")} == {
+        "fetched": 2,
+        "failed": 1,
+        "annotations": 3,
+        "stopped": False,
+        "complete": False,
+    }
+
+
+def test_limits_are_options(mirrored: Scalesync, database_url: str, shelf: Shelf) -> None:
+    """A size in the units that people write; nothing from this machine unless it is allowed."""
+    shelf.files["two"] = b" " * 3000
+
+    assert mirrored("fetch-results").code == 1
+    assert shelf.asked == []
+    assert fetch(mirrored, "--max-size", "2kB", "--timeout", "20s", "--workers", "1").code == 1
+
+    with opened(database_url) as database:
+        found = state(database)
+    assert found["one"] == (True, None)
+    assert found["two"] == (False, "The file is larger than the limit of 2,048 bytes.")
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "64 monkeys", "2GB", "", "1.5MB"])
+def test_sizes_that_are_none(size: str, empty_mirror: Scalesync) -> None:
+    """Are refused as usage, with one that works."""
+    check_refusal(in_process(empty_mirror)("fetch-results", "--max-size", size), 2, "500kB or 64MB")
+
+
+def test_no_time_at_all(empty_mirror: Scalesync) -> None:
+    """Is refused as well, here and from Python."""
+    check_refusal(in_process(empty_mirror)("fetch-results", "--timeout", "0s"), 2, "more than 0")
+    with pytest.raises(ConfigurationError):
+        Mirror(empty_mirror.mirror, api_key=LIVE_KEY).fetch_results(workers=0)
+
+
+def test_a_key_of_another_account_fetches_nothing(mirrored: Scalesync, shelf: Shelf) -> None:
+    """A mirror is of one account; without any key, what is open to all is fetched."""
+    assert fetch(mirrored).code == 1
+    shelf.files["three"] = frames("tram")
+
+    other = in_process(mirrored.having(SCALE_API_KEY="live_another"))
+    nobody = in_process(mirrored.having(SCALE_API_KEY=None))
+
+    check_refusal(fetch(other), 5, "account")
+    assert fetch(nobody).code == 0
+
+
+def test_a_signal_ends_it_at_once_with_130(empty_mirror: Scalesync, shelf: Shelf) -> None:
+    """Although a server hangs; what came is saved, and the next run goes on."""
+    hanging: list[object] = []
+
+    def hang(request: BaseHTTPRequestHandler) -> None:
+        hanging.append(request)
+        time.sleep(20)
+
+    shelf.files |= {"one": frames("car"), "two": hang}
+    with opened(f"sqlite:///{empty_mirror.mirror}") as database:
+        for name in ("one", "two"):
+            save_task(database, name, shelf.url(name))
+        with empty_mirror.started("fetch-results", "--allow-private") as process:
+            while not (hanging and state(database)["one"][0]):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            done = empty_mirror.ended(process)
+
+        check_refusal(done, 130, "every file received is saved", "scalesync fetch-results")
+        assert state(database) == {"one": (True, None), "two": (False, None)}
+        shelf.files["two"] = frames("bus")
+        assert fetch(in_process(empty_mirror)).code == 0
+        assert shelf.asked.count("one?X-Amz-Signature=first") == 1
+
+
+def test_a_sync_can_fetch_them_too(start_sandbox: Start, empty_mirror: Scalesync) -> None:
+    """After it went well; a file that cannot be had makes its exit code 1, and it says both."""
+    server = start_sandbox(tasks=120)
+    run = in_process(empty_mirror.having(SCALESYNC_API_URL=server.url))
+
+    refused = run("sync", "--results", "--json")
+    done = run("sync", "--results", "--allow-private")
+    quiet = run("--quiet", "sync", "--results", "--json")
+
+    results = refused.json["results"]
+    assert isinstance(results, dict)
+    assert (refused.code, refused.json["complete"], results["fetched"]) == (1, True, 0)
+    assert results["failed"] > 5
+    assert (done.code, f"{results['failed']} result files fetched" in done.err) == (0, True)
+    assert "tasks" in done.out
+    assert (quiet.code, quiet.err) == (0, "")
+    with opened(f"sqlite:///{empty_mirror.mirror}") as database:
+        assert {frame is None for _, frame, _ in labels(database)} == {True, False}
+
+
+def test_a_sync_that_went_wrong_fetches_nothing(start_sandbox: Start, empty_mirror: Scalesync) -> None:
+    """Refused or not finished in its time: what it says is only that."""
+    server = start_sandbox(tasks=120)
+    run = in_process(empty_mirror.having(SCALESYNC_API_URL=server.url))
+    assert run("sync").code == 0
+
+    check_refusal(
+        run("sync", "--full", "--time-limit", "0s", "--results", "--allow-private"), 1, "time allowed"
+    )
+    server.world.faults.replace(["403:100%"])
+    assert run("sync", "--results", "--allow-private").code == 3
+    assert server.world.requests["GET /results/{kind}/{name}"] == 0
+
+
+def test_from_python(database_url: str, shelf: Shelf) -> None:
+    """What the command takes, as keywords; what cannot be had raises nothing."""
+    with opened(database_url) as database:
+        save_task(database, "a", shelf.url("one"))
+        mirror = Mirror(database_url, api_key=LIVE_KEY)
+
+        assert not mirror.fetch_results(allow_private=True).complete
+        shelf.files["one"] = frames("car")
+        summary = mirror.fetch_results(workers=2, max_size=1000, timeout=9.5, allow_private=True)
+
+        assert (summary.complete, summary.fetched, labels(database)) == (True, 1, [("a", 0, "car")])

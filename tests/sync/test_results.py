@@ -1,0 +1,320 @@
+"""Result files: fetched once each, kept with the annotations in them, and tried again where they failed."""
+
+import hashlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from scalesync.clock import Clock
+from scalesync.db.annotation_tables import annotations, result_files, task_files
+from scalesync.db.engine import Database
+from scalesync.flatten.addresses import lasting
+from scalesync.flatten.flattening import flatten, result_urls
+from scalesync.sandbox import SandboxServer, Switches
+from scalesync.sandbox.results import content
+from scalesync.sync.results import Kept
+from tests.sync.mirrors import sync
+from tests.sync.shelf import Shelf, fetch, frames, labels, rows, save_task, state, stopping_after
+
+Start = Callable[..., SandboxServer]
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    """Start a server of files."""
+    with Shelf() as shelf:
+        yield shelf
+
+
+def test_a_file_is_fetched_once_and_its_annotations_are_rows(database: Database, shelf: Shelf) -> None:
+    """With their frames; the file stands beside them with its digest, size and the time of its server."""
+    shelf.files["one"] = file = frames("car", "bus")
+    save_task(database, "a", shelf.url("one"))
+
+    first, second = fetch(database), fetch(database)
+
+    assert labels(database) == [("a", 0, "car"), ("a", 1, "bus")]
+    assert (first.fetched, first.failed, first.bytes, first.annotations) == (1, 0, len(file), 2)
+    assert (first.complete, second.complete, second.fetched, shelf.asked) == (
+        True,
+        True,
+        0,
+        ["one?X-Amz-Signature=first"],
+    )
+    names = ("url", "sha256", "bytes", "fetched_at", "content", "error")
+    noon = datetime(2026, 11, 3, 10, tzinfo=UTC)
+    assert rows(database, result_files, names) == [
+        (shelf.url("one", None), hashlib.sha256(file).hexdigest(), len(file), noon, file, None)
+    ]
+
+
+def test_every_file_of_an_account_is_fetched(start_sandbox: Start, database: Database) -> None:
+    """Once each, although links differ at every read; the annotations are those in documents and files."""
+    server = start_sandbox(tasks=300, switches=Switches(presigned_urls="always"))
+    sync(server, database)
+
+    summary = fetch(database, api_url=server.url)
+
+    expected = Counter[str]()
+    named: set[str] = set()
+    for raw in server.world.documents("tasks"):
+        task = msgspec.json.decode(raw)
+        response = msgspec.json.encode(task.get("response"))
+        urls = {lasting(url): tuple(url.split("/")[-2:]) for url in result_urls(task["type"], response)}
+        files = {url: content(*place) or b"" for url, place in urls.items()}
+        if count := len(flatten(task["type"], response, files).annotations):
+            expected[task["task_id"]] = count
+        named |= urls.keys()
+    with database.read() as conn:
+        found = Counter(conn.scalars(select(annotations.c.task_id)))
+    assert (summary.complete, summary.fetched, found) == (True, len(named), expected)
+    assert server.world.requests["GET /results/{kind}/{name}"] == len(named) > 5
+    assert "Signature" not in str(rows(database, result_files, ("url",)))
+
+
+def test_a_run_that_is_stopped_is_gone_on_with(database: Database, shelf: Shelf) -> None:
+    """What was kept is not asked for again; what was cut off is no failure."""
+    for number in range(12):
+        shelf.files[f"{number:02}"] = frames("car")
+        save_task(database, f"t{number:02}", shelf.url(f"{number:02}"))
+    clock = Clock()
+
+    stopped = fetch(database, clock=clock, watch=stopping_after(3, Kept, clock), workers=2)
+    kept = {name for name, (here, _) in state(database).items() if here}
+    again = fetch(database)
+
+    assert (stopped.stopped, stopped.complete, stopped.failed, again.complete) == (True, False, 0, True)
+    assert 3 <= len(kept) == stopped.fetched <= 5
+    assert again.fetched == 12 - len(kept)
+    assert all([name.split("?")[0] for name in shelf.asked].count(name) == 1 for name in kept)
+    assert len(labels(database)) == 12
+
+
+def test_a_stop_does_not_wait_for_a_server(database: Database, shelf: Shelf) -> None:
+    """A download that hangs is cut off, and nothing is noted against its file."""
+    clock, ended, answered = Clock(), threading.Event(), list[str]()
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        clock.stopping.set()
+        ended.wait(20)
+        answered.append("slow")
+
+    shelf.files["slow"] = hang
+    save_task(database, "a", shelf.url("slow"))
+
+    summary = fetch(database, clock=clock)
+
+    assert (summary.stopped, answered, state(database)) == (True, [], {"slow": (False, None)})
+    ended.set()
+
+
+def test_what_fails_is_noted_and_tried_again(database: Database, shelf: Shelf) -> None:
+    """The others come all the same; the sentence goes when the file has come."""
+    shelf.files |= {"good": frames("car"), "gone": 403, "down": 500}
+    for name in ("good", "gone", "down"):
+        save_task(database, name, shelf.url(name))
+
+    first = fetch(database)
+
+    assert (first.fetched, first.failed, first.complete) == (1, 2, False)
+    found = state(database)
+    assert found["good"] == (True, None)
+    assert "127.0.0.1 answered 403: the link may have expired" in str(found["gone"])
+    assert "answered 500" in str(found["down"])
+    assert "first" not in str(found)
+    assert all(at is not None for (at,) in rows(database, result_files, ("tried_at",)))
+
+    shelf.files |= {"gone": frames("bus"), "down": frames("van")}
+    assert fetch(database).complete
+    assert set(state(database).values()) == {(True, None)}
+    assert [label for _, _, label in labels(database)] == ["van", "bus", "car"]
+
+
+def test_a_file_too_large_or_too_slow_is_left_out(database: Database, shelf: Shelf) -> None:
+    """By its size unpacked and its time as a whole; a byte now and then does not help."""
+
+    def trickle(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        for _ in range(500):
+            request.wfile.write(b" ")
+            time.sleep(0.01)
+
+    shelf.files |= {"large": b" " * 2000, "slow": trickle, "good": frames("car")}
+    for name in shelf.files:
+        save_task(database, name, shelf.url(name))
+
+    summary = fetch(database, largest=1000, seconds=0.3)
+
+    assert (summary.fetched, summary.failed) == (1, 2)
+    assert state(database) == {
+        "good": (True, None),
+        "large": (False, "The file is larger than the limit of 1,000 bytes."),
+        "slow": (False, "The file did not come whole within 0.3 s."),
+    }
+
+
+def test_only_the_api_sees_the_key(database: Database, shelf: Shelf) -> None:
+    """A file on another host is asked for without it, also where the API redirects there."""
+    with Shelf() as api:
+
+        def redirect(request: BaseHTTPRequestHandler) -> None:
+            request.send_response(302)
+            request.send_header("Location", shelf.url("there"))
+            request.end_headers()
+
+        api.files |= {"own": frames("car"), "led": redirect}
+        shelf.files |= {"there": frames("bus"), "other": frames("van")}
+        for task_id, url in enumerate((api.url("own"), api.url("led"), shelf.url("other"))):
+            save_task(database, str(task_id), url)
+
+        assert fetch(database, api_url=f"{api.origin}/v1").complete
+        assert len(api.authorizations) == 2
+        assert all(api.authorizations)
+        assert shelf.authorizations == [None, None]
+
+
+def test_private_addresses_are_refused_unless_allowed(database: Database, shelf: Shelf) -> None:
+    """The API's own address is no exception: nobody was asked for anything."""
+    shelf.files["one"] = frames("car")
+    save_task(database, "a", shelf.url("one"))
+
+    summary = fetch(database, allow_private=False, api_url=f"{shelf.origin}/v1")
+
+    assert (summary.failed, shelf.asked) == (1, [])
+    assert "private address" in str(state(database)["one"])
+    assert fetch(database).complete
+
+
+def test_nuls_and_what_no_database_holds(database: Database, shelf: Shelf) -> None:
+    """Trailing NULs go, U+0000 and broken text become U+FFFD; the digest is of the file as it came."""
+    text = b'[{"annotations": [{"label": "a\\u0000b\xff", "left": 1, "top": 1, "width": 1, "height": 1}]}]'
+    shelf.files["one"] = file = text + bytes(600)
+    save_task(database, "a", shelf.url("one"))
+
+    fetch(database)
+
+    assert labels(database) == [("a", 0, "a\ufffdb\ufffd")]
+    [(held, digest, size)] = rows(database, result_files, ("content", "sha256", "bytes"))
+    assert held == text.replace(b"\\u0000", b"\\ufffd").replace(b"\xff", "\ufffd".encode())
+    assert (digest, size) == (hashlib.sha256(file).hexdigest(), len(file))
+
+
+def test_a_file_that_is_no_json_is_kept_without_rows(database: Database, shelf: Shelf) -> None:
+    """It is here, and not asked for again."""
+    shelf.files["one"] = b"\x89PNG\0\xff"
+    save_task(database, "a", shelf.url("one"))
+
+    assert fetch(database).complete
+    assert (labels(database), state(database)) == ([], {"one": (True, None)})
+
+
+def test_a_file_that_several_tasks_name_serves_them_all(database: Database, shelf: Shelf) -> None:
+    """Fetched once, whatever its signatures; a task that names it later has its annotations at once."""
+    shelf.files["one"] = frames("car")
+    save_task(database, "a", shelf.url("one"))
+    save_task(database, "b", shelf.url("one", "second"))
+
+    summary = fetch(database)
+    save_task(database, "c", shelf.url("one", "third"))
+
+    assert (summary.fetched, summary.annotations, len(shelf.asked)) == (1, 2, 1)
+    assert labels(database) == [("a", 0, "car"), ("b", 0, "car"), ("c", 0, "car")]
+    assert fetch(database).fetched == 0
+
+
+def test_a_response_that_is_edited_keeps_what_was_fetched(database: Database, shelf: Shelf) -> None:
+    """Another signature, or another status, fetches nothing; another file is fetched."""
+    shelf.files |= {"one": frames("car"), "two": frames("bus", "bus")}
+    save_task(database, "a", shelf.url("one"))
+    fetch(database)
+
+    save_task(database, "a", shelf.url("one", "second"), status="completed")
+    assert (fetch(database).fetched, labels(database)) == (0, [("a", 0, "car")])
+    save_task(database, "a", shelf.url("two"))
+    assert (labels(database), fetch(database).fetched) == ([], 1)
+    assert labels(database) == [("a", 0, "bus"), ("a", 1, "bus")]
+    assert list(state(database)) == ["two"]
+
+
+def test_the_signature_is_that_of_the_last_read(database: Database, shelf: Shelf) -> None:
+    """An expired one is not kept: a new read of the task brings another."""
+    shelf.files["one"] = 403
+    save_task(database, "a", shelf.url("one", "old"))
+    fetch(database)
+
+    shelf.files["one"] = frames("car")
+    save_task(database, "a", shelf.url("one", "new"))
+
+    assert fetch(database).complete
+    assert shelf.asked == ["one?X-Amz-Signature=old", "one?X-Amz-Signature=new"]
+
+
+def test_a_file_that_nobody_names_any_more_is_not_kept(database: Database, shelf: Shelf) -> None:
+    """A sync that takes it away while it is on its way wins, and that is no failure."""
+
+    def take_away(request: BaseHTTPRequestHandler) -> None:
+        save_task(database, "a", None)
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(frames("car"))
+
+    shelf.files["one"] = take_away
+    save_task(database, "a", shelf.url("one"))
+
+    summary = fetch(database)
+
+    assert (summary.complete, summary.fetched, labels(database), state(database)) == (True, 0, [], {})
+
+
+def test_a_file_without_any_task_is_said_to_be_so(database: Database, shelf: Shelf) -> None:
+    """Where no response gives its address there is nobody to be asked."""
+    save_task(database, "a", shelf.url("one"))
+    with database.write() as conn:
+        conn.execute(task_files.delete())
+
+    assert fetch(database).failed == 1
+    assert (state(database), shelf.asked) == (
+        {"one": (False, "No task's response names this file any more.")},
+        [],
+    )
+
+
+def test_two_at_once_come_to_the_same(database: Database, shelf: Shelf) -> None:
+    """With a sync that rewrites the tasks meanwhile: nobody fails, and every annotation is there once."""
+    names = [f"{number:02}" for number in range(10)]
+    shelf.files |= {name: frames("car") for name in names}
+    for number, name in enumerate(names):
+        save_task(database, f"t{number:02}", shelf.url(name))
+        save_task(database, f"u{number:02}", shelf.url(name))
+    together = threading.Barrier(3)
+    failures: list[BaseException] = []
+
+    def work(what: Callable[[], object]) -> None:
+        together.wait()
+        try:
+            what()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test tells it
+            failures.append(error)
+
+    def rewrite() -> None:
+        for number, name in enumerate(names):
+            save_task(database, f"t{number:02}", shelf.url(name, "second"))
+
+    jobs = (lambda: fetch(database), lambda: fetch(database), rewrite)
+    threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert set(state(database).values()) == {(True, None)}
+    assert len(labels(database)) == 20
