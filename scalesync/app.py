@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
 from scalesync.commands import Depth, Gate
-from scalesync.db import exports, gate, migrate, queue_views, runs, stamp
+from scalesync.db import changes, exports, gate, migrate, queue_views, result_files, runs, stamp
 from scalesync.db import windows as ledger
+from scalesync.db.changes import Change
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound, ScalesyncError
+from scalesync.formats.ways_out import WaysOut
 from scalesync.model import BatchStatus, WindowState
 from scalesync.queue import submissions
 from scalesync.queue.mending import Queue
+from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.transaction import Transaction
 from scalesync.retry import RetryPolicy
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from scalesync.queue.summary import Summary as Dispatched
     from scalesync.sync.events import Watcher
     from scalesync.sync.plan import Plan, Request
+    from scalesync.sync.results import Fetching
+    from scalesync.sync.results import Summary as Results
+    from scalesync.sync.results import Watcher as ResultsWatcher
     from scalesync.sync.session import Session, Summary
 
 SKEW_TOLERATED = 60.0
@@ -57,32 +63,14 @@ class Status:
     runs: list[runs.Run]
     queue: Depth
     gate: Gate
+    files_wanted: int
+    """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
     now: datetime
 
     def behind(self, stream: str) -> float | None:
         """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
         at = self.watermarks.get(stream)
         return None if at is None else max(0.0, (self.now - at).total_seconds())
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """How the queue is to be taken to the API."""
-
-    workers: int = 8
-    """Commands at once, at most."""
-    max: int | None = None
-    """Commands in all, at most."""
-    rate: float | None = None
-    """Requests a second, at most."""
-    timeout: float = 60.0
-    """Seconds that one request may take as a whole; then it is cut off, and its command in doubt."""
-    settle_time: float = 60.0
-    """Seconds after which the API applies no request any more that was cut off."""
-    stay: bool = False
-    """Whether to wait for work instead of ending."""
-    look_only: bool = False
-    """Whether to look at what is in doubt and send nothing."""
 
 
 @dataclass
@@ -144,6 +132,17 @@ class App:
         with self._session(lambda _: None, 1, None) as session:
             return session.look_ahead(request)
 
+    def fetch_results(self, how: "Fetching", watch: "ResultsWatcher") -> "Results":
+        """Fetch the files that responses name and are not here. Without a key, what nobody needs one for."""
+        from scalesync.sync.results import Fetcher
+
+        key = None if self.settings.key is None else self.settings.key.reveal()
+        with self.database() as database, how.downloads(self.settings.api_url, key, self.clock) as downloads:
+            if key is not None:
+                with database.write() as conn:
+                    stamp.stamp(conn, self.account())
+            return Fetcher(database, downloads, self.clock, watch, how.workers).run()
+
     def status(self, *, recent: int = 5) -> Status:
         """Return what the mirror holds and how old that is. Asks nobody but the database."""
         with self.database() as database, database.read() as conn:
@@ -157,6 +156,7 @@ class App:
                 runs.recent(conn, recent),
                 queue_views.depth(conn),
                 gate.gate(conn),
+                result_files.count_pending(conn),
                 self.clock.now(),
             )
 
@@ -169,6 +169,11 @@ class App:
         """Return one mirrored document, or None if there is none here."""
         with self.database() as database, database.read() as conn:
             return exports.find(conn, MIRRORED[stream], key)
+
+    def changes(self, *, after_id: int | None = None, since: datetime | None = None) -> Iterator[Change]:
+        """Yield what changed in the mirrored tasks, oldest first, in flat memory."""
+        with self.database() as database, database.read() as conn:
+            yield from changes.listing(conn, after_id=after_id, since=since)
 
     def batch_status(self, name: str) -> BatchStatus:
         """Return what the API counts in a batch at this moment. Raises ConfigurationError for none."""
@@ -183,6 +188,11 @@ class App:
     def queue(self) -> Queue:
         """The queue, to see and to mend."""
         return Queue(self.database)
+
+    @property
+    def ways_out(self) -> WaysOut:
+        """SQL of one's own, and exports."""
+        return WaysOut(self.database, self.clock)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -4,96 +4,48 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any, TypedDict, Unpack
+from datetime import datetime
+from typing import Any, Unpack
 
 import msgspec
 
-from scalesync.app import App, Finding, Sending, Status
+from scalesync.app import App, Finding, Status
 from scalesync.commands import Enqueued
 from scalesync.db.borrowed import Connection, borrowed
+from scalesync.db.changes import Change
 from scalesync.db.exports import Selection
 from scalesync.errors import ConfigurationError
+from scalesync.keywords import (
+    BatchFilters,
+    DispatchOptions,
+    FetchOptions,
+    ProjectFilters,
+    SyncOptions,
+    TaskFilters,
+)
 from scalesync.model import BatchStatus
 from scalesync.queue.mending import Queue
+from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.summary import Summary as DispatchSummary
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 from scalesync.settings import DEFAULT_DATABASE, resolve
 from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.results import Fetching
+from scalesync.sync.results import Summary as FetchSummary
 from scalesync.sync.session import Summary as SyncSummary
 
 Document = dict[str, Any]
 """An object as the API sent it."""
 
 
-class ProjectFilters(TypedDict, total=False):
-    """Which projects are wanted."""
-
-    type: str
-    missing: bool
-    """Also those that the API no longer has."""
-    limit: int
-
-
-class BatchFilters(TypedDict, total=False):
-    """Which batches are wanted."""
-
-    project: str
-    status: str
-    since: datetime
-    """Created at this instant or later."""
-    until: datetime
-    """Created before this instant."""
-    missing: bool
-    newest_first: bool
-    limit: int
-
-
-class TaskFilters(BatchFilters, total=False):
-    """Which tasks are wanted."""
-
-    batch: str
-    type: str
-    unique_id: str
-    customer_review_status: str
-
-
-class SyncOptions(TypedDict, total=False):
-    """What `scalesync sync` takes."""
-
-    full: bool
-    """Read everything again, and notice what is gone."""
-    since: datetime
-    """A backfill of what was created at this instant or later; it moves no watermark."""
-    until: datetime
-    projects: tuple[str, ...]
-    lookback: timedelta
-    """Overlap with the last sync."""
-
-
-class DispatchOptions(TypedDict, total=False):
-    """What `scalesync dispatch` takes; spans are in seconds."""
-
-    max: int
-    """Commands in all, at most."""
-    workers: int
-    rate: float
-    """Requests a second, at most."""
-    timeout: float
-    """What a request may take as a whole."""
-    settle_time: float
-    """How late the API may still apply a request that was cut off."""
-    patience: float
-    """How long to wait without any progress before it ends."""
-
-
 class Mirror:
     """A local copy of a Scale account, and a queue of what is to be done at Scale.
 
-    Only `sync`, `check`, `batch_status`, `dispatch` and `reconcile` ask the API and need a key; all else
-    works offline. Every error is a `scalesync.errors.ScalesyncError`; the API's are ScaleException, with
-    `.code` and `.message`. Nothing stays open between two calls, and threads may share one Mirror.
+    Only `sync`, `check`, `batch_status`, `dispatch` and `reconcile` ask the API and need a key, and
+    `fetch_results` asks whatever server has a file; all else works offline. Every error is a
+    `scalesync.errors.ScalesyncError`; the API's are ScaleException, with `.code` and `.message`. Nothing
+    stays open between two calls, and threads may share one Mirror.
     """
 
     def __init__(
@@ -145,6 +97,13 @@ class Mirror:
         request = Request(wanted, **options)
         return self._app.sync(request, lambda _: None, workers=workers, time_limit=time_limit)
 
+    def fetch_results(self, **options: Unpack[FetchOptions]) -> FetchSummary:
+        """Fetch the files that responses name and write their annotations; `.complete` says whether all came.
+
+        One that cannot be had raises nothing: `result_files` says why, and the next call tries again.
+        """
+        return self._app.fetch_results(Fetching(**options), lambda _: None)
+
     def status(self) -> Status:
         """Return what is here, how far behind it is, and how full the queue is."""
         return self._app.status()
@@ -164,6 +123,13 @@ class Mirror:
     def batch(self, name: str) -> Document | None:
         """Return a batch, None where the mirror has none of that name."""
         return self._document("batches", name)
+
+    def changes(self, *, since_id: int | None = None, since: datetime | None = None) -> Iterator[Change]:
+        """Yield what changed in the mirrored tasks, oldest first, after a number or from an instant on.
+
+        Whoever remembers the `id` of the last one can go on from there: nothing appears before it later.
+        """
+        yield from self._app.changes(after_id=since_id, since=since)
 
     def batch_status(self, name: str) -> BatchStatus:
         """Return what the API counts in a batch now. Raises ScaleResourceNotFound where there is none."""

@@ -31,6 +31,11 @@ def blocks(language: str) -> list[str]:
     return [block.code for block in BLOCKS if block.language == language and not block.marker]
 
 
+def answered() -> list[tuple[str, str]]:
+    """Return every query that has its answer below it, with that answer."""
+    return re.findall(r"```sql\n([^`]*)```\n\n```text\n([^`]*)```", TEXT)
+
+
 def marked(marker: str) -> str:
     """Return the code of the one block below a marker."""
     (code,) = [block.code for block in BLOCKS if block.marker == marker]

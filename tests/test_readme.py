@@ -17,16 +17,22 @@ import pytest
 
 import scalesync.errors
 from scalesync.cli.boundary import INTERRUPTED
+from scalesync.cli.demo import CHANGES
 from scalesync.cli.main import cli
+from scalesync.db.engine import Database
 from scalesync.db.schema import metadata
+from scalesync.db.views import VIEWS
 from scalesync.errors import ScalesyncError
 from scalesync.model import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of
 from scalesync.sandbox.faults import FaultKind
 from scalesync.settings import DEFAULT_DATABASE
+from tests.cli.commands import scalesync_in
+from tests.cli.in_process import in_process
 from tests.fixtures.databases import PostgresServer
 from tests.fixtures.sandboxes import LIVE_KEY
-from tests.readme import BLOCKS, PROSE, ROOT, TEXT, blocks, marked, spans, table_rows
+from tests.readme import BLOCKS, PROSE, ROOT, TEXT, answered, blocks, marked, spans, table_rows
+from tests.sync.mirrors import sync
 
 Start = Callable[..., SandboxServer]
 
@@ -78,7 +84,7 @@ def test_every_command_and_query_does_what_it_shows(
     What one block exports holds for those after it, as in a reader's shell. The cron lines run in a plain
     `sh` and print nothing, so that no mail is sent. Python comes after the shell, on the same mirror.
     """
-    url = start_sandbox(tasks=1000).url
+    url = start_sandbox(tasks=400).url
     database = postgres_server.create("readme")
     remember = "\nexport -p >.environment\n"
     for code in blocks("sh"):
@@ -105,9 +111,24 @@ def test_every_command_and_query_does_what_it_shows(
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
+def test_the_questions_have_the_answers_of_the_demo(
+    start_sandbox: Start, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """What stands below a query is what `scalesync sql` prints of the demo's account, on each database."""
+    server = start_sandbox(tasks=3000, seed=1)
+    sync(server, database)
+    server.world.churn(CHANGES)
+    sync(server, database)
+
+    asking = in_process(scalesync_in(tmp_path).having(SCALESYNC_DB=database_url))
+    assert len(answered()) == 6
+    for query, answer in answered():
+        assert asking("sql", query, "--format", "table").out == answer
+
+
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No block escapes by its language or its marker."""
-    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python"}
+    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python", "text"}
     assert {block.marker for block in BLOCKS} == {"", "demo command", "test command"}
     assert (len(blocks("sh")), len(blocks("sql"))) >= (3, 3)
 
@@ -136,9 +157,10 @@ def test_commands_in_running_text_exist(command: str) -> None:
 
 
 def options() -> Iterator[tuple[str, str, click.Option]]:
-    """Yield (as the README writes it, its variable, the option) of the program, `sync` and `dispatch`."""
+    """Yield (as the README writes it, its variable, the option) of the program and what talks to the API."""
     commands = [(cli, "", "SCALESYNC")] + [
-        (cli.commands[name], f"{name} ", f"SCALESYNC_{name.upper()}") for name in ("sync", "dispatch")
+        (cli.commands[name], f"{name} ", f"SCALESYNC_{name.upper().replace('-', '_')}")
+        for name in ("sync", "dispatch", "fetch-results", "sql", "export")
     ]
     for command, words, prefix in commands:
         for param in command.params:
@@ -196,6 +218,19 @@ def test_the_tables_are_those_of_the_schema() -> None:
         if names[0] not in hidden:
             assert columns == {column.name for column in metadata.tables[names[0]].columns} - everywhere
     assert [name for name in everywhere if f"`{name}`" not in TEXT] == []
+
+
+def test_the_views_are_those_of_the_migrations() -> None:
+    """Each with every column in its order, and what it means, as the code has it."""
+    shown: dict[str, list[str]] = {}
+    view = VIEWS["task_facts"]
+    for name, columns, meaning in table_rows("The views"):
+        view = VIEWS[name.strip("`")] if name else view
+        shown.setdefault(view.name, []).extend(spans(columns))
+        comments = [view.columns[column].comment for column in spans(columns)] if columns else [view.comment]
+        assert set(comments) == {meaning}
+
+    assert shown == {name: [column.name for column in view.columns] for name, view in VIEWS.items()}
 
 
 def test_every_switch_and_fault_of_the_sandbox_is_named() -> None:

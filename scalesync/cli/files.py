@@ -1,47 +1,88 @@
-"""Writing a file whole or not at all."""
+"""Writing a file or a directory whole or not at all."""
 
 import os
+import signal
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from scalesync.errors import ConfigurationError
 
 
-def write_lines(path: Path, lines: Iterable[bytes]) -> int:
-    """Write lines to `path` and return how many there were; until all are written, `path` stays as it was.
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write lines to `path`; until all are written, `path` stays as it was.
+
+    Raises ConfigurationError if it cannot be written.
+    """
+    with replacing(path) as file:
+        for line in lines:
+            file.write(line + b"\n")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Lend a file that takes the place of `path` at the end of the block; on an error `path` stays as it was.
 
     The file can be read by its owner only. What is no file, such as /dev/null or a named pipe, is written to
     as it is. Raises ConfigurationError if it cannot be written.
     """
-    try:
+    with _named(path):
         # A link stays a link: what it points to is replaced.
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as file:
-                return _write(file, lines)
-        return _replace(target, lines)
-    except OSError as error:
-        msg = f"Cannot write {path}: {error.strerror}."
-        raise ConfigurationError(msg, advice="Name another file with -o.") from error
+                yield file
+            return
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
-def _replace(target: Path, lines: Iterable[bytes]) -> int:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+@contextmanager
+def replacing_directory(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Lend a directory that takes the place of `path` at the end; on an error `path` stays as it was.
+
+    It can be read by its owner only. A directory that is there already is replaced only if `is_ours` says
+    that nothing else is in it. Raises ConfigurationError if it is not, or nothing can be written there.
+    """
+    with _named(path):
+        target = path.resolve()
+        if target.exists() and not (target.is_dir() and is_ours(target)):
+            msg = f"{path} holds something else than a dataset made by --partition."
+            raise ConfigurationError(msg, advice="Name another directory with -o, or remove this one.")
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
+            made, before = Path(room, "made"), Path(room, "before")
+            made.mkdir(mode=0o700)
+            yield made
+            _exchange(made, target, before)
+
+
+def _exchange(made: Path, target: Path, before: Path) -> None:
+    if target.exists():
+        target.rename(before)
     try:
-        with os.fdopen(handle, "wb") as file:
-            count = _write(file, lines)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        made.rename(target)
+    except OSError:
+        if before.exists():
+            before.rename(target)
         raise
-    return count
 
 
-def _write(file: IO[bytes], lines: Iterable[bytes]) -> int:
-    count = 0
-    for line in lines:
-        file.write(line + b"\n")
-        count += 1
-    return count
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Translate what the system says, and let SIGTERM end the block as Ctrl-C does, leaving nothing."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except OSError as error:
+        msg = f"Cannot write {path}: {error.strerror or error}."
+        raise ConfigurationError(msg, advice="Name another file with -o.") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)

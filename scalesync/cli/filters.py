@@ -43,12 +43,15 @@ def filters(stream: str) -> Callable[[_F], _F]:
 
 
 def chosen(stream: str, options: dict[str, object]) -> "Selection":
-    """Return the filter that the options make. Raises ConfigurationError for one the stream does not have."""
+    """Return the filter that the options make. Raises ConfigurationError for one the stream does not have.
+
+    Whether other tables and views have it is known only to the database's door.
+    """
     from scalesync.db.exports import Selection
 
     given = {name: value for name, value in options.items() if value not in (None, False)}
     for name in given:
-        if name not in _OF_STREAM[stream]:
+        if name not in _OF_STREAM.get(stream, _OPTIONS):
             msg = f"--{name} does not apply to {stream}."
             raise ConfigurationError(msg, advice="Leave it out.")
     return Selection(**given)  # type: ignore[arg-type]

@@ -7,7 +7,19 @@ from datetime import timedelta
 import click
 
 import scalesync
-from scalesync.cli import dispatch, mirror, objects, orders, queue, sync, try_out
+from scalesync.cli import (
+    changes,
+    dispatch,
+    export,
+    mirror,
+    objects,
+    orders,
+    queue,
+    results,
+    sql,
+    sync,
+    try_out,
+)
 from scalesync.cli.boundary import BoundedGroup
 from scalesync.cli.context import Context
 from scalesync.cli.logs import log_to_stderr
@@ -52,7 +64,8 @@ def _write_whatever_comes() -> None:
 
 
 _GROUPS = (
-    (cli, (*mirror.COMMANDS, *sync.COMMANDS, *objects.COMMANDS)),
+    (cli, (*mirror.COMMANDS, *sync.COMMANDS, *results.COMMANDS, *changes.COMMANDS, *objects.COMMANDS)),
+    (cli, (*sql.COMMANDS, *export.COMMANDS)),
     (cli, (*queue.COMMANDS, *dispatch.COMMANDS, *try_out.COMMANDS)),
     (queue.queue, dispatch.QUEUE),
     (objects.task, orders.TASK),

@@ -1,17 +1,14 @@
-"""Commands about the mirror itself: init, check, status, export."""
+"""Commands about the mirror itself: init, check, status."""
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.files import write_lines
-from scalesync.cli.filters import chosen, filters
 from scalesync.cli.options import json_option
-from scalesync.cli.output import ago, counted, plain, print_json, print_lines, print_table, print_text
+from scalesync.cli.output import ago, counted, print_json, print_table, print_text
 from scalesync.cli.shown import depth_sentences, needs
 
 if TYPE_CHECKING:
@@ -61,30 +58,6 @@ def status(context: Context, json: bool) -> None:
         _print_status(now)
 
 
-@click.command()
-@click.argument("stream", type=click.Choice(["tasks", "batches", "projects"]))
-@click.option("--format", type=click.Choice(["jsonl"]), default="jsonl", help="One document a line.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write to FILE, whole or not at all.",
-)
-@filters("tasks")
-@click.pass_obj
-def export(context: Context, /, stream: str, output: Path | None, **options: object) -> None:
-    """Print the documents exactly as the API sent them."""
-    del options["format"]  # so far there is one
-    documents = context.app().documents(stream, chosen(stream, options))
-    if output is None:
-        print_lines(documents)
-        return
-    count = write_lines(output, documents)
-    if not context.quiet:
-        click.echo(plain(f"{count:,} {stream} in {output}"), err=True)
-
-
 def _print_findings(findings: "list[Finding]") -> None:
     for finding in findings:
         print_text(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
@@ -103,6 +76,7 @@ def _status_as_json(now: "Status") -> dict[str, object]:
         "runs": now.runs,
         "queue": now.queue,
         "gate": now.gate,
+        "result_files_wanted": now.files_wanted,
     }
 
 
@@ -117,6 +91,9 @@ def _print_status(now: "Status") -> None:
     if now.open_windows:
         left = counted(now.open_windows, "window is", "windows are")
         print_text(f"\n{left} open: run `scalesync sync` to go on.")
+    if now.files_wanted:
+        wanted = counted(now.files_wanted, "result file is", "result files are")
+        print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
     queued = [*depth_sentences(now.queue, now.gate), *needs(now.queue)]
     if queued:
         print_text("\nqueue: " + "\n       ".join(queued))
@@ -132,4 +109,4 @@ def _breakdown(counts: "Counts") -> str:
     return ", ".join(parts + ([f"{counts.missing:,} missing"] if counts.missing else []))
 
 
-COMMANDS = (init, check, status, export)
+COMMANDS = (init, check, status)

@@ -1,6 +1,7 @@
 """Kinds of option values, each refusing what it cannot read with one sentence."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -17,6 +18,11 @@ YEARS = range(1900, 2200)
 """Years that a person can mean: arithmetic around them never leaves the calendar."""
 
 LONGEST = timedelta(days=36_500)
+
+LARGEST = 256 << 20
+"""Bytes. What replaces a byte that is no text takes three, and a value in SQLite takes less than a GiB."""
+
+_STEPS = ("", "K", "M", "G")
 
 
 class InstantType(click.ParamType[datetime]):
@@ -53,6 +59,20 @@ class DurationType(click.ParamType[timedelta]):
         if span > LONGEST:
             self.fail(f"{value!r} is too long a time span. Write for example 90s, 15m, 2h or 1d.", param, ctx)
         return span
+
+
+class SizeType(click.ParamType[int]):
+    """A number of bytes such as 500kB or 64MB, in steps of 1,024."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        match = re.fullmatch(r"(\d{1,9}) ?([kMG]?)B?", str(value).strip(), re.IGNORECASE | re.ASCII)
+        size = int(match[1]) << 10 * _STEPS.index(match[2].upper()) if match else 0
+        if not 0 < size <= LARGEST:
+            self.fail(f"{value!r} is no size up to 256MB. Write for example 500kB or 64MB.", param, ctx)
+        return size
 
 
 class NameType(click.ParamType[str]):
@@ -113,6 +133,7 @@ class ObjectType(click.ParamType[dict[str, object]]):
 
 INSTANT = InstantType()
 DURATION = DurationType()
+SIZE = SizeType()
 NAME = NameType()
 PAIR = PairType()
 OBJECT = ObjectType()

@@ -10,6 +10,8 @@ from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, INSTANT, NAME, json_option
 from scalesync.cli.output import counted, print_json, print_table, print_text
 from scalesync.cli.progress import watching
+from scalesync.cli.results import as_dict as fetched_as_dict
+from scalesync.cli.results import tell_summary, vouch, watched
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError, ScaleException
 from scalesync.sync.plan import EVERY_STREAM, Request
@@ -17,6 +19,7 @@ from scalesync.sync.plan import EVERY_STREAM, Request
 if TYPE_CHECKING:
     from scalesync.model import Written
     from scalesync.sync.plan import Plan
+    from scalesync.sync.results import Fetching
     from scalesync.sync.session import Summary
 
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
 )
 @click.option("--time-limit", type=DURATION, help="Begin nothing new after this time; the next sync goes on.")
+@click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
+@click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
 @json_option
 @click.pass_obj
@@ -51,6 +56,8 @@ def sync(
     workers: int,
     lookback: timedelta,
     time_limit: timedelta | None,
+    results: bool,
+    allow_private: bool,
     dry_run: bool,
     json: bool,
 ) -> None:
@@ -59,29 +66,49 @@ def sync(
     request = Request(wanted, full, since, until, project, lookback)
     if dry_run:
         _print_plan(*context.app().look_ahead(request), as_json=json)
-    else:
-        run_and_report(context, request, workers=workers, time_limit=time_limit, as_json=json)
+        return
+    how = None
+    if results:
+        from scalesync.sync.results import Fetching
+
+        how = Fetching(allow_private=allow_private)
+    run_and_report(context, request, workers=workers, time_limit=time_limit, results=how, as_json=json)
 
 
 def run_and_report(
-    context: Context, request: Request, *, workers: int, time_limit: timedelta | None, as_json: bool
+    context: Context,
+    request: Request,
+    *,
+    workers: int,
+    time_limit: timedelta | None,
+    results: "Fetching | None",
+    as_json: bool,
 ) -> None:
-    """Sync with progress on stderr and the summary on stdout. Raises IncompleteError if anything is left."""
+    """Sync with progress on stderr and the summary on stdout, then fetch `results` if that went well.
+
+    Raises IncompleteError if anything is left.
+    """
     clock = Clock()
     seconds = None if time_limit is None else time_limit.total_seconds()
     with stoppable(clock):
+        app = context.app(clock)
         try:
             with watching(quiet=context.quiet) as watch:
-                summary = context.app(clock).sync(request, watch, workers=workers, time_limit=seconds)
+                summary = app.sync(request, watch, workers=workers, time_limit=seconds)
         except ScaleException as error:
             if clock.stopping.is_set():
                 raise _stopped() from error
             raise
-        if as_json:
-            print_json(as_dict(summary))
-        elif not context.quiet:
+        if not (as_json or context.quiet):
             _print_summary(summary)
+        fetched = watched(app, results, quiet=context.quiet) if results and summary.complete else None
+        if as_json:
+            print_json(as_dict(summary) | ({"results": fetched_as_dict(fetched)} if fetched else {}))
         _vouch(summary, clock)
+        if fetched:
+            if not (as_json or context.quiet):
+                tell_summary(fetched)
+            vouch(fetched)
 
 
 def _stopped() -> InterruptedRunError:
@@ -141,6 +168,9 @@ def _print_summary(summary: "Summary") -> None:
     if totals.replaced:
         replaced = counted(totals.replaced, "character", "characters")
         print_text(f"{replaced} that no database can hold became U+FFFD.")
+    if summary.unread:
+        unread = counted(summary.unread, "response is", "responses are")
+        print_text(f"{unread} of no form known here: whole in `tasks`, but not in `annotations`.")
 
 
 def _print_plan(plan: "Plan", counts: tuple[int, ...], *, as_json: bool) -> None:

@@ -53,7 +53,7 @@ def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) 
     The connection can do nothing else until the iterator is exhausted or closed.
     """
     columns = kind.table.c
-    statement = select(*_document_columns(kind)).where(*_conditions(kind, wanted)).limit(wanted.limit)
+    statement = select(*_document_columns(kind)).where(*conditions(kind, wanted)).limit(wanted.limit)
     if wanted.newest_first:
         statement = statement.order_by(columns.created_at.desc().nulls_last(), columns[kind.key])
     else:
@@ -93,7 +93,8 @@ def _document_columns(kind: Mirrored) -> list[Column[object]]:
     return [kind.table.c[name] for name in (*(field.name for field in kind.emitted), "extra")]
 
 
-def _conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+def conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    """Yield what the wanted objects have in common; their table must have the columns that are asked for."""
     columns = kind.table.c
     for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):
         value = getattr(wanted, name)

@@ -1,11 +1,199 @@
-"""People's own SQL."""
+"""People's own SQL, asked so that the database itself refuses to change anything."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-from sqlalchemy import Connection
+from scalesync.clock import Clock
+from scalesync.db.engine import Database
+from scalesync.db.failures import database_error
+from scalesync.errors import ConfigurationError, IncompleteError, ScalesyncError
+from scalesync.model import Column, ColumnKind
+
+_AT_ONCE = 1_000
+"""Rows held in memory while reading."""
+_STEPS = 10_000
+"""Steps of SQLite's machine between two looks at the clock: less than a millisecond."""
+_BUSY_SECONDS = 30
+
+_POSTGRES_JSON = {114, 3802}
+"""The numbers of the types json and jsonb, which no server changes."""
+
+_SQLITE_WRONG = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+}
+_POSTGRES_WRONG = ("42", "22", "21", "25", "0A", "54", "P0")
+"""Beginnings of the SQLSTATEs that speak of the statement: syntax, names, rights, values, writing."""
+_CANCELED = "57014"
+
+_ADVICE = "Give one statement that only reads; `scalesync sql` cannot change anything."
 
 
-def answer(conn: Connection, statement: str) -> tuple[tuple[str, ...], list[Sequence[object]]]:
-    """Return the column names and rows of one statement, run as it stands."""
-    result = conn.exec_driver_sql(statement)
-    return tuple(result.keys()), [tuple(row) for row in result]
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement gives, a few rows at a time."""
+
+    columns: tuple[Column, ...]
+    """JSON where the database says so, else undeclared."""
+    rows: Iterator[Sequence[object]]
+
+
+class _Allowance:
+    """The time that a database may be at work on a statement; what its reader takes does not count."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self.seconds = seconds
+        self._left = seconds
+        self._ends: float | None = None
+        self._clock = clock
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Count the time that the block takes. Raises IncompleteError where it was too long."""
+        self._ends = self._clock.monotonic() + self._left
+        yield
+        self._left, self._ends = self.left(), None
+        if self._left <= 0:
+            raise self.spent()
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self._left if self._ends is None else self._ends - self._clock.monotonic()
+
+    def spent(self) -> IncompleteError:
+        """Return what to say when nothing is left."""
+        return IncompleteError(
+            f"The statement took longer than {self.seconds:g} s.",
+            advice="Ask for less, or give it more time with --timeout.",
+        )
+
+
+@contextmanager
+def asking(database: Database, statement: str, *, seconds: float, clock: Clock) -> Iterator[Answer]:
+    """Lend the answer to one statement; its rows come as they are read, in flat memory.
+
+    The connection is its own and can only read: on SQLite it is opened so, and no other file can be joined
+    to it; on Postgres the statement is that of a cursor, in a transaction that only reads. Raises
+    ConfigurationError for a statement that is wrong, would change anything, or is more than one;
+    IncompleteError when the database is at work for more than `seconds`; DatabaseError where it fails.
+    """
+    _check_characters(statement)
+    ask = _asking_sqlite if database.is_sqlite else _asking_postgres
+    with ask(database, statement, _Allowance(seconds, clock)) as answer:
+        yield answer
+
+
+def _check_characters(statement: str) -> None:
+    try:
+        statement.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError("The statement is not text in UTF-8.", advice=_ADVICE) from error
+    if "\0" in statement:
+        raise ConfigurationError("The statement holds a NUL character.", advice=_ADVICE)
+
+
+@contextmanager
+def _asking_sqlite(database: Database, statement: str, allowance: _Allowance) -> Iterator[Answer]:
+    try:
+        with closing(_read_only(Path(database.url_shown))) as connection:
+            connection.set_progress_handler(lambda: allowance.left() <= 0, _STEPS)
+            with allowance.used():
+                cursor = connection.execute(statement)
+            names = [name for name, *_ in cursor.description or _nothing()]
+            columns = tuple(Column(name, ColumnKind.UNDECLARED) for name in names)
+            yield Answer(columns, _rows(cursor.fetchmany, allowance.used))
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise _from_sqlite(database, error, allowance) from error
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Return a connection that can read this file and nothing else."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
+    )
+    # Otherwise one name that is not UTF-8 would hide every row.
+    connection.text_factory = lambda data: data.decode(errors="replace")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _nothing() -> list[tuple[str]]:
+    raise ConfigurationError("The statement gives no rows.", advice=_ADVICE)
+
+
+def _from_sqlite(database: Database, error: Exception, allowance: _Allowance) -> BaseException:
+    # What the driver itself refuses, such as a second statement, has no code.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_INTERRUPT:
+        # The driver takes whatever ends the look at the clock for an interruption: a Ctrl-C, too.
+        return allowance.spent() if allowance.left() <= 0 else KeyboardInterrupt()
+    if code in _SQLITE_WRONG:
+        return _refused(error)
+    return database_error(error, shown=database.url_shown, hide=str)
+
+
+@contextmanager
+def _asking_postgres(database: Database, statement: str, allowance: _Allowance) -> Iterator[Answer]:
+    from psycopg import Error
+
+    try:
+        with closing(database.driver_connection()) as connection:
+            connection.read_only = True
+
+            @contextmanager
+            def limited() -> Iterator[None]:
+                connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(allowance.left())}")
+                with allowance.used():
+                    yield
+
+            # A named cursor is DECLAREd by the protocol that takes one statement, and takes none but a query.
+            with connection.cursor("scalesync_sql") as cursor:
+                with limited():
+                    cursor.execute(statement)
+                columns = tuple(Column(each.name, _kind(each.type_code)) for each in cursor.description or ())
+                yield Answer(columns, _rows(cursor.fetchmany, limited))
+    except Error as error:
+        raise _from_postgres(database, error, allowance) from error
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return what Postgres takes for a time: rounded up, so that it ends only after ours has."""
+    return min(max(0, int(seconds * 1_000)) + 1, 2**31 - 1)
+
+
+def _kind(type_code: int) -> ColumnKind:
+    return ColumnKind.JSON if type_code in _POSTGRES_JSON else ColumnKind.UNDECLARED
+
+
+def _from_postgres(database: Database, error: Exception, allowance: _Allowance) -> ScalesyncError:
+    state = getattr(error, "sqlstate", None)
+    if state == _CANCELED and allowance.left() <= 0:
+        return allowance.spent()
+    # Without a state it is a value that Python has no form of, such as the time `infinity`.
+    if state is None or state.startswith(_POSTGRES_WRONG):
+        return _refused(error)
+    return database_error(error, shown=database.url_shown, hide=str)
+
+
+def _refused(error: Exception) -> ConfigurationError:
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+    return ConfigurationError(f"The statement cannot be run: {line}.", advice=_ADVICE)
+
+
+def _rows(
+    fetch: Callable[[int], list[Sequence[object]]], timed: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Sequence[object]]:
+    while True:
+        with timed():
+            some = fetch(_AT_ONCE)
+        if not some:
+            return
+        yield from some

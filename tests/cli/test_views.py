@@ -53,6 +53,15 @@ def test_export_writes_a_file_for_its_owner_only(mirror: Scalesync) -> None:
     assert (device.code, device.err, stat.S_ISCHR(os.stat(os.devnull).st_mode)) == (0, "", True)  # noqa: PTH116
 
 
+def test_status_says_whose_annotations_are_still_to_be_fetched(synced: Scalesync) -> None:
+    """As many files as responses name, each once: until they are here, annotations are not complete."""
+    asked = "SELECT count(*) FROM result_files"
+    wanted = synced("status", "--json").json["result_files_wanted"]
+
+    assert [(wanted,)] == execute(synced.mirror, asked) != [(0,)]
+    assert f"{wanted} result files are not fetched yet" in synced("status").out
+
+
 def test_lists_choose_by_their_filters(synced: Scalesync, shared_sandbox: SandboxServer) -> None:
     """Each filter alone and all together; `--since` is inclusive, `--until` is not."""
     tasks = served(shared_sandbox, "tasks")
@@ -122,6 +131,7 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
         "runs",
         "queue",
         "gate",
+        "result_files_wanted",
     }
     watermarks, behind = status["watermarks"], status["behind_seconds"]
     assert isinstance(watermarks, dict)

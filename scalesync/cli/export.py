@@ -1,0 +1,99 @@
+"""`scalesync export`: tables, views and datasets, whole or not at all."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from scalesync.cli.context import Context
+from scalesync.cli.files import replacing, replacing_directory, write_lines
+from scalesync.cli.filters import chosen, filters
+from scalesync.cli.output import plain, print_lines, printing
+from scalesync.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from scalesync.formats.tally import Tally
+    from scalesync.formats.ways_out import Export, WaysOut
+
+TABLES = (
+    "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
+    "commands", "command_attempts", "runs",
+)  # fmt: skip
+VIEWS = ("task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "submissions")
+FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone")
+_EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("table", type=click.Choice([*TABLES, *VIEWS]), metavar="TABLE|VIEW")
+@click.option(
+    "--format", type=click.Choice(FORMATS), default="jsonl", show_default=True, help="What to write."
+)
+@click.option("--partition", is_flag=True, help="A directory of Parquet files by project and month.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, whole or not at all.",
+)
+@filters("tasks")
+@click.pass_obj
+def export(context: Context, /, table: str, partition: bool, output: Path | None, **options: object) -> None:
+    """Write a table, a view or a dataset.
+
+    jsonl gives tasks, batches and projects as the API sent them, and of every other table or view an object
+    a row; csv and parquet give rows of all. coco and fiftyone are datasets made of tasks.
+    """
+    from scalesync.formats.ways_out import Export, Format
+
+    plan = Export(table, Format(str(options.pop("format"))), chosen(table, options))
+    _check(plan.format, output, partition=partition)
+    tally = _write(context.app().ways_out, plan, output, partition=partition)
+    if output is not None and not context.quiet:
+        click.echo(plain(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
+    if tally.left_out:
+        click.echo(f"{tally.left_out:,} left out, which {plan.format} cannot hold.", err=True)
+
+
+_UNITS = {"coco": "annotations", "fiftyone": "tasks"}
+"""What there are many of in a dataset; otherwise it is what the table holds."""
+
+
+def _check(format: str, output: Path | None, *, partition: bool) -> None:  # noqa: A002 - as the option
+    if partition and format != "parquet":
+        raise ConfigurationError("--partition makes Parquet files only.", advice="Add --format parquet.")
+    if partition and output is None:
+        raise ConfigurationError("--partition makes a directory.", advice="Name it with -o.")
+    if format == "parquet" and output is None and sys.stdout.isatty():
+        raise ConfigurationError("Parquet is nothing for a terminal.", advice="Name a file with -o.")
+
+
+def _write(ways: "WaysOut", plan: "Export", output: Path | None, *, partition: bool) -> "Tally":
+    from scalesync.formats.parquet import holds_partitions
+    from scalesync.formats.tally import Tally
+
+    tally = Tally()
+    if output is not None and partition:
+        with replacing_directory(output, holds_partitions) as directory:
+            ways.partitions(plan, directory, tally)
+    elif plan.format == "parquet":
+        with _stdout() if output is None else replacing(output) as file:
+            ways.parquet(plan, file, tally)
+    elif output is None:
+        print_lines(ways.lines(plan, tally))
+    else:
+        write_lines(output, ways.lines(plan, tally))
+    return tally
+
+
+@contextmanager
+def _stdout() -> Iterator[IO[bytes]]:
+    with printing():
+        yield sys.stdout.buffer
+
+
+COMMANDS = (export,)

@@ -1,0 +1,55 @@
+"""`scalesync sql`: people's own questions, which cannot change anything."""
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from scalesync.cli.context import Context
+from scalesync.cli.options import DURATION
+from scalesync.cli.output import print_lines, print_table
+from scalesync.formats.lines import csv_lines, json_lines, told
+
+if TYPE_CHECKING:
+    from scalesync.db.sql import Answer
+
+
+@click.command()
+@click.argument("statement")
+@click.option(
+    "--format",
+    type=click.Choice(["table", "csv", "json"]),
+    help="How to print the answer; json is one object a line.  [table on a terminal, otherwise csv]",
+)
+@click.option(
+    "--timeout",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="How long the database may be at work on it.",
+)
+@click.pass_obj
+def sql(context: Context, statement: str, format: str | None, timeout: timedelta) -> None:  # noqa: A002 - the option's name
+    """Answer an SQL statement that only reads.
+
+    STATEMENT is one, or - for the one on stdin. The database itself refuses what would change anything.
+    """
+    text = sys.stdin.read() if statement == "-" else statement
+    chosen = format or ("table" if sys.stdout.isatty() else "csv")
+    with context.app().ways_out.answer(text, seconds=timeout.total_seconds()) as answer:
+        if chosen == "table":
+            print_answer(answer)
+        else:
+            write = json_lines if chosen == "json" else csv_lines
+            print_lines(write(answer.columns, answer.rows))
+
+
+def print_answer(answer: "Answer") -> None:
+    """Print an answer as a table."""
+    # Not of floats: JSON has no NaN, and a table has.
+    rows = ([value if isinstance(value, float) else told(value) for value in row] for row in answer.rows)
+    print_table([column.name for column in answer.columns], rows)
+
+
+COMMANDS = (sql,)

@@ -1,0 +1,89 @@
+"""Read the boxes and polygons that were drawn on images, image by image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import starmap
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select
+
+from scalesync.db.annotation_tables import annotations
+from scalesync.db.documents import TASKS
+from scalesync.db.exports import Selection, conditions
+from scalesync.db.tables import tasks
+from scalesync.flatten.rows import Geometry
+
+_AT_ONCE = 200
+"""Rows held in memory while streaming."""
+
+_TYPES = ("imageannotation", "annotation", "polygonannotation")
+"""Types of tasks that ask for boxes or polygons: answered with none, an image has none."""
+
+_A = annotations.c
+_DRAWN = and_(_A.geometry.in_([Geometry.BOX, Geometry.POLYGON]), _A.frame.is_(None))
+"""With a frame, it stands in a video or on a page of a document."""
+
+
+class Image(NamedTuple):
+    """A task about one image."""
+
+    task_id: str
+    params: str | None
+    """A JSON object, or whatever else came in its place; so is `metadata`."""
+    metadata: str | None
+
+
+class Shape(NamedTuple):
+    """A box or a polygon, as its row in `annotations`."""
+
+    task_id: str
+    uuid: str | None
+    label: str | None
+    geometry: str
+    left: float | None
+    top: float | None
+    width: float | None
+    height: float | None
+    vertices: str | None
+    attributes: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """The shapes on the wanted images; whatever is asked twice within a transaction comes twice the same."""
+
+    conn: Connection
+    wanted: Selection
+
+    def labels(self) -> list[str | None]:
+        """Return the distinct labels of the shapes, in no order."""
+        return list(self.conn.scalars(select(_A.label).distinct().where(*self._drawn())))
+
+    def images(self) -> Iterator[Image]:
+        """Yield the wanted tasks that ask for shapes and have an answer, or have shapes, in order of ids."""
+        columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
+        yield from starmap(Image, _stream(self.conn, _images(self.wanted, *columns)))
+
+    def shapes(self) -> Iterator[Shape]:
+        """Yield the shapes in the order of `images`, each image's in that of its response."""
+        statement = select(*(_A[name] for name in Shape._fields)).where(*self._drawn())
+        yield from starmap(Shape, _stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
+
+    def _drawn(self) -> tuple[ColumnElement[bool], ...]:
+        """Return what the shapes have in common. Whatever has one is an image: only a limit must be asked."""
+        chosen = select(tasks.c.task_id).where(*conditions(TASKS, self.wanted))
+        if self.wanted.limit is not None:
+            chosen = _images(self.wanted, tasks.c.task_id)
+        return _DRAWN, _A.task_id.in_(chosen)
+
+
+def _images(wanted: Selection, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    asked = and_(tasks.c.type.in_(_TYPES), tasks.c.response.is_not(None))
+    drawn = exists().where(_A.task_id == tasks.c.task_id, _DRAWN)
+    images = select(*columns).where(*conditions(TASKS, wanted), or_(asked, drawn))
+    return images.order_by(tasks.c.task_id).limit(wanted.limit)
+
+
+def _stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Any]:
+    with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
+        yield from result

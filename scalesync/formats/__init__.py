@@ -1,0 +1,1 @@
+"""The forms in which rows and documents leave the mirror."""

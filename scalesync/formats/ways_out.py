@@ -1,0 +1,105 @@
+"""Every way out of the mirror: each call is one reading transaction, and none changes anything."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+from scalesync.clock import Clock
+from scalesync.db import exports, rows, shapes, sql
+from scalesync.db.documents import MIRRORED, TASKS
+from scalesync.db.engine import Database
+from scalesync.errors import ConfigurationError
+from scalesync.formats import parquet
+from scalesync.formats.coco import coco_lines
+from scalesync.formats.fiftyone import fiftyone_lines
+from scalesync.formats.lines import csv_lines, json_lines
+from scalesync.formats.tally import Tally
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    JSONL = "jsonl"
+    """Of tasks, batches and projects the documents as the API sent them; of all else a row a line."""
+    CSV = "csv"
+    PARQUET = "parquet"
+    COCO = "coco"
+    """Boxes and polygons on images."""
+    FIFTYONE = "fiftyone"
+    """What FiftyOne's importer of Scale's labels reads."""
+
+
+_OF_TASKS = (Format.COCO, Format.FIFTYONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What is to leave the mirror, and how."""
+
+    name: str
+    """A table or a view."""
+    format: Format = Format.JSONL
+    wanted: exports.Selection = exports.EVERYTHING
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError where the format holds no such thing."""
+        if self.format in _OF_TASKS and self.name not in ("tasks", "annotations"):
+            msg = f"The format {self.format} is made of tasks with their annotations, not of {self.name}."
+            raise ConfigurationError(msg, advice="Export tasks, or choose jsonl, csv or parquet.")
+
+
+class WaysOut:
+    """Answers people's SQL, and writes tables, views and datasets."""
+
+    def __init__(self, lend: Callable[[], AbstractContextManager[Database]], clock: Clock) -> None:
+        """Use the database that `lend` opens for each call."""
+        self._lend = lend
+        self._clock = clock
+
+    @contextmanager
+    def answer(self, statement: str, *, seconds: float) -> Iterator[sql.Answer]:
+        """Lend the answer to one statement that only reads, as `sql.asking` does."""
+        with (
+            self._lend() as database,
+            sql.asking(database, statement, seconds=seconds, clock=self._clock) as answer,
+        ):
+            yield answer
+
+    def lines(self, export: Export, tally: Tally) -> Iterator[bytes]:
+        """Yield an export in any format but Parquet, line by line, in flat memory.
+
+        Raises ConfigurationError for an unknown table, or a filter that cannot be applied to it.
+        """
+        name, wanted = export.name, export.wanted
+        with self._lend() as database, database.read() as conn:
+            if export.format is Format.COCO:
+                yield from coco_lines(shapes.Drawings(conn, wanted), tally)
+            elif export.format is Format.FIFTYONE:
+                documents = exports.documents(conn, TASKS, replace(wanted, limit=None))
+                yield from fiftyone_lines(documents, tally, limit=wanted.limit)
+            elif export.format is Format.JSONL and name in MIRRORED:
+                yield from tally.counting(exports.documents(conn, MIRRORED[name], wanted))
+            else:
+                found = rows.rows(conn, name, wanted)
+                write = json_lines if export.format is Format.JSONL else csv_lines
+                yield from write(found.columns, tally.counting(found.rows))
+
+    def parquet(self, export: Export, file: IO[bytes], tally: Tally) -> None:
+        """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""
+        parquet.require_pyarrow()
+        with self._lend() as database, database.read() as conn:
+            found = rows.rows(conn, export.name, export.wanted)
+            parquet.write(file, found.columns, tally.counting(found.rows))
+
+    def partitions(self, export: Export, directory: Path, tally: Tally) -> None:
+        """Write a table or view below an empty directory, a Parquet file for each project and month.
+
+        Raises ConfigurationError as `lines` does, and where rows have no project and time.
+        """
+        parquet.require_pyarrow()
+        with self._lend() as database, database.read() as conn:
+            found = rows.rows_by_month(conn, export.name, export.wanted)
+            parquet.write_partitions(directory, found.columns, tally.counting(found.rows))

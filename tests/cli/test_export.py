@@ -1,0 +1,144 @@
+"""`scalesync export`: files and directories, whole or not at all."""
+
+import csv
+import io
+import json
+import stat
+import subprocess
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.cli.commands import COMMAND, Scalesync, check_refusal, execute
+
+FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone")
+
+
+def rows_in(path: Path) -> int:
+    """Return how many rows DuckDB finds in Parquet."""
+    with duckdb.connect() as connection:
+        (found,) = connection.execute(f"SELECT count(*) FROM read_parquet('{path}')").fetchall()
+    return int(found[0])
+
+
+def test_every_format_is_written_whole(mirror: Scalesync) -> None:
+    """With what was written on stderr, and for its owner only."""
+    for name in FORMATS:
+        path = mirror.directory / name
+        path.write_text("the old one")
+        done = mirror("export", "tasks", "--format", name, "-o", name)
+        assert (done.code, done.out) == (0, "")
+        assert f" in {name}\n" in done.err
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [left.name for left in mirror.directory.glob(".*")] == []
+    counts = [
+        len((mirror.directory / "jsonl").read_text().splitlines()),
+        len(list(csv.DictReader(io.StringIO((mirror.directory / "csv").read_text(), newline="")))),
+        rows_in(mirror.directory / "parquet"),
+    ]
+    assert counts == [1_000] * 3
+    assert len(json.loads((mirror.directory / "coco").read_text())["annotations"]) > 100
+    assert len(json.loads((mirror.directory / "fiftyone").read_text())) > 100
+
+
+def test_what_is_piped_is_what_a_file_would_hold(mirror: Scalesync) -> None:
+    """Byte for byte, and of Parquet too."""
+    words = ("export", "annotations", "--format", "parquet")
+    mirror(*words, "-o", "file")
+    piped = subprocess.run(
+        [*COMMAND, *words], cwd=mirror.directory, env=mirror.environment(), capture_output=True, check=True
+    )
+    assert piped.stdout == (mirror.directory / "file").read_bytes()
+
+
+def test_quiet_says_nothing_but_what_is_left_out(mirror: Scalesync) -> None:
+    """The count of what a format cannot hold is always said: it may be what was asked for."""
+    assert mirror("-q", "export", "batches", "-o", "batches").err == ""
+    assert mirror("-q", "export", "tasks", "--format", "fiftyone", "-o", "f.json").err.endswith(
+        "left out, which fiftyone cannot hold.\n"
+    )
+
+
+def ids(found: list[dict[str, object]]) -> set[object]:
+    """Return the tasks that rows, documents or images are about."""
+    return {each["task_id"] for each in found}
+
+
+def test_filters_choose_what_is_exported(mirror: Scalesync) -> None:
+    """The same tasks in each form; what cannot be applied is refused with its name."""
+    words = ["--status", "completed", "--type", "imageannotation"]
+    listed = mirror("task", "list", "--json", *words).lines
+    facts = mirror("export", "task_facts", *words).lines
+    drawn = mirror("export", "annotations", *words).lines
+    images = json.loads(mirror("export", "tasks", "--format", "coco", *words).out)["images"]
+
+    assert ids(listed) == ids(facts)
+    assert ids(images) == {task["task_id"] for task in listed if "response" in task}
+    assert ids(drawn) <= ids(images)
+    assert len(ids(drawn)) > 10
+    check_refusal(mirror("export", "label_counts", *words), 2, "--status does not apply to label_counts")
+
+
+def test_a_partitioned_dataset_is_replaced_as_a_whole(mirror: Scalesync) -> None:
+    """The second has what the second was asked for, and nothing of the first is left over."""
+    words = ("export", "tasks", "--format", "parquet", "--partition", "-o", "lake")
+    lake = mirror.directory / "lake"
+    first = mirror(*words)
+    everything = rows_in(lake / "**" / "*.parquet")
+    second = mirror(*words, "--limit", "3")
+
+    assert (first.code, first.err, everything) == (0, "1,000 tasks in lake\n", 1_000)
+    assert (second.code, rows_in(lake / "**" / "*.parquet")) == (0, 3)
+    assert stat.S_IMODE(lake.stat().st_mode) == 0o700
+    assert [left.name for left in mirror.directory.glob(".*")] == []
+
+
+def test_a_directory_that_holds_anything_else_is_left_alone(mirror: Scalesync) -> None:
+    """Nor is a file replaced by a directory, or the other way round."""
+    words = ("export", "tasks", "--format", "parquet", "--partition", "-o")
+    mirror(*words, "lake")
+    (mirror.directory / "lake" / "notes.txt").write_text("mine")
+    (mirror.directory / "file").write_text("mine")
+
+    check_refusal(mirror(*words, "lake"), 2, "lake holds something else")
+    check_refusal(mirror(*words, "file"), 2, "file holds something else")
+    check_refusal(mirror("export", "tasks", "-o", "lake"), 2, "Cannot write lake: Is a directory")
+    check_refusal(mirror(*words, "no/where"), 2, "Cannot write no/where: No such file")
+    assert (mirror.directory / "lake" / "notes.txt").read_text() == "mine"
+    assert (mirror.directory / "file").read_text() == "mine"
+
+
+def test_a_failure_in_the_middle_leaves_what_was_there(mirror: Scalesync) -> None:
+    """A response that is no JSON any more stops each format; the old file stays, and no remains lie about."""
+    mirror("export", "tasks", "--format", "parquet", "--partition", "-o", "lake", "--limit", "5")
+    execute(
+        mirror.mirror,
+        "UPDATE tasks SET created_at = 'never' WHERE task_id = (SELECT max(task_id) FROM tasks)",
+    )
+    for name in ("csv", "parquet"):
+        (mirror.directory / name).write_text("the old one")
+        with pytest.raises(ValueError, match="never"):
+            mirror("export", "tasks", "--format", name, "-o", name)
+        assert (mirror.directory / name).read_text() == "the old one"
+    with pytest.raises(ValueError, match="never"):
+        mirror("export", "tasks", "--format", "parquet", "--partition", "-o", "lake")
+    assert rows_in(mirror.directory / "lake" / "**" / "*.parquet") == 5
+    assert [left.name for left in mirror.directory.glob(".*")] == []
+
+
+def test_a_full_disk_is_named(mirror: Scalesync) -> None:
+    """In every format, by the sentence of the system."""
+    for name in FORMATS:
+        done = mirror("export", "tasks", "--format", name, "-o", "/dev/full")
+        check_refusal(done, 2, "Cannot write /dev/full: No space left on device")
+
+
+def test_a_full_disk_behind_stdout_is_named_for_parquet(mirror: Scalesync) -> None:
+    """Printed data that could not be written never ends with 0."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "export", "runs", "--format", "parquet"], cwd=mirror.directory,
+            env=mirror.environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, "No space left on device" in done.stderr) == (2, True), done.stderr

@@ -1,0 +1,1 @@
+"""Tests of the forms in which rows leave the mirror."""
