@@ -142,3 +142,10 @@ OBJECT = ObjectType()
 def json_option(command: _F) -> _F:
     """Give a command the --json switch."""
     return click.option("--json", is_flag=True, help="Print JSON for machines.")(command)
+
+
+def workers_option(what: str) -> Callable[[_F], _F]:
+    """Give a command the --workers option; `what` says what there may be so many of at once."""
+    return click.option(
+        "--workers", type=click.IntRange(1, 64), metavar="N", default=8, show_default=True, help=what
+    )

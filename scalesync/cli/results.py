@@ -13,7 +13,7 @@ import click
 
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
-from scalesync.cli.options import DURATION, SIZE, json_option
+from scalesync.cli.options import DURATION, SIZE, json_option, workers_option
 from scalesync.cli.output import counted, plain, print_json
 from scalesync.cli.progress import EVERY, drawing
 from scalesync.clock import Clock
@@ -37,14 +37,7 @@ HAND = "the file in hand"
 
 
 @click.command("fetch-results")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    metavar="N",
-    default=8,
-    show_default=True,
-    help="Files fetched at once.",
-)
+@workers_option("Files fetched at once.")
 @click.option(
     "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
 )

@@ -7,7 +7,7 @@ import click
 
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
-from scalesync.cli.options import DURATION, INSTANT, NAME, json_option
+from scalesync.cli.options import DURATION, INSTANT, NAME, json_option, workers_option
 from scalesync.cli.output import counted, print_json, print_table, print_text
 from scalesync.cli.progress import watching
 from scalesync.cli.results import as_dict as fetched_as_dict
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 @click.option("--since", type=INSTANT, help="Backfill what was created at this time or later.")
 @click.option("--until", type=INSTANT, help="Backfill what was created at this time or before.")
 @click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 64),
-    metavar="N",
-    default=8,
-    show_default=True,
-    help="Pages read at once.",
-)
+@workers_option("Pages read at once.")
 @click.option(
     "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
 )

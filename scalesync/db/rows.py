@@ -1,6 +1,6 @@
 """Read tables and views out of the mirror as rows, of the same kinds on both databases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,8 +55,12 @@ class Rows:
     """The rows of a table or a view, a few at a time."""
 
     columns: tuple[Column, ...]
-    rows: Iterator[Sequence[Any]]
-    """The connection must stay open until they are exhausted."""
+    rows: Generator[Sequence[Any], None, None]
+    """The connection must stay open until they are exhausted, or this is closed."""
+
+    def close(self) -> None:
+        """Let go of the connection, wherever the rows stand."""
+        self.rows.close()
 
 
 def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
@@ -183,6 +187,6 @@ def _month(conn: Connection, when: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.substr(cast(type_coerce(when, Text), Text), 1, 7)
 
 
-def _stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Sequence[Any]]:
+def _stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Generator[Sequence[Any], None, None]:
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         yield from result

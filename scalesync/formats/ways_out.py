@@ -1,7 +1,7 @@
 """Every way out of the mirror: each call is one reading transaction, and none changes anything."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -83,15 +83,18 @@ class WaysOut:
             elif export.format is Format.JSONL and name in MIRRORED:
                 yield from tally.counting(exports.documents(conn, MIRRORED[name], wanted))
             else:
-                found = rows.rows(conn, name, wanted)
                 write = json_lines if export.format is Format.JSONL else csv_lines
-                yield from write(found.columns, tally.counting(found.rows))
+                with closing(rows.rows(conn, name, wanted)) as found:
+                    yield from write(found.columns, tally.counting(found.rows))
 
     def parquet(self, export: Export, file: IO[bytes], tally: Tally) -> None:
         """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""
         parquet.require_pyarrow()
-        with self._lend() as database, database.read() as conn:
-            found = rows.rows(conn, export.name, export.wanted)
+        with (
+            self._lend() as database,
+            database.read() as conn,
+            closing(rows.rows(conn, export.name, export.wanted)) as found,
+        ):
             parquet.write(file, found.columns, tally.counting(found.rows))
 
     def partitions(self, export: Export, directory: Path, tally: Tally) -> None:
@@ -100,6 +103,9 @@ class WaysOut:
         Raises ConfigurationError as `lines` does, and where rows have no project and time.
         """
         parquet.require_pyarrow()
-        with self._lend() as database, database.read() as conn:
-            found = rows.rows_by_month(conn, export.name, export.wanted)
+        with (
+            self._lend() as database,
+            database.read() as conn,
+            closing(rows.rows_by_month(conn, export.name, export.wanted)) as found,
+        ):
             parquet.write_partitions(directory, found.columns, tally.counting(found.rows))

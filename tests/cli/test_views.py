@@ -187,8 +187,9 @@ def test_names_cannot_command_a_terminal(mirror: Scalesync) -> None:
 
 def test_a_reader_that_leaves_early_gets_no_traceback(synced: Scalesync) -> None:
     """`head -1` takes its line; nothing is said on stderr."""
-    for words in ("task list --json", "task list", "export tasks"):
-        command = [*COMMAND, *words.split()]
+    commands = ("task list --json", "task list", "export tasks", "export tasks --format coco")
+    for words in (*commands, "export annotations --format csv", "changes", "sql TABLE"):
+        command = [*COMMAND, *(word.replace("TABLE", "SELECT * FROM tasks") for word in words.split())]
         with subprocess.Popen(
             command, cwd=synced.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
