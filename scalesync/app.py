@@ -1,13 +1,12 @@
 """The composition root: settings in, a working scalesync out. A method is one thing a person can ask for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
-from scalesync.commands import Depth, Gate
 from scalesync.db import changes, exports, gate, migrate, queue_views, result_files, runs, stamp
 from scalesync.db import windows as ledger
 from scalesync.db.changes import Change
@@ -21,6 +20,7 @@ from scalesync.queue.mending import Queue
 from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.transaction import Transaction
+from scalesync.reports import Finding, Status
 from scalesync.retry import RetryPolicy
 from scalesync.settings import Settings
 
@@ -38,39 +38,6 @@ if TYPE_CHECKING:
 
 SKEW_TOLERATED = 60.0
 """Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that `check` looked at."""
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
-    exit_code: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What is here and how far behind it is."""
-
-    database: str
-    account: stamp.Stamp | None
-    counts: dict[str, exports.Counts]
-    watermarks: dict[str, datetime]
-    open_windows: int
-    runs: list[runs.Run]
-    queue: Depth
-    gate: Gate
-    files_wanted: int
-    """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
-    now: datetime
-
-    def behind(self, stream: str) -> float | None:
-        """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
-        at = self.watermarks.get(stream)
-        return None if at is None else max(0.0, (self.now - at).total_seconds())
 
 
 @dataclass
@@ -134,14 +101,20 @@ class App:
 
     def fetch_results(self, how: "Fetching", watch: "ResultsWatcher") -> "Results":
         """Fetch the files that responses name and are not here. Without a key, what nobody needs one for."""
+        from scalesync.sync.links import Links
         from scalesync.sync.results import Fetcher
 
         key = None if self.settings.key is None else self.settings.key.reveal()
-        with self.database() as database, how.downloads(self.settings.api_url, key, self.clock) as downloads:
+        with (
+            self.database() as database,
+            nullcontext() if key is None else self.api() as api,
+            how.downloads(self.settings.api_url, key, self.clock) as downloads,
+        ):
             if key is not None:
                 with database.write() as conn:
                     stamp.stamp(conn, self.account())
-            return Fetcher(database, downloads, self.clock, watch, how.workers).run()
+            links = Links(database, api)
+            return Fetcher(database, downloads, self.clock, watch, how.workers, links).run()
 
     def status(self, *, recent: int = 5) -> Status:
         """Return what the mirror holds and how old that is. Asks nobody but the database."""

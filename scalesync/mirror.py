@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import msgspec
 
-from scalesync.app import App, Finding, Status
+from scalesync.app import App
 from scalesync.commands import Enqueued
 from scalesync.db.borrowed import Connection, borrowed
 from scalesync.db.changes import Change
@@ -29,6 +29,7 @@ from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.summary import Summary as DispatchSummary
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
+from scalesync.reports import Finding, Status
 from scalesync.settings import DEFAULT_DATABASE, resolve
 from scalesync.sync.plan import EVERY_STREAM, Request
 from scalesync.sync.results import Fetching

@@ -27,7 +27,8 @@ from scalesync.retry import RetryPolicy, wait_before_retry
 _READ_SIZE = 256 * 1024
 _REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
-_EXPIRED = (403, 404, 410)
+EXPIRED = (403, 404, 410)
+"""What servers answer to a signed link whose time is over."""
 _GZIP = 31
 """What zlib calls the format."""
 
@@ -215,8 +216,8 @@ def _target(address: Address, location: str | None) -> Address:
 def _refusal(status: int, host: str, retry_after: float | None) -> ScaleException:
     """Return the error that a status stands for."""
     said = f"{host} answered {status}"
-    if status in _EXPIRED:
-        said += ": the link may have expired, and `scalesync sync --full` brings a new one"
+    if status in EXPIRED:
+        said += ": the link may have expired"
     elif status == 401:
         said += ": it wants another key, or any"
     return ScaleException(f"{said}.", status, retry_after=retry_after)

@@ -12,8 +12,8 @@ from scalesync.cli.output import ago, counted, print_json, print_table, print_te
 from scalesync.cli.shown import depth_sentences, needs
 
 if TYPE_CHECKING:
-    from scalesync.app import Finding, Status
     from scalesync.db.exports import Counts
+    from scalesync.reports import Finding, Status
 
 IMPATIENT = timedelta(seconds=5)
 """How long `check` tries again unless told otherwise: somebody is waiting for its answer."""

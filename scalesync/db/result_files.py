@@ -56,6 +56,19 @@ def addresses(conn: Connection, urls: Collection[str]) -> dict[str, str]:
     return found
 
 
+def latest_naming(conn: Connection, url: str) -> str | None:
+    """Return the task that names a file and was read last, None where none does."""
+    query = (
+        select(tasks.c.task_id)
+        .join(task_files, task_files.c.task_id == tasks.c.task_id)
+        .where(task_files.c.url == url)
+        .order_by(tasks.c.synced_at.desc(), tasks.c.task_id)
+        .limit(1)
+    )
+    found: str | None = conn.scalar(query)
+    return found
+
+
 def keep(conn: Connection, url: str, file: Fetched, at: datetime) -> Came | None:
     """Keep a file that was asked for at `at`, and write the annotations of every task that names it.
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from scalesync.api.downloads import Download, DownloadOptions, Downloads
+from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
 from scalesync.clock import Clock
 from scalesync.db import result_files
 from scalesync.db.engine import Database
 from scalesync.db.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.storable import storable
+from scalesync.sync.links import Links
 
 POLL = 0.25
 """Seconds between two looks whether to stop."""
@@ -104,6 +105,7 @@ class Fetcher:
     clock: Clock
     watch: Watcher
     workers: int
+    links: Links
     summary: Summary = field(default_factory=Summary)
     active: dict[Future[Download], str] = field(default_factory=dict)
 
@@ -159,7 +161,17 @@ class Fetcher:
             if address is None:
                 self._fail(url, _GONE)
             else:
-                self.active[pool.submit(self.downloads.fetch, address)] = url
+                self.active[pool.submit(self._download, url, address)] = url
+
+    def _download(self, url: str, address: str) -> Download:
+        """Return a file, from a new link where the old one has expired."""
+        try:
+            return self.downloads.fetch(address)
+        except ScaleException as error:
+            renewed = self.links.renewed(url) if error.code in EXPIRED else None
+            if renewed in (None, address):
+                raise
+            return self.downloads.fetch(renewed)
 
     def _settle(self, url: str, future: Future[Download]) -> None:
         try:

@@ -113,13 +113,12 @@ def test_what_fails_for_a_moment_is_tried_again(serve: Serve, fetcher: Fetcher) 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_link_that_may_have_expired(status: int, serve: Serve, fetcher: Fetcher) -> None:
-    """Is not tried again at once; the sentence says what brings a new one."""
+    """Is not tried again as it is; the sentence says what may be the matter."""
     server = serve(say(b"<Error>expired</Error>", status))
 
     error = refusal(fetcher(), file_at(server))
 
     assert f"127.0.0.1 answered {status}: the link may have expired" in error.message
-    assert "`scalesync sync --full`" in error.message
     assert len(server.seen) == 1
 
 

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import msgspec
 from sqlalchemy import Table, select
 
+from scalesync.api import ScaleApi
 from scalesync.api.downloads import DownloadOptions, Downloads
 from scalesync.clock import Clock
 from scalesync.db.annotation_tables import annotations, result_files
@@ -16,6 +18,7 @@ from scalesync.db.documents import TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.db.upserts import write_rows
 from scalesync.retry import RetryPolicy
+from scalesync.sync.links import Links
 from scalesync.sync.results import Event, Fetcher, Summary, Watcher
 
 KEY = "live_0123456789abcdef"
@@ -92,17 +95,28 @@ def frames(*labels: str) -> bytes:
     return msgspec.json.encode(drawn)
 
 
-def save_task(database: Database, task_id: str, url: str | None, **fields: object) -> None:
-    """Write a video task whose response names a file, as a sync does."""
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+"""Before the time that every answer of a shelf gives."""
+
+
+def save_task(
+    database: Database, task_id: str, url: str | None, at: datetime | None = None, **fields: object
+) -> None:
+    """Write a video task whose response names a file, as a sync does, served now or `at` another time."""
     document: dict[str, Any] = {"task_id": task_id, "type": "videoannotation", **fields}
     if url is not None:
         document["response"] = {"annotations": {"url": url}}
     with database.write() as conn:
-        write_rows(conn, TASKS, [to_row(TASKS, msgspec.json.encode(document))], Clock().now())
+        write_rows(conn, TASKS, [to_row(TASKS, msgspec.json.encode(document))], at or Clock().now())
 
 
 def fetch(
-    database: Database, *, clock: Clock | None = None, watch: Watcher = lambda _: None, **options: Any
+    database: Database,
+    *,
+    clock: Clock | None = None,
+    watch: Watcher = lambda _: None,
+    api: ScaleApi | None = None,
+    **options: Any,
 ) -> Summary:
     """Fetch what is named, giving up quickly; private addresses are allowed unless refused."""
     workers = options.pop("workers", 4)
@@ -110,7 +124,7 @@ def fetch(
     chosen = DownloadOptions(**{"allow_private": True, "retry": quick, **options})
     clock = clock or Clock()
     with Downloads(KEY, chosen, clock=clock) as downloads:
-        return Fetcher(database, downloads, clock, watch, workers).run()
+        return Fetcher(database, downloads, clock, watch, workers, Links(database, api)).run()
 
 
 def stopping_after(number: int, kind: type[Event], clock: Clock) -> Watcher:

@@ -12,16 +12,29 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.annotation_tables import annotations, result_files, task_files
 from scalesync.db.engine import Database
+from scalesync.db.tables import tasks
 from scalesync.flatten.addresses import lasting
 from scalesync.flatten.flattening import flatten, result_urls
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.results import content
 from scalesync.sync.results import Kept
 from tests.sync.mirrors import sync
-from tests.sync.shelf import Shelf, fetch, frames, labels, rows, save_task, state, stopping_after
+from tests.sync.shelf import (
+    KEY,
+    LONG_AGO,
+    Shelf,
+    fetch,
+    frames,
+    labels,
+    rows,
+    save_task,
+    state,
+    stopping_after,
+)
 
 Start = Callable[..., SandboxServer]
 
@@ -318,3 +331,47 @@ def test_two_at_once_come_to_the_same(database: Database, shelf: Shelf) -> None:
     assert failures == []
     assert set(state(database).values()) == {(True, None)}
     assert len(labels(database)) == 20
+
+
+def expiring(content: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Return what answers with a file to the second signature only."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        good = "Signature=second" in handler.path
+        handler.send_response(200 if good else 403)
+        handler.send_header("Content-Length", str(len(content) if good else 0))
+        handler.end_headers()
+        if good:
+            handler.wfile.write(content)
+
+    return answer
+
+
+@pytest.mark.parametrize("served", ["second", "first", None], ids=["renewed", "no other", "no task"])
+def test_for_an_expired_link_the_task_is_read_again(
+    served: str | None, database: Database, shelf: Shelf
+) -> None:
+    """The mirror has what the API says of it now; where no other link comes of it, the failure is noted."""
+    shelf.files["one"] = expiring(frames("car"))
+    save_task(database, "a", shelf.url("one", "first"), LONG_AGO)
+    response = {"annotations": {"url": shelf.url("one", served)}}
+    task = {"task_id": "a", "type": "videoannotation", "status": "completed", "response": response}
+    shelf.files["v1/task/a"] = msgspec.json.encode(task) if served else 404
+
+    with ScaleApi(KEY, ApiOptions(url=f"{shelf.origin}/v1")) as api:
+        summary = fetch(database, api=api)
+
+    assert summary.complete == (served == "second")
+    assert labels(database) == ([("a", 0, "car")] if served == "second" else [])
+    assert rows(database, tasks, ("status",)) == [("completed" if served else None,)]
+    assert len([name for name in shelf.asked if name.startswith("one")]) == (2 if served == "second" else 1)
+    (_, error), *_ = state(database).values()
+    assert ("may have expired" in str(error)) == (served != "second")
+
+
+def test_without_the_api_an_expired_link_stays_one(database: Database, shelf: Shelf) -> None:
+    """It is noted and tried again another time."""
+    shelf.files["one"] = expiring(frames("car"))
+    save_task(database, "a", shelf.url("one", "first"))
+
+    assert (fetch(database).failed, shelf.asked) == (1, ["one?X-Amz-Signature=first"])
