@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 REPLACEMENT = b"\\ufffd"
 """What stands in place of a character that cannot be held, as a JSON escape."""
 
@@ -37,6 +39,18 @@ def storable(body: bytes) -> tuple[bytes, int]:
         return REPLACEMENT
 
     return _ESCAPE.sub(mend, body), replaced
+
+
+def formatted(text: bytes, *, indent: int = -1) -> bytes:
+    """Return JSON text laid out with so many blanks a level; -1: compact, in one line.
+
+    Where it is nested too deeply for that, or is not quite JSON, it comes in one line as it is.
+    """
+    try:
+        return msgspec.json.format(text, indent=indent)
+    except (msgspec.DecodeError, RecursionError):
+        # Within a string of JSON a line end is always escaped.
+        return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _as_utf8(body: bytes) -> tuple[bytes, int]:

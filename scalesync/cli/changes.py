@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.options import INSTANT, json_option
+from scalesync.cli.options import INSTANT, LARGEST, json_option
 from scalesync.cli.output import as_json_line, print_lines, print_text
 from scalesync.model import format_instant
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--since", type=INSTANT, help="Only what was seen at this time or later.")
 @click.option(
-    "--since-id", type=click.IntRange(min=0), metavar="N", help="Only what came after change number N."
+    "--since-id", type=click.IntRange(0, LARGEST), metavar="N", help="Only what came after change number N."
 )
 @json_option
 @click.pass_obj

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from scalesync.cli.options import INSTANT, NAME
+from scalesync.cli.options import INSTANT, LARGEST, NAME
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _OPTIONS = {
     "type": click.option("--type", metavar="TYPE", help="Only of this type."),
     "since": click.option("--since", type=INSTANT, help="Only created at this time or later."),
     "until": click.option("--until", type=INSTANT, help="Only created before this time."),
-    "limit": click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many."),
+    "limit": click.option("--limit", type=click.IntRange(1, LARGEST), metavar="N", help="At most so many."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 

@@ -11,6 +11,7 @@ from scalesync.cli.filters import chosen, filters
 from scalesync.cli.options import json_option
 from scalesync.cli.output import print_json, print_lines, print_table, printing
 from scalesync.errors import IncompleteError
+from scalesync.storable import formatted
 
 _COLUMNS = {
     "tasks": ("task_id", "project", "batch", "type", "status", "created_at", "completed_at", "unique_id"),
@@ -64,7 +65,7 @@ def _show(context: Context, stream: str, key: str) -> None:
         msg = f"{key} is not in the mirror's {stream}."
         raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
     with printing():
-        click.echo(msgspec.json.format(document, indent=2))
+        click.echo(formatted(document, indent=2))
 
 
 @task.command("list")

@@ -12,6 +12,9 @@ from scalesync.errors import ConfigurationError
 from scalesync.model import parse_instant
 from scalesync.settings import parse_duration
 
+LARGEST = 2**63 - 1
+"""The largest number that both databases take."""
+
 _F = TypeVar("_F", bound=Callable[..., object])
 
 YEARS = range(1900, 2200)

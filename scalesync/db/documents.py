@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 from scalesync.db.tables import Instant, Json, batches, projects, tasks
 from scalesync.errors import PageError
 from scalesync.model import format_instant, parse_instant
+from scalesync.storable import formatted
 
 VOLATILE = frozenset({"attachmentS3Downloads"})
 """Fields that differ at every read without any change of the object: presigned addresses (recorded)."""
@@ -120,7 +121,7 @@ def to_document(kind: Mirrored, row: Mapping[str, object] | RowMapping) -> bytes
     extra = row["extra"]
     if isinstance(extra, str):
         fields.update(_decode_fields(extra))
-    return msgspec.json.format(_encode(fields), indent=-1)
+    return formatted(_encode(fields))
 
 
 def project_versions(row: Row) -> list[ProjectVersion]:

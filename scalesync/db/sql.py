@@ -23,6 +23,7 @@ _POSTGRES_JSON = {114, 3802}
 
 _SQLITE_WRONG = {
     sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_SCHEMA,  # what a wrong name is called in the first statement of a connection
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_AUTH,
     sqlite3.SQLITE_MISMATCH,

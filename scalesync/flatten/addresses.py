@@ -19,16 +19,17 @@ _SIGNED = re.compile(
     r"""(?:[?&]|\\u0026)(?:x-(?:amz|goog)-[^=&"\s\\]*|signature|sig)(?:=|\\u003d)""", re.IGNORECASE
 )
 _URL = re.compile(r"""https?:(?:\\?/){2}(?:[^"\\\s]|\\/|\\u0026|\\u003d)*""", re.IGNORECASE)
+_USER = re.compile(r"(?<=:)//[^/?]*@")
 _ESCAPED = (("\\u0026", "&"), ("\\u003d", "="), ("\\u003D", "="))
 """How some write the marks of an address in JSON."""
 
 
 def lasting(url: str) -> str:
-    """Return the address without a presigned signature in its query and without its fragment.
+    """Return the address without a signature in its query, without a user and without its fragment.
 
     Every other parameter stays, in its place and as it is written. Never raises.
     """
-    place, mark, query = url.partition("#")[0].partition("?")
+    place, mark, query = _USER.sub("//", url.partition("#")[0], count=1).partition("?")
     if not mark:
         return place
     parameters = query.split("&")

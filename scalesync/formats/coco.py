@@ -15,6 +15,9 @@ UNLABELED = "unlabeled"
 _encode = msgspec.json.Encoder().encode
 _Outline = Sequence[tuple[float, float]]
 
+_FAR = 2**31
+"""Pixels. What lies beyond is no picture's, and sizes and areas of such would be no numbers any more."""
+
 
 class _Point(msgspec.Struct):
     x: float
@@ -82,6 +85,8 @@ def _read(text: str | None) -> _Told:
 def _size(told: _Told) -> tuple[int, int] | None:
     width, height = told.width, told.height
     if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
+        if max(width, height) > _FAR:
+            return None
         return math.ceil(width), math.ceil(height)
     return None
 
@@ -124,13 +129,19 @@ def _geometry(outline: _Outline) -> dict[str, object]:
 
 
 def _outline(shape: Shape) -> _Outline | None:
-    """Return the corners of a shape; None where it has no three of them."""
+    """Return the corners of a shape; None where it has no three of them, or one lies beyond any picture."""
+    corners = _corners(shape)
+    usable = len(corners) >= 3 and all(abs(x) <= _FAR and abs(y) <= _FAR for x, y in corners)
+    return corners if usable else None
+
+
+def _corners(shape: Shape) -> _Outline:
     corners = _vertices(shape.vertices)
     if len(corners) >= 3:
         return corners
     left, top, width, height = shape.left, shape.top, shape.width, shape.height
     if left is None or top is None or width is None or height is None:
-        return None
+        return []
     right, bottom = left + width, top + height
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 

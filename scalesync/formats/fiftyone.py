@@ -51,7 +51,12 @@ def fiftyone_lines(documents: Iterable[bytes], tally: Tally, *, limit: int | Non
 
 def _elements(documents: Iterable[bytes], tally: Tally) -> Iterator[bytes]:
     for document in documents:
-        task = _task(document)
+        try:
+            task = _task(document)
+        except (msgspec.DecodeError, RecursionError):
+            # A number beyond a double, or nesting that the importer would not survive either.
+            tally.left_out += 1
+            continue
         if task.status != "completed":
             continue
         if not _is_read(task):

@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from scalesync.model import Column, ColumnKind, format_instant
+from scalesync.storable import formatted
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
@@ -45,7 +46,7 @@ def json_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> I
             for value, is_json in zip(row, nested, strict=True)
         )
         # JSON that a person wrote may hold line ends, and those that Postgres gives hold spaces.
-        yield msgspec.json.format(_encode(dict(zip(names, values, strict=True))), indent=-1)
+        yield formatted(_encode(dict(zip(names, values, strict=True))))
 
 
 def csv_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:

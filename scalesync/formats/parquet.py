@@ -1,5 +1,6 @@
 """Rows as Parquet, in one file or in a directory of them by project and month."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -65,9 +66,21 @@ def write_partitions(directory: Path, columns: Sequence[Column], rows: _Rows) ->
         path = directory
         for level in map(_level, ("project", "month"), place):
             path /= level
-            path.mkdir(mode=0o700, exist_ok=True)
+            _make(path, place[0])
         with os.fdopen(os.open(path / _PART, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             write(file, columns, (row[2:] for row in some))
+
+
+def _make(path: Path, project: object) -> None:
+    """Return with this directory there. Raises ConfigurationError where its name is too long for one."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        msg = f"The name of the project {str(project)[:40]}... is too long for a directory."
+        advice = "Export it without --partition, and the others with --project."
+        raise ConfigurationError(msg, advice=advice) from error
 
 
 def holds_partitions(directory: Path) -> bool:

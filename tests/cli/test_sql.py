@@ -63,6 +63,7 @@ def test_times_and_json_on_postgres(scalesync: Scalesync, postgres_url: str) -> 
     [
         ("SELEC 1", "syntax error"),
         ("SELECT * FROM nowhere", "no such table: nowhere"),
+        ("SELECT nope", "no such column: nope"),
         ("SELECT 1; SELECT 2", "one statement"),
         ("DELETE FROM tasks", "readonly"),
         ("ATTACH 'other.db' AS o", "attached"),

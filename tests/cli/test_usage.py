@@ -36,6 +36,8 @@ Start = Callable[..., SandboxServer]
         ("sql", "Missing argument"),
         ("sql --timeout soon SELECT", "--timeout"),
         ("task list --limit 0", "--limit"),
+        ("export tasks --limit 99999999999999999999", "--limit"),
+        ("changes --since-id 99999999999999999999", "--since-id"),
         ("sandbox --fault often", "KIND:CHANCE%"),
         ("sandbox --switch nothing=new", "name=value"),
         ("--db mysql://user@host/name status", "postgresql://"),

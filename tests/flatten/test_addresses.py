@@ -74,6 +74,12 @@ def test_digests_know_addresses_however_they_are_written(place: str) -> None:
     assert lasting_digest(one) == lasting_digest(other) == lasting_digest(f'["{place}"]')
 
 
+@pytest.mark.parametrize("user", ["u@", "u:p@", "u:p@q@"])
+def test_a_user_in_an_address_is_not_kept(user: str) -> None:
+    """What may be a password stays where it came from; a sign in a path is none."""
+    assert lasting(f"https://{user}a.example/b@c?d=e@f") == "https://a.example/b@c?d=e@f"
+
+
 @given(st.text(), st.text())
 def test_digests_tell_texts_apart(one: str, other: str) -> None:
     """Texts have one digest exactly if they are one, as text and as bytes."""

@@ -8,14 +8,15 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.mask import area
 
-from scalesync.db.documents import TASKS
+from scalesync.db.documents import TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.db.exports import Selection
+from scalesync.db.upserts import write_rows
 from scalesync.errors import ConfigurationError
 from scalesync.formats.tally import Tally
 from scalesync.formats.ways_out import Export, Format
 from tests.fixtures.databases import opened
-from tests.formats.account import ODD, box, filled, image, polygon, task, ways_out, written
+from tests.formats.account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
 
 
 def exported(database: Database, as_what: Format, **wanted: Any) -> tuple[Any, Tally]:
@@ -91,6 +92,27 @@ def test_what_is_not_drawn_on_an_image_is_no_coco(database: Database) -> None:
     found, tally = exported(database, Format.COCO)
     assert [each["file_name"] for each in found["images"]] == ["https://example.com/l.jpg", "odd"]
     assert (found["annotations"], tally.left_out) == ([], 1)
+
+
+def test_what_no_picture_holds_is_no_coco(database: Database) -> None:
+    """A box that ends beyond every number, and a size that is none, leave the rest as it is."""
+    far = {**box("far", 0, 0), "left": 1e308, "width": 1e308}
+    size = {"width": 10**30, "height": 2}
+    written(database, TASKS, [task("a", metadata=size, response={"annotations": [far, box("y", 1, 2)]})])
+    found, tally = exported(database, Format.COCO)
+    assert [(each["width"], each["height"]) for each in found["images"]] == [(11, 7)]
+    assert (len(found["annotations"]), tally.left_out) == (1, 1)
+
+
+@pytest.mark.parametrize("response", ['{"annotations":[1e999]}', "[" * 900 + "]" * 900], ids=["huge", "deep"])
+def test_what_cannot_be_decoded_stops_no_export(response: str, database: Database) -> None:
+    """FiftyOne's array leaves it out and counts it; as JSON lines it is one line, whole."""
+    text = '{"task_id":"a","type":"imageannotation","status":"completed",\n"response":' + response + "}"
+    with database.write() as conn:
+        write_rows(conn, TASKS, [to_row(TASKS, text.encode())], NOON)
+    assert exported(database, Format.FIFTYONE)[1] == Tally(written=0, left_out=1)
+    lines = list(ways_out(database).lines(Export("tasks"), Tally()))
+    assert [b"\n" in line for line in lines] == [False] * len(lines)
 
 
 def test_fiftyone_gets_completed_tasks_as_they_came(database: Database) -> None:

@@ -59,6 +59,13 @@ def test_json_columns_are_nested_on_one_line() -> None:
     ]
 
 
+def test_json_that_is_none_for_us_is_still_one_line() -> None:
+    """Nested too deeply to be laid out, or with half a character: it comes as the database has it."""
+    for given in ("[" * 3000 + "\n" + "]" * 3000, '{"u":\n"\\ud800"}'):
+        (line,) = json_lines([J], [[given]])
+        assert line == b'{"j":' + given.replace("\n", " ").encode() + b"}"
+
+
 def test_columns_of_one_name_are_told_apart() -> None:
     """No value hides another, whatever the names are."""
     names = ("a", "a", "a_2", "a", "a_3", "b")

@@ -176,6 +176,13 @@ def test_a_project_named_like_null_is_not_null(tmp_path: Path) -> None:
     assert asked(f"SELECT n, project FROM {read} ORDER BY 1") == [(1, None), (2, null)]
 
 
+def test_a_name_too_long_for_a_directory_is_told(tmp_path: Path) -> None:
+    """The sentence names the project, and the way around it."""
+    with pytest.raises(ConfigurationError, match=r"The name of the project aaaa.* is too long") as caught:
+        parquet.write_partitions(tmp_path, [Column("a", ColumnKind.TEXT)], [["a" * 300, "2026-01", "x"]])
+    assert "--partition" in caught.value.advice
+
+
 def test_what_holds_anything_else_is_no_dataset(tmp_path: Path) -> None:
     """A file, a directory or a link of another name, at any level."""
     month = tmp_path / "project=p" / "month=2026-01"
