@@ -76,7 +76,7 @@ def test_a_sync_killed_ten_times_loses_nothing(
 def test_two_processes_share_one_run(start_sandbox: Start, database: Database, database_url: str) -> None:
     """Both take part, the mirror is complete, and no window is claimed or read twice."""
     # So slow that the second is there long before the first could be through.
-    server = start_sandbox(tasks=4000, faults=("latency:150ms",))
+    server = start_sandbox(tasks=3000, faults=("latency:150ms",))
     first = spawn(server, database_url, "--workers", "2", "--json")
     wait_for_news(database, first)
     second = spawn(server, database_url, "--workers", "2", "--json")
@@ -106,9 +106,9 @@ def peak_memory(server: SandboxServer, url: str) -> int:
 def test_memory_does_not_grow_with_the_account(
     start_sandbox: Start, sqlite_template: Path, tmp_path: Path
 ) -> None:
-    """Of 14,000 further tasks less than a half is ever in memory: threads and caches keep a little."""
+    """Of 10,000 further tasks less than a half is ever in memory: threads and caches keep a little."""
     peaks, weights = [], []
-    for tasks in (6_000, 20_000):
+    for tasks in (5_000, 15_000):
         server = start_sandbox(tasks=tasks)
         peaks.append(peak_memory(server, str(shutil.copyfile(sqlite_template, tmp_path / f"{tasks}.db"))))
         weights.append(sum(map(len, server.world.documents("tasks"))) // 1024)

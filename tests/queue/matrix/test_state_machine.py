@@ -33,7 +33,7 @@ from tests.queue.matrix.stage import Means, Process, Stage, drain
 from tests.queue.matrix.wire import OnLook, OnWrite
 
 EXAMPLES = os.environ.get("SCALESYNC_EXAMPLES")
-FEW = 12
+FEW = 9
 ASKED = "The test asked for "
 Effect = tuple[str, str, str]
 X: Effect = ("batch", "x", "created")
