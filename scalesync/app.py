@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
-from scalesync.db import changes, exports, gate, migrate, queue_views, result_files, runs, stamp
+from scalesync.db import changes, exports, gate, migrate, queue_views, runs, stamp
 from scalesync.db import windows as ledger
 from scalesync.db.changes import Change
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound, ScalesyncError
-from scalesync.formats.ways_out import WaysOut
 from scalesync.model import BatchStatus, WindowState
 from scalesync.queue import submissions
 from scalesync.queue.mending import Queue
@@ -27,6 +26,7 @@ from scalesync.settings import Settings
 if TYPE_CHECKING:
     # Only what talks to the API needs these, and they take a while to load.
     from scalesync.api.client import ScaleApi
+    from scalesync.formats.ways_out import WaysOut
     from scalesync.queue.events import Watcher as QueueWatcher
     from scalesync.queue.summary import Summary as Dispatched
     from scalesync.sync.events import Watcher
@@ -129,7 +129,7 @@ class App:
                 runs.recent(conn, recent),
                 queue_views.depth(conn),
                 gate.gate(conn),
-                result_files.count_pending(conn),
+                exports.files_wanted(conn),
                 self.clock.now(),
             )
 
@@ -163,8 +163,10 @@ class App:
         return Queue(self.database)
 
     @property
-    def ways_out(self) -> WaysOut:
+    def ways_out(self) -> "WaysOut":
         """SQL of one's own, and exports."""
+        from scalesync.formats.ways_out import WaysOut
+
         return WaysOut(self.database, self.clock)
 
     @contextmanager

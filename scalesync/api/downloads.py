@@ -2,8 +2,6 @@
 
 import hashlib
 import random as randomness
-import threading
-import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from scalesync.api.guard import Address, GuardedWire, check_host, may_see_key, parse_address
 from scalesync.api.options import ApiOptions
 from scalesync.api.transport import http_date, reason_of, seconds_asked
-from scalesync.api.wire import KeyAuth, Mark
+from scalesync.api.wire import KeyAuth, Mark, PerThread
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import DEFAULT_API_URL
@@ -88,9 +86,8 @@ class Downloads:
         self._api = parse_address(ApiOptions(url=self._options.api_url).url)
         self._clock = clock or Clock()
         self._random = random
-        self._local = threading.local()
-        self._wires: weakref.WeakSet[GuardedWire] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        guarded = not self._options.allow_private
+        self._wires = PerThread(lambda: GuardedWire(guarded=guarded))
 
     def __enter__(self) -> Self:
         """Return this; its connections close at the end of the block."""
@@ -98,12 +95,12 @@ class Downloads:
 
     def __exit__(self, *_: object) -> None:
         """Close the connections of all threads, none of which may be in the middle of a file."""
-        for wire in self._all_wires():
+        for wire in self._wires.all():
             wire.adapter.close()
 
     def cut_off(self) -> None:
         """End every download in hand. Together with `clock.stopping` no other one begins."""
-        for wire in self._all_wires():
+        for wire in self._wires.all():
             wire.mark.cut_off()
 
     def fetch(self, url: str) -> Download:
@@ -130,22 +127,9 @@ class Downloads:
                     raise
                 self._clock.sleep(wait)
 
-    def _all_wires(self) -> list[GuardedWire]:
-        with self._lock:
-            return list(self._wires)
-
-    def _wire(self) -> GuardedWire:
-        """Return this thread's connections. They close with their thread."""
-        wire: GuardedWire | None = getattr(self._local, "wire", None)
-        if wire is None:
-            wire = self._local.wire = GuardedWire(guarded=not self._options.allow_private)
-            with self._lock:
-                self._wires.add(wire)
-        return wire
-
     def _attempt(self, url: str, seconds: float) -> Download:
         """Return the file, asked for once and within `seconds`."""
-        wire = self._wire()
+        wire = self._wires.mine()
         try:
             with wire.mark.limited(seconds):
                 return self._follow(wire, url)

@@ -3,7 +3,6 @@
 import gzip
 import re
 import threading
-import weakref
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from scalesync.api.options import ApiOptions
 from scalesync.api.request import Request
-from scalesync.api.wire import KeyAuth, Wire
+from scalesync.api.wire import KeyAuth, PerThread, Wire
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, ScaleNotSent
 
@@ -50,12 +49,11 @@ class Transport:
                 "The API key is empty or holds characters that no key has.",
                 advice="Copy it again from the Scale dashboard, without spaces or line ends.",
             )
-        self._auth = KeyAuth(key)
+        auth = KeyAuth(key)
         self._secrets = (key.encode(), b64encode(f"{key}:".encode()))
         self._options = options
         self._clock = clock
-        self._local = threading.local()
-        self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()
+        self._wires = PerThread(lambda: Wire(auth, options.local))
         self._lock = threading.Lock()
         self._sent = 0
 
@@ -66,9 +64,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections of all threads, none of which may be in the middle of a request."""
-        with self._lock:
-            wires = list(self._wires)
-        for wire in wires:
+        for wire in self._wires.all():
             wire.session.close()
 
     def exchange(self, request: Request) -> Answer:
@@ -80,7 +76,7 @@ class Transport:
         plus at most one read time-out. Only a peer that trickles its *headers* can hold on for longer, unless
         `options.total` cuts everything off.
         """
-        wire = self._wire()
+        wire = self._wires.mine()
         started = self._clock.monotonic()
         try:
             with wire.mark.limited(self._options.total), self._open(wire, request) as response:
@@ -93,15 +89,6 @@ class Transport:
         finally:
             with self._lock:
                 self._sent += wire.mark.sent
-
-    def _wire(self) -> Wire:
-        """Return this thread's connection. It closes with its thread."""
-        wire: Wire | None = getattr(self._local, "wire", None)
-        if wire is None:
-            wire = self._local.wire = Wire(self._auth, self._options.local)
-            with self._lock:
-                self._wires.add(wire)
-        return wire
 
     def _open(self, wire: Wire, request: Request) -> requests.Response:
         """Send `request` and return its answer with the body still on the wire."""

@@ -3,9 +3,10 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -13,6 +14,8 @@ from requests.auth import HTTPBasicAuth
 from urllib3.connection import HTTPConnection
 
 from scalesync import __version__
+
+_T = TypeVar("_T")
 
 _HEADERS: Mapping[str, str] = {
     "Accept": "application/json",
@@ -94,6 +97,30 @@ def marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
             super().request(*args, **kwargs)
 
     return Marking
+
+
+class PerThread(Generic[_T]):
+    """Something of its own for each thread, which ends with the thread, and until then is in reach of all."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._local = threading.local()
+        self._made: weakref.WeakSet[_T] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def mine(self) -> _T:
+        """Return this thread's own, made when it is first asked for."""
+        own: _T | None = getattr(self._local, "own", None)
+        if own is None:
+            own = self._local.own = self._make()
+            with self._lock:
+                self._made.add(own)
+        return own
+
+    def all(self) -> list[_T]:
+        """Return those of every thread that lives."""
+        with self._lock:
+            return list(self._made)
 
 
 class _Adapter(HTTPAdapter):

@@ -9,7 +9,6 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION
 from scalesync.cli.output import print_lines, print_table
-from scalesync.formats.lines import csv_lines, json_lines, told
 
 if TYPE_CHECKING:
     from scalesync.db.sql import Answer
@@ -35,6 +34,8 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
     STATEMENT is one, or - for the one on stdin. The database itself refuses what would change anything.
     """
+    from scalesync.formats.lines import csv_lines, json_lines
+
     text = sys.stdin.read() if statement == "-" else statement
     chosen = format or ("table" if sys.stdout.isatty() else "csv")
     with context.app().ways_out.answer(text, seconds=timeout.total_seconds()) as answer:
@@ -47,6 +48,8 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
 def print_answer(answer: "Answer") -> None:
     """Print an answer as a table."""
+    from scalesync.formats.lines import told
+
     # Not of floats: JSON has no NaN, and a table has.
     rows = ([value if isinstance(value, float) else told(value) for value in row] for row in answer.rows)
     print_table([column.name for column in answer.columns], rows)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, ColumnElement, Connection, func, select
 
+from scalesync.db.annotation_tables import result_files
 from scalesync.db.documents import MIRRORED, Mirrored, to_document
 
 _AT_ONCE = 200
@@ -73,6 +74,12 @@ def find(conn: Connection, kind: Mirrored, key: str) -> bytes | None:
 def counts(conn: Connection) -> dict[str, Counts]:
     """Return the counts of every stream by its name."""
     return {name: _count(conn, kind) for name, kind in MIRRORED.items()}
+
+
+def files_wanted(conn: Connection) -> int:
+    """Return how many result files were named and not fetched yet."""
+    unfetched = select(func.count()).select_from(result_files).where(result_files.c.fetched_at.is_(None))
+    return conn.execute(unfetched).scalar_one()
 
 
 def _count(conn: Connection, kind: Mirrored) -> Counts:

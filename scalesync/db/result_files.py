@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from scalesync.db import annotations
 from scalesync.db.annotation_tables import result_files, task_files
@@ -29,13 +29,6 @@ class Fetched:
     """Its size as it came."""
     at: datetime
     """When, by the clock of the server that it came from."""
-
-
-def count_pending(conn: Connection) -> int:
-    """Return how many files were named and not fetched yet."""
-    return int(
-        conn.scalar(select(func.count()).select_from(result_files).where(_C.fetched_at.is_(None))) or 0
-    )
 
 
 def pending(conn: Connection, after: str, limit: int) -> list[str]:

@@ -71,7 +71,7 @@ def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
     """
     source = _source(name)
     statement = _chosen(source, select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
-    return Rows(tuple(map(_column, source.columns)), _stream(conn, statement.limit(wanted.limit)))
+    return Rows(tuple(map(_column, source.columns)), stream(conn, statement.limit(wanted.limit)))
 
 
 def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
@@ -95,7 +95,7 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
     if of_task:
         statement = statement.join_from(source, tasks, tasks.c.task_id == source.c.task_id)
     statement = _chosen(source, statement, wanted).order_by(*place, *_key(source))
-    return Rows(tuple(map(_column, kept)), _stream(conn, statement.limit(wanted.limit)))
+    return Rows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
 
 
 def _source(name: str) -> Table:
@@ -187,6 +187,7 @@ def _month(conn: Connection, when: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.substr(cast(type_coerce(when, Text), Text), 1, 7)
 
 
-def _stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Generator[Sequence[Any], None, None]:
+def stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
+    """Yield the rows of a query, a few at a time; until that is closed the connection does nothing else."""
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         yield from result

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, sel
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.documents import TASKS
 from scalesync.db.exports import Selection, conditions
+from scalesync.db.rows import stream
 from scalesync.db.tables import tasks
 from scalesync.flatten.rows import Geometry
 
@@ -62,12 +63,12 @@ class Drawings:
     def images(self) -> Iterator[Image]:
         """Yield the wanted tasks that ask for shapes and have an answer, or have shapes, in order of ids."""
         columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
-        yield from starmap(Image, _stream(self.conn, _images(self.wanted, *columns)))
+        yield from starmap(Image, stream(self.conn, _images(self.wanted, *columns)))
 
     def shapes(self) -> Iterator[Shape]:
         """Yield the shapes in the order of `images`, each image's in that of its response."""
         statement = select(*(_A[name] for name in Shape._fields)).where(*self._drawn())
-        yield from starmap(Shape, _stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
+        yield from starmap(Shape, stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
 
     def _drawn(self) -> tuple[ColumnElement[bool], ...]:
         """Return what the shapes have in common. Whatever has one is an image: only a limit must be asked."""
@@ -82,8 +83,3 @@ def _images(wanted: Selection, *columns: ColumnElement[Any]) -> Select[*tuple[An
     drawn = exists().where(_A.task_id == tasks.c.task_id, _DRAWN)
     images = select(*columns).where(*conditions(TASKS, wanted), or_(asked, drawn))
     return images.order_by(tasks.c.task_id).limit(wanted.limit)
-
-
-def _stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Iterator[Any]:
-    with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
-        yield from result

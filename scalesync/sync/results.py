@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
 from scalesync.clock import Clock
-from scalesync.db import result_files
+from scalesync.db import exports, result_files
 from scalesync.db.engine import Database
 from scalesync.db.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
@@ -116,7 +116,7 @@ class Fetcher:
         """
         began = self.clock.monotonic()
         with self.database.read() as conn:
-            self.watch(Begun(result_files.count_pending(conn)))
+            self.watch(Begun(exports.files_wanted(conn)))
         with ThreadPoolExecutor(self.workers, thread_name_prefix="result") as pool:
             try:
                 self._work(pool)

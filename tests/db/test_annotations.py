@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, text, update
 from scalesync.db import annotations
 from scalesync.db.annotation_tables import annotation_links, result_files, task_changes, task_files
 from scalesync.db.annotation_tables import annotations as rows
-from scalesync.db.documents import TASKS
+from scalesync.db.documents import TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.upserts import write_rows
@@ -182,6 +182,4 @@ def test_catching_up_goes_through_any_number_of_tasks(database: Database) -> Non
 def test_a_strange_response_never_stops_a_page(response: str, database: Database) -> None:
     """The task is written whatever its response is."""
     document = b'{"task_id":"a","type":"imageannotation","response":%s}' % response.encode()
-    from scalesync.db.documents import to_row
-
     assert write(database, TASKS, [to_row(TASKS, document)], at(0)).new == 1
