@@ -138,6 +138,13 @@ class Scripted:
         self._threads[0].start()
         return self
 
+    def accepted(self, least: int) -> int:
+        """Return how many connections there were: a client may be gone before its own is taken note of."""
+        until = time.monotonic() + 5
+        while self.connections < least and time.monotonic() < until:
+            time.sleep(0.005)
+        return self.connections
+
     def __exit__(self, *_: object) -> None:
         """Close every socket and wait for every thread."""
         with suppress(OSError):

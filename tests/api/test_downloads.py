@@ -324,7 +324,7 @@ def test_a_name_is_known_by_the_address_it_led_to(
 
     error = refusal(fetcher(allow_private=False), f"http://files.example:{server.port}/f")
 
-    assert (error.message.split()[0], server.connections, server.seen) == ("files.example", 1, [])
+    assert (error.message.split()[0], server.accepted(1), server.seen) == ("files.example", 1, [])
     assert fetcher().fetch(f"http://files.example:{server.port}/f").content == FILE
 
 
