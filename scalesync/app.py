@@ -1,27 +1,29 @@
 """The composition root: settings in, a working scalesync out. A method is one thing a person can ask for."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
-from scalesync.db import changes, exports, gate, migrate, queue_views, runs, stamp
+from scalesync.db import changes, exports, gate, migrate, queue_views, runs, stamp, verifications
 from scalesync.db import windows as ledger
 from scalesync.db.changes import Change
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
-from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound, ScalesyncError
+from scalesync.db.runs import Run
+from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound
 from scalesync.model import BatchStatus, WindowState
 from scalesync.queue import submissions
 from scalesync.queue.mending import Queue
 from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.transaction import Transaction
-from scalesync.reports import Finding, Status
+from scalesync.reports import Finding, Status, look_at
 from scalesync.retry import RetryPolicy
-from scalesync.settings import Settings
+from scalesync.settings import Settings, open_to_others
 
 if TYPE_CHECKING:
     # Only what talks to the API needs these, and they take a while to load.
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from scalesync.formats.ways_out import WaysOut
     from scalesync.queue.events import Watcher as QueueWatcher
     from scalesync.queue.summary import Summary as Dispatched
+    from scalesync.sync.drift import Verification
+    from scalesync.sync.drift import Watcher as ProofWatcher
     from scalesync.sync.events import Watcher
     from scalesync.sync.plan import Plan, Request
+    from scalesync.sync.proving import Proof, Watchers
     from scalesync.sync.results import Fetching
     from scalesync.sync.results import Summary as Results
     from scalesync.sync.results import Watcher as ResultsWatcher
@@ -66,16 +71,17 @@ class App:
 
         settings = self.settings
         retry = RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
-        options = ApiOptions(url=settings.api_url, retry=retry)
+        options = ApiOptions(url=settings.api_url, retry=retry, insecure_http=settings.insecure_http)
         with ScaleApi(settings.require_key().reveal(), options, clock=self.clock) as api:
             yield api
 
     def account(self) -> stamp.Stamp:
-        """Return whose mirror the key may work on."""
+        """Return whose mirror the key may work on, at an address that it may be sent to."""
+        from scalesync.api.options import ApiOptions
+
         key = self.settings.require_key().reveal()
-        return stamp.Stamp(
-            stamp.fingerprint(key), stamp.mode_of(key), self.settings.api_url, self.clock.now()
-        )
+        url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
+        return stamp.Stamp(stamp.fingerprint(key), stamp.mode_of(key), url, self.clock.now())
 
     def init(self, *, adopt: bool) -> tuple[str | None, str]:
         """Create or upgrade the schema, stamp it if there is a key; return the revisions before and after."""
@@ -94,6 +100,24 @@ class App:
         with self._session(watch, workers, time_limit) as session:
             return session.sync(request)
 
+    def verify(
+        self, request: "Request", watch: "Watchers", *, deep: bool, repair: bool, workers: int
+    ) -> "Proof":
+        """Hold the mirror against the API and remember what came of it; `repair` reads anew what differs."""
+        from scalesync.sync.proving import Prover
+
+        with self._session(watch.reading, workers, None) as session:
+            return Prover(session, watch.proving).prove(request, deep=deep, repair=repair)
+
+    def verify_runs(
+        self, runs: "Sequence[Run]", watch: "ProofWatcher", *, workers: int = 8
+    ) -> "Verification":
+        """Hold what these runs have read against the API, and remember what came of it."""
+        from scalesync.sync.proving import Prover
+
+        with self._session(lambda _: None, workers, None) as session:
+            return Prover(session, watch).prove_runs(runs)
+
     def look_ahead(self, request: "Request") -> "tuple[Plan, tuple[int, ...]]":
         """Return what a sync would read, and how many rows each window holds. Nothing is written."""
         with self._session(lambda _: None, 1, None) as session:
@@ -108,7 +132,9 @@ class App:
         with (
             self.database() as database,
             nullcontext() if key is None else self.api() as api,
-            how.downloads(self.settings.api_url, key, self.clock) as downloads,
+            how.downloads(
+                self.settings.api_url, key, self.clock, insecure_http=self.settings.insecure_http
+            ) as downloads,
         ):
             if key is not None:
                 with database.write() as conn:
@@ -130,6 +156,8 @@ class App:
                 queue_views.depth(conn),
                 gate.gate(conn),
                 exports.files_wanted(conn),
+                verifications.last(conn),
+                verifications.last_proof(conn),
                 self.clock.now(),
             )
 
@@ -211,14 +239,16 @@ class App:
 
     def check(self) -> Iterator[Finding]:
         """Look at the database, the key and the API, and say what to do about each."""
-        yield _finding("database", self._check_database)
-        yield _finding("key", lambda: f"a {self.account().mode} key")
-        yield _finding("api", self._check_api)
-        yield _finding("account", self._check_account)
+        yield look_at("database", self._check_database)
+        yield look_at("key", lambda: f"a {self.account().mode} key")
+        yield look_at("api", self._check_api)
+        yield look_at("account", self._check_account)
 
     def _check_database(self) -> str:
         with self.database() as database:
-            return f"{database.url_shown}, schema {migrate.head_revision()}"
+            open_to_all = database.is_sqlite and open_to_others(Path(database.url_shown))
+            others = "; others may read it or write to it: chmod 600 it" if open_to_all else ""
+            return f"{database.url_shown}, schema {migrate.head_revision()}{others}"
 
     def _check_api(self) -> str:
         with self.api() as api:
@@ -252,6 +282,7 @@ class App:
             total=how.timeout,
             retry=RetryPolicy(attempts=1),
             rate=how.rate,
+            insecure_http=self.settings.insecure_http,
         )
         with ScaleApi(self.settings.require_key().reveal(), options, clock=self.clock) as api:
             yield api
@@ -265,10 +296,3 @@ class App:
         with self.database() as database, self.api() as api:
             writer = Ledger(database, api, fresh_owner(), self.settings.lease)
             yield Session(writer, self.clock, watch, self.account(), workers, time_limit)
-
-
-def _finding(name: str, look: Callable[[], str]) -> Finding:
-    try:
-        return Finding(name, ok=True, detail=look())
-    except ScalesyncError as error:
-        return Finding(name, ok=False, detail=str(error), advice=error.advice, exit_code=error.exit_code)

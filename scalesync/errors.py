@@ -21,6 +21,7 @@
     ├── IncompleteError              1    run again: something is not known to be complete
     │   └── PageError                     a page contradicts itself; its window cannot close
     ├── DatabaseError                5    look after the database or its schema
+    │   ├── DatabaseAwayError             wait, and begin again from what is committed
     │   └── ClaimLostError                another process took the window over; drop the page
     ├── HeldElsewhereError           6    nothing to do: another run holds all of it
     ├── QueueError                   2    the queue refuses this, and says why
@@ -165,6 +166,13 @@ class DatabaseError(ScalesyncError):
     """The database is missing, unreachable, full, locked, foreign or of another version."""
 
     exit_code = 5
+
+
+class DatabaseAwayError(DatabaseError):
+    """The database is out of reach or others are in the way: the same may work later, all by itself.
+
+    Whether the transaction that ended so was committed is not known.
+    """
 
 
 class ClaimLostError(DatabaseError):

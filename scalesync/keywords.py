@@ -49,6 +49,19 @@ class SyncOptions(TypedDict, total=False):
     """Overlap with the last sync."""
 
 
+class VerifyOptions(TypedDict, total=False):
+    """What `scalesync verify` takes."""
+
+    deep: bool
+    """Compare whole documents: reads everything."""
+    repair: bool
+    """Read what differs again, and verify once more."""
+    since: datetime
+    """Only what was created at this instant or later."""
+    until: datetime
+    projects: tuple[str, ...]
+
+
 class DispatchOptions(TypedDict, total=False):
     """What `scalesync dispatch` takes; spans are in seconds."""
 

@@ -22,6 +22,7 @@ from scalesync.keywords import (
     ProjectFilters,
     SyncOptions,
     TaskFilters,
+    VerifyOptions,
 )
 from scalesync.model import BatchStatus
 from scalesync.queue.mending import Queue
@@ -30,14 +31,24 @@ from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.summary import Summary as DispatchSummary
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 from scalesync.reports import Finding, Status
-from scalesync.settings import DEFAULT_DATABASE, resolve
+from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
+from scalesync.sync.drift import Verification
 from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.proving import Watchers
 from scalesync.sync.results import Fetching
 from scalesync.sync.results import Summary as FetchSummary
 from scalesync.sync.session import Summary as SyncSummary
 
 Document = dict[str, Any]
 """An object as the API sent it."""
+
+
+def _streams(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return these streams in the order of reading; all, if there are none. Raises ConfigurationError."""
+    for name in names:
+        if name not in EVERY_STREAM:
+            raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")
+    return tuple(name for name in EVERY_STREAM if name in names) or EVERY_STREAM
 
 
 class Mirror:
@@ -55,19 +66,18 @@ class Mirror:
         *,
         api_key: str | None = None,
         api_url: str | None = None,
+        insecure_http: bool = False,
     ) -> None:
         """Use the mirror in an SQLite file or at a `postgresql://` URL.
 
         Without `api_key` the key is SCALE_API_KEY; without `api_url` the API is at SCALESYNC_API_URL, or
-        Scale's own. Raises ConfigurationError for a key that cannot be one.
+        Scale's own. Plain http to another machine takes `insecure_http`: the key can be read on the way.
+        Raises ConfigurationError for a key that cannot be one.
         """
         given = {} if api_key is None else {"SCALE_API_KEY": api_key}
-        self._settings = resolve(
-            database=os.fspath(database),
-            api_url=api_url or os.environ.get("SCALESYNC_API_URL"),
-            key_file=None,
-            environment={**os.environ, **given},
-        )
+        url = api_url or os.environ.get("SCALESYNC_API_URL")
+        chosen = Choices(os.fspath(database), url, insecure_http=insecure_http)
+        self._settings = resolve(chosen, {**os.environ, **given})
 
     def __repr__(self) -> str:
         """Return the API's address, and nothing of the key."""
@@ -91,12 +101,19 @@ class Mirror:
         `streams` are some of projects, batches and tasks; none: all. Nothing new is begun after `time_limit`
         seconds. Raises ScalesyncError for whatever stops it; what came is saved.
         """
-        for name in streams:
-            if name not in EVERY_STREAM:
-                raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")
-        wanted = tuple(name for name in EVERY_STREAM if name in streams) or EVERY_STREAM
-        request = Request(wanted, **options)
+        request = Request(_streams(streams), **options)
         return self._app.sync(request, lambda _: None, workers=workers, time_limit=time_limit)
+
+    def verify(self, *streams: str, workers: int = 8, **options: Unpack[VerifyOptions]) -> Verification:
+        """Hold the mirror against the API and return what differs; `.proven` says whether nothing does.
+
+        `streams` as in `sync`. With `repair`, what differs is read again, and the return value is that of a
+        second verification. Raises ScalesyncError for whatever stops it.
+        """
+        deep, repair = options.pop("deep", False), options.pop("repair", False)
+        request = Request(_streams(streams), **options)  # type: ignore[misc]
+        nobody = Watchers(lambda _: None, lambda _: None)
+        return self._app.verify(request, nobody, deep=deep, repair=repair, workers=workers).last
 
     def fetch_results(self, **options: Unpack[FetchOptions]) -> FetchSummary:
         """Fetch the files that responses name and write their annotations; `.complete` says whether all came.

@@ -41,6 +41,8 @@ class Page:
     """The API's clock when it answered."""
     replaced: int = 0
     """How many characters no database can hold (U+0000, lone surrogates) became U+FFFD."""
+    dated: bool = True
+    """Whether `served_at` is what the API said; else it is our own clock, which may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class RunKind(StrEnum):
     INCREMENTAL = "incremental"
     """What changed since the watermark, less the lookback, in at least one stream."""
     BACKFILL = "backfill"
-    """A part that a person named by dates or projects; it never moves a watermark."""
+    """A part that a person named by dates or projects, or that was found to differ; it moves no watermark."""
 
 
 class RunState(StrEnum):

@@ -1,10 +1,12 @@
 """What `scalesync check` and `scalesync status` have to tell."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from scalesync.commands import Depth, Gate
-from scalesync.db import exports, runs, stamp
+from scalesync.db import exports, runs, stamp, verifications
+from scalesync.errors import ScalesyncError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,14 @@ class Finding:
     detail: str
     advice: str = ""
     exit_code: int = 0
+
+
+def look_at(name: str, look: Callable[[], str]) -> Finding:
+    """Return what a look found: what it says of what is well, or the error that it raised."""
+    try:
+        return Finding(name, ok=True, detail=look())
+    except ScalesyncError as error:
+        return Finding(name, ok=False, detail=str(error), advice=error.advice, exit_code=error.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,10 @@ class Status:
     gate: Gate
     files_wanted: int
     """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
+    verified: verifications.Verified | None
+    """What the last verification came to."""
+    proven: verifications.Verified | None
+    """The last one that held everything against the API and found nothing to differ."""
     now: datetime
 
     def behind(self, stream: str) -> float | None:

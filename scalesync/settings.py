@@ -3,9 +3,9 @@
 import logging
 import os
 import re
-import stat
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from scalesync.errors import ConfigurationError
 from scalesync.model import DEFAULT_API_URL
 
 DEFAULT_DATABASE = "scalesync.db"
+
+KEYRING_USER = "api-key"
+"""The name under which a keyring's service holds the key: `keyring set SERVICE api-key`."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -34,17 +37,48 @@ class Secret:
         return "Secret(***)"
 
 
+class KeyringSecret(Secret):
+    """The API key in the system's keyring, which is opened by the first `reveal` and by no other."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: str) -> None:
+        super().__init__("")
+        self._service = service
+
+    def reveal(self) -> str:
+        """Return the key. Raises ConfigurationError where the keyring cannot be read or holds none."""
+        self._text = self._text or _checked_key(_read_keyring(self._service))
+        return self._text
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person chose; None: nothing was said of it."""
+
+    database: str | None = field(default=None, repr=False)
+    """A URL, which may hold a password, or a path."""
+    api_url: str | None = None
+    key_file: str | None = None
+    keyring: str | None = None
+    """The service under which the system's keyring holds the key."""
+    patience: timedelta | None = None
+    insecure_http: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the mirror is, where the API is, and the key to it."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     api_url: str
     key: Secret | None
     lease: float = 30.0
     """Seconds after which others may take over what a silent process held."""
     patience: float | None = None
     """Seconds that one read is tried again at the most; None: the client's own."""
+    insecure_http: bool = False
+    """Whether the key may travel unencrypted to another machine."""
 
     def require_key(self) -> Secret:
         """Return the key. Raises ConfigurationError if none was given."""
@@ -54,21 +88,18 @@ class Settings:
         return self.key
 
 
-def resolve(
-    *,
-    database: str | None,
-    api_url: str | None,
-    key_file: str | None,
-    environment: Mapping[str, str],
-    patience: timedelta | None = None,
-) -> Settings:
-    """Return the settings that flags and environment make together. Raises ConfigurationError."""
+def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
+    """Return the settings that choices and environment make together. Raises ConfigurationError.
+
+    A keyring is not opened before the key is needed, and never unless it was chosen.
+    """
     return Settings(
-        database_url=database_url(database or DEFAULT_DATABASE),
-        api_url=(api_url or DEFAULT_API_URL).rstrip("/"),
-        key=_read_key(key_file, environment),
-        patience=None if patience is None else patience.total_seconds(),
+        database_url=database_url(chosen.database or DEFAULT_DATABASE),
+        api_url=_without_secrets((chosen.api_url or DEFAULT_API_URL).rstrip("/")),
+        key=_find_key(chosen, environment),
+        patience=None if chosen.patience is None else chosen.patience.total_seconds(),
         lease=_read_lease(environment),
+        insecure_http=chosen.insecure_http,
     )
 
 
@@ -104,28 +135,71 @@ def _read_lease(environment: Mapping[str, str]) -> float:
     return seconds
 
 
-def _read_key(key_file: str | None, environment: Mapping[str, str]) -> Secret | None:
-    text = environment.get("SCALE_API_KEY", "") if key_file is None else _read_key_file(Path(key_file))
-    text = text.strip()
-    if not text:
-        return None
-    if not text.isascii() or not text.isprintable() or " " in text:
+def open_to_others(path: Path) -> bool:
+    """Tell whether more than its owner may read or write a file, as far as its mode says."""
+    return os.name == "posix" and bool(path.stat().st_mode & 0o066)
+
+
+def _without_secrets(api_url: str) -> str:
+    """Return the API's address, which is printed and kept in the mirror. Raises ConfigurationError."""
+    if any(sign in api_url for sign in "@?#"):
+        msg = "The API's address may hold no user name, password, query or fragment."
+        raise ConfigurationError(msg, advice="Hand over the key as SCALE_API_KEY.")
+    return api_url
+
+
+def _find_key(chosen: Choices, environment: Mapping[str, str]) -> Secret | None:
+    """Return the key where it was said to be, else that of the environment, else None."""
+    if chosen.key_file is not None and chosen.keyring is not None:
+        msg = "The API key is to come from a file and from the keyring."
+        raise ConfigurationError(msg, advice="Leave out --api-key-file or --api-key-keyring.")
+    if chosen.keyring is not None:
+        return KeyringSecret(chosen.keyring)
+    if chosen.key_file is not None:
+        return Secret(_checked_key(_read_key_file(Path(chosen.key_file))))
+    text = environment.get("SCALE_API_KEY", "")
+    return Secret(_checked_key(text)) if text.strip() else None
+
+
+def _checked_key(text: str) -> str:
+    """Return the key in a text. Raises ConfigurationError, which does not repeat it, if it can be none."""
+    key = text.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
         msg = "The API key holds characters that no key has."
         raise ConfigurationError(msg, advice="Copy it again from the Scale dashboard, on one line.")
-    return Secret(text)
+    return key
 
 
 def _read_key_file(path: Path) -> str:
     try:
         text = path.read_text()
-        mode = path.stat().st_mode
+        readable = open_to_others(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         msg = f"The key file {path} cannot be read: {reason}."
         raise ConfigurationError(msg, advice="Correct --api-key-file.") from error
-    if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
+    if readable:
         logging.getLogger("scalesync").warning("The key file %s can be read by others: chmod 600 it.", path)
     if not text.strip():
         msg = f"The key file {path} is empty."
         raise ConfigurationError(msg, advice="Put the API key into it.")
+    return text
+
+
+def _read_keyring(service: str) -> str:
+    try:
+        import keyring
+    except ModuleNotFoundError as error:
+        msg = "The keyring needs a package that is not installed."
+        raise ConfigurationError(msg, advice="Run `pip install 'scalesync[keyring]'`.") from error
+    try:
+        text = keyring.get_password(service, KEYRING_USER)
+    except Exception as error:  # backends raise whatever their platform gives them
+        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = said.partition(". ")[0].rstrip(".")
+        msg = f"The keyring cannot be read: {reason}."
+        raise ConfigurationError(msg, advice="Unlock it, or use --api-key-file.") from error
+    if not text or not text.strip():
+        advice = f"Put it there with `keyring set {shlex.quote(service)} {KEYRING_USER}`."
+        raise ConfigurationError(f"The keyring holds no API key under {service!r}.", advice=advice)
     return text

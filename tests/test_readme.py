@@ -41,24 +41,24 @@ INTERNAL = {"window_pages"}
 """Tables that are nobody's business."""
 
 
-def run(script: str, directory: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(script: str, directory: Path, warm: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run a script in bash, stopping at the first command that fails."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SCALE")}
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=directory,
-        env={**ours, "PATH": f"{BIN}:{os.environ['PATH']}", **variables},
+        env={**ours, "PATH": f"{warm.parent}:{BIN}:{os.environ['PATH']}", **variables},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def run_python(code: str, directory: Path, url: str) -> "subprocess.CompletedProcess[str]":
+def run_python(code: str, directory: Path, warm: Path, url: str) -> "subprocess.CompletedProcess[str]":
     """Run a block of Python as a program of its own, warnings being errors."""
     variables = {"SCALESYNC_API_URL": url, "SCALE_API_KEY": LIVE_KEY}
     (directory / "block.py").write_text(code)
-    return run("exec python -W error block.py", directory, **variables)
+    return run("exec python -W error block.py", directory, warm, **variables)
 
 
 def ask(url: str, query: str) -> list[tuple[object, ...]]:
@@ -77,7 +77,7 @@ def ask_sqlite(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_every_command_and_query_does_what_it_shows(
-    start_sandbox: Start, postgres_server: PostgresServer, tmp_path: Path
+    start_sandbox: Start, postgres_server: PostgresServer, tmp_path: Path, warm: Path
 ) -> None:
     """A reader who runs the blocks in order sees each end with 0, and each query answered on both databases.
 
@@ -91,23 +91,24 @@ def test_every_command_and_query_does_what_it_shows(
         done = run(
             f"[ ! -f .environment ] || . ./.environment\n{code}{remember}",
             tmp_path,
+            warm,
             SCALESYNC_API_URL=url,
             DATABASE_URL=database,
         )
         assert done.returncode == 0, code + done.stdout + done.stderr
-    run("scalesync --db $DATABASE_URL batch finalize one", tmp_path, DATABASE_URL=database)
+    run("scalesync --db $DATABASE_URL batch finalize one", tmp_path, warm, DATABASE_URL=database)
     for query in blocks("sql"):
         assert ask_sqlite(tmp_path / DEFAULT_DATABASE, query), query
         assert ask(database, query), query
 
     for code in blocks("python"):
-        ran = run_python(code, tmp_path, url)
+        ran = run_python(code, tmp_path, warm, url)
         assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
     (tmp_path / ".scale-key").write_text(f"{LIVE_KEY}\n")
     (tmp_path / ".scale-key").chmod(0o600)
     for cron in blocks("crontab"):
         command = cron.split(maxsplit=5)[5]
-        ran = run(f"exec sh -c '{command}'", tmp_path, SCALESYNC_API_URL=url, HOME=str(tmp_path))
+        ran = run(f"exec sh -c '{command}'", tmp_path, warm, SCALESYNC_API_URL=url, HOME=str(tmp_path))
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
@@ -160,7 +161,7 @@ def options() -> Iterator[tuple[str, str, click.Option]]:
     """Yield (as the README writes it, its variable, the option) of the program and what talks to the API."""
     commands = [(cli, "", "SCALESYNC")] + [
         (cli.commands[name], f"{name} ", f"SCALESYNC_{name.upper().replace('-', '_')}")
-        for name in ("sync", "dispatch", "fetch-results", "sql", "export")
+        for name in ("sync", "verify", "dispatch", "fetch-results", "sql", "export")
     ]
     for command, words, prefix in commands:
         for param in command.params:
@@ -183,6 +184,7 @@ def test_the_table_of_options_is_that_of_help() -> None:
     valued = [name for name, (_, option) in known.items() if not option.is_flag and not option.count]
     assert [name for name in valued if f"{name.split()[-1]}" not in TEXT] == []
     assert [name for name in known if " " not in name and name not in valued] == [
+        "--insecure-http",
         "--verbose",
         "--quiet",
         "--version",

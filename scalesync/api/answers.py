@@ -67,7 +67,7 @@ def task_page(request: Request, answer: Answer) -> Page:
     token = page.next_token or None
     more = token is not None if page.has_more is None else page.has_more
     docs = _objects(request, page.docs)
-    return Page(docs, page.total, token, more, answer.served_at, replaced)
+    return Page(docs, page.total, token, more, answer.served_at, replaced, answer.dated)
 
 
 def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:

@@ -34,7 +34,7 @@ class ScaleApi:
 
     Waiting for the rate limit and between attempts ends as soon as `clock.stopping` is set. The key goes into
     the Authorization header and nowhere else: no repr, log or message of ours shows it. Construction raises
-    ConfigurationError for a key that cannot be one.
+    ConfigurationError for a key that cannot be one, and warns of an address that exposes it.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class ScaleApi:
         self._transport = Transport(key, self.options, self._clock)
         self._limiter = Limiter(self._clock, rate=self.options.rate, rest=self.options.retry.base)
         self._write_before = inf
+        if self.options.exposed:
+            log.warning("The API key goes unencrypted to %s, for all on the way to read.", self.options.host)
 
     def __repr__(self) -> str:
         """Return the address, and nothing of the key."""

@@ -47,6 +47,8 @@ class DownloadOptions:
     """Seconds without a single byte."""
     allow_private: bool = False
     """Whether addresses of this machine and of private networks may be asked."""
+    insecure_http: bool = False
+    """Whether the key may go to `api_url` unencrypted, as in ApiOptions."""
     retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=4, cap=8.0))
     """Its `seconds` do not count; those above do."""
 
@@ -83,7 +85,8 @@ class Downloads:
     ) -> None:
         self._auth = None if key is None else KeyAuth(key)
         self._options = options or DownloadOptions()
-        self._api = parse_address(ApiOptions(url=self._options.api_url).url)
+        api = ApiOptions(url=self._options.api_url, insecure_http=self._options.insecure_http)
+        self._api = parse_address(api.url)
         self._clock = clock or Clock()
         self._random = random
         guarded = not self._options.allow_private

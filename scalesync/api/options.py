@@ -56,6 +56,11 @@ class ApiOptions:
         return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
     @property
+    def exposed(self) -> bool:
+        """Whether requests go unencrypted to another machine, so that the key can be read on the way."""
+        return urlsplit(self.url).scheme == "http" and not self.local
+
+    @property
     def host(self) -> str:
         """Host and port, for messages."""
         parts = urlsplit(self.url)
@@ -81,5 +86,6 @@ def _check_url(url: str, *, insecure_http: bool) -> None:
         raise ConfigurationError("The API's address must end with its path, without ? and #.")
     if parts.scheme == "http" and not insecure_http and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(
-            f"Refusing to send the API key unencrypted to {parts.hostname}.", advice="Use https://"
+            f"Refusing to send the API key unencrypted to {parts.hostname}.",
+            advice="Use https://, or --insecure-http if everybody on the way may read the key.",
         )

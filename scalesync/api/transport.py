@@ -38,6 +38,8 @@ class Answer:
     """The API's clock (`Date`, to the second); ours, as a last resort, where that header cannot be read."""
     retry_after: float | None
     """Seconds from Retry-After, given as a number or as a date on the API's clock."""
+    dated: bool = True
+    """Whether `served_at` is the API's clock."""
 
 
 class Transport:
@@ -129,9 +131,10 @@ class Transport:
         if response.status_code != 200:
             for secret in self._secrets:
                 body = body.replace(secret, b"[API key]")
-        served_at = http_date(response.headers.get("Date")) or self._clock.now()
-        asked = response.headers.get("Retry-After")
-        return Answer(response.status_code, body, served_at, seconds_asked(asked, served_at))
+        date = http_date(response.headers.get("Date"))
+        served_at = date or self._clock.now()
+        rest = seconds_asked(response.headers.get("Retry-After"), served_at)
+        return Answer(response.status_code, body, served_at, rest, dated=date is not None)
 
     def _failure(self, error: Exception, request: Request, *, sent: bool) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from scalesync.cli.output import plain
+from scalesync.cli.output import one_line
 from scalesync.clock import Clock
 from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
 
@@ -31,9 +31,9 @@ class BoundedGroup(click.Group):
         try:
             return super().invoke(ctx)
         except ScalesyncError as error:
-            click.echo(plain(f"Error: {error}"), err=True)
+            click.echo(one_line(f"Error: {error}"), err=True)
             if advice := error.advice or _ADVICE.get(error.exit_code):
-                click.echo(plain(advice), err=True)
+                click.echo(one_line(advice), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)

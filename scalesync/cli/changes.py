@@ -7,7 +7,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.options import INSTANT, LARGEST, json_option
-from scalesync.cli.output import as_json_line, print_lines, print_text
+from scalesync.cli.output import as_json_line, print_line, print_lines
 from scalesync.model import format_instant
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def changes(context: Context, since: datetime | None, since_id: int | None, json
         print_lines(map(as_json_line, found))
         return
     for change in found:
-        print_text(_line(change))
+        print_line(_line(change))
 
 
 def _line(change: "Change") -> str:

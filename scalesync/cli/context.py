@@ -1,12 +1,12 @@
 """What the global options say, made into an App when a command needs one."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from scalesync.clock import Clock
-from scalesync.settings import Settings, resolve
+from scalesync.settings import Choices, Settings, resolve
 
 if TYPE_CHECKING:
     from scalesync.app import App
@@ -16,21 +16,26 @@ if TYPE_CHECKING:
 class Context:
     """The global options of one call."""
 
-    db: str | None
+    db: str | None = field(repr=False)
+    """It may hold a password."""
     api_url: str | None
     api_key_file: str | None
+    api_key_keyring: str | None
     patience: timedelta | None
-    quiet: bool = False
+    insecure_http: bool
+    quiet: bool
 
     def settings(self) -> Settings:
         """Return the settings. Raises ConfigurationError for what cannot be used."""
-        return resolve(
+        chosen = Choices(
             database=self.db,
             api_url=self.api_url,
             key_file=self.api_key_file,
-            environment=os.environ,
+            keyring=self.api_key_keyring,
             patience=self.patience,
+            insecure_http=self.insecure_http,
         )
+        return resolve(chosen, os.environ)
 
     def app(self, clock: Clock | None = None) -> "App":
         """Return the App that these options describe."""

@@ -9,7 +9,7 @@ from scalesync.cli import shown
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, LARGEST, json_option, workers_option
-from scalesync.cli.output import counted, print_json, print_table, print_text
+from scalesync.cli.output import counted, print_json, print_line, print_table, print_text
 from scalesync.clock import Clock
 from scalesync.commands import Depth, Display, Gate
 from scalesync.errors import (
@@ -103,7 +103,7 @@ def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
         elif not context.quiet:
             print_summary(summary)
             for text in shown.depth_sentences(depth, gate):
-                print_text(text)
+                print_line(text)
         _vouch(summary, depth, gate, look_only=how.look_only)
 
 
@@ -183,7 +183,7 @@ def _print_ready(context: Context, *, as_json: bool) -> None:
         return
     print_table(shown.COLUMNS, map(shown.row, found))
     if gate.paused:
-        print_text(shown.paused(gate))
+        print_line(shown.paused(gate))
     print_text(f"{counted(len(found), 'command', 'commands')} at once, others after them. Nothing was sent.")
 
 

@@ -11,7 +11,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.files import replacing, replacing_directory, write_lines
 from scalesync.cli.filters import chosen, filters
-from scalesync.cli.output import plain, print_lines, printing
+from scalesync.cli.output import one_line, print_data, printing
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     _check(plan.format, output, partition=partition)
     tally = _write(context.app().ways_out, plan, output, partition=partition)
     if output is not None and not context.quiet:
-        click.echo(plain(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
+        click.echo(one_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
     if tally.left_out:
         click.echo(f"{tally.left_out:,} left out, which {plan.format} cannot hold.", err=True)
 
@@ -84,7 +84,7 @@ def _write(ways: "WaysOut", plan: "Export", output: Path | None, *, partition: b
         with _stdout() if output is None else replacing(output) as file:
             ways.parquet(plan, file, tally)
     elif output is None:
-        print_lines(ways.lines(plan, tally))
+        print_data(ways.lines(plan, tally))
     else:
         write_lines(output, ways.lines(plan, tally))
     return tally

@@ -5,7 +5,7 @@ import time
 
 import click
 
-from scalesync.cli.output import plain
+from scalesync.cli.output import one_line
 
 EVERY = 5.0
 """Seconds between two sentences about the API's failures."""
@@ -33,7 +33,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        click.echo(plain(self.format(record)), err=True)
+        click.echo(one_line(self.format(record)), err=True)
 
 
 class _Fields(logging.Formatter):

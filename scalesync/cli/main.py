@@ -2,7 +2,7 @@
 
 import io
 import sys
-from datetime import timedelta
+from typing import Any
 
 import click
 
@@ -19,6 +19,7 @@ from scalesync.cli import (
     sql,
     sync,
     try_out,
+    verify,
 )
 from scalesync.cli.boundary import BoundedGroup
 from scalesync.cli.context import Context
@@ -34,6 +35,10 @@ CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--hel
 )
 @click.option("--api-url", metavar="URL", help="The API.  [https://api.scale.com/v1]")
 @click.option("--api-key-file", metavar="FILE", help="Read the API key from FILE instead of SCALE_API_KEY.")
+@click.option("--api-key-keyring", metavar="SERVICE", help="Read it from the keyring, where SERVICE has it.")
+@click.option(
+    "--insecure-http", is_flag=True, help="Let the key go to another machine by http://, for all to read."
+)
 @click.option(
     "--patience", type=DURATION, help="How long one read is tried again when the API fails.  [240s]"
 )
@@ -41,19 +46,11 @@ CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--hel
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and what was asked for.")
 @click.version_option(scalesync.__version__, prog_name="scalesync")
 @click.pass_context
-def cli(
-    ctx: click.Context,
-    db: str | None,
-    api_url: str | None,
-    api_key_file: str | None,
-    patience: timedelta | None,
-    verbose: int,
-    quiet: bool,
-) -> None:
+def cli(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> None:
     """Keep a complete local copy of a Scale AI account, in SQLite or Postgres."""
     _write_whatever_comes()
     log_to_stderr(verbose, quiet=quiet)
-    ctx.obj = Context(db, api_url, api_key_file, patience, quiet=quiet)
+    ctx.obj = Context(**options, quiet=quiet)
 
 
 def _write_whatever_comes() -> None:
@@ -65,7 +62,7 @@ def _write_whatever_comes() -> None:
 
 _GROUPS = (
     (cli, (*mirror.COMMANDS, *sync.COMMANDS, *results.COMMANDS, *changes.COMMANDS, *objects.COMMANDS)),
-    (cli, (*sql.COMMANDS, *export.COMMANDS)),
+    (cli, (*verify.COMMANDS, *sql.COMMANDS, *export.COMMANDS)),
     (cli, (*queue.COMMANDS, *dispatch.COMMANDS, *try_out.COMMANDS)),
     (queue.queue, dispatch.QUEUE),
     (objects.task, orders.TASK),

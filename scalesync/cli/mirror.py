@@ -8,8 +8,9 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.options import json_option
-from scalesync.cli.output import ago, counted, print_json, print_table, print_text
+from scalesync.cli.output import ago, counted, one_line, print_json, print_line, print_table, print_text
 from scalesync.cli.shown import depth_sentences, needs
+from scalesync.cli.verify import proof_sentences
 
 if TYPE_CHECKING:
     from scalesync.db.exports import Counts
@@ -60,9 +61,9 @@ def status(context: Context, json: bool) -> None:
 
 def _print_findings(findings: "list[Finding]") -> None:
     for finding in findings:
-        print_text(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
+        print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
         if finding.advice:
-            print_text(f"{'':<18}{finding.advice}")
+            print_line(f"{'':<18}{finding.advice}")
 
 
 def _status_as_json(now: "Status") -> dict[str, object]:
@@ -77,6 +78,8 @@ def _status_as_json(now: "Status") -> dict[str, object]:
         "queue": now.queue,
         "gate": now.gate,
         "result_files_wanted": now.files_wanted,
+        "verified": now.verified,
+        "proven": now.proven,
     }
 
 
@@ -94,9 +97,12 @@ def _print_status(now: "Status") -> None:
     if now.files_wanted:
         wanted = counted(now.files_wanted, "result file is", "result files are")
         print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
+    print_text()
+    for sentence in proof_sentences(now):
+        print_line(sentence)
     queued = [*depth_sentences(now.queue, now.gate), *needs(now.queue)]
     if queued:
-        print_text("\nqueue: " + "\n       ".join(queued))
+        print_text("\nqueue: " + "\n       ".join(map(one_line, queued)))
     if now.runs:
         print_text()
         names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")

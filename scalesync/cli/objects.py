@@ -9,7 +9,7 @@ import msgspec
 from scalesync.cli.context import Context
 from scalesync.cli.filters import chosen, filters
 from scalesync.cli.options import json_option
-from scalesync.cli.output import print_json, print_lines, print_table, printing
+from scalesync.cli.output import print_document, print_json, print_lines, print_table
 from scalesync.errors import IncompleteError
 from scalesync.storable import formatted
 
@@ -64,8 +64,7 @@ def _show(context: Context, stream: str, key: str) -> None:
     if document is None:
         msg = f"{key} is not in the mirror's {stream}."
         raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
-    with printing():
-        click.echo(formatted(document, indent=2))
+    print_document(formatted(document, indent=2))
 
 
 @task.command("list")

@@ -8,7 +8,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.options import NAME, OBJECT, PAIR, json_option
-from scalesync.cli.output import counted, plain, print_json, print_text
+from scalesync.cli.output import counted, one_line, print_json, print_line
 from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _naming_lines() -> Iterator[None]:
         yield
     except SubmissionError as error:
         for number, reason in error.problems:
-            click.echo(plain(f"line {number:,}: {reason}"), err=True)
+            click.echo(one_line(f"line {number:,}: {reason}"), err=True)
         raise
 
 
@@ -198,7 +198,7 @@ def _report(context: Context, submitted: "Submitted", *, as_json: bool) -> None:
         print_json(ids)
     elif not context.quiet:
         for text in _sentences(submitted):
-            print_text(text)
+            print_line(text)
 
 
 def _sentences(submitted: "Submitted") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Printing: JSON for machines, tables for people, and nothing that could command a terminal."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +18,24 @@ from scalesync.model import format_instant
 GAP = "  "
 
 
+_COMMANDING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON need not escape and a terminal obeys: controls, and marks that turn the direction of text."""
+
+
 def plain(text: str) -> str:
     """Return `text` with control characters spelled out: no name from the API can move the cursor."""
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` like `plain`, and on one line: no name can pretend to be a line of ours."""
+    return plain(text).replace("\n", "\\n")
+
+
+def spelled(document: bytes) -> bytes:
+    """Return JSON of the same meaning in which nothing commands a terminal."""
+    text = document.decode(errors="backslashreplace")
+    return _COMMANDING.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def as_json_line(value: object) -> bytes:
@@ -30,27 +46,37 @@ def as_json_line(value: object) -> bytes:
 
 def print_json(value: object) -> None:
     """Print one value as one line of JSON."""
-    text = as_json_line(value)
+    text = spelled(as_json_line(value))
     with printing():
         click.echo(text)
 
 
-def print_lines(documents: Iterable[bytes]) -> int:
-    """Print documents as JSON lines and return how many there were."""
-    out, count = sys.stdout.buffer, 0
-    for document in documents:
-        with printing():
-            out.write(document + b"\n")
-        count += 1
+def print_document(document: bytes) -> None:
+    """Print a JSON document that has lines and indents already."""
     with printing():
-        out.flush()
-    return count
+        click.echo(spelled(document))
+
+
+def print_lines(documents: Iterable[bytes]) -> int:
+    """Print JSON documents, a line each, and return how many there were."""
+    return _write(map(spelled, documents))
+
+
+def print_data(lines: Iterable[bytes]) -> None:
+    """Print lines of data, JSON or CSV: byte for byte, but harmless where it goes straight to a terminal."""
+    _write(map(_visible, lines) if sys.stdout.isatty() else lines)
 
 
 def print_text(text: str = "") -> None:
-    """Print text for people."""
+    """Print text of our own for people, with as many lines as it has."""
     with printing():
         click.echo(plain(text))
+
+
+def print_line(text: str) -> None:
+    """Print one line for people, whatever names are in it."""
+    with printing():
+        click.echo(one_line(text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -58,7 +84,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     from rich.cells import cell_len
 
     body = list(rows)
-    cells = [columns, *([_shown(value).replace("\n", "\\n") for value in row] for row in body)]
+    cells = [[one_line(column) for column in columns], *([_shown(value) for value in row] for row in body)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     numeric = [bool(body) and all(_is_number(row[number]) for row in body) for number in range(len(columns))]
     if sys.stdout.isatty():
@@ -102,7 +128,24 @@ def _shown(value: object) -> str:
         return "-"
     if isinstance(value, datetime):
         return format_instant(value)
-    return plain(f"{value:,}" if _is_number(value) else str(value))
+    return one_line(f"{value:,}" if _is_number(value) else str(value))
+
+
+def _write(lines: Iterable[bytes]) -> int:
+    out, count = sys.stdout.buffer, 0
+    for line in lines:
+        with printing():
+            out.write(line + b"\n")
+        count += 1
+    with printing():
+        out.flush()
+    return count
+
+
+def _visible(line: bytes) -> bytes:
+    """Return a line of JSON or CSV for a terminal. JSON has no control characters that CSV may have."""
+    text = spelled(line).decode()
+    return "".join(char if char >= " " or char == "\n" else f"\\u{ord(char):04x}" for char in text).encode()
 
 
 def _cell(text: str, width: int, right: bool) -> str:

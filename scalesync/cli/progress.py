@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.output import plain
+from scalesync.cli.output import one_line
 from scalesync.model import format_instant
 from scalesync.sync.events import (
+    Away,
     Contradicted,
     Event,
     Expected,
@@ -60,23 +61,26 @@ def _logging(watch: Watcher) -> Watcher:
 
 def sentence(event: Event) -> str | None:
     """Return what is said of an event in words, if anything is."""
+    said = None
     match event:
         case Planned(kind, started_at, resumed, _):
             begins = "goes on with the run left open" if resumed else f"begins a run ({kind})"
-            return f"scalesync {begins}, as of {format_instant(started_at)}"
+            said = f"scalesync {begins}, as of {format_instant(started_at)}"
         case Contradicted(stream, reason, given_up):
             then = "given up" if given_up else "reading that part again"
-            return f"{stream}: {reason}; {then}"
+            said = f"{stream}: {reason}; {then}"
         case Missed(stream, keys):
             named = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
-            return f"{stream}: {len(keys)} gone at the API: {named}"
+            said = f"{stream}: {len(keys)} gone at the API: {named}"
         case OnlyByProject(projects):
-            return (
+            said = (
                 f"the API lists tasks by project only: tasks outside its {projects} projects cannot be seen"
             )
+        case Away(seconds, reason):
+            said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
         case Waiting():
-            return "waiting for another process that holds the rest"
-    return None
+            said = "waiting for another process that holds the rest"
+    return said
 
 
 @dataclass
@@ -120,7 +124,7 @@ class Lines:
         if isinstance(event, Received):
             self._tell_now_and_then(event.stream)
         if text := sentence(event):
-            click.echo(plain(text), err=True)
+            click.echo(one_line(text), err=True)
 
     def close(self) -> None:
         """Say where each stream stands at the end."""
@@ -176,7 +180,7 @@ class Bars:
             for stream in self.counts.received:
                 self._draw(stream)
         if not isinstance(event, Waiting) and (text := sentence(event)):
-            self.progress.console.print(plain(text), markup=False, highlight=False)
+            self.progress.console.print(one_line(text), markup=False, highlight=False)
 
     def _draw(self, stream: str) -> None:
         received, expected = self.counts.share(stream)

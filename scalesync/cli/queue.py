@@ -10,7 +10,15 @@ import click
 from scalesync.cli import shown
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, NAME, json_option
-from scalesync.cli.output import as_json_line, counted, print_json, print_lines, print_table, print_text
+from scalesync.cli.output import (
+    as_json_line,
+    counted,
+    print_json,
+    print_line,
+    print_lines,
+    print_table,
+    print_text,
+)
 from scalesync.commands import CommandKind, Discard, Display
 from scalesync.errors import ConfigurationError, IncompleteError
 
@@ -105,7 +113,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], json: bool) ->
         print_json({"answers": answers})
     elif not context.quiet:
         for one in answers:
-            print_text(shown.answer(one))
+            print_line(shown.answer(one))
     if late := [str(one.command_id) for one in answers if one.answer is Discard.TOO_LATE]:
         raise IncompleteError(f"Too late for {', '.join(late)}.", advice="Only another command can undo it.")
 
@@ -123,7 +131,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     if json:
         print_json(gate)
     elif not context.quiet:
-        print_text(shown.paused(gate))
+        print_line(shown.paused(gate))
 
 
 @queue.command("resume")

@@ -14,7 +14,7 @@ import click
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, SIZE, json_option, workers_option
-from scalesync.cli.output import counted, plain, print_json
+from scalesync.cli.output import counted, one_line, print_json
 from scalesync.cli.progress import EVERY, drawing
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
@@ -153,7 +153,7 @@ class Lines:
     def __call__(self, event: "Event") -> None:
         """Say what is worth a line, and the count now and then."""
         if text := self.told.words(event):
-            click.echo(plain(text), err=True)
+            click.echo(one_line(text), err=True)
         now = time.monotonic()
         if now - self.counted_at >= EVERY:
             self.counted_at = now
@@ -171,7 +171,7 @@ class Bar:
     def __call__(self, event: "Event") -> None:
         """Move the bar, and print above it what is worth a line."""
         if text := self.told.words(event):
-            self.progress.console.print(plain(text), markup=False, highlight=False)
+            self.progress.console.print(one_line(text), markup=False, highlight=False)
         self.progress.update(self.bar, completed=self.told.done, total=self.told.files)
 
 

@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.output import ago, plain
+from scalesync.cli.output import ago, one_line
 from scalesync.cli.progress import EVERY, drawing
 from scalesync.cli.shown import subject
 from scalesync.commands import CommandState
-from scalesync.queue.events import Closed, Event, Rested, Settled, Stepped, Unreachable, Waiting, Watcher
+from scalesync.queue.events import (
+    Away,
+    Closed,
+    Event,
+    Rested,
+    Settled,
+    Stepped,
+    Unreachable,
+    Waiting,
+    Watcher,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -73,7 +83,7 @@ def sentence(event: Event) -> str | None:
             return f"{reason.rstrip('.')}; all wait for {ago(seconds)}"
         case Closed(reason):
             return f"{reason.rstrip('.')}; nothing more is sent"
-        case Unreachable(seconds, reason):
+        case Unreachable(seconds, reason) | Away(seconds, reason):
             return f"{reason.rstrip('.')}; trying again in {ago(seconds)}"
         case Waiting(seconds) if seconds is None:
             return "waiting for work"
@@ -93,7 +103,7 @@ class Told:
         """Take note of an event and return what to say of it; not too often that the API is away."""
         if isinstance(event, Settled):
             self._count(event)
-        elif isinstance(event, Unreachable):
+        elif isinstance(event, Unreachable | Away):
             now = time.monotonic()
             if now - self.offline_at < EVERY:
                 return None
@@ -125,7 +135,7 @@ class Lines:
     def __call__(self, event: Event) -> None:
         """Say what is worth a line, and the counts now and then."""
         if text := self.told.words(event):
-            click.echo(plain(text), err=True)
+            click.echo(one_line(text), err=True)
         now = time.monotonic()
         counts = self.told.counts()
         if counts and isinstance(event, Settled) and now - self.counted_at >= EVERY:
@@ -144,6 +154,6 @@ class Bar:
     def __call__(self, event: Event) -> None:
         """Move the bar, and print above it what is worth a line."""
         if text := self.told.words(event):
-            self.progress.console.print(plain(text), markup=False, highlight=False)
+            self.progress.console.print(one_line(text), markup=False, highlight=False)
         if isinstance(event, Settled):
             self.progress.update(self.bar, completed=self.told.ended.total())

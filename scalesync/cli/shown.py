@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalesync.cli.output import ago, counted, print_table, print_text
+from scalesync.cli.output import ago, counted, print_line, print_table, print_text
 from scalesync.commands import Command, Depth, Discard, Discarded, Gate, Shown
 from scalesync.errors import NeedsPersonError
 from scalesync.model import format_instant
@@ -61,14 +61,14 @@ def story_as_dict(story: "Story") -> dict[str, object]:
 def print_story(story: "Story") -> None:
     """Print everything about a command for people."""
     shown, command = story.shown, story.shown.command
-    print_text(f"Command {command.id}: {command.kind} {subject(command)}, {shown.display}")
+    print_line(f"Command {command.id}: {command.kind} {subject(command)}, {shown.display}")
     if reason := why(shown):
-        print_text(reason)
+        print_line(reason)
     print_text()
     for name in _FIELDS:
         value = getattr(command, name)
         if value is not None:
-            print_text(f"{name:<13}{format_instant(value) if isinstance(value, datetime) else value}")
+            print_line(f"{name:<13}{format_instant(value) if isinstance(value, datetime) else value}")
     print_text()
     print_text(msgspec.json.format(command.payload, indent=2))
     if story.attempts:
@@ -87,7 +87,7 @@ def print_why(chain: Iterable[Shown]) -> None:
             f"command {command.id}, {command.kind} {subject(command)}, is {shown.display.replace('_', ' ')}"
         )
         reason = why(shown) if shown.waits_for is None else None
-        print_text(f"{'which waits for ' if number else ''}{told}{f': {reason}' if reason else ''}")
+        print_line(f"{'which waits for ' if number else ''}{told}{f': {reason}' if reason else ''}")
 
 
 def answer(discarded: Discarded) -> str:

@@ -8,7 +8,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION
-from scalesync.cli.output import print_lines, print_table
+from scalesync.cli.output import print_data, print_table
 
 if TYPE_CHECKING:
     from scalesync.db.sql import Answer
@@ -43,7 +43,7 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
             print_answer(answer)
         else:
             write = json_lines if chosen == "json" else csv_lines
-            print_lines(write(answer.columns, answer.rows))
+            print_data(write(answer.columns, answer.rows))
 
 
 def print_answer(answer: "Answer") -> None:

@@ -1,5 +1,6 @@
 """The sync command."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,26 @@ from scalesync.cli.output import counted, print_json, print_table, print_text
 from scalesync.cli.progress import watching
 from scalesync.cli.results import as_dict as fetched_as_dict
 from scalesync.cli.results import tell_summary, vouch, watched
+from scalesync.cli.verify import tell, telling, verification_as_dict
+from scalesync.cli.verify import vouch as vouch_for_proof
 from scalesync.clock import Clock
-from scalesync.errors import IncompleteError, InterruptedRunError, ScaleException
+from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
 from scalesync.sync.plan import EVERY_STREAM, Request
 
 if TYPE_CHECKING:
+    from scalesync.app import App
     from scalesync.model import Written
     from scalesync.sync.plan import Plan
     from scalesync.sync.results import Fetching
     from scalesync.sync.session import Summary
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """What is done after a sync that completed."""
+
+    results: "Fetching | None" = None
+    verify: bool = False
 
 
 @click.command()
@@ -36,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--time-limit", type=DURATION, help="Begin nothing new after this time; the next sync goes on.")
 @click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
 @click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
+@click.option("--verify", is_flag=True, help="Then hold what was read against the API.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
 @json_option
 @click.pass_obj
@@ -51,6 +64,7 @@ def sync(
     time_limit: timedelta | None,
     results: bool,
     allow_private: bool,
+    verify: bool,
     dry_run: bool,
     json: bool,
 ) -> None:
@@ -65,7 +79,8 @@ def sync(
         from scalesync.sync.results import Fetching
 
         how = Fetching(allow_private=allow_private)
-    run_and_report(context, request, workers=workers, time_limit=time_limit, results=how, as_json=json)
+    after = Afterwards(results=how, verify=verify)
+    run_and_report(context, request, workers=workers, time_limit=time_limit, after=after, as_json=json)
 
 
 def run_and_report(
@@ -74,10 +89,10 @@ def run_and_report(
     *,
     workers: int,
     time_limit: timedelta | None,
-    results: "Fetching | None",
+    after: Afterwards,
     as_json: bool,
 ) -> None:
-    """Sync with progress on stderr and the summary on stdout, then fetch `results` if that went well.
+    """Sync with progress on stderr and the summary on stdout, then what comes `after` if that went well.
 
     Raises IncompleteError if anything is left.
     """
@@ -88,20 +103,36 @@ def run_and_report(
         try:
             with watching(quiet=context.quiet) as watch:
                 summary = app.sync(request, watch, workers=workers, time_limit=seconds)
-        except ScaleException as error:
+        except (ScaleException, DatabaseAwayError) as error:
             if clock.stopping.is_set():
                 raise _stopped() from error
             raise
         if not (as_json or context.quiet):
             _print_summary(summary)
-        fetched = watched(app, results, quiet=context.quiet) if results and summary.complete else None
-        if as_json:
-            print_json(as_dict(summary) | ({"results": fetched_as_dict(fetched)} if fetched else {}))
-        _vouch(summary, clock)
+        if not summary.complete:
+            if as_json:
+                print_json(as_dict(summary))
+            raise _incomplete(summary, clock)
+        _go_on(context, app, summary, after, as_json=as_json)
+
+
+def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, *, as_json: bool) -> None:
+    """Do what comes after a complete sync, print all there is to say, and vouch for it."""
+    found = app.verify_runs(summary.runs, telling(quiet=context.quiet)) if after.verify else None
+    fetched = watched(app, after.results, quiet=context.quiet) if after.results else None
+    if as_json:
+        more = {"verification": verification_as_dict(found)} if found else {}
+        more |= {"results": fetched_as_dict(fetched)} if fetched else {}
+        print_json(as_dict(summary) | more)
+    elif not context.quiet:
+        if found:
+            tell(found)
         if fetched:
-            if not (as_json or context.quiet):
-                tell_summary(fetched)
-            vouch(fetched)
+            tell_summary(fetched)
+    if found:
+        vouch_for_proof(found)
+    if fetched:
+        vouch(fetched)
 
 
 def _stopped() -> InterruptedRunError:
@@ -110,18 +141,16 @@ def _stopped() -> InterruptedRunError:
     )
 
 
-def _vouch(summary: "Summary", clock: Clock) -> None:
-    """Return if the mirror is complete; raise what says why not, and how to go on."""
-    if summary.complete:
-        return
+def _incomplete(summary: "Summary", clock: Clock) -> IncompleteError | InterruptedRunError:
+    """Return what says why the mirror is not complete, and how to go on."""
     if clock.stopping.is_set():
-        raise _stopped()
+        return _stopped()
     reasons = [run.error for run in summary.runs if run.error]
     if reasons:
         msg = f"Not everything could be read: {'; '.join(reasons)}"
-        raise IncompleteError(msg, advice="No watermark moved. Run `scalesync sync` again to retry.")
+        return IncompleteError(msg, advice="No watermark moved. Run `scalesync sync` again to retry.")
     msg = "Not everything was read in the time allowed."
-    raise IncompleteError(msg, advice="Run `scalesync sync` again to go on where it stopped.")
+    return IncompleteError(msg, advice="Run `scalesync sync` again to go on where it stopped.")
 
 
 def as_dict(summary: "Summary") -> dict[str, object]:

@@ -19,6 +19,8 @@ _AT_ONCE = 200
 """Responses held in memory at once."""
 _ROWS_AT_ONCE = 5_000
 """Rows on their way into a table that are held in memory at once."""
+LONGEST_ADDRESS = 1_600
+"""Bytes of a file's address, without its signature: Postgres refuses index entries above about 2,700."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,15 @@ class Came:
     """Responses that no flattener understood, wholly or in part."""
 
 
-def write(conn: Connection, answered: Sequence[Answered], *, replaced: Collection[str]) -> Came:
+def write(conn: Connection, answered: Sequence[Answered]) -> Came:
     """Make the rows of these tasks those of their responses, and return what that came to.
 
-    `replaced` are the tasks that may have rows from before. The files that responses name are noted, to be
-    fetched; of those that are here already the annotations are written too. Files that no task names any
-    more are removed.
+    The files that responses name are noted, to be fetched; of those that are here already the annotations
+    are written too. Files that no task names any more are removed. A response that names a file at a longer
+    address than any database indexes is unread in part.
     """
+    # Also of tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
+    replaced = [each.task_id for each in answered]
     named = {each.task_id: _files(each) for each in answered}
     _remove(conn, (annotations, annotation_links), replaced)
     _name_files(conn, named, replaced)
@@ -57,7 +61,7 @@ def write(conn: Connection, answered: Sequence[Answered], *, replaced: Collectio
         drawn.add(each.task_id, flat.annotations)
         tied.add(each.task_id, flat.links)
         count += len(flat.annotations)
-        unread += not flat.read
+        unread += not (flat.read and len(named[each.task_id]) == len(_addresses(each)))
     drawn.insert()
     tied.insert()
     return Came(count, unread)
@@ -67,7 +71,7 @@ def write_again(conn: Connection, task_ids: Iterable[str]) -> Came:
     """Make the rows of these tasks anew from what is here, and return what that came to."""
     count = unread = 0
     for chunk in chunks(task_ids):
-        came = write(conn, list(_answered(conn, chunk)), replaced=chunk)
+        came = write(conn, list(_answered(conn, chunk)))
         count, unread = count + came.annotations, unread + came.unread
     return Came(count, unread)
 
@@ -95,9 +99,14 @@ def _answered(conn: Connection, task_ids: Collection[str]) -> Iterator[Answered]
     return (Answered(*row) for row in rows)
 
 
-def _files(each: Answered) -> tuple[str, ...]:
+def _addresses(each: Answered) -> set[str]:
     """Return the lasting addresses of the files that a response names."""
-    return tuple(dict.fromkeys(lasting(url) for url in result_urls(each.type, each.response)))
+    return {lasting(url) for url in result_urls(each.type, each.response)}
+
+
+def _files(each: Answered) -> list[str]:
+    """Return those of the addresses that can be noted."""
+    return sorted(url for url in _addresses(each) if len(url.encode()) <= LONGEST_ADDRESS)
 
 
 def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[str]) -> None:

@@ -31,8 +31,7 @@ def follow(
     answered = [_answered(step) for step in steps if _is_answered_anew(step)]
     if not answered:
         return 0
-    replaced = [each.task_id for each in answered if each.task_id in here]
-    return annotations.write(conn, answered, replaced=replaced).unread
+    return annotations.write(conn, answered).unread
 
 
 def _is_answered_anew(step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,14 +17,22 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from scalesync.db.failures import database_error
 from scalesync.db.plans import IndexedBy
 from scalesync.db.tables import json_as_text
-from scalesync.errors import ConfigurationError, DatabaseError
+from scalesync.errors import ConfigurationError, DatabaseAwayError, DatabaseError
 
 if TYPE_CHECKING:
     import psycopg
 
 _BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
+_SILENT_SECONDS = 60
+"""After which a Postgres server that acknowledges nothing is given up, however a network swallows packets."""
 _CACHE_KIB = 16_384
+_SESSION = f"""
+SET TIME ZONE 'UTC';
+SET lock_timeout = '{_BUSY_SECONDS}s';
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+"""
+"""Of Postgres. The last so that a crash of the server undoes no commit: what was sent never looks unsent."""
 _BEGIN = "scalesync_begin"
 _SYNC = "scalesync_sync"
 _POSTGRES_NAMES = {"postgres", "postgresql", "postgresql+psycopg"}
@@ -124,16 +133,28 @@ class Database:
             raise
 
     def _enable_wal(self) -> None:
-        """Return with the file in WAL mode, which lasts; waits for whoever holds the file."""
-        with self._transaction({_BEGIN: None}) as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        """Return with the file in WAL mode, which lasts; waits for whoever holds the file.
+
+        While somebody else changes the mode, SQLite refuses without waiting.
+        """
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                with self._transaction({_BEGIN: None}) as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                return
+            except DatabaseAwayError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
 
 def _parse(url: str) -> URL:
     try:
         address = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigurationError("The database URL cannot be read.", advice=_ADVICE_URL) from error
+    except (ArgumentError, ValueError):
+        # Not `from` it: what cannot be read may be a password, and stands in the parser's words.
+        raise ConfigurationError("The database URL cannot be read.", advice=_ADVICE_URL) from None
     if address.drivername in _POSTGRES_NAMES:
         return address.set(drivername="postgresql+psycopg")
     if address.drivername in {"sqlite", "sqlite+pysqlite"}:
@@ -182,11 +203,39 @@ def _check_file(path: Path, *, create: bool) -> None:
         ) from error
 
 
+class _File:
+    """An SQLite file that is used by its name and must stay the same one behind it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = self._look()
+
+    def check(self) -> None:
+        """Return if it is still there; raise DatabaseError where whatever is written would be lost."""
+        if self._look() != self._identity:
+            raise DatabaseError(
+                f"{self._path} was deleted or replaced while it was in use.",
+                advice="Put it back, or begin a new one with `scalesync init` and `scalesync sync`.",
+            )
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
 def _sqlite_engine(address: URL) -> Engine:
     engine = create_engine(
         address, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
     )
     engine.dialect.statement_compiler = IndexedBy
+    file = _File(Path(str(address.database)).absolute())
+
+    @event.listens_for(engine, "do_connect")
+    def find(*_: object) -> None:
+        file.check()  # SQLite would make a new one
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -201,12 +250,22 @@ def _sqlite_engine(address: URL) -> Engine:
             if mode == "IMMEDIATE":
                 connection.exec_driver_sql(f"PRAGMA synchronous = {options[_SYNC]}")
             connection.exec_driver_sql(f"BEGIN {mode}")
+            file.check()
+
+    @event.listens_for(engine, "commit")
+    def commit(_: Connection) -> None:
+        file.check()
 
     return engine
 
 
 def _postgres_engine(address: URL) -> Engine:
-    arguments: dict[str, object] = {"application_name": "scalesync", "connect_timeout": _CONNECT_SECONDS}
+    arguments: dict[str, object] = {
+        "application_name": "scalesync",
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": _SILENT_SECONDS // 2,
+        "tcp_user_timeout": _SILENT_SECONDS * 1000,
+    }
     try:
         engine = create_engine(
             address,
@@ -223,7 +282,7 @@ def _postgres_engine(address: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: "psycopg.Connection[object]", _entry: ConnectionPoolEntry) -> None:
-        connection.execute("SET TIME ZONE 'UTC'")
+        connection.execute(_SESSION)
         connection.commit()
 
     return engine

@@ -17,7 +17,7 @@ from sqlite3 import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from scalesync.errors import DatabaseError
+from scalesync.errors import DatabaseAwayError, DatabaseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class _Meaning:
     sentence: str
     """With {shown} for the database's address and {line} for the driver's own first line."""
     advice: str
+    kind: type[DatabaseError] = DatabaseError
 
 
 _FULL = _Meaning(
@@ -34,6 +35,7 @@ _READONLY = _Meaning("{shown} may only be read here.", "Correct its permissions,
 _LOCKED = _Meaning(
     "Another program kept {shown} locked for too long.",
     "Run again when it has finished: what was committed is kept.",
+    DatabaseAwayError,
 )
 _FOREIGN = _Meaning("{shown} is not an SQLite database.", "Name another file with --db.")
 _DAMAGED = _Meaning(
@@ -43,16 +45,32 @@ _DAMAGED = _Meaning(
 _UNREADABLE = _Meaning(
     "{shown} cannot be opened: {line}.", "Look after the file, its directory and its disk."
 )
+_BROKEN = _Meaning(
+    "The disk that holds {shown} failed: {line}.",
+    "Look after the disk, then run again: what was committed is kept.",
+)
 _NO_TABLES = _Meaning("{shown} has no mirror's tables, or older ones.", "Run `scalesync init`.")
 _REFUSED = _Meaning("The database server refused the user name or password for {shown}.", "Correct --db.")
 _UNKNOWN = _Meaning("The server knows no such database or user: {line}.", "Create it there, or correct --db.")
-_UNREACHABLE = _Meaning("Cannot connect to {shown}: {line}.", "Is the server running, and the address right?")
-_LOST = _Meaning("The connection to {shown} was lost: {line}.", "Run again: what was committed is kept.")
+_UNREACHABLE = _Meaning(
+    "Cannot connect to {shown}: {line}.", "Is the server running, and the address right?", DatabaseAwayError
+)
+_LOST = _Meaning(
+    "The connection to {shown} was lost: {line}.",
+    "Run again: what was committed is kept.",
+    DatabaseAwayError,
+)
 _CROSSED = _Meaning(
-    "Another writer of {shown} got in the way: {line}.", "Run again: what was committed is kept."
+    "Another writer of {shown} got in the way: {line}.",
+    "Run again: what was committed is kept.",
+    DatabaseAwayError,
 )
 _DENIED = _Meaning("The database user may not do this in {shown}: {line}.", "Grant it what a mirror needs.")
-_CROWDED = _Meaning("{shown} has no connection to spare: {line}.", "Use fewer --workers, or run again later.")
+_CROWDED = _Meaning(
+    "{shown} has no connection to spare: {line}.",
+    "Use fewer --workers, or run again later.",
+    DatabaseAwayError,
+)
 _OTHER = _Meaning("{shown}: {line}.", "Run `scalesync check`.")
 
 _BY_SQLITE_CODE = {
@@ -64,13 +82,14 @@ _BY_SQLITE_CODE = {
     SQLITE_NOTADB: _FOREIGN,
     SQLITE_CORRUPT: _DAMAGED,
     SQLITE_CANTOPEN: _UNREADABLE,
-    SQLITE_IOERR: _UNREADABLE,
+    SQLITE_IOERR: _BROKEN,
 }
 
 _BY_SQLSTATE = (
     ("53100", _FULL),
     ("53300", _CROWDED),
     ("25006", _READONLY),
+    ("25P03", _LOST),
     ("42P01", _NO_TABLES),
     ("42703", _NO_TABLES),
     ("42501", _DENIED),
@@ -103,12 +122,15 @@ _BY_WORDS = (
 def database_error(error: Exception, *, shown: str, hide: Callable[[str], str]) -> DatabaseError:
     """Return what `error`, raised by SQLAlchemy or a driver, means to a person.
 
-    `shown` is the address fit to print; `hide` takes secrets out of the driver's own words.
+    `shown` is the address fit to print; `hide` takes secrets out of the driver's own words. It is a
+    DatabaseAwayError where waiting alone may help.
     """
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")
     meaning = _CROWDED if isinstance(error, PoolTimeoutError) else _meaning(cause)
-    return DatabaseError(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)
+    if meaning is _OTHER and isinstance(error, DBAPIError) and error.connection_invalidated:
+        meaning = _LOST
+    return meaning.kind(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)
 
 
 def _meaning(cause: BaseException) -> _Meaning:

@@ -94,7 +94,8 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
     statement = select(*place, *map(_selected, kept))
     if of_task:
         statement = statement.join_from(source, tasks, tasks.c.task_id == source.c.task_id)
-    statement = _chosen(source, statement, wanted).order_by(*place, *_key(source))
+    first = (each.nulls_first() for each in place)
+    statement = _chosen(source, statement, wanted).order_by(*first, *_key(source))
     return Rows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
 
 
@@ -121,11 +122,12 @@ def _selected(given: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _key(source: Table) -> Sequence[ColumnElement[Any]]:
-    """Return what orders the rows: a table's key; of a view what tells its rows apart."""
-    key = list(source.primary_key) or [
+    """Return what orders the rows: a table's key; of a view what tells its rows apart, unknown first."""
+    key: list[ColumnElement[Any]] = list(source.primary_key) or [
         source.c[each] for each in ("command_id", "task_id") if each in source.c
     ]
-    return key or [each for each in source.columns if _kind(each) in (ColumnKind.TEXT, ColumnKind.DAY)]
+    texts = (each for each in source.columns if _kind(each) in (ColumnKind.TEXT, ColumnKind.DAY))
+    return key or [each.nulls_first() for each in texts]
 
 
 def _chosen(

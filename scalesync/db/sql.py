@@ -30,6 +30,14 @@ _SQLITE_WRONG = {
     sqlite3.SQLITE_TOOBIG,
     sqlite3.SQLITE_CONSTRAINT,
 }
+_READING_PRAGMAS = {
+    "application_id", "collation_list", "compile_options", "data_version", "database_list", "encoding",
+    "foreign_key_check", "foreign_key_list", "freelist_count", "function_list", "index_info", "index_list",
+    "index_xinfo", "integrity_check", "module_list", "page_count", "page_size", "pragma_list", "quick_check",
+    "schema_version", "table_info", "table_list", "table_xinfo", "user_version",
+}  # fmt: skip
+"""Those that tell something. Others change the file, the connection or what else the process holds."""
+
 _POSTGRES_WRONG = ("42", "22", "21", "25", "0A", "54", "P0")
 """Beginnings of the SQLSTATEs that speak of the statement: syntax, names, rights, values, writing."""
 _CANCELED = "57014"
@@ -123,7 +131,14 @@ def _read_only(path: Path) -> sqlite3.Connection:
     connection.text_factory = lambda data: data.decode(errors="replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.execute("PRAGMA query_only = ON")
+    connection.set_authorizer(_may)
     return connection
+
+
+def _may(action: int, name: str | None, *_: str | None) -> int:
+    """Tell SQLite what a statement may do: what it refuses to write by itself needs no word here."""
+    forbidden = action == sqlite3.SQLITE_PRAGMA and str(name).lower() not in _READING_PRAGMAS
+    return sqlite3.SQLITE_DENY if forbidden else sqlite3.SQLITE_OK
 
 
 def _nothing() -> list[tuple[str]]:
@@ -175,11 +190,14 @@ def _kind(type_code: int) -> ColumnKind:
 
 
 def _from_postgres(database: Database, error: Exception, allowance: _Allowance) -> ScalesyncError:
+    from psycopg import OperationalError
+
     state = getattr(error, "sqlstate", None)
     if state == _CANCELED and allowance.left() <= 0:
         return allowance.spent()
-    # Without a state it is a value that Python has no form of, such as the time `infinity`.
-    if state is None or state.startswith(_POSTGRES_WRONG):
+    # Without a state the connection is lost, or it is a value that Python has no form of, such as `infinity`.
+    lost = state is None and isinstance(error, OperationalError)
+    if not lost and (state is None or state.startswith(_POSTGRES_WRONG)):
         return _refused(error)
     return database_error(error, shown=database.url_shown, hide=str)
 

@@ -4,13 +4,15 @@ All of it happens in the caller's transaction. Rows are locked in the order of t
 tasks, so that two writers wait for each other instead of deadlocking.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
 
 from sqlalchemy import (
+    Column,
+    ColumnElement,
     Connection,
     Executable,
     RowMapping,
@@ -29,13 +31,17 @@ from scalesync.db.changes import Sighting
 from scalesync.db.chunks import chunks
 from scalesync.db.dialects import insert_into
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
+from scalesync.db.numerals import within_limits
 from scalesync.db.tables import batches, tasks
 from scalesync.db.tables import project_versions as versions_table
 from scalesync.db.turns import take_turn
 from scalesync.model import Document, Written
 
-_COUNTED = ("pending", "completed", "error", "canceled")
+COUNTED_STATUSES = ("pending", "completed", "error", "canceled")
 """The statuses of tasks that batches have a column for."""
+
+DISTRUSTED = ""
+"""The digest of a row that was found to differ from the API's object: the next copy replaces it."""
 
 
 def write_rows(
@@ -45,9 +51,9 @@ def write_rows(
 
     A copy equal to what is here is not written. Of two copies of a task the one with the larger
     `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
-    equal instants refresh. A written row is no longer missing, and its batches are to be counted anew. Of a
-    key that comes twice the last copy counts. With a task go its annotations and its history, which names
-    the run. Returns what became of each distinct key.
+    equal instants refresh. A distrusted row takes any copy. A written row is no longer missing, and its
+    batches are to be counted anew. Of a key that comes twice the last copy counts. With a task go its
+    annotations and its history, which names the run. Returns what became of each distinct key.
     """
     if kind is TASKS:
         take_turn(conn)
@@ -65,11 +71,8 @@ def write_rows(
             fresh.append(row)
     unread = 0
     if fresh:
-        given = [_given(kind, row, served_at) for row in fresh]
-        conn.execute(_upsert(conn.dialect.name, kind, tuple(given[0])), given)
-        _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
-        if kind is TASKS:
-            unread = consequences.follow(conn, given, here, Sighting(served_at, run_id))
+        seen = Sighting(served_at, run_id)
+        unread = within_limits(conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen))
     new = sum(row.key not in here for row in fresh)
     return Written(new, len(fresh) - new, unchanged, stale, unread)
 
@@ -124,7 +127,9 @@ def mark_missing(
         going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), columns.synced_at <= at)
         batch = columns.batch if kind is TASKS else null()
         key = columns[kind.key]
-        locked = conn.execute(select(key, batch).where(going).order_by(key).with_for_update()).all()
+        locked = conn.execute(
+            select(key, batch).where(going).order_by(_in_order(conn, key)).with_for_update()
+        ).all()
         touched.update(name for _, name in locked)
         if kind is TASKS:
             changes.note_missing(conn, [task_id for task_id, _ in locked], Sighting(at, run_id))
@@ -140,17 +145,20 @@ def count_batches(conn: Connection, at: datetime) -> int:
     transaction writes meanwhile is either counted or has its batch counted again.
     """
     outdated = select(batches.c.name).where(batches.c.counted_at.is_(None), batches.c.missing_since.is_(None))
-    names = conn.scalars(outdated.order_by(batches.c.name).with_for_update()).all()
+    names = conn.scalars(outdated.order_by(_in_order(conn, batches.c.name)).with_for_update()).all()
     for chunk in chunks(names):
         inside = and_(tasks.c.batch.in_(chunk), tasks.c.missing_since.is_(None))
         query = select(tasks.c.batch, tasks.c.status, func.count()).where(inside)
         found = conn.execute(query.group_by(tasks.c.batch, tasks.c.status))
         counts = {(batch, status): count for batch, status, count in found}
-        columns: dict[str, object] = {f"tasks_{name}": bindparam(f"count_{name}") for name in _COUNTED}
+        columns: dict[str, object] = {
+            f"tasks_{name}": bindparam(f"count_{name}") for name in COUNTED_STATUSES
+        }
         conn.execute(
             update(batches).where(batches.c.name == bindparam("batch")).values(columns | {"counted_at": at}),
             [
-                {"batch": name} | {f"count_{status}": counts.get((name, status), 0) for status in _COUNTED}
+                {"batch": name}
+                | {f"count_{status}": counts.get((name, status), 0) for status in COUNTED_STATUSES}
                 for name in chunk
             ],
         )
@@ -192,7 +200,19 @@ def _given(kind: Mirrored, row: Row, served_at: datetime) -> dict[str, object]:
     return given
 
 
+def _put(
+    conn: Connection, kind: Mirrored, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: Sighting
+) -> int:
+    """Write rows, and what follows from them, and return how many responses were not understood."""
+    given = [_given(kind, row, seen.at) for row in fresh]
+    conn.execute(_upsert(conn.dialect.name, kind, tuple(given[0])), given)
+    _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
+    return consequences.follow(conn, given, here, seen) if kind is TASKS else 0
+
+
 def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
+    if old["digest"] == DISTRUSTED:
+        return False
     ours, theirs = old.get("updated_at"), row.values.get("updated_at")
     if isinstance(ours, datetime) and isinstance(theirs, datetime) and ours != theirs:
         return theirs < ours
@@ -216,7 +236,13 @@ def _upsert(dialect: str, kind: Mirrored, names: tuple[str, ...]) -> Executable:
             given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
         )
         newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
+    newer = or_(newer, kept.digest == DISTRUSTED)
     return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
+
+
+def _in_order(conn: Connection, key: Column[str]) -> ColumnElement[str]:
+    """Return what puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
+    return key if conn.dialect.name == "sqlite" else key.collate("C")
 
 
 def _follow(conn: Connection, kind: Mirrored, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
@@ -242,9 +268,8 @@ def _lock_batches(conn: Connection, names: Sequence[str]) -> None:
     """Return when no other transaction holds these batches, so that the next statement sees what it wrote."""
     if conn.dialect.name != "sqlite":
         columns = batches.c
-        conn.execute(
-            select(columns.name).where(columns.name.in_(names)).order_by(columns.name).with_for_update()
-        ).all()
+        wanted = select(columns.name).where(columns.name.in_(names))
+        conn.execute(wanted.order_by(_in_order(conn, columns.name)).with_for_update()).all()
 
 
 def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:

@@ -162,6 +162,13 @@ def count(conn: Connection, run_id: int, state: WindowState) -> int:
     return int(conn.execute(query).scalar_one())
 
 
+def planned(conn: Connection, run_id: int) -> list[Window]:
+    """Return what a run was to read: its windows as they were before any was split."""
+    whole = select(*(windows.c[name] for name in _FILTER)).where(windows.c.parent_id.is_(None))
+    found = conn.execute(whole.where(windows.c.run_id == run_id).order_by(windows.c.id))
+    return [_window(row) for row in found]
+
+
 def unclaimed(conn: Connection, run_id: int) -> int:
     """Return how many windows of a run wait for somebody to claim them."""
     query = select(func.count()).where(windows.c.run_id == run_id, windows.c.owner.is_(None))

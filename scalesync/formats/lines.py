@@ -12,8 +12,8 @@ import msgspec
 from scalesync.model import Column, ColumnKind, format_instant
 from scalesync.storable import formatted
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula; the last four are wide forms of the first."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

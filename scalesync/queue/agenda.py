@@ -51,8 +51,10 @@ class Agenda:
         if self.options.look_only:
             if self.shut() is not None:
                 return []
-            chosen, self.unseen = self._unseen()[:idle], self._unseen()[idle:]
-            return self._claim(len(chosen), chosen) if chosen else []
+            chosen = self._unseen()[:idle]
+            claims = self._claim(len(chosen), chosen) if chosen else []
+            self.unseen = self._unseen()[idle:]
+            return claims
         if self.full:
             return self._claim(idle, list(self.returning)) if self.returning else []
         limit = idle if self.options.max is None else min(idle, self.options.max - len(self.begun))
@@ -77,6 +79,10 @@ class Agenda:
         """Take note of what became of a command."""
         if done.state is not None and not done.progress:
             self.returning[done.command.id] = self.clock.monotonic() + done.verdict.wait
+
+    def left(self, command_id: int) -> None:
+        """Take note of a command that its lease decides about: nobody could write what became of it."""
+        self.returning[command_id] = self.clock.monotonic() + self.ledger.timing.lease
 
     def _claim(self, limit: int, only: Collection[int] | None) -> list[Claim]:
         claims = self.ledger.claim(limit, looking_only=self.options.look_only, only=only)

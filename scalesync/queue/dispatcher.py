@@ -11,11 +11,11 @@ from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Gate
 from scalesync.db.gate import paused_by_person
-from scalesync.errors import ConfigurationError, ScaleException
+from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
 from scalesync.queue.agenda import Agenda, DispatchOptions
 from scalesync.queue.answers import Meaning, pause_reason
 from scalesync.queue.endings import Alarm, Done
-from scalesync.queue.events import Closed, Rested, Settled, Stepped, Unreachable, Waiting, Watcher
+from scalesync.queue.events import Away, Closed, Rested, Settled, Stepped, Unreachable, Waiting, Watcher
 from scalesync.queue.handlers import HANDLERS, Handler
 from scalesync.queue.ledger import Ledger
 from scalesync.queue.summary import Ended, Summary, Tally
@@ -30,7 +30,7 @@ POLL = 0.25
 IDLE_POLL = 2.0
 """Seconds after which one that waits for work looks for it, whether it was told of any or not."""
 OFFLINE_TRIES = 8
-"""Where the waits for an API that cannot be reached stop growing."""
+"""Where the waits for an API or a database that cannot be reached stop growing."""
 
 
 @dataclass
@@ -57,14 +57,17 @@ class Dispatcher:
             )
         self._tools = Tools(self.ledger, self.api, self.clock, self.timing, self.random, self.handlers)
         self._agenda = Agenda(self.ledger, self.clock, self.options)
-        self._active: set[Future[Done]] = set()
+        self._active: dict[Future[Done], Work] = {}
         self._news: SimpleQueue[Stepped | Future[Done]] = SimpleQueue()
         self._tally = Tally()
         self._failure: BaseException | None = None
         self._closed: ScaleException | None = None
         self._silence: ScaleException | None = None
         """Why the last request got no answer; None: it got one."""
-        self._offline = 0
+        self._offline = self._away = 0
+        """How often in a row the API, and the database, could not be reached."""
+        self._away_since = 0.0
+        self._away_until = -inf
         self._next_claim_at = self._offline_until = self._resting_until = self._progress_at = -inf
         self._idle = False
 
@@ -72,7 +75,8 @@ class Dispatcher:
         """Work on the queue, and return what was done.
 
         Whatever is in hand at the end is settled. Raises DatabaseError for what could not be read or written,
-        and any error of a worker that is a mistake of ours: what it had claimed is left to its lease.
+        and any error of a worker that is a mistake of ours: what it had claimed is left to its lease. A
+        database that is away is waited for, for as long as its patience lasts or it stays.
         """
         began, asked = self.clock.monotonic(), self.api.requests_made
         self._progress_at = began
@@ -115,19 +119,27 @@ class Dispatcher:
 
     def _work(self, pool: ThreadPoolExecutor) -> Ended:
         while True:
-            self._fill(pool)
+            try:
+                self._fill(pool)
+                outlook = None if self._active else self._outlook()
+            except DatabaseAwayError as error:
+                self._outlast(error)
+                if not self._active:
+                    self.clock.sleep(self._away_until - self.clock.monotonic())
+                continue
             if self._active:
                 self._collect()
-                continue
-            outlook = self._outlook()
-            if isinstance(outlook, Ended):
+            elif isinstance(outlook, Ended):
                 return outlook
-            self._wait(outlook)
+            else:
+                self._away = 0
+                self._wait(outlook)
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Give every idle worker a command, as long as there are any."""
         now = self.clock.monotonic()
-        if now < max(self._next_claim_at, self._offline_until) or self._halting or self._tired:
+        held_back = max(self._next_claim_at, self._offline_until, self._away_until)
+        if now < held_back or self._halting or self._tired:
             return
         wanted = (1 if self._offline else self._width) - len(self._active)
         claimed_at = self.clock.boottime()
@@ -135,9 +147,10 @@ class Dispatcher:
         for claim in claims:
             work = Work(claim, self._tools, claimed_at, self.options.look_only)
             future = pool.submit(self._carry_out, work)
-            self._active.add(future)
+            self._active[future] = work
             future.add_done_callback(self._news.put)
         if claims:
+            self._away = 0
             self._idle = False
         if len(claims) < wanted:
             self._next_claim_at = now + POLL
@@ -168,11 +181,15 @@ class Dispatcher:
         if isinstance(news, Stepped):
             self.watch(news)
             return
-        self._active.discard(news)
+        work = self._active.pop(news)
         self._next_claim_at = -inf
         error = news.exception()
         if error is None:
             self._take(news.result())
+        elif isinstance(error, DatabaseAwayError):
+            # As if it had died with this one command: the end of the lease decides.
+            self._agenda.left(work.command.id)
+            self._outlast(error)
         else:
             self._failure = self._failure or error
             self.clock.stopping.set()
@@ -205,6 +222,20 @@ class Dispatcher:
             self._offline_until = now + wait
             self.watch(Unreachable(wait, alarm.error.message))
 
+    def _outlast(self, error: DatabaseAwayError) -> None:
+        """Let nobody claim for a while, or raise `error` once patience is over."""
+        now = self.clock.monotonic()
+        if self._halting or now < self._away_until:
+            return
+        self._away += 1
+        if self._away == 1:
+            self._away_since = now
+        wait = POLL + backoff(min(self._away, OFFLINE_TRIES), self.random())
+        if not self.options.stay and now + wait > self._away_since + self.options.patience:
+            raise error
+        self._away_until = now + wait
+        self.watch(Away(wait, error.message))
+
     # Nothing in hand -------------------------------------------------------------------------------------
 
     def _outlook(self) -> Ended | float | None:
@@ -219,7 +250,8 @@ class Dispatcher:
             return self._closed_gate(gate)
         now = self.clock.monotonic()
         rest = 0.0 if gate is None else gate.seconds or 0.0
-        wait = max(due or self._next_claim_at - now, rest, self._offline_until - now, 0.0)
+        held_back = max(self._offline_until, self._away_until) - now
+        wait = max(due or self._next_claim_at - now, rest, held_back, 0.0)
         if self.options.stay or now + wait <= self._progress_at + self.options.patience:
             return wait
         if gate is not None:

@@ -48,6 +48,14 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """The database does not answer; the next attempt comes after so many seconds."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Nothing can be done at present."""
 
@@ -55,7 +63,7 @@ class Waiting:
     """Until something can be done by itself; None: not before something is queued."""
 
 
-Event = Stepped | Settled | Rested | Closed | Unreachable | Waiting
+Event = Stepped | Settled | Rested | Closed | Unreachable | Away | Waiting
 
 Watcher = Callable[[Event], None]
 """Takes note of one event after the other; called from the coordinating thread only."""

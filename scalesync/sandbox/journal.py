@@ -1,5 +1,6 @@
 """Where state goes with every write: nowhere, or into a file that outlives the process."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class StateFile:
     """
 
     def __init__(self, path: Path) -> None:
+        # For its owner only; what SQLite puts beside it takes the same mode.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for statement in (
             "PRAGMA journal_mode = WAL",

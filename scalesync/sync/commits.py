@@ -24,6 +24,8 @@ class Ledger:
     """How many of the client's requests are already counted in some run."""
     latest: datetime | None = None
     """The API's clock on the last page saved here."""
+    saved: int = 0
+    """How many transactions brought the mirror further."""
 
     def claim(self) -> Window | None:
         """Return a free window of the open run, now ours, or None."""
@@ -52,6 +54,7 @@ class Ledger:
                 ledger.finish(conn, window, state)
             runs.tally(conn, window.run_id, self._tally(fetched, written))
         reading.pages += 1
+        self.saved += 1
         self.latest = page.served_at
         return written
 
@@ -70,6 +73,7 @@ class Ledger:
             written = upserts.write_documents(conn, kind, looked_up.found, run_id)
             if last is not None:
                 upserts.mark_missing(conn, kind, looked_up.gone, last.page.served_at, run_id)
+        self.saved += 1
         return written
 
     def doubtful(self, reading: Reading) -> list[str]:

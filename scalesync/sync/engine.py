@@ -9,6 +9,7 @@ from scalesync.db import windows as ledger
 from scalesync.db.runs import Run
 from scalesync.errors import (
     ClaimLostError,
+    DatabaseAwayError,
     PageError,
     ScaleException,
     ScaleInvalidRequest,
@@ -66,11 +67,16 @@ class Engine:
     def drain(self, run: Run) -> None:
         """Read every window of `run` that can be had. Afterwards this process holds none.
 
-        Raises the error that made it halt; pages received by then are saved.
+        Raises the error that made it halt; pages received by then are saved. After a DatabaseAwayError it has
+        forgotten what it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
         """
         with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
             try:
                 self._work(run, pool)
+            except DatabaseAwayError:
+                self.active.clear()
+                self.next_claim_at = 0.0
+                raise
             except BaseException:
                 self.clock.stopping.set()
                 raise
@@ -140,13 +146,18 @@ class Engine:
     def _settle_next(self, pool: ThreadPoolExecutor) -> None:
         """Wait for pages, a little at the most, and settle those that came."""
         done, _ = wait(self.active, timeout=POLL, return_when=FIRST_COMPLETED)
-        if self.clock.monotonic() >= self.next_beat_at:
-            self.next_beat_at = self.clock.monotonic() + self.ledger.lease / 3
-            self.ledger.extend()
+        self._show_life()
         for future in done:
             reading = self.active.pop(future)
             if not reading.lost:
                 self._settle(reading, future, pool)
+                self._show_life()
+
+    def _show_life(self) -> None:
+        """Extend the leases now and then, also between pages that are slow to write."""
+        if self.clock.monotonic() >= self.next_beat_at:
+            self.next_beat_at = self.clock.monotonic() + self.ledger.lease / 3
+            self.ledger.extend()
 
     def _settle(self, reading: Reading, future: Future[Fetched | Lookups], pool: ThreadPoolExecutor) -> None:
         try:

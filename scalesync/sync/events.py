@@ -64,7 +64,15 @@ class Waiting:
     """Other processes hold every window that is left."""
 
 
-Event = Planned | Expected | Received | Contradicted | Missed | OnlyByProject | Waiting
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The database does not answer; the next attempt comes after so many seconds."""
+
+    seconds: float
+    reason: str
+
+
+Event = Planned | Expected | Received | Contradicted | Missed | OnlyByProject | Waiting | Away
 
 
 Watcher = Callable[[Event], None]

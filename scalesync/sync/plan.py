@@ -26,6 +26,13 @@ class Request:
     """Only these projects' batches and tasks."""
     lookback: timedelta = timedelta(minutes=15)
     """How far behind the watermark to begin, for changes that the API showed late."""
+    windows: tuple[Window, ...] = ()
+    """Exactly these and nothing else: what was found to differ."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether it asks for a part of the account only."""
+        return self.since is not None or self.until is not None or bool(self.projects)
 
     def __post_init__(self) -> None:
         """Refuse a window that ends before it begins."""
@@ -62,8 +69,9 @@ def plan(request: Request, facts: Facts) -> Plan:
 
     A stream that has a watermark is read from it on, unless everything or certain dates were asked for.
     """
+    if request.windows:
+        return Plan(RunKind.BACKFILL, request.windows, None)
     dated = request.since is not None or request.until is not None
-    partial = dated or bool(request.projects)
     windows: list[Window] = []
     resumed = False
     for stream in request.streams:
@@ -71,8 +79,8 @@ def plan(request: Request, facts: Facts) -> Plan:
         since = min(watermark, facts.now) - request.lookback if watermark else None
         resumed = resumed or since is not None
         windows += _PLANNERS[stream](request, facts, since)
-    kind = RunKind.BACKFILL if partial else RunKind.INCREMENTAL if resumed else RunKind.FULL
-    return Plan(kind, tuple(windows), None if partial else facts.now)
+    kind = RunKind.BACKFILL if request.partial else RunKind.INCREMENTAL if resumed else RunKind.FULL
+    return Plan(kind, tuple(windows), None if request.partial else facts.now)
 
 
 def _plan_projects(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:  # noqa: ARG001

@@ -41,9 +41,17 @@ class Fetching:
                 "Workers, size and time must be more than 0.", advice="Leave them out for what is usual."
             )
 
-    def downloads(self, api_url: str, key: str | None, clock: Clock) -> Downloads:
+    def downloads(
+        self, api_url: str, key: str | None, clock: Clock, *, insecure_http: bool = False
+    ) -> Downloads:
         """Return what fetches like this, for the account of `key`; None: of nobody's."""
-        options = DownloadOptions(api_url, self.max_size, self.timeout, allow_private=self.allow_private)
+        options = DownloadOptions(
+            api_url,
+            self.max_size,
+            self.timeout,
+            allow_private=self.allow_private,
+            insecure_http=insecure_http,
+        )
         return Downloads(key, options, clock=clock)
 
 

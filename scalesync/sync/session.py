@@ -1,8 +1,12 @@
 """One `scalesync sync`: finish what is open, plan what was asked for, read it, and vouch for it."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from math import inf
+from typing import TypeVar
 
 from scalesync.clock import Clock
 from scalesync.db import facts, runs, stamp, upserts
@@ -11,17 +15,22 @@ from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.runs import Run
 from scalesync.errors import (
     ConfigurationError,
+    DatabaseAwayError,
     HeldElsewhereError,
     ScaleInvalidRequest,
+    ScaleNoAnswer,
     ScaleResourceNotFound,
 )
-from scalesync.model import RunState, TaskFilter
+from scalesync.model import Page, RunState, TaskFilter
 from scalesync.sync.commits import Ledger
 from scalesync.sync.engine import Engine, Totals
 from scalesync.sync.events import OnlyByProject, Planned, Watcher
+from scalesync.sync.outages import Outages
 from scalesync.sync.plan import Facts, Plan, Request, plan
 from scalesync.sync.reading import Lookups, look_up
 from scalesync.sync.streams import STREAMS, all_projects, count
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -74,17 +83,20 @@ class Session:
     def sync(self, request: Request) -> Summary:
         """Read what is open, then what `request` asks for, and return what was done.
 
-        Raises ScalesyncError for whatever stops it; what was received by then is saved.
+        Raises ScalesyncError for whatever stops it; what was received by then is saved. A database that is
+        away is waited for, as long as a read that fails is tried again.
         """
         began, summary = self.clock.monotonic(), Summary()
         deadline = None if self.time_limit is None else began + self.time_limit
         engine = Engine(self.ledger, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
+        patience = self.ledger.api.options.retry.seconds
+        outages = Outages(self.clock, self.watch, patience, inf if deadline is None else deadline)
         try:
             while not (summary.reached or summary.left_open or engine.halting):
-                run = self._open_run()
-                if run is None:
-                    run, summary.reached = self._plan_and_start(request)
-                self._go_on(engine, summary, run, resumed=not summary.reached)
+                run, mine = self._bear(outages, lambda _: self._open_or_start(request))
+                summary.reached = mine
+                summary.runs.append(run)
+                summary.runs[-1] = self._bear(outages, partial(self._go_on, engine, run, mine=mine))
         finally:
             summary.requests = self.ledger.api.requests_made
             summary.seconds = self.clock.monotonic() - began
@@ -97,6 +109,27 @@ class Session:
         """Return what a sync would read, and the rows of each window; nothing is written."""
         made = plan(request, self._facts(request))
         return made, tuple(count(self.ledger.api, window) for window in made.windows)
+
+    def _bear(self, outages: Outages, act: Callable[[bool], T]) -> T:
+        """Return what `act` returns, told whether it is begun again: after an outage, as after a crash.
+
+        Never goes on where it was: whether the transaction that failed was committed is not known, and what
+        is in the database is right either way.
+        """
+        again = False
+        while True:
+            try:
+                if again:
+                    self.ledger.release()
+                return act(again)
+            except DatabaseAwayError as error:
+                outages.outlast(error, saved=self.ledger.saved)
+                again = True
+
+    def _open_or_start(self, request: Request) -> tuple[Run, bool]:
+        """Return the run that is left open, or else a new one, and whether that is ours."""
+        run = self._open_run()
+        return self._plan_and_start(request) if run is None else (run, False)
 
     def _open_run(self) -> Run | None:
         """Return the run that is left open, if it is of our account."""
@@ -142,12 +175,12 @@ class Session:
         """Return the API's time, and all project names if it lists tasks only project by project."""
         api = self.ledger.api
         try:
-            return api.tasks(TaskFilter(), limit=1).served_at, None
+            return _time_of(api.tasks(TaskFilter(), limit=1)), None
         except ScaleInvalidRequest:
             names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
             if not names:
                 raise
-            served_at = api.tasks(TaskFilter(project=names[0]), limit=1).served_at
+            served_at = _time_of(api.tasks(TaskFilter(project=names[0]), limit=1))
             self.watch(OnlyByProject(len(names)))
             return served_at, tuple(names)
 
@@ -158,12 +191,11 @@ class Session:
             msg = f"There is no project {name!r} in this account."
             raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
 
-    def _go_on(self, engine: Engine, summary: Summary, run: Run, *, resumed: bool) -> None:
-        """Take part in a run to its end, or until something stops this process."""
+    def _go_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
+        """Take part in a run to its end, or until something stops this process, and return it."""
         with self.ledger.database.read() as conn:
             progress = tuple(ledger.progress(conn, run.id))
-        self.watch(Planned(run.kind, run.started_at, resumed, progress))
-        summary.runs.append(run)
+        self.watch(Planned(run.kind, run.started_at, again or not mine, progress))
         engine.drain(run)
         if not engine.halting:
             self._look_after_completed_batches(run)
@@ -174,7 +206,7 @@ class Session:
                 runs.finish(conn, run, at)
                 if TASKS.table.name in runs.read_watermarks(conn):
                     upserts.count_batches(conn, at)
-            summary.runs[-1] = runs.find(conn, run.id)
+            return runs.find(conn, run.id)
 
     def _look_after_completed_batches(self, run: Run) -> None:
         """Read batches again that are completed here and had a task change: they may have reopened."""
@@ -188,3 +220,11 @@ class Session:
 
     def _look_up_batch(self, name: str) -> Lookups:
         return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])
+
+
+def _time_of(page: Page) -> datetime:
+    """Return the API's clock at a page, for ours decides nothing. Raises ScaleNoAnswer without one."""
+    if not page.dated:
+        msg = "The API's answers have no date, and it is by its clock that a mirror is called complete."
+        raise ScaleNoAnswer(msg, advice="Is there a proxy on the way that takes the Date header out?")
+    return page.served_at

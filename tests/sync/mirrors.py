@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,13 +13,17 @@ from scalesync.clock import Clock
 from scalesync.db import exports, stamp
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
+from scalesync.model import Window
 from scalesync.owner import fresh_owner
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.commits import Ledger
+from scalesync.sync.drift import Inquiry, Verification, Watcher
 from scalesync.sync.events import Event
 from scalesync.sync.plan import Request
 from scalesync.sync.session import Session, Summary
+from scalesync.sync.verify import Verifier
+from tests.api.scripted import Scripted
 
 KEY = "live_key"
 STREAMS = ("tasks", "batches", "projects")
@@ -29,13 +34,20 @@ _SIGNATURE = re.compile(rb'\?X-Amz-[^"]*')
 
 
 @contextmanager
-def session(server: SandboxServer, database: Database, *, workers: int = 4) -> Iterator[Session]:
+def session(
+    server: SandboxServer | Scripted,
+    database: Database,
+    *,
+    workers: int = 4,
+    clock: Clock | None = None,
+    lease: float = 30,
+) -> Iterator[Session]:
     """Lend a session that gives up on an answer, and tries again, quickly."""
-    clock, events = Clock(), list[Event]()
+    clock, events = clock or Clock(), list[Event]()
     options = ApiOptions(url=server.url, retry=QUICK, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:
         account = stamp.Stamp(stamp.fingerprint(KEY), "live", server.url, clock.now())
-        ledger = Ledger(database, api, fresh_owner(), lease=30)
+        ledger = Ledger(database, api, fresh_owner(), lease)
         yield Session(ledger, clock, events.append, account, workers)
 
 
@@ -45,6 +57,32 @@ def sync(
     """Sync once and return the summary, complete or not."""
     with session(server, database, workers=workers) as ready:
         return ready.sync(request)
+
+
+@dataclass(frozen=True)
+class Hurried(Clock):
+    """A clock on which nobody waits."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+
+
+EVERY_WINDOW = (Window("projects"), Window("batches"), Window("tasks"))
+
+
+def verify(
+    server: SandboxServer,
+    database: Database,
+    windows: tuple[Window, ...] = EVERY_WINDOW,
+    *,
+    deep: bool = False,
+    watch: Watcher = lambda _: None,
+) -> Verification:
+    """Verify once. What was made within the second that the API's clock shows is left out."""
+    clock = Hurried()
+    options = ApiOptions(url=server.url, retry=QUICK, read_timeout=2, deadline=4)
+    with ScaleApi(KEY, options, clock=clock) as api:
+        return Verifier(api, database, clock, watch, workers=4).verify(Inquiry(windows, deep))
 
 
 def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:

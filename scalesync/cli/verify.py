@@ -1,0 +1,211 @@
+"""`scalesync verify`, which `sync --verify` does too: whether the mirror equals the API, and where not."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from scalesync.cli.boundary import stoppable
+from scalesync.cli.context import Context
+from scalesync.cli.options import INSTANT, NAME, json_option, workers_option
+from scalesync.cli.output import counted, one_line, print_json, print_table, print_text
+from scalesync.cli.progress import EVERY, watching
+from scalesync.clock import Clock
+from scalesync.errors import IncompleteError
+from scalesync.model import format_instant
+from scalesync.sync.plan import EVERY_STREAM, Request
+
+if TYPE_CHECKING:
+    from scalesync.db.verifications import Verified
+    from scalesync.reports import Status
+    from scalesync.sync.drift import Begun, Drift, Found, Step, Verification, Watcher
+    from scalesync.sync.proving import Proof
+
+log = logging.getLogger("scalesync.verify")
+
+SHOWN = 50
+"""Objects that differ which are shown; --json names all of them."""
+
+HAND = "the answers on their way"
+
+
+@click.command()
+@click.argument("streams", nargs=-1, type=click.Choice(EVERY_STREAM))
+@click.option("--repair", is_flag=True, help="Read what differs again, and verify once more.")
+@click.option("--deep", is_flag=True, help="Compare whole documents: reads the whole account.")
+@click.option("--since", type=INSTANT, help="Only what was created at this time or later.")
+@click.option("--until", type=INSTANT, help="Only what was created at this time or before.")
+@click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
+@workers_option("Requests at once.")
+@json_option
+@click.pass_obj
+def verify(
+    context: Context,
+    streams: tuple[str, ...],
+    repair: bool,
+    deep: bool,
+    since: datetime | None,
+    until: datetime | None,
+    project: tuple[str, ...],
+    workers: int,
+    json: bool,
+) -> None:
+    """Prove the mirror equal to the API, or name what differs.
+
+    Compares counts, narrows down where they differ, and ends with 1 if anything does.
+    """
+    from scalesync.sync.proving import Watchers
+
+    wanted = tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
+    request = Request(wanted, since=since, until=until, projects=project)
+    clock = Clock()
+    with stoppable(clock, HAND):
+        app = context.app(clock)
+        with watching(quiet=context.quiet or not repair) as reading:
+            watchers = Watchers(telling(quiet=context.quiet), reading)
+            proof = app.verify(request, watchers, deep=deep, repair=repair, workers=workers)
+        if json:
+            print_json(as_dict(proof))
+        elif not context.quiet:
+            _tell_proof(proof)
+        vouch(proof.last, repaired=repair)
+
+
+def telling(*, quiet: bool) -> "Watcher":
+    """Return what says on stderr what a verification will cost and how far it is, and logs what it finds."""
+    from scalesync.sync.drift import Begun, Found
+
+    told_at = time.monotonic()
+
+    def watch(event: "Begun | Step | Found") -> None:
+        nonlocal told_at
+        if isinstance(event, Found):
+            log.info("found", extra=asdict(event.drift))
+        elif isinstance(event, Begun):
+            _say(f"verifying takes about {event.requests:,} requests if nothing differs", quiet=quiet)
+        elif time.monotonic() - told_at >= EVERY:
+            told_at = time.monotonic()
+            _say(f"{event.what}: {event.done:,} of {event.expected:,}", quiet=quiet)
+
+    return watch
+
+
+def _say(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        click.echo(one_line(text), err=True)
+
+
+def as_dict(proof: "Proof") -> dict[str, object]:
+    """Return a proof for machines: its last verification, and what was found before a repair."""
+    if proof.repair is None and proof.first is proof.last:
+        return verification_as_dict(proof.last)
+    return verification_as_dict(proof.last) | {"found": proof.first.drift, "found_as_of": proof.first.as_of}
+
+
+def verification_as_dict(found: "Verification") -> dict[str, object]:
+    """Return a verification for machines."""
+    return {
+        "proven": found.proven,
+        "as_of": found.as_of,
+        "deep": found.deep,
+        "drift": found.drift,
+        "unproven": found.unproven,
+        "left_out": found.left_out,
+        "batches_counted": found.batches_counted,
+        "requests": found.requests,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def tell(found: "Verification") -> None:
+    """Print what came of a verification."""
+    if found.drift:
+        _print_drift(found.drift)
+    elif not found.unproven:
+        how = "whole documents" if found.deep else "by counts, and one by one where that is cheap"
+        print_text(f"Nothing differs as of {format_instant(found.as_of)} ({how}).")
+    if found.left_out:
+        left_out = counted(found.left_out, "object", "objects")
+        print_text(f"{left_out} changed since then and had no say.")
+    requests = counted(found.requests, "request", "requests")
+    own = "" if found.deep else f"; {counted(found.batches_counted, 'batch', 'batches')} asked for own counts"
+    print_text(f"{requests}, {found.seconds:.1f} s{own}")
+
+
+def _tell_proof(proof: "Proof") -> None:
+    tell(proof.first)
+    if proof.last is not proof.first:
+        print_text("\nRead again, and verified once more:")
+        tell(proof.last)
+
+
+def _print_drift(drift: "Sequence[Drift]") -> None:
+    columns = ("stream", "key", "what", "here", "there", "fields", "project", "created_at")
+    rows = (
+        (
+            one.stream,
+            one.key,
+            one.kind.replace("_", " "),
+            one.here,
+            one.there,
+            ", ".join(one.fields) or None,
+            one.project,
+            one.created_at,
+        )
+        for one in drift[:SHOWN]
+    )
+    print_table(columns, rows)
+    if len(drift) > SHOWN:
+        print_text(f"... and {len(drift) - SHOWN:,} more; --json names all.")
+
+
+def vouch(found: "Verification", *, repaired: bool = False) -> None:
+    """Return if the mirror is proven. Raises IncompleteError."""
+    if found.drift:
+        differing = counted(len(found.drift), "object differs", "objects differ")
+        still = " still" if repaired else ""
+        advice = "Run `scalesync sync --full`." if repaired else "Run `scalesync verify --repair`."
+        raise IncompleteError(f"{differing}{still} between API and mirror.", advice=advice)
+    if found.unproven:
+        msg = f"Not everything could be compared: {' '.join(found.unproven)}"
+        raise IncompleteError(msg, advice="Nothing is known to differ. Run it again later, or with --deep.")
+
+
+def proof_sentences(now: "Status") -> Iterator[str]:
+    """Yield when the mirror was last proven equal to the API, and what the last verification came to."""
+    proven, last = now.proven, now.verified
+    if proven is None:
+        yield "not proven equal to the API yet: `scalesync verify` does that"
+    else:
+        yield f"proven equal to the API as of {format_instant(proven.as_of)}, by {_how(proven)}: everything"
+    if last is None or last == proven:
+        return
+    as_of = f"as of {format_instant(last.as_of)}"
+    if last.drift:
+        yield f"{as_of}, {counted(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}"
+    elif last.unproven:
+        yield f"{as_of}, not everything could be compared: {last.unproven}"
+    else:
+        yield f"proven {as_of}, by {_how(last)}: {_scope(last.scope)}"
+
+
+def _how(verified: "Verified") -> str:
+    return "whole documents" if verified.deep else "counts"
+
+
+def _scope(scope: str) -> str:
+    """Return the windows of a proof in words."""
+    parts = []
+    for window in msgspec.json.decode(scope, type=list[dict[str, str]]):
+        stream = window.pop("stream")
+        filters = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in window.items())
+        parts.append(f"{stream} ({filters})" if filters else stream)
+    return "; ".join(parts)
+
+
+COMMANDS = (verify,)

@@ -1,0 +1,181 @@
+"""Comparing objects one by one, with a second look at whatever seems to differ."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from scalesync.api.client import ScaleApi
+from scalesync.db import proofs
+from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
+from scalesync.db.engine import Database
+from scalesync.db.proofs import Facts
+from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
+from scalesync.model import TaskFilter, Window, format_instant
+from scalesync.sync.counting import Cell, Judged
+from scalesync.sync.drift import Drift, DriftKind, Found, Step, Verification, Watcher
+from scalesync.sync.listing import listed
+from scalesync.sync.streams import STREAMS
+
+COMPARED = ("status", "project", "batch")
+"""What is compared of a task or a batch unless whole documents are."""
+
+LIMITED = ("status", "project")
+"""What of these comes with `limited_response` (documented)."""
+
+AT_ONCE = 200
+"""Objects that are looked up before the mirror is asked about them again."""
+
+Doubts = dict[str, Row | None]
+"""Objects that seem to differ, as the API listed them; None: it has to be asked about them again."""
+
+
+@dataclass
+class Comparer:
+    """Lists ranges, and notes in `found` what differs in them."""
+
+    api: ScaleApi
+    database: Database
+    pool: ThreadPoolExecutor
+    found: Verification
+    watch: Watcher
+    go_on: Callable[[], None]
+    """Returns, or raises what ends a verification before its time."""
+    judged: Judged = field(default_factory=Judged)
+    """Every task that was looked at twice."""
+    looked_at: set[tuple[str, str]] = field(default_factory=set)
+    """(stream, key) of everything that was."""
+
+    def compare(self, cells: Sequence[Cell], *, limited: bool = False) -> None:
+        """List what these cells hold and note what differs; `limited` lists a few fields of each only."""
+        lists = self.pool.map(lambda cell: self._doubts(cell, limited=limited), cells)
+        for done, (cell, doubts) in enumerate(zip(cells, lists, strict=True), 1):
+            if isinstance(doubts, str):
+                self.found.unproven.append(f"{cell.window.stream} {named(cell.window)}: {doubts}.")
+            else:
+                self.judge(cell.window.stream, doubts)
+            self.watch(Step("listed", done, len(cells)))
+
+    def take(self, stream: str, rows: Sequence[Row]) -> None:
+        """Note what differs of objects that were listed already."""
+        self.judge(stream, self._differing(STREAMS[stream].kind, rows))
+
+    def judge(self, stream: str, doubts: Mapping[str, Row | None]) -> None:
+        """Look at each of these once more, on both sides, and note it if it differs still."""
+        kind = STREAMS[stream].kind
+        keys = sorted(key for key in doubts if (stream, key) not in self.looked_at)
+        self.looked_at.update((stream, key) for key in keys)
+        for begin in range(0, len(keys), AT_ONCE):
+            chunk = keys[begin : begin + AT_ONCE]
+            unsure = [key for key in chunk if doubts[key] is None]
+            there = {key: doubts[key] for key in chunk}
+            there.update(zip(unsure, self.pool.map(lambda key: self._find(stream, key), unsure), strict=True))
+            with self.database.read() as conn:
+                here = proofs.facts(conn, kind, chunk, whole=self._whole(kind))
+            for key in chunk:
+                self._note(kind, key, there[key], here.get(key))
+
+    def _doubts(self, cell: Cell, *, limited: bool) -> Doubts | str:
+        """Return what seems to differ within a cell, or why that cannot be told."""
+        kind = STREAMS[cell.window.stream].kind
+        to = min(cell.window.created_to or self.found.as_of, self.found.as_of)
+        window = replace(cell.window, created_to=to)
+        doubts: Doubts = {}
+        seen: set[str] = set()
+        try:
+            for rows in listed(
+                self.api, window, TaskFilter(status=cell.status, limited_response=limited or None)
+            ):
+                self.go_on()
+                seen.update(row.key for row in rows)
+                doubts.update(self._differing(kind, rows, limited=limited))
+        except (PageError, ScaleInvalidRequest) as error:
+            # Whether it gives limited answers everywhere is not known.
+            return self._doubts(cell, limited=False) if limited else error.message
+        if window.updated_from is None:
+            with self.database.read() as conn:
+                here = proofs.keys_in(conn, kind, window, self.found.as_of, cell.status)
+            doubts.update(dict.fromkeys(here - seen))
+        return doubts
+
+    def _differing(self, kind: Mirrored, rows: Sequence[Row], *, limited: bool = False) -> Doubts:
+        with self.database.read() as conn:
+            here = proofs.facts(conn, kind, [row.key for row in rows], whole=self._whole(kind))
+        doubts: Doubts = {}
+        for row in rows:
+            stored = here.get(row.key)
+            if stored is None or stored["missing_since"] is not None:
+                doubts[row.key] = None if limited else row
+            elif self._fields(kind, row, stored, limited=limited):
+                doubts[row.key] = None if limited or _is_newer(stored, row) else row
+        return doubts
+
+    def _find(self, stream: str, key: str) -> Row | None:
+        self.go_on()
+        try:
+            return to_row(STREAMS[stream].kind, STREAMS[stream].one(self.api, key).raw)
+        except ScaleResourceNotFound:
+            return None
+
+    def _note(self, kind: Mirrored, key: str, there: Row | None, here: Facts | None) -> None:
+        """Note an object that differs, unless it does only since the verification began."""
+        present = here if here is not None and here["missing_since"] is None else None
+        if kind is TASKS:
+            self.judged.there.update({key: there.values} if there else {})
+            self.judged.here.update({key: present} if present else {})
+        fields = self._fields(kind, there, present) if there and present else ()
+        if (there is None) == (present is None) and not fields:
+            return
+        if there is not None and self._is_recent(there):
+            self.found.left_out += 1
+            return
+        known = there.values if there is not None else here or {}
+        drift = Drift(
+            str(kind.table.name),
+            key,
+            DriftKind.DIFFERENT if fields else DriftKind.MISSING_HERE if there else DriftKind.GONE_THERE,
+            here=_text(present.get("status")) if present else None,
+            there=_text(there.values.get("status")) if there else None,
+            fields=fields,
+            project=_text(known.get("project")),
+            created_at=known.get("created_at"),  # type: ignore[arg-type]
+        )
+        self.found.drift.append(drift)
+        self.watch(Found(drift))
+
+    def _fields(self, kind: Mirrored, there: Row, here: Facts, *, limited: bool = False) -> tuple[str, ...]:
+        if self._whole(kind) and not limited:
+            return proofs.differing(kind, there, here)
+        names = (name for name in (LIMITED if limited else COMPARED) if name in here)
+        return tuple(name for name in names if here[name] != there.values.get(name))
+
+    def _whole(self, kind: Mirrored) -> bool:
+        return self.found.deep or kind is PROJECTS
+
+    def _is_recent(self, there: Row) -> bool:
+        """Whether the API dates a change of this object after the beginning."""
+        times = [there.values.get(name) for name in ("created_at", "updated_at", "completed_at")]
+        times += [version.created_at for version in project_versions(there)]
+        return any(isinstance(at, datetime) and at >= self.found.as_of for at in times)
+
+
+def named(window: Window) -> str:
+    """Return what a window holds, in a person's words."""
+    parts = [f"of {window.project!r}"] if window.project is not None else []
+    if window.created_from is not None:
+        parts.append(f"created from {format_instant(window.created_from)}")
+    if window.created_to is not None:
+        parts.append(f"created to {format_instant(window.created_to)}")
+    if window.updated_from is not None:
+        parts.append(f"changed since {format_instant(window.updated_from)}")
+    return " ".join(parts) or "of the whole account"
+
+
+def _is_newer(here: Facts, there: Row) -> bool:
+    """Whether the mirror may have a later copy than the list, because somebody wrote it meanwhile."""
+    ours, theirs = here.get("updated_at"), there.values.get("updated_at")
+    return not isinstance(ours, datetime) or not isinstance(theirs, datetime) or ours > theirs
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

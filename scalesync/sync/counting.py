@@ -1,0 +1,134 @@
+"""Counting tasks on both sides: a `limit=1` probe there, a count in SQL here."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from scalesync.api.client import ScaleApi
+from scalesync.db import proofs
+from scalesync.db.documents import TASKS
+from scalesync.db.engine import Database
+from scalesync.db.proofs import Facts
+from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
+from scalesync.model import TaskFilter, Window
+
+STATUSES = ("pending", "completed", "canceled", "error")
+"""The statuses of tasks that the API is known to filter by (the last of them perhaps not)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Tasks created within a window, of one status or, with None, of any."""
+
+    window: Window
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many tasks of a cell there are, those that are compared one by one left out on both sides."""
+
+    cell: Cell
+    there: int
+    here: int
+    total: int
+    """What the API said, nothing left out."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two sides do not count the same."""
+        return self.there != self.here
+
+
+@dataclass
+class Judged:
+    """Tasks that were compared one by one, as each side has them: no count includes them."""
+
+    there: dict[str, Facts] = field(default_factory=dict)
+    here: dict[str, Facts] = field(default_factory=dict)
+
+
+@dataclass
+class Counter:
+    """Counts cells, several at once."""
+
+    api: ScaleApi
+    database: Database
+    pool: ThreadPoolExecutor
+    as_of: datetime
+    """Only tasks created before it count."""
+    go_on: Callable[[], None]
+    judged: Judged = field(default_factory=Judged)
+    refused: set[str] = field(default_factory=set)
+    """Statuses that the API does not filter by."""
+
+    def count(self, cells: Sequence[Cell]) -> list[Counted]:
+        """Return the counts of cells, in their order. Raises ScaleInvalidRequest for what the API refuses."""
+        totals = list(self.pool.map(self.total, cells))
+        return self._counted(zip(cells, totals, strict=True))
+
+    def count_possible(self, cells: Sequence[Cell]) -> list[Counted]:
+        """Return the counts of those cells whose status the API filters by; note the other statuses."""
+        totals = zip(cells, self.pool.map(self._total_if_possible, cells), strict=True)
+        return self._counted((cell, total) for cell, total in totals if total is not None)
+
+    def total(self, cell: Cell) -> int:
+        """Return what the API counts; 0 for a project that it does not know.
+
+        Raises ScaleInvalidRequest for what it does not filter by, and PageError if it does not say.
+        """
+        self.go_on()
+        window = cell.window
+        end = self.as_of if window.created_to is None else min(window.created_to, self.as_of)
+        chosen = TaskFilter(window.created_from, end, status=cell.status, project=window.project)
+        try:
+            total = self.api.tasks(chosen, limit=1).total
+        except ScaleResourceNotFound:
+            return 0
+        if total is None:
+            raise PageError("The API does not say how many tasks there are.")
+        return total
+
+    def _counted(self, totals: Iterable[tuple[Cell, int]]) -> list[Counted]:
+        """Return what the API said together with what is here, as one state of the mirror."""
+        counts: list[Counted] = []
+        with self.database.read() as conn:
+            for cell, total in totals:
+                here = proofs.count(conn, TASKS, cell.window, self.as_of, cell.status)
+                there = total - self._number_in(cell, self.judged.there.values())
+                counts.append(
+                    Counted(cell, there, here - self._number_in(cell, self.judged.here.values()), total)
+                )
+        return counts
+
+    def _total_if_possible(self, cell: Cell) -> int | None:
+        try:
+            return self.total(cell)
+        except ScaleInvalidRequest:
+            if cell.status is None:
+                raise
+            self.refused.add(cell.status)
+            return None
+
+    def _number_in(self, cell: Cell, those: Iterable[Facts]) -> int:
+        return sum(self._is_in(cell, one) for one in those)
+
+    def _is_in(self, cell: Cell, one: Facts) -> bool:
+        window, created = cell.window, one["created_at"]
+        if cell.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
+            return False
+        if not isinstance(created, datetime):
+            return window.created_from is None
+        return (
+            created < self.as_of
+            and (window.created_from is None or created >= window.created_from)
+            and (window.created_to is None or created <= window.created_to)
+        )
+
+
+def halves(cell: Cell, at: datetime) -> tuple[Cell, Cell]:
+    """Return the two parts of a cell at a boundary."""
+    window = cell.window
+    older, newer = replace(window, created_to=at), replace(window, created_from=at)
+    return replace(cell, window=older), replace(cell, window=newer)

@@ -1,0 +1,103 @@
+"""What `scalesync verify` asks, finds and says: differences between the API and the mirror."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from scalesync.model import Window
+
+
+class DriftKind(StrEnum):
+    """How an object differs between API and mirror."""
+
+    MISSING_HERE = "missing_here"
+    """The API has it; the mirror has not, or takes it for gone."""
+    GONE_THERE = "gone_there"
+    """The mirror has it; the API answers 404."""
+    DIFFERENT = "different"
+    """Both have it, and `fields` are not the same."""
+    COUNTED = "counted"
+    """A batch whose tasks the API counts otherwise than the mirror, though it lists the same ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One object that differs."""
+
+    stream: str
+    key: str
+    kind: DriftKind
+    here: str | None = None
+    """The status that the mirror gives it; None where it has none."""
+    there: str | None = None
+    """The status that the API gives it."""
+    fields: tuple[str, ...] = ()
+    """What differs, where both have it."""
+    project: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is to be proven."""
+
+    windows: tuple[Window, ...]
+    """Streams under filters, as a run reads them. One with `updated_from` is read and compared, any other
+    counted first."""
+    deep: bool = False
+    """Compare whole documents, which means to read everything."""
+
+
+@dataclass
+class Verification:
+    """What came of one inquiry."""
+
+    as_of: datetime
+    """The API's clock at the start: what was made or changed since is left out."""
+    windows: tuple[Window, ...]
+    deep: bool
+    drift: list[Drift] = field(default_factory=list)
+    """Each object once, in the order of stream and key."""
+    unproven: list[str] = field(default_factory=list)
+    """What could be neither proven nor disproven, a sentence each."""
+    by_project: bool = False
+    """Whether the API lists tasks only project by project."""
+    left_out: int = 0
+    """Objects that differ and changed since `as_of`."""
+    batches_counted: int = 0
+    """Batches whose own counts of tasks were asked for."""
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def proven(self) -> bool:
+        """Whether nothing differs, and nothing is left unproven."""
+        return not (self.drift or self.unproven)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A verification begins, and is expected to take about so many requests if nothing differs."""
+
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something was done: `done` of the `expected` parts known so far."""
+
+    what: str
+    done: int
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object differs."""
+
+    drift: Drift
+
+
+Watcher = Callable[[Begun | Step | Found], None]
+"""Takes note of one event after the other; called from one thread."""

@@ -1,0 +1,53 @@
+"""Lists from the API outside of the ledger: read to the end, and trusted if they agree with themselves."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from scalesync.api.client import ScaleApi
+from scalesync.db.documents import TASKS, Row, to_row
+from scalesync.errors import PageError, ScaleInvalidRequest
+from scalesync.model import TaskFilter, Window
+from scalesync.sync.reading import Fetched, Reading
+from scalesync.sync.streams import PAGE, STREAMS, task_filter
+
+ATTEMPTS = 3
+"""How often a list that contradicts itself is read before that is held against the API."""
+
+ANY = TaskFilter()
+
+
+def listed(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterator[tuple[Row, ...]]:
+    """Yield the pages of a window, widened at its ends as a run reads it; a row may come twice.
+
+    Of tasks, only those of the status and batch in `more`, and with a few fields of each if that asks for
+    `limited_response`. A list that contradicts itself is begun again. Raises PageError if it goes on to.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            yield from _pages(api, window, more)
+        except (PageError, ScaleInvalidRequest):
+            # 400 for a token that is not good any longer is no different.
+            if attempt == ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Row, ...]]:
+    stream = STREAMS[window.stream]
+    reading = Reading(stream, window)
+    chosen = replace(
+        task_filter(window), status=more.status, batch=more.batch, limited_response=more.limited_response
+    )
+    while True:
+        token = reading.window.next_token
+        if window.stream == TASKS.table.name:
+            page = api.tasks(chosen, limit=PAGE, next_token=token)
+        else:
+            page = stream.page(api, reading.window, PAGE)
+        rows = tuple(to_row(stream.kind, doc) for doc in page.docs)
+        reading.take(Fetched(page, rows))
+        yield rows
+        if reading.window.next_token is None:
+            return
+        reading.pages += 1

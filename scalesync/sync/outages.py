@@ -1,0 +1,49 @@
+"""Bearing with a database that is away for a while."""
+
+from dataclasses import dataclass
+from math import inf
+
+from scalesync.clock import Clock
+from scalesync.errors import DatabaseAwayError
+from scalesync.sync.events import Away, Watcher
+
+FIRST = 0.5
+"""Seconds to wait after the first failure; they double with every further one."""
+
+LONGEST = 10.0
+"""Where the waits stop growing."""
+
+_DOUBLINGS = 10
+"""More than it takes to get there."""
+
+
+@dataclass
+class Outages:
+    """How often the database was away, and for how long that is borne. Used by one thread."""
+
+    clock: Clock
+    watch: Watcher
+    patience: float
+    """Seconds from the first failure after which it is given up, unless something was saved meanwhile."""
+    deadline: float = inf
+    """On the monotonic clock: nothing is waited for beyond it."""
+    tries: int = 0
+    began: float = 0.0
+    saved: int = 0
+
+    def outlast(self, error: DatabaseAwayError, *, saved: int) -> None:
+        """Return when it is time to try again; raise `error` if patience is over or a stop was asked for.
+
+        `saved` grows with everything that is saved: a failure after that is the first of another outage.
+        """
+        now = self.clock.monotonic()
+        if self.tries == 0 or saved > self.saved:
+            self.tries, self.began, self.saved = 0, now, saved
+        pause = min(FIRST * 2.0 ** min(self.tries, _DOUBLINGS), LONGEST)
+        self.tries += 1
+        if now + pause > min(self.began + self.patience, self.deadline):
+            raise error
+        self.watch(Away(pause, error.message))
+        self.clock.sleep(pause)
+        if self.clock.stopping.is_set():
+            raise error

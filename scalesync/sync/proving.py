@@ -1,0 +1,139 @@
+"""`scalesync verify` as a whole: what is held against the API, the repair of what differs, and the record."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from scalesync.db import proofs, stamp, upserts, verifications
+from scalesync.db import windows as ledger
+from scalesync.db.documents import MIRRORED
+from scalesync.db.runs import Run, read_watermarks
+from scalesync.db.verifications import VerificationState, Verified
+from scalesync.errors import IncompleteError, InterruptedRunError
+from scalesync.model import Window
+from scalesync.sync.drift import Drift, Inquiry, Verification, Watcher
+from scalesync.sync.events import Watcher as ReadingWatcher
+from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.reading import look_up
+from scalesync.sync.repair import windows_to_read
+from scalesync.sync.session import Session, Summary
+from scalesync.sync.streams import STREAMS
+from scalesync.sync.verify import Verifier
+
+
+@dataclass(frozen=True)
+class Watchers:
+    """Who is told what a verification does."""
+
+    proving: Watcher
+    reading: ReadingWatcher
+    """Of a repair."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a verification came to, with a repair in between if one was asked for and needed."""
+
+    first: Verification
+    repair: Summary | None
+    last: Verification
+    """The first one where nothing was repaired."""
+
+
+@dataclass
+class Prover:
+    """Verifies, repairs and remembers, for the account of a session."""
+
+    session: Session
+    watch: Watcher
+
+    def prove(self, request: Request, *, deep: bool = False, repair: bool = False) -> Proof:
+        """Hold what `request` names against the API; with `repair`, read what differs again, and verify anew.
+
+        Raises IncompleteError where the mirror was never complete, and ScalesyncError for what stops it.
+        """
+        session = self.session
+        with session.ledger.database.write() as conn:
+            stamp.stamp(conn, session.account)
+        with session.ledger.database.read() as conn:
+            inquiry = inquire(request, read_watermarks(conn), deep=deep)
+        first = self._verify(inquiry)
+        if not repair or not first.drift:
+            return Proof(first, None, first)
+        summary = self._repair(first)
+        return Proof(first, summary, self._verify(inquiry))
+
+    def prove_runs(self, runs: Sequence[Run], *, deep: bool = False) -> Verification:
+        """Hold what these runs have just read against the API."""
+        with self.session.ledger.database.read() as conn:
+            read = [window for run in runs for window in ledger.planned(conn, run.id)]
+        return self._verify(Inquiry(tuple(dict.fromkeys(read)), deep))
+
+    def _verify(self, inquiry: Inquiry) -> Verification:
+        session = self.session
+        verifier = Verifier(
+            session.ledger.api, session.ledger.database, session.clock, self.watch, session.workers
+        )
+        found = verifier.verify(inquiry)
+        with session.ledger.database.write() as conn:
+            verifications.remember(conn, _as_remembered(found))
+        return found
+
+    def _repair(self, found: Verification) -> Summary | None:
+        """Read the ranges again in which something differs, as a run of their own. Moves no watermark."""
+        database = self.session.ledger.database
+        windows = windows_to_read(database, found.drift, by_project=found.by_project)
+        with database.write() as conn:
+            for stream, kind in MIRRORED.items():
+                proofs.distrust(conn, kind, [one.key for one in found.drift if one.stream == stream])
+        self._read_alone([one for one in found.drift if one.created_at is None], found.as_of)
+        summary = self.session.sync(Request(windows=windows)) if windows else None
+        if self.session.clock.stopping.is_set():
+            msg = "Stopped; what was read again by then is saved."
+            raise InterruptedRunError(msg, advice="Run `scalesync verify --repair` again.")
+        return summary
+
+    def _read_alone(self, drift: Iterable[Drift], at: datetime) -> None:
+        """Read objects again that no range holds, for nobody knows when they were created."""
+        session = self.session
+        for one in drift:
+            kind = MIRRORED[one.stream]
+            looked_up = look_up(session.ledger.api, STREAMS[one.stream], [one.key])
+            with session.ledger.database.write() as conn:
+                upserts.write_documents(conn, kind, looked_up.found)
+                upserts.mark_missing(conn, kind, looked_up.gone, at)
+
+
+def inquire(request: Request, watermarks: Mapping[str, datetime], *, deep: bool) -> Inquiry:
+    """Return the windows that hold what is asked for, of an account of which that much was read.
+
+    What changed since the last sync is a window of its own, so that it is compared one by one. Raises
+    IncompleteError for a stream that was never complete, unless a part of it is named.
+    """
+    windows: list[Window] = []
+    for stream in request.streams:
+        known = watermarks.get(stream)
+        if known is None and not request.partial:
+            msg = f"The {stream} were never complete here, so there is nothing to prove."
+            raise IncompleteError(msg, advice="Run `scalesync sync` first.")
+        for project in (None,) if stream == "projects" else request.projects or (None,):
+            if stream == "tasks" and known is not None:
+                windows.append(Window(stream, project, updated_from=known - request.lookback))
+            dates = (None, None) if stream == "projects" else (request.since, request.until)
+            windows.append(Window(stream, project, *dates))
+    return Inquiry(tuple(windows), deep)
+
+
+def _as_remembered(found: Verification) -> Verified:
+    state = VerificationState.UNPROVEN if found.unproven else VerificationState.PROVEN
+    whole = {window.stream for window in found.windows if window == Window(window.stream)}
+    return Verified(
+        found.as_of,
+        VerificationState.DRIFT if found.drift else state,
+        verifications.scope_of(found.windows),
+        whole == set(EVERY_STREAM),
+        found.deep,
+        len(found.drift),
+        " ".join(found.unproven) or None,
+        found.requests,
+    )

@@ -1,0 +1,105 @@
+"""`scalesync verify`: proves the mirror equal to the API, or names what differs."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from scalesync.api.client import ScaleApi
+from scalesync.clock import Clock
+from scalesync.db import proofs
+from scalesync.db.documents import PROJECTS, TASKS, to_row
+from scalesync.db.engine import Database
+from scalesync.errors import InterruptedRunError, ScaleException, ScaleInvalidRequest
+from scalesync.model import TaskFilter, Window
+from scalesync.sync.comparing import Comparer
+from scalesync.sync.counting import Counter
+from scalesync.sync.drift import Begun, Inquiry, Verification, Watcher
+from scalesync.sync.plan import EVERY_STREAM
+from scalesync.sync.streams import PAGE, all_projects
+from scalesync.sync.verify_others import verify_batch_counts, verify_batches, verify_projects
+from scalesync.sync.verify_tasks import TaskVerifier
+
+TICK = 1.0
+"""Seconds. The API tells its time in whole ones (recorded: `Date`), so what was made just before a
+verification is told from what is made during it by waiting for the next."""
+
+BUDGET = 39
+"""Requests that a clean account of a few projects may cost: batches are asked for their own counts as far
+as these go. Those that are not completed here come first, then the newest."""
+
+OWN_COUNTS = 5
+"""Batches that are asked for their own counts in any case."""
+
+
+@dataclass
+class Verifier:
+    """Holds the mirror against the API. Writes nothing."""
+
+    api: ScaleApi
+    database: Database
+    clock: Clock
+    watch: Watcher
+    workers: int = 8
+
+    def verify(self, inquiry: Inquiry) -> Verification:
+        """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
+        began, before = self.clock.monotonic(), self.api.requests_made
+        try:
+            as_of, every_project = self._begin()
+            found = Verification(as_of, inquiry.windows, inquiry.deep, by_project=every_project is not None)
+            self.watch(Begun(self._expected(inquiry, as_of)))
+            self._compare(inquiry, found, every_project, before)
+        except ScaleException:
+            self._go_on()
+            raise
+        found.drift.sort(key=lambda drift: (EVERY_STREAM.index(drift.stream), drift.key))
+        found.requests = self.api.requests_made - before
+        found.seconds = self.clock.monotonic() - began
+        return found
+
+    def _compare(
+        self, inquiry: Inquiry, found: Verification, every_project: tuple[str, ...] | None, before: int
+    ) -> None:
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="verify") as pool:
+            comparer = Comparer(self.api, self.database, pool, found, self.watch, self._go_on)
+            projects, batches, tasks = (_of(inquiry, stream) for stream in EVERY_STREAM)
+            if projects:
+                verify_projects(comparer)
+            verify_batches(comparer, batches)
+            counter = Counter(self.api, self.database, pool, found.as_of, self._go_on, comparer.judged)
+            TaskVerifier(comparer, counter, every_project).verify(tasks)
+            room = max(OWN_COUNTS, BUDGET - (self.api.requests_made - before))
+            verify_batch_counts(comparer, batches, None if inquiry.deep else room)
+
+    def _begin(self) -> tuple[datetime, tuple[str, ...] | None]:
+        """Return the API's time, which everything made before this call lies before, and its project names.
+
+        The names are None unless it lists tasks only project by project.
+        """
+        self.clock.sleep(TICK)
+        try:
+            return self.api.tasks(TaskFilter(), limit=1).served_at, None
+        except ScaleInvalidRequest:
+            listed = all_projects(self.api)
+            return listed.served_at, tuple(sorted({to_row(PROJECTS, doc).key for doc in listed.docs}))
+
+    def _go_on(self) -> None:
+        if self.clock.stopping.is_set():
+            msg = "Stopped before anything was proven."
+            raise InterruptedRunError(msg, advice="Run `scalesync verify` again.")
+
+    def _expected(self, inquiry: Inquiry, as_of: datetime) -> int:
+        """Return about how many requests a verification takes if nothing differs."""
+        pages = 0
+        with self.database.read() as conn:
+            for window in _of(inquiry, TASKS.table.name):
+                if window.updated_from is None and inquiry.deep:
+                    pages += proofs.count(conn, TASKS, window, as_of) // PAGE
+                elif window.updated_from is None:
+                    pages += len(proofs.counts(conn, TASKS, window, as_of))
+        return pages + BUDGET // 3
+
+
+def _of(inquiry: Inquiry, stream: str) -> Sequence[Window]:
+    return [window for window in inquiry.windows if window.stream == stream]

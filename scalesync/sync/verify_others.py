@@ -1,0 +1,116 @@
+"""Proving batches and projects: there are few, so they are listed wherever that is cheap."""
+
+from collections.abc import Sequence
+
+from scalesync.db import proofs
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.upserts import COUNTED_STATUSES
+from scalesync.errors import PageError, ScaleResourceNotFound
+from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
+from scalesync.sync.comparing import Comparer
+from scalesync.sync.counting import Cell
+from scalesync.sync.drift import Drift, DriftKind, Found, Step
+from scalesync.sync.listing import listed
+from scalesync.sync.streams import all_projects
+
+STATUSES = ("staging", "in_progress")
+"""Together with the total these say how many are completed, which is all else that a batch can be
+(official client)."""
+
+LISTED = 500
+"""Batches up to which all of them are listed. More are counted, and listed only if that differs."""
+
+
+def verify_projects(comparer: Comparer) -> None:
+    """Compare all projects and their versions, which come in two lists (see `all_projects`)."""
+    stream = PROJECTS.table.name
+    rows = {row.key: row for row in (to_row(PROJECTS, doc) for doc in all_projects(comparer.api).docs)}
+    comparer.take(stream, list(rows.values()))
+    with comparer.database.read() as conn:
+        here = proofs.keys_in(conn, PROJECTS, Window(stream), comparer.found.as_of)
+    comparer.judge(stream, dict.fromkeys(here - rows.keys()))
+
+
+def verify_batches(comparer: Comparer, windows: Sequence[Window]) -> None:
+    """Compare the batches of these windows: which there are, and their status."""
+    for window in windows:
+        with comparer.database.read() as conn:
+            number = proofs.count(conn, BATCHES, window, comparer.found.as_of)
+        bounded = (window.created_from, window.created_to) != (None, None)
+        if comparer.found.deep or bounded or number <= LISTED or _counts_differ(comparer, window):
+            comparer.compare([Cell(window)])
+
+
+def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: int | None) -> None:
+    """Ask at most so many batches how many tasks of each status they have, and find out why it differs."""
+    found, room = comparer.found, limit
+    with comparer.database.read() as conn:
+        names = [
+            name for window in windows for name in proofs.batches_to_count(conn, window, found.as_of, room)
+        ][:room]
+        wrong_columns = proofs.miscounted_batches(conn)
+    for name in wrong_columns:
+        # Its tasks may have been changed behind our back, and so leave a trace here.
+        if not _explained(comparer, name):
+            _note(comparer, name)
+    answers = comparer.pool.map(lambda name: _status_of(comparer, name), names)
+    for done, (name, status) in enumerate(zip(names, answers, strict=True), 1):
+        if status is not None and _differs(comparer, name, status) and not _explained(comparer, name):
+            again = _status_of(comparer, name)
+            if again is not None and _differs(comparer, name, again):
+                _note(comparer, name)
+        comparer.watch(Step("batches counted", done, len(names)))
+    found.batches_counted += len(names)
+
+
+def _counts_differ(comparer: Comparer, window: Window) -> bool:
+    def total(status: str | None) -> int | None:
+        chosen = BatchFilter(end_time=comparer.found.as_of, status=status, project=window.project)
+        return comparer.api.batches(chosen, limit=1).total
+
+    there = list(comparer.pool.map(total, (None, *STATUSES)))
+    with comparer.database.read() as conn:
+        here = [
+            proofs.count(conn, BATCHES, window, comparer.found.as_of, status) for status in (None, *STATUSES)
+        ]
+    return there != here
+
+
+def _status_of(comparer: Comparer, name: str) -> BatchStatus | None:
+    comparer.go_on()
+    try:
+        return comparer.api.batch_status(name)
+    except ScaleResourceNotFound:
+        return None
+
+
+def _differs(comparer: Comparer, name: str, there: BatchStatus) -> bool:
+    with comparer.database.read() as conn:
+        here = proofs.batch_counts(conn, name)
+    return any(getattr(there, status) != here.get(status, 0) for status in COUNTED_STATUSES)
+
+
+def _explained(comparer: Comparer, name: str) -> bool:
+    """Whether tasks that differ, or changed meanwhile, are why the API counts the batch otherwise."""
+    judged = comparer.judged
+    if any(one["batch"] == name for side in (judged.there, judged.here) for one in side.values()):
+        return True
+    window = Window(TASKS.table.name)
+    looked_at, seen = len(comparer.looked_at), set[str]()
+    try:
+        for rows in listed(comparer.api, window, TaskFilter(batch=name)):
+            seen.update(row.key for row in rows)
+            comparer.take(window.stream, rows)
+    except PageError as error:
+        comparer.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
+        return True
+    with comparer.database.read() as conn:
+        here = proofs.keys_of_batch(conn, name)
+    comparer.judge(window.stream, dict.fromkeys(here - seen))
+    return len(comparer.looked_at) > looked_at
+
+
+def _note(comparer: Comparer, name: str) -> None:
+    drift = Drift(str(BATCHES.table.name), name, DriftKind.COUNTED)
+    comparer.found.drift.append(drift)
+    comparer.watch(Found(drift))

@@ -1,0 +1,182 @@
+"""Proving tasks: counted by project and status on both sides, and listed only where the counts differ."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from scalesync.db import proofs
+from scalesync.db.documents import TASKS
+from scalesync.errors import PageError
+from scalesync.model import Window
+from scalesync.sync.comparing import Comparer, named
+from scalesync.sync.counting import STATUSES, Cell, Counted, Counter
+from scalesync.sync.listing import listed
+from scalesync.sync.narrowing import Narrower
+from scalesync.sync.streams import PAGE
+
+ROUNDS = 5
+"""How often counts are narrowed down before it is said that they do not come to agree."""
+
+FEW = 5
+"""Tasks too many or too few up to which a list need not give whole documents: they are looked up anyway."""
+
+LISTED = 1_600
+"""Tasks up to which a window is read at once: that costs no more than to count it, and says more."""
+
+SLICES = 4
+"""Parts of about the same size that are counted beside projects and statuses: what is missing in one and
+gone in another does not cancel out."""
+
+PIECE = PAGE * 4 // 5
+"""Tasks of the mirror that are listed together, so that a page has room for some that it lacks."""
+
+
+@dataclass
+class TaskVerifier:
+    """Verifies the task windows of one inquiry."""
+
+    comparer: Comparer
+    counter: Counter
+    every_project: tuple[str, ...] | None
+    """All project names, if the API lists tasks only project by project."""
+
+    def verify(self, windows: Sequence[Window]) -> None:
+        """Note what differs. A window of changes is read, any other is counted, or with `deep` read too."""
+        askable = [one for window in windows for one in self._askable(window)]
+        for window in askable:
+            if window.updated_from is not None:
+                self._read_changes(window)
+        for window in askable:
+            if window.updated_from is None:
+                self._prove(window)
+
+    def _askable(self, window: Window) -> Iterator[Window]:
+        """Yield the window, or as many as there are projects if the API lists tasks of a project only."""
+        if self.every_project is None or window.project is not None:
+            yield window
+            return
+        yield from (replace(window, project=name) for name in self.every_project)
+        with self.comparer.database.read() as conn:
+            counts = proofs.counts(conn, TASKS, window, self.counter.as_of)
+        homeless = sum(number for (project, _), number in counts.items() if project is None)
+        if homeless and window.updated_from is None:
+            said = f"the API lists tasks of a project only, and {homeless:,} here are of none"
+            self.comparer.found.unproven.append(f"tasks {named(window)}: {said}.")
+
+    def _read_changes(self, window: Window) -> None:
+        """Compare one by one what changed lately; what differs is in no count after that."""
+        try:
+            for rows in listed(self.comparer.api, replace(window, created_to=self.counter.as_of)):
+                self.comparer.go_on()
+                self.comparer.take(window.stream, rows)
+        except PageError as error:
+            self.comparer.found.unproven.append(f"tasks {named(window)}: {error.message}.")
+
+    def _pieces(self, window: Window, size: int) -> Iterator[Window]:
+        """Yield windows that together cover one, each with about `size` tasks of the mirror."""
+        lower = window.created_from
+        with self.comparer.database.read() as conn:
+            for at in proofs.boundaries(conn, window, self.counter.as_of, size):
+                yield replace(window, created_from=lower, created_to=at)
+                lower = at
+        yield replace(window, created_from=lower)
+
+    def _prove(self, window: Window) -> None:
+        """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
+        with self.comparer.database.read() as conn:
+            here = proofs.count(conn, TASKS, window, self.counter.as_of)
+        if self.comparer.found.deep or here <= LISTED:
+            self.comparer.compare([Cell(piece) for piece in self._pieces(window, PIECE)])
+            return
+        narrower = Narrower(self.comparer.database, self.counter)
+        inner = self._within_safe_bounds(window, narrower)
+        if inner is not None:
+            self._count(inner, narrower, here // SLICES)
+        self._list(narrower)
+
+    def _count(self, window: Window, narrower: Narrower, size: int) -> None:
+        whole, parts = self._first_counts(window)
+        slices = self.counter.count([Cell(piece) for piece in self._pieces(window, size)])
+        narrower.learn(whole, slices)
+        self._settle(narrower, parts)
+        self._settle(narrower, self._of_no_project(whole, parts))
+        self._settle(narrower, slices)
+        self._settle(narrower, [whole])
+
+    def _within_safe_bounds(self, window: Window, narrower: Narrower) -> Window | None:
+        """Return the window without the edges that have a task near them; those are to be listed."""
+        lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
+        with self.comparer.database.read() as conn:
+            unsafe = [at for at in (lower, upper) if at is not None and not proofs.is_safe(conn, window, at)]
+            if not unsafe:
+                return window
+            safe = list(proofs.boundaries(conn, window, as_of, 1))
+        if not safe:
+            narrower.leaves.append(_unread(window))
+            return None
+        inner = window
+        if lower in unsafe:
+            narrower.leaves.append(_unread(replace(window, created_to=safe[0])))
+            inner = replace(inner, created_from=safe[0])
+        if upper in unsafe:
+            narrower.leaves.append(_unread(replace(window, created_from=safe[-1])))
+            inner = replace(inner, created_to=safe[-1])
+        return inner
+
+    def _first_counts(self, window: Window) -> tuple[Counted, list[Counted]]:
+        """Return the counts of a window, and those of its projects and statuses.
+
+        A project's status of which nothing is here needs no count: a task that the API has in it is missing
+        here, which the whole shows, or here with another status.
+        """
+        with self.comparer.database.read() as conn:
+            here = proofs.counts(conn, TASKS, window, self.counter.as_of)
+        places = sorted((project, status) for project, status in here if project and status)
+        [whole] = self.counter.count([Cell(window)])
+        parts = self.counter.count_possible(
+            [Cell(replace(window, project=project), status) for project, status in places]
+        )
+        if self.counter.refused:
+            projects = sorted({project for project, _ in places})
+            parts += self.counter.count([Cell(replace(window, project=project)) for project in projects])
+        return whole, parts
+
+    def _of_no_project(self, whole: Counted, parts: Sequence[Counted]) -> list[Counted]:
+        """Return the counts by status of the whole account, if some of its tasks are in no part."""
+        by_status = [part for part in parts if part.cell.status is not None]
+        there, here = (sum(getattr(part, side) for part in by_status) for side in ("there", "here"))
+        if whole.cell.window.project is not None or (there, here) == (whole.there, whole.here):
+            return []
+        return self.counter.count_possible([Cell(whole.cell.window, status) for status in STATUSES])
+
+    def _settle(self, narrower: Narrower, counts: Sequence[Counted]) -> None:
+        """Narrow down what differs, again until the counts without what was found agree."""
+        doubtful = self._still_doubtful(narrower, counts) if self.comparer.looked_at else list(counts)
+        for _ in range(ROUNDS):
+            known = len(self.comparer.looked_at)
+            narrower.narrow(doubtful)
+            self._list(narrower)
+            doubtful = self._still_doubtful(narrower, doubtful)
+            if not doubtful:
+                return
+            if len(self.comparer.looked_at) == known:
+                break
+        for one in doubtful:
+            what = f"the API counts {one.there:,} {one.cell.status or ''}".rstrip()
+            said = f"{what} where {one.here:,} are here, and lists nothing that differs"
+            self.comparer.found.unproven.append(f"tasks {named(one.cell.window)}: {said}.")
+
+    def _still_doubtful(self, narrower: Narrower, counts: Sequence[Counted]) -> list[Counted]:
+        differing = [one.cell for one in counts if not narrower.is_settled(one)]
+        return [one for one in self.counter.count(differing) if not narrower.is_settled(one)]
+
+    def _list(self, narrower: Narrower) -> None:
+        leaves, narrower.leaves = narrower.leaves, []
+        few = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) <= FEW]
+        many = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) > FEW]
+        self.comparer.compare(few, limited=True)
+        self.comparer.compare(many)
+
+
+def _unread(window: Window) -> Counted:
+    """Return a window that has to be listed whatever its counts are."""
+    return Counted(Cell(window), 0, 0, 0)
