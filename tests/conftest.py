@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.sandboxes"]
+LONGEST = ("test_house", "test_readme", "test_wheel", "test_processes", "test_chaos")
+
+pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.sandboxes", "tests.fixtures.warm"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process is left with it alone in the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,13 +28,16 @@ def shelf() -> Iterator[Shelf]:
 
 
 @pytest.fixture
-def mirrored(database_url: str, tmp_path: Path, shelf: Shelf) -> Scalesync:
-    """Return what runs commands on a mirror of either kind with three tasks, two of whose files are there."""
+def mirrored(database_url: str, tmp_path: Path, shelf: Shelf, sandbox: SandboxServer) -> Scalesync:
+    """Return what runs commands on a mirror of either kind with three tasks, two of whose files are there.
+
+    The API has none of the tasks, so that it knows no newer link.
+    """
     shelf.files |= {"one": frames("car"), "two": frames("bus", "van")}
     with opened(database_url) as database:
         for name in ("one", "two", "three"):
             save_task(database, name, shelf.url(name))
-    return in_process(scalesync_in(tmp_path).having(SCALESYNC_DB=database_url))
+    return in_process(scalesync_in(tmp_path, sandbox.url).having(SCALESYNC_DB=database_url))
 
 
 def fetch(mirrored: Scalesync, *options: str) -> Done:
@@ -174,11 +177,11 @@ def test_a_sync_that_went_wrong_fetches_nothing(start_sandbox: Start, empty_mirr
     assert server.world.requests["GET /results/{kind}/{name}"] == 0
 
 
-def test_from_python(database_url: str, shelf: Shelf) -> None:
+def test_from_python(database_url: str, shelf: Shelf, sandbox: SandboxServer) -> None:
     """What the command takes, as keywords; what cannot be had raises nothing."""
     with opened(database_url) as database:
         save_task(database, "a", shelf.url("one"))
-        mirror = Mirror(database_url, api_key=LIVE_KEY)
+        mirror = Mirror(database_url, api_key=LIVE_KEY, api_url=sandbox.url)
 
         assert not mirror.fetch_results(allow_private=True).complete
         shelf.files["one"] = frames("car")

@@ -144,6 +144,20 @@ def test_batches_and_projects_are_as_new_as_they_were_served(database: Database,
     assert json.loads(held(database, kind.table)["a"]["extra"]) == {"v": 3}
 
 
+@pytest.mark.parametrize("kind", [BATCHES, PROJECTS], ids=["batches", "projects"])
+@pytest.mark.parametrize(("served", "stays"), [(-1, "first"), (0, "second"), (1, "second")])
+def test_they_are_so_in_a_race_too(postgres_url: str, kind: Mirrored, served: int, stays: str) -> None:
+    """Nobody takes turns with these: the statement itself refuses an older copy; equal instants refresh."""
+    with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
+        write(database, kind, [row(kind, name="a", v="before")], at(-9))
+        with database.write() as conn:
+            write_rows(conn, kind, [row(kind, name="a", v="first")], at(0))
+            second = threads.submit(write, database, kind, [row(kind, name="a", v="second")], at(served))
+            wait_until_blocked(database)
+        second.result()
+        assert json.loads(held(database, kind.table)["a"]["extra"]) == {"v": stays}
+
+
 def test_a_missing_row_comes_back_when_served_again(database: Database) -> None:
     """A tombstone goes when a later copy arrives, even an identical one, and not for an earlier copy."""
     write(database, TASKS, [task("a"), task("b")], at(0))

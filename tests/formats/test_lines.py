@@ -75,7 +75,7 @@ def test_columns_of_one_name_are_told_apart() -> None:
     assert (list(found.values()), found["a"], found["a_2"], found["b"]) == ([0, 1, 2, 3, 4, 5], 0, 2, 5)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1"])
 def test_text_that_a_spreadsheet_would_run_is_defused(text: str) -> None:
     """An apostrophe is put before it, in names of columns too; JSON is not text, nor is a number."""
     columns = [Column(text, ColumnKind.TEXT), J, A, A]

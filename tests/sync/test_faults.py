@@ -8,6 +8,7 @@ from scalesync.db.engine import Database
 from scalesync.db.runs import read_watermarks
 from scalesync.errors import ScalesyncError
 from scalesync.sandbox import SandboxServer
+from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, sync, task_pages
 
 Start = Callable[..., SandboxServer]
@@ -25,7 +26,7 @@ FAULTS = (
 )
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "database_url"), in_turn(FAULTS), indirect=["database_url"])
 def test_a_tenth_of_all_requests_may_fail(fault: str, start_sandbox: Start, database: Database) -> None:
     """Either the run is complete and equal, or it ends in an error, and a quiet one completes it."""
     server = start_sandbox(tasks=2000, faults=(fault,))

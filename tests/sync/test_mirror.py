@@ -10,6 +10,7 @@ import pytest
 from scalesync.db.engine import Database
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.plan import Request
+from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, served, session, sync
 
 Start = Callable[..., SandboxServer]
@@ -49,7 +50,7 @@ def test_a_mirror_of_5000_tasks_equals_the_api(start_sandbox: Start, database: D
     assert second.requests < first.requests
 
 
-@pytest.mark.parametrize("name", READINGS)
+@pytest.mark.parametrize(("name", "database_url"), in_turn(READINGS), indirect=["database_url"])
 def test_a_mirror_equals_the_api_under_every_reading_of_it(
     name: str, start_sandbox: Start, database: Database
 ) -> None:
@@ -119,7 +120,7 @@ def test_totals_that_promise_too_much_are_never_called_complete(
 
 def test_a_run_without_news_asks_little_and_writes_nothing(start_sandbox: Start, database: Database) -> None:
     """At most 6 requests, and no row of any table is new or changed."""
-    server = start_sandbox(tasks=5000)
+    server = start_sandbox(tasks=1500)
     sync(server, database)
 
     again = sync(server, database)

@@ -26,9 +26,12 @@ def environment(server: SandboxServer, url: str) -> dict[str, str]:
     return os.environ | {"SCALE_API_KEY": KEY, "SCALESYNC_API_URL": server.url, "SCALESYNC_DB": url}
 
 
-def spawn(server: SandboxServer, url: str, *options: str) -> "subprocess.Popen[str]":
-    """Start `scalesync sync` in a process of its own."""
-    command = [sys.executable, "-m", "scalesync", "sync", *options]
+def spawn(
+    server: SandboxServer, url: str, *options: str, warm: Path | None = None
+) -> "subprocess.Popen[str]":
+    """Start `scalesync sync` in a process of its own, one that starts quickly if it is at hand."""
+    program = [sys.executable, "-m", "scalesync"] if warm is None else [str(warm)]
+    command = [*program, "sync", *options]
     return subprocess.Popen(
         command, env=environment(server, url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -48,24 +51,29 @@ def wait_for_news(database: Database, process: "subprocess.Popen[str]") -> None:
 
 
 def test_a_sync_killed_ten_times_loses_nothing(
-    start_sandbox: Start, database: Database, database_url: str, sqlite_template: Path, tmp_path: Path
+    start_sandbox: Start,
+    database: Database,
+    database_url: str,
+    sqlite_template: Path,
+    tmp_path: Path,
+    warm: Path,
 ) -> None:
     """SIGKILL at ten moments of progress: the next run completes, with at most twice the pages in all."""
     server = start_sandbox(tasks=2000, faults=SLOW)
     calm = shutil.copyfile(sqlite_template, tmp_path / "calm.db")
-    undisturbed = spawn(server, str(calm), "--workers", "2")
+    undisturbed = spawn(server, str(calm), "--workers", "2", warm=warm)
     assert "rows/s" in undisturbed.communicate(timeout=60)[0]
     pages = task_pages(server)
 
     killed = 0
     while killed < 10:
-        process = spawn(server, database_url, "--workers", "2")
+        process = spawn(server, database_url, "--workers", "2", warm=warm)
         wait_for_news(database, process)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
         killed += 1
-    last = spawn(server, database_url, "--workers", "2")
+    last = spawn(server, database_url, "--workers", "2", warm=warm)
     out, err = last.communicate(timeout=60)
 
     assert last.returncode == 0, out + err
@@ -73,13 +81,15 @@ def test_a_sync_killed_ten_times_loses_nothing(
     assert task_pages(server) - pages <= 2 * pages, (task_pages(server) - pages, pages)
 
 
-def test_two_processes_share_one_run(start_sandbox: Start, database: Database, database_url: str) -> None:
+def test_two_processes_share_one_run(
+    start_sandbox: Start, database: Database, database_url: str, warm: Path
+) -> None:
     """Both take part, the mirror is complete, and no window is claimed or read twice."""
     # So slow that the second is there long before the first could be through.
     server = start_sandbox(tasks=3000, faults=("latency:150ms",))
-    first = spawn(server, database_url, "--workers", "2", "--json")
+    first = spawn(server, database_url, "--workers", "2", "--json", warm=warm)
     wait_for_news(database, first)
-    second = spawn(server, database_url, "--workers", "2", "--json")
+    second = spawn(server, database_url, "--workers", "2", "--json", warm=warm)
     ends = [process.communicate(timeout=60) for process in (first, second)]
 
     assert [first.returncode, second.returncode] == [0, 0], ends

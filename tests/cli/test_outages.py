@@ -1,0 +1,106 @@
+"""A Postgres that crashes under everybody at once."""
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sqlalchemy import text
+
+from scalesync.db.engine import Database
+from scalesync.queue import orders
+from scalesync.queue.events import Away, Settled
+from scalesync.queue.summary import Ended
+from scalesync.sandbox import SandboxServer
+from scalesync.sync.plan import Request
+from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
+from tests.cli.in_process import in_process
+from tests.cli.test_databases import limited
+from tests.fixtures.databases import PostgresServer, migrate, opened
+from tests.queue.frozen import BRIEF
+from tests.queue.queues import desk
+from tests.queue.test_dispatch_ends import until
+from tests.sync.mirrors import KEY, differences, session
+
+Start = Callable[..., SandboxServer]
+READING = [
+    ("status",),
+    ("sync",),
+    ("dispatch",),
+    ("fetch-results",),
+    ("export", "tasks"),
+    ("task", "list"),
+    ("queue", "list"),
+    ("sql", "SELECT 1"),
+]
+NAMES = [f"u{number}" for number in range(40)]
+
+
+def asked(database: Database) -> bool:
+    """Return whether the server is at work on what a person asked."""
+    with database.read() as conn:
+        busy = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        return bool(conn.execute(busy).scalar_one())
+
+
+def test_a_postgres_that_crashes_and_comes_back(
+    mortal_server: PostgresServer, start_sandbox: Start, tmp_path: Path
+) -> None:
+    """Sync and dispatch wait and go on by themselves; a signal ends the wait; all else ends with 5."""
+    server = start_sandbox(tasks=800, faults=("latency:200ms@GET",))
+    url = mortal_server.create("mirror")
+    migrate(url)
+    scalesync = scalesync_in(tmp_path, server.url).having(SCALESYNC_DB=url, SCALE_API_KEY=KEY)
+    with (
+        scalesync.started("sql", "SELECT pg_sleep(60)") as asking,
+        scalesync.started("sync", "--workers", "2") as stopped,
+        opened(url) as database,
+        session(server, database) as staying,
+        desk(database, server, timing=BRIEF) as at,
+    ):
+        ids = at.put(*(orders.create_task("textcollection", {"unique_id": name}) for name in NAMES))
+        at.chance = lambda: 0.0
+        assert stopped.stderr is not None
+        assert "begins a run" in stopped.stderr.readline()
+        with ThreadPoolExecutor(2) as pool:
+            synced, dispatched = pool.submit(staying.sync, Request()), pool.submit(at.dispatch)
+            until(lambda: asked(database) and any(isinstance(event, Settled) for event in at.events))
+            mortal_server.crash()
+            server.world.faults.replace([])
+            check_refusal(scalesync.ended(asking), 5, "was lost", "Run again")
+            for arguments in READING:
+                check_refusal(in_process(scalesync)(*arguments), 5, "Cannot connect", "Is the server running")
+            assert in_process(scalesync)("check").code == 5
+            said = check_interrupted(stopped, signal.SIGINT)
+            mortal_server.start()
+
+        check_refusal(said, 130, "everything received is saved")
+        assert "trying again in" in said.err
+        assert synced.result().complete
+        assert dispatched.result().ended is Ended.DONE
+        assert any(isinstance(event, Away) for event in at.events)
+        assert at.states(ids) == ["delivered"] * len(ids)
+        assert in_process(scalesync)("sync").code == 0
+        assert differences(server, database) == {}
+    assert [server.world.effects.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
+
+
+def test_a_disk_that_fills_up_in_mid_dispatch(empty_mirror: Scalesync, sandbox: SandboxServer) -> None:
+    """It ends with 5, and what was in hand is settled by the next one: each effect is there once."""
+    ready = empty_mirror.having(SCALESYNC_API_URL=sandbox.url)
+    lines = "".join(f'{{"unique_id": "{name}"}}\n' for name in NAMES)
+    (ready.directory / "tasks.jsonl").write_text(lines)
+    assert ready("task", "create", "textcollection", "--from", "tasks.jsonl").code == 0
+
+    check_refusal(
+        limited(ready, 600_000, "dispatch", "--timeout", "2s"),
+        5,
+        "scalesync.db",
+        "what was committed is kept",
+    )
+    counts = [sandbox.world.effects.count("unique_id", name, "created") for name in NAMES]
+    assert (0 < sum(counts) < len(NAMES), max(counts)) == (True, 1)
+
+    assert ready("dispatch", "--timeout", "2s").code == 0
+    assert [sandbox.world.effects.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
+    assert execute(ready.mirror, "SELECT DISTINCT state FROM commands") == [("delivered",)]

@@ -1,0 +1,402 @@
+"""The broken variants of the sync side, and for each the quickest tests that must fail for it."""
+
+from tests.mutations.workshop import Variant
+
+_GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
+_RACE = "db/test_upserts.py::test_they_are_so_in_a_race_too"
+_BACK = "db/test_upserts.py::test_a_missing_row_comes_back_when_served_again[sqlite]"
+_WHOLE = "sync/test_one_transaction.py::test_a_page_is_written_whole_or_not_at_all"
+_PAGE = "sync/test_reading.py::test_a_contradiction_closes_no_window"
+
+WATERMARK = (
+    Variant(
+        "the watermark moves although a window failed",
+        "db/runs.py",
+        "if ended.rowcount and state is RunState.COMPLETE and run.watermark_at is not None:",
+        "if ended.rowcount and run.watermark_at is not None:",
+        ("sync/test_ledger.py::test_a_failed_window_leaves_the_watermark[sqlite]",),
+    ),
+    Variant(
+        "the watermark moves while windows are open",
+        "db/runs.py",
+        "if ledger.count(conn, run.id, WindowState.OPEN):",
+        "if ledger.count(conn, run.id, WindowState.OPEN) > 1:",
+        ("sync/test_ledger.py::test_watermarks_move_only_with_the_last_window[sqlite]",),
+    ),
+    Variant(
+        "the watermark is when the run ended",
+        "db/runs.py",
+        "_set_watermark(conn, stream, run.watermark_at)",
+        "_set_watermark(conn, stream, at)",
+        ("db/test_runs.py::test_a_watermark_is_when_the_run_began[sqlite]",),
+    ),
+    Variant(
+        "a backfill moves the watermark",
+        "sync/plan.py",
+        "return Plan(kind, tuple(windows), None if request.partial else facts.now)",
+        "return Plan(kind, tuple(windows), facts.now)",
+        ("sync/test_plan.py::test_a_part_never_moves_a_watermark[request_0]",),
+    ),
+    Variant(
+        "no lookback",
+        "sync/plan.py",
+        "since = min(watermark, facts.now) - request.lookback if watermark else None",
+        "since = min(watermark, facts.now) if watermark else None",
+        ("sync/test_plan.py::test_a_later_run_reads_changes_since_the_watermark_less_the_lookback",),
+    ),
+    Variant(
+        "a watermark in the future is believed",
+        "sync/plan.py",
+        "since = min(watermark, facts.now) - request.lookback if watermark else None",
+        "since = watermark - request.lookback if watermark else None",
+        ("sync/test_plan.py::test_a_watermark_in_the_future_does_not_skip_anything",),
+    ),
+    Variant(
+        "unfinished batches are forgotten",
+        "sync/plan.py",
+        "begin = min(since, facts.oldest_unfinished_batch or since)",
+        "begin = since",
+        ("sync/test_plan.py::test_batches_are_read_from_the_oldest_unfinished_one",),
+    ),
+    Variant(
+        "tasks without an update time are forgotten",
+        "sync/plan.py",
+        "if facts.some_task_without_update_time:",
+        "if facts.some_task_without_update_time and since is None:",
+        ("sync/test_plan.py::test_tasks_without_update_times_are_looked_for_by_creation",),
+    ),
+)
+
+GUARD = (
+    Variant(
+        "equal times do not refresh",
+        "db/upserts.py",
+        "return isinstance(synced_at, datetime) and served_at < synced_at",
+        "return isinstance(synced_at, datetime) and served_at <= synced_at",
+        (f"{_GUARD}[sqlite-1-1-0-True]", f"{_GUARD}[sqlite-None-None-0-True]"),
+    ),
+    Variant(
+        "equal times do not refresh in the statement",
+        "db/upserts.py",
+        "newer = given.synced_at >= kept.synced_at",
+        "newer = given.synced_at > kept.synced_at",
+        (f"{_GUARD}[sqlite-1-1-0-True]", f"{_GUARD}[sqlite-None-None-0-True]"),
+    ),
+    Variant(
+        "an older copy overwrites",
+        "db/upserts.py",
+        "return theirs < ours",
+        "return False",
+        (f"{_GUARD}[sqlite-1-0-5-False]",),
+    ),
+    Variant(
+        "an older copy overwrites where the API tells no change",
+        "db/upserts.py",
+        "return isinstance(synced_at, datetime) and served_at < synced_at",
+        "return False",
+        (f"{_GUARD}[sqlite-None-None--5-False]",),
+    ),
+    Variant(
+        "an older copy overwrites in a race",
+        "db/upserts.py",
+        "return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)",
+        "return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes)",
+        (f"{_RACE}[-1-first-batches]", f"{_RACE}[-1-first-projects]"),
+    ),
+    Variant(
+        "writers of tasks do not take turns",
+        "db/turns.py",
+        'if conn.dialect.name != "sqlite":',
+        'if conn.dialect.name == "neither":',
+        ("db/test_changes.py::test_a_first_sight_is_seen_once_by_two_at_once",),
+    ),
+)
+
+TOMBSTONES = (
+    Variant(
+        "what comes back stays missing",
+        "db/upserts.py",
+        'changes["missing_since"] = null()',
+        'changes["missing_since"] = kept.missing_since',
+        (_BACK,),
+    ),
+    Variant(
+        "what comes back unchanged stays missing",
+        "db/upserts.py",
+        'if old is not None and old["digest"] == row.digest and old["missing_since"] is None:',
+        'if old is not None and old["digest"] == row.digest:',
+        (_BACK,),
+    ),
+    Variant(
+        "a late 404 hides what was served since",
+        "db/upserts.py",
+        "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), "
+        "columns.synced_at <= at)",
+        "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None))",
+        ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
+    ),
+    Variant(
+        "absence without a 404",
+        "sync/reading.py",
+        "found.append(stream.one(api, key))",
+        "gone.append(key)",
+        ("sync/test_absence.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
+    ),
+    Variant(
+        "absence from an incremental pass",
+        "sync/reading.py",
+        "return self.window.updated_from is None",
+        "return True",
+        ("sync/test_absence.py::test_an_incremental_pass_proves_no_absence[sqlite]",),
+    ),
+    Variant(
+        "absence is never noticed",
+        "sync/reading.py",
+        "return self.window.updated_from is None",
+        "return False",
+        ("sync/test_absence.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
+    ),
+)
+
+TRANSACTION = (
+    Variant(
+        "the token is saved in a transaction before its page's rows",
+        "sync/commits.py",
+        "written = upserts.write_rows(",
+        "ledger.save_page(conn, window, reading.pages - 9, ()); conn.commit(); written = upserts.write_rows(",
+        (f"{_WHOLE}[sqlite-tasks]",),
+    ),
+    Variant(
+        "the token is saved in a transaction after its page's rows",
+        "sync/commits.py",
+        "ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])",
+        "conn.commit(); ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])",
+        (f"{_WHOLE}[sqlite-window_pages]",),
+    ),
+    Variant(
+        "keys received before a crash are forgotten",
+        "db/windows.py",
+        "return len(pages), digests",
+        "return len(pages), set()",
+        ("sync/test_ledger.py::test_what_was_received_is_known_after_a_crash[sqlite]",),
+    ),
+)
+
+FILTERS = (
+    Variant(
+        "bounds are not widened",
+        "sync/streams.py",
+        "WIDENING = timedelta(milliseconds=1)",
+        "WIDENING = timedelta(0)",
+        (
+            "sync/test_streams.py::test_every_bound_is_widened",
+            "sync/test_session.py::test_a_backfill_moves_no_watermark[sqlite-dates-exclusive]",
+        ),
+    ),
+    *(
+        Variant(
+            f"{name} of {stream} is not widened",
+            "sync/streams.py",
+            line,
+            line.replace(" - WIDENING", "").replace(" + WIDENING", ""),
+            ("sync/test_streams.py::test_every_bound_is_widened",),
+            below,
+        )
+        for stream, below in (("tasks", "return TaskFilter("), ("batches", "return BatchFilter("))
+        for name, line in (
+            ("start_time", "start_time=window.created_from and window.created_from - WIDENING,"),
+            ("end_time", "end_time=window.created_to and window.created_to + WIDENING,"),
+        )
+    ),
+    Variant(
+        "updated_after is not widened",
+        "sync/streams.py",
+        "updated_after=window.updated_from and window.updated_from - WIDENING,",
+        "updated_after=window.updated_from,",
+        ("sync/test_streams.py::test_every_bound_is_widened",),
+    ),
+    Variant(
+        "the token travels with other filters",
+        "sync/streams.py",
+        "return api.tasks(task_filter(window), limit=limit, next_token=window.next_token)",
+        "return api.tasks(task_filter(window if window.next_token is None else Window(window.stream)), "
+        "limit=limit, next_token=window.next_token)",
+        ("sync/test_streams.py::test_a_token_travels_with_the_filters_it_was_made_under",),
+    ),
+    Variant(
+        "parts leave a gap between them",
+        "sync/split.py",
+        "uppers = [oldest_read, *(cut - INSTANT for cut in cuts)]",
+        "uppers = [oldest_read, *(cut - 2 * INSTANT for cut in cuts)]",
+        ("sync/test_split.py::test_the_parts_cover_the_unread_rest_and_nothing_else",),
+    ),
+)
+
+LEASES = (
+    Variant(
+        "the fence is not checked",
+        "db/windows.py",
+        "if held != 1:",
+        "if held > 1:",
+        (
+            "sync/test_ledger.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
+            "db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",
+        ),
+    ),
+    Variant(
+        "the fence does not tell two claims of one owner",
+        "db/windows.py",
+        "windows.c.attempts == window.attempts,",
+        "windows.c.attempts >= window.attempts,",
+        ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
+    ),
+    Variant(
+        "a lease ends by our clock",
+        "db/windows.py",
+        "windows.c.leased_until < database_time(conn),",
+        "windows.c.leased_until < datetime.now().astimezone(),",
+        ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
+    ),
+    Variant(
+        "a lease never ends",
+        "db/windows.py",
+        "windows.c.leased_until < database_time(conn),",
+        "windows.c.leased_until < database_time(conn, -7200),",
+        ("sync/test_ledger.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),
+    ),
+)
+
+PAGES = (
+    Variant(
+        "rows are not counted against the total",
+        "sync/reading.py",
+        "check_count(self.window, page)",
+        "pass",
+        (f"{_PAGE}[pages4-2 rows came where the API counts 3]",),
+    ),
+    Variant(
+        "rows are counted twice",
+        "sync/reading.py",
+        "self.window, next_token=page.next_token, rows_received=len(self.seen), api_total=total",
+        "self.window, next_token=page.next_token, api_total=total, "
+        "rows_received=self.window.rows_received + len(fetched.rows)",
+        (f"{_PAGE}[pages5-1 rows came where the API counts 2]",),
+    ),
+    Variant(
+        "a page is not checked",
+        "sync/reading.py",
+        "check_page(page, self.tokens, has_news=bool(fresh))",
+        "pass",
+        (f"{_PAGE}[pages0-says that there is more and gives no token]",),
+    ),
+    Variant(
+        "more without a token is accepted",
+        "sync/reading.py",
+        "if page.has_more and page.next_token is None:",
+        "if page.has_more and page.next_token == '':",
+        (f"{_PAGE}[pages0-says that there is more and gives no token]",),
+    ),
+    Variant(
+        "an empty page with a token is accepted",
+        "sync/reading.py",
+        "elif page.next_token is not None and not page.docs:",
+        "elif page.next_token == '' and not page.docs:",
+        (f"{_PAGE}[pages1-token for a further page on an empty]",),
+    ),
+    Variant(
+        "a token that comes twice is accepted",
+        "sync/reading.py",
+        "elif page.next_token is not None and page.next_token in tokens:",
+        "elif page.next_token == '' and page.next_token in tokens:",
+        (f"{_PAGE}[pages2-the same page token twice]",),
+    ),
+    Variant(
+        "a page that comes twice is accepted",
+        "sync/reading.py",
+        "elif page.next_token is not None and not has_news:",
+        "elif page.next_token == '' and not has_news:",
+        (f"{_PAGE}[pages3-repeats a page]",),
+    ),
+    Variant(
+        "a list that does not count is accepted",
+        "sync/reading.py",
+        "if self.stream.counted and page.total is None:",
+        "if not self.stream.counted and page.total is None:",
+        (f"{_PAGE}[pages6-does not say how many there are]",),
+    ),
+    Variant(
+        "the total of the first page alone decides",
+        "sync/reading.py",
+        "due = min(window.api_total, page.total)",
+        "due = window.api_total",
+        ("sync/test_reading.py::test_rows_that_left_meanwhile_are_not_waited_for",),
+    ),
+    Variant(
+        "the total of the last page alone decides",
+        "sync/reading.py",
+        "due = min(window.api_total, page.total)",
+        "due = page.total",
+        ("sync/test_reading.py::test_rows_that_joined_meanwhile_are_the_next_runs_business",),
+    ),
+)
+
+CONTENT = (
+    Variant(
+        "rows are locked in the order of the collation",
+        "db/upserts.py",
+        'return key if conn.dialect.name == "sqlite" else key.collate("C")',
+        "return key",
+        ("db/test_engines_agree.py::test_rows_are_locked_in_an_order_that_no_collation_changes",),
+    ),
+    Variant(
+        "a number beyond the limits of Postgres stops a page",
+        "db/numerals.py",
+        "mended = [replace(row, values=_mended(kind, row)) for row in rows]",
+        "mended = list(rows)",
+        ('db/test_engines_agree.py::test_no_number_stops_a_page[postgres-1e200000-"1e200000"]',),
+    ),
+    Variant(
+        "U+0000 is not replaced",
+        "storable.py",
+        "| u0000",
+        "| u0001",
+        ("test_storable.py::test_examples",),
+    ),
+    Variant(
+        "what cannot be stored is handed on",
+        "api/answers.py",
+        "text, replaced = storable(answer.body)",
+        "text, replaced = answer.body, 0",
+        ("api/test_operations.py::test_replacements_are_counted",),
+    ),
+    Variant(
+        "the batch that a task left is not counted again",
+        "db/upserts.py",
+        '_uncount(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        '_uncount(conn, {row.values["batch"] for row in fresh})',
+        ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
+    ),
+    Variant(
+        "batches are not counted again",
+        "db/upserts.py",
+        '_uncount(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        "_uncount(conn, ())",
+        ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
+    ),
+    Variant(
+        "batches of what is gone are not counted again",
+        "db/upserts.py",
+        "_uncount(conn, touched)",
+        "_uncount(conn, ())",
+        ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
+    ),
+    Variant(
+        "a run counts no batches",
+        "sync/session.py",
+        "upserts.count_batches(conn, at)",
+        "upserts.completed_and_touched(conn, at)",
+        ("sync/test_session.py::test_batches_tell_the_apis_own_counts[sqlite]",),
+    ),
+)
+
+VARIANTS = (*WATERMARK, *GUARD, *TOMBSTONES, *TRANSACTION, *FILTERS, *LEASES, *PAGES, *CONTENT)

