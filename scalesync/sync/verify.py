@@ -32,6 +32,10 @@ OWN_COUNTS = 5
 """Batches that are asked for their own counts in any case."""
 
 
+LISTED = 1_600
+"""Tasks up to which a window is read at once: that costs no more than to count it, and says more."""
+
+
 @dataclass
 class Verifier:
     """Holds the mirror against the API. Writes nothing."""
@@ -41,6 +45,7 @@ class Verifier:
     clock: Clock
     watch: Watcher
     workers: int = 8
+    listed: int = LISTED
 
     def verify(self, inquiry: Inquiry) -> Verification:
         """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
@@ -68,7 +73,7 @@ class Verifier:
                 verify_projects(comparer)
             verify_batches(comparer, batches)
             counter = Counter(self.api, self.database, pool, found.as_of, self._go_on, comparer.judged)
-            TaskVerifier(comparer, counter, every_project).verify(tasks)
+            TaskVerifier(comparer, counter, every_project, self.listed).verify(tasks)
             room = max(OWN_COUNTS, BUDGET - (self.api.requests_made - before))
             verify_batch_counts(comparer, batches, None if inquiry.deep else room)
 

@@ -19,9 +19,6 @@ ROUNDS = 5
 FEW = 5
 """Tasks too many or too few up to which a list need not give whole documents: they are looked up anyway."""
 
-LISTED = 1_600
-"""Tasks up to which a window is read at once: that costs no more than to count it, and says more."""
-
 SLICES = 4
 """Parts of about the same size that are counted beside projects and statuses: what is missing in one and
 gone in another does not cancel out."""
@@ -38,6 +35,8 @@ class TaskVerifier:
     counter: Counter
     every_project: tuple[str, ...] | None
     """All project names, if the API lists tasks only project by project."""
+    listed: int
+    """Tasks up to which a window is read instead of counted."""
 
     def verify(self, windows: Sequence[Window]) -> None:
         """Note what differs. A window of changes is read, any other is counted, or with `deep` read too."""
@@ -84,7 +83,7 @@ class TaskVerifier:
         """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
         with self.comparer.database.read() as conn:
             here = proofs.count(conn, TASKS, window, self.counter.as_of)
-        if self.comparer.found.deep or here <= LISTED:
+        if self.comparer.found.deep or here <= self.listed:
             self.comparer.compare([Cell(piece) for piece in self._pieces(window, PIECE)])
             return
         narrower = Narrower(self.comparer.database, self.counter)

@@ -22,7 +22,7 @@ from scalesync.sync.drift import Inquiry, Verification, Watcher
 from scalesync.sync.events import Event
 from scalesync.sync.plan import Request
 from scalesync.sync.session import Session, Summary
-from scalesync.sync.verify import Verifier
+from scalesync.sync.verify import LISTED, Verifier
 from tests.api.scripted import Scripted
 
 KEY = "live_key"
@@ -76,13 +76,14 @@ def verify(
     windows: tuple[Window, ...] = EVERY_WINDOW,
     *,
     deep: bool = False,
+    listed: int = LISTED,
     watch: Watcher = lambda _: None,
 ) -> Verification:
-    """Verify once. What was made within the second that the API's clock shows is left out."""
+    """Verify once; `listed` as of Verifier. What was made in the very second of it is left out."""
     clock = Hurried()
     options = ApiOptions(url=server.url, retry=QUICK, read_timeout=2, deadline=4)
     with ScaleApi(KEY, options, clock=clock) as api:
-        return Verifier(api, database, clock, watch, workers=4).verify(Inquiry(windows, deep))
+        return Verifier(api, database, clock, watch, 4, listed).verify(Inquiry(windows, deep))
 
 
 def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:

@@ -1,0 +1,218 @@
+"""A verification names exactly what differs, under every reading of the API, and a repair mends it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+from sqlalchemy import delete, func, insert, select, update
+
+from scalesync.api.client import ScaleApi
+from scalesync.db.annotation_tables import annotations
+from scalesync.db.engine import Database
+from scalesync.db.tables import batches, tasks
+from scalesync.sandbox import SandboxServer, Switches
+from scalesync.sync.drift import Begun, Found, Step, Verification
+from scalesync.sync.plan import Request
+from scalesync.sync.proving import Proof, Prover
+from tests.fixtures.turns import in_turn
+from tests.sync.machine.expected import drift
+from tests.sync.mirrors import Hurried, differences, session, sync, verify
+
+Start = Callable[..., SandboxServer]
+
+MANY = 600
+"""Tasks; so few are not counted, unless a test asks for it."""
+
+COUNTING: dict[str, Switches] = {
+    "as we think likeliest": Switches(),
+    "bounds exclusive": Switches(bounds="exclusive"),
+    "bounds half open": Switches(bounds="half_open"),
+    "tokens are offsets and ties shuffled": Switches(tokens="offset", ties="shuffled"),
+    "totals stop at a cap": Switches(total="capped", total_cap=300),
+    "a project is required": Switches(project_required=True),
+    "error is no filter": Switches(error_status_filter="refused"),
+    "presigned links in every read": Switches(presigned_urls="always"),
+}
+"""The readings that bear on counts and lists of parts."""
+
+
+def found(verification: Verification) -> set[tuple[str, str, str]]:
+    """Return what a verification found, as the test works it out."""
+    return {(one.stream, one.key, str(one.kind)) for one in verification.drift}
+
+
+def prove(server: SandboxServer, database: Database, *, deep: bool = False) -> Proof:
+    """Verify, repair and verify again, over everything."""
+    with session(server, database, clock=Hurried()) as ready:
+        return Prover(ready, lambda _: None).prove(Request(), deep=deep, repair=True)
+
+
+def keys(database: Database, status: str, number: int) -> list[str]:
+    """Return so many tasks of a status and a project, far from each other in time."""
+    with database.read() as conn:
+        here = tasks.c.status == status
+        query = select(tasks.c.task_id).where(here, tasks.c.project.is_not(None))
+        every = list(conn.scalars(query.order_by(tasks.c.created_at)))
+    return every[:: len(every) // number][:number]
+
+
+def tamper(server: SandboxServer, database: Database) -> None:
+    """Make the mirror and the API differ in every way, without a trace of when."""
+    lost, wrong, moved, revived = keys(database, "completed", 4)
+    with database.write() as conn:
+        conn.execute(delete(tasks).where(tasks.c.task_id == lost))
+        conn.execute(update(tasks).where(tasks.c.task_id == wrong).values(status="pending"))
+        conn.execute(update(tasks).where(tasks.c.task_id == moved).values(project="elsewhere"))
+        gone = update(tasks).where(tasks.c.task_id == revived)
+        conn.execute(gone.values(missing_since=datetime(2026, 1, 1, tzinfo=UTC)))
+        name = conn.execute(select(func.min(batches.c.name))).scalar_one()
+        conn.execute(delete(batches).where(batches.c.name == name))
+    for task_id in keys(database, "pending", 2):
+        server.world.remove("tasks", task_id)
+
+
+@pytest.mark.parametrize(("name", "database_url"), in_turn(COUNTING), indirect=["database_url"])
+def test_exactly_what_differs_is_named_and_mended(
+    name: str, start_sandbox: Start, database: Database
+) -> None:
+    """Rows deleted and changed behind the mirror's back, tasks removed at the API; nothing else is named."""
+    server = start_sandbox(tasks=MANY, switches=COUNTING[name])
+    sync(server, database)
+    homeless = name != "a project is required"
+    assert verify(server, database, listed=0).drift == []
+
+    tamper(server, database)
+    expected = drift(server, database, homeless=homeless)
+    seen = verify(server, database, listed=0)
+    proof = prove(server, database)
+
+    assert found(seen) == expected
+    assert {kind for _, _, kind in expected} == {"missing_here", "gone_there", "different"}
+    assert found(proof.first) == expected
+    assert proof.last.proven, (proof.last.drift, proof.last.unproven)
+    assert drift(server, database, homeless=homeless) == set()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("number", [MANY, 3 * MANY])
+def test_a_clean_mirror_costs_a_request_for_each_project_and_status(
+    number: int, start_sandbox: Start, database: Database
+) -> None:
+    """And some twenty more, however many tasks there are; about so many were foretold."""
+    server = start_sandbox(tasks=number)
+    sync(server, database)
+    told: list[Begun | Step | Found] = []
+
+    proven = verify(server, database, listed=0, watch=told.append)
+
+    with database.read() as conn:
+        groups = select(tasks.c.project, tasks.c.status).distinct().subquery()
+        cells = conn.execute(select(func.count()).select_from(groups)).scalar_one()
+    assert proven.proven, (proven.drift, proven.unproven)
+    assert proven.requests <= cells + 20
+    assert isinstance(told[0], Begun)
+    assert abs(told[0].requests - proven.requests) < 12, told[0]
+
+
+def test_what_cancels_out_within_a_quarter_is_seen_by_whole_documents(
+    start_sandbox: Start, database: Database
+) -> None:
+    """One task lost here and one gone there: counts see it in different quarters, --deep anywhere."""
+    server = start_sandbox(tasks=MANY)
+    sync(server, database)
+    with database.read() as conn:
+        one = tasks.c.project == "Street scenes"
+        chosen = select(tasks.c.task_id).where(one, tasks.c.status == "completed", tasks.c.batch.is_(None))
+        old, middle, *_, new = conn.scalars(chosen.order_by(tasks.c.created_at)).all()
+
+    with database.write() as conn:
+        conn.execute(delete(tasks).where(tasks.c.task_id == old))
+    server.world.remove("tasks", new)
+    apart = verify(server, database, listed=0)
+    assert found(apart) == {("tasks", old, "missing_here"), ("tasks", new, "gone_there")}
+
+    server.world.remove("tasks", middle)
+    assert found(verify(server, database, deep=True)) == drift(server, database)
+
+
+def test_whole_documents_are_compared_field_by_field(start_sandbox: Start, database: Database) -> None:
+    """--deep names the fields that differ, whatever the stored digest says; by counts nothing is amiss."""
+    server = start_sandbox(tasks=MANY, switches=Switches(presigned_urls="always"))
+    sync(server, database)
+    first, second = keys(database, "completed", 2)
+    with database.write() as conn:
+        conn.execute(update(tasks).where(tasks.c.task_id == first).values(instruction="Other."))
+        conn.execute(update(tasks).where(tasks.c.task_id == second).values(response='{"annotations": []}'))
+        conn.execute(delete(annotations).where(annotations.c.task_id == second))
+
+    assert verify(server, database, listed=0).proven
+    seen = verify(server, database, deep=True)
+    proof = prove(server, database, deep=True)
+
+    assert {one.key: one.fields for one in seen.drift} == {first: ("instruction",), second: ("response",)}
+    assert proof.last.proven
+    assert differences(server, database) == {}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_changes_meanwhile_is_no_drift(deep: bool, start_sandbox: Start, database: Database) -> None:
+    """Tasks made, completed and recalled before every list: nothing of it is named, and what was is."""
+    server = start_sandbox(tasks=MANY)
+    sync(server, database)
+    lost, *_ = keys(database, "completed", 2)
+    with database.write() as conn:
+        conn.execute(delete(tasks).where(tasks.c.task_id == lost))
+    pending, done = keys(database, "pending", 60), keys(database, "completed", 60)
+
+    def change(kind: str, _: object) -> None:
+        if kind == "tasks" and pending:
+            server.world.complete(pending.pop())
+            server.world.recall(done.pop())
+
+    server.world.before_list = change
+    seen = verify(server, database, deep=deep, listed=0)
+    server.world.before_list = None
+
+    assert {one.key for one in seen.drift} == {lost}
+    assert seen.left_out > 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("bounds", ["inclusive", "exclusive", "half_open"])
+def test_a_task_on_a_boundary_is_seen(
+    bounds: Literal["inclusive", "exclusive", "half_open"], start_sandbox: Start, database: Database
+) -> None:
+    """Whether both halves count it, or neither: it is missing here, and it is named."""
+    start, made = datetime(2026, 3, 1, tzinfo=UTC), [0]
+    server = start_sandbox(
+        clock=lambda: start + timedelta(milliseconds=10 * len(made)), switches=Switches(bounds=bounds)
+    )
+    with session(server, database) as ready:
+        api: ScaleApi = ready.ledger.api
+        for number in range(241):
+            api.create_task("categorization", {"attachment": "text", "categories": ["a"]})
+            made.append(number)
+    sync(server, database)
+    with database.read() as conn:
+        ids = list(conn.scalars(select(tasks.c.task_id).order_by(tasks.c.created_at)))
+    middle = ids[len(ids) // 2]
+    with database.write() as conn:
+        conn.execute(delete(tasks).where(tasks.c.task_id == middle))
+    made += range(1000)
+
+    assert found(verify(server, database, listed=0)) == {("tasks", middle, "missing_here")}
+
+
+def test_what_cannot_be_asked_for_is_not_called_proven(start_sandbox: Start, database: Database) -> None:
+    """A task of no project, where the API lists only by project: it is neither drift nor proven."""
+    server = start_sandbox(tasks=300, switches=Switches(project_required=True))
+    sync(server, database)
+    with database.write() as conn:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        conn.execute(insert(tasks).values(task_id="0" * 24, digest="?", created_at=at, synced_at=at))
+
+    seen = verify(server, database)
+
+    assert (seen.drift, seen.proven) == ([], False)
+    assert "1 here are of none" in seen.unproven[0]
