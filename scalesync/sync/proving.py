@@ -18,7 +18,7 @@ from scalesync.sync.reading import look_up
 from scalesync.sync.repair import windows_to_read
 from scalesync.sync.session import Session, Summary
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.verify import Verifier
+from scalesync.sync.verify import LISTED, Verifier
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Prover:
 
     session: Session
     watch: Watcher
+    listed: int = LISTED
+    """Tasks up to which all of them are read instead of counted."""
 
     def prove(self, request: Request, *, deep: bool = False, repair: bool = False) -> Proof:
         """Hold what `request` names against the API; with `repair`, read what differs again, and verify anew.
@@ -54,9 +56,8 @@ class Prover:
         """
         session = self.session
         with session.ledger.database.write() as conn:
-            stamp.stamp(conn, session.account)
-        with session.ledger.database.read() as conn:
             inquiry = inquire(request, read_watermarks(conn), deep=deep)
+            stamp.stamp(conn, session.account)
         first = self._verify(inquiry)
         if not repair or not first.drift:
             return Proof(first, None, first)
@@ -71,11 +72,10 @@ class Prover:
 
     def _verify(self, inquiry: Inquiry) -> Verification:
         session = self.session
-        verifier = Verifier(
-            session.ledger.api, session.ledger.database, session.clock, self.watch, session.workers
-        )
+        api, database = session.ledger.api, session.ledger.database
+        verifier = Verifier(api, database, session.clock, self.watch, session.workers, self.listed)
         found = verifier.verify(inquiry)
-        with session.ledger.database.write() as conn:
+        with database.write() as conn:
             verifications.remember(conn, _as_remembered(found))
         return found
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.db import proofs
-from scalesync.db.documents import PROJECTS, TASKS, to_row
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.errors import InterruptedRunError, ScaleException, ScaleInvalidRequest
 from scalesync.model import TaskFilter, Window
@@ -16,9 +16,9 @@ from scalesync.sync.comparing import Comparer
 from scalesync.sync.counting import Counter
 from scalesync.sync.drift import Begun, Inquiry, Verification, Watcher
 from scalesync.sync.plan import EVERY_STREAM
-from scalesync.sync.streams import PAGE, all_projects
+from scalesync.sync.streams import all_projects
 from scalesync.sync.verify_others import verify_batch_counts, verify_batches, verify_projects
-from scalesync.sync.verify_tasks import TaskVerifier
+from scalesync.sync.verify_tasks import PIECE, TaskVerifier
 
 TICK = 1.0
 """Seconds. The API tells its time in whole ones (recorded: `Date`), so what was made just before a
@@ -27,6 +27,9 @@ verification is told from what is made during it by waiting for the next."""
 BUDGET = 39
 """Requests that a clean account of a few projects may cost: batches are asked for their own counts as far
 as these go. Those that are not completed here come first, then the newest."""
+
+AROUND = 12
+"""Requests beside those for projects and statuses, about: the time, projects, batches, parts, no project."""
 
 OWN_COUNTS = 5
 """Batches that are asked for their own counts in any case."""
@@ -96,14 +99,17 @@ class Verifier:
 
     def _expected(self, inquiry: Inquiry, as_of: datetime) -> int:
         """Return about how many requests a verification takes if nothing differs."""
-        pages = 0
+        expected = AROUND
         with self.database.read() as conn:
             for window in _of(inquiry, TASKS.table.name):
-                if window.updated_from is None and inquiry.deep:
-                    pages += proofs.count(conn, TASKS, window, as_of) // PAGE
-                elif window.updated_from is None:
-                    pages += len(proofs.counts(conn, TASKS, window, as_of))
-        return pages + BUDGET // 3
+                if window.updated_from is None:
+                    here = proofs.count(conn, TASKS, window, as_of)
+                    cells = len(proofs.counts(conn, TASKS, window, as_of))
+                    expected += here // PIECE if inquiry.deep or here <= self.listed else cells
+            batches = sum(
+                proofs.count(conn, BATCHES, window, as_of) for window in _of(inquiry, BATCHES.table.name)
+            )
+        return expected + (batches if inquiry.deep else min(batches, max(OWN_COUNTS, BUDGET - expected)))
 
 
 def _of(inquiry: Inquiry, stream: str) -> Sequence[Window]:

@@ -24,6 +24,7 @@ from scalesync.sync.commits import Ledger
 from scalesync.sync.plan import EVERY_STREAM, Request
 from scalesync.sync.proving import Proof, Prover
 from scalesync.sync.session import Session, Summary
+from scalesync.sync.verify import LISTED
 from tests.sync.machine.changes import Scene, Time
 from tests.sync.machine.mortal import Crash, Fate, MortalDatabase
 from tests.sync.mirrors import KEY, QUICK
@@ -100,12 +101,12 @@ class Stage:
         with self._session(Fate()) as session:
             return session.sync(request)
 
-    def prove(self, *, deep: bool = False, repair: bool = False) -> Proof:
+    def prove(self, *, repair: bool = False, listed: int = LISTED) -> Proof:
         """Hold the mirror against the API. What was made before this call is all in it."""
         self.lapse()
         self.time.step(2)
         with self._session(Fate()) as session:
-            return Prover(session, lambda _: None).prove(Request(), deep=deep, repair=repair)
+            return Prover(session, lambda _: None, listed).prove(Request(), repair=repair)
 
     def complete_once(self) -> bool:
         """Return whether every stream was complete at some time, before which there is nothing to prove."""

@@ -1,0 +1,103 @@
+"""`scalesync verify` as people and cron see it."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from scalesync.sandbox import SandboxServer
+from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute
+
+Start = Callable[..., SandboxServer]
+
+
+def test_a_proof_is_told_and_remembered(mirror: Scalesync) -> None:
+    """What it will cost, that nothing differs, and in `status` when that was proven."""
+    before = mirror("status")
+    done = mirror("verify")
+    after = mirror("status")
+
+    assert done.code == 0, done.err
+    assert "requests if nothing differs" in done.err
+    assert done.out.startswith("Nothing differs as of ")
+    assert "not proven equal to the API yet" in before.out
+    assert ", by counts: everything\n" in after.out
+
+
+def test_what_differs_is_named_and_repaired(mirror: Scalesync) -> None:
+    """Exit 1, a line for each, the same as JSON; --repair ends with 0 and `status` has both to tell."""
+    ids = [str(task_id) for (task_id,) in execute(mirror.mirror, "SELECT task_id FROM tasks LIMIT 2")]
+    execute(mirror.mirror, f"DELETE FROM tasks WHERE task_id = '{ids[0]}'")
+    execute(mirror.mirror, f"UPDATE tasks SET status = 'lost' WHERE task_id = '{ids[1]}'")
+
+    done = mirror("verify", "tasks")
+    told = mirror("verify", "--json")
+    status = mirror("status")
+    repaired = mirror("verify", "--repair", "--json")
+
+    check_refusal(done, 1, "2 objects differ", "verify --repair")
+    assert all(one in done.out for one in (*ids, "missing here", "different", "lost"))
+    seen = msgspec.json.decode(told.out)
+    assert (told.code, seen["proven"], len(seen["drift"])) == (1, False, 2)
+    assert {one["key"]: one["kind"] for one in seen["drift"]} == dict(
+        zip(ids, ("missing_here", "different"), strict=True)
+    )
+    assert "2 objects differed: projects; batches; tasks" in status.out
+    healed = msgspec.json.decode(repaired.out)
+    assert (repaired.code, healed["proven"], len(healed["found"])) == (0, True, 2), repaired.err
+
+
+def test_a_sync_can_prove_what_it_read(mirror: Scalesync) -> None:
+    """`sync --verify` adds its verification to the summary, and `status` says over what."""
+    done = mirror("sync", "--verify", "--json")
+    text = mirror("sync", "projects", "--verify")
+    status = mirror("status")
+
+    summary = msgspec.json.decode(done.out)
+    assert (done.code, summary["verification"]["proven"]) == (0, True), done.err
+    assert "Nothing differs as of" in text.out
+    assert "by counts: projects\n" in status.out
+
+
+def test_a_mirror_that_was_never_complete_proves_nothing(
+    empty_mirror: Scalesync, shared_sandbox: SandboxServer
+) -> None:
+    """It says which command comes first; without an API it ends with 4, as every command does."""
+    mirror = empty_mirror.having(SCALESYNC_API_URL=shared_sandbox.url)
+    check_refusal(mirror("verify"), 1, "were never complete here", "scalesync sync")
+    nowhere = empty_mirror.having(SCALESYNC_API_URL="http://127.0.0.1:1/v1", SCALESYNC_PATIENCE="1s")
+    check_refusal(nowhere("verify", "--project", "x"), 4, "127.0.0.1:1")
+
+
+def test_a_verification_can_be_stopped(start_sandbox: Start, mirror: Scalesync) -> None:
+    """Ctrl-C ends it with 130; nothing is proven, and nothing is remembered."""
+    slow = start_sandbox(tasks=1000, faults=("latency:900ms",))
+    execute(mirror.mirror, f"UPDATE mirror SET api_url = '{slow.url}'")
+    running = Scalesync(mirror.directory, mirror.variables).having(SCALESYNC_API_URL=slow.url)
+    with running.started("verify") as process:
+        while not slow.world.requests["GET /projects"]:
+            assert process.poll() is None
+            time.sleep(0.01)
+        done = check_interrupted(process, signal.SIGINT)
+
+    assert done.code == 130, done.err
+    assert "Stopped before anything was proven." in done.err
+    assert execute(mirror.mirror, "SELECT count(*) FROM verifications") == [(0,)]
+
+
+def test_from_python(mirror: Scalesync) -> None:
+    """`Mirror.verify` returns what differs; with `repair` what still does."""
+    from scalesync import Mirror
+
+    (one,) = execute(mirror.mirror, "SELECT min(task_id) FROM tasks")
+    execute(mirror.mirror, f"DELETE FROM tasks WHERE task_id = '{one[0]}'")
+    ours = Mirror(
+        mirror.mirror,
+        api_key=mirror.variables["SCALE_API_KEY"],
+        api_url=mirror.variables["SCALESYNC_API_URL"],
+    )
+
+    assert [each.key for each in ours.verify("tasks").drift] == [one[0]]
+    assert ours.verify("tasks", repair=True).proven
+    assert ours.status().verified is not None
