@@ -39,6 +39,10 @@ def read(*pages: Fetched, stream: str = "tasks") -> Reading:
         ([page("a", "b", total=3)], "2 rows came where the API counts 3"),
         ([page("a", total=2, token="t"), page("a", total=2)], "1 rows came where the API counts 2"),
         ([page("a", total=None)], "does not say how many there are"),
+        (
+            [page("a", "b", total=4, token="t"), page("c", total=3)],
+            "3 rows came where the API counts 4, and 3",
+        ),
     ],
 )
 def test_a_contradiction_closes_no_window(pages: list[Fetched], reason: str) -> None:
@@ -54,9 +58,9 @@ def test_a_token_for_more_than_all_leads_nowhere() -> None:
     assert (reading.window.rows_received, reading.window.next_token) == (2, None)
 
 
-def test_rows_that_left_meanwhile_are_not_waited_for() -> None:
-    """The smaller of the first and the last total is what has to come."""
-    assert read(page("a", "b", total=4, token="t"), page("c", total=3)).window.rows_received == 3
+def test_rows_that_left_after_they_came_are_no_loss() -> None:
+    """As many came as there were at first."""
+    assert read(page("a", "b", total=3, token="t"), page("c", total=2)).window.rows_received == 3
 
 
 def test_rows_that_joined_meanwhile_are_the_next_runs_business() -> None:

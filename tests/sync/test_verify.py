@@ -11,6 +11,7 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.engine import Database
 from scalesync.db.tables import batches, tasks
+from scalesync.model import Window
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.drift import Begun, Found, Step, Verification
 from scalesync.sync.plan import Request
@@ -80,7 +81,8 @@ def test_exactly_what_differs_is_named_and_mended(
     server = start_sandbox(tasks=MANY, switches=COUNTING[name])
     sync(server, database)
     homeless = name != "a project is required"
-    assert verify(server, database, listed=0).drift == []
+    clean = verify(server, database, listed=0)
+    assert clean.proven, (clean.drift, clean.unproven)
 
     tamper(server, database)
     expected = drift(server, database, homeless=homeless)
@@ -113,6 +115,21 @@ def test_a_clean_mirror_costs_a_request_for_each_project_and_status(
     assert proven.requests <= cells + 20
     assert isinstance(told[0], Begun)
     assert abs(told[0].requests - proven.requests) < 12, told[0]
+
+
+def test_a_count_that_stops_where_the_mirror_does_proves_nothing(
+    start_sandbox: Start, database: Database
+) -> None:
+    """The API counts 300 at most, and 300 of 600 tasks are here: all that is missing is named."""
+    server = start_sandbox(tasks=MANY, switches=Switches(total="capped", total_cap=300))
+    sync(server, database)
+    with database.write() as conn:
+        newest = select(tasks.c.task_id).order_by(tasks.c.created_at.desc()).limit(MANY - 300)
+        conn.execute(delete(tasks).where(tasks.c.task_id.in_(newest)))
+
+    seen = verify(server, database, (Window("tasks"),), listed=0)
+
+    assert found(seen) == drift(server, database)
 
 
 def test_what_cancels_out_within_a_quarter_is_seen_by_whole_documents(

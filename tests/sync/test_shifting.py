@@ -1,0 +1,34 @@
+"""Tokens that count rows: what is deleted while a list is read moves others past them."""
+
+from collections.abc import Callable
+
+from scalesync.db.engine import Database
+from scalesync.sandbox import SandboxServer, Switches
+from tests.sync.mirrors import differences, sync
+
+Start = Callable[..., SandboxServer]
+
+
+def test_a_row_that_moved_up_is_not_lost(start_sandbox: Start, database: Database) -> None:
+    """A task that came on the first page is deleted before the second is asked for: all others are here."""
+    server = start_sandbox(tasks=400, switches=Switches(tokens="offset"))
+    pages: list[str] = []
+
+    def delete_one(kind: str, query: object) -> None:
+        if kind == "tasks":
+            pages.append(str(query))
+            if len(pages) == 3:  # the first asks for the time only
+                newest = max(server.world.live.tasks.created)
+                server.world.remove("tasks", newest[1])
+
+    server.world.before_list = delete_one
+    sync(server, database, workers=1)
+    server.world.before_list = None
+    again = sync(server, database)
+
+    assert again.complete
+    lost = set(differences(server, database).get("tasks", []))
+    there = {
+        one.key[1] for one in (server.world.live.tasks[key[1]] for key in server.world.live.tasks.created)
+    }
+    assert lost & there == set()
