@@ -115,6 +115,7 @@ def verification_as_dict(found: "Verification") -> dict[str, object]:
         "deep": found.deep,
         "drift": found.drift,
         "unproven": found.unproven,
+        "by_project": found.by_project,
         "left_out": found.left_out,
         "batches_counted": found.batches_counted,
         "requests": found.requests,
@@ -129,6 +130,8 @@ def tell(found: "Verification") -> None:
     elif not found.unproven:
         how = "whole documents" if found.deep else "by counts, and one by one where that is cheap"
         print_text(f"Nothing differs as of {format_instant(found.as_of)} ({how}).")
+    if found.by_project:
+        print_text("The API lists tasks of a project only: those of none cannot be compared.")
     if found.left_out:
         left_out = counted(found.left_out, "object", "objects")
         print_text(f"{left_out} changed since then and had no say.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, exists, insert, select, update
+from sqlalchemy import Connection, Table, delete, exists, func, insert, select, update
 
 from scalesync.db.annotation_tables import annotation_links, annotations, result_files, task_files
 from scalesync.db.changes import UNKNOWN
@@ -74,6 +74,19 @@ def write_again(conn: Connection, task_ids: Iterable[str]) -> Came:
         came = write(conn, list(_answered(conn, chunk)))
         count, unread = count + came.annotations, unread + came.unread
     return Came(count, unread)
+
+
+def miscounted(conn: Connection, task_ids: Iterable[str]) -> list[str]:
+    """Return the tasks here that have another number of annotations than there are in their response."""
+    wrong: list[str] = []
+    for chunk in chunks(task_ids):
+        counting = select(annotations.c.task_id, func.count()).where(annotations.c.task_id.in_(chunk))
+        here = {row[0]: row[1] for row in conn.execute(counting.group_by(annotations.c.task_id))}
+        for each in list(_answered(conn, chunk)):
+            flat = flatten(each.type, each.response, _contents(conn, _files(each)))
+            if len(flat.annotations) != here.get(each.task_id, 0):
+                wrong.append(each.task_id)
+    return wrong
 
 
 def catch_up(conn: Connection) -> int:

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from scalesync.db.changes import UNKNOWN
 from scalesync.db.chunks import chunks
-from scalesync.db.documents import BATCHES, TASKS, VOLATILE, Mirrored, Row
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, VOLATILE, Mirrored, Row, project_versions
 from scalesync.db.tables import Json, batches, tasks
+from scalesync.db.tables import project_versions as versions_table
 from scalesync.db.upserts import COUNTED_STATUSES, DISTRUSTED
 from scalesync.flatten.addresses import lasting_digest
 from scalesync.model import Window
@@ -126,10 +127,33 @@ def differing(kind: Mirrored, given: Row, stored: Facts) -> tuple[str, ...]:
         ours, theirs = stored[name], given.values[name]
         if ours != theirs and not (isinstance(kind.table.c[name].type, Json) and _same_json(ours, theirs)):
             names.append(str(name))
-    ours, theirs = _object(stored["extra"]), _object(given.values["extra"])
+    try:
+        ours, theirs = _object(stored["extra"]), _object(given.values["extra"])
+    except msgspec.MsgspecError:
+        return (*names, "extra")
     rest = (name for name in ours.keys() | theirs.keys() if name not in VOLATILE)
     names += sorted(name for name in rest if not _same_value(ours.get(name), theirs.get(name)))
     return tuple(names)
+
+
+def keys_beyond(conn: Connection, window: Window, before: datetime) -> list[str]:
+    """Return some tasks here that no range of time holds: said to be created after `before`, or never.
+
+    There are few, if any; they are cut off at a number that can be looked up one by one.
+    """
+    created = tasks.c.created_at
+    odd = and_(or_(created >= before, created.is_(None)), tasks.c.missing_since.is_(None))
+    query = select(tasks.c.task_id).where(odd, *_of_project(TASKS, window)).order_by(tasks.c.task_id)
+    return list(conn.scalars(query.limit(_NEARBY)))
+
+
+def versions_differ(conn: Connection, given: Row) -> bool:
+    """Return whether the versions of a project here are not those of its document, by value."""
+    columns = versions_table.c
+    query = select(columns.version, columns.params).where(columns.project == given.key)
+    here = {row.version: row.params for row in conn.execute(query)}
+    there = {version.version: version.params for version in project_versions(given)}
+    return here.keys() != there.keys() or not all(_same_json(here[key], there[key]) for key in here)
 
 
 def batch_counts(conn: Connection, name: str) -> dict[str | None, int]:
@@ -180,6 +204,9 @@ def distrust(conn: Connection, kind: Mirrored, keys: Collection[str]) -> None:
         gone["response_digest"] = UNKNOWN
     if kind is BATCHES:
         gone["counted_at"] = None
+    if kind is PROJECTS:
+        for chunk in chunks(sorted(keys)):
+            conn.execute(delete(versions_table).where(versions_table.c.project.in_(chunk)))
     for chunk in chunks(sorted(keys)):
         conn.execute(update(kind.table).where(kind.table.c[kind.key].in_(chunk)).values(gone))
 
@@ -239,7 +266,7 @@ def _same_value(ours: msgspec.Raw | None, theirs: msgspec.Raw | None) -> bool:
         return ours is theirs
     try:
         values = [msgspec.json.decode(one) for one in (ours, theirs)]
-    except RecursionError:
+    except (RecursionError, msgspec.MsgspecError):
         return bytes(ours) == bytes(theirs)
     if values[0] == values[1]:
         return True

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeEngine
 
+from scalesync.errors import DatabaseError
 from scalesync.model import RunKind, RunState, WindowState, format_instant, parse_instant
 
 
@@ -46,7 +47,14 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Return an aware datetime from either database."""
-        return parse_instant(value) if isinstance(value, str) else value  # type: ignore[return-value]
+        if not isinstance(value, str):
+            return value  # type: ignore[return-value]
+        try:
+            return parse_instant(value)
+        except (ValueError, OverflowError) as error:
+            msg = f"The database holds a time that is none: {value!r}."
+            advice = "Correct or delete that row; `scalesync verify --repair` reads it again."
+            raise DatabaseError(msg, advice=advice) from error
 
 
 class Json(TypeDecorator[str]):

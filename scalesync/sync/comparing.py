@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import proofs
+from scalesync.db import annotations, proofs
+from scalesync.db.borrowed import Connection
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
 from scalesync.db.engine import Database
 from scalesync.db.proofs import Facts
@@ -17,7 +18,7 @@ from scalesync.sync.drift import Drift, DriftKind, Found, Step, Verification, Wa
 from scalesync.sync.listing import listed
 from scalesync.sync.streams import STREAMS
 
-COMPARED = ("status", "project", "batch")
+COMPARED = ("status", "project", "batch", "created_at")
 """What is compared of a task or a batch unless whole documents are."""
 
 LIMITED = ("status", "project")
@@ -72,8 +73,9 @@ class Comparer:
             there.update(zip(unsure, self.pool.map(lambda key: self._find(stream, key), unsure), strict=True))
             with self.database.read() as conn:
                 here = proofs.facts(conn, kind, chunk, whole=self._whole(kind))
+                derived = self._derived(conn, kind, [row for row in there.values() if row is not None])
             for key in chunk:
-                self._note(kind, key, there[key], here.get(key))
+                self._note(kind, there[key], here.get(key), key=key, derived=derived.get(key, ()))
 
     def _doubts(self, cell: Cell, *, limited: bool) -> Doubts | str:
         """Return what seems to differ within a cell, or why that cannot be told."""
@@ -101,12 +103,13 @@ class Comparer:
     def _differing(self, kind: Mirrored, rows: Sequence[Row], *, limited: bool = False) -> Doubts:
         with self.database.read() as conn:
             here = proofs.facts(conn, kind, [row.key for row in rows], whole=self._whole(kind))
+            derived = self._derived(conn, kind, rows)
         doubts: Doubts = {}
         for row in rows:
             stored = here.get(row.key)
             if stored is None or stored["missing_since"] is not None:
                 doubts[row.key] = None if limited else row
-            elif self._fields(kind, row, stored, limited=limited):
+            elif row.key in derived or self._fields(kind, row, stored, limited=limited):
                 doubts[row.key] = None if limited or _is_newer(stored, row) else row
         return doubts
 
@@ -117,13 +120,23 @@ class Comparer:
         except ScaleResourceNotFound:
             return None
 
-    def _note(self, kind: Mirrored, key: str, there: Row | None, here: Facts | None) -> None:
+    def _derived(self, conn: Connection, kind: Mirrored, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+        """Return what was made of objects here and is not as it should be, by key."""
+        if kind is PROJECTS:
+            return {row.key: ("versions",) for row in rows if proofs.versions_differ(conn, row)}
+        if kind is TASKS and self.found.deep:
+            return dict.fromkeys(annotations.miscounted(conn, [row.key for row in rows]), ("annotations",))
+        return {}
+
+    def _note(
+        self, kind: Mirrored, there: Row | None, here: Facts | None, *, key: str, derived: tuple[str, ...]
+    ) -> None:
         """Note an object that differs, unless it does only since the verification began."""
         present = here if here is not None and here["missing_since"] is None else None
         if kind is TASKS:
             self.judged.there.update({key: there.values} if there else {})
             self.judged.here.update({key: present} if present else {})
-        fields = self._fields(kind, there, present) if there and present else ()
+        fields = (*self._fields(kind, there, present), *derived) if there and present else ()
         if (there is None) == (present is None) and not fields:
             return
         if there is not None and self._is_recent(there):

@@ -47,6 +47,8 @@ class Inquiry:
     counted first."""
     deep: bool = False
     """Compare whole documents, which means to read everything."""
+    as_of: datetime | None = None
+    """What was made or changed since then, by the API's clock, has no say; None: since the beginning."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """`scalesync verify` as a whole: what is held against the API, the repair of what differs, and the record."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scalesync.db import proofs, stamp, upserts, verifications
@@ -19,6 +19,9 @@ from scalesync.sync.repair import windows_to_read
 from scalesync.sync.session import Session, Summary
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.verify import LISTED, Verifier
+
+ROUNDS = 3
+"""Repairs that are tried as long as each changes something: one may uncover what had cancelled out."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,25 @@ class Prover:
         with session.ledger.database.write() as conn:
             inquiry = inquire(request, read_watermarks(conn), deep=deep)
             stamp.stamp(conn, session.account)
-        first = self._verify(inquiry)
-        if not repair or not first.drift:
-            return Proof(first, None, first)
-        summary = self._repair(first)
-        return Proof(first, summary, self._verify(inquiry))
+        for name in request.projects:
+            session.require_project(name)
+        first = last = self._verify(inquiry)
+        summary = None
+        for _ in range(ROUNDS):
+            if not repair or not last.drift:
+                break
+            summary = self._repair(last)
+            before, last = last, self._verify(replace(inquiry, as_of=_began(summary, last)))
+            if last.drift == before.drift:
+                break
+        return Proof(first, summary, last)
 
     def prove_runs(self, runs: Sequence[Run], *, deep: bool = False) -> Verification:
         """Hold what these runs have just read against the API."""
         with self.session.ledger.database.read() as conn:
             read = [window for run in runs for window in ledger.planned(conn, run.id)]
-        return self._verify(Inquiry(tuple(dict.fromkeys(read)), deep))
+        as_of = min((run.started_at for run in runs), default=None)
+        return self._verify(Inquiry(tuple(dict.fromkeys(read)), deep, as_of))
 
     def _verify(self, inquiry: Inquiry) -> Verification:
         session = self.session
@@ -104,6 +115,11 @@ class Prover:
                 upserts.mark_missing(conn, kind, looked_up.gone, at)
 
 
+def _began(summary: Summary | None, found: Verification) -> datetime:
+    """Return the API's clock when a repair began: what changed since then has no say in what it achieved."""
+    return max((run.started_at for run in summary.runs), default=found.as_of) if summary else found.as_of
+
+
 def inquire(request: Request, watermarks: Mapping[str, datetime], *, deep: bool) -> Inquiry:
     """Return the windows that hold what is asked for, of an account of which that much was read.
 
@@ -131,7 +147,7 @@ def _as_remembered(found: Verification) -> Verified:
         found.as_of,
         VerificationState.DRIFT if found.drift else state,
         verifications.scope_of(found.windows),
-        whole == set(EVERY_STREAM),
+        whole == set(EVERY_STREAM) and not found.by_project,
         found.deep,
         len(found.drift),
         " ".join(found.unproven) or None,

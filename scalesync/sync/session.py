@@ -161,7 +161,7 @@ class Session:
         """Ask the API for its time and habits, and the mirror for what it holds."""
         now, every_project = self._probe()
         for name in request.projects:
-            self._require_project(name)
+            self.require_project(name)
         with self.ledger.database.read() as conn:
             return Facts(
                 now,
@@ -184,7 +184,8 @@ class Session:
             self.watch(OnlyByProject(len(names)))
             return served_at, tuple(names)
 
-    def _require_project(self, name: str) -> None:
+    def require_project(self, name: str) -> None:
+        """Return if the account has this project. Raises ConfigurationError."""
         try:
             self.ledger.api.project(name)
         except ScaleResourceNotFound as error:

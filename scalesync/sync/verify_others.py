@@ -1,9 +1,10 @@
 """Proving batches and projects: there are few, so they are listed wherever that is cheap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scalesync.db import proofs
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.proofs import Facts
 from scalesync.db.upserts import COUNTED_STATUSES
 from scalesync.errors import PageError, ScaleResourceNotFound
 from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
@@ -51,7 +52,7 @@ def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: in
         wrong_columns = proofs.miscounted_batches(conn)
     for name in wrong_columns:
         # Its tasks may have been changed behind our back, and so leave a trace here.
-        if not _explained(comparer, name):
+        if not (_explained(comparer, name) or _has_drift(comparer, name)):
             _note(comparer, name)
     answers = comparer.pool.map(lambda name: _status_of(comparer, name), names)
     for done, (name, status) in enumerate(zip(names, answers, strict=True), 1):
@@ -85,16 +86,23 @@ def _status_of(comparer: Comparer, name: str) -> BatchStatus | None:
 
 
 def _differs(comparer: Comparer, name: str, there: BatchStatus) -> bool:
+    """Whether a batch counts its tasks otherwise than they are here, those left out that were judged."""
     with comparer.database.read() as conn:
         here = proofs.batch_counts(conn, name)
-    return any(getattr(there, status) != here.get(status, 0) for status in COUNTED_STATUSES)
+    judged = comparer.judged
+    return any(
+        getattr(there, status) - _number_of(judged.there, name, status)
+        != here.get(status, 0) - _number_of(judged.here, name, status)
+        for status in COUNTED_STATUSES
+    )
+
+
+def _number_of(judged: Mapping[str, Facts], batch: str, status: str) -> int:
+    return sum(one["batch"] == batch and one["status"] == status for one in judged.values())
 
 
 def _explained(comparer: Comparer, name: str) -> bool:
-    """Whether tasks that differ, or changed meanwhile, are why the API counts the batch otherwise."""
-    judged = comparer.judged
-    if any(one["batch"] == name for side in (judged.there, judged.here) for one in side.values()):
-        return True
+    """Whether the batch has tasks that differ, or changed meanwhile, and were not known yet."""
     window = Window(TASKS.table.name)
     looked_at, seen = len(comparer.looked_at), set[str]()
     try:
@@ -108,6 +116,11 @@ def _explained(comparer: Comparer, name: str) -> bool:
         here = proofs.keys_of_batch(conn, name)
     comparer.judge(window.stream, dict.fromkeys(here - seen))
     return len(comparer.looked_at) > looked_at
+
+
+def _has_drift(comparer: Comparer, name: str) -> bool:
+    judged = comparer.judged
+    return any(one["batch"] == name for side in (judged.there, judged.here) for one in side.values())
 
 
 def _note(comparer: Comparer, name: str) -> None:

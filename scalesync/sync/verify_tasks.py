@@ -16,6 +16,9 @@ from scalesync.sync.streams import PAGE
 ROUNDS = 5
 """How often counts are narrowed down before it is said that they do not come to agree."""
 
+IDLE_ROUNDS = 3
+"""How often of these nothing new may be found: a task may be on its way from one status to another."""
+
 FEW = 5
 """Tasks too many or too few up to which a list need not give whole documents: they are looked up anyway."""
 
@@ -83,6 +86,8 @@ class TaskVerifier:
         """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
         with self.comparer.database.read() as conn:
             here = proofs.count(conn, TASKS, window, self.counter.as_of)
+            undated = proofs.keys_beyond(conn, window, self.counter.as_of)
+        self.comparer.judge(window.stream, dict.fromkeys(undated))
         if self.comparer.found.deep or here <= self.listed:
             self.comparer.compare([Cell(piece) for piece in self._pieces(window, PIECE)])
             return
@@ -150,6 +155,7 @@ class TaskVerifier:
     def _settle(self, narrower: Narrower, counts: Sequence[Counted]) -> None:
         """Narrow down what differs, again until the counts without what was found agree."""
         doubtful = self._still_doubtful(narrower, counts) if self.comparer.looked_at else list(counts)
+        idle = 0
         for _ in range(ROUNDS):
             known = len(self.comparer.looked_at)
             narrower.narrow(doubtful)
@@ -158,6 +164,8 @@ class TaskVerifier:
             if not doubtful:
                 return
             if len(self.comparer.looked_at) == known:
+                idle += 1
+            if idle == IDLE_ROUNDS:
                 break
         for one in doubtful:
             what = f"the API counts {one.there:,} {one.cell.status or ''}".rstrip()

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.engine import Database
-from scalesync.db.tables import batches, tasks
+from scalesync.db.tables import batches, project_versions, tasks
+from scalesync.errors import DatabaseError
 from scalesync.model import Window
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.drift import Begun, Found, Step, Verification
@@ -233,3 +234,104 @@ def test_what_cannot_be_asked_for_is_not_called_proven(start_sandbox: Start, dat
 
     assert (seen.drift, seen.proven) == ([], False)
     assert "1 here are of none" in seen.unproven[0]
+
+
+def test_what_cancelled_out_is_looked_for_again_once_a_part_is_found(
+    start_sandbox: Start, database: Database
+) -> None:
+    """A batch's counts lead to one half of a pair; the other is found by counting anew."""
+    server = start_sandbox(tasks=MANY)
+    sync(server, database)
+    with database.read() as conn:
+        one = and_(tasks.c.project == "Street scenes", tasks.c.status == "completed")
+        of_batch = select(tasks.c.task_id).where(
+            one, tasks.c.batch.is_not(None), tasks.c.batch != "elsewhere"
+        )
+        lost = conn.scalars(of_batch.order_by(tasks.c.created_at)).first()
+        created_at = conn.execute(select(tasks.c.created_at).where(tasks.c.task_id == lost)).scalar_one()
+    with database.write() as conn:
+        ghost = {"task_id": "f" * 24, "project": "Street scenes", "status": "completed"}
+        conn.execute(insert(tasks).values(**ghost, digest="?", created_at=created_at, synced_at=created_at))
+        conn.execute(delete(tasks).where(tasks.c.task_id == lost))
+
+    assert found(verify(server, database, listed=0)) == {
+        ("tasks", str(lost), "missing_here"),
+        ("tasks", "f" * 24, "gone_there"),
+    }
+
+
+def test_versions_and_annotations_are_compared_and_mended(start_sandbox: Start, database: Database) -> None:
+    """What was made of documents counts as well: versions always, annotations with --deep."""
+    server = start_sandbox(tasks=300)
+    sync(server, database)
+    with database.write() as conn:
+        every = select(func.count()).select_from(annotations)
+        there = conn.execute(every).scalar_one()
+        conn.execute(delete(annotations))
+        conn.execute(delete(project_versions).where(project_versions.c.project == "Street scenes"))
+        conn.execute(insert(project_versions).values(project="chat-reviews", version=77))
+
+    shallow = verify(server, database)
+    proof = prove(server, database, deep=True)
+
+    assert {(one.key, one.fields) for one in shallow.drift} == {
+        ("Street scenes", ("versions",)),
+        ("chat-reviews", ("versions",)),
+    }
+    assert {one.fields for one in proof.first.drift if one.stream == "tasks"} == {("annotations",)}
+    assert proof.last.proven, proof.last.drift
+    with database.read() as conn:
+        assert conn.execute(every).scalar_one() == there
+
+
+def test_a_time_of_creation_that_is_wrong_here_is_mended(start_sandbox: Start, database: Database) -> None:
+    """Whether it lies ahead, is unknown, or only differs."""
+    server = start_sandbox(tasks=300)
+    sync(server, database)
+    ahead, unknown, other = keys(database, "completed", 3)
+    with database.write() as conn:
+        for task_id, at in (
+            (ahead, datetime(2030, 1, 1, tzinfo=UTC)),
+            (unknown, None),
+            (other, datetime(2026, 1, 1, tzinfo=UTC)),
+        ):
+            conn.execute(update(tasks).where(tasks.c.task_id == task_id).values(created_at=at))
+
+    proof = prove(server, database)
+
+    assert {one.key: one.fields for one in proof.first.drift} == dict.fromkeys(
+        (ahead, unknown, other), ("created_at",)
+    )
+    assert proof.last.proven
+    assert differences(server, database) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_rows_that_are_damaged_are_named(start_sandbox: Start, database: Database) -> None:
+    """JSON that is none is a difference; a time that is none is said in a sentence."""
+    server = start_sandbox(tasks=300)
+    sync(server, database)
+    first, second, third = keys(database, "completed", 3)
+    with database.write() as conn:
+        for task_id, column, value in ((first, "params", "{not"), (second, "extra", "[1]")):
+            conn.execute(update(tasks).where(tasks.c.task_id == task_id).values({column: value}))
+    assert {one.key for one in verify(server, database, deep=True).drift} == {first, second}
+
+    with database.write() as conn:
+        conn.exec_driver_sql(f"UPDATE tasks SET created_at = 'yesterday' WHERE task_id = '{third}'")
+    with pytest.raises(DatabaseError, match="a time that is none: 'yesterday'"):
+        verify(server, database)
+
+
+def test_what_changes_after_it_was_read_is_no_drift_of_that_sync(
+    start_sandbox: Start, database: Database
+) -> None:
+    """`sync --verify` vouches for what there was when the run began, and `--repair` for its own."""
+    server = start_sandbox(tasks=300)
+    with session(server, database, clock=Hurried()) as ready:
+        summary = ready.sync(Request())
+        for task_id in keys(database, "pending", 3):
+            server.world.complete(task_id)
+        seen = Prover(ready, lambda _: None).prove_runs(summary.runs)
+
+    assert (seen.proven, seen.left_out) == (True, 3), seen.drift
