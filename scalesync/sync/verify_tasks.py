@@ -104,7 +104,6 @@ class TaskVerifier:
         self._settle(narrower, parts)
         self._settle(narrower, self._of_no_project(whole, parts))
         self._settle(narrower, slices)
-        self._settle(narrower, [whole])
 
     def _within_safe_bounds(self, window: Window, narrower: Narrower) -> Window | None:
         """Return the window without the edges that have a task near them; those are to be listed."""

@@ -306,6 +306,26 @@ def test_a_time_of_creation_that_is_wrong_here_is_mended(start_sandbox: Start, d
     assert differences(server, database) == {}
 
 
+def test_a_copy_that_claims_to_be_newer_than_the_apis_is_mended(
+    start_sandbox: Start, database: Database
+) -> None:
+    """Once it is found to differ, what the API has replaces it, whatever the times say."""
+    server = start_sandbox(tasks=300)
+    sync(server, database)
+    (one,) = keys(database, "completed", 1)
+    with database.write() as conn:
+        later = {
+            "updated_at": datetime(2030, 1, 1, tzinfo=UTC),
+            "synced_at": datetime(2030, 1, 1, tzinfo=UTC),
+        }
+        conn.execute(update(tasks).where(tasks.c.task_id == one).values(status="pending", **later))
+
+    proof = prove(server, database)
+
+    assert ([drifted.key for drifted in proof.first.drift], proof.last.proven) == ([one], True)
+    assert differences(server, database) == {}
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_rows_that_are_damaged_are_named(start_sandbox: Start, database: Database) -> None:
     """JSON that is none is a difference; a time that is none is said in a sentence."""
