@@ -187,7 +187,9 @@ def test_no_traceback_reveals_the_key(start_sandbox: Start, canary: Scalesync) -
     """Not even one of a mirror that somebody wrote nonsense into: a process of its own, as people see it."""
     server = start_sandbox(tasks=5)
     run(ready := canary.having(SCALESYNC_API_URL=server.url), "sync")
-    execute(canary.mirror, "UPDATE watermarks SET at = 'nonsense'")
+    at = "'2026-01-01T00:00:00.000Z'"
+    execute(canary.mirror, f"INSERT INTO runs (id, kind, started_at, state) VALUES (9, 'full', {at}, 'open')")
+    execute(canary.mirror, "INSERT INTO windows (run_id, stream, state) VALUES (9, 'nonsense', 'open')")
 
     done = Scalesync(ready.directory, ready.variables)("-vv", "sync")
 

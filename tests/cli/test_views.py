@@ -133,6 +133,8 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
         "queue",
         "gate",
         "result_files_wanted",
+        "verified",
+        "proven",
     }
     watermarks, behind = status["watermarks"], status["behind_seconds"]
     assert isinstance(watermarks, dict)
