@@ -87,13 +87,13 @@ def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
         more = token is not None or (None not in (behind, total) and behind < total)  # type: ignore[operator]
     if token is None and more and behind is not None:
         token = offset_token(behind)
-    return Page(docs, total, token, more, answer.served_at, replaced)
+    return Page(docs, total, token, more, answer.served_at, replaced, answer.dated)
 
 
 def project_list(request: Request, answer: Answer) -> Page:
     """Return all projects as one page: a bare array, not paged (documented)."""
     docs, replaced = _decode(request, answer, list[msgspec.Raw])
-    return Page(_objects(request, docs), len(docs), None, False, answer.served_at, replaced)
+    return Page(_objects(request, docs), len(docs), None, False, answer.served_at, replaced, answer.dated)
 
 
 def document(request: Request, answer: Answer) -> Document:

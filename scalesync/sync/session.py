@@ -175,12 +175,12 @@ class Session:
         """Return the API's time, and all project names if it lists tasks only project by project."""
         api = self.ledger.api
         try:
-            return _time_of(api.tasks(TaskFilter(), limit=1)), None
+            return time_of(api.tasks(TaskFilter(), limit=1)), None
         except ScaleInvalidRequest:
             names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
             if not names:
                 raise
-            served_at = _time_of(api.tasks(TaskFilter(project=names[0]), limit=1))
+            served_at = time_of(api.tasks(TaskFilter(project=names[0]), limit=1))
             self.watch(OnlyByProject(len(names)))
             return served_at, tuple(names)
 
@@ -223,7 +223,7 @@ class Session:
         return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])
 
 
-def _time_of(page: Page) -> datetime:
+def time_of(page: Page) -> datetime:
     """Return the API's clock at a page, for ours decides nothing. Raises ScaleNoAnswer without one."""
     if not page.dated:
         msg = "The API's answers have no date, and it is by its clock that a mirror is called complete."

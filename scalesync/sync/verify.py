@@ -16,6 +16,7 @@ from scalesync.sync.comparing import Comparer
 from scalesync.sync.counting import Counter
 from scalesync.sync.drift import Begun, Inquiry, Verification, Watcher
 from scalesync.sync.plan import EVERY_STREAM
+from scalesync.sync.session import time_of
 from scalesync.sync.streams import all_projects
 from scalesync.sync.verify_others import verify_batch_counts, verify_batches, verify_projects
 from scalesync.sync.verify_tasks import PIECE, TaskVerifier
@@ -95,10 +96,10 @@ class Verifier:
         if wait:
             self.clock.sleep(TICK)
         try:
-            return self.api.tasks(TaskFilter(), limit=1).served_at, None
+            return time_of(self.api.tasks(TaskFilter(), limit=1)), None
         except ScaleInvalidRequest:
             listed = all_projects(self.api)
-            return listed.served_at, tuple(sorted({to_row(PROJECTS, doc).key for doc in listed.docs}))
+            return time_of(listed), tuple(sorted({to_row(PROJECTS, doc).key for doc in listed.docs}))
 
     def _go_on(self) -> None:
         if self.clock.stopping.is_set():

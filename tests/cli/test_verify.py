@@ -72,7 +72,7 @@ def test_a_mirror_that_was_never_complete_proves_nothing(
 
 def test_a_verification_can_be_stopped(start_sandbox: Start, mirror: Scalesync) -> None:
     """Ctrl-C ends it with 130; nothing is proven, and nothing is remembered."""
-    slow = start_sandbox(tasks=1000, faults=("latency:900ms",))
+    slow = start_sandbox(tasks=1000, faults=("latency:400ms",))
     execute(mirror.mirror, f"UPDATE mirror SET api_url = '{slow.url}'")
     running = Scalesync(mirror.directory, mirror.variables).having(SCALESYNC_API_URL=slow.url)
     with running.started("verify") as process:

@@ -116,9 +116,9 @@ def peak_memory(server: SandboxServer, url: str) -> int:
 def test_memory_does_not_grow_with_the_account(
     start_sandbox: Start, sqlite_template: Path, tmp_path: Path
 ) -> None:
-    """Of 10,000 further tasks less than a half is ever in memory: threads and caches keep a little."""
+    """Of 15,000 further tasks less than a half is ever in memory: threads and caches keep a little."""
     peaks, weights = [], []
-    for tasks in (5_000, 15_000):
+    for tasks in (10_000, 25_000):
         server = start_sandbox(tasks=tasks)
         peaks.append(peak_memory(server, str(shutil.copyfile(sqlite_template, tmp_path / f"{tasks}.db"))))
         weights.append(sum(map(len, server.world.documents("tasks"))) // 1024)
