@@ -1,5 +1,6 @@
 """A verification names exactly what differs, under every reading of the API, and a repair mends it."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -355,3 +356,29 @@ def test_what_changes_after_it_was_read_is_no_drift_of_that_sync(
         seen = Prover(ready, lambda _: None).prove_runs(summary.runs)
 
     assert (seen.proven, seen.left_out) == (True, 3), seen.drift
+
+
+def test_a_project_that_is_gone_is_named(start_sandbox: Start, database: Database) -> None:
+    """It is in neither of the two lists, and the API answers 404 for it."""
+    server = start_sandbox(tasks=60)
+    sync(server, database)
+    server.world.remove("projects", "not begun")
+
+    assert found(verify(server, database)) == {("projects", "not begun", "gone_there")}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_an_incremental_run_read_is_compared(start_sandbox: Start, database: Database) -> None:
+    """A change that was read and is not in the mirror any more is found among what changed."""
+    server = start_sandbox(tasks=300)
+    sync(server, database)
+    (one,) = keys(database, "pending", 1)
+    server.world.complete(one)
+    time.sleep(1.1)  # what changes within the second in which a run begins has no say
+    with session(server, database, clock=Hurried()) as ready:
+        summary = ready.sync(Request())
+        with database.write() as conn:
+            conn.execute(update(tasks).where(tasks.c.task_id == one).values(status="pending"))
+        seen = Prover(ready, lambda _: None).prove_runs(summary.runs)
+
+    assert found(seen) == {("tasks", one, "different")}
