@@ -33,7 +33,7 @@ from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOption
 from scalesync.reports import Finding, Status
 from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
 from scalesync.sync.drift import Verification
-from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.plan import EVERY_STREAM, Request, in_order
 from scalesync.sync.proving import Watchers
 from scalesync.sync.results import Fetching
 from scalesync.sync.results import Summary as FetchSummary
@@ -48,7 +48,7 @@ def _streams(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in EVERY_STREAM:
             raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")
-    return tuple(name for name in EVERY_STREAM if name in names) or EVERY_STREAM
+    return in_order(names)
 
 
 class Mirror:

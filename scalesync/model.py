@@ -25,6 +25,11 @@ def parse_instant(text: str) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+def whole_milliseconds(instant: datetime) -> datetime:
+    """Return the instant cut to the API's resolution."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One answer to a list request."""

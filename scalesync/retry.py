@@ -49,5 +49,9 @@ def wait_before_retry(
     asked = error.retry_after or 0.0
     if attempts >= policy.attempts or left <= 0 or asked > left or not may_pass(error):
         return None
-    jitter = chance * min(policy.cap, policy.base * 2.0 ** min(attempts - 1, _EXPONENT_CAP))
-    return min(asked + jitter, left)
+    return min(asked + chance * doubled(policy.base, attempts - 1, cap=policy.cap), left)
+
+
+def doubled(seconds: float, times: int, *, cap: float) -> float:
+    """Return the seconds doubled so many times, and no more than `cap`."""
+    return min(cap, seconds * 2.0 ** min(times, _EXPONENT_CAP))

@@ -17,7 +17,7 @@ from scalesync.cli.verify import tell, telling, verification_as_dict
 from scalesync.cli.verify import vouch as vouch_for_proof
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
-from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.plan import EVERY_STREAM, Request, in_order
 
 if TYPE_CHECKING:
     from scalesync.app import App
@@ -69,8 +69,7 @@ def sync(
     json: bool,
 ) -> None:
     """Read everything at first, afterwards what changed."""
-    wanted = tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
-    request = Request(wanted, full, since, until, project, lookback)
+    request = Request(in_order(streams), full, since, until, project, lookback)
     if dry_run:
         _print_plan(*context.app().look_ahead(request), as_json=json)
         return

@@ -18,7 +18,7 @@ from scalesync.cli.progress import EVERY, watching
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
 from scalesync.model import format_instant
-from scalesync.sync.plan import EVERY_STREAM, Request
+from scalesync.sync.plan import EVERY_STREAM, Request, in_order
 
 if TYPE_CHECKING:
     from scalesync.db.verifications import Verified
@@ -61,8 +61,7 @@ def verify(
     """
     from scalesync.sync.proving import Watchers
 
-    wanted = tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
-    request = Request(wanted, since=since, until=until, projects=project)
+    request = Request(in_order(streams), since=since, until=until, projects=project)
     clock = Clock()
     with stoppable(clock, HAND):
         app = context.app(clock)
@@ -102,7 +101,7 @@ def _say(text: str, *, quiet: bool) -> None:
 
 def as_dict(proof: "Proof") -> dict[str, object]:
     """Return a proof for machines: its last verification, and what was found before a repair."""
-    if proof.repair is None and proof.first is proof.last:
+    if proof.first is proof.last:
         return verification_as_dict(proof.last)
     return verification_as_dict(proof.last) | {"found": proof.first.drift, "found_as_of": proof.first.as_of}
 

@@ -48,11 +48,11 @@ def write(conn: Connection, answered: Sequence[Answered]) -> Came:
     are written too. Files that no task names any more are removed. A response that names a file at a longer
     address than any database indexes is unread in part.
     """
+    addresses = {each.task_id: _addresses(each) for each in answered}
+    named = {task_id: _noted(urls) for task_id, urls in addresses.items()}
     # Also of tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
-    replaced = [each.task_id for each in answered]
-    named = {each.task_id: _files(each) for each in answered}
-    _remove(conn, (annotations, annotation_links), replaced)
-    _name_files(conn, named, replaced)
+    _remove(conn, (annotations, annotation_links), named)
+    _name_files(conn, named)
     drawn, tied = _Rows(conn, annotations), _Rows(conn, annotation_links)
     count = unread = 0
     for each in answered:
@@ -61,7 +61,7 @@ def write(conn: Connection, answered: Sequence[Answered]) -> Came:
         drawn.add(each.task_id, flat.annotations)
         tied.add(each.task_id, flat.links)
         count += len(flat.annotations)
-        unread += not (flat.read and len(named[each.task_id]) == len(_addresses(each)))
+        unread += not (flat.read and len(named[each.task_id]) == len(addresses[each.task_id]))
     drawn.insert()
     tied.insert()
     return Came(count, unread)
@@ -83,7 +83,7 @@ def miscounted(conn: Connection, task_ids: Iterable[str]) -> list[str]:
         counting = select(annotations.c.task_id, func.count()).where(annotations.c.task_id.in_(chunk))
         here = {row[0]: row[1] for row in conn.execute(counting.group_by(annotations.c.task_id))}
         for each in list(_answered(conn, chunk)):
-            flat = flatten(each.type, each.response, _contents(conn, _files(each)))
+            flat = flatten(each.type, each.response, _contents(conn, _noted(_addresses(each))))
             if len(flat.annotations) != here.get(each.task_id, 0):
                 wrong.append(each.task_id)
     return wrong
@@ -117,9 +117,9 @@ def _addresses(each: Answered) -> set[str]:
     return {lasting(url) for url in result_urls(each.type, each.response)}
 
 
-def _files(each: Answered) -> list[str]:
+def _noted(addresses: Collection[str]) -> list[str]:
     """Return those of the addresses that can be noted."""
-    return sorted(url for url in _addresses(each) if len(url.encode()) <= LONGEST_ADDRESS)
+    return sorted(url for url in addresses if len(url.encode()) <= LONGEST_ADDRESS)
 
 
 def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[str]) -> None:
@@ -128,13 +128,13 @@ def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[s
             conn.execute(delete(table).where(table.c.task_id.in_(chunk)))
 
 
-def _name_files(conn: Connection, named: Mapping[str, Sequence[str]], replaced: Collection[str]) -> None:
+def _name_files(conn: Connection, named: Mapping[str, Sequence[str]]) -> None:
     """Bring `task_files` up to what is named now, and `result_files` with it."""
     before: set[str] = set()
-    for chunk in chunks(replaced):
+    for chunk in chunks(named):
         before.update(conn.scalars(select(task_files.c.url).where(task_files.c.task_id.in_(chunk))))
     if before:
-        _remove(conn, (task_files,), replaced)
+        _remove(conn, (task_files,), named)
     rows = [{"task_id": task_id, "url": url} for task_id, urls in named.items() for url in urls]
     if rows:
         conn.execute(insert(task_files), rows)

@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 
 from scalesync.db.tables import Instant, Json, batches, projects, tasks
 from scalesync.errors import PageError
-from scalesync.model import format_instant, parse_instant
+from scalesync.model import format_instant, parse_instant, whole_milliseconds
 from scalesync.storable import formatted
 
 VOLATILE = frozenset({"attachmentS3Downloads"})
@@ -169,7 +169,7 @@ def _take_instant(given: bytes) -> _Taken:
         return _NOTHING
     if instant.year < 1000:
         return _NOTHING
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000), False
+    return whole_milliseconds(instant), False
 
 
 def _take_boolean(given: bytes) -> _Taken:

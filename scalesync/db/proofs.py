@@ -14,7 +14,7 @@ from scalesync.db.tables import Json, batches, tasks
 from scalesync.db.tables import project_versions as versions_table
 from scalesync.db.upserts import COUNTED_STATUSES, DISTRUSTED
 from scalesync.flatten.addresses import lasting_digest
-from scalesync.model import Window
+from scalesync.model import Window, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
 """No task here is as near as this to a boundary, so that it does not matter whether bounds are inclusive."""
@@ -24,7 +24,6 @@ _ROOM = 3 * MARGIN
 
 _NEARBY = 500
 """How many tasks around the middle are looked at for a boundary before all are."""
-
 
 FACTS = ("status", "project", "batch", "created_at", "updated_at")
 """What tells whether an object is where the API has it; projects have but one of these."""
@@ -63,13 +62,6 @@ def count(
     return conn.execute(query.select_from(kind.table)).scalar_one()
 
 
-def count_between(conn: Connection, kind: Mirrored, window: Window) -> int:
-    """Return how many rows here, missing or not, were created within a window, both ends included."""
-    created = kind.table.c.created_at
-    inside = [created >= window.created_from, created <= window.created_to, *_of_project(kind, window)]
-    return conn.execute(select(func.count()).select_from(kind.table).where(*inside)).scalar_one()
-
-
 def counts(
     conn: Connection, kind: Mirrored, window: Window, before: datetime
 ) -> dict[tuple[str | None, str | None], int]:
@@ -99,15 +91,10 @@ def boundary(conn: Connection, window: Window, before: datetime) -> datetime | N
 
 
 def boundaries(conn: Connection, window: Window, before: datetime, size: int) -> Iterator[datetime]:
-    """Yield boundaries, oldest first, that leave about `size` tasks here between each two."""
+    """Return boundaries, oldest first, that leave about `size` tasks here between each two."""
     created = tasks.c.created_at
     inside = (*_bounds(created, window, before), *_of_project(TASKS, window), created.is_not(None))
-    since, last = 0, None
-    for instant in conn.scalars(select(created).where(*inside).order_by(created)):
-        if last is not None and since >= size and instant - last >= _ROOM:
-            yield _middle(last, instant)
-            since = 0
-        since, last = since + 1, instant
+    return _gaps(conn.scalars(select(created).where(*inside).order_by(created)), size)
 
 
 def is_safe(conn: Connection, window: Window, instant: datetime) -> bool:
@@ -237,18 +224,19 @@ def _bounds(
     yield or_(upper, created.is_(None)) if window.created_from is None else upper
 
 
-def _gaps(instants: Iterable[datetime]) -> Iterator[datetime]:
-    last: datetime | None = None
+def _gaps(instants: Iterable[datetime], size: int = 0) -> Iterator[datetime]:
+    """Yield the boundaries that lie between neighbours, with at least `size` instants before each."""
+    since, last = 0, None
     for instant in instants:
-        if last is not None and instant - last >= _ROOM:
+        if last is not None and since >= size and instant - last >= _ROOM:
             yield _middle(last, instant)
-        last = instant
+            since = 0
+        since, last = since + 1, instant
 
 
 def _middle(before: datetime, after: datetime) -> datetime:
     """Return the whole millisecond in the middle, for that is as exact as the API's times are."""
-    middle = before + (after - before) / 2
-    return middle.replace(microsecond=middle.microsecond // 1000 * 1000)
+    return whole_milliseconds(before + (after - before) / 2)
 
 
 def _derived(kind: Mirrored) -> tuple[str, ...]:

@@ -14,9 +14,6 @@ from scalesync.db.rows import stream
 from scalesync.db.tables import tasks
 from scalesync.flatten.rows import Geometry
 
-_AT_ONCE = 200
-"""Rows held in memory while streaming."""
-
 _TYPES = ("imageannotation", "annotation", "polygonannotation")
 """Types of tasks that ask for boxes or polygons: answered with none, an image has none."""
 

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 from scalesync.errors import ConfigurationError
+from scalesync.retry import doubled
 
 _BASE = 0.5
 _CAP = 20.0
 _PATIENT_AFTER = 8
 _PATIENT_CAP = 300.0
-_EXPONENT_CAP = 60
-"""Doubling stops here: both caps are reached long before, and a float never overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +49,4 @@ def backoff(tries: int, chance: float) -> float:
     Full jitter up to a limit that doubles from half a second to 20 s, and after eight tries to 5 minutes.
     """
     cap = _CAP if tries <= _PATIENT_AFTER else _PATIENT_CAP
-    return chance * min(cap, _BASE * 2.0 ** min(tries, _EXPONENT_CAP))
+    return chance * doubled(_BASE, tries, cap=cap)

@@ -5,6 +5,7 @@ from math import inf
 
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseAwayError
+from scalesync.retry import doubled
 from scalesync.sync.events import Away, Watcher
 
 FIRST = 0.5
@@ -12,9 +13,6 @@ FIRST = 0.5
 
 LONGEST = 10.0
 """Where the waits stop growing."""
-
-_DOUBLINGS = 10
-"""More than it takes to get there."""
 
 
 @dataclass
@@ -39,7 +37,7 @@ class Outages:
         now = self.clock.monotonic()
         if self.tries == 0 or saved > self.saved:
             self.tries, self.began, self.saved = 0, now, saved
-        pause = min(FIRST * 2.0 ** min(self.tries, _DOUBLINGS), LONGEST)
+        pause = doubled(FIRST, self.tries, cap=LONGEST)
         self.tries += 1
         if now + pause > min(self.began + self.patience, self.deadline):
             raise error

@@ -1,6 +1,6 @@
 """Planning, without a clock, a network or a disk: facts in, windows out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,6 +9,11 @@ from scalesync.model import RunKind, Window, format_instant
 
 EVERY_STREAM = ("projects", "batches", "tasks")
 """In the order in which a run reads them, and people see them."""
+
+
+def in_order(streams: Collection[str]) -> tuple[str, ...]:
+    """Return these streams in the order of EVERY_STREAM; all, if there are none."""
+    return tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,9 @@ class Watchers:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a verification came to, with a repair in between if one was asked for and needed."""
+    """What a verification came to, with repairs in between if they were asked for and needed."""
 
     first: Verification
-    repair: Summary | None
     last: Verification
     """The first one where nothing was repaired."""
 
@@ -64,7 +63,6 @@ class Prover:
         for name in request.projects:
             session.require_project(name)
         first = last = self._verify(inquiry)
-        summary = None
         for _ in range(ROUNDS):
             if not repair or not last.drift:
                 break
@@ -72,14 +70,14 @@ class Prover:
             before, last = last, self._verify(replace(inquiry, as_of=_began(summary, last)))
             if last.drift == before.drift:
                 break
-        return Proof(first, summary, last)
+        return Proof(first, last)
 
-    def prove_runs(self, runs: Sequence[Run], *, deep: bool = False) -> Verification:
+    def prove_runs(self, runs: Sequence[Run]) -> Verification:
         """Hold what these runs have just read against the API."""
         with self.session.ledger.database.read() as conn:
             read = [window for run in runs for window in ledger.planned(conn, run.id)]
         as_of = min((run.started_at for run in runs), default=None)
-        return self._verify(Inquiry(tuple(dict.fromkeys(read)), deep, as_of))
+        return self._verify(Inquiry(tuple(dict.fromkeys(read)), as_of=as_of))
 
     def _verify(self, inquiry: Inquiry) -> Verification:
         session = self.session

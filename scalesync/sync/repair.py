@@ -45,7 +45,7 @@ def _together(database: Database, within: Window, instants: Iterable[datetime]) 
     for at in instants:
         if begin is not None and end is not None:
             wider = Window(within.stream, within.project, begin, at)
-            if size < TOGETHER and _held(database, wider) <= TOGETHER:
+            if size < TOGETHER and _held(database, wider, at) <= TOGETHER:
                 end, size = at, size + 1
                 continue
             yield Window(within.stream, within.project, begin, end)
@@ -54,6 +54,6 @@ def _together(database: Database, within: Window, instants: Iterable[datetime]) 
         yield Window(within.stream, within.project, begin, end)
 
 
-def _held(database: Database, window: Window) -> int:
+def _held(database: Database, window: Window, until: datetime) -> int:
     with database.read() as conn:
-        return proofs.count_between(conn, MIRRORED[window.stream], window)
+        return proofs.count(conn, MIRRORED[window.stream], window, until)

@@ -11,24 +11,22 @@ from typing import TypeVar
 from scalesync.clock import Clock
 from scalesync.db import facts, runs, stamp, upserts
 from scalesync.db import windows as ledger
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.runs import Run
 from scalesync.errors import (
     ConfigurationError,
     DatabaseAwayError,
     HeldElsewhereError,
-    ScaleInvalidRequest,
-    ScaleNoAnswer,
     ScaleResourceNotFound,
 )
-from scalesync.model import Page, RunState, TaskFilter
+from scalesync.model import RunState
 from scalesync.sync.commits import Ledger
 from scalesync.sync.engine import Engine, Totals
 from scalesync.sync.events import OnlyByProject, Planned, Watcher
 from scalesync.sync.outages import Outages
 from scalesync.sync.plan import Facts, Plan, Request, plan
 from scalesync.sync.reading import Lookups, look_up
-from scalesync.sync.streams import STREAMS, all_projects, count
+from scalesync.sync.streams import STREAMS, count, probe
 
 T = TypeVar("T")
 
@@ -159,7 +157,9 @@ class Session:
 
     def _facts(self, request: Request) -> Facts:
         """Ask the API for its time and habits, and the mirror for what it holds."""
-        now, every_project = self._probe()
+        now, every_project = probe(self.ledger.api)
+        if every_project is not None:
+            self.watch(OnlyByProject(len(every_project)))
         for name in request.projects:
             self.require_project(name)
         with self.ledger.database.read() as conn:
@@ -170,19 +170,6 @@ class Session:
                 facts.some_task_without_update_time(conn),
                 every_project,
             )
-
-    def _probe(self) -> tuple[datetime, tuple[str, ...] | None]:
-        """Return the API's time, and all project names if it lists tasks only project by project."""
-        api = self.ledger.api
-        try:
-            return time_of(api.tasks(TaskFilter(), limit=1)), None
-        except ScaleInvalidRequest:
-            names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
-            if not names:
-                raise
-            served_at = time_of(api.tasks(TaskFilter(project=names[0]), limit=1))
-            self.watch(OnlyByProject(len(names)))
-            return served_at, tuple(names)
 
     def require_project(self, name: str) -> None:
         """Return if the account has this project. Raises ConfigurationError."""
@@ -221,11 +208,3 @@ class Session:
 
     def _look_up_batch(self, name: str) -> Lookups:
         return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])
-
-
-def time_of(page: Page) -> datetime:
-    """Return the API's clock at a page, for ours decides nothing. Raises ScaleNoAnswer without one."""
-    if not page.dated:
-        msg = "The API's answers have no date, and it is by its clock that a mirror is called complete."
-        raise ScaleNoAnswer(msg, advice="Is there a proxy on the way that takes the Date header out?")
-    return page.served_at

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from scalesync.model import Window
+from scalesync.model import Window, whole_milliseconds
 
 INSTANT = timedelta(milliseconds=1)
 """The API's resolution: the smallest difference between two times of creation."""
@@ -41,7 +41,7 @@ def divide(window: Window, oldest_read: datetime, newest_read: datetime, parts: 
     else:
         length = oldest_read - window.created_from
         edges = [oldest_read - length * number / parts for number in range(1, parts)]
-    cuts = _strictly_falling([_whole(edge) for edge in edges], oldest_read, window.created_from)
+    cuts = _strictly_falling([whole_milliseconds(edge) for edge in edges], oldest_read, window.created_from)
     if not cuts:
         return ()
     uppers = [oldest_read, *(cut - INSTANT for cut in cuts)]
@@ -72,8 +72,3 @@ def _strictly_falling(edges: list[datetime], above: datetime, below: datetime | 
         if edge < (kept[-1] if kept else above) and (below is None or edge > below):
             kept.append(edge)
     return kept
-
-
-def _whole(instant: datetime) -> datetime:
-    """Return the instant cut to the API's resolution."""
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored
-from scalesync.errors import PageError
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.errors import PageError, ScaleInvalidRequest, ScaleNoAnswer
 from scalesync.model import BatchFilter, Document, Page, TaskFilter, Window
 
 PAGE = 100
@@ -92,3 +92,25 @@ STREAMS = {
     )
 }
 """By name, in the order in which a run reads them."""
+
+
+def probe(api: ScaleApi) -> tuple[datetime, tuple[str, ...] | None]:
+    """Return the API's time, and all project names if it lists tasks only project by project.
+
+    Raises ScaleNoAnswer for answers without a date.
+    """
+    try:
+        return _time_of(api.tasks(TaskFilter(), limit=1)), None
+    except ScaleInvalidRequest:
+        names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
+        if not names:
+            raise
+        return _time_of(api.tasks(TaskFilter(project=names[0]), limit=1)), tuple(names)
+
+
+def _time_of(page: Page) -> datetime:
+    """Return the API's clock at a page, for ours decides nothing. Raises ScaleNoAnswer without one."""
+    if not page.dated:
+        msg = "The API's answers have no date, and it is by its clock that a mirror is called complete."
+        raise ScaleNoAnswer(msg, advice="Is there a proxy on the way that takes the Date header out?")
+    return page.served_at

@@ -8,16 +8,15 @@ from datetime import datetime
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.db import proofs
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.engine import Database
-from scalesync.errors import InterruptedRunError, ScaleException, ScaleInvalidRequest
-from scalesync.model import TaskFilter, Window
+from scalesync.errors import InterruptedRunError, ScaleException
+from scalesync.model import Window
 from scalesync.sync.comparing import Comparer
 from scalesync.sync.counting import Counter
 from scalesync.sync.drift import Begun, Inquiry, Verification, Watcher
 from scalesync.sync.plan import EVERY_STREAM
-from scalesync.sync.session import time_of
-from scalesync.sync.streams import all_projects
+from scalesync.sync.streams import probe
 from scalesync.sync.verify_others import verify_batch_counts, verify_batches, verify_projects
 from scalesync.sync.verify_tasks import PIECE, TaskVerifier
 
@@ -55,7 +54,9 @@ class Verifier:
         """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
         began, before = self.clock.monotonic(), self.api.requests_made
         try:
-            now, every_project = self._begin(wait=inquiry.as_of is None)
+            if inquiry.as_of is None:
+                self.clock.sleep(TICK)
+            now, every_project = probe(self.api)
             as_of = inquiry.as_of or now
             found = Verification(as_of, inquiry.windows, inquiry.deep, by_project=every_project is not None)
             self.watch(Begun(self._expected(inquiry, as_of)))
@@ -88,19 +89,6 @@ class Verifier:
                 # What the batches led to may be one half of what had cancelled out.
                 verifier.verify(tasks)
 
-    def _begin(self, *, wait: bool) -> tuple[datetime, tuple[str, ...] | None]:
-        """Return the API's time, which everything made before this call lies before, and its project names.
-
-        The names are None unless it lists tasks only project by project.
-        """
-        if wait:
-            self.clock.sleep(TICK)
-        try:
-            return time_of(self.api.tasks(TaskFilter(), limit=1)), None
-        except ScaleInvalidRequest:
-            listed = all_projects(self.api)
-            return time_of(listed), tuple(sorted({to_row(PROJECTS, doc).key for doc in listed.docs}))
-
     def _go_on(self) -> None:
         if self.clock.stopping.is_set():
             msg = "Stopped before anything was proven."
@@ -112,9 +100,9 @@ class Verifier:
         with self.database.read() as conn:
             for window in _of(inquiry, TASKS.table.name):
                 if window.updated_from is None:
-                    here = proofs.count(conn, TASKS, window, as_of)
-                    cells = len(proofs.counts(conn, TASKS, window, as_of))
-                    expected += here // PIECE if inquiry.deep or here <= self.listed else cells
+                    cells = proofs.counts(conn, TASKS, window, as_of)
+                    here = sum(cells.values())
+                    expected += here // PIECE if inquiry.deep or here <= self.listed else len(cells)
             batches = sum(
                 proofs.count(conn, BATCHES, window, as_of) for window in _of(inquiry, BATCHES.table.name)
             )

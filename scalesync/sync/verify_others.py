@@ -1,10 +1,10 @@
 """Proving batches and projects: there are few, so they are listed wherever that is cheap."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from scalesync.db import proofs
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
-from scalesync.db.proofs import Facts
 from scalesync.db.upserts import COUNTED_STATUSES
 from scalesync.errors import PageError, ScaleResourceNotFound
 from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
@@ -52,7 +52,7 @@ def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: in
         wrong_columns = proofs.miscounted_batches(conn)
     for name in wrong_columns:
         # Its tasks may have been changed behind our back, and so leave a trace here.
-        if not (_explained(comparer, name) or _has_drift(comparer, name)):
+        if not (_explained(comparer, name) or any(_judged(comparer, name))):
             _note(comparer, name)
     answers = comparer.pool.map(lambda name: _status_of(comparer, name), names)
     for done, (name, status) in enumerate(zip(names, answers, strict=True), 1):
@@ -89,16 +89,20 @@ def _differs(comparer: Comparer, name: str, there: BatchStatus) -> bool:
     """Whether a batch counts its tasks otherwise than they are here, those left out that were judged."""
     with comparer.database.read() as conn:
         here = proofs.batch_counts(conn, name)
-    judged = comparer.judged
+    judged_there, judged_here = _judged(comparer, name)
     return any(
-        getattr(there, status) - _number_of(judged.there, name, status)
-        != here.get(status, 0) - _number_of(judged.here, name, status)
+        getattr(there, status) - judged_there[status] != here.get(status, 0) - judged_here[status]
         for status in COUNTED_STATUSES
     )
 
 
-def _number_of(judged: Mapping[str, Facts], batch: str, status: str) -> int:
-    return sum(one["batch"] == batch and one["status"] == status for one in judged.values())
+def _judged(comparer: Comparer, batch: str) -> tuple[Counter[str], Counter[str]]:
+    """Return how many tasks of a batch were judged, by status: as the API has them, and as they are here."""
+    there, here = (
+        Counter(one["status"] for one in side.values() if one["batch"] == batch)
+        for side in (comparer.judged.there, comparer.judged.here)
+    )
+    return there, here
 
 
 def _explained(comparer: Comparer, name: str) -> bool:
@@ -116,11 +120,6 @@ def _explained(comparer: Comparer, name: str) -> bool:
         here = proofs.keys_of_batch(conn, name)
     comparer.judge(window.stream, dict.fromkeys(here - seen))
     return len(comparer.looked_at) > looked_at
-
-
-def _has_drift(comparer: Comparer, name: str) -> bool:
-    judged = comparer.judged
-    return any(one["batch"] == name for side in (judged.there, judged.here) for one in side.values())
 
 
 def _note(comparer: Comparer, name: str) -> None:
