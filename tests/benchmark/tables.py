@@ -1,0 +1,99 @@
+"""The figures for people."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmark.results import FLOOR, Result, Results
+from tests.benchmark.targets import Target
+
+HEADS = ("", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests")
+
+
+def show(results: Results, targets: Sequence[Target], console: Console) -> None:
+    """Print a table of each stage and database, and what was to be reached."""
+    if results.ceiling:
+        size, boxes = results.bytes_per_task, results.boxes_per_task
+        console.print(f"A task has {size:,.0f} bytes of JSON and {boxes:g} annotations.")
+        console.print(f"The server gives a bare client {results.ceiling:,.0f} tasks/s.")
+    for group in results.groups():
+        table = Table(*HEADS, title=f"{group[0].stage}, {group[0].engine}", title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for one in group:
+            table.add_row(*_cells(group[0], one))
+        console.print(table)
+    table = Table("to be reached", "wanted", "measured", "", title="targets", title_justify="left")
+    for target in targets:
+        table.add_row(target.name, target.wanted, target.measured, "reached" if target.reached else "MISSED")
+    if targets:
+        console.print(table)
+
+
+def _cells(ours: Result, one: Result) -> tuple[str, ...]:
+    if not one.rounds:
+        return (one.name, f"{one.tasks:,}", f"failed: {one.failures[-1]:.60}")
+    return (
+        one.name,
+        f"{one.tasks:,}",
+        f"{one.seconds:.2f}",
+        f"{one.fastest:.2f}",
+        f"{one.slowest:.2f}",
+        "" if one.stage == "no-change" else f"{one.rate:,.0f}",
+        beside(ours, one),
+        f"{one.cpu:.2f}",
+        f"{one.peak / 1e6:.0f}" if one.peak else "",
+        f"{one.requests:,}",
+    )
+
+
+def beside(ours: Result, one: Result) -> str:
+    """Return how we compare with somebody; "" where there is no comparing."""
+    if ours is one or not ours.rounds or one.name.startswith("scalesync"):
+        return ""
+    if one.name == FLOOR:
+        return f"{one.rate / ours.rate:.2f} x its time"
+    return f"{ours.rate / one.rate:.1f} x as fast"
+
+
+def markdown(results: Results, targets: Sequence[Target]) -> str:
+    """Return the tables for the README: who was how fast, what idle commands cost, what was to be reached."""
+    raced, idle = list(_raced(results)), list(_idle(results))
+    met = [(one.name, one.wanted, one.measured, "yes" if one.reached else "no") for one in targets]
+    tables = (
+        (("work", "who", "seconds (from, to)", "tasks/s", "scalesync is", "peak memory"), raced),
+        (("command", "seconds", "seconds of CPU", "requests", "peak memory"), idle),
+        (("to be reached", "wanted", "measured", "reached"), met),
+    )
+    return "\n\n".join(_table(heads, rows) for heads, rows in tables if rows)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] * len(heads)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
+
+
+def _raced(results: Results) -> Iterator[tuple[str, ...]]:
+    for group in results.groups():
+        for one in group:
+            if one.rounds and one.stage != "no-change":
+                yield (
+                    f"{one.stage}, {one.engine}, {one.tasks:,}",
+                    one.name,
+                    f"{one.seconds:.2f} ({one.fastest:.2f}, {one.slowest:.2f})",
+                    f"{one.rate:,.0f}",
+                    beside(group[0], one),
+                    _memory(one),
+                )
+
+
+def _idle(results: Results) -> Iterator[tuple[str, ...]]:
+    for one in results.all:
+        if one.rounds and one.stage == "no-change":
+            name = f"`{one.name}`, {one.tasks:,} tasks"
+            yield name, f"{one.seconds:.2f}", f"{one.cpu:.2f}", f"{one.requests}", _memory(one)
+
+
+def _memory(one: Result) -> str:
+    return f"{one.peak / 1e6:.0f} MB" if one.peak else ""

@@ -1,0 +1,91 @@
+"""The benchmark measures what it says: the same rows on both sides, from an API that counts right."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scalesync import Mirror
+from scalesync.sandbox.documents import Doc, decode
+from tests.benchmark.account import Account, DuplicateError
+from tests.benchmark.contenders.floor import portions, tables
+from tests.benchmark.contenders.floor_sqlite import Floor
+from tests.benchmark.documents import PROJECTS
+from tests.benchmark.server import KEY, Api, running
+
+TASKS = 200
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    """Start the fast server."""
+    with running(TASKS) as server:
+        yield server
+
+
+def test_the_floor_writes_what_a_sync_writes_and_that_is_the_whole_account(
+    api: Api, sqlite_url: str, sqlite_template: Path, tmp_path: Path
+) -> None:
+    """The rows of the floor's database are those of the mirror, which `verify` proves complete."""
+    mirror = Mirror(sqlite_url, api_key=KEY, api_url=api.url)
+    assert mirror.sync().complete
+    bare = f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'bare.db')}"
+
+    source, target = Floor(sqlite_url), Floor(bare)
+    read = {name: source.read(name) for name in tables()}
+    for portion in portions(read):
+        target.write(portion)
+
+    assert {name: sorted(target.read(name).rows) for name in read} == {
+        name: sorted(rows.rows) for name, rows in read.items()
+    }
+    assert (len(read["tasks"].rows), len(read["annotations"].rows)) == (TASKS, 5 * TASKS)
+    source.close()
+    target.close()
+    assert mirror.verify().proven
+
+
+def test_the_account_counts_right_under_every_filter() -> None:
+    """Totals and pages under project, status and times are those of a look at each task."""
+    account = Account(TASKS, seed=1)
+    middle = decode(account.tasks[TASKS // 2].raw)
+    at = middle["created_at"]
+    filters: dict[str, Callable[[Doc], bool]] = {
+        "project": lambda doc: doc["project"] == PROJECTS[1],
+        "status": lambda doc: doc["status"] == "completed",
+        "start_time": lambda doc: doc["created_at"] >= at,
+        "end_time": lambda doc: doc["created_at"] <= at,
+        "updated_after": lambda doc: doc["updated_at"] >= at,
+        "batch": lambda doc: doc["batch"] == middle["batch"],
+    }
+    values = {"project": PROJECTS[1], "status": "completed", "batch": middle["batch"]}
+    docs = [decode(task.raw) for task in reversed(account.tasks)]
+    for name, fits in filters.items():
+        query = {name: values.get(name, at), "limit": "7"}
+        listed, total, token = [], 0, ""
+        while True:
+            page = decode(account.page({**query, "next_token": token}))
+            listed += page["docs"]
+            total, token = page["total"], page.get("next_token", "")
+            if not page["has_more"]:
+                break
+        assert (listed, total) == ([doc for doc in docs if fits(doc)], len(listed)), name
+    assert account.batch_status(middle["batch"]) == {
+        "status": "completed",
+        "completed": TASKS / len(PROJECTS),
+    }
+
+
+def test_a_task_is_created_once_for_each_unique_id() -> None:
+    """It is found by its id, its unique_id and its status; the second of the same unique_id is refused."""
+    account = Account(TASKS, seed=1)
+    body = {"unique_id": "frame-new", "project": PROJECTS[0], "attachment": "https://pictures.example/1.jpg"}
+    raw = account.create("imageannotation", body, 1_800_000_000_000)
+
+    assert decode(raw)["params"] == {"attachment": body["attachment"]}
+    assert account.task(decode(raw)["task_id"]) == raw
+    for query in ({"unique_id": "frame-new"}, {"status": "pending", "project": PROJECTS[0]}):
+        assert decode(account.page(query))["docs"] == [decode(raw)]
+    with pytest.raises(DuplicateError):
+        account.create("imageannotation", body, 1_800_000_000_001)
