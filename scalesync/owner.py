@@ -3,6 +3,7 @@
 import os
 import socket
 import uuid
+from functools import cache
 from pathlib import Path
 
 
@@ -28,6 +29,7 @@ def is_dead(owner: str) -> bool:
     return False
 
 
+@cache
 def _place() -> str:
     """Return host, boot and process namespace: within one of each, a process number names a process."""
     parts = [socket.gethostname()]

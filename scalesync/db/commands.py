@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, RowMapping, func, literal, select, text
+from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
 
 from scalesync.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
 from scalesync.db import mirrored, seals, withdrawals
 from scalesync.db.attempts import attempts, log, log_steps
-from scalesync.db.clock import database_time
 from scalesync.db.conflicts import clash, mirrored_clash, same_value, sealed
 from scalesync.db.inserts import insert_commands
 from scalesync.db.mirrored import pending_tasks, unique_ids
+from scalesync.db.plans import among, built
 from scalesync.db.queue_tables import KEYED, UNSETTLED, commands
 from scalesync.errors import QueueError
 
@@ -146,14 +146,17 @@ def _known(conn: Connection, orders: _Round) -> dict[str, Answer]:
     by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
     answers: dict[str, Answer] = {}
     if by_key:
-        query = select(commands).where(_C.idempotency_key.in_(by_key), text(KEYED))
-        for row in conn.execute(query):
+        for row in conn.execute(built(conn, _keyed), {"keys": list(by_key)}):
             name = by_key[row.idempotency_key]
             if same_value(row.payload, orders[name].payload):
                 answers[name] = Enqueued(row.id, new=False)
             else:
                 answers[name] = clash(orders[name], command_of(row))
     return answers
+
+
+def _keyed(conn: Connection) -> Select[Any]:
+    return select(commands).where(among(conn, _C.idempotency_key, "keys"), text(KEYED))
 
 
 def _mirrored(conn: Connection, orders: _Round) -> dict[str, Answer]:
@@ -185,7 +188,7 @@ def _insert(conn: Connection, orders: _Round) -> dict[str, Answer]:
     """Put the orders into the queue, except where another transaction took the key meanwhile."""
     undone = withdrawals.undo(conn, [name for name, new in orders.items() if new.undoes])
     rest = {name: new for name, new in orders.items() if name not in undone}
-    queued = _insert_all(conn, rest, {"state": literal(CommandState.QUEUED)})
+    queued = insert_commands(conn, _rows(rest))
     void = _insert_withdrawn(conn, orders, undone)
     for name, command_id in queued.items():
         new = orders[name]
@@ -199,12 +202,8 @@ def _insert(conn: Connection, orders: _Round) -> dict[str, Answer]:
 
 def _insert_withdrawn(conn: Connection, orders: _Round, undone: Mapping[str, int]) -> dict[str, int]:
     """Keep the orders that undid a create, as proof, and discarded like it."""
-    discarded: dict[str, ColumnElement[Any]] = {
-        "state": literal(CommandState.DISCARDED),
-        "outcome": literal(Outcome.WITHDRAWN),
-        "finished_at": database_time(conn),
-    }
-    ids = _insert_all(conn, {name: new for name, new in orders.items() if name in undone}, discarded)
+    withdrawn = {name: new for name, new in orders.items() if name in undone}
+    ids = insert_commands(conn, _rows(withdrawn), withdrawn=True)
     details = {
         name: f"Command {create} was never sent, so there is nothing to undo."
         for name, create in undone.items()
@@ -216,8 +215,8 @@ def _insert_withdrawn(conn: Connection, orders: _Round, undone: Mapping[str, int
     return ids
 
 
-def _insert_all(conn: Connection, orders: _Round, fixed: Mapping[str, ColumnElement[Any]]) -> dict[str, int]:
-    rows = [
+def _rows(orders: _Round) -> list[dict[str, Any]]:
+    return [
         {
             "cid": uuid.uuid4().hex,
             "kind": new.kind,
@@ -230,4 +229,3 @@ def _insert_all(conn: Connection, orders: _Round, fixed: Mapping[str, ColumnElem
         }
         for new in orders.values()
     ]
-    return insert_commands(conn, rows, {"created_at": database_time(conn), **fixed})

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from scalesync.db.failures import database_error
 from scalesync.db.plans import IndexedBy
 from scalesync.db.tables import json_as_text
+from scalesync.db.turns import Turns
 from scalesync.errors import ConfigurationError, DatabaseAwayError, DatabaseError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         """Take over an engine made by `open`."""
         self._engine = engine
+        self._turns = Turns(_BUSY_SECONDS)
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.url_shown = _shown(engine.url)
         """The file of an SQLite mirror, else the URL with its passwords hidden: fit for logs and messages."""
@@ -76,9 +78,8 @@ class Database:
         they were `durable`; on Postgres they always are. Raises DatabaseError for whatever the driver
         reports.
         """
-        if self.is_sqlite:
-            return self._transaction({_BEGIN: "IMMEDIATE", _SYNC: "FULL" if durable else "NORMAL"})
-        return self._transaction({})
+        options = {_BEGIN: "IMMEDIATE", _SYNC: "FULL" if durable else "NORMAL"} if self.is_sqlite else {}
+        return self._transaction(options)
 
     def read(self) -> AbstractContextManager[Connection]:
         """Return one reading transaction: it sees one state throughout and cannot change anything.
@@ -107,9 +108,9 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, options: dict[str, object]) -> Iterator[Connection]:
+    def _transaction(self, options: Mapping[str, object]) -> Iterator[Connection]:
         try:
-            with self._engine.connect() as connection:
+            with self._turns.taken(when=_SYNC in options), self._engine.connect() as connection:
                 connection.execution_options(**options)
                 with connection.begin():
                     yield connection
@@ -246,9 +247,9 @@ def _sqlite_engine(address: URL) -> Engine:
         options = connection.get_execution_options()
         mode = options[_BEGIN]
         if mode:
-            connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if mode == 'DEFERRED' else 'OFF'}")
+            _set(connection, "query_only", "ON" if mode == "DEFERRED" else "OFF")
             if mode == "IMMEDIATE":
-                connection.exec_driver_sql(f"PRAGMA synchronous = {options[_SYNC]}")
+                _set(connection, "synchronous", options[_SYNC])
             connection.exec_driver_sql(f"BEGIN {mode}")
             file.check()
 
@@ -257,6 +258,13 @@ def _sqlite_engine(address: URL) -> Engine:
         file.check()
 
     return engine
+
+
+def _set(connection: Connection, pragma: str, value: str) -> None:
+    """Return with the pragma so set. To set it anew would have SQLite prepare every statement again."""
+    if connection.info.get(pragma) != value:
+        connection.exec_driver_sql(f"PRAGMA {pragma} = {value}")
+        connection.info[pragma] = value
 
 
 def _postgres_engine(address: URL) -> Engine:

@@ -1,11 +1,13 @@
 """What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Column, Connection, RowMapping, select
+from sqlalchemy import Column, Connection, RowMapping, Select, select
 
 from scalesync.commands import Creation
 from scalesync.db.chunks import chunks
+from scalesync.db.plans import among, built
 from scalesync.db.tables import batches, projects, tasks
 
 _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
@@ -71,9 +73,13 @@ def pending_tasks(conn: Connection, batch: str) -> list[tuple[str, str | None]]:
 def _named(
     conn: Connection, stream: str, names: Sequence[str], compared: Collection[str]
 ) -> Iterator[RowMapping]:
-    name, key = _NAMES[stream]
-    table = name.table
+    query = built(conn, _naming, stream, *sorted(compared))
     for chunk in chunks(names):
-        columns = [table.c[column] for column in sorted(compared)]
-        query = select(key.label("key"), name.label("name"), *columns)
-        yield from conn.execute(query.where(name.in_(chunk), table.c.missing_since.is_(None))).mappings()
+        yield from conn.execute(query, {"names": chunk}).mappings()
+
+
+def _naming(conn: Connection, stream: str, *compared: str) -> Select[Any]:
+    name, key = _NAMES[stream]
+    columns = name.table.c
+    query = select(key.label("key"), name.label("name"), *(columns[column] for column in compared))
+    return query.where(among(conn, name, "names"), columns.missing_since.is_(None))

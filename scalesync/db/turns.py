@@ -1,6 +1,10 @@
-"""Writing tasks one transaction after another, on Postgres as on SQLite."""
+"""Writing one transaction after another: tasks on Postgres, and everything on SQLite."""
 
-from sqlalchemy import Connection, func, select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Column, ColumnElement, Connection, func, select
 
 _TASKS = 0x5CA1E5_0002
 """The Postgres advisory lock of whoever writes tasks."""
@@ -14,3 +18,30 @@ def take_turn(conn: Connection) -> None:
     """
     if conn.dialect.name != "sqlite":
         conn.execute(select(func.pg_advisory_xact_lock(_TASKS)))
+
+
+def in_order(conn: Connection, key: Column[str]) -> ColumnElement[str]:
+    """Return what puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
+    return key if conn.dialect.name == "sqlite" else key.collate("C")
+
+
+class Turns:
+    """By which the threads of a process write to an SQLite file one after another, without losing time.
+
+    SQLite itself lets whoever finds the file locked sleep, each time for longer, whatever happens meanwhile.
+    """
+
+    def __init__(self, patience: float) -> None:
+        """Let a thread wait for its turn for so many seconds: then SQLite decides."""
+        self._patience = patience
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self, *, when: bool) -> Iterator[None]:
+        """Have the turn while the block lasts, where that is asked for and nobody keeps it for too long."""
+        ours = when and self._lock.acquire(timeout=self._patience)
+        try:
+            yield
+        finally:
+            if ours:
+                self._lock.release()

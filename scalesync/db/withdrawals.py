@@ -101,6 +101,8 @@ def undo(conn: Connection, resources: Collection[str]) -> dict[str, int]:
     Returns the create by resource. A resource is left alone where the mirror holds its object, and where any
     create of it was, is being or may have been sent, or found the name taken: there is something to undo.
     """
+    if not resources:
+        return {}
     creates: dict[str, list[int]] = {}
     sent: set[str] = set()
     columns = (_C.id, _C.resource, and_(WITHOUT_EFFECT, _C.outcome.is_distinct_from(Outcome.CONFLICT)))

@@ -1,6 +1,7 @@
 """The dispatcher: claims what is due, works on it with several threads, and says why it ended."""
 
 import random as randomness
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ __all__ = ["DispatchOptions", "Dispatcher", "Ended", "Summary"]
 
 POLL = 0.25
 """Seconds between two claims while there is less to do than there are workers."""
+TOLD_WITHIN = 0.02
+"""Seconds after which a step is told to whoever watches. To wake for each would cost more than all else."""
 IDLE_POLL = 2.0
 """Seconds after which one that waits for work looks for it, whether it was told of any or not."""
 OFFLINE_TRIES = 8
@@ -58,7 +61,9 @@ class Dispatcher:
         self._tools = Tools(self.ledger, self.api, self.clock, self.timing, self.random, self.handlers)
         self._agenda = Agenda(self.ledger, self.clock, self.options)
         self._active: dict[Future[Done], Work] = {}
-        self._news: SimpleQueue[Stepped | Future[Done]] = SimpleQueue()
+        self._ended: SimpleQueue[Future[Done]] = SimpleQueue()
+        self._steps: deque[Stepped] = deque()
+        """What is to be told."""
         self._tally = Tally()
         self._failure: BaseException | None = None
         self._closed: ScaleException | None = None
@@ -148,7 +153,7 @@ class Dispatcher:
             work = Work(claim, self._tools, claimed_at, self.options.look_only)
             future = pool.submit(self._carry_out, work)
             self._active[future] = work
-            future.add_done_callback(self._news.put)
+            future.add_done_callback(self._ended.put)
         if claims:
             self._away = 0
             self._idle = False
@@ -164,28 +169,30 @@ class Dispatcher:
             except StopIteration as end:
                 done: Done = end.value
                 return done
-            self._news.put(Stepped(work.command.id, work.command.kind, step))
+            self._steps.append(Stepped(work.command.id, work.command.kind, step))
 
     # News ------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        """Wait for news, a little at the most, and take note of all there is."""
+        """Wait until something ends, a little at the most, and take note of all there is."""
         try:
-            self._note(self._news.get(timeout=POLL))
+            self._note(self._ended.get(timeout=TOLD_WITHIN))
             while True:
-                self._note(self._news.get_nowait())
+                self._note(self._ended.get_nowait())
         except Empty:
-            return
+            self._tell_steps()
 
-    def _note(self, news: Stepped | Future[Done]) -> None:
-        if isinstance(news, Stepped):
-            self.watch(news)
-            return
-        work = self._active.pop(news)
+    def _tell_steps(self) -> None:
+        while self._steps:
+            self.watch(self._steps.popleft())
+
+    def _note(self, ended: Future[Done]) -> None:
+        self._tell_steps()
+        work = self._active.pop(ended)
         self._next_claim_at = -inf
-        error = news.exception()
+        error = ended.exception()
         if error is None:
-            self._take(news.result())
+            self._take(ended.result())
         elif isinstance(error, DatabaseAwayError):
             # As if it had died with this one command: the end of the lease decides.
             self._agenda.left(work.command.id)

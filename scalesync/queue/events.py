@@ -8,7 +8,7 @@ from scalesync.commands import Command, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """A step with a command begins: look, prepare, arm, send or settle."""
+    """A step with a command began, a moment ago at most: look, prepare, arm, send or settle."""
 
     command_id: int
     kind: str

@@ -8,6 +8,7 @@ from typing import Any
 
 from scalesync.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, Shown
 from scalesync.db import commands as queued
+from scalesync.db import depth as how_full
 from scalesync.db import gate as the_gate
 from scalesync.db import hands, queue_views
 from scalesync.db.engine import Database
@@ -86,7 +87,7 @@ class Queue:
     def depth(self) -> tuple[Depth, Gate]:
         """Return how full the queue is, and whether anything may be sent."""
         with self._lend() as database, database.read() as conn:
-            return queue_views.depth(conn), the_gate.gate(conn)
+            return how_full.depth(conn), the_gate.gate(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
         """Have dead or held commands tried again and return their ids; all of them, or none.

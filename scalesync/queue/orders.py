@@ -10,6 +10,8 @@ from scalesync.commands import GENERATED, CommandKind, Creation, NewCommand
 from scalesync.errors import QueueError
 
 _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
+_UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
+_ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":"))
 _PERSON = b"scalesync.task"
 _STREAMS = {
     CommandKind.CREATE_TASK: "tasks",
@@ -130,7 +132,7 @@ def canonical(value: object) -> str:
     Text that no database can hold (U+0000, lone surrogates) is refused: what is sent must be what is stored.
     """
     try:
-        text = json.dumps(value, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        text = _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise QueueError(f"It cannot be sent as JSON: {error}.") from error
     if _UNSTORABLE.search(text) and _holds_unstorable(value):
@@ -140,7 +142,7 @@ def canonical(value: object) -> str:
 
 def _holds_unstorable(value: object) -> bool:
     if isinstance(value, str):
-        return any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
+        return _UNSTORABLE_CHARACTER.search(value) is not None
     if isinstance(value, Mapping):
         return any(_holds_unstorable(key) or _holds_unstorable(inner) for key, inner in value.items())
     return isinstance(value, list | tuple) and any(map(_holds_unstorable, value))

@@ -40,7 +40,8 @@ class Recipe:
         if self.unique_id_field is not None:
             body["unique_id"] = _unique_id(body, self.unique_id_field)
         duplicate = uuid.uuid4().hex if self.allow_duplicates else None
-        return replace(orders.create_task(self.task_type, body, duplicate=duplicate), priority=self.priority)
+        order = orders.create_task(self.task_type, body, duplicate=duplicate)
+        return replace(order, priority=self.priority) if self.priority else order
 
 
 @dataclass(slots=True)
