@@ -8,29 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
-from scalesync.db import changes, exports, gate, migrate, queue_views, runs, stamp, verifications
-from scalesync.db import windows as ledger
-from scalesync.db.changes import Change
-from scalesync.db.documents import MIRRORED
+from scalesync.db import migrate, stamp
 from scalesync.db.engine import Database
-from scalesync.db.runs import Run
 from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound
-from scalesync.model import BatchStatus, WindowState
-from scalesync.queue import submissions
-from scalesync.queue.mending import Queue
-from scalesync.queue.sending import Sending
-from scalesync.queue.submissions import Recipe, Submitted
-from scalesync.queue.transaction import Transaction
-from scalesync.reports import Finding, Status, look_at
-from scalesync.retry import RetryPolicy
+from scalesync.reports import Finding, Status, look_at, standing
 from scalesync.settings import Settings, open_to_others
 
 if TYPE_CHECKING:
-    # Only what talks to the API needs these, and they take a while to load.
+    # Only some methods need these, and they take a while to load.
     from scalesync.api.client import ScaleApi
+    from scalesync.db.changes import Change
+    from scalesync.db.exports import Selection
+    from scalesync.db.runs import Run
     from scalesync.formats.ways_out import WaysOut
+    from scalesync.model import BatchStatus
     from scalesync.queue.events import Watcher as QueueWatcher
+    from scalesync.queue.mending import Queue
+    from scalesync.queue.sending import Sending
+    from scalesync.queue.submissions import Recipe, Submitted
     from scalesync.queue.summary import Summary as Dispatched
+    from scalesync.queue.transaction import Transaction
     from scalesync.sync.drift import Verification
     from scalesync.sync.drift import Watcher as ProofWatcher
     from scalesync.sync.events import Watcher
@@ -68,6 +65,7 @@ class App:
         """Lend a client. Raises ConfigurationError without a key."""
         from scalesync.api.client import ScaleApi
         from scalesync.api.options import ApiOptions
+        from scalesync.retry import RetryPolicy
 
         settings = self.settings
         retry = RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
@@ -145,38 +143,32 @@ class App:
     def status(self, *, recent: int = 5) -> Status:
         """Return what the mirror holds and how old that is. Asks nobody but the database."""
         with self.database() as database, database.read() as conn:
-            run = runs.open_run(conn)
-            return Status(
-                database.url_shown,
-                stamp.read_stamp(conn),
-                exports.counts(conn),
-                runs.read_watermarks(conn),
-                0 if run is None else ledger.count(conn, run.id, WindowState.OPEN),
-                runs.recent(conn, recent),
-                queue_views.depth(conn),
-                gate.gate(conn),
-                exports.files_wanted(conn),
-                verifications.last(conn),
-                verifications.last_proof(conn),
-                self.clock.now(),
-            )
+            return standing(conn, database.url_shown, self.clock.now(), recent=recent)
 
-    def documents(self, stream: str, chosen: exports.Selection) -> Iterator[bytes]:
+    def documents(self, stream: str, chosen: "Selection") -> Iterator[bytes]:
         """Yield the mirrored documents of a stream as the API sent them, in flat memory."""
+        from scalesync.db import exports
+        from scalesync.db.documents import MIRRORED
+
         with self.database() as database, database.read() as conn:
             yield from exports.documents(conn, MIRRORED[stream], chosen)
 
     def document(self, stream: str, key: str) -> bytes | None:
         """Return one mirrored document, or None if there is none here."""
+        from scalesync.db import exports
+        from scalesync.db.documents import MIRRORED
+
         with self.database() as database, database.read() as conn:
             return exports.find(conn, MIRRORED[stream], key)
 
-    def changes(self, *, after_id: int | None = None, since: datetime | None = None) -> Iterator[Change]:
+    def changes(self, *, after_id: int | None = None, since: datetime | None = None) -> "Iterator[Change]":
         """Yield what changed in the mirrored tasks, oldest first, in flat memory."""
+        from scalesync.db import changes
+
         with self.database() as database, database.read() as conn:
             yield from changes.listing(conn, after_id=after_id, since=since)
 
-    def batch_status(self, name: str) -> BatchStatus:
+    def batch_status(self, name: str) -> "BatchStatus":
         """Return what the API counts in a batch at this moment. Raises ConfigurationError for none."""
         try:
             with self.api() as api:
@@ -186,8 +178,10 @@ class App:
             raise ConfigurationError(msg, advice="`scalesync batch list` shows those that are.") from error
 
     @property
-    def queue(self) -> Queue:
+    def queue(self) -> "Queue":
         """The queue, to see and to mend."""
+        from scalesync.queue.mending import Queue
+
         return Queue(self.database)
 
     @property
@@ -198,16 +192,20 @@ class App:
         return WaysOut(self.database, self.clock)
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> "Iterator[Transaction]":
         """Lend a transaction: at its end everything is queued, for good; on an error nothing is."""
+        from scalesync.queue.transaction import Transaction
+
         with self.database() as database, database.write(durable=True) as conn:
             yield Transaction(conn)
 
-    def submit(self, given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe) -> Submitted:
+    def submit(self, given: Iterable[bytes | Mapping[str, Any]], recipe: "Recipe") -> "Submitted":
         """Queue a task for each line or mapping; raise SubmissionError, naming every bad one, and queue none.
 
         The database is not written to before the last of them has come.
         """
+        from scalesync.queue import submissions
+
         with (
             self.database() as database,
             submissions.checked(given, recipe) as spool,
@@ -215,7 +213,7 @@ class App:
         ):
             return submissions.enqueue(conn, spool)
 
-    def dispatch(self, how: Sending, watch: "QueueWatcher") -> "Dispatched":
+    def dispatch(self, how: "Sending", watch: "QueueWatcher") -> "Dispatched":
         """Send what is queued, or only look at what is in doubt, and return what was done and why it ended.
 
         Raises ScalesyncError for what keeps it from beginning; a database that fails in the middle raises
@@ -269,10 +267,11 @@ class App:
             return f"the mirror belongs to this {held.mode} account"
 
     @contextmanager
-    def _queue_api(self, how: Sending) -> "Iterator[ScaleApi]":
+    def _queue_api(self, how: "Sending") -> "Iterator[ScaleApi]":
         """Lend a client that sends everything once and cuts every request off in time."""
         from scalesync.api.client import ScaleApi
         from scalesync.api.options import ApiOptions
+        from scalesync.retry import RetryPolicy
 
         options = ApiOptions(
             url=self.settings.api_url,

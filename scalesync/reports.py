@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from scalesync.commands import Depth, Gate
-from scalesync.db import exports, runs, stamp, verifications
 from scalesync.errors import ScalesyncError
+
+if TYPE_CHECKING:
+    from scalesync.commands import Depth, Gate
+    from scalesync.db import exports, runs, stamp, verifications
+    from scalesync.db.borrowed import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +37,18 @@ class Status:
     """What is here and how far behind it is."""
 
     database: str
-    account: stamp.Stamp | None
-    counts: dict[str, exports.Counts]
+    account: "stamp.Stamp | None"
+    counts: "dict[str, exports.Counts]"
     watermarks: dict[str, datetime]
     open_windows: int
-    runs: list[runs.Run]
-    queue: Depth
-    gate: Gate
+    runs: "list[runs.Run]"
+    queue: "Depth"
+    gate: "Gate"
     files_wanted: int
     """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
-    verified: verifications.Verified | None
+    verified: "verifications.Verified | None"
     """What the last verification came to."""
-    proven: verifications.Verified | None
+    proven: "verifications.Verified | None"
     """The last one that held everything against the API and found nothing to differ."""
     now: datetime
 
@@ -52,3 +56,25 @@ class Status:
         """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
         at = self.watermarks.get(stream)
         return None if at is None else max(0.0, (self.now - at).total_seconds())
+
+
+def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
+    """Return how the mirror stands at `now` by our clock, with the last `recent` runs."""
+    from scalesync.db import depth, exports, gate, runs, stamp, verifications, windows
+    from scalesync.model import WindowState
+
+    run = runs.open_run(conn)
+    return Status(
+        database,
+        stamp.read_stamp(conn),
+        exports.counts(conn),
+        runs.read_watermarks(conn),
+        0 if run is None else windows.count(conn, run.id, WindowState.OPEN),
+        runs.recent(conn, recent),
+        depth.depth(conn),
+        gate.gate(conn),
+        exports.files_wanted(conn),
+        verifications.last(conn),
+        verifications.last_proof(conn),
+        now,
+    )

@@ -1,5 +1,6 @@
 """What the global options say, made into an App when a command needs one."""
 
+import gc
 import os
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -42,4 +43,12 @@ class Context:
         settings = self.settings()
         from scalesync.app import App
 
+        all_loaded()
         return App(settings, clock or Clock())
+
+
+def all_loaded() -> None:
+    """Let garbage be collected from now on, without looking at what is there by now, which is none."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

@@ -192,5 +192,3 @@ def _seconds(span: object) -> float:
 
 
 COMMANDS = (dispatch,)
-QUEUE = (reconcile,)
-"""What joins the commands of the group `queue`."""

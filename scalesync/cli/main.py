@@ -2,34 +2,59 @@
 
 import io
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
 import scalesync
-from scalesync.cli import (
-    changes,
-    dispatch,
-    export,
-    mirror,
-    objects,
-    orders,
-    queue,
-    results,
-    sql,
-    sync,
-    try_out,
-    verify,
-)
 from scalesync.cli.boundary import BoundedGroup
 from scalesync.cli.context import Context
 from scalesync.cli.logs import log_to_stderr
 from scalesync.cli.options import DURATION
 
+_MODULES = {
+    "batch": "objects",
+    "changes": "changes",
+    "check": "mirror",
+    "demo": "try_out",
+    "dispatch": "dispatch",
+    "export": "export",
+    "fetch-results": "results",
+    "init": "mirror",
+    "project": "objects",
+    "queue": "queue",
+    "sandbox": "try_out",
+    "sql": "sql",
+    "status": "mirror",
+    "sync": "sync",
+    "task": "objects",
+    "verify": "verify",
+}
+"""By the name of a command, the module of this package that has it among its COMMANDS."""
+
 CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(cls=BoundedGroup, context_settings=CONTEXT)
+class Commands(Mapping[str, click.Command]):
+    """All commands by name, each imported when it is asked for: together they take a while to load."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        """Return the command. Raises KeyError where there is none of that name."""
+        commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
+        return next(command for command in commands if command.name == name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(_MODULES)
+
+
+@click.group(cls=BoundedGroup, commands=Commands(), context_settings=CONTEXT)
 @click.option(
     "--db", metavar="URL|PATH", help="The mirror: a file for SQLite, or postgresql://...  [scalesync.db]"
 )
@@ -58,17 +83,3 @@ def _write_whatever_comes() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-_GROUPS = (
-    (cli, (*mirror.COMMANDS, *sync.COMMANDS, *results.COMMANDS, *changes.COMMANDS, *objects.COMMANDS)),
-    (cli, (*verify.COMMANDS, *sql.COMMANDS, *export.COMMANDS)),
-    (cli, (*queue.COMMANDS, *dispatch.COMMANDS, *try_out.COMMANDS)),
-    (queue.queue, dispatch.QUEUE),
-    (objects.task, orders.TASK),
-    (objects.batch, orders.BATCH),
-    (objects.project, orders.PROJECT),
-)
-for group, commands in _GROUPS:
-    for command in commands:
-        group.add_command(command)

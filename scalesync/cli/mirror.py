@@ -9,8 +9,8 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.options import json_option
 from scalesync.cli.output import ago, counted, one_line, print_json, print_line, print_table, print_text
+from scalesync.cli.proofs import proof_sentences
 from scalesync.cli.shown import depth_sentences, needs
-from scalesync.cli.verify import proof_sentences
 
 if TYPE_CHECKING:
     from scalesync.db.exports import Counts

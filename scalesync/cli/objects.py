@@ -6,6 +6,7 @@ from itertools import chain, islice
 import click
 import msgspec
 
+from scalesync.cli import orders
 from scalesync.cli.context import Context
 from scalesync.cli.filters import chosen, filters
 from scalesync.cli.options import json_option
@@ -132,5 +133,9 @@ def project_show(context: Context, name: str) -> None:
     """Print one project's document, all versions included."""
     _show(context, "projects", name)
 
+
+for _group, _more in ((task, orders.TASK), (batch, orders.BATCH), (project, orders.PROJECT)):
+    for _command in _more:
+        _group.add_command(_command)
 
 COMMANDS = (task, batch, project)

@@ -22,7 +22,7 @@ YEARS = range(1900, 2200)
 
 LONGEST = timedelta(days=36_500)
 
-LARGEST = 256 << 20
+LARGEST_FILE = 256 << 20
 """Bytes. What replaces a byte that is no text takes three, and a value in SQLite takes less than a GiB."""
 
 _STEPS = ("", "K", "M", "G")
@@ -73,7 +73,7 @@ class SizeType(click.ParamType[int]):
         """Return the bytes."""
         match = re.fullmatch(r"(\d{1,9}) ?([kMG]?)B?", str(value).strip(), re.IGNORECASE | re.ASCII)
         size = int(match[1]) << 10 * _STEPS.index(match[2].upper()) if match else 0
-        if not 0 < size <= LARGEST:
+        if not 0 < size <= LARGEST_FILE:
             self.fail(f"{value!r} is no size up to 256MB. Write for example 500kB or 64MB.", param, ctx)
         return size
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalesync.cli import shown
+from scalesync.cli import dispatch, shown
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, NAME, json_option
 from scalesync.cli.output import (
@@ -166,5 +166,7 @@ def _counting(found: "Iterable[Shown]", states: Counter[Display]) -> "Iterator[S
         states[one.display] += 1
         yield one
 
+
+queue.add_command(dispatch.reconcile)
 
 COMMANDS = (queue,)

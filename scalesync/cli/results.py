@@ -15,7 +15,6 @@ from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, SIZE, json_option, workers_option
 from scalesync.cli.output import counted, one_line, print_json
-from scalesync.cli.progress import EVERY, drawing
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
 
@@ -103,6 +102,8 @@ def _watching(*, quiet: bool) -> "Iterator[Watcher]":
     if quiet:
         yield _logging(lambda _: None)
     elif sys.stderr.isatty():
+        from scalesync.cli.progress import drawing
+
         with drawing() as bars:
             yield _logging(Bar(bars, bars.add_task("results", total=None)))
     else:
@@ -152,6 +153,8 @@ class Lines:
 
     def __call__(self, event: "Event") -> None:
         """Say what is worth a line, and the count now and then."""
+        from scalesync.cli.progress import EVERY
+
         if text := self.told.words(event):
             click.echo(one_line(text), err=True)
         now = time.monotonic()

@@ -10,11 +10,6 @@ from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.options import DURATION, INSTANT, NAME, json_option, workers_option
 from scalesync.cli.output import counted, print_json, print_table, print_text
-from scalesync.cli.progress import watching
-from scalesync.cli.results import as_dict as fetched_as_dict
-from scalesync.cli.results import tell_summary, vouch, watched
-from scalesync.cli.verify import tell, telling, verification_as_dict
-from scalesync.cli.verify import vouch as vouch_for_proof
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
 from scalesync.sync.plan import EVERY_STREAM, Request, in_order
@@ -95,6 +90,8 @@ def run_and_report(
 
     Raises IncompleteError if anything is left.
     """
+    from scalesync.cli.progress import watching
+
     clock = Clock()
     seconds = None if time_limit is None else time_limit.total_seconds()
     with stoppable(clock):
@@ -112,11 +109,19 @@ def run_and_report(
             if as_json:
                 print_json(as_dict(summary))
             raise _incomplete(summary, clock)
-        _go_on(context, app, summary, after, as_json=as_json)
+        if after != Afterwards():
+            _go_on(context, app, summary, after, as_json=as_json)
+        elif as_json:
+            print_json(as_dict(summary))
 
 
 def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, *, as_json: bool) -> None:
     """Do what comes after a complete sync, print all there is to say, and vouch for it."""
+    from scalesync.cli.results import as_dict as fetched_as_dict
+    from scalesync.cli.results import tell_summary, vouch, watched
+    from scalesync.cli.verify import tell, telling, verification_as_dict
+    from scalesync.cli.verify import vouch as vouch_for_proof
+
     found = app.verify_runs(summary.runs, telling(quiet=context.quiet)) if after.verify else None
     fetched = watched(app, after.results, quiet=context.quiet) if after.results else None
     if as_json:

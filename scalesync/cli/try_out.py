@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.context import Context
+from scalesync.cli.context import Context, all_loaded
 from scalesync.cli.options import NAME
 from scalesync.errors import ConfigurationError
 
@@ -57,6 +57,7 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
     chosen = _options(latency, switch, options)
     from scalesync.sandbox import serve
 
+    all_loaded()
     try:
         serve(chosen, lambda server: None if context.quiet else _say_ready(server.url))
     except (OSError, sqlite3.Error) as error:
@@ -79,6 +80,7 @@ def demo(context: Context, tasks: int) -> None:
     from scalesync.cli.demo import run
 
     _require_sandbox()
+    all_loaded()
     run(context, tasks)
 
 

@@ -2,27 +2,23 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.options import INSTANT, NAME, json_option, workers_option
 from scalesync.cli.output import counted, one_line, print_json, print_table, print_text
-from scalesync.cli.progress import EVERY, watching
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
 from scalesync.model import format_instant
 from scalesync.sync.plan import EVERY_STREAM, Request, in_order
 
 if TYPE_CHECKING:
-    from scalesync.db.verifications import Verified
-    from scalesync.reports import Status
     from scalesync.sync.drift import Begun, Drift, Found, Step, Verification, Watcher
     from scalesync.sync.proving import Proof
 
@@ -59,6 +55,7 @@ def verify(
 
     Compares counts, narrows down where they differ, and ends with 1 if anything does.
     """
+    from scalesync.cli.progress import watching
     from scalesync.sync.proving import Watchers
 
     request = Request(in_order(streams), since=since, until=until, projects=project)
@@ -77,6 +74,7 @@ def verify(
 
 def telling(*, quiet: bool) -> "Watcher":
     """Return what says on stderr what a verification will cost and how far it is, and logs what it finds."""
+    from scalesync.cli.progress import EVERY
     from scalesync.sync.drift import Begun, Found
 
     told_at = time.monotonic()
@@ -176,38 +174,6 @@ def vouch(found: "Verification", *, repaired: bool = False) -> None:
     if found.unproven:
         msg = f"Not everything could be compared: {' '.join(found.unproven)}"
         raise IncompleteError(msg, advice="Nothing is known to differ. Run it again later, or with --deep.")
-
-
-def proof_sentences(now: "Status") -> Iterator[str]:
-    """Yield when the mirror was last proven equal to the API, and what the last verification came to."""
-    proven, last = now.proven, now.verified
-    if proven is None:
-        yield "not proven equal to the API yet: `scalesync verify` does that"
-    else:
-        yield f"proven equal to the API as of {format_instant(proven.as_of)}, by {_how(proven)}: everything"
-    if last is None or last == proven:
-        return
-    as_of = f"as of {format_instant(last.as_of)}"
-    if last.drift:
-        yield f"{as_of}, {counted(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}"
-    elif last.unproven:
-        yield f"{as_of}, not everything could be compared: {last.unproven}"
-    else:
-        yield f"proven {as_of}, by {_how(last)}: {_scope(last.scope)}"
-
-
-def _how(verified: "Verified") -> str:
-    return "whole documents" if verified.deep else "counts"
-
-
-def _scope(scope: str) -> str:
-    """Return the windows of a proof in words."""
-    parts = []
-    for window in msgspec.json.decode(scope, type=list[dict[str, str]]):
-        stream = window.pop("stream")
-        filters = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in window.items())
-        parts.append(f"{stream} ({filters})" if filters else stream)
-    return "; ".join(parts)
 
 
 COMMANDS = (verify,)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from sqlalchemy import (
+    TIMESTAMP,
     ColumnElement,
     Connection,
     Dialect,
@@ -15,7 +16,6 @@ from sqlalchemy import (
     literal_column,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from scalesync.db.tables import Instant
 

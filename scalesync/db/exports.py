@@ -83,17 +83,21 @@ def files_wanted(conn: Connection) -> int:
 
 
 def _count(conn: Connection, kind: Mirrored) -> Counts:
+    """Return the counts. Of a table with statuses only what is missing is read, the rest is in an index."""
     columns = kind.table.c
-    status = [columns.status] if "status" in columns else []
-    groups = [columns.missing_since.is_not(None), *status]
-    here: dict[str | None, int] = {}
-    missing = 0
-    for gone, *name, number in conn.execute(select(*groups, func.count()).group_by(*groups)):
-        if gone:
-            missing += number
-        else:
-            here[name[0] if name else None] = number
-    return Counts(here=sum(here.values()), missing=missing, by_status=here if status else {})
+    gone = columns.missing_since.is_not(None)
+    if "status" not in columns:
+        found = conn.execute(select(gone, func.count()).group_by(gone))
+        number = {bool(missing): int(rows) for missing, rows in found}
+        return Counts(number.get(False, 0), number.get(True, 0), {})
+    parts = select(columns.status, func.count().label("rows")).group_by(columns.project, columns.status)
+    part = parts.subquery().c
+    everywhere = conn.execute(select(part.status, func.sum(part.rows)).group_by(part.status)).all()
+    missing = conn.execute(select(columns.status, func.count()).where(gone).group_by(columns.status))
+    away = {status: int(rows) for status, rows in missing}
+    by_status = {status: int(rows) - away.get(status, 0) for status, rows in everywhere}
+    here = {status: rows for status, rows in by_status.items() if rows}
+    return Counts(sum(here.values()), sum(away.values()), here)
 
 
 def _document_columns(kind: Mirrored) -> list[Column[object]]:

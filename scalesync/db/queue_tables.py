@@ -10,7 +10,6 @@ from sqlalchemy import (
     Table,
     Text,
     false,
-    text,
 )
 
 from scalesync.commands import CommandState, Outcome
@@ -34,10 +33,6 @@ CONTAINERS = "kind IN ('create_batch', 'create_project')"
 """Creates that commands on other resources wait for."""
 KEYED = "state NOT IN ('dead', 'discarded')"
 """Commands whose idempotency key is taken."""
-
-
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
 commands = Table(
@@ -77,19 +72,6 @@ commands = Table(
     CheckConstraint(
         "(state IN ('delivered', 'dead', 'discarded')) = (finished_at IS NOT NULL)", name="finished"
     ),
-    _partial("ux_commands_resource_in_flight", "resource", where=IN_FLIGHT, unique=True),
-    _partial("ux_commands_idempotency_key", "idempotency_key", where=KEYED, unique=True),
-    _partial("ix_commands_waiting", "priority", "id", where=f"{WAITING} AND {UNHELD}"),
-    _partial(
-        "ix_commands_ready", "depends_on", "priority", "id", where=f"{WAITING} AND {UNHELD} AND {UNTIMED}"
-    ),
-    _partial("ix_commands_timed", "not_before", where=f"{WAITING} AND {UNHELD} AND {TIMED}"),
-    _partial("ix_commands_held", "id", where=f"{WAITING} AND {HELD}"),
-    _partial("ix_commands_in_doubt", "priority", "id", where=IN_DOUBT),
-    _partial("ix_commands_leases", "leased_until", "owner", where="state = 'sending'"),
-    _partial("ix_commands_unsettled", "resource", "id", where=UNSETTLED),
-    _partial("ix_commands_containers", "resource", "id", where=f"{CONTAINERS} AND {UNSETTLED}"),
-    _partial("ix_commands_scope", "scope", "id", where=f"kind = 'create_task' AND {UNSETTLED}"),
     Index(None, "resource", "kind"),
     Index(None, "state"),
     sqlite_autoincrement=True,

@@ -20,9 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeEngine
 
 from scalesync.errors import DatabaseError
@@ -38,6 +36,8 @@ class Instant(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
         """Return the column type of each database."""
         if dialect.name == "postgresql":
+            from sqlalchemy.dialects.postgresql import TIMESTAMP
+
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
         return dialect.type_descriptor(String(24))  # type: ignore[arg-type]
 
@@ -76,7 +76,11 @@ class Json(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
         """Return the column type of each database."""
-        return dialect.type_descriptor(JSONB(none_as_null=True) if dialect.name == "postgresql" else Text())
+        if dialect.name == "postgresql":
+            from sqlalchemy.dialects.postgresql import JSONB
+
+            return dialect.type_descriptor(JSONB(none_as_null=True))
+        return dialect.type_descriptor(Text())
 
 
 def json_as_text(text: str) -> str:
@@ -211,13 +215,6 @@ runs = Table(
     one_of("kind", RunKind),
     one_of("state", RunState),
     CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),
-    Index(
-        "ix_runs_open",
-        "state",
-        unique=True,
-        sqlite_where=text("state = 'open'"),
-        postgresql_where=text("state = 'open'"),
-    ),
     sqlite_autoincrement=True,
 )
 

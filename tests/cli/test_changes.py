@@ -38,3 +38,10 @@ def test_a_number_that_is_none_is_refused(empty_mirror: Scalesync) -> None:
     for arguments in (("--since-id", "-1"), ("--since-id", "x"), ("--since", "yesterday-ish")):
         check_refusal(empty_mirror("changes", *arguments), 2)
     assert empty_mirror("changes").code == 0
+
+
+def test_a_number_may_be_as_large_as_a_database_takes(empty_mirror: Scalesync) -> None:
+    """A long history has large numbers; a limit may be larger than anything there is."""
+    for arguments in ("changes --since-id 300000000", f"task list --limit {2**63 - 1}"):
+        done = empty_mirror(*arguments.split())
+        assert done.code == 0, done.err

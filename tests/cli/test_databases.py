@@ -104,10 +104,11 @@ def limited(scalesync: Scalesync, limit: int, *arguments: str) -> Done:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
+    # Python does not notice where it writes half of a compiled module, and the next command would read it.
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=scalesync.directory,
-        env=scalesync.environment(),
+        env=scalesync.environment() | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=limit_files,
         capture_output=True,
         text=True,

@@ -134,3 +134,21 @@ def test_counts_are_by_stream_and_status(database: Database) -> None:
             "batches": Counts(here=0, missing=0, by_status={}),
             "projects": Counts(here=1, missing=0, by_status={}),
         }
+
+
+def test_tasks_are_counted_without_reading_them(sqlite_url: str) -> None:
+    """Every statement that counts them goes through an index, whatever the size of their documents."""
+    asked: list[str] = []
+    with opened(sqlite_url) as database, database.read() as conn:
+        driver: Any = conn.connection.driver_connection
+        driver.set_trace_callback(asked.append)
+        counts(conn)
+        driver.set_trace_callback(None)
+        statements = [statement for statement in asked if "FROM tasks" in statement]
+        plans = [conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all() for statement in statements]
+
+    scans = [step.detail for plan in plans for step in plan if "tasks" in step.detail]
+    assert sorted(scans) == [
+        "SCAN tasks USING COVERING INDEX ix_tasks_project_status",
+        "SCAN tasks USING INDEX ix_tasks_missing",
+    ]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scalesync.commands import CommandState, Depth, Display, NewCommand, Outcome, Shown
+from scalesync.db import depth as how_full
 from scalesync.db import queue_views as views
 from scalesync.db.claims import claim
 from scalesync.db.engine import Database
@@ -192,7 +193,7 @@ def test_a_long_list_has_every_command_once(database: Database) -> None:
 def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -> None:
     """An empty queue has no age; final commands count nowhere."""
     with database.read() as conn:
-        assert views.depth(conn) == Depth(0, {}, None, 0, 0, 0)
+        assert how_full.depth(conn) == Depth(0, {}, None, 0, 0, 0)
     put_all(database, (task(f"t{number}") for number in range(10)))
     for number, state in enumerate((DELIVERED, DISCARDED, DEAD, SENDING, IN_DOUBT, IN_DOUBT), 1):
         change(database, number, state, hold_reason="odd" if number == 6 else None)
@@ -201,7 +202,7 @@ def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -
         old = datetime.now(UTC) - timedelta(hours=1)
         conn.execute(update(commands).where(commands.c.id <= 4).values(created_at=old))
     with database.read() as conn:
-        depth = views.depth(conn)
+        depth = how_full.depth(conn)
     assert depth.by_state == {"queued": 4, "sending": 1, "in_doubt": 2}
     assert (depth.open, depth.dead, depth.in_doubt, depth.held) == (7, 1, 2, 2)
     assert depth.needs_a_person
