@@ -12,6 +12,8 @@ DEFAULT_API_URL = "https://api.scale.com/v1"
 
 def format_instant(instant: datetime) -> str:
     """Return `instant` the way the API writes times: UTC, milliseconds, `Z` (2023-10-11T18:36:21.350Z)."""
+    if instant.tzinfo is UTC:
+        return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     # Not strftime: it writes the year 1 as "1", which nothing reads again.
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 
 import requests
+from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 from scalesync.api.options import ApiOptions
@@ -20,7 +21,8 @@ from scalesync.api.wire import KeyAuth, PerThread, Wire
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, ScaleNotSent
 
-_READ_SIZE = 256 * 1024
+_READ_SIZE = 64 * 1024
+"""Above 128 KiB the C library asks the kernel for every piece anew, which costs more than the reading."""
 _LARGEST_BODY = 1 << 30
 """Beyond a GiB it is no page of tasks; refuse rather than fill the memory."""
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
@@ -55,7 +57,11 @@ class Transport:
         self._secrets = (key.encode(), b64encode(f"{key}:".encode()))
         self._options = options
         self._clock = clock
-        self._wires = PerThread(lambda: Wire(auth, options.local))
+        self._timeout = Timeout(
+            connect=min(options.connect_timeout, options.deadline),
+            read=min(options.read_timeout, options.deadline),
+        )
+        self._wires = PerThread(lambda: Wire(auth, options.url, options.local))
         self._lock = threading.Lock()
         self._sent = 0
 
@@ -67,7 +73,7 @@ class Transport:
     def close(self) -> None:
         """Close the connections of all threads, none of which may be in the middle of a request."""
         for wire in self._wires.all():
-            wire.session.close()
+            wire.close()
 
     def exchange(self, request: Request) -> Answer:
         """Send `request` once and return the whole answer. A redirect is an answer: the key goes to one host.
@@ -81,7 +87,7 @@ class Transport:
         wire = self._wires.mine()
         started = self._clock.monotonic()
         try:
-            with wire.mark.limited(self._options.total), self._open(wire, request) as response:
+            with wire.mark.limited(self._options.total), wire.open(request, self._timeout) as response:
                 body = b"".join(self._chunks(response, request, started))
                 if wire.mark.late:
                     raise TimeoutError(f"it took longer than {self._options.total:g} s")
@@ -92,30 +98,13 @@ class Transport:
             with self._lock:
                 self._sent += wire.mark.sent
 
-    def _open(self, wire: Wire, request: Request) -> requests.Response:
-        """Send `request` and return its answer with the body still on the wire."""
-        url = f"{self._options.url}/{request.path}"
-        options = self._options
-        return wire.session.request(
-            request.method,
-            f"{url}?{request.query}" if request.query else url,
-            data=request.body,
-            headers=None if request.body is None else {"Content-Type": "application/json"},
-            timeout=(
-                min(options.connect_timeout, options.deadline),
-                min(options.read_timeout, options.deadline),
-            ),
-            allow_redirects=False,
-            stream=True,
-        )
-
-    def _chunks(self, response: requests.Response, request: Request, started: float) -> Iterator[bytes]:
+    def _chunks(self, response: BaseHTTPResponse, request: Request, started: float) -> Iterator[bytes]:
         """Yield the body as it comes. Raises if it is cut short, endless or late.
 
         It is unpacked afterwards: urllib3 would go on reading, deadline or not, until there is text to yield.
         """
         size = 0
-        while chunk := response.raw.read1(_READ_SIZE, decode_content=False):
+        while chunk := response.read1(_READ_SIZE, decode_content=False):
             yield chunk
             size += len(chunk)
             if size > _LARGEST_BODY:
@@ -125,16 +114,16 @@ class Transport:
                     f"The answer to {request} was not complete within {self._options.deadline:g} s."
                 )
 
-    def _answer(self, response: requests.Response, body: bytes) -> Answer:
+    def _answer(self, response: BaseHTTPResponse, body: bytes) -> Answer:
         """Return what was received, on the API's clock. A refusal that repeats the key loses it."""
         body = _unpacked(body, response.headers.get("Content-Encoding", ""))
-        if response.status_code != 200:
+        if response.status != 200:
             for secret in self._secrets:
                 body = body.replace(secret, b"[API key]")
         date = http_date(response.headers.get("Date"))
         served_at = date or self._clock.now()
         rest = seconds_asked(response.headers.get("Retry-After"), served_at)
-        return Answer(response.status_code, body, served_at, rest, dated=date is not None)
+        return Answer(response.status, body, served_at, rest, dated=date is not None)
 
     def _failure(self, error: Exception, request: Request, *, sent: bool) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""

@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 from urllib3.connection import HTTPConnection
 
 from scalesync import __version__
+from scalesync.api.request import Request
 
 _T = TypeVar("_T")
 
@@ -22,6 +24,7 @@ _HEADERS: Mapping[str, str] = {
     "Accept-Encoding": "gzip",
     "User-Agent": f"scalesync/{__version__}",
 }
+_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 class KeyAuth(HTTPBasicAuth):
@@ -138,22 +141,72 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What requests finds out for every request anew, and is the same for all that go to one address."""
+
+    pool: HTTPConnectionPool
+    """Of the address, or of the proxy before it, trusting whom the environment says."""
+    start: str
+    """Of every target: the address's path, or all of it where a proxy is asked for the whole."""
+    headers: Mapping[str, str] = field(repr=False)
+
+
 @dataclass(eq=False)
 class Wire:
     """One thread's session with keep-alive and checked certificates, and the mark of its request in hand."""
 
     auth: KeyAuth = field(repr=False)
+    url: str
+    """The API's address, the only one that is asked."""
     local: bool
     """No proxy, whatever the environment says: the request is unencrypted and meant for this machine."""
     mark: Mark = field(default_factory=Mark)
-    session: requests.Session = field(init=False, repr=False)
+    _session: requests.Session = field(init=False, repr=False)
+    _way: _Way | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.session = requests.Session()
-        self.session.auth = self.auth
-        self.session.trust_env = not self.local
-        self.session.headers.clear()
-        self.session.headers.update(_HEADERS)
-        adapter = _Adapter(self.mark)
-        self.session.mount("https://", adapter)
-        self.session.mount("http://", adapter)
+        self._session = requests.Session()
+        self._session.auth = self.auth
+        self._session.trust_env = not self.local
+        self._session.headers.clear()
+        self._session.headers.update(_HEADERS)
+        self._adapter = _Adapter(self.mark)
+
+    def open(self, request: Request, timeout: Timeout) -> BaseHTTPResponse:
+        """Send `request` once and return the answer, whatever it is, with the body still on the wire.
+
+        Where it goes, past which proxy, trusting whom and with which headers is settled at the first request.
+        """
+        if self._way is None:
+            self._way = self._find()
+        way = self._way
+        target = f"{way.start}/{request.path}"
+        return way.pool.urlopen(
+            request.method,
+            f"{target}?{request.query}" if request.query else target,
+            body=request.body,
+            headers=way.headers if request.body is None else {**way.headers, **_JSON},
+            timeout=timeout,
+            retries=self._adapter.max_retries,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        """Close the connection; the next request makes a new one."""
+        self._way = None
+        self._adapter.close()
+
+    def _find(self) -> _Way:
+        """Do what a session of requests does before it sends, and keep what comes of it."""
+        prepared = self._session.prepare_request(requests.Request("GET", self.url))
+        address = str(prepared.url)
+        chosen = self._session.merge_environment_settings(address, {}, None, None, None)
+        proxies, verify, cert = chosen["proxies"], chosen["verify"], chosen["cert"]
+        pool = self._adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
+        self._adapter.cert_verify(pool, address, verify, cert)  # type: ignore[no-untyped-call]
+        start = self._adapter.request_url(prepared, proxies).rstrip("/")
+        return _Way(pool, start, dict(prepared.headers))

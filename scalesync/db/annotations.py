@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Table, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Delete, Select, Table, delete, exists, func, insert, select, update
 
+from scalesync.db import bulk
 from scalesync.db.annotation_tables import annotation_links, annotations, result_files, task_files
 from scalesync.db.changes import UNKNOWN
 from scalesync.db.chunks import chunks
 from scalesync.db.dialects import insert_into
+from scalesync.db.foresight import draw
+from scalesync.db.forms import Cells, Drawn
+from scalesync.db.plans import among, built
 from scalesync.db.tables import tasks
 from scalesync.flatten.addresses import lasting
 from scalesync.flatten.flattening import flatten, result_urls
@@ -19,6 +21,8 @@ _AT_ONCE = 200
 """Responses held in memory at once."""
 _ROWS_AT_ONCE = 5_000
 """Rows on their way into a table that are held in memory at once."""
+_SHAPES = bulk.Into.of(annotations, annotations.c.keys())
+_TIES = bulk.Into.of(annotation_links, annotation_links.c.keys())
 LONGEST_ADDRESS = 1_600
 """Bytes of a file's address, without its signature: Postgres refuses index entries above about 2,700."""
 
@@ -30,6 +34,8 @@ class Answered:
     task_id: str
     type: str | None
     response: str | None
+    drawn: Drawn | None = None
+    """What the response comes to, if that is known and it names no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +54,25 @@ def write(conn: Connection, answered: Sequence[Answered]) -> Came:
     are written too. Files that no task names any more are removed. A response that names a file at a longer
     address than any database indexes is unread in part.
     """
-    addresses = {each.task_id: _addresses(each) for each in answered}
-    named = {task_id: _noted(urls) for task_id, urls in addresses.items()}
+    addresses = {each.task_id: _addresses(each) for each in answered if each.drawn is None}
+    named = {each.task_id: _noted(addresses.get(each.task_id, ())) for each in answered}
     # Also of tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
     _remove(conn, (annotations, annotation_links), named)
     _name_files(conn, named)
-    drawn, tied = _Rows(conn, annotations), _Rows(conn, annotation_links)
+    shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
     count = unread = 0
     for each in answered:
-        # One task's files at a time: each may be as large as the limit of a download.
-        flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
-        drawn.add(each.task_id, flat.annotations)
-        tied.add(each.task_id, flat.links)
-        count += len(flat.annotations)
-        unread += not (flat.read and len(named[each.task_id]) == len(addresses[each.task_id]))
-    drawn.insert()
-    tied.insert()
+        drawn = each.drawn
+        if drawn is None:
+            # One task's files at a time: each may be as large as the limit of a download.
+            files = _contents(conn, named[each.task_id])
+            drawn = draw(each.task_id, flatten(each.type, each.response, files))
+        shapes.add(drawn.annotations)
+        ties.add(drawn.links)
+        count += len(drawn.annotations)
+        unread += not (drawn.read and len(named[each.task_id]) == len(addresses.get(each.task_id, ())))
+    shapes.insert()
+    ties.insert()
     return Came(count, unread)
 
 
@@ -124,15 +133,20 @@ def _noted(addresses: Collection[str]) -> list[str]:
 
 def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[str]) -> None:
     for table in of_tables:
-        for chunk in chunks(task_ids):
-            conn.execute(delete(table).where(table.c.task_id.in_(chunk)))
+        conn.execute(built(conn, _removing, table), {"tasks": list(task_ids)})
+
+
+def _removing(conn: Connection, table: Table) -> Delete:
+    return delete(table).where(among(conn, table.c.task_id, "tasks"))
+
+
+def _naming(conn: Connection) -> Select[str]:
+    return select(task_files.c.url).where(among(conn, task_files.c.task_id, "tasks"))
 
 
 def _name_files(conn: Connection, named: Mapping[str, Sequence[str]]) -> None:
     """Bring `task_files` up to what is named now, and `result_files` with it."""
-    before: set[str] = set()
-    for chunk in chunks(named):
-        before.update(conn.scalars(select(task_files.c.url).where(task_files.c.task_id.in_(chunk))))
+    before = set(conn.scalars(built(conn, _naming), {"tasks": list(named)}))
     if before:
         _remove(conn, (task_files,), named)
     rows = [{"task_id": task_id, "url": url} for task_id, urls in named.items() for url in urls]
@@ -159,18 +173,16 @@ class _Rows:
     """Rows on their way into a table, not many at a time."""
 
     conn: Connection
-    table: Table
-    waiting: list[dict[str, Any]] = field(default_factory=list)
+    into: bulk.Into
+    waiting: list[Cells] = field(default_factory=list)
 
-    def add(self, task_id: str, rows: Iterable[msgspec.Struct]) -> None:
-        """Take the rows of a task, in their order; they are inserted soon."""
-        for ordinal, row in enumerate(rows):
-            self.waiting.append({"task_id": task_id, "ordinal": ordinal, **msgspec.structs.asdict(row)})
-            if len(self.waiting) >= _ROWS_AT_ONCE:
-                self.insert()
+    def add(self, rows: Sequence[Cells]) -> None:
+        """Take the rows of a task; they are inserted soon."""
+        self.waiting += rows
+        if len(self.waiting) >= _ROWS_AT_ONCE:
+            self.insert()
 
     def insert(self) -> None:
         """Insert what waits."""
-        if self.waiting:
-            self.conn.execute(insert(self.table), self.waiting)
-            self.waiting.clear()
+        bulk.write(self.conn, self.into, self.waiting)
+        self.waiting.clear()

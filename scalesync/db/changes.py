@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
+from scalesync.db import bulk
 from scalesync.db.annotation_tables import task_changes
 from scalesync.model import format_instant
 
@@ -25,6 +26,8 @@ UNKNOWN = ""
 
 _AT_ONCE = 500
 """Rows held in memory while streaming."""
+
+_NEW = bulk.Into.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,7 @@ class Change:
     after: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A task's followed columns before and after it was written; no `before`: it was not here."""
 
     task_id: str
@@ -63,14 +65,13 @@ class Step:
 
 def note(conn: Connection, steps: Sequence[Step], seen: Sighting) -> None:
     """Add a row for each followed column that differs; of a task new here only its status."""
-    about = {"run_id": seen.run_id, "seen_at": seen.at}
+    seen_at = format_instant(seen.at)
     rows = [
-        {"task_id": step.task_id, "field": field, "before": _text(before), "after": _text(after), **about}
+        (step.task_id, seen.run_id, seen_at, field, before, after)
         for step in steps
         for field, before, after in _differences(step)
     ]
-    if rows:
-        conn.execute(insert(task_changes), rows)
+    bulk.write(conn, _NEW, rows)
 
 
 def note_missing(conn: Connection, task_ids: Sequence[str], seen: Sighting) -> None:
@@ -98,17 +99,17 @@ def listing(
             yield Change(**row)
 
 
-def _differences(step: Step) -> Iterator[tuple[str, Any, Any]]:
+def _differences(step: Step) -> Sequence[tuple[str, str | None, str | None]]:
     if step.before is None:
-        yield "status", None, step.after.get("status")
-        return
-    for field, column in FOLLOWED.items():
-        before, after = step.before[column], step.after.get(column)
-        if before not in (after, UNKNOWN):
-            yield field, before, after
+        return (("status", None, _text(step.after["status"])),)
+    compared = (
+        (field, _text(step.before[column]), _text(step.after.get(column)))
+        for field, column in FOLLOWED.items()
+    )
+    return [(field, before, after) for field, before, after in compared if before not in (after, UNKNOWN)]
 
 
 def _text(value: object) -> str | None:
-    if value is None:
-        return None
+    if value is None or isinstance(value, str):
+        return value
     return format_instant(value) if isinstance(value, datetime) else str(value)

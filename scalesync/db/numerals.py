@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
 from scalesync.db.borrowed import savepoint
-from scalesync.db.documents import Mirrored, Row
+from scalesync.db.documents import Mirrored
+from scalesync.db.forms import Row
 from scalesync.db.tables import Json
 
 _BEFORE, _AFTER = 131_072, 16_383
@@ -22,7 +23,8 @@ def within_limits(
 ) -> int:
     """Return what `put` makes of the rows, or of rows that Postgres can hold where it refuses a number.
 
-    It says so only when it gets them; to look at every number before would cost every page.
+    It says so only when it gets them; to look at every number before would cost every page. What is raised
+    leaves nothing behind on Postgres.
     """
     if conn.dialect.name == "sqlite":
         return put(rows)
@@ -30,10 +32,11 @@ def within_limits(
         with savepoint(conn):
             return put(rows)
     except DataError:
-        mended = [replace(row, values=_mended(kind, row)) for row in rows]
-        if mended == list(rows):
+        mended = [replace(row, values=_mended(kind, row), foreseen=None) for row in rows]
+        if all(after.values == before.values for after, before in zip(mended, rows, strict=True)):
             raise
-        return put(mended)
+        with savepoint(conn):
+            return put(mended)
 
 
 def _mended(kind: Mirrored, row: Row) -> dict[str, object]:

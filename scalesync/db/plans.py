@@ -1,9 +1,9 @@
 """How a database is made to find few rows in a large table the way that is meant."""
 
-import json
 from collections.abc import Callable
 from typing import Any, TypeVar, TypeVarTuple
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -25,6 +25,7 @@ ONCE = "MATERIALIZED"
 
 Chosen = TypeVarTuple("Chosen")
 Built = TypeVar("Built")
+_encode = msgspec.json.Encoder().encode
 _BUILT: dict[tuple[object, ...], Any] = {}
 
 
@@ -36,7 +37,7 @@ class _List(TypeDecorator[list[Any]]):
 
     def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str:  # noqa: ARG002
         """Return it as JSON."""
-        return json.dumps(value)
+        return _encode(value).decode()
 
 
 class IndexedBy(SQLiteCompiler):

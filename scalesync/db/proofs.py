@@ -7,14 +7,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
+from scalesync.db.batch_counts import COUNTED_STATUSES
 from scalesync.db.changes import UNKNOWN
 from scalesync.db.chunks import chunks
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, VOLATILE, Mirrored, Row, project_versions
-from scalesync.db.tables import Json, batches, tasks
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, project_versions
+from scalesync.db.forms import VOLATILE, Row
+from scalesync.db.tables import Instant, Json, batches, tasks
 from scalesync.db.tables import project_versions as versions_table
-from scalesync.db.upserts import COUNTED_STATUSES, DISTRUSTED
+from scalesync.db.upserts import DISTRUSTED
 from scalesync.flatten.addresses import lasting_digest
-from scalesync.model import Window, whole_milliseconds
+from scalesync.model import Window, parse_instant, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
 """No task here is as near as this to a boundary, so that it does not matter whether bounds are inclusive."""
@@ -44,6 +46,15 @@ def facts(
         rows = conn.execute(query.where(columns[kind.key].in_(chunk))).mappings()
         found.update({row[kind.key]: row for row in rows})
     return found
+
+
+def facts_of(kind: Mirrored, row: Row) -> Facts:
+    """Return the columns of the API's document as they come out of the table."""
+    columns = kind.table.c
+    return {
+        name: parse_instant(value) if isinstance(columns[name].type, Instant) and value else value  # type: ignore[arg-type]
+        for name, value in row.values.items()
+    }
 
 
 def keys_in(
@@ -110,8 +121,9 @@ def differing(kind: Mirrored, given: Row, stored: Facts) -> tuple[str, ...]:
     What differs at every read does not count: volatile fields, and signatures of links.
     """
     names: list[str] = []
+    values = facts_of(kind, given)
     for name in (*(column.name for column in kind.emitted), *_derived(kind)):
-        ours, theirs = stored[name], given.values[name]
+        ours, theirs = stored[name], values[name]
         if ours != theirs and not (isinstance(kind.table.c[name].type, Json) and _same_json(ours, theirs)):
             names.append(str(name))
     try:

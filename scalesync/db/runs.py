@@ -1,14 +1,15 @@
 """Runs and watermarks: what was planned, what it did, and up to when each stream is complete."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text, update
+from sqlalchemy import Connection, Row, Update, bindparam, select, text, update
 
 from scalesync.db import windows as ledger
 from scalesync.db.dialects import insert_into
+from scalesync.db.plans import built
 from scalesync.db.tables import runs, watermarks
 from scalesync.model import RunKind, RunState, Window, WindowState
 
@@ -73,18 +74,12 @@ def start(
 
 def tally(conn: Connection, run_id: int, done: Tally) -> None:
     """Add `done` to what the run did so far."""
-    conn.execute(
-        update(runs)
-        .where(runs.c.id == run_id)
-        .values(
-            requests=runs.c.requests + done.requests,
-            pages=runs.c.pages + done.pages,
-            rows_received=runs.c.rows_received + done.rows_received,
-            rows_written=runs.c.rows_written + done.rows_written,
-            texts_replaced=runs.c.texts_replaced + done.texts_replaced,
-            responses_unread=runs.c.responses_unread + done.responses_unread,
-        )
-    )
+    conn.execute(built(conn, _adding), {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
+
+
+def _adding(_: Connection) -> Update:
+    more = {field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(Tally)}
+    return update(runs).where(runs.c.id == bindparam("which")).values(more)
 
 
 def finish(conn: Connection, run: Run, at: datetime) -> Run | None:

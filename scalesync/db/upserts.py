@@ -9,36 +9,33 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import (
-    Column,
-    ColumnElement,
     Connection,
-    Executable,
     RowMapping,
+    Select,
     and_,
-    bindparam,
-    exists,
-    func,
+    literal_column,
     null,
     or_,
     select,
     update,
 )
 
-from scalesync.db import changes, consequences
-from scalesync.db.changes import Sighting
+from scalesync.db import batch_counts, bulk, changes, consequences
+from scalesync.db.changes import Sighting, Step
 from scalesync.db.chunks import chunks
-from scalesync.db.dialects import insert_into
-from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
+from scalesync.db.dialects import Insert, insert_into
+from scalesync.db.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
+from scalesync.db.foresight import response_digest
+from scalesync.db.forms import Row
 from scalesync.db.numerals import within_limits
-from scalesync.db.tables import batches, tasks
+from scalesync.db.plans import among, built
+from scalesync.db.tables import batches
 from scalesync.db.tables import project_versions as versions_table
-from scalesync.db.turns import take_turn
-from scalesync.model import Document, Written
-
-COUNTED_STATUSES = ("pending", "completed", "error", "canceled")
-"""The statuses of tasks that batches have a column for."""
+from scalesync.db.turns import in_order, take_turn
+from scalesync.model import Document, Written, format_instant, parse_instant
 
 DISTRUSTED = ""
 """The digest of a row that was found to differ from the API's object: the next copy replaces it."""
@@ -128,75 +125,37 @@ def mark_missing(
         batch = columns.batch if kind is TASKS else null()
         key = columns[kind.key]
         locked = conn.execute(
-            select(key, batch).where(going).order_by(_in_order(conn, key)).with_for_update()
+            select(key, batch).where(going).order_by(in_order(conn, key)).with_for_update()
         ).all()
         touched.update(name for _, name in locked)
         if kind is TASKS:
             changes.note_missing(conn, [task_id for task_id, _ in locked], Sighting(at, run_id))
         marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
-    _uncount(conn, touched)
+    batch_counts.outdate(conn, touched)
     return marked
 
 
-def count_batches(conn: Connection, at: datetime) -> int:
-    """Count the tasks here of each batch whose counts are out of date, as of `at`; return how many were.
-
-    Tasks that are gone at the API do not count. Batches are locked first, so that a task which another
-    transaction writes meanwhile is either counted or has its batch counted again.
-    """
-    outdated = select(batches.c.name).where(batches.c.counted_at.is_(None), batches.c.missing_since.is_(None))
-    names = conn.scalars(outdated.order_by(_in_order(conn, batches.c.name)).with_for_update()).all()
-    for chunk in chunks(names):
-        inside = and_(tasks.c.batch.in_(chunk), tasks.c.missing_since.is_(None))
-        query = select(tasks.c.batch, tasks.c.status, func.count()).where(inside)
-        found = conn.execute(query.group_by(tasks.c.batch, tasks.c.status))
-        counts = {(batch, status): count for batch, status, count in found}
-        columns: dict[str, object] = {
-            f"tasks_{name}": bindparam(f"count_{name}") for name in COUNTED_STATUSES
-        }
-        conn.execute(
-            update(batches).where(batches.c.name == bindparam("batch")).values(columns | {"counted_at": at}),
-            [
-                {"batch": name}
-                | {f"count_{status}": counts.get((name, status), 0) for status in COUNTED_STATUSES}
-                for name in chunk
-            ],
-        )
-    return len(names)
-
-
-def completed_and_touched(conn: Connection, before: datetime | None) -> list[str]:
-    """Return the batches completed here that had a task change since they were read, and were not counted.
-
-    They may have been reopened, which no filter of the API tells. Of a batch not read since `before` any
-    change of a task counts; of one read later, or where `before` is None, only what the API dates after that.
-    """
-    columns = batches.c
-    later = exists().where(tasks.c.batch == columns.name, tasks.c.updated_at >= columns.synced_at)
-    touched = later if before is None else or_(columns.synced_at < before, later)
-    outdated = and_(columns.counted_at.is_(None), columns.missing_since.is_(None))
-    query = select(columns.name).where(columns.status == "completed", outdated, touched)
-    return list(conn.scalars(query.order_by(columns.name)))
-
-
 def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, RowMapping]:
+    found = conn.execute(built(conn, _looking, kind), {"keys": list(keys)})
+    return {row["key"]: row for row in found.mappings()}
+
+
+def _looking(conn: Connection, kind: Mirrored) -> Select[*tuple[Any, ...]]:
+    """Return what finds the rows of the `keys` as far as a write depends on them."""
     columns = kind.table.c
     wanted = [columns[kind.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
     if kind is TASKS:
         followed = {column for column in changes.FOLLOWED.values() if column != "missing_since"}
         wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
-    here: dict[str, RowMapping] = {}
-    for chunk in chunks(sorted(keys)):
-        found = conn.execute(select(*wanted).where(columns[kind.key].in_(chunk)))
-        here.update((row["key"], row) for row in found.mappings())
-    return here
+    return select(*wanted).where(among(conn, columns[kind.key], "keys"))
 
 
-def _given(kind: Mirrored, row: Row, served_at: datetime) -> dict[str, object]:
+def _given(kind: Mirrored, row: Row, synced_at: str) -> dict[str, object]:
     """Return a row's columns with those of our own."""
-    given = row.values | {"digest": row.digest, "synced_at": served_at}
+    given = {**row.values, "digest": row.digest, "synced_at": synced_at}
     if kind is TASKS:
-        given["response_digest"] = consequences.response_digest(row.values["response"])
+        known, response = row.foreseen, row.values["response"]
+        given["response_digest"] = known.response_digest if known else response_digest(response)
     return given
 
 
@@ -204,72 +163,56 @@ def _put(
     conn: Connection, kind: Mirrored, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: Sighting
 ) -> int:
     """Write rows, and what follows from them, and return how many responses were not understood."""
-    given = [_given(kind, row, seen.at) for row in fresh]
-    conn.execute(_upsert(conn.dialect.name, kind, tuple(given[0])), given)
+    synced_at = format_instant(seen.at)
+    given = [_given(kind, row, synced_at) for row in fresh]
+    into = _into(kind, tuple(given[0]))
+    bulk.write(conn, into, into.rows(given))
     _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
-    return consequences.follow(conn, given, here, seen) if kind is TASKS else 0
+    if kind is not TASKS:
+        return 0
+    steps = [Step(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
+    return consequences.follow(conn, fresh, steps, seen)
 
 
 def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
     if old["digest"] == DISTRUSTED:
         return False
     ours, theirs = old.get("updated_at"), row.values.get("updated_at")
-    if isinstance(ours, datetime) and isinstance(theirs, datetime) and ours != theirs:
-        return theirs < ours
+    if isinstance(ours, datetime) and isinstance(theirs, str) and ours != (updated := parse_instant(theirs)):
+        return updated < ours
     synced_at = old["synced_at"]
     return isinstance(synced_at, datetime) and served_at < synced_at
 
 
 @cache
-def _upsert(dialect: str, kind: Mirrored, names: tuple[str, ...]) -> Executable:
-    """Return the one statement that writes a row of `names`, unless a newer copy came in between."""
+def _into(kind: Mirrored, names: tuple[str, ...]) -> bulk.Into:
+    """Return where rows of `names` go: over an older copy, but not over a newer one that came in between."""
     table = kind.table
-    insert = insert_into(dialect, table)
-    given, kept = insert.excluded, table.c
-    changes: dict[str, object] = {name: given[name] for name in names if name != kind.key}
-    changes["missing_since"] = null()
-    if table is batches:
-        changes["counted_at"] = null()
-    newer = given.synced_at >= kept.synced_at
-    if kind is TASKS:
-        undecided = or_(
-            given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
-        )
-        newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
-    newer = or_(newer, kept.digest == DISTRUSTED)
-    return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
 
+    def on_conflict(insert: Insert) -> Insert:
+        given, kept = insert.excluded, table.c
+        changes: dict[str, object] = {name: given[name] for name in names if name != kind.key}
+        changes["missing_since"] = null()
+        if table is batches:
+            changes["counted_at"] = null()
+        newer = given.synced_at >= kept.synced_at
+        if kind is TASKS:
+            undecided = or_(
+                given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
+            )
+            newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
+        newer = or_(newer, kept.digest == literal_column(f"'{DISTRUSTED}'"))
+        return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
 
-def _in_order(conn: Connection, key: Column[str]) -> ColumnElement[str]:
-    """Return what puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
-    return key if conn.dialect.name == "sqlite" else key.collate("C")
+    return bulk.Into.of(table, names, on_conflict)
 
 
 def _follow(conn: Connection, kind: Mirrored, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
     """Bring up to date what depends on rows just written over `old`."""
     if kind is TASKS:
-        _uncount(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
+        batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
     elif kind is PROJECTS:
         _write_versions(conn, fresh)
-
-
-def _uncount(conn: Connection, names: Collection[object]) -> None:
-    """Note that the counts of these batches are out of date."""
-    for chunk in chunks(sorted(str(name) for name in names if name is not None)):
-        _lock_batches(conn, chunk)
-        conn.execute(
-            update(batches)
-            .where(batches.c.name.in_(chunk), batches.c.counted_at.is_not(None))
-            .values(counted_at=None)
-        )
-
-
-def _lock_batches(conn: Connection, names: Sequence[str]) -> None:
-    """Return when no other transaction holds these batches, so that the next statement sees what it wrote."""
-    if conn.dialect.name != "sqlite":
-        columns = batches.c
-        wanted = select(columns.name).where(columns.name.in_(names))
-        conn.execute(wanted.order_by(_in_order(conn, columns.name)).with_for_update()).all()
 
 
 def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:

@@ -4,11 +4,29 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Row,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from scalesync.db.clock import database_time
+from scalesync.db.clock import database_time, time_in
+from scalesync.db.plans import built
 from scalesync.db.tables import runs, window_pages, windows
 from scalesync.errors import ClaimLostError
 from scalesync.model import RunState, Window, WindowState
@@ -39,33 +57,46 @@ def add(conn: Connection, run_id: int, planned: Iterable[Window], *, parent_id: 
 
 
 def claim(conn: Connection, owner: str, lease: float) -> Window | None:
-    """Return the oldest free window of the open run, now leased to `owner` for `lease` seconds, or None.
+    """Return the oldest free window of the open run, now ours as by `claim_several`, or None."""
+    return next(iter(claim_several(conn, owner, lease, 1)), None)
+
+
+def claim_several(conn: Connection, owner: str, lease: float, number: int) -> list[Window]:
+    """Return the oldest free windows of the open run, at most so many, now leased for `lease` seconds.
 
     Free is what nobody owns, what a lease ran out on, and what is leased for longer than two leases: then the
-    database's clock went back. `attempts` of the window is the fence that `hold` checks.
+    database's clock went back. `attempts` of a window is the fence that `hold` checks.
     """
+    given = {"claimer": owner, "lease": lease, "too_far": 2 * lease, "number": number}
+    return sorted(map(_window, conn.execute(built(conn, _claiming), given)), key=attrgetter("id"))
+
+
+def _claiming(conn: Connection) -> ReturningUpdate[Any]:
     free = or_(
         windows.c.owner.is_(None),
         windows.c.leased_until < database_time(conn),
-        windows.c.leased_until > database_time(conn, 2 * lease),
+        windows.c.leased_until > time_in(conn, "too_far"),
     )
-    candidate = (
+    candidates = (
         select(windows.c.id)
         .join(runs, runs.c.id == windows.c.run_id)
         .where(runs.c.state == RunState.OPEN, windows.c.state == WindowState.OPEN, free)
         .order_by(windows.c.id)
-        .limit(1)
+        .limit(bindparam("number"))
         .with_for_update(skip_locked=True, of=windows)
-        .cte("candidate")
+        .cte("candidates")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    row = conn.execute(
+    return (
         update(windows)
-        .where(windows.c.id == select(candidate.c.id).scalar_subquery(), windows.c.state == WindowState.OPEN)
-        .values(owner=owner, leased_until=database_time(conn, lease), attempts=windows.c.attempts + 1)
+        .where(windows.c.id.in_(select(candidates.c.id)), windows.c.state == WindowState.OPEN)
+        .values(
+            owner=bindparam("claimer"),
+            leased_until=time_in(conn, "lease"),
+            attempts=windows.c.attempts + 1,
+        )
         .returning(*(windows.c[name] for name in _FIELDS))
-    ).one_or_none()
-    return None if row is None else _window(row)
+    )
 
 
 def extend(conn: Connection, owner: str, lease: float) -> None:
@@ -99,22 +130,43 @@ def hold(conn: Connection, window: Window, owner: str, lease: float) -> None:
     Raises ClaimLostError if it was claimed by anybody else since, so that a process which was stalled cannot
     write over its successor.
     """
-    held = _change(conn, _mine(window, owner), leased_until=database_time(conn, lease))
+    mine = {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
+    held = conn.execute(built(conn, _holding), mine).rowcount
     if held != 1:
         msg = f"Window {window.id} was taken over by another process."
         raise ClaimLostError(msg)
 
 
+def _holding(conn: Connection) -> Update:
+    mine = and_(
+        windows.c.id == bindparam("held"),
+        windows.c.owner == bindparam("holder"),
+        windows.c.attempts == bindparam("fence"),
+        windows.c.state == WindowState.OPEN,
+    )
+    return update(windows).where(mine).values(leased_until=time_in(conn, "lease"))
+
+
 def save_page(conn: Connection, window: Window, number: int, keys: Iterable[str]) -> None:
     """Remember that this page was received: its keys, the window's token and both counts."""
     digests = b"".join(key_digest(key) for key in keys)
-    conn.execute(insert(window_pages).values(window_id=window.id, number=number, keys=digests))
-    _change(
-        conn,
-        windows.c.id == window.id,
-        next_token=window.next_token,
-        rows_received=window.rows_received,
-        api_total=window.api_total,
+    conn.execute(insert(window_pages), {"window_id": window.id, "number": number, "keys": digests})
+    progress = {
+        "which": window.id,
+        "token": window.next_token,
+        "received": window.rows_received,
+        "counted": window.api_total,
+    }
+    conn.execute(built(conn, _going_on), progress)
+
+
+def _going_on(_: Connection) -> Update:
+    return (
+        update(windows)
+        .where(windows.c.id == bindparam("which"))
+        .values(
+            next_token=bindparam("token"), rows_received=bindparam("received"), api_total=bindparam("counted")
+        )
     )
 
 
@@ -128,31 +180,39 @@ def received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
 
 def finish(conn: Connection, window: Window, state: WindowState, error: str | None = None) -> None:
     """Leave the window in a final state; its counts stay for people to see."""
-    conn.execute(delete(window_pages).where(window_pages.c.window_id == window.id))
-    _change(
-        conn,
-        windows.c.id == window.id,
-        state=state,
-        error=error,
-        owner=None,
-        leased_until=None,
-        next_token=None,
+    conn.execute(built(conn, _forgetting), {"which": window.id})
+    conn.execute(built(conn, _finishing), {"which": window.id, "now": state, "why": error})
+
+
+def _forgetting(_: Connection) -> Delete:
+    return delete(window_pages).where(window_pages.c.window_id == bindparam("which"))
+
+
+def _finishing(_: Connection) -> Update:
+    return (
+        update(windows)
+        .where(windows.c.id == bindparam("which"))
+        .values(
+            state=bindparam("now"), error=bindparam("why"), owner=None, leased_until=None, next_token=None
+        )
     )
 
 
 def begin_again(conn: Connection, window: Window, error: str) -> None:
     """Forget what was received of the window and leave it free to be read from its first page."""
-    conn.execute(delete(window_pages).where(window_pages.c.window_id == window.id))
-    _change(
-        conn,
-        windows.c.id == window.id,
-        next_token=None,
-        rows_received=0,
-        api_total=None,
-        failures=windows.c.failures + 1,
-        error=error,
-        owner=None,
-        leased_until=None,
+    conn.execute(built(conn, _forgetting), {"which": window.id})
+    conn.execute(
+        update(windows)
+        .where(windows.c.id == window.id)
+        .values(
+            next_token=None,
+            rows_received=0,
+            api_total=None,
+            failures=windows.c.failures + 1,
+            error=error,
+            owner=None,
+            leased_until=None,
+        )
     )
 
 
@@ -171,8 +231,12 @@ def planned(conn: Connection, run_id: int) -> list[Window]:
 
 def unclaimed(conn: Connection, run_id: int) -> int:
     """Return how many windows of a run wait for somebody to claim them."""
-    query = select(func.count()).where(windows.c.run_id == run_id, windows.c.owner.is_(None))
-    return int(conn.execute(query.where(windows.c.state == WindowState.OPEN)).scalar_one())
+    return int(conn.execute(built(conn, _counting_unclaimed), {"run": run_id}).scalar_one())
+
+
+def _counting_unclaimed(_: Connection) -> Select[int]:
+    query = select(func.count()).where(windows.c.run_id == bindparam("run"), windows.c.owner.is_(None))
+    return query.where(windows.c.state == WindowState.OPEN)
 
 
 def streams(conn: Connection, run_id: int) -> list[str]:
@@ -183,10 +247,15 @@ def streams(conn: Connection, run_id: int) -> list[str]:
 
 def progress(conn: Connection, run_id: int) -> list[tuple[str, int, int]]:
     """Return (stream, rows received, rows expected as far as first pages told) of a run."""
-    expected = func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0)
-    query = select(windows.c.stream, func.coalesce(func.sum(windows.c.rows_received), 0), expected)
-    rows = conn.execute(query.where(windows.c.run_id == run_id).group_by(windows.c.stream))
+    rows = conn.execute(built(conn, _adding_up), {"run": run_id})
     return [(str(stream), int(done), int(total)) for stream, done, total in rows]
+
+
+def _adding_up(_: Connection) -> Select[str, int, int]:
+    done = func.coalesce(func.sum(windows.c.rows_received), 0)
+    expected = func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0)
+    query = select(windows.c.stream, done, expected).where(windows.c.run_id == bindparam("run"))
+    return query.group_by(windows.c.stream)
 
 
 def failures(conn: Connection, run_id: int) -> list[str]:
@@ -213,19 +282,6 @@ def dividing_instant(conn: Connection, created: ColumnElement[datetime], window:
         later = select(func.min(created)).where(*inside, created > found)
         found = conn.execute(later).scalar_one()
     return found
-
-
-def _mine(window: Window, owner: str) -> ColumnElement[bool]:
-    return and_(
-        windows.c.id == window.id,
-        windows.c.owner == owner,
-        windows.c.attempts == window.attempts,
-        windows.c.state == WindowState.OPEN,
-    )
-
-
-def _change(conn: Connection, where: ColumnElement[bool], **values: object) -> int:
-    return conn.execute(update(windows).where(where).values(**values)).rowcount
 
 
 def _window(row: Row[Any]) -> Window:

@@ -9,6 +9,7 @@ from scalesync.flatten.areas import segmentation
 from scalesync.flatten.columns import Row, Unread
 from scalesync.flatten.content import Object, UnreadableError, decoded
 from scalesync.flatten.drawings import image
+from scalesync.flatten.plain import drawings
 from scalesync.flatten.rows import Annotation, Flattened, Geometry, Link
 from scalesync.flatten.sequences import address, sequence
 
@@ -25,6 +26,8 @@ class Shape:
     rows: Callable[[Object, Files], Iterator[Row]]
     files: tuple[str, ...] = ()
     """Fields whose `url` names a file that is wanted."""
+    plain: Callable[[str | bytes], tuple[Annotation, ...] | None] | None = None
+    """Reads quickly what has nothing unusual about it, and leaves the rest."""
 
 
 def flatten(
@@ -36,6 +39,9 @@ def flatten(
     Never raises: what cannot be read is left out or kept in `extra`, and `read` is False where nothing is
     known of the type, the response is of no known shape, or it or one of its files is not JSON.
     """
+    shape = SHAPES.get(task_type or "")
+    if shape and shape.plain and response and (drawn := shape.plain(response)) is not None:
+        return Flattened(drawn)
     annotations: list[Annotation] = []
     links: list[Link] = []
     read = True
@@ -88,7 +94,11 @@ def _inline(rows: Callable[[Object], Iterator[Row]], *places: str) -> Shape:
 
 
 def _drawn(expected: Geometry | None = None) -> Shape:
-    return _inline(lambda response: image(response, expected and expected.value), "annotations", "links")
+    return Shape(
+        frozenset({"annotations", "links"}),
+        lambda response, _files: image(response, expected and expected.value),
+        plain=drawings,
+    )
 
 
 def _nothing(_response: Object, _files: Files) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """What a run writes: each function is one transaction, and holds the window's claim in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from scalesync.db import runs, upserts
 from scalesync.db import windows as ledger
 from scalesync.db.engine import Database
 from scalesync.model import Window, WindowState, Written
-from scalesync.sync.reading import Fetched, Lookups, Reading
+from scalesync.sync.reading import Fetched, Lookups, Reading, Taken
 
 
 @dataclass
@@ -32,30 +33,48 @@ class Ledger:
         with self.database.write() as conn:
             return ledger.claim(conn, self.owner, self.lease)
 
+    def claim_several(self, number: int) -> list[Window]:
+        """Return free windows of the open run, at most so many, now ours."""
+        with self.database.write() as conn:
+            return ledger.claim_several(conn, self.owner, self.lease, number)
+
     def resume(self, reading: Reading) -> None:
         """Remember what earlier claims of the window received."""
         if reading.window.next_token is not None:
             with self.database.read() as conn:
                 reading.pages, reading.seen = ledger.received(conn, reading.window.id)
+            reading.taken = reading.pages
 
     def save(
         self, reading: Reading, fetched: Fetched, state: WindowState, parts: tuple[Window, ...] = ()
     ) -> Written:
         """Write a page and what it means for its window. Raises ClaimLostError, with nothing written."""
-        window, page = reading.window, fetched.page
+        return self.save_together([Taken(reading, fetched, reading.window, reading.pages, state, parts)])
+
+    def save_together(self, pages: Sequence[Taken]) -> Written:
+        """Write pages of one stream, all of one instant, and what they mean for their windows.
+
+        It is one transaction, and pages of one window are in their order. Raises ClaimLostError, with nothing
+        written, if any of the windows was lost.
+        """
+        kind, run_id = pages[0].reading.stream.kind, pages[0].window.run_id
+        served_at = pages[0].fetched.page.served_at
+        rows = [row for page in pages for row in page.fetched.rows]
         with self.database.write() as conn:
-            ledger.hold(conn, window, self.owner, self.lease)
-            written = upserts.write_rows(
-                conn, reading.stream.kind, fetched.rows, page.served_at, window.run_id
-            )
-            ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])
-            ledger.add(conn, window.run_id, parts, parent_id=window.id)
-            if state is not WindowState.OPEN:
-                ledger.finish(conn, window, state)
-            runs.tally(conn, window.run_id, self._tally(fetched, written))
-        reading.pages += 1
+            for window in {page.window.id: page.window for page in pages}.values():
+                ledger.hold(conn, window, self.owner, self.lease)
+            written = upserts.write_rows(conn, kind, rows, served_at, run_id)
+            for page in pages:
+                keys = [row.key for row in page.fetched.rows]
+                ledger.save_page(conn, page.window, page.number, keys)
+                ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
+                if page.state is not WindowState.OPEN:
+                    ledger.finish(conn, page.window, page.state)
+            runs.tally(conn, run_id, self._tally(pages, written))
+        for page in pages:
+            page.reading.pages = page.number + 1
         self.saved += 1
-        self.latest = page.served_at
+        self.latest = served_at
         return written
 
     def save_rows(self, reading: Reading, fetched: Fetched) -> Written:
@@ -72,7 +91,7 @@ class Ledger:
             ledger.hold(conn, reading.window, self.owner, self.lease)
             written = upserts.write_documents(conn, kind, looked_up.found, run_id)
             if last is not None:
-                upserts.mark_missing(conn, kind, looked_up.gone, last.page.served_at, run_id)
+                upserts.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
         self.saved += 1
         return written
 
@@ -120,12 +139,12 @@ class Ledger:
         told, self.requests_told = self.requests_told, self.api.requests_made
         return runs.Tally(requests=self.requests_told - told)
 
-    def _tally(self, fetched: Fetched, written: Written) -> runs.Tally:
+    def _tally(self, pages: Sequence[Taken], written: Written) -> runs.Tally:
         return replace(
             self.untold(),
-            pages=1,
-            rows_received=len(fetched.rows),
+            pages=len(pages),
+            rows_received=sum(len(page.fetched.rows) for page in pages),
             rows_written=written.new + written.changed,
-            texts_replaced=fetched.page.replaced,
+            texts_replaced=sum(page.fetched.page.replaced for page in pages),
             responses_unread=written.unread,
         )

@@ -8,8 +8,9 @@ from datetime import datetime
 from scalesync.api.client import ScaleApi
 from scalesync.db import annotations, proofs
 from scalesync.db.borrowed import Connection
-from scalesync.db.documents import PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
+from scalesync.db.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
 from scalesync.db.engine import Database
+from scalesync.db.forms import Row
 from scalesync.db.proofs import Facts
 from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import TaskFilter, Window, format_instant
@@ -110,7 +111,7 @@ class Comparer:
             if stored is None or stored["missing_since"] is not None:
                 doubts[row.key] = None if limited else row
             elif row.key in derived or self._fields(kind, row, stored, limited=limited):
-                doubts[row.key] = None if limited or _is_newer(stored, row) else row
+                doubts[row.key] = None if limited or _is_newer(stored, proofs.facts_of(kind, row)) else row
         return doubts
 
     def _find(self, stream: str, key: str) -> Row | None:
@@ -133,25 +134,26 @@ class Comparer:
     ) -> None:
         """Note an object that differs, unless it does only since the verification began."""
         present = here if here is not None and here["missing_since"] is None else None
+        told = proofs.facts_of(kind, there) if there else None
         if kind is TASKS:
-            self.judged.there.update({key: there.values} if there else {})
+            self.judged.there.update({key: told} if told else {})
             self.judged.here.update({key: present} if present else {})
         fields = (*self._fields(kind, there, present), *derived) if there and present else ()
         if (there is None) == (present is None) and not fields:
             return
-        if there is not None and self._is_recent(there):
+        if there and told and self._is_recent(there, told):
             self.found.left_out += 1
             return
-        known = there.values if there is not None else here or {}
+        known = told or here or {}
         drift = Drift(
             str(kind.table.name),
             key,
             DriftKind.DIFFERENT if fields else DriftKind.MISSING_HERE if there else DriftKind.GONE_THERE,
             here=_text(present.get("status")) if present else None,
-            there=_text(there.values.get("status")) if there else None,
+            there=_text(told.get("status")) if told else None,
             fields=fields,
             project=_text(known.get("project")),
-            created_at=known.get("created_at"),  # type: ignore[arg-type]
+            created_at=known.get("created_at"),
         )
         self.found.drift.append(drift)
         self.watch(Found(drift))
@@ -160,14 +162,15 @@ class Comparer:
         if self._whole(kind) and not limited:
             return proofs.differing(kind, there, here)
         names = (name for name in (LIMITED if limited else COMPARED) if name in here)
-        return tuple(name for name in names if here[name] != there.values.get(name))
+        told = proofs.facts_of(kind, there)
+        return tuple(name for name in names if here[name] != told.get(name))
 
     def _whole(self, kind: Mirrored) -> bool:
         return self.found.deep or kind is PROJECTS
 
-    def _is_recent(self, there: Row) -> bool:
+    def _is_recent(self, there: Row, told: Facts) -> bool:
         """Whether the API dates a change of this object after the beginning."""
-        times = [there.values.get(name) for name in ("created_at", "updated_at", "completed_at")]
+        times = [told.get(name) for name in ("created_at", "updated_at", "completed_at")]
         times += [version.created_at for version in project_versions(there)]
         return any(isinstance(at, datetime) and at >= self.found.as_of for at in times)
 
@@ -184,9 +187,9 @@ def named(window: Window) -> str:
     return " ".join(parts) or "of the whole account"
 
 
-def _is_newer(here: Facts, there: Row) -> bool:
+def _is_newer(here: Facts, there: Facts) -> bool:
     """Whether the mirror may have a later copy than the list, because somebody wrote it meanwhile."""
-    ours, theirs = here.get("updated_at"), there.values.get("updated_at")
+    ours, theirs = here.get("updated_at"), there.get("updated_at")
     return not isinstance(ours, datetime) or not isinstance(theirs, datetime) or ours > theirs
 
 

@@ -1,11 +1,12 @@
 """The engine: claims windows, reads them with several threads, and writes them with one."""
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from scalesync.clock import Clock
 from scalesync.db import windows as ledger
+from scalesync.db.documents import TASKS
 from scalesync.db.runs import Run
 from scalesync.errors import (
     ClaimLostError,
@@ -16,13 +17,17 @@ from scalesync.errors import (
     ScaleResourceNotFound,
     ScalesyncError,
 )
-from scalesync.model import Window, WindowState, Written
+from scalesync.model import Page, Window, WindowState
 from scalesync.owner import is_dead
+from scalesync.sync.backlog import Backlog, Totals
+from scalesync.sync.collecting import seldom_collected
 from scalesync.sync.commits import Ledger
-from scalesync.sync.events import Contradicted, Expected, Missed, Received, Waiting, Watcher
-from scalesync.sync.reading import Fetched, Lookups, Reading, fetch, look_up
+from scalesync.sync.events import Contradicted, Expected, Missed, Waiting, Watcher
+from scalesync.sync.readers import AHEAD, Arrival, Contradiction, Readers
+from scalesync.sync.reading import Lookups, Reading, Taken
 from scalesync.sync.split import halve
 from scalesync.sync.streams import PAGE, STREAMS
+from scalesync.sync.typist import Typist
 
 MAX_FAILURES = 5
 """How often a window that cannot be divided is begun again before it is given up."""
@@ -32,19 +37,6 @@ MAX_FAILED_WINDOWS = 3
 
 POLL = 0.25
 """Seconds between two looks for a free window."""
-
-
-@dataclass
-class Totals:
-    """What this process did, by stream."""
-
-    written: dict[str, Written] = field(default_factory=dict)
-    replaced: int = 0
-    missed: int = 0
-
-    def add(self, stream: str, written: Written) -> None:
-        """Add one page's rows."""
-        self.written[stream] = self.written.get(stream, Written()) + written
 
 
 @dataclass
@@ -60,22 +52,28 @@ class Engine:
     totals: Totals = field(default_factory=Totals)
     error: ScalesyncError | None = None
     """Why the process halts, if it does."""
-    active: dict[Future[Fetched | Lookups], Reading] = field(default_factory=dict)
+    in_hand: dict[int, Reading] = field(default_factory=dict)
+    """The windows that are read here, by id, until their last page has come."""
+    backlog: Backlog = field(init=False)
     next_claim_at: float = 0.0
     next_beat_at: float = 0.0
 
-    def drain(self, run: Run) -> None:
+    def __post_init__(self) -> None:
+        self.backlog = Backlog(self.ledger, self.watch, self.totals)
+
+    def drain(self, run: Run, newest: Page | None = None) -> None:
         """Read every window of `run` that can be had. Afterwards this process holds none.
 
-        Raises the error that made it halt; pages received by then are saved. After a DatabaseAwayError it has
-        forgotten what it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
+        `newest` is the first page of all tasks, if the API gave it when the run was planned. Raises the error
+        that made it halt; pages received by then are saved. After a DatabaseAwayError it has forgotten what
+        it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
         """
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="fetch") as pool:
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
+        with Typist(TASKS.form) as typist, seldom_collected(), pool:
             try:
-                self._work(run, pool)
+                self._work(run, Readers(self.ledger.api, lambda: self.halting, pool, typist, newest))
             except DatabaseAwayError:
-                self.active.clear()
-                self.next_claim_at = 0.0
+                self._forget()
                 raise
             except BaseException:
                 self.clock.stopping.set()
@@ -90,13 +88,21 @@ class Engine:
         late = self.deadline is not None and self.clock.monotonic() >= self.deadline
         return late or self.error is not None or self.clock.stopping.is_set()
 
-    def _work(self, run: Run, pool: ThreadPoolExecutor) -> None:
+    def _forget(self) -> None:
+        for reading in self.in_hand.values():
+            reading.lost = True
+        self.in_hand.clear()
+        self.backlog.pages.clear()
+        self.next_claim_at = 0.0
+
+    def _work(self, run: Run, readers: Readers) -> None:
         idle_since: float | None = None
         while True:
-            self._fill(pool)
-            if self.active:
+            self._fill(readers)
+            if self.in_hand or self.backlog.pages:
                 idle_since = None
-                self._settle_next(pool)
+                self._take_in(readers)
+                self._save_some(readers)
                 continue
             if self.halting or not self._windows_open(run):
                 return
@@ -115,18 +121,21 @@ class Engine:
         with self.ledger.database.read() as conn:
             return ledger.count(conn, run.id, WindowState.OPEN) > 0
 
-    def _fill(self, pool: ThreadPoolExecutor) -> None:
-        """Give every idle worker a window, as long as there are any."""
-        while len(self.active) < self.workers and not self.halting:
-            if self.clock.monotonic() < self.next_claim_at:
-                return
-            window = self.ledger.claim() or self._claim_from_the_dead()
-            if window is None:
-                self.next_claim_at = self.clock.monotonic() + POLL
-                return
-            reading = Reading(STREAMS[window.stream], window)
+    def _fill(self, readers: Readers) -> None:
+        """Give every idle worker a window, as long as there are any and writing does not fall behind."""
+        idle = self.workers - len(self.in_hand)
+        behind = len(self.backlog.pages) >= AHEAD * self.workers
+        if idle <= 0 or behind or self.halting or self.clock.monotonic() < self.next_claim_at:
+            return
+        windows = self.ledger.claim_several(idle)
+        if not windows and (left_behind := self._claim_from_the_dead()):
+            windows = [left_behind]
+        elif len(windows) < idle:
+            self.next_claim_at = self.clock.monotonic() + POLL
+        for window in windows:
+            reading = self.in_hand[window.id] = Reading(STREAMS[window.stream], window)
             self.ledger.resume(reading)
-            self._fetch(reading, pool)
+            readers.begin(reading)
 
     def _claim_from_the_dead(self) -> Window | None:
         with self.ledger.database.read() as conn:
@@ -137,21 +146,14 @@ class Engine:
             ledger.release(conn, dead)
         return self.ledger.claim()
 
-    def _fetch(self, reading: Reading, pool: ThreadPoolExecutor) -> None:
-        future: Future[Fetched | Lookups] = pool.submit(
-            fetch, self.ledger.api, reading.stream, reading.window
-        )
-        self.active[future] = reading
-
-    def _settle_next(self, pool: ThreadPoolExecutor) -> None:
-        """Wait for pages, a little at the most, and settle those that came."""
-        done, _ = wait(self.active, timeout=POLL, return_when=FIRST_COMPLETED)
-        self._show_life()
-        for future in done:
-            reading = self.active.pop(future)
+    def _take_in(self, readers: Readers) -> None:
+        """See to what has come; with nothing to write, wait for it, a little at the most."""
+        for reading, came in readers.arrivals(0.0 if self.backlog.pages else POLL):
             if not reading.lost:
-                self._settle(reading, future, pool)
-                self._show_life()
+                self._settle(reading, came, readers)
+            if reading.lost:
+                self.in_hand.pop(reading.window.id, None)
+        self._show_life()
 
     def _show_life(self) -> None:
         """Extend the leases now and then, also between pages that are slow to write."""
@@ -159,90 +161,124 @@ class Engine:
             self.next_beat_at = self.clock.monotonic() + self.ledger.lease / 3
             self.ledger.extend()
 
-    def _settle(self, reading: Reading, future: Future[Fetched | Lookups], pool: ThreadPoolExecutor) -> None:
+    def _settle(self, reading: Reading, came: Arrival, readers: Readers) -> None:
         try:
-            self._take(reading, future, pool)
+            match came:
+                case Taken():
+                    self._advance(came, readers)
+                case Lookups():
+                    self._learn(reading, came, readers)
+                case _:
+                    self._save_all(readers)
+                    self._bear(reading, came)
         except ClaimLostError:
             reading.lost = True
 
-    def _take(self, reading: Reading, future: Future[Fetched | Lookups], pool: ThreadPoolExecutor) -> None:
-        try:
-            result = future.result()
-            if isinstance(result, Lookups):
-                self._learn(reading, result, pool)
-            else:
-                self._take_page(reading, result, pool)
-        except PageError as error:
-            self._again(reading, error.message)
-        except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
-            refused = f"the API refused a page: {error.message}"
-            self._again(reading, refused) if reading.window.next_token else self._give_up(reading, refused)
-        except ScaleException as error:
-            if not self.clock.stopping.is_set():
-                self.error = self.error or error
+    def _bear(self, reading: Reading, came: Contradiction | Exception) -> None:
+        """Have a window read again, give it up, or halt. The rows of a contradictory page are kept."""
+        self.in_hand.pop(reading.window.id, None)
+        match came:
+            case _ if reading.lost:
+                return
+            case Contradiction(fetched, error):
+                self.totals.add(reading.stream.name, self.ledger.save_rows(reading, fetched))
+                self._again(reading, error.message)
+            case PageError():
+                self._again(reading, came.message)
+            case ScaleInvalidRequest() | ScaleResourceNotFound():
+                refused = f"the API refused a page: {came.message}"
+                if reading.window.next_token:
+                    self._again(reading, refused)
+                else:
+                    self._give_up(reading, refused)
+            case ScaleException():
+                if not self.clock.stopping.is_set():
+                    self.error = self.error or came
+            case _:
+                raise came
 
-    def _take_page(self, reading: Reading, fetched: Fetched, pool: ThreadPoolExecutor) -> None:
-        """Go on with a page. Where it contradicts what came before, its rows are kept all the same."""
-        try:
-            reading.take(fetched)
-        except PageError:
-            self.totals.add(reading.stream.name, self.ledger.save_rows(reading, fetched))
-            raise
-        self._advance(reading, fetched, pool)
-
-    def _advance(self, reading: Reading, fetched: Fetched, pool: ThreadPoolExecutor) -> None:
-        """Save a page; before that, ask for the next one, so that reading never waits for writing."""
-        first = reading.pages == 0
-        if reading.window.next_token is None:
-            self._end(reading, fetched, pool)
-        elif parts := reading.parts(fetched, self.workers, partial(self._somebody_idle, reading.window)):
-            self._save(reading, fetched, WindowState.SPLIT, parts)
-            self.next_claim_at = 0.0
+    def _advance(self, page: Taken, readers: Readers) -> None:
+        """Have a page saved, and read on, so that reading waits for writing only where that falls behind."""
+        reading, window = page.reading, page.window
+        first = page.number == 0
+        if first and window.parent_id is None and window.api_total is not None:
+            self.watch(Expected(reading.stream.name, window.api_total))
+        if window.next_token is None:
+            self._end(page, readers)
+        elif first and (parts := reading.parts(page.fetched, self.workers, partial(self._share, reading))):
+            self.in_hand.pop(window.id)
+            self.backlog.add(replace(page, state=WindowState.SPLIT, parts=parts))
+        elif first:
+            self._go_on(reading, readers)
+            self.backlog.add(replace(page, resting=False))
         else:
-            if not self.halting:
-                self._fetch(reading, pool)
-            self._save(reading, fetched, WindowState.OPEN)
-        if first and reading.window.parent_id is None and reading.window.api_total is not None:
-            self.watch(Expected(reading.stream.name, reading.window.api_total))
+            self.backlog.add(page)
 
-    def _somebody_idle(self, window: Window) -> bool:
-        """Return whether nothing waits to be claimed, so that a worker, here or elsewhere, may run idle."""
+    def _go_on(self, reading: Reading, readers: Readers) -> None:
+        if self.halting:
+            self.in_hand.pop(reading.window.id, None)
+        else:
+            readers.begin(reading)
+
+    def _share(self, reading: Reading) -> float:
+        """Return the rows that each worker has to read at present; 0 where nothing waits to be claimed.
+
+        Then a worker, here or elsewhere, may run idle.
+        """
+        run_id = reading.window.run_id
         with self.ledger.database.read() as conn:
-            return ledger.unclaimed(conn, window.run_id) == 0
+            if ledger.unclaimed(conn, run_id) == 0:
+                return 0.0
+            progress = ledger.progress(conn, run_id)
+        unread = sum(total - done for name, done, total in progress if name == reading.stream.name)
+        return unread / self.workers
 
-    def _end(self, reading: Reading, fetched: Fetched, pool: ThreadPoolExecutor) -> None:
+    def _end(self, last: Taken, readers: Readers) -> None:
         """Close the window, or first look up what is here and was on none of its pages."""
+        reading = last.reading
         if reading.proves_absence:
             reading.doubtful = self.ledger.doubtful(reading)
         if reading.doubtful:
-            reading.last = fetched
-            self._look_up(reading, pool)
+            reading.last = last
+            self._look_up(reading, readers)
         else:
-            self._save(reading, fetched, WindowState.CLOSED)
+            self._close(last)
 
-    def _look_up(self, reading: Reading, pool: ThreadPoolExecutor) -> None:
-        if not self.halting:
-            task = partial(look_up, self.ledger.api, reading.stream, reading.next_doubtful())
-            self.active[pool.submit(task)] = reading
+    def _close(self, last: Taken) -> None:
+        self.in_hand.pop(last.window.id)
+        self.backlog.add(replace(last, state=WindowState.CLOSED))
 
-    def _learn(self, reading: Reading, looked_up: Lookups, pool: ThreadPoolExecutor) -> None:
+    def _look_up(self, reading: Reading, readers: Readers) -> None:
+        if self.halting:
+            self.in_hand.pop(reading.window.id)
+        else:
+            readers.look_up(reading)
+
+    def _learn(self, reading: Reading, looked_up: Lookups, readers: Readers) -> None:
         written = self.ledger.save_lookups(reading, looked_up)
         self.totals.add(reading.stream.name, written)
         self.totals.missed += len(looked_up.gone)
         if looked_up.gone:
             self.watch(Missed(reading.stream.name, looked_up.gone))
         if reading.doubtful:
-            self._look_up(reading, pool)
+            self._look_up(reading, readers)
         elif reading.last is not None:
-            self._save(reading, reading.last, WindowState.CLOSED)
+            self._close(reading.last)
 
-    def _save(
-        self, reading: Reading, fetched: Fetched, state: WindowState, parts: tuple[Window, ...] = ()
-    ) -> None:
-        written = self.ledger.save(reading, fetched, state, parts)
-        self.totals.add(reading.stream.name, written)
-        self.totals.replaced += fetched.page.replaced
-        self.watch(Received(reading.stream.name, len(fetched.rows), written))
+    def _save_all(self, readers: Readers) -> None:
+        while self.backlog.pages:
+            self._save_some(readers)
+
+    def _save_some(self, readers: Readers) -> None:
+        """Write some of what has come, and have readers go on that were so far ahead that they rest."""
+        for page in self.backlog.save_some():
+            if page.parts:
+                self.next_claim_at = 0.0
+            if page.reading.lost:
+                self.in_hand.pop(page.window.id, None)
+            elif page.resting and page.state is WindowState.OPEN:
+                self._go_on(page.reading, readers)
+        self._show_life()
 
     def _again(self, reading: Reading, reason: str) -> None:
         """Have a contradictory window read again, in halves where it has any, or give it up."""

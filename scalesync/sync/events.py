@@ -28,7 +28,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A page is in the database."""
+    """Pages are in the database."""
 
     stream: str
     rows: int

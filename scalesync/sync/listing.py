@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import TASKS, Row, to_row
+from scalesync.db.documents import TASKS, to_row
+from scalesync.db.forms import Row
 from scalesync.errors import PageError, ScaleInvalidRequest
 from scalesync.model import TaskFilter, Window
 from scalesync.sync.reading import Fetched, Reading

@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import Row, to_row
+from scalesync.db.documents import TASKS, to_row
+from scalesync.db.forms import Row
 from scalesync.db.windows import key_digest
 from scalesync.errors import PageError, ScaleResourceNotFound
-from scalesync.model import Document, Page, Window
-from scalesync.sync.split import LARGE, PART, WORTHWHILE, divide, is_newest_first
+from scalesync.model import Document, Page, Window, WindowState
+from scalesync.sync.split import AGAIN, LARGE, WORTHWHILE, divide, how_many, is_newest_first
 from scalesync.sync.streams import PAGE, Stream
+from scalesync.sync.typist import Typist
 
 CONFIRMED_AT_ONCE = 50
 """Objects that one thread looks up before it hands over what it learnt."""
@@ -24,6 +26,23 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A page that agrees with those before it, and what becomes of its window."""
+
+    reading: "Reading"
+    fetched: Fetched
+    window: Window
+    """As it is after this page."""
+    number: int
+    """Of the page in its window, from 0."""
+    state: WindowState = WindowState.OPEN
+    parts: tuple[Window, ...] = ()
+    """What is to read the rest of the window."""
+    resting: bool = False
+    """Whether nobody reads on in the window until told to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lookups:
     """What the API said of objects that a complete listing lacked."""
 
@@ -33,17 +52,24 @@ class Lookups:
 
 @dataclass(slots=True)
 class Reading:
-    """One claimed window, and all that is known of it here. Changed by the writing thread only."""
+    """One claimed window, and all that is known of it here.
+
+    What came is noted by the thread that reads it, while one does; everything else by the one that writes.
+    """
 
     stream: Stream
     window: Window
+    """As it is after the last page that was taken."""
     pages: int = 0
+    """How many are in the ledger."""
+    taken: int = 0
+    """How many came in all."""
     seen: set[bytes] = field(default_factory=set)
     """Digests of every key received, in this process or before a crash."""
     tokens: set[str] = field(default_factory=set)
     lost: bool = False
     """Another process took the window over: whatever still arrives is dropped."""
-    last: Fetched | None = None
+    last: Taken | None = None
     """The last page, while objects that the listing lacked are looked up."""
     doubtful: list[str] = field(default_factory=list)
     """Keys that are here, and in the window, and were not on any page; still to be looked up."""
@@ -53,7 +79,7 @@ class Reading:
         """Whether the pages hold everything created within the window, changed or not."""
         return self.window.updated_from is None
 
-    def take(self, fetched: Fetched) -> None:
+    def take(self, fetched: Fetched) -> Taken:
         """Count the page. Raises PageError if it contradicts itself or the pages before it."""
         page = fetched.page
         fresh = {key_digest(row.key) for row in fetched.rows} - self.seen
@@ -71,6 +97,8 @@ class Reading:
         )
         if page.next_token is None:
             check_count(self.window, page)
+        self.taken += 1
+        return Taken(self, fetched, self.window, self.taken - 1)
 
     @property
     def _came_on_one_page(self) -> bool:
@@ -81,19 +109,23 @@ class Reading:
         total = self.window.api_total
         return total is not None and self.window.rows_received >= total and total <= PAGE
 
-    def parts(self, fetched: Fetched, workers: int, somebody_idle: Callable[[], bool]) -> tuple[Window, ...]:
+    def parts(self, first: Fetched, workers: int, share: Callable[[], float]) -> tuple[Window, ...]:
         """Return the windows that should read the rest of this one after its first page, if any should.
 
-        `somebody_idle` is asked only where it matters: where the rest is neither short nor large.
+        `share` is asked only where it matters, for the rows that each worker has to read at present: to one
+        who has more than that it pays to give some away.
         """
-        window, created = self.window, [row.created_at for row in fetched.rows]
+        window, created = self.window, [row.created_at for row in first.rows]
         left = (window.api_total or 0) - window.rows_received
-        if self.pages > 0 or not (left >= LARGE or (left >= WORTHWHILE and somebody_idle())):
+        enough = WORTHWHILE if window.parent_id is None else AGAIN
+        if not (left >= LARGE or (left >= enough and left > share())):
             return ()
         if not is_newest_first(created) or not created or created[0] is None or created[-1] is None:
             return ()
-        parts = max(2, min(-(-left // PART), workers))
-        return divide(window, created[-1], created[0], parts)
+        ahead = left / len(created)
+        parts = divide(window, created[-1], created[0], how_many(left, workers), ahead=ahead)
+        # The oldest first: it is not known what lies there, and whoever finds much of it can divide it again.
+        return parts[::-1]
 
     def next_doubtful(self) -> list[str]:
         """Return the next keys to look up, and take them off the list."""
@@ -130,10 +162,10 @@ def check_count(window: Window, page: Page) -> None:
     raise PageError(f"{came} {less or window.api_total}")
 
 
-def fetch(api: ScaleApi, stream: Stream, window: Window) -> Fetched:
-    """Read the window's next page and type its documents. Raises ScaleException or PageError."""
-    page = stream.page(api, window, PAGE)
-    return Fetched(page, tuple(to_row(stream.kind, doc) for doc in page.docs))
+def typed(stream: Stream, page: Page, typist: Typist | None = None) -> Fetched:
+    """Return the page with its documents typed, tasks by the typist if that has time. Raises PageError."""
+    rows = typist.rows(page.docs) if typist and stream.kind is TASKS else None
+    return Fetched(page, rows or tuple(to_row(stream.kind, doc) for doc in page.docs))
 
 
 def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> Lookups:

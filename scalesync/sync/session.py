@@ -9,7 +9,7 @@ from math import inf
 from typing import TypeVar
 
 from scalesync.clock import Clock
-from scalesync.db import facts, runs, stamp, upserts
+from scalesync.db import batch_counts, facts, runs, stamp, upserts
 from scalesync.db import windows as ledger
 from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.runs import Run
@@ -19,14 +19,15 @@ from scalesync.errors import (
     HeldElsewhereError,
     ScaleResourceNotFound,
 )
-from scalesync.model import RunState
+from scalesync.model import Page, RunState
+from scalesync.sync.backlog import Totals
 from scalesync.sync.commits import Ledger
-from scalesync.sync.engine import Engine, Totals
+from scalesync.sync.engine import Engine
 from scalesync.sync.events import OnlyByProject, Planned, Watcher
 from scalesync.sync.outages import Outages
 from scalesync.sync.plan import Facts, Plan, Request, plan
 from scalesync.sync.reading import Lookups, look_up
-from scalesync.sync.streams import STREAMS, count, probe
+from scalesync.sync.streams import PAGE, STREAMS, count, probe
 
 T = TypeVar("T")
 
@@ -77,6 +78,8 @@ class Session:
     workers: int = 8
     time_limit: float | None = None
     """Seconds after which nothing new is begun."""
+    newest: Page | None = None
+    """The first page of all tasks, where a run of ours that was just planned is to read them all."""
 
     def sync(self, request: Request) -> Summary:
         """Read what is open, then what `request` asks for, and return what was done.
@@ -157,19 +160,20 @@ class Session:
 
     def _facts(self, request: Request) -> Facts:
         """Ask the API for its time and habits, and the mirror for what it holds."""
-        now, every_project = probe(self.ledger.api)
-        if every_project is not None:
-            self.watch(OnlyByProject(len(every_project)))
+        with self.ledger.database.read() as conn:
+            watermarks = runs.read_watermarks(conn)
+            unfinished = facts.oldest_unfinished_batch(conn)
+            undated = facts.some_task_without_update_time(conn)
+        tasks = TASKS.table.name
+        everything = tasks in request.streams and not request.partial
+        everything = everything and (request.full or tasks not in watermarks)
+        told = probe(self.ledger.api, limit=PAGE if everything else 1)
+        self.newest = told.newest if everything else None
+        if told.every_project is not None:
+            self.watch(OnlyByProject(len(told.every_project)))
         for name in request.projects:
             self.require_project(name)
-        with self.ledger.database.read() as conn:
-            return Facts(
-                now,
-                runs.read_watermarks(conn),
-                facts.oldest_unfinished_batch(conn),
-                facts.some_task_without_update_time(conn),
-                every_project,
-            )
+        return Facts(told.now, watermarks, unfinished, undated, told.every_project)
 
     def require_project(self, name: str) -> None:
         """Return if the account has this project. Raises ConfigurationError."""
@@ -184,7 +188,8 @@ class Session:
         with self.ledger.database.read() as conn:
             progress = tuple(ledger.progress(conn, run.id))
         self.watch(Planned(run.kind, run.started_at, again or not mine, progress))
-        engine.drain(run)
+        newest, self.newest = self.newest if mine else None, None
+        engine.drain(run, newest)
         if not engine.halting:
             self._look_after_completed_batches(run)
         at = self.ledger.latest or run.started_at
@@ -193,14 +198,14 @@ class Session:
             if not engine.halting:
                 runs.finish(conn, run, at)
                 if TASKS.table.name in runs.read_watermarks(conn):
-                    upserts.count_batches(conn, at)
+                    batch_counts.count_batches(conn, at)
             return runs.find(conn, run.id)
 
     def _look_after_completed_batches(self, run: Run) -> None:
         """Read batches again that are completed here and had a task change: they may have reopened."""
         with self.ledger.database.read() as conn:
             complete_before = TASKS.table.name in runs.read_watermarks(conn)
-            names = upserts.completed_and_touched(conn, run.started_at if complete_before else None)
+            names = batch_counts.completed_and_touched(conn, run.started_at if complete_before else None)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
             for looked_up in pool.map(self._look_up_batch, names):
                 with self.ledger.database.write() as conn:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import ceil
 
 from scalesync.model import Window, whole_milliseconds
 
@@ -16,10 +17,19 @@ PART = 500
 """Rows that make a part worth its own first request."""
 
 WORTHWHILE = 1_000
-"""Rows left to read from which dividing pays while somebody has nothing to do."""
+"""Rows left to read from which dividing pays, while somebody has nothing to do or less to do."""
+
+AGAIN = 300
+"""The same of a part: what is large enough to be divided should not wait for its slowest part."""
 
 LARGE = 10_000
 """Rows left to read from which a window is always divided, so that memory stays flat."""
+
+BEYOND = 3
+"""Parts for what lies further back than the rows should reach, and may hold them all or none."""
+
+ENOUGH = 0.6
+"""Of the length of the rest: rows that should reach further back than this are taken to fill it."""
 
 
 def is_newest_first(created: Sequence[datetime | None]) -> bool:
@@ -28,20 +38,25 @@ def is_newest_first(created: Sequence[datetime | None]) -> bool:
     return len(known) == len(created) and all(a >= b for a, b in pairwise(known))
 
 
-def divide(window: Window, oldest_read: datetime, newest_read: datetime, parts: int) -> tuple[Window, ...]:
+def how_many(left: int, workers: int) -> int:
+    """Return into how many parts so many rows are best divided for so many workers."""
+    rows = min(max(PART, left / workers), LARGE / 2)
+    return max(2, ceil(left / rows)) + BEYOND
+
+
+def divide(
+    window: Window, oldest_read: datetime, newest_read: datetime, parts: int, *, ahead: float = 1.0
+) -> tuple[Window, ...]:
     """Return up to `parts` windows, newest first, that together cover the unread rest of `window`.
 
-    The rest is everything in it created at `oldest_read` or before. Between known bounds the parts are
-    equally long; without a lower bound each is a fixed factor longer than the one after it, since the
-    beginning of the account is not known. An empty tuple: the rest is too short to divide.
+    The rest is everything in it created at `oldest_read` or before: `ahead` times as many rows as were read
+    down to there. As far back as these reach where they lie as densely, the parts are equally long; behind
+    that each is a fixed factor longer than the one after it. An empty tuple: the rest is too short to divide.
     """
-    if window.created_from is None:
-        ages = _growing(newest_read - oldest_read, newest_read - FOUNDED, parts)
-        edges = [newest_read - age for age in ages]
-    else:
-        length = oldest_read - window.created_from
-        edges = [oldest_read - length * number / parts for number in range(1, parts)]
-    cuts = _strictly_falling([whole_milliseconds(edge) for edge in edges], oldest_read, window.created_from)
+    length = oldest_read - (window.created_from or FOUNDED)
+    ages = _ages(max(newest_read - oldest_read, INSTANT), length, parts, ahead)
+    edges = [whole_milliseconds(oldest_read - age) for age in ages]
+    cuts = _strictly_falling(edges, oldest_read, window.created_from)
     if not cuts:
         return ()
     uppers = [oldest_read, *(cut - INSTANT for cut in cuts)]
@@ -58,11 +73,19 @@ def _part(window: Window, lower: datetime | None, upper: datetime | None) -> Win
     return Window(window.stream, window.project, lower, upper, window.updated_from)
 
 
-def _growing(first: timedelta, last: timedelta, parts: int) -> list[timedelta]:
-    """Return `parts` - 1 ages between the two, each the same factor larger than the one before."""
-    first = max(first, INSTANT)
-    factor = max(last / first, 1.0) ** (1 / parts)
-    return [first * factor**number for number in range(1, parts)]
+def _ages(page: timedelta, length: timedelta, parts: int, ahead: float) -> list[timedelta]:
+    """Return how far the parts of a rest of this `length` reach back, the last left out.
+
+    No part of the first kind is meant to be shorter than the `page` that was read.
+    """
+    near = max(1, min(parts - BEYOND, int(ahead)))
+    if ahead >= length / page * ENOUGH:
+        near = max(2, near)
+        return [length * number / near for number in range(1, near)]
+    reach = page * ahead
+    factor = (length / reach) ** (1 / (parts - near))
+    evenly = [reach * number / near for number in range(1, near + 1)]
+    return evenly + [reach * factor**number for number in range(1, parts - near)]
 
 
 def _strictly_falling(edges: list[datetime], above: datetime, below: datetime | None) -> list[datetime]:

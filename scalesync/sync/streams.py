@@ -40,6 +40,15 @@ def task_filter(window: Window) -> TaskFilter:
     )
 
 
+def is_everything(window: Window) -> bool:
+    """Return whether the window's next page is the first one of all tasks."""
+    return (
+        window.stream == TASKS.table.name
+        and window.next_token is None
+        and task_filter(window) == TaskFilter()
+    )
+
+
 def batch_filter(window: Window) -> BatchFilter:
     """Return the same for batches, which have no filter on change."""
     return BatchFilter(
@@ -94,18 +103,31 @@ STREAMS = {
 """By name, in the order in which a run reads them."""
 
 
-def probe(api: ScaleApi) -> tuple[datetime, tuple[str, ...] | None]:
-    """Return the API's time, and all project names if it lists tasks only project by project.
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What the API says before anything is planned."""
+
+    now: datetime
+    """By its clock."""
+    every_project: tuple[str, ...] | None
+    """All project names if it lists tasks only project by project, else None."""
+    newest: Page | None
+    """The first page of all its tasks, as long as was asked for; None where it lists them by project."""
+
+
+def probe(api: ScaleApi, *, limit: int = 1) -> Probe:
+    """Ask for the account's newest tasks, for what else the answer tells.
 
     Raises ScaleNoAnswer for answers without a date.
     """
     try:
-        return _time_of(api.tasks(TaskFilter(), limit=1)), None
+        newest = api.tasks(TaskFilter(), limit=limit)
+        return Probe(_time_of(newest), None, newest)
     except ScaleInvalidRequest:
         names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
         if not names:
             raise
-        return _time_of(api.tasks(TaskFilter(project=names[0]), limit=1)), tuple(names)
+        return Probe(_time_of(api.tasks(TaskFilter(project=names[0]), limit=1)), tuple(names), None)
 
 
 def _time_of(page: Page) -> datetime:

@@ -56,7 +56,8 @@ class Verifier:
         try:
             if inquiry.as_of is None:
                 self.clock.sleep(TICK)
-            now, every_project = probe(self.api)
+            begun = probe(self.api)
+            now, every_project = begun.now, begun.every_project
             as_of = inquiry.as_of or now
             found = Verification(as_of, inquiry.windows, inquiry.deep, by_project=every_project is not None)
             self.watch(Begun(self._expected(inquiry, as_of)))

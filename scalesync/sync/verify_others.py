@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from scalesync.db import proofs
+from scalesync.db.batch_counts import COUNTED_STATUSES
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
-from scalesync.db.upserts import COUNTED_STATUSES
 from scalesync.errors import PageError, ScaleResourceNotFound
 from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
 from scalesync.sync.comparing import Comparer

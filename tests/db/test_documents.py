@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from scalesync.db.documents import BATCHES, MIRRORED, PROJECTS, TASKS, Mirrored, Row, project_versions, to_row
+from scalesync.db.documents import BATCHES, MIRRORED, PROJECTS, TASKS, Mirrored, project_versions, to_row
 from scalesync.db.engine import Database
 from scalesync.db.exports import find
+from scalesync.db.forms import Row
 from scalesync.db.tables import tasks
 from scalesync.db.upserts import write_rows
 from scalesync.errors import PageError

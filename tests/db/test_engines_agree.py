@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.exc import IntegrityError
 
-from scalesync.db import annotations, exports, mirrored, result_files, upserts
+from scalesync.db import annotations, batch_counts, exports, mirrored, result_files, upserts
 from scalesync.db import windows as ledger
 from scalesync.db.borrowed import savepoint
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
@@ -98,7 +98,7 @@ EMPTY: dict[str, Callable[[Connection], object]] = {
     "write_rows": lambda conn: upserts.write_rows(conn, TASKS, [], NOON).new,
     "write_documents": lambda conn: upserts.write_documents(conn, TASKS, list[Document]()).new,
     "mark_missing": lambda conn: upserts.mark_missing(conn, TASKS, [], NOON),
-    "count_batches": lambda conn: upserts.count_batches(conn, NOON),
+    "count_batches": lambda conn: batch_counts.count_batches(conn, NOON),
     "objects": lambda conn: len(mirrored.objects(conn, [])),
     "held": lambda conn: len(mirrored.held(conn, [])),
     "unique_ids": lambda conn: len(mirrored.unique_ids(conn, [])),
@@ -173,7 +173,7 @@ def test_rows_are_locked_in_an_order_that_no_collation_changes(postgres_url: str
         with database.write() as conn:
             upserts.mark_missing(conn, TASKS, ["a", "B"], NOON)
             upserts.mark_missing(conn, BATCHES, ["a", "B"], NOON)
-            upserts.count_batches(conn, NOON)
+            batch_counts.count_batches(conn, NOON)
 
     assert len(locking) == 5
     assert [statement for statement in locking if 'COLLATE "C" FOR UPDATE' not in statement] == []

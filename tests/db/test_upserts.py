@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select, text
 
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, Row, to_row
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.db.engine import Database
+from scalesync.db.forms import Row
 from scalesync.db.tables import project_versions, projects, tasks
 from scalesync.db.upserts import keys_present, mark_missing, write_rows
 from scalesync.model import Written, format_instant

@@ -86,7 +86,7 @@ GUARD = (
     Variant(
         "an older copy overwrites",
         "db/upserts.py",
-        "return theirs < ours",
+        "return updated < ours",
         "return False",
         (f"{_GUARD}[sqlite-1-0-5-False]",),
     ),
@@ -163,16 +163,24 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction before its page's rows",
         "sync/commits.py",
-        "written = upserts.write_rows(",
-        "ledger.save_page(conn, window, reading.pages - 9, ()); conn.commit(); written = upserts.write_rows(",
+        "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
+        "ledger.save_page(conn, window, -9, ()); conn.commit(); "
+        "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/commits.py",
-        "ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])",
-        "conn.commit(); ledger.save_page(conn, window, reading.pages, [row.key for row in fetched.rows])",
+        "ledger.save_page(conn, page.window, page.number, keys)",
+        "conn.commit(); ledger.save_page(conn, page.window, page.number, keys)",
         (f"{_WHOLE}[sqlite-window_pages]",),
+    ),
+    Variant(
+        "pages of one window are written out of order",
+        "sync/backlog.py",
+        "self.pages.append(page)",
+        "self.pages.appendleft(page)",
+        ("sync/test_together.py::test_pages_of_several_windows_are_written_together[sqlite]",),
     ),
     Variant(
         "keys received before a crash are forgotten",
@@ -247,9 +255,16 @@ LEASES = (
     Variant(
         "the fence does not tell two claims of one owner",
         "db/windows.py",
-        "windows.c.attempts == window.attempts,",
-        "windows.c.attempts >= window.attempts,",
+        'windows.c.attempts == bindparam("fence"),',
+        'windows.c.attempts >= bindparam("fence"),',
         ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
+    ),
+    Variant(
+        "one lost window costs the others their pages",
+        "sync/backlog.py",
+        "self._save([page])",
+        "page.reading.lost = True",
+        ("sync/test_together.py::test_one_lost_window_costs_the_others_nothing[sqlite]",),
     ),
     Variant(
         "a lease ends by our clock",
@@ -344,7 +359,7 @@ PAGES = (
 CONTENT = (
     Variant(
         "rows are locked in the order of the collation",
-        "db/upserts.py",
+        "db/turns.py",
         'return key if conn.dialect.name == "sqlite" else key.collate("C")',
         "return key",
         ("db/test_engines_agree.py::test_rows_are_locked_in_an_order_that_no_collation_changes",),
@@ -352,7 +367,7 @@ CONTENT = (
     Variant(
         "a number beyond the limits of Postgres stops a page",
         "db/numerals.py",
-        "mended = [replace(row, values=_mended(kind, row)) for row in rows]",
+        "mended = [replace(row, values=_mended(kind, row), foreseen=None) for row in rows]",
         "mended = list(rows)",
         ('db/test_engines_agree.py::test_no_number_stops_a_page[postgres-1e200000-"1e200000"]',),
     ),
@@ -373,29 +388,29 @@ CONTENT = (
     Variant(
         "the batch that a task left is not counted again",
         "db/upserts.py",
-        '_uncount(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
-        '_uncount(conn, {row.values["batch"] for row in fresh})',
+        'batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        'batch_counts.outdate(conn, {row.values["batch"] for row in fresh})',
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches are not counted again",
         "db/upserts.py",
-        '_uncount(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
-        "_uncount(conn, ())",
+        'batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        "batch_counts.outdate(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches of what is gone are not counted again",
         "db/upserts.py",
-        "_uncount(conn, touched)",
-        "_uncount(conn, ())",
+        "batch_counts.outdate(conn, touched)",
+        "batch_counts.outdate(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "a run counts no batches",
         "sync/session.py",
-        "upserts.count_batches(conn, at)",
-        "upserts.completed_and_touched(conn, at)",
+        "batch_counts.count_batches(conn, at)",
+        "batch_counts.completed_and_touched(conn, at)",
         ("sync/test_session.py::test_batches_tell_the_apis_own_counts[sqlite]",),
     ),
 )

@@ -16,8 +16,8 @@ from scalesync.db.tables import tasks, windows
 from scalesync.errors import ClaimLostError
 from scalesync.model import RunKind, RunState, Window, WindowState
 from scalesync.owner import fresh_owner, is_dead
-from scalesync.sync.reading import Reading, fetch
-from scalesync.sync.streams import STREAMS
+from scalesync.sync.reading import Reading, typed
+from scalesync.sync.streams import PAGE, STREAMS
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import session
 
@@ -104,7 +104,7 @@ def test_a_process_that_was_stalled_cannot_write_over_its_successor(
         window = stalled.ledger.claim()
         assert window is not None
         reading = Reading(STREAMS["tasks"], window)
-        page = fetch(stalled.ledger.api, reading.stream, window)
+        page = typed(reading.stream, reading.stream.page(stalled.ledger.api, window, PAGE))
         set_lease(database, NOW)
         claimed(database, "successor")
         reading.take(page)

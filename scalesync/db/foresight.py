@@ -1,0 +1,35 @@
+"""What follows from a task's row, worked out before it is written, without a database."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import astuple
+
+from scalesync.db.forms import Cells, Drawn, Foreseen, Row, answer
+from scalesync.flatten.addresses import lasting_digest
+from scalesync.flatten.flattening import flatten, result_urls
+from scalesync.flatten.rows import Flattened
+
+
+def foresee(row: Row) -> Row:
+    """Return a task's row with what follows from it worked out, as far as it needs no database.
+
+    It is worth its while for rows that are most likely written.
+    """
+    kind, response = answer(row)
+    drawn = None if result_urls(kind, response) else draw(row.key, flatten(kind, response))
+    return Row(row.key, row.created_at, row.values, row.digest, Foreseen(response_digest(response), drawn))
+
+
+def draw(task_id: str, flat: Flattened) -> Drawn:
+    """Return what was flattened as rows, numbered in the order in which they stand in the response."""
+    return Drawn(_numbered(task_id, flat.annotations), _numbered(task_id, flat.links), flat.read)
+
+
+def _numbered(task_id: str, rows: Sequence[msgspec.Struct]) -> tuple[Cells, ...]:
+    return tuple([(task_id, ordinal, *astuple(row)) for ordinal, row in enumerate(rows)])
+
+
+def response_digest(response: object) -> str | None:
+    """Return the digest of a response's JSON text, the same whatever the signatures in its links."""
+    return lasting_digest(response) if isinstance(response, str) else None

@@ -1,0 +1,79 @@
+"""Rows that a process of its own makes are the same, and a run does without it when it ends."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from scalesync.db.documents import TASKS
+from scalesync.db.foresight import foresee
+from scalesync.db.forms import Row
+from scalesync.sync.typist import Typist
+from tests.benchmark.documents import make_tasks
+
+_TEXTS = tuple(msgspec.Raw(task.raw) for task in make_tasks(20, 1))
+
+
+def _children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+def _started(typist: Typist) -> tuple[Row, ...]:
+    """Start it, and return the first rows that it makes."""
+    typist.start()
+    until = time.monotonic() + 20
+    while (rows := typist.rows(_TEXTS)) is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return rows
+
+
+@pytest.fixture
+def typist() -> Iterator[Typist]:
+    """Lend one that gives its process half a second for a page."""
+    with Typist(TASKS.form, patience=0.5) as one:
+        yield one
+
+
+def test_its_rows_are_those_that_are_made_here(typist: Typist) -> None:
+    """With what follows from them, ready to be written."""
+    expected = tuple(foresee(TASKS.row_of(bytes(text))) for text in _TEXTS)
+    assert _started(typist) == expected
+    assert all(row.foreseen and row.foreseen.drawn and row.foreseen.drawn.annotations for row in expected)
+
+
+def test_before_it_is_started_it_makes_none(typist: Typist) -> None:
+    """Whoever asks types by himself, then and while the process starts."""
+    assert typist.rows(_TEXTS) is None
+
+
+def test_what_it_cannot_read_is_left_to_others(typist: Typist) -> None:
+    """They know what to say of it; the next page is typed again."""
+    expected = _started(typist)
+    assert typist.rows((*_TEXTS, msgspec.Raw(b'{"no": "id"}'))) is None
+    assert typist.rows((msgspec.Raw(b"[]"),)) is None
+    assert typist.rows(_TEXTS) == expected
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_is_gone_or_hangs_stops_nobody(typist: Typist, sign: signal.Signals) -> None:
+    """Its users go on by themselves, at once or after its patience, and it is ended with the rest."""
+    before = _children()
+    _started(typist)
+    (process,) = _children() - before
+    os.kill(process, sign)
+    assert typist.rows(_TEXTS) is None
+    assert typist.rows(_TEXTS) is None
+
+
+def test_it_ends_with_the_block() -> None:
+    """And nothing of it is left."""
+    before = _children()
+    with Typist(TASKS.form) as one:
+        _started(one)
+        assert _children() != before
+    assert _children() == before
