@@ -1,6 +1,6 @@
 """The ledger of windows: who reads what, how far they came, and what is proven complete."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import blake2b
@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Delete,
+    Insert,
     Row,
     Select,
     Update,
@@ -124,17 +125,19 @@ def owners(conn: Connection) -> list[str]:
     return [str(owner) for owner in found.scalars()]
 
 
-def hold(conn: Connection, window: Window, owner: str, lease: float) -> None:
-    """Lock the window for this transaction and extend its lease.
+def hold(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
+    """Lock the windows for this transaction, in the order of their ids, and extend their leases.
 
-    Raises ClaimLostError if it was claimed by anybody else since, so that a process which was stalled cannot
-    write over its successor.
+    Raises ClaimLostError if any was claimed by somebody else since, so that a process which was stalled
+    cannot write over its successor.
     """
-    mine = {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
-    held = conn.execute(built(conn, _holding), mine).rowcount
-    if held != 1:
-        msg = f"Window {window.id} was taken over by another process."
-        raise ClaimLostError(msg)
+    mine = [
+        {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
+        for window in sorted(held, key=attrgetter("id"))
+    ]
+    if conn.execute(built(conn, _holding), mine).rowcount != len(mine):
+        names = ", ".join(str(each["held"]) for each in mine)
+        raise ClaimLostError(f"Window {names} was taken over by another process.")
 
 
 def _holding(conn: Connection) -> Update:
@@ -147,17 +150,25 @@ def _holding(conn: Connection) -> Update:
     return update(windows).where(mine).values(leased_until=time_in(conn, "lease"))
 
 
-def save_page(conn: Connection, window: Window, number: int, keys: Iterable[str]) -> None:
-    """Remember that this page was received: its keys, the window's token and both counts."""
-    digests = b"".join(key_digest(key) for key in keys)
-    conn.execute(insert(window_pages), {"window_id": window.id, "number": number, "keys": digests})
-    progress = {
-        "which": window.id,
-        "token": window.next_token,
-        "received": window.rows_received,
-        "counted": window.api_total,
-    }
+def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
+    """Remember that these pages were received, each the `number`-th of its window, and their keys.
+
+    Of each window the token and both counts are as they stand in its last page here.
+    """
+    pages = [
+        {"window_id": window.id, "number": number, "keys": b"".join(map(key_digest, keys))}
+        for window, number, keys in came
+    ]
+    progress = [
+        {"which": it.id, "token": it.next_token, "received": it.rows_received, "counted": it.api_total}
+        for it in {window.id: window for window, _, _ in came}.values()
+    ]
+    conn.execute(built(conn, _new_page), pages)
     conn.execute(built(conn, _going_on), progress)
+
+
+def _new_page(_: Connection) -> Insert:
+    return insert(window_pages)
 
 
 def _going_on(_: Connection) -> Update:

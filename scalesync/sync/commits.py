@@ -60,13 +60,13 @@ class Ledger:
         kind, run_id = pages[0].reading.stream.kind, pages[0].window.run_id
         served_at = pages[0].fetched.page.served_at
         rows = [row for page in pages for row in page.fetched.rows]
+        held = {page.window.id: page.window for page in pages}
+        received = [(page.window, page.number, [row.key for row in page.fetched.rows]) for page in pages]
         with self.database.write() as conn:
-            for window in {page.window.id: page.window for page in pages}.values():
-                ledger.hold(conn, window, self.owner, self.lease)
+            ledger.hold(conn, held.values(), self.owner, self.lease)
             written = upserts.write_rows(conn, kind, rows, served_at, run_id)
+            ledger.save_pages(conn, received)
             for page in pages:
-                keys = [row.key for row in page.fetched.rows]
-                ledger.save_page(conn, page.window, page.number, keys)
                 ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
                 if page.state is not WindowState.OPEN:
                     ledger.finish(conn, page.window, page.state)
@@ -80,7 +80,7 @@ class Ledger:
     def save_rows(self, reading: Reading, fetched: Fetched) -> Written:
         """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, reading.window, self.owner, self.lease)
+            ledger.hold(conn, [reading.window], self.owner, self.lease)
             at, run_id = fetched.page.served_at, reading.window.run_id
             return upserts.write_rows(conn, reading.stream.kind, fetched.rows, at, run_id)
 
@@ -88,7 +88,7 @@ class Ledger:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
         kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
         with self.database.write() as conn:
-            ledger.hold(conn, reading.window, self.owner, self.lease)
+            ledger.hold(conn, [reading.window], self.owner, self.lease)
             written = upserts.write_documents(conn, kind, looked_up.found, run_id)
             if last is not None:
                 upserts.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
@@ -111,7 +111,7 @@ class Ledger:
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
         """Have the window read again, in halves if there are any. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, window, self.owner, self.lease)
+            ledger.hold(conn, [window], self.owner, self.lease)
             if halves:
                 ledger.add(conn, window.run_id, halves, parent_id=window.id)
                 ledger.finish(conn, window, WindowState.SPLIT, error)
@@ -121,7 +121,7 @@ class Ledger:
     def give_up(self, window: Window, error: str) -> None:
         """Fail the window: its run will end incomplete. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, window, self.owner, self.lease)
+            ledger.hold(conn, [window], self.owner, self.lease)
             ledger.finish(conn, window, WindowState.FAILED, error)
 
     def extend(self) -> None:

@@ -46,7 +46,7 @@ def holds(database: Database, window: Window, owner: str = "me") -> bool:
     """Return whether the claim still counts."""
     try:
         with database.write() as conn:
-            ledger.hold(conn, window, owner, 30)
+            ledger.hold(conn, [window], owner, 30)
     except ClaimLostError:
         return False
     return True
@@ -67,7 +67,7 @@ def test_a_window_has_the_very_filter_it_was_planned_with(database: Database) ->
     first = claim(database)
     read = replace(first, next_token="t" * 5000, rows_received=1, api_total=3_000_000_000)
     with database.write() as conn:
-        ledger.save_page(conn, read, 0, ["é", "b"])
+        ledger.save_pages(conn, [(read, 0, ["é", "b"])])
         ledger.release(conn, ["me"])
 
     assert replace(NARROW, id=first.id, run_id=run_id, attempts=1) == first
@@ -181,8 +181,8 @@ def test_what_a_window_received_is_forgotten_with_its_end(database: Database) ->
     )
     with database.write() as conn:
         for window in (ending, beginning):
-            ledger.save_page(conn, window, 0, ["a", "b"])
-            ledger.save_page(conn, window, 1, [])
+            ledger.save_pages(conn, [(window, 0, ["a", "b"])])
+            ledger.save_pages(conn, [(window, 1, [])])
         assert ledger.received(conn, ending.id) == (2, {ledger.key_digest("a"), ledger.key_digest("b")})
         ledger.finish(conn, ending, WindowState.FAILED, "too few")
         ledger.begin_again(conn, beginning, "the same token twice")
@@ -233,7 +233,7 @@ def test_claims_at_once_share_the_windows(database: Database) -> None:
             if window is None:
                 return mine
             with database.write() as conn:
-                ledger.hold(conn, window, f"owner {number}", 30)
+                ledger.hold(conn, [window], f"owner {number}", 30)
                 ledger.finish(conn, window, WindowState.CLOSED)
             mine.append(window.id)
 

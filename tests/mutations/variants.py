@@ -164,15 +164,15 @@ TRANSACTION = (
         "the token is saved in a transaction before its page's rows",
         "sync/commits.py",
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
-        "ledger.save_page(conn, window, -9, ()); conn.commit(); "
+        "ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/commits.py",
-        "ledger.save_page(conn, page.window, page.number, keys)",
-        "conn.commit(); ledger.save_page(conn, page.window, page.number, keys)",
+        "ledger.save_pages(conn, received)",
+        "conn.commit(); ledger.save_pages(conn, received)",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
@@ -245,8 +245,8 @@ LEASES = (
     Variant(
         "the fence is not checked",
         "db/windows.py",
-        "if held != 1:",
-        "if held > 1:",
+        "if conn.execute(built(conn, _holding), mine).rowcount != len(mine):",
+        "if conn.execute(built(conn, _holding), mine).rowcount > len(mine):",
         (
             "sync/test_ledger.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
             "db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",

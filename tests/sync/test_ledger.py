@@ -120,8 +120,7 @@ def test_what_was_received_is_known_after_a_crash(database: Database) -> None:
     open_run(database)
     window = claimed(database, "first")
     with database.write() as conn:
-        ledger.save_page(conn, window, 0, ["a", "b"])
-        ledger.save_page(conn, window, 1, ["b", "c"])
+        ledger.save_pages(conn, [(window, 0, ["a", "b"]), (window, 1, ["b", "c"])])
 
     with database.read() as conn:
         pages, digests = ledger.received(conn, window.id)
