@@ -3,10 +3,11 @@
 import json
 import resource
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -48,9 +49,9 @@ class Told:
     seconds: float = 0.0
     """Of the wall clock, around the work and after the imports."""
     cpu: float = 0.0
-    """Seconds, of all threads of the process."""
+    """Seconds, of all threads of the process and of what it started."""
     peak: int = 0
-    """Bytes of memory that the process held at most, imports included."""
+    """Bytes of memory that the process held at most, imports included, and those that it started."""
     tasks: int = 0
     """How many it holds in the end."""
     requests: int = 0
@@ -65,11 +66,44 @@ def order() -> Order:
 @contextmanager
 def measured() -> Iterator[Told]:
     """Measure the block; afterwards, what is lent knows."""
-    told = Told()
-    began, spent = time.perf_counter(), time.process_time()
-    yield told
-    told.seconds, told.cpu = time.perf_counter() - began, time.process_time() - spent
-    told.peak = peak()
+    told, family = Told(), _Family()
+    began, spent = time.perf_counter(), _spent()
+    with family.watched():
+        yield told
+    told.seconds, told.cpu = time.perf_counter() - began, _spent() - spent
+    told.peak = peak() + sum(family.peaks.values())
+
+
+def _spent() -> float:
+    """Return the seconds of CPU of this process and of the processes that it started and that ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+@dataclass
+class _Family:
+    """The processes that this one starts, and what each held at most, as seen every now and then."""
+
+    peaks: dict[int, int] = field(default_factory=dict)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look at them while the block lasts."""
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(over,))
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(0.1):
+            for children in Path("/proc/self/task").glob("*/children"):
+                with suppress(OSError):
+                    for child in map(int, children.read_text().split()):
+                        self.peaks[child] = max(self.peaks.get(child, 0), peak(child))
 
 
 def held(asked: Order, table: str = "tasks") -> int:
