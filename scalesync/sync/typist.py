@@ -82,6 +82,9 @@ class Typist:
             return None
 
     def _start(self) -> None:
+        if not Path(sys.executable or "").stem.startswith(("python", "pypy")):
+            # Python runs within another program, which would start anew.
+            return
         root = str(Path(scalesync.__file__).parents[1])
         with suppress(OSError):
             self._process = subprocess.Popen(  # noqa: S603 - our own program
