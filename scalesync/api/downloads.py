@@ -158,7 +158,8 @@ class Downloads:
 
     def _timeouts(self) -> tuple[float, float]:
         options = self._options
-        return min(options.connect_timeout, options.seconds), min(options.read_timeout, options.seconds)
+        # Twice: the limit of the whole ends what hangs, and says so. Equal, the two would race.
+        return min(options.connect_timeout, options.seconds), min(options.read_timeout, 2 * options.seconds)
 
     def _whole(self, mark: Mark, response: requests.Response, address: Address) -> Download:
         """Return the body of a 200. Raises ScaleException for any other status, and for too large a file."""
