@@ -123,12 +123,12 @@ def _by_way_of_a_copy(conn: Connection, into: Into) -> tuple[str, str, str]:
 def _copy(conn: Connection, table: str, names: Sequence[str], rows: Sequence[Values]) -> None:
     quoted = ", ".join(map(conn.dialect.identifier_preparer.quote, names))
     driver: Any = conn.connection.driver_connection
+    kind = conn.dialect.loaded_dbapi.Error
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({quoted}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
-    except conn.dialect.loaded_dbapi.Error as error:
-        kind = conn.dialect.loaded_dbapi.Error
+    except kind as error:
         raise DBAPIError.instance(
             "COPY", None, error, kind, hide_parameters=True, dialect=conn.dialect
         ) from error

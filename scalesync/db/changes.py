@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, select
 
 from scalesync.db import bulk
 from scalesync.db.annotation_tables import task_changes
@@ -77,9 +77,7 @@ def note(conn: Connection, steps: Sequence[Step], seen: Sighting) -> None:
 def note_missing(conn: Connection, task_ids: Sequence[str], seen: Sighting) -> None:
     """Add a row for each of these tasks, which the API has no more."""
     at = format_instant(seen.at)
-    about = {"run_id": seen.run_id, "seen_at": seen.at, "field": "missing_since", "before": None, "after": at}
-    if task_ids:
-        conn.execute(insert(task_changes), [{"task_id": task_id, **about} for task_id in task_ids])
+    bulk.write(conn, _NEW, [(task_id, seen.run_id, at, "missing_since", None, at) for task_id in task_ids])
 
 
 def listing(

@@ -13,12 +13,21 @@ from functools import cached_property
 import msgspec
 from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 
-from scalesync.db.forms import Fields, Form, Row, Take, no_more, take_instant, take_integer, typing
+from scalesync.db.forms import (
+    Fields,
+    Form,
+    Row,
+    Take,
+    decode_fields,
+    no_more,
+    take_instant,
+    take_integer,
+    typing,
+)
 from scalesync.db.tables import Instant, Json, batches, projects, tasks
 from scalesync.model import format_instant
 from scalesync.storable import formatted
 
-_decode_fields = msgspec.json.Decoder(Fields).decode
 _decode_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -85,14 +94,14 @@ def to_document(kind: Mirrored, row: Mapping[str, object] | RowMapping) -> bytes
             fields[column.name] = column.give(value)
     extra = row["extra"]
     if isinstance(extra, str):
-        fields.update(_decode_fields(extra))
+        fields.update(decode_fields(extra))
     return formatted(_encode(fields))
 
 
 def project_versions(row: Row) -> list[ProjectVersion]:
     """Return the versions of a project that its `param_history` names by an integer."""
     extra = row.values["extra"]
-    fields = _decode_fields(extra) if isinstance(extra, str) else {}
+    fields = decode_fields(extra) if isinstance(extra, str) else {}
     entries = [entry for given in _history(fields) if (entry := _entry(given)) is not None]
     versions = (
         ProjectVersion(row.key, version, created_at, params)
@@ -147,7 +156,7 @@ def _history(fields: Fields) -> list[msgspec.Raw]:
 def _entry(given: msgspec.Raw) -> tuple[int | None, datetime | None, str] | None:
     """Return version, creation and params of an entry of `param_history`; None where it is not an object."""
     try:
-        params = _decode_fields(given)
+        params = decode_fields(given)
     except msgspec.ValidationError:
         return None
     version, _ = take_integer(bytes(params.pop("version", b"null")))

@@ -23,7 +23,7 @@ Fields = dict[str, msgspec.Raw]
 _INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(rb"0|-?[1-9]\d{0,18}")
 _CANONICAL_INSTANT = re.compile(rb'"[1-9]\d{3}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z"')
-_decode_fields = msgspec.json.Decoder(Fields).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -130,7 +130,7 @@ def answer(row: Row) -> tuple[str | None, str | None]:
 def _fields(form: Form, text: bytes) -> Fields:
     try:
         text.decode()
-        return _decode_fields(text)
+        return decode_fields(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PageError(f"An object in {form.table} is not a JSON object that can be read.") from error
 

@@ -45,12 +45,6 @@ class Ledger:
                 reading.pages, reading.seen = ledger.received(conn, reading.window.id)
             reading.taken = reading.pages
 
-    def save(
-        self, reading: Reading, fetched: Fetched, state: WindowState, parts: tuple[Window, ...] = ()
-    ) -> Written:
-        """Write a page and what it means for its window. Raises ClaimLostError, with nothing written."""
-        return self.save_together([Taken(reading, fetched, reading.window, reading.pages, state, parts)])
-
     def save_together(self, pages: Sequence[Taken]) -> Written:
         """Write pages of one stream, all of one instant, and what they mean for their windows.
 

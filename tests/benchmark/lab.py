@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tests.benchmark.children import FailedError, contend, scalesync
 from tests.benchmark.contenders.contest import Order, Told
-from tests.benchmark.databases import fresh_postgres, fresh_sqlite, postgres, server_version
+from tests.benchmark.databases import fresh_postgres, fresh_sqlite, server_version
 from tests.benchmark.options import Options
 from tests.benchmark.results import DLT, FLOOR, LOOP, OFFICIAL, ORM, OURS, OURS_WIDE, TUNED, Result, Results
 from tests.benchmark.server import KEY, Api, running
-from tests.fixtures.databases import PostgresServer
+from tests.fixtures.databases import PostgresServer, durable_server
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Lab:
 
     @cached_property
     def _postgres(self) -> PostgresServer:
-        return self.stack.enter_context(postgres())
+        return self.stack.enter_context(durable_server())
 
     def postgres_version(self) -> str | None:
         """Return the version of the Postgres server, None if there was no need of one."""

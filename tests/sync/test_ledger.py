@@ -107,10 +107,10 @@ def test_a_process_that_was_stalled_cannot_write_over_its_successor(
         page = typed(reading.stream, reading.stream.page(stalled.ledger.api, window, PAGE))
         set_lease(database, NOW)
         claimed(database, "successor")
-        reading.take(page)
+        taken = reading.take(page)
 
         with pytest.raises(ClaimLostError):
-            stalled.ledger.save(reading, page, WindowState.OPEN)
+            stalled.ledger.save_together([taken])
     with database.read() as conn:
         assert conn.execute(select(tasks.c.task_id)).first() is None
 

@@ -11,7 +11,7 @@ from scalesync.db.engine import Database
 from scalesync.db.tables import runs as runs_table
 from scalesync.db.tables import tasks, window_pages, windows
 from scalesync.errors import DatabaseError
-from scalesync.model import RunKind, Window, WindowState
+from scalesync.model import RunKind, Window
 from scalesync.sync.commits import Ledger
 from scalesync.sync.reading import Reading
 from scalesync.sync.streams import STREAMS
@@ -47,16 +47,16 @@ def test_a_page_is_written_whole_or_not_at_all(database: Database, refused: Tabl
         window = ledger.claim()
         assert window is not None
         reading, fetched = Reading(STREAMS["tasks"], window), page("a", "b", total=3, token="t")
-        reading.take(fetched)
+        taken = reading.take(fetched)
         before = held(database)
 
         rename(database, refused.name, "elsewhere")
         with pytest.raises(DatabaseError):
-            ledger.save(reading, fetched, WindowState.OPEN)
+            ledger.save_together([taken])
         rename(database, "elsewhere", refused.name)
         assert held(database) == before
 
-        ledger.save(reading, fetched, WindowState.OPEN)
+        ledger.save_together([taken])
     after = held(database)
     assert [row["task_id"] for row in after["tasks"]] == ["a", "b"]
     assert [(row["next_token"], row["rows_received"]) for row in after["windows"]] == [("t", 2)]
