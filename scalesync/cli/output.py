@@ -16,6 +16,8 @@ from scalesync.errors import ConfigurationError
 from scalesync.model import format_instant
 
 GAP = "  "
+_ROWS, _CHARACTERS = 1_000, 1_000_000
+"""Of a table, held in memory at once: whichever comes first."""
 
 
 _COMMANDING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -80,19 +82,43 @@ def print_line(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table, numbers to the right. On a terminal its widest columns give way; piped, nothing does."""
+    """Print a table, numbers to the right. On a terminal its widest columns give way; piped, nothing does.
+
+    Rows are printed some at a time and not held: columns become wider where later rows need it. Which
+    columns hold numbers is decided by the first rows.
+    """
     from rich.cells import cell_len
 
-    body = list(rows)
-    cells = [[one_line(column) for column in columns], *([_shown(value) for value in row] for row in body)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    numeric = [bool(body) and all(_is_number(row[number]) for row in body) for number in range(len(columns))]
-    if sys.stdout.isatty():
-        widths = _fitting(widths, shutil.get_terminal_size().columns)
-    with printing():
-        for number, row in enumerate(cells):
-            line = GAP.join(map(_cell, row, widths, numeric))
-            click.secho(line.rstrip(), bold=number == 0 or None)
+    head = [one_line(column) for column in columns]
+    widths = [cell_len(name) for name in head]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    numeric: list[bool] = []
+    for body in _portions(rows):
+        cells = [[_shown(value) for value in row] for row in body]
+        longest = (max(map(cell_len, column)) for column in zip(head, *cells, strict=True))
+        widths = [max(pair) for pair in zip(widths, longest, strict=True)]
+        if not numeric:
+            numeric = [bool(body) and all(_is_number(row[n]) for row in body) for n in range(len(head))]
+            cells.insert(0, head)
+        fitting = widths if room is None else _fitting(widths, room)
+        with printing():
+            for row in cells:
+                line = GAP.join(map(_cell, row, fitting, numeric))
+                click.secho(line.rstrip(), bold=row is head or None)
+
+
+def _portions(rows: Iterable[Sequence[object]]) -> Iterator[list[Sequence[object]]]:
+    """Yield rows, as many at a time as memory holds easily; one empty list where there are none."""
+    portion: list[Sequence[object]] = []
+    size, first = 0, True
+    for row in rows:
+        portion.append(row)
+        size += sum(len(value) for value in row if isinstance(value, str))
+        if len(portion) == _ROWS or size > _CHARACTERS:
+            yield portion
+            portion, size, first = [], 0, False
+    if portion or first:
+        yield portion
 
 
 def ago(seconds: float | None) -> str:
