@@ -1,11 +1,8 @@
 """Open a mirror's database, and lend connections whose errors are already in a person's words."""
 
-import os
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -15,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scalesync.db.failures import database_error
-from scalesync.db.plans import IndexedBy
+from scalesync.db.sqlite import ADVICE_URL, BEGIN, BUSY_SECONDS, SYNC, check_file, checked_path, engine_at
 from scalesync.db.tables import json_as_text
 from scalesync.db.turns import Turns
 from scalesync.errors import ConfigurationError, DatabaseAwayError, DatabaseError
@@ -23,22 +20,16 @@ from scalesync.errors import ConfigurationError, DatabaseAwayError, DatabaseErro
 if TYPE_CHECKING:
     import psycopg
 
-_BUSY_SECONDS = 30
 _CONNECT_SECONDS = 10
 _SILENT_SECONDS = 60
 """After which a Postgres server that acknowledges nothing is given up, however a network swallows packets."""
-_CACHE_KIB = 16_384
 _SESSION = f"""
 SET TIME ZONE 'UTC';
-SET lock_timeout = '{_BUSY_SECONDS}s';
+SET lock_timeout = '{BUSY_SECONDS}s';
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
 """Of Postgres. The last so that a crash of the server undoes no commit: what was sent never looks unsent."""
-_BEGIN = "scalesync_begin"
-_SYNC = "scalesync_sync"
 _POSTGRES_NAMES = {"postgres", "postgresql", "postgresql+psycopg"}
-_ADVICE_INIT = "Run `scalesync init` first."
-_ADVICE_URL = "Use a file name, sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 
 
 class Database:
@@ -47,7 +38,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         """Take over an engine made by `open`."""
         self._engine = engine
-        self._turns = Turns(_BUSY_SECONDS)
+        self._turns = Turns(BUSY_SECONDS)
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.url_shown = _shown(engine.url)
         """The file of an SQLite mirror, else the URL with its passwords hidden: fit for logs and messages."""
@@ -63,9 +54,8 @@ class Database:
         """
         address = _parse(url)
         if address.drivername == "sqlite":
-            path = _checked_path(address)
-            _check_file(path, create=create)
-            database = cls(_sqlite_engine(address))
+            check_file(checked_path(address), create=create)
+            database = cls(engine_at(address))
             if create:
                 database._enable_wal_or_close()
             return database
@@ -78,7 +68,7 @@ class Database:
         they were `durable`; on Postgres they always are. Raises DatabaseError for whatever the driver
         reports.
         """
-        options = {_BEGIN: "IMMEDIATE", _SYNC: "FULL" if durable else "NORMAL"} if self.is_sqlite else {}
+        options = {BEGIN: "IMMEDIATE", SYNC: "FULL" if durable else "NORMAL"} if self.is_sqlite else {}
         return self._transaction(options)
 
     def read(self) -> AbstractContextManager[Connection]:
@@ -87,7 +77,7 @@ class Database:
         It never waits for a writer, nor makes one wait. Raises DatabaseError for whatever the driver reports.
         """
         if self.is_sqlite:
-            return self._transaction({_BEGIN: "DEFERRED"})
+            return self._transaction({BEGIN: "DEFERRED"})
         return self._transaction({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
 
     def driver_connection(self) -> Any:
@@ -110,7 +100,7 @@ class Database:
     @contextmanager
     def _transaction(self, options: Mapping[str, object]) -> Iterator[Connection]:
         try:
-            with self._turns.taken(when=_SYNC in options), self._engine.connect() as connection:
+            with self._turns.taken(when=SYNC in options), self._engine.connect() as connection:
                 connection.execution_options(**options)
                 with connection.begin():
                     yield connection
@@ -138,10 +128,10 @@ class Database:
 
         While somebody else changes the mode, SQLite refuses without waiting.
         """
-        until = time.monotonic() + _BUSY_SECONDS
+        until = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                with self._transaction({_BEGIN: None}) as connection:
+                with self._transaction({BEGIN: None}) as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode = WAL")
                 return
             except DatabaseAwayError:
@@ -155,12 +145,12 @@ def _parse(url: str) -> URL:
         address = make_url(url)
     except (ArgumentError, ValueError):
         # Not `from` it: what cannot be read may be a password, and stands in the parser's words.
-        raise ConfigurationError("The database URL cannot be read.", advice=_ADVICE_URL) from None
+        raise ConfigurationError("The database URL cannot be read.", advice=ADVICE_URL) from None
     if address.drivername in _POSTGRES_NAMES:
         return address.set(drivername="postgresql+psycopg")
     if address.drivername in {"sqlite", "sqlite+pysqlite"}:
         return address.set(drivername="sqlite")
-    raise ConfigurationError(f"Databases of kind {address.drivername} are not supported.", advice=_ADVICE_URL)
+    raise ConfigurationError(f"Databases of kind {address.drivername} are not supported.", advice=ADVICE_URL)
 
 
 def _shown(url: URL) -> str:
@@ -173,98 +163,6 @@ def _shown(url: URL) -> str:
 def _secrets(url: URL) -> list[str]:
     given = [str(value) for name, value in url.query.items() if "password" in name]
     return [secret for secret in (url.password, *given) if secret]
-
-
-def _checked_path(address: URL) -> Path:
-    if not address.database or address.database == ":memory:" or address.query:
-        raise ConfigurationError("A mirror on SQLite needs a plain file.", advice=_ADVICE_URL)
-    return Path(address.database)
-
-
-def _check_file(path: Path, *, create: bool) -> None:
-    """Return with a readable and writable file at `path`, or raise DatabaseError."""
-    try:
-        if path.is_dir():
-            raise DatabaseError(
-                f"{path} is a directory, not a database file.", advice="Name a file with --db."
-            )
-        if not path.exists():
-            if not create:
-                raise DatabaseError(f"No mirror at {path}.", advice=_ADVICE_INIT)
-            # The -wal and -shm files take the mode of the database file.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        elif not os.access(path, os.R_OK | os.W_OK):
-            raise DatabaseError(
-                f"{path} may not be read and written by this user.", advice="Correct its owner or mode."
-            )
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DatabaseError(
-            f"Cannot make a database at {path}: {reason}.", advice="Name another file with --db."
-        ) from error
-
-
-class _File:
-    """An SQLite file that is used by its name and must stay the same one behind it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._identity = self._look()
-
-    def check(self) -> None:
-        """Return if it is still there; raise DatabaseError where whatever is written would be lost."""
-        if self._look() != self._identity:
-            raise DatabaseError(
-                f"{self._path} was deleted or replaced while it was in use.",
-                advice="Put it back, or begin a new one with `scalesync init` and `scalesync sync`.",
-            )
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-
-def _sqlite_engine(address: URL) -> Engine:
-    engine = create_engine(
-        address, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
-    )
-    engine.dialect.statement_compiler = IndexedBy
-    file = _File(Path(str(address.database)).absolute())
-
-    @event.listens_for(engine, "do_connect")
-    def find(*_: object) -> None:
-        file.check()  # SQLite would make a new one
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        mode = options[_BEGIN]
-        if mode:
-            _set(connection, "query_only", "ON" if mode == "DEFERRED" else "OFF")
-            if mode == "IMMEDIATE":
-                _set(connection, "synchronous", options[_SYNC])
-            connection.exec_driver_sql(f"BEGIN {mode}")
-            file.check()
-
-    @event.listens_for(engine, "commit")
-    def commit(_: Connection) -> None:
-        file.check()
-
-    return engine
-
-
-def _set(connection: Connection, pragma: str, value: str) -> None:
-    """Return with the pragma so set. To set it anew would have SQLite prepare every statement again."""
-    if connection.info.get(pragma) != value:
-        connection.exec_driver_sql(f"PRAGMA {pragma} = {value}")
-        connection.info[pragma] = value
 
 
 def _postgres_engine(address: URL) -> Engine:
