@@ -1,5 +1,6 @@
 """Make the text of an answer such that every parser reads it and every database holds it."""
 
+import codecs
 import re
 
 import msgspec
@@ -18,6 +19,14 @@ _ESCAPE = re.compile(
 )
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD])")
 """Most answers hold none. One pass, and cheaper than looking for each of these by itself."""
+_MARKED = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""By the byte order mark before it, the encoding of a text. JSON needs none (RFC 8259), and some put one."""
 _PAIR = len(rb"\ud83d\ude00")
 
 
@@ -26,7 +35,8 @@ def storable(body: bytes) -> tuple[bytes, int]:
 
     Afterwards the text is valid UTF-8 and holds no escape of U+0000 (Postgres refuses it) and no escape of an
     unpaired surrogate (msgspec and Postgres refuse those). Each became U+FFFD, as did every invalid UTF-8
-    sequence. Everything else, pairs of surrogates and escaped backslashes included, is as it was.
+    sequence. Everything else, pairs of surrogates and escaped backslashes included, is as it was, but for a
+    byte order mark before the text: it goes, and the text is read in the encoding that it stands for.
     """
     body, replaced = _as_utf8(body)
     if b"\\" not in body or not _SUSPECT.search(body):
@@ -57,6 +67,10 @@ def formatted(text: bytes, *, indent: int = -1) -> bytes:
 
 def _as_utf8(body: bytes) -> tuple[bytes, int]:
     """Return `body` as valid UTF-8, and how many U+FFFD came in that were not there before."""
+    for mark, encoding in _MARKED:
+        if body.startswith(mark):
+            text = body[len(mark) :].decode(encoding, errors="replace")
+            return text.encode(), text.count("\ufffd") - body.count("\ufffd".encode(encoding))
     try:
         body.decode()
     except UnicodeDecodeError:

@@ -76,6 +76,27 @@ def test_invalid_utf8(pieces: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("encoding", "broken"),
+    [
+        ("utf-8-sig", b"\xff"),
+        ("utf-16", b"\x00\xd8a\x00"),
+        ("utf-32", b"\x00\x00\x11\x00"),
+        ("utf-16-be", b"\xd8\x00\x00a"),
+        ("utf-32-be", b"\x00\x11\x00\x00"),
+    ],
+)
+def test_a_byte_order_mark(encoding: str, broken: bytes) -> None:
+    """A mark says how the text is encoded and goes; what is no text is still replaced and counted."""
+    mark = "\ufeff" if encoding.endswith("-be") else ""
+    text = '{"a": "é\U0001f600\ufffd\\\\", "b": 1}'
+
+    assert storable((mark + text).encode(encoding)) == (text.encode(), 0)
+    cut = (mark + '["').encode(encoding) + broken
+    assert storable(cut)[0].decode().startswith('["\ufffd')
+    assert storable(cut)[1] == 1
+
+
+@pytest.mark.parametrize(
     ("body", "mended", "replaced"),
     [
         (rb'"\\u0000"', rb'"\\u0000"', 0),

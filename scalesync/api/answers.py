@@ -6,7 +6,7 @@ import msgspec
 
 from scalesync.api.request import Request, offset_of, offset_token
 from scalesync.api.transport import Answer
-from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer
+from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer, UnreadableAnswerError
 from scalesync.model import BatchStatus, Document, Page
 from scalesync.storable import storable
 
@@ -45,20 +45,23 @@ class _Refusal(msgspec.Struct):
 def _decode(request: Request, answer: Answer, kind: type[_T]) -> tuple[_T, int]:
     """Return the body as `kind`, and how many characters had to be replaced for it.
 
-    Raises ScaleNoAnswer if the body is not JSON or not of that shape.
+    Raises UnreadableAnswerError if the body is not JSON, not of that shape, or nested too deeply.
     """
     text, replaced = storable(answer.body)
     try:
         return msgspec.json.decode(text, type=kind), replaced
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise ScaleNoAnswer(f"The answer to {request} is not what the API promises: {error}.") from error
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UnreadableAnswerError(
+            f"The answer to {request} is not what the API promises: {why}."
+        ) from error
 
 
 def _objects(request: Request, docs: list[msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
-    """Return `docs`. Raises ScaleNoAnswer if one of them is not a JSON object."""
+    """Return `docs`. Raises UnreadableAnswerError if one of them is not a JSON object."""
     if all(memoryview(doc)[0] == _BRACE for doc in docs):
         return tuple(docs)
-    raise ScaleNoAnswer(f"The answer to {request} lists something that is not an object.")
+    raise UnreadableAnswerError(f"The answer to {request} lists something that is not an object.")
 
 
 def task_page(request: Request, answer: Answer) -> Page:

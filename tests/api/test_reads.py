@@ -11,6 +11,7 @@ import pytest
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.errors import (
+    PageError,
     ScaleException,
     ScaleForbidden,
     ScaleInternalError,
@@ -22,6 +23,7 @@ from scalesync.errors import (
     ScaleServiceUnavailable,
     ScaleTooManyRequests,
     ScaleUnauthorized,
+    UnreadableAnswerError,
 )
 from scalesync.model import BatchFilter, TaskFilter
 from scalesync.retry import RetryPolicy
@@ -155,6 +157,30 @@ def test_every_read_needs_its_shape(
     assert f"The answer to {endpoint} " in str(caught.value)
     assert "?" not in str(caught.value)
     assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_no_fault(serve: Serve, connect: Connect, encoding: str) -> None:
+    """A page behind a byte order mark is read at once, as a refusal's words are."""
+    page = '{"docs": [{"task_id": "é"}], "total": 1}'.encode(encoding)
+    server = serve(say(page), say('{"error": "Nö."}'.encode(encoding), 400))
+    api = connect(server)
+
+    assert [bytes(doc) for doc in api.tasks(TaskFilter()).docs] == ['{"task_id": "é"}'.encode()]
+    with pytest.raises(ScaleInvalidRequest, match=r"Nö\."):
+        api.tasks(TaskFilter())
+
+
+@pytest.mark.parametrize("body", [b"[" * 5_000 + b"]" * 5_000, b'{"docs": [{"a": tru}]}', b"<html>", b""])
+def test_a_page_that_stays_unreadable(serve: Serve, connect: Connect, body: bytes) -> None:
+    """It is the page that is wrong, for whoever reads many; and no answer, for whoever waits for one."""
+    page = body if not body.startswith(b"[") else b'{"docs": [{"a": ' + body + b"}]}"
+
+    with pytest.raises(UnreadableAnswerError, match="not what the API promises") as caught:
+        connect(serve(say(page))).tasks(TaskFilter())
+    assert isinstance(caught.value, PageError)
+    assert isinstance(caught.value, ScaleNoAnswer)
+    assert caught.value.exit_code == 4
 
 
 def test_backoff(serve: Serve, connect: Connect) -> None:
