@@ -63,6 +63,8 @@ class ScaleException(ScalesyncError):
 
     exit_code = 4
     code: int | None = None
+    about_another: bool = False
+    """Whether the API's words name objects, and none of the request: it may be somebody else's answer."""
 
     def __init__(
         self, message: str, code: int | None = None, *, advice: str = "", retry_after: float | None = None

@@ -29,9 +29,10 @@ def may_pass(error: ScaleException) -> bool:
     """Tell whether the same read may succeed later.
 
     True for 408, 429 and every 5xx (Cloudflare's 520 to 530 included), for a connection that could not be
-    made or broke, and for an answer that is missing, cut short or not what was promised.
+    made or broke, for an answer that is missing, cut short or not what was promised, and for a refusal that
+    is about another object.
     """
-    if isinstance(error, ScaleNotSent | ScaleNoAnswer):
+    if isinstance(error, ScaleNotSent | ScaleNoAnswer) or error.about_another:
         return True
     return error.code is not None and (error.code in (408, 429) or error.code >= 500)
 

@@ -1,6 +1,9 @@
 """From an answer to what was promised: a page, a document, a status, or the error that it stands for."""
 
-from typing import TypeVar
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -12,6 +15,9 @@ from scalesync.storable import storable
 
 _T = TypeVar("_T")
 _LONGEST_MESSAGE = 1000
+_NAMED = re.compile(r'\b(?:unique_id|batch|project|task)\b[^"]{0,16}"([^"]+)"', re.IGNORECASE)
+_TASK = re.compile(r"\btask\b\W{0,4}\b([0-9a-f]{24})\b", re.IGNORECASE)
+"""How the words of a refusal name objects (documented for a unique_id and its task; the rest is assumed)."""
 _BRACE = ord("{")
 
 
@@ -106,6 +112,28 @@ def document(request: Request, answer: Answer) -> Document:
     return Document(found, answer.served_at, replaced)
 
 
+def named(key: str, name: str) -> Callable[[Request, Answer], Document]:
+    """Return what parses the answer to a read of one object, whose `key` must be `name`.
+
+    It raises ScaleNoAnswer for any other object: a proxy that mixes two answers up, or a server that repeats
+    one, gives what is whole and somebody else's.
+    """
+
+    def parse(request: Request, answer: Answer) -> Document:
+        found = document(request, answer)
+        if name_in(found, key) != name:
+            raise ScaleNoAnswer(f"The answer to {request} is not the object that was asked for.")
+        return found
+
+    return parse
+
+
+def name_in(found: Document, key: str) -> object:
+    """Return what a document has under `key`, None if nothing."""
+    fields = msgspec.json.decode(found.raw, type=dict[str, msgspec.Raw])
+    return msgspec.json.decode(fields[key]) if key in fields else None
+
+
 def document_or_ok(request: Request, answer: Answer) -> Document | None:
     """Return the single object of the answer, or None for the bare text `OK` (official client)."""
     return None if answer.body.strip() in (b"OK", b'"OK"') else document(request, answer)
@@ -135,7 +163,37 @@ def refusal(request: Request, answer: Answer) -> ScaleException | None:
     if 200 < answer.status < 300:
         return ScaleNoAnswer(f"{request} was answered {answer.status}, which the API does not promise.")
     kind = BY_STATUS.get(answer.status, ScaleException)
-    return kind(_words(request, answer), answer.status, retry_after=answer.retry_after)
+    words = _words(request, answer)
+    error = kind(words, answer.status, retry_after=answer.retry_after)
+    error.about_another = 400 <= answer.status < 500 and _names_another(words, request)
+    return error
+
+
+def _names_another(words: str, request: Request) -> bool:
+    """Return whether the words of a refusal name objects, and none that the request knows.
+
+    Words that name nothing may be about any request: they are taken for what they say.
+    """
+    found = {*_NAMED.findall(words), *_TASK.findall(words)}
+    if not found:
+        return False
+    ours = set(_texts(request))
+    return found.isdisjoint(ours) and not any(f'"{text}"' in words for text in ours)
+
+
+def _texts(request: Request) -> Iterator[str]:
+    """Yield every text of a request, from its path, its query and its body."""
+    yield from map(unquote, request.path.split("/"))
+    yield from (value for _, value in parse_qsl(request.query))
+    rest: list[Any] = [] if request.body is None else [msgspec.json.decode(request.body)]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            rest += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            rest += value
 
 
 def _words(request: Request, answer: Answer) -> str:

@@ -14,7 +14,7 @@ from scalesync.api.options import ApiOptions
 from scalesync.api.request import Request, build, offset_of, query_of
 from scalesync.api.transport import Answer, Transport
 from scalesync.clock import Clock
-from scalesync.errors import ScaleException, ScaleNotSent
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import BatchFilter, BatchStatus, Document, Page, TaskFilter
 from scalesync.retry import wait_before_retry
 
@@ -90,6 +90,13 @@ class ScaleApi:
         """
         self._limiter.wait(patience)
 
+    def reconnect(self) -> None:
+        """Give up this thread's connection: it gave an answer to something else, and may give the next one.
+
+        Whoever finds that out from an answer calls this; the next request makes a new connection.
+        """
+        self._transport.reconnect()
+
     @property
     def requests_made(self) -> int:
         """How many HTTP requests left this machine so far, retries included."""
@@ -99,7 +106,7 @@ class ScaleApi:
 
     def task(self, task_id: str) -> Document:
         """Return one task. Raises ScaleResourceNotFound if there is none."""
-        return self._read(build("GET", "task/{}", task_id), answers.document)
+        return self._read(build("GET", "task/{}", task_id), answers.named("task_id", task_id))
 
     def tasks(self, chosen: TaskFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
         """Return a page of the tasks that match, newest first. A token is good under the same filter only."""
@@ -119,7 +126,7 @@ class ScaleApi:
 
     def batch(self, name: str) -> Document:
         """Return one batch."""
-        return self._read(build("GET", "batches/{}", name), answers.document)
+        return self._read(build("GET", "batches/{}", name), answers.named("name", name))
 
     def batch_status(self, name: str) -> BatchStatus:
         """Return a batch's status and the counts of its tasks."""
@@ -127,7 +134,7 @@ class ScaleApi:
 
     def project(self, name: str) -> Document:
         """Return one project with the history of its parameters."""
-        return self._read(build("GET", "projects/{}", name), answers.document)
+        return self._read(build("GET", "projects/{}", name), answers.named("name", name))
 
     def projects(self, *, archived: bool | None = None) -> Page:
         """Return every project in one page; `archived` as the API understands it, None: not sent."""
@@ -175,7 +182,7 @@ class ScaleApi:
             attempts += 1
             turn = self._limiter.acquire(policy.seconds - (self._clock.monotonic() - started))
             try:
-                return parse(request, self._send(request, attempts, turn))
+                return self._parsed(request, self._send(request, attempts, turn), parse)
             except ScaleException as error:
                 wait = wait_before_retry(
                     error,
@@ -196,7 +203,14 @@ class ScaleApi:
         turn = self._limiter.acquire(min(left, self.options.deadline))
         if self._clock.boottime() > self._write_before:
             raise ScaleNotSent("Its time was over before it could be sent.")
-        return parse(request, self._send(request, 1, turn))
+        return self._parsed(request, self._send(request, 1, turn), parse)
+
+    def _parsed(self, request: Request, answer: Answer, parse: _Parse[_T]) -> _T:
+        try:
+            return parse(request, answer)
+        except ScaleNoAnswer:
+            self.reconnect()
+            raise
 
     def _send(self, request: Request, attempt: int, turn: float) -> Answer:
         """Send once and return a 200; raise what any other answer stands for. Tells the limiter."""
@@ -209,6 +223,8 @@ class ScaleApi:
         if error is None:
             self._limiter.succeeded()
             return answer
+        if error.about_another:
+            self.reconnect()
         if error.code == 429:
             self._limiter.refused(turn, error.retry_after)
         raise error

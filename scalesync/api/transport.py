@@ -75,6 +75,10 @@ class Transport:
         for wire in self._wires.all():
             wire.close()
 
+    def reconnect(self) -> None:
+        """Close this thread's connection; its next request makes a new one."""
+        self._wires.mine().close()
+
     def exchange(self, request: Request) -> Answer:
         """Send `request` once and return the whole answer. A redirect is an answer: the key goes to one host.
 

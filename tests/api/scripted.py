@@ -34,7 +34,9 @@ class Seen:
     """The monotonic instant of its arrival."""
 
 
-def say(body: object = b"{}", status: int = 200, *, headers: Mapping[str, str] | None = None) -> Step:
+def say(
+    body: object = b'{"task_id": "t"}', status: int = 200, *, headers: Mapping[str, str] | None = None
+) -> Step:
     """Answer with `body` (bytes as they are, anything else as JSON) and keep the connection."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = {"Date": DATE, "Content-Length": str(len(content)), **(headers or {})}

@@ -24,7 +24,7 @@ from tests.api.scripted import say
 )
 def test_names_in_paths(serve: Serve, connect: Connect, name: str, path: str) -> None:
     """A name is one segment of the path, whatever it holds."""
-    server = serve(say())
+    server = serve(say({"name": name}))
 
     connect(server).batch(name)
 

@@ -63,7 +63,7 @@ def test_errors_and_logs(
 
 def test_reprs(serve: Serve, connect: Connect) -> None:
     """No repr of the client, nor of anything it holds, shows the key."""
-    api = connect(serve(say({})))
+    api = connect(serve(say()))
     api.task("t")
 
     shown = [repr(api), str(api), repr(api.options)]
@@ -72,10 +72,13 @@ def test_reprs(serve: Serve, connect: Connect) -> None:
     assert not any(map(reveals, shown))
 
 
+BATCH = {"name": "private batch"}
+
+
 def test_log_events(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     """Requests and retries are logged under fixed names, without names of objects, queries or bodies."""
     caplog.set_level(logging.DEBUG, "scalesync.api")
-    api = connect(serve(say({"error": "private words"}, 500), say({"docs": [], "total": 0}), say({})))
+    api = connect(serve(say({"error": "private words"}, 500), say({"docs": [], "total": 0}), say(BATCH)))
 
     api.tasks(TaskFilter(project="private project"))
     api.batch("private batch")

@@ -86,7 +86,7 @@ def test_an_authority_of_ones_own_is_named_by_the_environment(
 ) -> None:
     """And a .netrc adds nothing: the key goes to the API, and a file's server gets no authorization."""
     trusting(variable)
-    server = serve(say({}), tls=certified("127.0.0.1"))
+    server = serve(say(), tls=certified("127.0.0.1"))
 
     connect(server).task("t")
     fetched(server, keyed=True)

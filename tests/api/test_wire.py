@@ -32,9 +32,7 @@ AUTHORITY = trustme.CA()
 
 def test_keep_alive(serve: Serve, connect: Connect) -> None:
     """One thread uses one connection for all its requests, refusals included."""
-    server = serve(
-        say({}), say({"error": "x"}, 404), zipped({}), say(b"", 400), raw(CHUNKED, keep=True), say({})
-    )
+    server = serve(say(), say({"error": "x"}, 404), zipped(T), say(b"", 400), raw(CHUNKED, keep=True), say())
     api = connect(server)
 
     for _ in range(8):
@@ -45,17 +43,18 @@ def test_keep_alive(serve: Serve, connect: Connect) -> None:
     assert (len(server.seen), server.connections) == (8, 1)
 
 
-CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n'
+T = {"task_id": "t"}
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{"task_id":\r\n5\r\n "t"}\r\n0\r\n\r\n'
 
 
 def test_chunked(serve: Serve, connect: Connect) -> None:
     """An answer in chunks is put together."""
-    assert bytes(connect(serve(raw(CHUNKED))).task("t").raw) == b'{"a": 1}'
+    assert bytes(connect(serve(raw(CHUNKED))).task("t").raw) == b'{"task_id": "t"}'
 
 
 def test_a_connection_for_each_thread(serve: Serve, connect: Connect) -> None:
     """Threads do not share a connection, and requests are counted over all of them."""
-    server = serve(say({}))
+    server = serve(say())
     api = connect(server)
     together = threading.Barrier(4)
 
@@ -76,7 +75,7 @@ def test_a_connection_for_each_thread(serve: Serve, connect: Connect) -> None:
 
 def test_close(serve: Serve, connect: Connect) -> None:
     """Closing ends the connections; a later request makes a new one."""
-    server = serve(say({}))
+    server = serve(say())
     api = connect(server)
 
     api.task("t")
@@ -161,7 +160,7 @@ def test_netrc_does_not_replace_the_key(
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", authority)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = serve(say({}), tls=tls_server())
+    server = serve(say(), tls=tls_server())
 
     connect(server).task("t")
 
@@ -172,8 +171,8 @@ def test_no_proxy_between_plain_http_and_this_machine(
     serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A proxy of the environment never sees an unencrypted request that was meant for this machine."""
-    proxy = serve(say({}))
-    server = serve(say({}))
+    proxy = serve(say())
+    server = serve(say())
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.delenv("NO_PROXY", raising=False)

@@ -1,5 +1,6 @@
 """The broken variants of the sync side, and for each the quickest tests that must fail for it."""
 
+from tests.mutations.answer_variants import ANSWERS
 from tests.mutations.workshop import Variant
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
@@ -415,4 +416,4 @@ CONTENT = (
     ),
 )
 
-VARIANTS = (*WATERMARK, *GUARD, *TOMBSTONES, *TRANSACTION, *FILTERS, *LEASES, *PAGES, *CONTENT)
+VARIANTS = (*WATERMARK, *GUARD, *TOMBSTONES, *TRANSACTION, *FILTERS, *LEASES, *PAGES, *ANSWERS, *CONTENT)
