@@ -55,8 +55,16 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     tally = _write(context.app().ways_out, plan, output, partition=partition)
     if output is not None and not context.quiet:
         click.echo(one_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
+    _say_what_differs(tally, plan.format)
+
+
+def _say_what_differs(tally: "Tally", format: str) -> None:  # noqa: A002 - as the option
+    for what, number in tally.altered.most_common():
+        click.echo(f"{number:,} {what}", err=True)
+    for reason, number in tally.reasons.most_common():
+        click.echo(f"{number:,} left out: {reason}", err=True)
     if tally.left_out:
-        click.echo(f"{tally.left_out:,} left out, which {plan.format} cannot hold.", err=True)
+        click.echo(f"{tally.left_out:,} left out, which {format} cannot hold.", err=True)
 
 
 _UNITS = {"coco": "annotations", "fiftyone": "tasks"}

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +29,15 @@ _LONG = (ColumnKind.TEXT, ColumnKind.JSON, ColumnKind.BYTES)
 _PART = "part-0.parquet"
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 """What Hive, and whoever reads its layout, takes for NULL."""
+_TAKEN_FOR_NULL = (_NULL, "NULL")
+"""In capitals or not: DuckDB takes the second for NULL too. With its first letter encoded it is a name."""
+
+_LONGEST = 255
+"""Bytes of a directory's name, on every file system that people use."""
+_HASH = 16
+"""Hexadecimal digits of the hash."""
+
+_NAME = Column("project_name", ColumnKind.TEXT)
 
 _Rows = Iterable[Sequence[Any]]
 
@@ -56,31 +66,54 @@ def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
-def write_partitions(directory: Path, columns: Sequence[Column], rows: _Rows) -> None:
+def write_partitions(directory: Path, columns: Sequence[Column], rows: _Rows) -> int:
     """Write rows as `project=NAME/month=YYYY-MM/part-0.parquet` below an empty directory, in flat memory.
 
     Each row has its project and its month before its values, and rows come in that order: one file is open
-    at a time. Names are percent-encoded. Files can be read by their owner only.
+    at a time. Names are percent-encoded; one that is too long for a directory, or that the file system takes
+    for another's, is shortened and ends with `@` and a hash of the whole. The column `project_name` has the
+    whole in every file. Files can be read by their owner only. Returns how many names were shortened.
     """
-    for place, some in groupby(rows, key=lambda row: tuple(row[:2])):
-        path = directory
-        for level in map(_level, ("project", "month"), place):
-            path /= level
-            _make(path, place[0])
-        with os.fdopen(os.open(path / _PART, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            write(file, columns, (row[2:] for row in some))
+    shortened = 0
+    columns = [_NAME, *columns]
+    for project, of_project in groupby(rows, key=lambda row: row[0]):
+        path = directory / _level("project", project)
+        is_short = _takes_another(path)
+        if is_short:
+            path = directory / _shortened(project)
+            path.mkdir(mode=0o700)
+        shortened += is_short
+        for month, some in groupby(of_project, key=lambda row: row[1]):
+            (place := path / _level("month", month)).mkdir(mode=0o700)
+            with os.fdopen(os.open(place / _PART, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                write(file, columns, ((project, *row[2:]) for row in some))
+    return shortened
 
 
-def _make(path: Path, project: object) -> None:
-    """Return with this directory there. Raises ConfigurationError where its name is too long for one."""
+def _takes_another(path: Path) -> bool:
+    """Make a directory; return whether there cannot be one of that name beside the others."""
     try:
-        path.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        # A file system that takes `A` and `a` for one name.
+        return True
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
-        msg = f"The name of the project {str(project)[:40]}... is too long for a directory."
-        advice = "Export it without --partition, and the others with --project."
-        raise ConfigurationError(msg, advice=advice) from error
+        return True
+    return False
+
+
+def _shortened(project: str) -> str:
+    """Return a name for the directory of a project that no other has: `@` is in no encoded name."""
+    room = _LONGEST - len("project=@") - _HASH
+    kept = ""
+    for char in project:
+        encoded = quote(char, safe="")
+        if len(kept) + len(encoded) > room:
+            break
+        kept += encoded
+    return f"project={kept}@{sha256(project.encode()).hexdigest()[:_HASH]}"
 
 
 def holds_partitions(directory: Path) -> bool:
@@ -102,7 +135,10 @@ def _is_level(path: Path, name: str) -> bool:
 def _level(name: str, value: str | None) -> str:
     if value is None:
         return f"{name}={_NULL}"
-    return f"{name}={quote(value, safe='')}" if value != _NULL else f"{name}={_NULL.replace('_', '%5F')}"
+    encoded = quote(value, safe="")
+    if value.upper() in _TAKEN_FOR_NULL:
+        encoded = f"%{ord(value[0]):02X}{encoded[1:]}"
+    return f"{name}={encoded}"
 
 
 def _arrow_type(kind: ColumnKind) -> "pa.DataType":

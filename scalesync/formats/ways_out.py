@@ -108,4 +108,8 @@ class WaysOut:
             database.read() as conn,
             closing(rows.rows_by_month(conn, export.name, export.wanted)) as found,
         ):
-            parquet.write_partitions(directory, found.columns, tally.counting(found.rows))
+            shortened = parquet.write_partitions(directory, found.columns, tally.counting(found.rows))
+        if shortened:
+            tally.altered["shortened: names of projects, which the column project_name has whole"] += (
+                shortened
+            )

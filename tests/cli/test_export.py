@@ -93,6 +93,26 @@ def test_a_partitioned_dataset_is_replaced_as_a_whole(mirror: Scalesync) -> None
     assert [left.name for left in mirror.directory.glob(".*")] == []
 
 
+def test_a_long_project_name_is_shortened_and_said(mirror: Scalesync) -> None:
+    """Of a partitioned dataset its directory only: every row is there, with the whole name."""
+    name = "Улица ночью: разметка пешеходов и автомобилей"
+    execute(
+        mirror.mirror,
+        f"UPDATE tasks SET project = '{name}' WHERE task_id IN (SELECT max(task_id) FROM tasks)",
+    )
+    done = mirror("export", "tasks", "--format", "parquet", "--partition", "-o", "lake")
+
+    assert (done.code, done.err) == (
+        0, "1,000 tasks in lake\n1 shortened: names of projects, which the column project_name has whole\n"
+    )  # fmt: skip
+    with duckdb.connect() as connection:
+        read = f"read_parquet('{mirror.directory}/lake/**/*.parquet', hive_partitioning = true)"
+        counted = connection.execute(
+            f"SELECT count(*), count(*) FILTER (project_name = '{name}') FROM {read}"
+        )
+        assert counted.fetchall() == [(1_000, 1)]
+
+
 def test_a_directory_that_holds_anything_else_is_left_alone(mirror: Scalesync) -> None:
     """Nor is a file replaced by a directory, or the other way round."""
     words = ("export", "tasks", "--format", "parquet", "--partition", "-o")

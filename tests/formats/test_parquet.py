@@ -167,20 +167,47 @@ def test_annotations_are_partitioned_by_their_task(ways: WaysOut, tmp_path: Path
     ]
 
 
-def test_a_project_named_like_null_is_not_null(tmp_path: Path) -> None:
-    """Its name is encoded where Hive's word for NULL is not."""
+N = Column("n", ColumnKind.INTEGER)
+
+
+def partitioned(directory: Path, *projects: str | None) -> list[tuple[object, ...]]:
+    """Return number, project and whole name, as DuckDB reads the rows that these projects have, one each."""
+    parquet.write_partitions(directory, [N], [(name, "2026-01", n) for n, name in enumerate(projects, 1)])
+    read = f"read_parquet('{directory}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
+    return asked(f"SELECT n, project, project_name FROM {read} ORDER BY 1")
+
+
+def test_projects_are_read_with_the_names_they_have(tmp_path: Path) -> None:
+    """Also one that is named like NULL, like a directory or a number, with nothing, or with other letters."""
     null = "__HIVE_DEFAULT_PARTITION__"
-    column = Column("n", ColumnKind.INTEGER)
-    parquet.write_partitions(tmp_path, [column], [(None, "2026-01", 1), (null, "2026-01", 2)])
-    read = f"read_parquet('{tmp_path}/**/*.parquet', hive_partitioning = true)"
-    assert asked(f"SELECT n, project FROM {read} ORDER BY 1") == [(1, None), (2, null)]
+    names = [None, null, null.lower(), "NULL", "null", "", ".", "..", "7", "a", "A", "a b", "a+b", "a%20b"]
+    assert partitioned(tmp_path, *names) == [(n, name, name) for n, name in enumerate(names, 1)]
+    read = dataset.dataset(tmp_path, partitioning=dataset.partitioning(flavor="hive")).to_table()
+    assert {row["n"]: row["project_name"] for row in read.to_pylist()} == dict(enumerate(names, 1))
 
 
-def test_a_name_too_long_for_a_directory_is_told(tmp_path: Path) -> None:
-    """The sentence names the project, and the way around it."""
-    with pytest.raises(ConfigurationError, match=r"The name of the project aaaa.* is too long") as caught:
-        parquet.write_partitions(tmp_path, [Column("a", ColumnKind.TEXT)], [["a" * 300, "2026-01", "x"]])
-    assert "--partition" in caught.value.advice
+def test_a_name_too_long_for_a_directory_is_shortened(tmp_path: Path) -> None:
+    """Each to a name of its own, cut between letters; the files have the whole."""
+    cyrillic = "Улица ночью: разметка пешеходов и автомобилей"
+    names = ["a" * 247, "a" * 248, "a" * 247 + "b", "b" * 10_000, cyrillic, cyrillic + "!"]
+    found = partitioned(tmp_path, *names)
+
+    assert [name for _, _, name in found] == names
+    short = [str(project) for _, project, _ in found]
+    assert (short[0], len(set(short))) == (names[0], len(names))
+    assert [name.startswith(project.split("@")[0]) for name, project in zip(names, short, strict=True)] == [
+        True
+    ] * len(names)
+    assert max(len(path.name) for path in tmp_path.iterdir()) == 255
+    assert parquet.holds_partitions(tmp_path)
+
+
+def test_names_that_a_file_system_takes_for_one_are_kept_apart(tmp_path: Path) -> None:
+    """As `A` and `a` on many: the second has a directory of its own, with its name in the files."""
+    (tmp_path / "project=a").mkdir()
+    assert parquet.write_partitions(tmp_path, [N], [("a", "2026-01", 1), ("b", "2026-01", 2)]) == 1
+    (path,) = tmp_path.glob("project=a@*/month=2026-01/part-0.parquet")
+    assert pq.read_table(path, partitioning=None).to_pylist() == [{"project_name": "a", "n": 1}]
 
 
 def test_what_holds_anything_else_is_no_dataset(tmp_path: Path) -> None:
