@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from scalesync.db.engine import Database
 from scalesync.db.schema import metadata
+from scalesync.settings import DEFAULT_DATABASE, database_url
 
 
 def _migrate(connection: Connection) -> None:
@@ -21,8 +22,8 @@ def _migrate(connection: Connection) -> None:
 
 
 def _migrate_named_database() -> None:
-    named = os.environ.get("SCALESYNC_DB") or "scalesync.db"
-    database = Database.open(named if "://" in named else f"sqlite:///{named}", create=True)
+    named = os.environ.get("SCALESYNC_DB") or DEFAULT_DATABASE
+    database = Database.open(database_url(named), create=True)
     try:
         with database.write() as connection:
             _migrate(connection)

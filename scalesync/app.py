@@ -1,7 +1,7 @@
 """The composition root: settings in, a working scalesync out. A method is one thing a person can ask for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -243,10 +243,12 @@ class App:
         yield look_at("account", self._check_account)
 
     def _check_database(self) -> str:
-        with self.database() as database:
-            open_to_all = database.is_sqlite and open_to_others(Path(database.url_shown))
-            others = "; others may read it or write to it: chmod 600 it" if open_to_all else ""
-            return f"{database.url_shown}, schema {migrate.head_revision()}{others}"
+        with closing(Database.open(self.settings.database_url)) as database:
+            notes = [f"{database.url_shown}, schema {migrate.head_revision()}", database.examine()]
+            migrate.check_schema(database)
+            if database.is_sqlite and open_to_others(Path(database.url_shown)):
+                notes.append("others may read it or write to it: chmod 600 it")
+            return "; ".join(filter(None, notes))
 
     def _check_api(self) -> str:
         with self.api() as api:

@@ -37,6 +37,9 @@
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+LOOK_CLOSER = "Run `scalesync check`."
+"""The advice where nothing better is known; `check` itself replaces it."""
+
 
 class ScalesyncError(Exception):
     """Something went wrong that a person can understand and act upon."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from scalesync.errors import ScalesyncError
+from scalesync.errors import LOOK_CLOSER, ScalesyncError
 
 if TYPE_CHECKING:
     from scalesync.commands import Depth, Gate
@@ -29,7 +29,10 @@ def look_at(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, ok=True, detail=look())
     except ScalesyncError as error:
-        return Finding(name, ok=False, detail=str(error), advice=error.advice, exit_code=error.exit_code)
+        advice = (
+            "Look after the disk, or into the server's log." if error.advice == LOOK_CLOSER else error.advice
+        )
+        return Finding(name, ok=False, detail=str(error), advice=advice, exit_code=error.exit_code)
 
 
 @dataclass(frozen=True, slots=True)

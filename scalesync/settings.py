@@ -17,6 +17,12 @@ DEFAULT_DATABASE = "scalesync.db"
 KEYRING_USER = "api-key"
 """The name under which a keyring's service holds the key: `keyring set SERVICE api-key`."""
 
+_LIKE_AN_ADDRESS = re.compile(
+    r"^\s*(postgres|sqlite|mysql|jdbc)[\w+.-]*\s*[:;]|:[^@]*@|\b(\w*passw(or)?d|dbname|host|user)\s*=",
+    re.IGNORECASE,
+)
+"""A scheme without its `//`, a user and a password without a scheme, or libpq's KEY=VALUE."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -104,9 +110,18 @@ def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
 
 
 def database_url(text: str) -> str:
-    """Return a database URL for a URL or the path of an SQLite file."""
+    """Return a database URL for a URL or the path of an SQLite file.
+
+    Raises ConfigurationError, which does not repeat it, for what looks like another kind of address: it may
+    hold a password.
+    """
     if "://" in text:
-        return text
+        return text.strip()
+    if _LIKE_AN_ADDRESS.search(text) and not os.path.exists(os.path.expanduser(text)):  # noqa: PTH110, PTH111
+        msg = "The database URL cannot be read."
+        raise ConfigurationError(
+            msg, advice="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or a file name."
+        )
     return f"sqlite:///{Path(text).expanduser().absolute()}"
 
 
@@ -142,7 +157,7 @@ def open_to_others(path: Path) -> bool:
 
 def _without_secrets(api_url: str) -> str:
     """Return the API's address, which is printed and kept in the mirror. Raises ConfigurationError."""
-    if any(sign in api_url for sign in "@?#"):
+    if any(sign in api_url for sign in ("@", "?", "#", "%40", "%3A", "%3a")):
         msg = "The API's address may hold no user name, password, query or fragment."
         raise ConfigurationError(msg, advice="Hand over the key as SCALE_API_KEY.")
     return api_url

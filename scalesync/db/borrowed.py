@@ -1,14 +1,18 @@
 """A connection whose transaction belongs to somebody else, who commits it or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
+from scalesync.db.address import shown, without_secrets
 from scalesync.db.failures import database_error
 
 __all__ = ["Connection", "borrowed", "savepoint"]
+
+_NEEDED = {"client_encoding": "UTF8", "DateStyle": "ISO"}
+"""Settings of Postgres without which its values cannot be read, and how those that will do begin."""
 
 
 def savepoint(conn: Connection) -> AbstractContextManager[object]:
@@ -35,8 +39,28 @@ def borrowed(conn: Connection) -> Iterator[Connection]:
     """
     try:
         _begin(conn)
-        with savepoint(conn):
+        with savepoint(conn), _readable(conn):
             yield conn
     except DBAPIError as error:
-        shown = conn.engine.url.render_as_string()
-        raise database_error(error, shown=shown, hide=lambda text: text) from error
+        url = conn.engine.url
+        raise database_error(error, shown=shown(url), hide=lambda text: without_secrets(text, url)) from error
+
+
+@contextmanager
+def _readable(conn: Connection) -> Iterator[None]:
+    """Have a session on Postgres, while the block lasts, whose values we can read; then it is as before.
+
+    An error leaves that to the savepoint around, which undoes settings too.
+    """
+    info = getattr(conn.connection.driver_connection, "info", None)
+    status = getattr(info, "parameter_status", None)
+    found = {name: str(status(name)) for name in _NEEDED} if status else {}
+    before = {name: value for name, value in found.items() if not value.startswith(_NEEDED[name])}
+    _set(conn, {name: _NEEDED[name] for name in before})
+    yield
+    _set(conn, before)
+
+
+def _set(conn: Connection, settings: Mapping[str, str]) -> None:
+    if settings:
+        conn.execute(select(*(func.set_config(name, value, True) for name, value in settings.items())))

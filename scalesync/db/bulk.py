@@ -17,6 +17,7 @@ from sqlalchemy.schema import CreateTable
 
 from scalesync.db.dialects import Insert, insert_into
 from scalesync.db.plans import built
+from scalesync.db.postgres import is_pooled
 
 Values = Sequence[object]
 """A row as the driver takes it: instants and JSON as text."""
@@ -69,7 +70,9 @@ def write(conn: Connection, into: Into, rows: Sequence[Values]) -> None:
     elif into.on_conflict is _plain:
         _copy(conn, into.table.name, into.names, rows)
     else:
-        make, staged, merge = built(conn, _by_way_of_a_copy, into)
+        make, staged, merge = built(
+            conn, _by_way_of_a_copy, into, is_pooled(conn.connection.driver_connection)
+        )
         conn.exec_driver_sql(make)
         _copy(conn, staged, into.names, rows)
         conn.exec_driver_sql(merge)
@@ -105,15 +108,18 @@ def _together(one: str, columns: int, rows: int) -> str:
     return one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * rows)}")
 
 
-def _by_way_of_a_copy(conn: Connection, into: Into) -> tuple[str, str, str]:
-    """Return what makes a temporary table of these columns, its name, and what merges its rows in order."""
+def _by_way_of_a_copy(conn: Connection, into: Into, pooled: bool) -> tuple[str, str, str]:
+    """Return what makes a temporary table of these columns, its name, and what merges its rows in order.
+
+    It is kept for the next transaction, but where that may be in another session it ends with this one.
+    """
     columns = (Column(name, into.table.c[name].type) for name in into.names)
     staged = Table(
         f"scalesync_{into.table.name}",
         MetaData(),
         *columns,
         prefixes=["TEMPORARY"],
-        postgresql_on_commit="DELETE ROWS",
+        postgresql_on_commit="DROP" if pooled else "DELETE ROWS",
     )
     insert = insert_into(conn.dialect.name, into.table).from_select(into.names, select(staged))
     make, merge = CreateTable(staged, if_not_exists=True), into.on_conflict(insert)

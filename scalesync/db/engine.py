@@ -3,33 +3,18 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
 
+from scalesync.db import postgres
+from scalesync.db.address import parse, shown, without_secrets
 from scalesync.db.failures import database_error
-from scalesync.db.sqlite import ADVICE_URL, BEGIN, BUSY_SECONDS, SYNC, check_file, checked_path, engine_at
-from scalesync.db.tables import json_as_text
+from scalesync.db.sqlite import BEGIN, BUSY_SECONDS, SYNC, check_file, checked_path, engine_at
 from scalesync.db.turns import Turns
-from scalesync.errors import ConfigurationError, DatabaseAwayError, DatabaseError
-
-if TYPE_CHECKING:
-    import psycopg
-
-_CONNECT_SECONDS = 10
-_SILENT_SECONDS = 60
-"""After which a Postgres server that acknowledges nothing is given up, however a network swallows packets."""
-_SESSION = f"""
-SET TIME ZONE 'UTC';
-SET lock_timeout = '{BUSY_SECONDS}s';
-SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
-"""
-"""Of Postgres. The last so that a crash of the server undoes no commit: what was sent never looks unsent."""
-_POSTGRES_NAMES = {"postgres", "postgresql", "postgresql+psycopg"}
+from scalesync.errors import DatabaseAwayError, DatabaseError
 
 
 class Database:
@@ -39,8 +24,10 @@ class Database:
         """Take over an engine made by `open`."""
         self._engine = engine
         self._turns = Turns(BUSY_SECONDS)
+        # SQLAlchemy makes its own of what fails in a statement, but not of a value that cannot be read.
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self.url_shown = _shown(engine.url)
+        self.url_shown = shown(engine.url)
         """The file of an SQLite mirror, else the URL with its passwords hidden: fit for logs and messages."""
 
     @classmethod
@@ -52,14 +39,14 @@ class Database:
         SQLite file is missing, of another kind or closed to us, and ConfigurationError for a URL or driver
         that cannot be used.
         """
-        address = _parse(url)
+        address = parse(url)
         if address.drivername == "sqlite":
             check_file(checked_path(address), create=create)
             database = cls(engine_at(address))
             if create:
                 database._enable_wal_or_close()
             return database
-        return cls(_postgres_engine(address))
+        return cls(postgres.engine_at(address, shown(address)))
 
     def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
         """Return one writing transaction: committed at the end, rolled back on an error.
@@ -68,8 +55,9 @@ class Database:
         they were `durable`; on Postgres they always are. Raises DatabaseError for whatever the driver
         reports.
         """
-        options = {BEGIN: "IMMEDIATE", SYNC: "FULL" if durable else "NORMAL"} if self.is_sqlite else {}
-        return self._transaction(options)
+        if self.is_sqlite:
+            return self._transaction({BEGIN: "IMMEDIATE", SYNC: "FULL" if durable else "NORMAL"})
+        return self._transaction({BEGIN: postgres.WRITING})
 
     def read(self) -> AbstractContextManager[Connection]:
         """Return one reading transaction: it sees one state throughout and cannot change anything.
@@ -78,7 +66,17 @@ class Database:
         """
         if self.is_sqlite:
             return self._transaction({BEGIN: "DEFERRED"})
-        return self._transaction({"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+        return self._transaction({BEGIN: postgres.READING})
+
+    def examine(self) -> str:
+        """Return what is worth knowing of a Postgres server, in words; empty: nothing, or a file.
+
+        Raises DatabaseError for a server that cannot be reached, or on which no mirror can be written.
+        """
+        if self.is_sqlite:
+            return ""
+        with self.read() as conn:
+            return postgres.examine(conn, self.url_shown)
 
     def driver_connection(self) -> Any:
         """Return a connection of the driver's own kind, in no pool and no transaction; the caller closes it.
@@ -87,11 +85,15 @@ class Database:
         """
         try:
             lent = self._engine.raw_connection()
-        except (self._engine.dialect.loaded_dbapi.Error, PoolTimeoutError) as error:
-            raise self._translated(error) from error
+        except (self._driver_error, PoolTimeoutError) as error:
+            raise self.translated(error) from error
         connection = lent.driver_connection
         lent.detach()
         return connection
+
+    def without_secrets(self, text: str) -> str:
+        """Return a text, such as a driver's own words, without the passwords of the address."""
+        return without_secrets(text, self._engine.url)
 
     def close(self) -> None:
         """Close every pooled connection; the database cannot be used after."""
@@ -104,16 +106,12 @@ class Database:
                 connection.execution_options(**options)
                 with connection.begin():
                     yield connection
-        except (DBAPIError, PoolTimeoutError) as error:
-            raise self._translated(error) from error
+        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
+            raise self.translated(error) from error
 
-    def _translated(self, error: Exception) -> DatabaseError:
-        return database_error(error, shown=self.url_shown, hide=self._without_password)
-
-    def _without_password(self, text: str) -> str:
-        for secret in _secrets(self._engine.url):
-            text = text.replace(secret, "***")
-        return text
+    def translated(self, error: Exception) -> DatabaseError:
+        """Return what a failure of SQLAlchemy's or the driver's means to a person."""
+        return database_error(error, shown=self.url_shown, hide=self.without_secrets)
 
     def _enable_wal_or_close(self) -> None:
         """Return with the file in WAL mode, or with nothing left open and an error."""
@@ -138,61 +136,3 @@ class Database:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)
-
-
-def _parse(url: str) -> URL:
-    try:
-        address = make_url(url)
-    except (ArgumentError, ValueError):
-        # Not `from` it: what cannot be read may be a password, and stands in the parser's words.
-        raise ConfigurationError("The database URL cannot be read.", advice=ADVICE_URL) from None
-    if address.drivername in _POSTGRES_NAMES:
-        return address.set(drivername="postgresql+psycopg")
-    if address.drivername in {"sqlite", "sqlite+pysqlite"}:
-        return address.set(drivername="sqlite")
-    raise ConfigurationError(f"Databases of kind {address.drivername} are not supported.", advice=ADVICE_URL)
-
-
-def _shown(url: URL) -> str:
-    if url.drivername == "sqlite":
-        return str(url.database)
-    hidden = {name: "***" for name in url.query if "password" in name}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A", "*")
-
-
-def _secrets(url: URL) -> list[str]:
-    given = [str(value) for name, value in url.query.items() if "password" in name]
-    return [secret for secret in (url.password, *given) if secret]
-
-
-def _postgres_engine(address: URL) -> Engine:
-    arguments: dict[str, object] = {
-        "application_name": "scalesync",
-        "connect_timeout": _CONNECT_SECONDS,
-        "keepalives_idle": _SILENT_SECONDS // 2,
-        "tcp_user_timeout": _SILENT_SECONDS * 1000,
-    }
-    try:
-        engine = create_engine(
-            address,
-            connect_args={name: value for name, value in arguments.items() if name not in address.query},
-            pool_pre_ping=True,
-            hide_parameters=True,
-            json_serializer=json_as_text,
-            json_deserializer=_as_text,
-        )
-    except ImportError as error:
-        raise ConfigurationError(
-            "The Postgres driver is not installed.", advice="Run `pip install 'scalesync[postgres]'`."
-        ) from error
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: "psycopg.Connection[object]", _entry: ConnectionPoolEntry) -> None:
-        connection.execute(_SESSION)
-        connection.commit()
-
-    return engine
-
-
-def _as_text(data: bytes | str) -> str:
-    return data if isinstance(data, str) else data.decode()

@@ -17,7 +17,7 @@ from sqlite3 import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from scalesync.errors import DatabaseAwayError, DatabaseError
+from scalesync.errors import LOOK_CLOSER, DatabaseAwayError, DatabaseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,29 @@ _FULL = _Meaning(
     "The disk that holds {shown} is full.", "Make room, then run again: what was committed is kept."
 )
 _READONLY = _Meaning("{shown} may only be read here.", "Correct its permissions, or name another with --db.")
+_ONLY_READS = _Meaning(
+    "{shown} may only be read here.",
+    "Is it a standby, or is default_transaction_read_only on for this role? Name the primary with --db, or "
+    "set that off; `scalesync check` says which it is.",
+)
+_SESSION = _Meaning(
+    "{shown} refuses the session that was asked for: {line}.",
+    "Correct PGOPTIONS, PGTZ, PGDATESTYLE, or the options of the URL; a pooler takes none of them.",
+)
+_SHARED = _Meaning(
+    "Something between here and {shown} hands its sessions around: {line}.",
+    "Add pgbouncer=true to the URL's options, or name the server itself.",
+)
+_NO_SCHEMA = _Meaning(
+    "{shown} has no schema for tables: {line}.",
+    "Set search_path, for the role or the database, to a schema that is there.",
+)
+_ENDED = _Meaning(
+    "{shown} ended a statement: {line}.",
+    "Run again: what was committed is kept. A pooler's time limit for statements may be too short.",
+    DatabaseAwayError,
+)
+_ADDRESS = _Meaning("The address of {shown} cannot be used: {line}.", "Correct --db.")
 _LOCKED = _Meaning(
     "Another program kept {shown} locked for too long.",
     "Run again when it has finished: what was committed is kept.",
@@ -71,7 +94,7 @@ _CROWDED = _Meaning(
     "Use fewer --workers, or run again later.",
     DatabaseAwayError,
 )
-_OTHER = _Meaning("{shown}: {line}.", "Run `scalesync check`.")
+_OTHER = _Meaning("{shown}: {line}.", LOOK_CLOSER)
 
 _BY_SQLITE_CODE = {
     SQLITE_FULL: _FULL,
@@ -88,11 +111,15 @@ _BY_SQLITE_CODE = {
 _BY_SQLSTATE = (
     ("53100", _FULL),
     ("53300", _CROWDED),
-    ("25006", _READONLY),
+    ("25006", _ONLY_READS),
     ("25P03", _LOST),
     ("42P01", _NO_TABLES),
     ("42703", _NO_TABLES),
     ("42501", _DENIED),
+    ("3F000", _NO_SCHEMA),
+    ("26000", _SHARED),
+    ("42P05", _SHARED),
+    ("57014", _ENDED),
     ("28", _REFUSED),
     ("3D000", _UNKNOWN),
     ("40", _CROSSED),
@@ -105,16 +132,27 @@ _BY_SQLSTATE = (
 _BY_WORDS = (
     ("no such table", _NO_TABLES),
     ("no such column", _NO_TABLES),
-    ("password authentication failed", _REFUSED),
+    ("unsupported startup parameter", _SESSION),
+    ("invalid value for parameter", _SESSION),
+    ("unrecognized configuration parameter", _SESSION),
+    ("invalid command-line argument", _SESSION),
+    ("no such database", _UNKNOWN),
+    ("no such user", _UNKNOWN),
+    ("permission denied for database", _DENIED),
+    ("not permitted to log in", _REFUSED),
+    ("authentication failed", _REFUSED),
     ("no password supplied", _REFUSED),
     ("no pg_hba.conf entry", _REFUSED),
     ("does not exist", _UNKNOWN),
     ("too many clients", _CROWDED),
+    ("connection slots are reserved", _CROWDED),
+    ("no more connections allowed", _CROWDED),
     ("the connection is lost", _LOST),
     ("server closed the connection", _LOST),
     ("connection to server", _UNREACHABLE),
     ("connection timeout", _UNREACHABLE),
     ("failed to resolve", _UNREACHABLE),
+    ("invalid ", _ADDRESS),
 )
 """By words in a message that came without a code: libpq gives none while connecting."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scalesync.db.commands import CHANNEL
 from scalesync.db.engine import Database
+from scalesync.db.postgres import is_pooled
 from scalesync.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class Signals:
 
     def _new_ear(self) -> "_Ear":
         connection = self._database.driver_connection()
+        if not self._database.is_sqlite and is_pooled(connection):
+            # The session would be somebody else's by the time it is told anything, and listen for them.
+            connection.close()
+            return _Deaf()
         try:
             return _Version(connection) if self._database.is_sqlite else _Listener(connection)
         except DatabaseError:
@@ -75,6 +80,17 @@ class _Ear(Protocol):
 
     def close(self) -> None:
         """Close its connection."""
+
+
+class _Deaf:
+    """The way behind a pooler: nothing is ever told, so that a wait lasts until its time is over."""
+
+    def hears(self, seconds: float, stopping: Event) -> bool:
+        stopping.wait(seconds)
+        return False
+
+    def close(self) -> None:
+        """Return at once: there is no connection."""
 
 
 class _Version:

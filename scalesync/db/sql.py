@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
+from scalesync.db import postgres
 from scalesync.db.engine import Database
-from scalesync.db.failures import database_error
 from scalesync.errors import ConfigurationError, IncompleteError, ScalesyncError
 from scalesync.model import Column, ColumnKind
+
+if TYPE_CHECKING:
+    import psycopg
 
 _AT_ONCE = 1_000
 """Rows held in memory while reading."""
@@ -38,8 +42,10 @@ _READING_PRAGMAS = {
 }  # fmt: skip
 """Those that tell something. Others change the file, the connection or what else the process holds."""
 
-_POSTGRES_WRONG = ("42", "22", "21", "25", "0A", "54", "P0")
-"""Beginnings of the SQLSTATEs that speak of the statement: syntax, names, rights, values, writing."""
+_POSTGRES_FAILING = ("08", "28", "3D", "40", "53", "55P03", "57", "58", "F0", "XX")
+"""Beginnings of the SQLSTATEs that speak of the server; all others speak of the statement."""
+_PROTOCOL = "08P01"
+_TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 _CANCELED = "57014"
 
 _ADVICE = "Give one statement that only reads; `scalesync sql` cannot change anything."
@@ -152,32 +158,64 @@ def _from_sqlite(database: Database, error: Exception, allowance: _Allowance) ->
         # The driver takes whatever ends the look at the clock for an interruption: a Ctrl-C, too.
         return allowance.spent() if allowance.left() <= 0 else KeyboardInterrupt()
     if code in _SQLITE_WRONG:
-        return _refused(error)
-    return database_error(error, shown=database.url_shown, hide=str)
+        return _refused(database, error)
+    return database.translated(error)
 
 
 @contextmanager
 def _asking_postgres(database: Database, statement: str, allowance: _Allowance) -> Iterator[Answer]:
     from psycopg import Error
 
-    try:
-        with closing(database.driver_connection()) as connection:
-            connection.read_only = True
+    with closing(database.driver_connection()) as connection:
 
-            @contextmanager
-            def limited() -> Iterator[None]:
-                connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(allowance.left())}")
-                with allowance.used():
-                    yield
+        @contextmanager
+        def limited() -> Iterator[None]:
+            connection.execute(f"SET LOCAL statement_timeout = {_milliseconds(allowance.left())}")
+            with allowance.used():
+                yield
 
+        try:
+            _begin(connection)
             # A named cursor is DECLAREd by the protocol that takes one statement, and takes none but a query.
             with connection.cursor("scalesync_sql") as cursor:
                 with limited():
                     cursor.execute(statement)
                 columns = tuple(Column(each.name, _kind(each.type_code)) for each in cursor.description or ())
                 yield Answer(columns, _rows(cursor.fetchmany, limited))
-    except Error as error:
-        raise _from_postgres(database, error, allowance) from error
+        except Error as error:
+            raise _from_postgres(database, error, allowance, lost=connection.broken) from error
+
+
+def _begin(connection: "psycopg.Connection[Any]") -> None:
+    """Begin a transaction that only reads, and in which every date and time can be read.
+
+    Policies hide rows here as they are meant to, and are no error as in transactions of our own.
+    """
+    begin = postgres.beginning(connection, postgres.READING)
+    connection.execute(f"{begin}; SET LOCAL row_security TO DEFAULT")
+    for name in _TIMES:
+        _read_or_keep(connection, name)
+
+
+def _read_or_keep(connection: "psycopg.Connection[Any]", name: str) -> None:
+    """Have values of a type read, and those that Python has no form of, such as `infinity`, kept as text."""
+    from psycopg import DataError
+    from psycopg.adapt import Loader
+    from psycopg.pq import Format
+
+    number = connection.adapters.types[name].oid
+    known = connection.adapters.get_loader(number, Format.TEXT)
+
+    class OrText(Loader):
+        def load(self, data: Any) -> object:
+            if name == "interval" and any(unit in bytes(data) for unit in (b"year", b"mon")):
+                return bytes(data).decode()
+            try:
+                return known(self.oid, self.connection).load(data) if known else bytes(data).decode()
+            except (DataError, OverflowError):
+                return bytes(data).decode()
+
+    connection.adapters.register_loader(number, OrText)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -189,21 +227,26 @@ def _kind(type_code: int) -> ColumnKind:
     return ColumnKind.JSON if type_code in _POSTGRES_JSON else ColumnKind.UNDECLARED
 
 
-def _from_postgres(database: Database, error: Exception, allowance: _Allowance) -> ScalesyncError:
-    from psycopg import OperationalError
-
+def _from_postgres(
+    database: Database, error: Exception, allowance: _Allowance, *, lost: bool
+) -> ScalesyncError:
     state = getattr(error, "sqlstate", None)
     if state == _CANCELED and allowance.left() <= 0:
         return allowance.spent()
-    # Without a state the connection is lost, or it is a value that Python has no form of, such as `infinity`.
-    lost = state is None and isinstance(error, OperationalError)
-    if not lost and (state is None or state.startswith(_POSTGRES_WRONG)):
-        return _refused(error)
-    return database_error(error, shown=database.url_shown, hide=str)
+    if state == _PROTOCOL and not lost:
+        return ConfigurationError(
+            "The statement cannot be run: it has placeholders ($1), and nothing is given for them.",
+            advice="Write the values into the statement.",
+        )
+    # Without a state it is a value that Python has no form of.
+    if lost or (state or "").startswith(_POSTGRES_FAILING):
+        return database.translated(error)
+    return _refused(database, error)
 
 
-def _refused(error: Exception) -> ConfigurationError:
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+def _refused(database: Database, error: Exception) -> ConfigurationError:
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    line = database.without_secrets(said).rstrip(".")
     return ConfigurationError(f"The statement cannot be run: {line}.", advice=_ADVICE)
 
 

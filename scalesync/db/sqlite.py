@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from scalesync.db.address import ADVICE_URL
 from scalesync.db.plans import IndexedBy
 from scalesync.errors import ConfigurationError, DatabaseError
 
@@ -17,7 +18,6 @@ BEGIN = "scalesync_begin"
 """The execution option that says how a transaction begins: DEFERRED to read, IMMEDIATE to write."""
 SYNC = "scalesync_sync"
 """The execution option of a writing transaction that says whether it outlasts a power cut: FULL or NORMAL."""
-ADVICE_URL = "Use a file name, sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 _CACHE_KIB = 16_384
 _ADVICE_INIT = "Run `scalesync init` first."
 

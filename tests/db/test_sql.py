@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from scalesync.db.documents import TASKS
 from scalesync.db.engine import Database
 from scalesync.db.exports import counts
 from scalesync.db.sql import asking
-from scalesync.errors import ConfigurationError, IncompleteError, ScalesyncError
+from scalesync.errors import ConfigurationError, DatabaseError, IncompleteError, ScalesyncError
 from scalesync.model import ColumnKind
 from tests.fixtures.databases import opened
 from tests.formats.account import task, written
@@ -251,10 +252,52 @@ def test_text_that_is_not_utf_8_is_read_all_the_same(sqlite_url: str) -> None:
         assert ask(database, "SELECT CAST(x'61ff' AS TEXT)") == [("a�",)]
 
 
-def test_a_time_that_python_cannot_hold_is_refused(postgres_url: str) -> None:
-    """Postgres knows infinity; the sentence is the driver's."""
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("timestamptz 'infinity'", "infinity"),
+        ("timestamp '-infinity'", "-infinity"),
+        ("date '12026-01-02'", "12026-01-02"),
+        ("timestamptz '0044-03-15 12:00:00+00 BC'", "0044-03-15 12:00:00+00 BC"),
+        ("time '24:00:00'", "24:00:00"),
+        ("interval '9999999 years'", "9999999 years"),
+        ("interval '1 year 2 months'", "1 year 2 mons"),
+        ("interval '2000000000 days'", "2000000000 days"),
+        ("ARRAY[date '2026-01-02', 'infinity']", [date(2026, 1, 2), "infinity"]),
+        ("timestamptz '2026-01-02'", datetime(2026, 1, 2, tzinfo=UTC)),
+        ("interval '26 hours'", timedelta(hours=26)),
+    ],
+)
+def test_a_time_that_python_cannot_hold_is_text(postgres_url: str, value: str, shown: object) -> None:
+    """As Postgres writes it; what Python can hold is a time as ever."""
     with opened(postgres_url) as database:
-        assert "timestamp" in refused(database, "SELECT timestamptz 'infinity'")
+        assert ask(database, f"SELECT {value}") == [(shown,)]
+
+
+def test_placeholders_are_the_mistake_of_whoever_asks(filled: Database) -> None:
+    """There is nothing to put in their place, on either database, and the database is not to blame."""
+    assert "given for them" in refused(filled, "SELECT $1") or filled.is_sqlite
+    assert refused(filled, "SELECT count(*) FROM tasks WHERE task_id = $1 AND project = $2")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT currval('runs_id_seq')", "SELECT 1/0", "SELECT pg_catalog.lo_get(1)", "FETCH 1 IN x"],
+)
+def test_whatever_postgres_says_of_a_statement_is_its_fault(postgres_url: str, statement: str) -> None:
+    """The server is to blame where it lost the connection, is short of something or ended the statement."""
+    with opened(postgres_url) as database:
+        assert refused(database, statement)
+        with pytest.raises(DatabaseError, match="was lost"):
+            ask(database, "SELECT pg_terminate_backend(pg_backend_pid())")
+        with pytest.raises(DatabaseError, match="ended a statement"):
+            ask(database, "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(10)")
+
+
+def test_a_password_in_the_answer_to_a_wrong_statement_is_hidden(postgres_url: str) -> None:
+    """What the driver says of a statement is no way round the filter."""
+    with opened(postgres_url.replace("//postgres:", "//postgres:s3cret")) as database:
+        assert "s3cret" not in refused(database, "SELECT 's3cret'::integer")
 
 
 def test_a_user_of_fewer_rights_is_told_so(filled: Database) -> None:

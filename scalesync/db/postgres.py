@@ -1,0 +1,157 @@
+"""A Postgres server: how its connections and transactions begin, whatever server, role or pooler have set.
+
+A pooler such as PgBouncer may give every transaction to another session of the server. There nothing outlasts
+a transaction: it begins with the settings, statements are not prepared, and temporary tables end with it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from scalesync.db.sqlite import BEGIN, BUSY_SECONDS
+from scalesync.db.tables import json_as_text
+from scalesync.errors import DatabaseError
+
+if TYPE_CHECKING:
+    import psycopg
+
+READING = "REPEATABLE READ READ ONLY"
+WRITING = "READ COMMITTED"
+"""Whoever waited for a lock sees what was committed meanwhile. Not READ WRITE: see `examine`."""
+_CONNECT_SECONDS = 10
+_SILENT_SECONDS = 60
+"""After which a server that acknowledges nothing is given up, however a network swallows packets."""
+_PREPARED_AFTER = 5
+"""How often a statement is run before it is prepared: what psycopg does by default."""
+_SETTINGS = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "3",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "row_security": "off",  # what a policy hides is an error, and not taken for rows that are not there
+    "lock_timeout": f"{BUSY_SECONDS}s",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+_DURABLE = """
+SELECT set_config('synchronous_commit', 'on', {local}) WHERE current_setting('synchronous_commit') = 'off'
+"""
+"""So that a crash of the server undoes no commit: what was sent never looks unsent."""
+_SESSION = "SELECT pg_backend_pid(), current_setting('server_encoding')"
+_FITNESS = text("""
+SELECT pg_is_in_recovery() AS is_standby,
+    current_setting('default_transaction_read_only')::boolean AS only_reads,
+    has_database_privilege(current_database(), 'TEMPORARY') AS has_temporary,
+    current_setting('fsync')::boolean AS is_durable,
+    quote_ident(current_user) AS role,
+    quote_ident(current_database()) AS database
+""")
+
+
+def engine_at(address: URL, shown: str) -> Engine:
+    """Return the engine of a Postgres database, whose transactions say by an option how they begin.
+
+    `shown` is the address fit to print.
+    """
+    arguments: dict[str, object] = {
+        "application_name": "scalesync",
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": _SILENT_SECONDS // 2,
+        "tcp_user_timeout": _SILENT_SECONDS * 1000,
+    }
+    arguments = {name: value for name, value in arguments.items() if name not in address.query}
+    engine = create_engine(
+        address.difference_update_query(["client_encoding"]),
+        connect_args=arguments | {"client_encoding": "utf8", "prepare_threshold": None},
+        isolation_level="AUTOCOMMIT",  # of the driver, which would begin transactions of its own
+        pool_pre_ping=True,
+        use_native_hstore=False,
+        hide_parameters=True,
+        json_serializer=json_as_text,
+        json_deserializer=_as_text,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: "psycopg.Connection[tuple[Any, ...]]", _entry: ConnectionPoolEntry) -> None:
+        try:
+            _prepare(connection, shown)
+        except BaseException:
+            connection.close()
+            raise
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        connection.exec_driver_sql(beginning(driver, connection.get_execution_options()[BEGIN]))
+
+    return engine
+
+
+def is_pooled(connection: Any) -> bool:
+    """Return whether nothing of a driver's connection outlasts a transaction, as far as is known."""
+    return getattr(connection, "prepare_threshold", None) is None
+
+
+def beginning(connection: "psycopg.Connection[Any]", mode: str) -> str:
+    """Return the statements, sent as one, that begin a transaction: READING or WRITING."""
+    begin = f"BEGIN ISOLATION LEVEL {mode}"
+    return f"{begin}; {_settings(connection, local=True)}" if is_pooled(connection) else begin
+
+
+def examine(conn: Connection, shown: str) -> str:
+    """Return what is worth knowing of the server, in words; empty: nothing.
+
+    Raises DatabaseError where a mirror cannot be written. `default_transaction_read_only` is not overruled:
+    somebody set it on purpose, as providers do while a disk is full.
+    """
+    found = conn.execute(_FITNESS).one()
+    if found.is_standby:
+        raise DatabaseError(
+            f"{shown} is a standby, which can only be read.",
+            advice="Name the primary with --db; lists, `status`, `export` and `sql` work here, too.",
+        )
+    if found.only_reads:
+        raise DatabaseError(
+            f"{shown} may only be read: default_transaction_read_only is on.",
+            advice=f"Set it off if nobody relies on it: ALTER ROLE {found.role} IN DATABASE {found.database} "
+            "SET default_transaction_read_only = off",
+        )
+    if not found.has_temporary:
+        raise DatabaseError(
+            f"The role {found.role} may not make temporary tables in {shown}, which writing needs.",
+            advice=f"GRANT TEMPORARY ON DATABASE {found.database} TO {found.role}",
+        )
+    notes = ["behind a connection pooler"] if is_pooled(conn.connection.driver_connection) else []
+    notes += [] if found.is_durable else ["fsync is off: after a power cut it may forget what was sent"]
+    return "; ".join(notes)
+
+
+def _prepare(connection: "psycopg.Connection[tuple[Any, ...]]", shown: str) -> None:
+    """Return with a connection fit for use. Raises DatabaseError for one that cannot hold every name."""
+    pid, encoding = connection.execute(_SESSION).fetchone() or (None, None)
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"The database at {shown} is encoded in {encoding}, which cannot hold every name.",
+            advice="Make one with CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' for it.",
+        )
+    # A pooler gives its clients numbers of its own, since they may cancel only what is theirs.
+    if pid == connection.info.backend_pid:
+        connection.execute(_settings(connection, local=False))
+        connection.prepare_threshold = _PREPARED_AFTER
+
+
+def _settings(connection: "psycopg.Connection[Any]", *, local: bool) -> str:
+    """Return the statements that make a session, or with `local` a transaction, what we rely on."""
+    settings = _SETTINGS | ({"transaction_timeout": "0"} if connection.info.server_version >= 170000 else {})
+    scope = "LOCAL " if local else ""
+    statements = [f"SET {scope}{name} = '{value}'" for name, value in settings.items()]
+    return "; ".join([*statements, _DURABLE.format(local=str(local).lower())])
+
+
+def _as_text(data: bytes | str) -> str:
+    return data if isinstance(data, str) else data.decode()
