@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from scalesync.db.address import shown, without_secrets
 from scalesync.db.failures import database_error
+from scalesync.db.wal import count_transaction
 
 __all__ = ["Connection", "borrowed", "savepoint"]
 
@@ -41,7 +42,9 @@ def borrowed(conn: Connection) -> Iterator[Connection]:
         _begin(conn)
         with savepoint(conn), _readable(conn):
             yield conn
-    except DBAPIError as error:
+        if conn.dialect.name == "sqlite":
+            count_transaction(conn)
+    except (DBAPIError, conn.dialect.loaded_dbapi.Error) as error:
         url = conn.engine.url
         raise database_error(error, shown=shown(url), hide=lambda text: without_secrets(text, url)) from error
 

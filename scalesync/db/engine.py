@@ -12,17 +12,28 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from scalesync.db import postgres
 from scalesync.db.address import parse, shown, without_secrets
 from scalesync.db.failures import database_error
-from scalesync.db.sqlite import BEGIN, BUSY_SECONDS, SYNC, check_file, checked_path, engine_at
+from scalesync.db.sqlite import (
+    BEGIN,
+    BUSY_SECONDS,
+    SYNC,
+    File,
+    check_file,
+    checked_path,
+    dispose,
+    engine_at,
+)
 from scalesync.db.turns import Turns
+from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseAwayError, DatabaseError
 
 
 class Database:
     """A mirror's database, SQLite or Postgres, usable from any thread until `close`."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Take over an engine made by `open`."""
+    def __init__(self, engine: Engine, file: File | None = None) -> None:
+        """Take over an engine made by `open`, and the file that it is of on SQLite."""
         self._engine = engine
+        self._file = file
         self._turns = Turns(BUSY_SECONDS)
         # SQLAlchemy makes its own of what fails in a statement, but not of a value that cannot be read.
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
@@ -41,8 +52,11 @@ class Database:
         """
         address = parse(url)
         if address.drivername == "sqlite":
-            check_file(checked_path(address), create=create)
-            database = cls(engine_at(address))
+            path = checked_path(address)
+            check_file(path, create=create)
+            check_log(path)
+            file = File(path.absolute())
+            database = cls(engine_at(address, file), file)
             if create:
                 database._enable_wal_or_close()
             return database
@@ -97,7 +111,10 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection; the database cannot be used after."""
-        self._engine.dispose()
+        if self._file is None:
+            self._engine.dispose()
+        else:
+            dispose(self._engine, self._file)
 
     @contextmanager
     def _transaction(self, options: Mapping[str, object]) -> Iterator[Connection]:
@@ -106,6 +123,8 @@ class Database:
                 connection.execution_options(**options)
                 with connection.begin():
                     yield connection
+                if self._file is not None and SYNC in options:
+                    self._file.check()  # once more: what was committed must be there
         except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
             raise self.translated(error) from error
 

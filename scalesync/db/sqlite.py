@@ -2,14 +2,17 @@
 
 import os
 import sqlite3
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from scalesync.db.address import ADVICE_URL
 from scalesync.db.plans import IndexedBy
+from scalesync.db.wal import SUFFIXES, count_transaction
 from scalesync.errors import ConfigurationError, DatabaseError
 
 BUSY_SECONDS = 30
@@ -19,6 +22,7 @@ BEGIN = "scalesync_begin"
 SYNC = "scalesync_sync"
 """The execution option of a writing transaction that says whether it outlasts a power cut: FULL or NORMAL."""
 _CACHE_KIB = 16_384
+_CHANGES = "changes_at_the_beginning"
 _ADVICE_INIT = "Run `scalesync init` first."
 
 
@@ -52,36 +56,86 @@ def check_file(path: Path, *, create: bool) -> None:
         ) from error
 
 
-class _File:
-    """An SQLite file that is used by its name and must stay the same one behind it."""
+class File:
+    """An SQLite file that is used by its name: it must stay the same, and so must its -wal and -shm.
+
+    As long as a connection of this process is open, SQLite removes and replaces neither of the two; all of
+    them share the -shm of the first.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity = self._look()
+        self._identity = _identity(path)
 
     def check(self) -> None:
-        """Return if it is still there; raise DatabaseError where whatever is written would be lost."""
-        if self._look() != self._identity:
+        """Return if all is as it was; raise DatabaseError where whatever is written would be lost."""
+        if _identity(self._path) != self._identity:
             raise DatabaseError(
                 f"{self._path} was deleted or replaced while it was in use.",
                 advice="Put it back, or begin a new one with `scalesync init` and `scalesync sync`.",
             )
+        noted = _beside.get(self._identity, _Beside()).identities
+        for suffix in SUFFIXES:
+            now, before = self._look(suffix), noted.get(suffix)
+            if before is None:
+                noted[suffix] = now
+            elif now != before:
+                raise DatabaseError(
+                    f"{self._path}{suffix} was deleted or replaced while it was in use: what was written"
+                    " lately may be lost.",
+                    advice="End every process that uses this mirror; then run `scalesync queue distrust`,"
+                    " queue again what is missing, and run `scalesync sync --full`.",
+                )
 
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
+    def opened(self) -> None:
+        """Take note of one more connection of this process."""
+        with _counting:
+            _beside.setdefault(self._identity, _Beside()).connections += 1
+
+    def closed(self) -> None:
+        """Take note of one connection less; with the last of them the -wal and -shm may go."""
+        with _counting:
+            noted = _beside[self._identity]
+            noted.connections -= 1
+            if not noted.connections:
+                del _beside[self._identity]
+
+    def abandoned(self) -> bool:
+        """Return whether others use another -wal or -shm by now than this process."""
+        noted = _beside.get(self._identity, _Beside()).identities
+        pairs = [(noted.get(suffix), self._look(suffix)) for suffix in SUFFIXES]
+        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+
+    def _look(self, suffix: str) -> tuple[int, int] | None:
+        return _identity(Path(f"{self._path}{suffix}"))
 
 
-def engine_at(address: URL) -> Engine:
+@dataclass
+class _Beside:
+    """What connections of this process use beside a file."""
+
+    connections: int = 0
+    identities: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+
+
+_beside: dict[tuple[int, int] | None, _Beside] = {}
+_counting = Lock()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def engine_at(address: URL, file: File) -> Engine:
     """Return the engine of an SQLite file, whose transactions say by execution options how they begin."""
     engine = create_engine(
         address, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
     )
     engine.dialect.statement_compiler = IndexedBy
-    file = _File(Path(str(address.database)).absolute())
 
     @event.listens_for(engine, "do_connect")
     def find(*_: object) -> None:
@@ -90,6 +144,20 @@ def engine_at(address: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA schema_version")  # opens what is beside it
+        file.opened()
+
+    @event.listens_for(engine, "detach")
+    @event.listens_for(engine, "close")
+    def close(*_: object) -> None:
+        file.closed()
+
+    _watch_transactions(engine, file)
+    return engine
+
+
+def _watch_transactions(engine: Engine, file: File) -> None:
+    """Begin every transaction as its options say, and end none that nobody would find again."""
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -100,13 +168,37 @@ def engine_at(address: URL) -> Engine:
             if mode == "IMMEDIATE":
                 _set(connection, "synchronous", options[SYNC])
             connection.exec_driver_sql(f"BEGIN {mode}")
+            connection.info[_CHANGES] = _changes(connection)
             file.check()
 
     @event.listens_for(engine, "commit")
-    def commit(_: Connection) -> None:
+    def commit(connection: Connection) -> None:
         file.check()
+        if connection.info.get(_CHANGES) != _changes(connection):
+            count_transaction(connection)
 
-    return engine
+
+def dispose(engine: Engine, file: File) -> None:
+    """Close every pooled connection of an engine, without harm to what others made of the file meanwhile.
+
+    SQLite writes what is in the -wal into the file when the last connection is closed. Where the -wal was
+    deleted and nobody made another, that saves what was in it; else it would damage what others wrote since.
+    """
+    if file.abandoned() and isinstance(engine.pool, QueuePool) and engine.pool.checkedin():
+        import ctypes
+
+        # One stays open until the process ends, which takes that Python never lets it go.
+        kept = engine.raw_connection()
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept.driver_connection))
+        file.opened()
+        kept.detach()
+    engine.dispose()
+
+
+def _changes(connection: Connection) -> int:
+    """Return how many rows were changed through the driver's connection, ever."""
+    driver = connection.connection.driver_connection
+    return 0 if driver is None else int(driver.total_changes)
 
 
 def _set(connection: Connection, pragma: str, value: str) -> None:
