@@ -416,4 +416,39 @@ CONTENT = (
     ),
 )
 
-VARIANTS = (*WATERMARK, *GUARD, *TOMBSTONES, *TRANSACTION, *FILTERS, *LEASES, *PAGES, *ANSWERS, *CONTENT)
+FILES = (
+    Variant(
+        "a -wal of another state is replayed",
+        "db/engine.py",
+        "check_log(path)",
+        "pass",
+        ("db/test_wal.py::test_a_backup_copied_over_a_mirror_whose_wal_was_left",),
+    ),
+    Variant(
+        "-wal gone is not noticed",
+        "db/sqlite.py",
+        "elif now != before:",
+        "elif False:",
+        ("db/test_wal_gone.py::test_every_transaction_after_it_says_so",),
+    ),
+    Variant(
+        "transactions are not counted",
+        "db/sqlite.py",
+        "count_transaction(connection)",
+        "pass",
+        ("db/test_wal.py::test_a_backup_copied_over_a_mirror_whose_wal_was_left",),
+    ),
+)
+
+VARIANTS = (
+    *WATERMARK,
+    *GUARD,
+    *TOMBSTONES,
+    *TRANSACTION,
+    *FILTERS,
+    *LEASES,
+    *PAGES,
+    *ANSWERS,
+    *CONTENT,
+    *FILES,
+)
