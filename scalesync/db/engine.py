@@ -128,9 +128,9 @@ class Database:
         except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
             raise self.translated(error) from error
 
-    def translated(self, error: Exception) -> DatabaseError:
-        """Return what a failure of SQLAlchemy's or the driver's means to a person."""
-        return database_error(error, shown=self.url_shown, hide=self.without_secrets)
+    def translated(self, error: Exception, *, lost: bool = False) -> DatabaseError:
+        """Return what a failure of SQLAlchemy's or the driver's means to a person, see `database_error`."""
+        return database_error(error, shown=self.url_shown, hide=self.without_secrets, lost=lost)
 
     def _enable_wal_or_close(self) -> None:
         """Return with the file in WAL mode, or with nothing left open and an error."""

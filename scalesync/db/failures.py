@@ -157,16 +157,20 @@ _BY_WORDS = (
 """By words in a message that came without a code: libpq gives none while connecting."""
 
 
-def database_error(error: Exception, *, shown: str, hide: Callable[[str], str]) -> DatabaseError:
+def database_error(
+    error: Exception, *, shown: str, hide: Callable[[str], str], lost: bool = False
+) -> DatabaseError:
     """Return what `error`, raised by SQLAlchemy or a driver, means to a person.
 
-    `shown` is the address fit to print; `hide` takes secrets out of the driver's own words. It is a
+    `shown` is the address fit to print; `hide` takes secrets out of the driver's own words; `lost` says that
+    the connection cannot be used any more, which SQLAlchemy's own errors say themselves. It is a
     DatabaseAwayError where waiting alone may help.
     """
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")
     meaning = _CROWDED if isinstance(error, PoolTimeoutError) else _meaning(cause)
-    if meaning is _OTHER and isinstance(error, DBAPIError) and error.connection_invalidated:
+    lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    if meaning is _OTHER and lost:
         meaning = _LOST
     return meaning.kind(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)
 

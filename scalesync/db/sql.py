@@ -240,7 +240,7 @@ def _from_postgres(
         )
     # Without a state it is a value that Python has no form of.
     if lost or (state or "").startswith(_POSTGRES_FAILING):
-        return database.translated(error)
+        return database.translated(error, lost=lost)
     return _refused(database, error)
 
 

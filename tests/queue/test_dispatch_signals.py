@@ -12,6 +12,7 @@ from scalesync.db.engine import Database
 from scalesync.db.signals import Signals
 from scalesync.queue import orders
 from tests.fixtures.databases import PostgresServer, opened
+from tests.fixtures.poolers import needs_own_sessions
 
 NEVER = threading.Event()
 
@@ -31,6 +32,7 @@ def put(database: Database, name: str = "p") -> None:
         enqueue(conn, orders.create_project(name, "annotation", {}))
 
 
+@needs_own_sessions
 def test_a_command_that_is_queued_wakes(database: Database, signals: Signals) -> None:
     """Also one that was queued between two waits; each wakes once, and without any the time runs out."""
     put(database)
