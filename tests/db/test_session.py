@@ -18,7 +18,7 @@ from scalesync.db.tables import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON
-from tests.fixtures.databases import PostgresServer, opened
+from tests.fixtures.databases import PostgresServer, durable_server, migrate, opened
 from tests.formats.account import task, written
 
 DEFAULTS = {
@@ -253,3 +253,28 @@ def test_checks_say_how_fit_a_server_is(postgres_server: PostgresServer, postgre
         assert "GRANT TEMPORARY" in caught.value.advice
     finally:
         postgres_server.run("DROP ROLE poor")
+
+
+def test_a_standby_is_read_and_not_written() -> None:
+    """Whatever would write there says what it is, and so does a check: never to run a check."""
+    with durable_server() as server:
+        migrate(url := server.create("replicated"))
+        with opened(url) as database:
+            add(database, "tasks")
+        server.crash()
+        (server.directory / "standby.signal").touch()
+        server.start()
+        with opened(url) as database:
+            for _ in range(2):
+                assert count(database) == 1
+                with pytest.raises(DatabaseError, match="may only be read") as caught:
+                    add(database, "batches")
+                assert "primary" in caught.value.advice
+            with pytest.raises(DatabaseError, match="is a standby") as caught:
+                database.examine()
+            assert "primary" in caught.value.advice
+            with asking(database, "SELECT 1", seconds=30, clock=Clock()) as answer:
+                assert list(answer.rows) == [(1,)]
+        with opened(server.url("postgres")) as empty, pytest.raises(DatabaseError) as caught:
+            upgrade(empty)
+        assert "primary" in caught.value.advice
