@@ -61,16 +61,16 @@ class App:
             database.close()
 
     @contextmanager
-    def api(self) -> "Iterator[ScaleApi]":
-        """Lend a client. Raises ConfigurationError without a key."""
+    def api(self, clock: Clock | None = None) -> "Iterator[ScaleApi]":
+        """Yield a client. Raises ConfigurationError without a key."""
         from scalesync.api.client import ScaleApi
         from scalesync.api.options import ApiOptions
         from scalesync.retry import RetryPolicy
 
         settings = self.settings
         retry = RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
-        options = ApiOptions(url=settings.api_url, retry=retry, insecure_http=settings.insecure_http)
-        with ScaleApi(settings.require_key().reveal(), options, clock=self.clock) as api:
+        options = ApiOptions(settings.api_url, retry=retry, insecure_http=settings.insecure_http)
+        with ScaleApi(settings.require_key().reveal(), options, clock=clock or self.clock) as api:
             yield api
 
     def account(self) -> stamp.Stamp:
@@ -281,6 +281,7 @@ class App:
             read_timeout=how.timeout,
             deadline=how.timeout,
             total=how.timeout,
+            grace=how.grace,
             retry=RetryPolicy(attempts=1),
             rate=how.rate,
             insecure_http=self.settings.insecure_http,
@@ -294,6 +295,7 @@ class App:
         from scalesync.sync.commits import Ledger
         from scalesync.sync.session import Session
 
-        with self.database() as database, self.api() as api:
+        clock = self.clock.allowing(time_limit)
+        with self.database() as database, self.api(clock) as api:
             writer = Ledger(database, api, fresh_owner(), self.settings.lease)
-            yield Session(writer, self.clock, watch, self.account(), workers, time_limit)
+            yield Session(writer, clock, watch, self.account(), workers, time_limit)

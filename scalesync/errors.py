@@ -17,11 +17,11 @@
     │   ├── ScaleTimeoutError        504
     │   ├── ScaleNotSent                  nothing reached the API: safe to send again
     │   └── ScaleNoAnswer                 sent, and no usable answer came: the effect is unknown
-    │       └── UnreadableAnswerError     it came whole and is not what the API promises
+    │       └── UnreadablePageError       a page came whole and is not what the API promises
     ├── ApiClosedError               3    the API refuses the key or the account: nothing is sent
     ├── IncompleteError              1    run again: something is not known to be complete
     │   └── PageError                     a page contradicts itself; its window cannot close
-    │       └── UnreadableAnswerError     the same, of a page that cannot be read at all
+    │       └── UnreadablePageError       the same: to whoever reads many pages it is one of these
     ├── DatabaseError                5    look after the database or its schema
     │   ├── DatabaseAwayError             wait, and begin again from what is committed
     │   └── ClaimLostError                another process took the window over; drop the page
@@ -169,11 +169,8 @@ class PageError(IncompleteError):
     """A page contradicts itself or its window: the window must not close on it."""
 
 
-class UnreadableAnswerError(ScaleNoAnswer, PageError):
-    """A whole answer came, and it is not the JSON that the API promises.
-
-    Of a write the effect is unknown; of a page it means that its window cannot close, and no more than that.
-    """
+class UnreadablePageError(ScaleNoAnswer, PageError):
+    """A page came whole and is not the JSON that the API promises. It says nothing of other pages."""
 
 
 class DatabaseError(ScalesyncError):

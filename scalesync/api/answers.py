@@ -9,7 +9,7 @@ import msgspec
 
 from scalesync.api.request import Request, offset_of, offset_token
 from scalesync.api.transport import Answer
-from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer, UnreadableAnswerError
+from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer, UnreadablePageError
 from scalesync.model import BatchStatus, Document, Page
 from scalesync.storable import storable
 
@@ -48,34 +48,36 @@ class _Refusal(msgspec.Struct):
     error: str
 
 
-def _decode(request: Request, answer: Answer, kind: type[_T]) -> tuple[_T, int]:
+def _decode(
+    request: Request, answer: Answer, kind: type[_T], failure: type[ScaleNoAnswer] = ScaleNoAnswer
+) -> tuple[_T, int]:
     """Return the body as `kind`, and how many characters had to be replaced for it.
 
-    Raises UnreadableAnswerError if the body is not JSON, not of that shape, or nested too deeply.
+    Raises `failure` if the body is not JSON, not of that shape, or nested too deeply.
     """
     text, replaced = storable(answer.body)
     try:
         return msgspec.json.decode(text, type=kind), replaced
     except (msgspec.MsgspecError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise UnreadableAnswerError(
-            f"The answer to {request} is not what the API promises: {why}."
-        ) from error
+        raise failure(f"The answer to {request} is not what the API promises: {why}.") from error
 
 
-def _objects(request: Request, docs: list[msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
-    """Return `docs`. Raises UnreadableAnswerError if one of them is not a JSON object."""
+def _objects(
+    request: Request, docs: list[msgspec.Raw], failure: type[ScaleNoAnswer] = ScaleNoAnswer
+) -> tuple[msgspec.Raw, ...]:
+    """Return `docs`. Raises `failure` if one of them is not a JSON object."""
     if all(memoryview(doc)[0] == _BRACE for doc in docs):
         return tuple(docs)
-    raise UnreadableAnswerError(f"The answer to {request} lists something that is not an object.")
+    raise failure(f"The answer to {request} lists something that is not an object.")
 
 
 def task_page(request: Request, answer: Answer) -> Page:
     """Return a page of tasks with the API's own token."""
-    page, replaced = _decode(request, answer, _Page)
+    page, replaced = _decode(request, answer, _Page, UnreadablePageError)
     token = page.next_token or None
     more = token is not None if page.has_more is None else page.has_more
-    docs = _objects(request, page.docs)
+    docs = _objects(request, page.docs, UnreadablePageError)
     return Page(docs, page.total, token, more, answer.served_at, replaced, answer.dated)
 
 
@@ -85,8 +87,8 @@ def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
     The next token is the API's if it gives one, else the offset behind this page while there is more. Where
     the answer does not say whether there is more, its total decides.
     """
-    page, replaced = _decode(request, answer, _Page)
-    docs = _objects(request, page.docs)
+    page, replaced = _decode(request, answer, _Page, UnreadablePageError)
+    docs = _objects(request, page.docs, UnreadablePageError)
     total = page.total if page.total_docs is None else page.total_docs
     offset = offset_of(asked_for)
     behind = None if offset is None else offset + len(docs)
@@ -101,8 +103,9 @@ def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
 
 def project_list(request: Request, answer: Answer) -> Page:
     """Return all projects as one page: a bare array, not paged (documented)."""
-    docs, replaced = _decode(request, answer, list[msgspec.Raw])
-    return Page(_objects(request, docs), len(docs), None, False, answer.served_at, replaced, answer.dated)
+    listed, replaced = _decode(request, answer, list[msgspec.Raw], UnreadablePageError)
+    docs = _objects(request, listed, UnreadablePageError)
+    return Page(docs, len(docs), None, False, answer.served_at, replaced, answer.dated)
 
 
 def document(request: Request, answer: Answer) -> Document:

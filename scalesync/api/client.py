@@ -4,6 +4,7 @@ import copy
 import logging
 import random as randomness
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import inf
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,6 +21,11 @@ from scalesync.retry import wait_before_retry
 
 log = logging.getLogger("scalesync.api")
 
+FIRST_ATTEMPT = 20.0
+"""Seconds that a read may take at its first attempt, however little patience there is."""
+LAST_ATTEMPT = 1.0
+"""Seconds that it may take at any other one, however little of the patience is left."""
+
 _T = TypeVar("_T")
 _Parse = Callable[[Request, Answer], _T]
 
@@ -32,7 +38,8 @@ class ScaleApi:
     have; the effect is unknown), and any other ScaleException (the API answered with that `.code`).
     A 2xx whose body is not the promised document is ScaleNoAnswer too.
 
-    Waiting for the rate limit and between attempts ends as soon as `clock.stopping` is set. The key goes into
+    Waiting for the rate limit and between attempts ends as soon as `clock.over` is true, and requests in hand
+    `options.grace` later. The key goes into
     the Authorization header and nowhere else: no repr, log or message of ours shows it. Construction raises
     ConfigurationError for a key that cannot be one, and warns of an address that exposes it.
     """
@@ -174,15 +181,22 @@ class ScaleApi:
     # One request ----------------------------------------------------------------------------------------
 
     def _read(self, request: Request, parse: _Parse[_T]) -> _T:
-        """Return the parsed answer, trying again while the policy allows it and nobody asks to stop."""
+        """Return the parsed answer, trying again while the policy allows it and there is time.
+
+        Cut off or not, the last attempt ends with the policy's seconds, or soon after them.
+        """
         policy = self.options.retry
         started = self._clock.monotonic()
         attempts = 0
         while True:
             attempts += 1
             turn = self._limiter.acquire(policy.seconds - (self._clock.monotonic() - started))
+            left = policy.seconds - (self._clock.monotonic() - started)
+            seconds = max(left, FIRST_ATTEMPT if attempts == 1 else LAST_ATTEMPT)
             try:
-                return self._parsed(request, self._send(request, attempts, turn), parse)
+                return self._parsed(
+                    request, self._send(replace(request, seconds=seconds), attempts, turn), parse
+                )
             except ScaleException as error:
                 wait = wait_before_retry(
                     error,
@@ -191,10 +205,10 @@ class ScaleApi:
                     chance=self._random(),
                     policy=policy,
                 )
-                if wait is None:
+                if wait is None or self._clock.over:
                     raise
                 self._pause(request, attempts, wait, error)
-                if self._clock.stopping.is_set():
+                if self._clock.over:
                     raise
 
     def _write(self, request: Request, parse: _Parse[_T]) -> _T:

@@ -14,10 +14,12 @@ from urllib.parse import urljoin
 import requests
 from urllib3.exceptions import HTTPError
 
+from scalesync.api.connecting import Mark
 from scalesync.api.guard import Address, GuardedWire, check_host, may_see_key, parse_address
 from scalesync.api.options import ApiOptions
 from scalesync.api.transport import http_date, reason_of, seconds_asked
-from scalesync.api.wire import KeyAuth, Mark, PerThread
+from scalesync.api.watchdog import Watchdog
+from scalesync.api.wire import KeyAuth, PerThread
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import DEFAULT_API_URL
@@ -95,6 +97,7 @@ class Downloads:
         self._random = random
         guarded = not self._options.allow_private
         self._wires = PerThread(lambda: GuardedWire(guarded=guarded))
+        self._watchdog = Watchdog(self._clock, grace=0.0)
 
     def __enter__(self) -> Self:
         """Return this; its connections close at the end of the block."""
@@ -108,7 +111,7 @@ class Downloads:
     def cut_off(self) -> None:
         """End every download in hand. Together with `clock.stopping` no other one begins."""
         for wire in self._wires.all():
-            wire.mark.cut_off()
+            wire.mark.cut_off("the process was asked to stop")
 
     def fetch(self, url: str) -> Download:
         """Return the file at `url`, tried again as the options say where that may help.
@@ -138,7 +141,7 @@ class Downloads:
         """Return the file, asked for once and within `seconds`."""
         wire = self._wires.mine()
         try:
-            with wire.mark.limited(seconds):
+            with self._watchdog.watching(wire.mark, seconds):
                 return self._follow(wire, url)
         except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
             if isinstance(error, ScaleException):

@@ -15,8 +15,9 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from scalesync import __version__
+from scalesync.api.connecting import Mark, marking
 from scalesync.api.options import is_loopback
-from scalesync.api.wire import KeyAuth, Mark, marking
+from scalesync.api.wire import KeyAuth
 from scalesync.errors import ScaleException
 from scalesync.model import DEFAULT_API_URL
 
@@ -126,10 +127,9 @@ class _Adapter(HTTPAdapter):
         """Return the host's pool, its connections prepared."""
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
         if "ConnectionCls" not in vars(pool):
-            kind = pool.ConnectionCls
-            if self._guarded and not select_proxy(request.url, proxies):
-                kind = guarding(kind)
-            pool.ConnectionCls = marking(kind, self._mark)
+            kind = marking(pool.ConnectionCls, self._mark)
+            guarded = self._guarded and not select_proxy(request.url, proxies)
+            pool.ConnectionCls = guarding(kind) if guarded else kind
         return pool
 
 

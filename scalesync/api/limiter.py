@@ -49,7 +49,7 @@ class Limiter:
         """Return when it would be this thread's turn, which anybody may take before it.
 
         Raises ScaleTooManyRequests, without asking the API, if that would take longer than `patience`
-        seconds, and ScaleNotSent if the process is asked to stop while waiting.
+        seconds, and ScaleNotSent if the process is asked to stop, or its time is over, while waiting.
         """
         self._wait(patience, take=False)
 
@@ -66,7 +66,7 @@ class Limiter:
                 raise ScaleTooManyRequests(
                     f"The API asked for a rest of another {turn - now:.0f} s.", retry_after=turn - now
                 )
-            if self._clock.stopping.is_set():
+            if self._clock.over:
                 raise ScaleNotSent("Stopped while waiting for the API's rate limit.")
             self._clock.sleep(turn - now)
 

@@ -32,10 +32,12 @@ class ApiOptions:
     read_timeout: float = 60.0
     """Seconds without a single byte of the answer."""
     deadline: float = 120.0
-    """Seconds for one request from its first byte to the last of its answer, see `Transport.exchange`."""
-    total: float | None = None
-    """Seconds for one request in all, the connection included, after which it is cut off even in the middle
-    of being sent or of a trickling header; None: only the limits above hold."""
+    """Seconds for one request from its first byte to the last of its answer."""
+    total: float = 120.0
+    """Seconds for one request in all: name look-up, connection and answer, after which it is cut off even in
+    the middle of being sent or of a trickling header."""
+    grace: float = 2.0
+    """Seconds that the requests in hand may still take after a stop, or after the time allowed is over."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """For reads; writes are sent once."""
     rate: float | None = None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from math import inf
 from urllib.parse import quote, urlencode
 
 from scalesync.errors import ScaleInvalidRequest
@@ -24,6 +25,8 @@ class Request:
     """Percent-encoded, without the API's address."""
     query: str = ""
     body: bytes | None = None
+    seconds: float = inf
+    """What it may take in all, where that is less than the client's own limit."""
 
     def __str__(self) -> str:
         """Return method and path."""

@@ -15,8 +15,10 @@ import requests
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
+from scalesync.api.connecting import Mark
 from scalesync.api.options import ApiOptions
 from scalesync.api.request import Request
+from scalesync.api.watchdog import Watchdog
 from scalesync.api.wire import KeyAuth, PerThread, Wire
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, ScaleNotSent
@@ -62,6 +64,7 @@ class Transport:
             read=min(options.read_timeout, options.deadline),
         )
         self._wires = PerThread(lambda: Wire(auth, options.url, options.local))
+        self._watchdog = Watchdog(clock, options.grace)
         self._lock = threading.Lock()
         self._sent = 0
 
@@ -83,21 +86,21 @@ class Transport:
         """Send `request` once and return the whole answer. A redirect is an answer: the key goes to one host.
 
         Raises ScaleNotSent if not a byte of the request can have reached the API, and ScaleNoAnswer if some
-        did and the answer is missing, cut short, undecodable or late. Every step is bounded: each connection
-        attempt, the sending, each wait for more bytes, and the body as a whole, which ends by the deadline
-        plus at most one read time-out. Only a peer that trickles its *headers* can hold on for longer, unless
-        `options.total` cuts everything off.
+        did and the answer is missing, cut short, undecodable or late. Each step has its time-out, and all of
+        them together take `options.total`, or `request.seconds` where that is less: then the request is cut
+        off, whatever it waits for. So it is soon after a stop.
         """
-        wire = self._wires.mine()
-        started = self._clock.monotonic()
+        wire, clock = self._wires.mine(), self._clock
+        limit = min(self._options.total, request.seconds)
+        started = clock.monotonic()
         try:
-            with wire.mark.limited(self._options.total), wire.open(request, self._timeout) as response:
+            with self._watchdog.watching(wire.mark, limit), wire.open(request, self._timeout) as response:
                 body = b"".join(self._chunks(response, request, started))
                 if wire.mark.late:
-                    raise TimeoutError(f"it took longer than {self._options.total:g} s")
+                    raise TimeoutError(wire.mark.late)
                 return self._answer(response, body)
         except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
-            raise self._failure(error, request, sent=wire.mark.sent) from error
+            raise self._failure(error, request, wire.mark) from error
         finally:
             with self._lock:
                 self._sent += wire.mark.sent
@@ -129,10 +132,10 @@ class Transport:
         rest = seconds_asked(response.headers.get("Retry-After"), served_at)
         return Answer(response.status, body, served_at, rest, dated=date is not None)
 
-    def _failure(self, error: Exception, request: Request, *, sent: bool) -> ScaleException:
+    def _failure(self, error: Exception, request: Request, mark: Mark) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""
-        reason = reason_of(error)
-        if sent:
+        reason = mark.late or reason_of(error)
+        if mark.sent:
             return ScaleNoAnswer(f"{request} was sent and no usable answer came: {reason}.")
         return ScaleNotSent(
             f"Could not reach the Scale API at {self._options.host}: {reason}.",

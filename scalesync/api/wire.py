@@ -1,10 +1,8 @@
 """One thread's connection to the API, which knows whether a request has left this machine."""
 
-import contextlib
-import socket
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -12,9 +10,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
-from urllib3.connection import HTTPConnection
 
 from scalesync import __version__
+from scalesync.api.connecting import Mark, marking
 from scalesync.api.request import Request
 
 _T = TypeVar("_T")
@@ -39,67 +37,6 @@ class KeyAuth(HTTPBasicAuth):
     def __repr__(self) -> str:
         """Return nothing of the key."""
         return "KeyAuth(...)"
-
-
-@dataclass
-class Mark:
-    """Whether the request in hand has left: set with the connection made and before the first byte."""
-
-    sent: bool = False
-    late: bool = False
-    """Whether its time was up: it is not sent any more."""
-    sock: socket.socket | None = None
-    """The request's: the connection itself lets go of it when the answer says that it closes."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def leave(self, connection: HTTPConnection) -> None:
-        """Note that the request leaves now over `connection`. Raises TimeoutError if its time is up."""
-        with self.lock:
-            if self.late:
-                raise TimeoutError("its time was up before it could be sent")
-            self.sent, self.sock = True, connection.sock
-
-    def cut_off(self) -> None:
-        """End the request in hand, wherever it stands: its thread finds the connection broken."""
-        with self.lock:
-            self.late, sock = True, self.sock
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                # Not close: that would free the number while the other thread still reads from it.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    @contextlib.contextmanager
-    def limited(self, seconds: float | None) -> Iterator[None]:
-        """Begin a request that is cut off after `seconds`; None: it is not."""
-        with self.lock:
-            self.sent, self.late, self.sock = False, False, None
-        if seconds is None:
-            yield
-            return
-        timer = threading.Timer(seconds, self.cut_off)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-
-def marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
-    """Return `kind` with a `request` that connects (proxy tunnel and TLS included), sets `mark`, and sends.
-
-    Exceptions cannot tell this: a reset during the TLS handshake and one after the request look the same.
-    """
-
-    class Marking(kind):  # type: ignore[valid-type, misc]
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            if self.is_closed:
-                self.connect()
-            mark.leave(self)
-            super().request(*args, **kwargs)
-
-    return Marking
 
 
 class PerThread(Generic[_T]):

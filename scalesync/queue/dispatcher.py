@@ -53,8 +53,7 @@ class Dispatcher:
     handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
 
     def __post_init__(self) -> None:
-        total = self.api.options.total
-        if total is None or total > self.timing.request or self.timing != self.ledger.timing:
+        if self.api.options.total > self.timing.request or self.timing != self.ledger.timing:
             raise ConfigurationError(
                 "A request of the queue must be cut off within the time that it may take."
             )

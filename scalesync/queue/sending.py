@@ -21,3 +21,11 @@ class Sending:
     """Whether to wait for work instead of ending."""
     look_only: bool = False
     """Whether to look at what is in doubt and send nothing."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds that requests may still take after a stop: service managers kill after ten.
+
+        A send that is cut off then is in doubt, and looked up by the next dispatcher.
+        """
+        return min(8.0, self.timeout)

@@ -192,8 +192,8 @@ class Engine:
                 else:
                     self._give_up(reading, refused)
             case ScaleException():
-                if not self.clock.stopping.is_set():
-                    self.error = self.error or came
+                if not self.halting:
+                    self.error = came
             case _:
                 raise came
 

@@ -17,6 +17,7 @@ from scalesync.errors import (
     ConfigurationError,
     DatabaseAwayError,
     HeldElsewhereError,
+    ScaleException,
     ScaleResourceNotFound,
 )
 from scalesync.model import Page, RunState
@@ -88,7 +89,7 @@ class Session:
         away is waited for, as long as a read that fails is tried again.
         """
         began, summary = self.clock.monotonic(), Summary()
-        deadline = None if self.time_limit is None else began + self.time_limit
+        deadline = None if self.time_limit is None else min(began + self.time_limit, self.clock.ends_at)
         engine = Engine(self.ledger, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
         patience = self.ledger.api.options.retry.seconds
         outages = Outages(self.clock, self.watch, patience, inf if deadline is None else deadline)
@@ -98,6 +99,10 @@ class Session:
                 summary.reached = mine
                 summary.runs.append(run)
                 summary.runs[-1] = self._bear(outages, partial(self._go_on, engine, run, mine=mine))
+        except ScaleException:
+            # Soon after a stop, or the end of its time, the client gives no more answers.
+            if engine.error is not None or not engine.halting:
+                raise
         finally:
             summary.requests = self.ledger.api.requests_made
             summary.seconds = self.clock.monotonic() - began

@@ -23,7 +23,7 @@ from scalesync.errors import (
     ScaleServiceUnavailable,
     ScaleTooManyRequests,
     ScaleUnauthorized,
-    UnreadableAnswerError,
+    UnreadablePageError,
 )
 from scalesync.model import BatchFilter, TaskFilter
 from scalesync.retry import RetryPolicy
@@ -176,7 +176,7 @@ def test_a_page_that_stays_unreadable(serve: Serve, connect: Connect, body: byte
     """It is the page that is wrong, for whoever reads many; and no answer, for whoever waits for one."""
     page = body if not body.startswith(b"[") else b'{"docs": [{"a": ' + body + b"}]}"
 
-    with pytest.raises(UnreadableAnswerError, match="not what the API promises") as caught:
+    with pytest.raises(UnreadablePageError, match="not what the API promises") as caught:
         connect(serve(say(page))).tasks(TaskFilter())
     assert isinstance(caught.value, PageError)
     assert isinstance(caught.value, ScaleNoAnswer)

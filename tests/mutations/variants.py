@@ -1,6 +1,7 @@
 """The broken variants of the sync side, and for each the quickest tests that must fail for it."""
 
 from tests.mutations.answer_variants import ANSWERS
+from tests.mutations.variants_api import API
 from tests.mutations.workshop import Variant
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
@@ -451,4 +452,5 @@ VARIANTS = (
     *ANSWERS,
     *CONTENT,
     *FILES,
+    *API,
 )

@@ -1,0 +1,20 @@
+"""Broken lines of the API client and of the command line's streams, and the tests that notice each."""
+
+from tests.mutations.workshop import Variant
+
+API = (
+    Variant(
+        "a read has no total deadline",
+        "api/transport.py",
+        "limit = min(self._options.total, request.seconds)",
+        "limit = 15.0 + min(self._options.total, request.seconds)",
+        ("api/test_waits.py::test_a_hopeless_read_takes_no_longer_than_its_patience[trickle_head]",),
+    ),
+    Variant(
+        "a stop cuts no request off",
+        "api/watchdog.py",
+        "over = self._ending_since is not None and now >= self._ending_since + self._grace",
+        "over = self._ending_since is not None and now >= self._ending_since + self._grace + 15.0",
+        ("api/test_waits.py::test_the_end_of_the_work_ends_a_read[stop-trickle_head]",),
+    ),
+)
