@@ -270,22 +270,10 @@ class App:
 
     @contextmanager
     def _queue_api(self, how: "Sending") -> "Iterator[ScaleApi]":
-        """Lend a client that sends everything once and cuts every request off in time."""
+        """Yield a client that sends everything once and cuts every request off in time."""
         from scalesync.api.client import ScaleApi
-        from scalesync.api.options import ApiOptions
-        from scalesync.retry import RetryPolicy
 
-        options = ApiOptions(
-            url=self.settings.api_url,
-            connect_timeout=min(10.0, how.timeout),
-            read_timeout=how.timeout,
-            deadline=how.timeout,
-            total=how.timeout,
-            grace=how.grace,
-            retry=RetryPolicy(attempts=1),
-            rate=how.rate,
-            insecure_http=self.settings.insecure_http,
-        )
+        options = how.api_options(self.settings.api_url, insecure_http=self.settings.insecure_http)
         with ScaleApi(self.settings.require_key().reveal(), options, clock=self.clock) as api:
             yield api
 

@@ -1,6 +1,16 @@
 """What a person can ask of a dispatcher."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # It loads the client, which a look at the queue does without.
+    from scalesync.api.options import ApiOptions
+
+GRACE = 8.0
+"""Seconds that requests may still take after a stop: service managers kill after ten.
+
+A send that is cut off then is in doubt, and looked up by the next dispatcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +32,19 @@ class Sending:
     look_only: bool = False
     """Whether to look at what is in doubt and send nothing."""
 
-    @property
-    def grace(self) -> float:
-        """Seconds that requests may still take after a stop: service managers kill after ten.
+    def api_options(self, url: str, *, insecure_http: bool) -> "ApiOptions":
+        """Return the options of a client that sends everything once and cuts every request off in time."""
+        from scalesync.api.options import ApiOptions
+        from scalesync.retry import RetryPolicy
 
-        A send that is cut off then is in doubt, and looked up by the next dispatcher.
-        """
-        return min(8.0, self.timeout)
+        return ApiOptions(
+            url,
+            connect_timeout=min(10.0, self.timeout),
+            read_timeout=self.timeout,
+            deadline=self.timeout,
+            total=self.timeout,
+            grace=min(GRACE, self.timeout),
+            retry=RetryPolicy(attempts=1),
+            rate=self.rate,
+            insecure_http=insecure_http,
+        )
