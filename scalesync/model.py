@@ -165,6 +165,9 @@ class Written:
     """Older copies than what is here, and so refused."""
     unread: int = 0
     """Tasks among the new and changed whose response was not understood, wholly or in part."""
+    values_replaced: int = 0
+    """Values in the new and changed that the database does not give back as they came: of a name that an
+    object has twice the earlier one, and on Postgres numbers beyond what it can hold, which become text."""
 
     def __add__(self, other: "Written") -> "Written":
         """Return the sum of both."""
@@ -174,6 +177,7 @@ class Written:
             self.unchanged + other.unchanged,
             self.stale + other.stale,
             self.unread + other.unread,
+            self.values_replaced + other.values_replaced,
         )
 
 

@@ -165,6 +165,7 @@ def as_dict(summary: "Summary") -> dict[str, object]:
         "streams": dict(_in_order(summary)),
         "missing": summary.totals.missed,
         "texts_replaced": summary.totals.replaced,
+        "values_replaced": summary.values_replaced,
         "requests": summary.requests,
         "seconds": round(summary.seconds, 3),
         "rows_per_second": round(summary.rate, 1),
@@ -194,6 +195,12 @@ def _print_summary(summary: "Summary") -> None:
     if totals.replaced:
         replaced = counted(totals.replaced, "character", "characters")
         print_text(f"{replaced} that no database can hold became U+FFFD.")
+    if summary.values_replaced:
+        values = counted(summary.values_replaced, "value was", "values were")
+        print_text(
+            f"{values} replaced, for the database does not give them back: of a name that an object has "
+            "twice only the last value is kept, and a number beyond what Postgres holds is text."
+        )
     if summary.unread:
         unread = counted(summary.unread, "response is", "responses are")
         print_text(f"{unread} of no form known here: whole in `tasks`, but not in `annotations`.")

@@ -98,6 +98,22 @@ def to_document(kind: Mirrored, row: Mapping[str, object] | RowMapping) -> bytes
     return formatted(_encode(fields))
 
 
+def fields_of(kind: Mirrored, row: Mapping[str, object] | RowMapping) -> Fields:
+    """Return the fields of the document that a table's row holds, or that the values of a `Row` are.
+
+    Raises MsgspecError where `extra` is damaged; other damaged JSON is among the fields as it is.
+    """
+    fields = {
+        column.name: msgspec.Raw(_encode(column.give(row[column.name])))
+        for column in kind.emitted
+        if row[column.name] is not None
+    }
+    extra = row["extra"]
+    if isinstance(extra, str):
+        fields.update(decode_fields(extra))
+    return fields
+
+
 def project_versions(row: Row) -> list[ProjectVersion]:
     """Return the versions of a project that its `param_history` names by an integer."""
     extra = row.values["extra"]

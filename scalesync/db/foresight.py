@@ -18,7 +18,8 @@ def foresee(row: Row) -> Row:
     """
     kind, response = answer(row)
     drawn = None if result_urls(kind, response) else draw(row.key, flatten(kind, response))
-    return Row(row.key, row.created_at, row.values, row.digest, Foreseen(response_digest(response), drawn))
+    known = Foreseen(response_digest(response), drawn)
+    return Row(row.key, row.created_at, row.values, row.digest, known, row.repeated)
 
 
 def draw(task_id: str, flat: Flattened) -> Drawn:

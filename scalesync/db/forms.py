@@ -9,11 +9,15 @@ from typing import Any
 
 import msgspec
 
+from scalesync.db.equality import repeated_names
 from scalesync.errors import PageError
 from scalesync.model import format_instant, parse_instant, whole_milliseconds
 
 VOLATILE = frozenset({"attachmentS3Downloads"})
 """Fields that differ at every read without any change of the object: presigned addresses (recorded)."""
+
+DISTRUSTED = ""
+"""The digest of a row that was found to differ from the API's object: the next copy replaces it."""
 
 LONGEST_TEXT = 1_000
 """Bytes of JSON text that an indexed column takes; Postgres refuses index entries above about 2,700."""
@@ -85,6 +89,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     digest: str
     """Differs where the document does, volatile fields left out."""
     foreseen: Foreseen | None = None
+    repeated: int = 0
+    """Fields that the document has more than once, of which the last value is here: how many more."""
 
 
 def no_more(_fields: Fields) -> dict[str, object]:
@@ -101,7 +107,10 @@ def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) 
 
     def row_of(text: bytes) -> Row:
         fields = _fields(form, text)
-        digest = blake2b(_encode_sorted(_lasting(fields)), digest_size=16).hexdigest()
+        ordered = _encode_sorted(_lasting(fields))
+        digest = blake2b(ordered, digest_size=16).hexdigest()
+        # Compact, and no field twice, as documents are: nothing else need be looked at.
+        repeated = 0 if len(ordered) == len(text) else _repeated(fields, text)
         values = derive(fields)
         for name, take in columns:
             given = fields.get(name)
@@ -116,9 +125,14 @@ def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) 
         if not key or not isinstance(key, str):
             raise PageError(f"An object in {form.table} came without a usable {form.key}.")
         created = datetime.fromisoformat(created_at) if isinstance(created_at, str) else None
-        return Row(key, created, values, digest)
+        return Row(key, created, values, digest, repeated=repeated)
 
     return row_of
+
+
+def taken(take: Take, given: msgspec.Raw) -> object:
+    """Return what a column holds of a field."""
+    return _TAKES[take](bytes(given))[0]
 
 
 def answer(row: Row) -> tuple[str | None, str | None]:
@@ -133,6 +147,17 @@ def _fields(form: Form, text: bytes) -> Fields:
         return decode_fields(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PageError(f"An object in {form.table} is not a JSON object that can be read.") from error
+
+
+def _repeated(fields: Fields, text: bytes) -> int:
+    if len(_encode(fields)) == len(text):
+        return 0
+    try:
+        compact = msgspec.json.format(text, indent=-1)
+        alike = len(_encode(decode_fields(compact))) == len(compact)
+    except (msgspec.DecodeError, RecursionError):
+        return 0
+    return 0 if alike else repeated_names(text, outermost=True)
 
 
 def _lasting(fields: Fields) -> Fields:

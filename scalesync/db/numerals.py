@@ -1,7 +1,8 @@
-"""Numbers of JSON that Postgres cannot hold: they are kept as texts, digit by digit as they came."""
+"""What of JSON Postgres does not give back: numbers that it cannot hold, and names given twice."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -9,51 +10,54 @@ from sqlalchemy.exc import DataError
 
 from scalesync.db.borrowed import savepoint
 from scalesync.db.documents import Mirrored
+from scalesync.db.equality import is_beyond, repeated_names
 from scalesync.db.forms import Row
 from scalesync.db.tables import Json
-
-_BEFORE, _AFTER = 131_072, 16_383
-"""Digits before and after the point that Postgres's `numeric` takes (documented)."""
 
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?')
 
 
 def within_limits(
     conn: Connection, kind: Mirrored, rows: Sequence[Row], put: Callable[[Sequence[Row]], int]
-) -> int:
-    """Return what `put` makes of the rows, or of rows that Postgres can hold where it refuses a number.
+) -> tuple[int, int]:
+    """Return what `put` makes of the rows, and how many values the database does not give back as they came.
 
-    It says so only when it gets them; to look at every number before would cost every page. What is raised
-    leaves nothing behind on Postgres.
+    Where Postgres refuses a number, `put` gets rows in which such numbers are texts, digit by digit as they
+    came. It says so only when it has them; to look at every number before would cost every page. What is
+    raised leaves nothing behind on Postgres.
     """
+    repeated = sum(row.repeated for row in rows)
     if conn.dialect.name == "sqlite":
-        return put(rows)
+        return put(rows), repeated
+    columns = [str(column.name) for column in kind.table.columns if isinstance(column.type, Json)]
+    of_columns = itemgetter(*columns)
+    repeated += sum([repeated_names(_list_of(of_columns(row.values))) for row in rows])
     try:
         with savepoint(conn):
-            return put(rows)
+            return put(rows), repeated
     except DataError:
-        mended = [replace(row, values=_mended(kind, row), foreseen=None) for row in rows]
-        if all(after.values == before.values for after, before in zip(mended, rows, strict=True)):
+        mended = [_mended(row, columns) for row in rows]
+        texts = sum(map(_differing_length, rows, mended)) // len('""')
+        if not texts:
             raise
         with savepoint(conn):
-            return put(mended)
+            return put(mended), repeated + texts
 
 
-def _mended(kind: Mirrored, row: Row) -> dict[str, object]:
-    columns = kind.table.c
-    return {
-        name: _STRING_OR_NUMBER.sub(_held, value)
-        if isinstance(value, str) and isinstance(columns[name].type, Json)
-        else value
-        for name, value in row.values.items()
-    }
+def _list_of(texts: Iterable[str | None]) -> str:
+    return f"[{','.join(filter(None, texts))}]"
+
+
+def _differing_length(row: Row, mended: Row) -> int:
+    return sum(len(str(mended.values[name])) - len(str(value)) for name, value in row.values.items())
+
+
+def _mended(row: Row, columns: Sequence[str]) -> Row:
+    given = ((name, row.values.get(name)) for name in columns)
+    texts = {name: _STRING_OR_NUMBER.sub(_held, value) for name, value in given if isinstance(value, str)}
+    return replace(row, values={**row.values, **texts}, foreseen=None)
 
 
 def _held(match: re.Match[str]) -> str:
     whole, fraction, exponent = match.groups(default="")
-    if not whole:
-        return match.group()
-    # Of an exponent as long as that the value does not matter, and Python refuses to read it.
-    shift = int(exponent or 0) if len(exponent) < 9 else _BEFORE * (-2 if exponent.startswith("-") else 2)
-    beyond = len(whole) + shift > _BEFORE or len(fraction) - shift > _AFTER
-    return f'"{match.group()}"' if beyond else match.group()
+    return f'"{match.group()}"' if whole and is_beyond(whole, fraction, exponent) else match.group()

@@ -5,17 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from scalesync.db.batch_counts import COUNTED_STATUSES
 from scalesync.db.changes import UNKNOWN
 from scalesync.db.chunks import chunks
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, project_versions
-from scalesync.db.forms import VOLATILE, Row
-from scalesync.db.tables import Instant, Json, batches, tasks
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, fields_of, project_versions
+from scalesync.db.equality import differing_fields, same_content
+from scalesync.db.forms import DISTRUSTED, VOLATILE, Row, taken
+from scalesync.db.tables import Instant, batches, tasks
 from scalesync.db.tables import project_versions as versions_table
-from scalesync.db.upserts import DISTRUSTED
-from scalesync.flatten.addresses import lasting_digest
 from scalesync.model import Window, parse_instant, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
@@ -51,10 +50,7 @@ def facts(
 def facts_of(kind: Mirrored, row: Row) -> Facts:
     """Return the columns of the API's document as they come out of the table."""
     columns = kind.table.c
-    return {
-        name: parse_instant(value) if isinstance(columns[name].type, Instant) and value else value  # type: ignore[arg-type]
-        for name, value in row.values.items()
-    }
+    return {name: _as_held(columns[name], value) for name, value in row.values.items()}
 
 
 def keys_in(
@@ -120,19 +116,34 @@ def differing(kind: Mirrored, given: Row, stored: Facts) -> tuple[str, ...]:
 
     What differs at every read does not count: volatile fields, and signatures of links.
     """
-    names: list[str] = []
-    values = facts_of(kind, given)
-    for name in (*(column.name for column in kind.emitted), *_derived(kind)):
-        ours, theirs = stored[name], values[name]
-        if ours != theirs and not (isinstance(kind.table.c[name].type, Json) and _same_json(ours, theirs)):
-            names.append(str(name))
+    theirs = fields_of(kind, given.values)
     try:
-        ours, theirs = _object(stored["extra"]), _object(given.values["extra"])
+        ours = fields_of(kind, stored)
     except msgspec.MsgspecError:
-        return (*names, "extra")
-    rest = (name for name in ours.keys() | theirs.keys() if name not in VOLATILE)
-    names += sorted(name for name in rest if not _same_value(ours.get(name), theirs.get(name)))
-    return tuple(names)
+        ours = fields_of(kind, {**stored, "extra": None})
+        return (*_in_order(kind, set(differing_fields(ours, theirs, VOLATILE))), "extra")
+    values = facts_of(kind, given)
+    names = set(differing_fields(ours, theirs, VOLATILE))
+    names |= {name for name in _derived(kind) if not _same(stored[name], values[name])}
+    return tuple(_in_order(kind, names | _beside_themselves(kind, stored)))
+
+
+def _beside_themselves(kind: Mirrored, stored: Facts) -> set[str]:
+    """Return the columns that do not hold what the same row's `extra` says of their field."""
+    extra = _object(stored["extra"])
+    columns = kind.table.c
+    return {
+        field.name
+        for field in kind.emitted
+        if field.name in extra
+        and not _same(stored[field.name], _as_held(columns[field.name], taken(field.take, extra[field.name])))
+    }
+
+
+def _in_order(kind: Mirrored, names: Collection[str]) -> list[str]:
+    """Return the names of fields as people know them: those with columns first, in the table's order."""
+    columns = [*(str(field.name) for field in kind.emitted), *_derived(kind)]
+    return [name for name in columns if name in names] + sorted(set(names) - set(columns))
 
 
 def keys_beyond(conn: Connection, window: Window, before: datetime) -> list[str]:
@@ -152,7 +163,7 @@ def versions_differ(conn: Connection, given: Row) -> bool:
     query = select(columns.version, columns.params).where(columns.project == given.key)
     here = {row.version: row.params for row in conn.execute(query)}
     there = {version.version: version.params for version in project_versions(given)}
-    return here.keys() != there.keys() or not all(_same_json(here[key], there[key]) for key in here)
+    return here.keys() != there.keys() or not all(_same(here[key], there[key]) for key in here)
 
 
 def batch_counts(conn: Connection, name: str) -> dict[str | None, int]:
@@ -255,22 +266,16 @@ def _derived(kind: Mirrored) -> tuple[str, ...]:
     return ("version", "params") if "version" in kind.table.c else ()
 
 
-def _same_json(ours: object, theirs: object) -> bool:
-    if not isinstance(ours, str) or not isinstance(theirs, str):
-        return False
-    return _same_value(msgspec.Raw(ours.encode()), msgspec.Raw(theirs.encode()))
+def _same(ours: object, theirs: object) -> bool:
+    """Return whether a column holds the same on both sides; JSON is text on either."""
+    return ours == theirs or (
+        isinstance(ours, str) and isinstance(theirs, str) and same_content(ours, theirs)
+    )
 
 
-def _same_value(ours: msgspec.Raw | None, theirs: msgspec.Raw | None) -> bool:
-    if ours is None or theirs is None:
-        return ours is theirs
-    try:
-        values = [msgspec.json.decode(one) for one in (ours, theirs)]
-    except (RecursionError, msgspec.MsgspecError):
-        return bytes(ours) == bytes(theirs)
-    if values[0] == values[1]:
-        return True
-    return len({lasting_digest(msgspec.json.encode(value, order="sorted")) for value in values}) == 1
+def _as_held(column: Column[Any], value: object) -> object:
+    """Return what goes into a column as it comes out of it."""
+    return parse_instant(value) if isinstance(column.type, Instant) and isinstance(value, str) else value
 
 
 def _object(text: object) -> dict[str, msgspec.Raw]:

@@ -33,6 +33,7 @@ class Run:
     texts_replaced: int
     error: str | None
     responses_unread: int
+    values_replaced: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Tally:
     rows_written: int = 0
     texts_replaced: int = 0
     responses_unread: int = 0
+    values_replaced: int = 0
 
 
 def open_run(conn: Connection) -> Run | None:

@@ -212,6 +212,7 @@ runs = Table(
     Column("texts_replaced", BigInteger, nullable=False, server_default="0"),
     Column("error", Text),
     Column("responses_unread", BigInteger, nullable=False, server_default="0"),
+    Column("values_replaced", BigInteger, nullable=False, server_default="0"),
     one_of("kind", RunKind),
     one_of("state", RunState),
     CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),

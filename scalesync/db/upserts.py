@@ -23,13 +23,13 @@ from sqlalchemy import (
     update,
 )
 
-from scalesync.db import batch_counts, bulk, changes, consequences
+from scalesync.db import batch_counts, bulk, changes, consequences, spelling
 from scalesync.db.changes import Sighting, Step
 from scalesync.db.chunks import chunks
 from scalesync.db.dialects import Insert, insert_into
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
 from scalesync.db.foresight import response_digest
-from scalesync.db.forms import Row
+from scalesync.db.forms import DISTRUSTED, Row
 from scalesync.db.numerals import within_limits
 from scalesync.db.plans import among, built
 from scalesync.db.tables import batches
@@ -37,16 +37,13 @@ from scalesync.db.tables import project_versions as versions_table
 from scalesync.db.turns import in_order, take_turn
 from scalesync.model import Document, Written, format_instant, parse_instant
 
-DISTRUSTED = ""
-"""The digest of a row that was found to differ from the API's object: the next copy replaces it."""
-
 
 def write_rows(
     conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
 ) -> Written:
     """Bring the table up to the rows of one page that the API served at `served_at`.
 
-    A copy equal to what is here is not written. Of two copies of a task the one with the larger
+    A copy equal by value to what is here is not written. Of two copies of a task the one with the larger
     `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
     equal instants refresh. A distrusted row takes any copy. A written row is no longer missing, and its
     batches are to be counted anew. Of a key that comes twice the last copy counts. With a task go its
@@ -56,22 +53,24 @@ def write_rows(
         take_turn(conn)
     latest = {row.key: row for row in rows}
     here = _here(conn, kind, latest)
+    respelled = spelling.only_respelled(conn, kind, latest, here)
     fresh: list[Row] = []
     unchanged = stale = 0
     for key in sorted(latest):
         row, old = latest[key], here.get(key)
-        if old is not None and old["digest"] == row.digest and old["missing_since"] is None:
+        alike = old is not None and (old["digest"] == row.digest or key in respelled)
+        if old is not None and alike and old["missing_since"] is None:
             unchanged += 1
         elif old is not None and _is_stale(row, old, served_at):
             stale += 1
         else:
             fresh.append(row)
-    unread = 0
+    unread = replaced = 0
     if fresh:
         seen = Sighting(served_at, run_id)
-        unread = within_limits(conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen))
+        unread, replaced = within_limits(conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen))
     new = sum(row.key not in here for row in fresh)
-    return Written(new, len(fresh) - new, unchanged, stale, unread)
+    return Written(new, len(fresh) - new, unchanged, stale, unread, replaced)
 
 
 def write_documents(
@@ -165,6 +164,8 @@ def _put(
     """Write rows, and what follows from them, and return how many responses were not understood."""
     synced_at = format_instant(seen.at)
     given = [_given(kind, row, synced_at) for row in fresh]
+    if kind is TASKS:
+        spelling.keep_response_digests(conn, given, here)
     into = _into(kind, tuple(given[0]))
     bulk.write(conn, into, into.rows(given))
     _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])

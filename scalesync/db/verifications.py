@@ -35,6 +35,7 @@ verifications = Table(
     Column("drift", BigInteger, nullable=False),
     Column("unproven", Text),
     Column("requests", BigInteger, nullable=False),
+    Column("behind", BigInteger, nullable=False, server_default="0"),
     one_of("state", VerificationState),
     sqlite_autoincrement=True,
 )

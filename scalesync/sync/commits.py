@@ -141,4 +141,5 @@ class Ledger:
             rows_written=written.new + written.changed,
             texts_replaced=sum(page.fetched.page.replaced for page in pages),
             responses_unread=written.unread,
+            values_replaced=written.values_replaced,
         )

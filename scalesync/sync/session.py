@@ -62,6 +62,11 @@ class Summary:
         return sum(written.unread for written in self.totals.written.values())
 
     @property
+    def values_replaced(self) -> int:
+        """How many values were written that the database does not give back as they came."""
+        return sum(written.values_replaced for written in self.totals.written.values())
+
+    @property
     def left_open(self) -> bool:
         """Whether a run has windows left to read."""
         return any(run.state is RunState.OPEN for run in self.runs)

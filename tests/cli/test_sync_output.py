@@ -74,11 +74,12 @@ def test_a_sync_for_machines_prints_one_object(ready: Scalesync) -> None:
         "streams",
         "missing",
         "texts_replaced",
+        "values_replaced",
         "requests",
         "seconds",
         "rows_per_second",
     }
-    unread = {"unread": 23}  # chats, of which no annotations can be made
+    unread = {"unread": 23, "values_replaced": 0}  # chats, of which no annotations can be made
     assert done.json["streams"]["tasks"] == {"new": 1000, "changed": 0, "unchanged": 0, "stale": 0} | unread  # type: ignore[index]
     assert list(done.json["streams"]) == ["projects", "batches", "tasks"]  # type: ignore[call-overload]
     assert (done.code, done.json["complete"], done.json["texts_replaced"]) == (0, True, 0)

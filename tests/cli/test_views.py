@@ -133,7 +133,6 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
         "queue",
         "gate",
         "result_files_wanted",
-        "result_files_unread",
         "verified",
         "proven",
     }

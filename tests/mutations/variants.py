@@ -2,6 +2,7 @@
 
 from tests.mutations.answer_variants import ANSWERS
 from tests.mutations.variants_api import API
+from tests.mutations.variants_of_proofs import EQUALITY
 from tests.mutations.workshop import Variant
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
@@ -443,6 +444,7 @@ FILES = (
 
 VARIANTS = (
     *WATERMARK,
+    *EQUALITY,
     *GUARD,
     *TOMBSTONES,
     *TRANSACTION,
