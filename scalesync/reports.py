@@ -49,6 +49,8 @@ class Status:
     gate: "Gate"
     files_wanted: int
     """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
+    files_unread: int
+    """Files that were fetched and could not be read: their annotations are not complete."""
     verified: "verifications.Verified | None"
     """What the last verification came to."""
     proven: "verifications.Verified | None"
@@ -77,6 +79,7 @@ def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -
         depth.depth(conn),
         gate.gate(conn),
         exports.files_wanted(conn),
+        exports.files_unread(conn),
         verifications.last(conn),
         verifications.last_proof(conn),
         now,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http.client import HTTPException
+from itertools import chain
 from typing import Self
 from urllib.parse import urljoin
 
@@ -31,6 +32,9 @@ EXPIRED = (403, 404, 410)
 """What servers answer to a signed link whose time is over."""
 _GZIP = 31
 """What zlib calls the format."""
+_GZIP_BEGINS = b"\x1f\x8b"
+_AS_IT_IS = {"", "identity", "aws-chunked", "utf-8"}
+"""Encodings that change no byte; the last two are no encodings, but buckets are known to say them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class DownloadOptions:
     """Which files are fetched, and how much each is worth. Holds no secret."""
 
     api_url: str = DEFAULT_API_URL
-    """Its origin may see the key, as Scale's own hosts may."""
+    """Its origin may see the key, as that of Scale's own API may."""
     largest: int = 64 << 20
     """Bytes of a file, unpacked."""
     seconds: float = 300.0
@@ -70,7 +74,7 @@ class Download:
 class Downloads:
     """Fetches files, for any number of threads at once.
 
-    The key goes by HTTP Basic to Scale's own hosts and to the API's origin, and to no other; once a redirect
+    The key goes by HTTP Basic to the origin of the API, or of Scale's own, and to no other; once a redirect
     has led elsewhere it is not sent any more, wherever the next one leads. Private addresses are refused, by
     the address really connected to. Through a proxy of the environment it is the proxy that resolves names:
     then only hosts that are private by their very spelling are refused. Construction raises
@@ -183,12 +187,14 @@ class Downloads:
 
     def _check_size(self, size: int) -> None:
         if size > self._options.largest:
-            raise ScaleException(f"The file is larger than the limit of {self._options.largest:,} bytes.")
+            said = f"The file is larger than the limit of {self._options.largest:,} bytes."
+            raise ScaleException(said, advice="Give a larger `--max-size`.")
 
     def _failure(self, mark: Mark, error: Exception) -> ScaleException:
         """Return `error` in our words."""
         if mark.late:
-            return ScaleNoAnswer(f"The file did not come whole within {self._options.seconds:g} s.")
+            said = f"The file did not come whole within {self._options.seconds:g} s."
+            return ScaleNoAnswer(said, advice="Run it again, perhaps with a longer `--timeout`.")
         if mark.sent:
             return ScaleNoAnswer(f"The file did not come whole: {reason_of(error)}.")
         return ScaleNotSent(f"The file's server could not be reached: {reason_of(error)}.")
@@ -206,12 +212,14 @@ def _target(address: Address, location: str | None) -> Address:
 
 def _refusal(status: int, host: str, retry_after: float | None) -> ScaleException:
     """Return the error that a status stands for."""
-    said = f"{host} answered {status}"
+    said, advice = f"{host} answered {status}", ""
     if status in EXPIRED:
         said += ": the link may have expired"
+        advice = "Run it again after a `scalesync sync`, which brings new links where Scale has any."
     elif status == 401:
         said += ": it wants another key, or any"
-    return ScaleException(f"{said}.", status, retry_after=retry_after)
+        advice = "Set SCALE_API_KEY to a live key of the account."
+    return ScaleException(f"{said}.", status, advice=advice, retry_after=retry_after)
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
@@ -221,12 +229,28 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _unpacked(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield a body unpacked, never much at once. Raises zlib.error, EOFError or ValueError if it cannot."""
-    if encoding.strip().lower() in ("", "identity"):
-        yield from chunks
-        return
-    if encoding.strip().lower() not in ("gzip", "x-gzip"):
+    """Return a body unpacked, never much at once, whether or not its server says that it is packed.
+
+    What is kept packed may be packed once more to be sent. The iterator raises zlib.error, EOFError or
+    ValueError if it cannot.
+    """
+    named = {each.strip().lower() for each in encoding.split(",")} - _AS_IT_IS
+    if named - {"gzip", "x-gzip"}:
         raise ValueError("an encoding that was not asked for")
+    if named:
+        chunks = _gunzipped(chunks)
+    return _gunzipped_if_packed(iter(chunks))
+
+
+def _gunzipped_if_packed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    start = b""
+    while len(start) < len(_GZIP_BEGINS) and (chunk := next(chunks, b"")):
+        start += chunk
+    whole = chain([start], chunks)
+    yield from _gunzipped(whole) if start.startswith(_GZIP_BEGINS) else whole
+
+
+def _gunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     member = zlib.decompressobj(_GZIP)
     for chunk in chunks:
         rest = chunk.lstrip(b"\0") if member.eof else chunk

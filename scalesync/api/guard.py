@@ -19,13 +19,14 @@ from scalesync.api.connecting import Mark, marking
 from scalesync.api.options import is_loopback
 from scalesync.api.wire import KeyAuth
 from scalesync.errors import ScaleException
+from scalesync.model import DEFAULT_API_URL
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": f"scalesync/{__version__}"}
 
-_SCALE = ("scale.com", "scaleapi.com")
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PRIVATE = "is a private address, and such are asked only with --allow-private"
+_ALLOW = "Run it with `--allow-private` if those servers are yours."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,11 @@ def parse_address(url: str) -> Address:
 
 
 def may_see_key(address: Address, api: Address) -> bool:
-    """Tell whether the key may go there: Scale's own hosts by https, and the very origin of the API."""
-    ours = address.host in _SCALE or address.host.endswith(tuple(f".{host}" for host in _SCALE))
-    return (ours and address.scheme == "https") or address.origin == api.origin
+    """Tell whether the key may go there: to the origin of the API in use, and to that of Scale's own API.
+
+    Secure links to results lie there; buckets, pages and other hosts of Scale need no key.
+    """
+    return address.origin in (api.origin, parse_address(DEFAULT_API_URL).origin)
 
 
 def check_host(host: str) -> None:
@@ -72,7 +75,7 @@ def check_host(host: str) -> None:
         host = socket.inet_ntoa(socket.inet_aton(host))
     named = host.rstrip(".")
     if named == "localhost" or named.endswith(".localhost") or (_is_literal(host) and is_private(host)):
-        raise ScaleException(f"{host} {_PRIVATE}.")
+        raise ScaleException(f"{host} {_PRIVATE}.", advice=_ALLOW)
 
 
 def is_private(peer: str) -> bool:
@@ -104,7 +107,7 @@ def guarding(kind: type[HTTPConnection]) -> type[HTTPConnection]:
             peer = sock.getpeername()[0]
             if is_private(peer):
                 sock.close()
-                raise ScaleException(f"{self.host} {_PRIVATE}.")
+                raise ScaleException(f"{self.host} {_PRIVATE}.", advice=_ALLOW)
             return sock
 
     return Guarding

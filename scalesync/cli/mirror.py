@@ -78,6 +78,7 @@ def _status_as_json(now: "Status") -> dict[str, object]:
         "queue": now.queue,
         "gate": now.gate,
         "result_files_wanted": now.files_wanted,
+        "result_files_unread": now.files_unread,
         "verified": now.verified,
         "proven": now.proven,
     }
@@ -97,6 +98,10 @@ def _print_status(now: "Status") -> None:
     if now.files_wanted:
         wanted = counted(now.files_wanted, "result file is", "result files are")
         print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
+    if now.files_unread:
+        unread = counted(now.files_unread, "result file was", "result files were")
+        text = f"{unread} fetched and could not be read: `result_files.error` says why"
+        print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
     print_text()
     for sentence in proof_sentences(now):
         print_line(sentence)

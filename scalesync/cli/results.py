@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("scalesync.results")
 
 SAID = 10
-"""Failures that are told one by one; the others are counted."""
+"""Reasons that have a line of their own; the files of the others are counted."""
 
-_AGAIN = "Run `scalesync fetch-results` again; `result_files.error` says of each why."
+_AGAIN = "Run `scalesync fetch-results` again."
+_WHY = "`result_files.error` says of each file why."
 
 HAND = "the file in hand"
 """What a stop waits for: only what is being written; downloads are cut off."""
@@ -50,7 +51,7 @@ def fetch_results(
     """Fetch result files, and write the annotations in them.
 
     They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
-    if one could not be; the next run tries it again.
+    if one could not be, or could not be read; the next run tries it again.
     """
     from scalesync.sync.results import Fetching
 
@@ -68,12 +69,28 @@ def fetch_results(
 def watched(app: "App", how: "Fetching", *, quiet: bool) -> "Summary":
     """Fetch with progress on stderr."""
     with _watching(quiet=quiet) as watch:
-        return app.fetch_results(how, watch)
+        summary = app.fetch_results(how, watch)
+    if not quiet:
+        _tell_reasons(summary)
+    return summary
 
 
 def as_dict(summary: "Summary") -> dict[str, object]:
     """Return the summary for machines."""
     return asdict(summary) | {"complete": summary.complete, "seconds": round(summary.seconds, 3)}
+
+
+def _tell_reasons(summary: "Summary") -> None:
+    """Say on stderr why files failed: a line for each reason, with how many it holds for."""
+    reasons = sorted(summary.reasons, key=lambda reason: -reason.files)
+    for reason in reasons[:SAID]:
+        files = (
+            "" if reason.files == 1 else f"{counted(reason.files, 'result file', 'result files')}, such as "
+        )
+        click.echo(one_line(f"{files}{reason.url}: {reason.error}"), err=True)
+    if others := reasons[SAID:]:
+        files = counted(sum(reason.files for reason in others), "result file", "result files")
+        click.echo(f"{files} for {counted(len(others), 'other reason', 'other reasons')}", err=True)
 
 
 def tell_summary(summary: "Summary") -> None:
@@ -86,14 +103,16 @@ def tell_summary(summary: "Summary") -> None:
 
 
 def vouch(summary: "Summary") -> None:
-    """Return if every file is here; raise what says why not, and how to go on."""
+    """Return if every file is here and was read; raise what says why not, and how to go on."""
     if summary.stopped:
         raise InterruptedRunError(
             "Stopped; every file received is saved.", advice="Run `scalesync fetch-results` to go on."
         )
     if summary.failed:
         files = counted(summary.failed, "result file", "result files")
-        raise IncompleteError(f"{files} could not be fetched.", advice=_AGAIN)
+        what = {0: "fetched", summary.failed: "read"}.get(summary.unread, "fetched or read")
+        advices = dict.fromkeys(reason.advice or _AGAIN for reason in summary.reasons)
+        raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _WHY]))
 
 
 @contextmanager
@@ -121,42 +140,33 @@ def _logging(watch: "Watcher") -> "Watcher":
 
 @dataclass
 class Told:
-    """What was said and counted so far."""
+    """How many files are done with, of how many."""
 
     files: int = 0
-    """How many there are."""
     done: int = 0
-    failed: int = 0
 
-    def words(self, event: "Event") -> str | None:
-        """Take note of an event and return what to say of it."""
-        from scalesync.sync.results import Begun, Failed
+    def note(self, event: "Event") -> None:
+        """Count an event."""
+        from scalesync.sync.results import Begun
 
         if isinstance(event, Begun):
             self.files = event.files
-            return None
-        self.done += 1
-        if not isinstance(event, Failed):
-            return None
-        self.failed += 1
-        if self.failed == SAID:
-            return "further failures are not told one by one"
-        return f"{event.url}: {event.error}" if self.failed < SAID else None
+        else:
+            self.done += 1
 
 
 @dataclass
 class Lines:
-    """Says what happens in plain lines."""
+    """Says now and then in a plain line how far it is."""
 
     told: Told = field(default_factory=Told)
     counted_at: float = field(default_factory=time.monotonic)
 
     def __call__(self, event: "Event") -> None:
-        """Say what is worth a line, and the count now and then."""
+        """Count the event, and say the count if it is time."""
         from scalesync.cli.progress import EVERY
 
-        if text := self.told.words(event):
-            click.echo(one_line(text), err=True)
+        self.told.note(event)
         now = time.monotonic()
         if now - self.counted_at >= EVERY:
             self.counted_at = now
@@ -172,9 +182,8 @@ class Bar:
     told: Told = field(default_factory=Told)
 
     def __call__(self, event: "Event") -> None:
-        """Move the bar, and print above it what is worth a line."""
-        if text := self.told.words(event):
-            self.progress.console.print(one_line(text), markup=False, highlight=False)
+        """Move the bar."""
+        self.told.note(event)
         self.progress.update(self.bar, completed=self.told.done, total=self.told.files)
 
 

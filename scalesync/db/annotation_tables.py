@@ -52,8 +52,12 @@ result_files = Table(
     Column("tried_at", Instant),
     Column("content", LargeBinary),
     Column("error", Text),
+    Column("read_at", Instant),
 )
-"""`url` is the lasting address of a file: without a signature, which differs at every read."""
+"""`url` is the lasting address of a file: without a signature, which differs at every read.
+
+`fetched_at` is set once the file came, `read_at` only where every annotation in it was understood too.
+"""
 
 task_files = Table(
     "task_files",

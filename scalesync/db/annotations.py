@@ -45,14 +45,16 @@ class Came:
     annotations: int = 0
     unread: int = 0
     """Responses that no flattener understood, wholly or in part."""
+    unread_files: Mapping[str, str] = field(default_factory=dict)
+    """By the lasting address of a file that is here: why it, or a part of it, could not be read."""
 
 
 def write(conn: Connection, answered: Sequence[Answered]) -> Came:
     """Make the rows of these tasks those of their responses, and return what that came to.
 
     The files that responses name are noted, to be fetched; of those that are here already the annotations
-    are written too. Files that no task names any more are removed. A response that names a file at a longer
-    address than any database indexes is unread in part.
+    are written too, and what cannot be read is noted, to be fetched again. Files that no task names any more
+    are removed. A response that names a file at a longer address than any database indexes is unread in part.
     """
     addresses = {each.task_id: _addresses(each) for each in answered if each.drawn is None}
     named = {each.task_id: _noted(addresses.get(each.task_id, ())) for each in answered}
@@ -60,29 +62,36 @@ def write(conn: Connection, answered: Sequence[Answered]) -> Came:
     _remove(conn, (annotations, annotation_links), named)
     _name_files(conn, named)
     shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
+    unread_files: dict[str, str] = {}
     count = unread = 0
     for each in answered:
         drawn = each.drawn
         if drawn is None:
             # One task's files at a time: each may be as large as the limit of a download.
-            files = _contents(conn, named[each.task_id])
-            drawn = draw(each.task_id, flatten(each.type, each.response, files))
+            flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
+            unread_files |= {file.url: file.reason for file in flat.unread_files}
+            drawn = draw(each.task_id, flat)
         shapes.add(drawn.annotations)
         ties.add(drawn.links)
         count += len(drawn.annotations)
         unread += not (drawn.read and len(named[each.task_id]) == len(addresses.get(each.task_id, ())))
     shapes.insert()
     ties.insert()
-    return Came(count, unread)
+    for url, reason in unread_files.items():
+        noted = update(result_files).where(result_files.c.url == url)
+        conn.execute(noted.values(read_at=None, error=reason))
+    return Came(count, unread, unread_files)
 
 
 def write_again(conn: Connection, task_ids: Iterable[str]) -> Came:
     """Make the rows of these tasks anew from what is here, and return what that came to."""
     count = unread = 0
+    unread_files: dict[str, str] = {}
     for chunk in chunks(task_ids):
         came = write(conn, list(_answered(conn, chunk)))
         count, unread = count + came.annotations, unread + came.unread
-    return Came(count, unread)
+        unread_files |= came.unread_files
+    return Came(count, unread, unread_files)
 
 
 def miscounted(conn: Connection, task_ids: Iterable[str]) -> list[str]:
@@ -110,6 +119,21 @@ def catch_up(conn: Connection) -> int:
         write_again(conn, ids)
         conn.execute(update(tasks).where(tasks.c.task_id.in_(ids)).values(response_digest=UNKNOWN))
         done += len(ids)
+    return done
+
+
+def make_anew(conn: Connection) -> int:
+    """Make the annotations of what is here anew, as when more forms are known; return of how many tasks.
+
+    Drawings on images stay as they are where each has its `uuid`: nothing about them is read differently.
+    """
+    c, done, last = tasks.c, 0, ""
+    nameless = exists().where(annotations.c.task_id == c.task_id, annotations.c.uuid.is_(None))
+    among_them = c.response.is_not(None) & ((c.type != "imageannotation") | nameless)
+    portion = select(c.task_id).where(among_them).order_by(c.task_id).limit(_AT_ONCE)
+    while ids := conn.scalars(portion.where(c.task_id > last)).all():
+        write_again(conn, ids)
+        done, last = done + len(ids), ids[-1]
     return done
 
 

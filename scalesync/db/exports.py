@@ -82,6 +82,13 @@ def files_wanted(conn: Connection) -> int:
     return conn.execute(unfetched).scalar_one()
 
 
+def files_unread(conn: Connection) -> int:
+    """Return how many result files were fetched and could not be read: their annotations are not complete."""
+    columns = result_files.c
+    unread = columns.fetched_at.is_not(None) & columns.read_at.is_(None)
+    return conn.execute(select(func.count()).select_from(result_files).where(unread)).scalar_one()
+
+
 def _count(conn: Connection, kind: Mirrored) -> Counts:
     """Return the counts. Of a table with statuses only what is missing is read, the rest is in an index."""
     columns = kind.table.c

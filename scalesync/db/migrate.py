@@ -14,11 +14,14 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision there is, oldest first; written out so that only an upgrade has to load Alembic."""
 
 _WITHOUT_ANNOTATIONS = ("0001", "0002")
 """Revisions at which responses were not flattened yet: an upgrade from them does it for what is here."""
+
+_OLDER_FORMS = REVISIONS[: REVISIONS.index("0008")]
+"""Revisions whose scalesync knew fewer forms of results: an upgrade from them reads again what is here."""
 
 _LOCK = 0x5CA1E5_0001
 """The Postgres advisory lock that upgrades of scalesync take turns by."""
@@ -56,6 +59,10 @@ def upgrade(database: Database) -> tuple[str | None, str]:
                 from scalesync.db.annotations import catch_up
 
                 catch_up(connection)
+            elif found in _OLDER_FORMS:
+                from scalesync.db.annotations import make_anew
+
+                make_anew(connection)
         return found, head
 
 

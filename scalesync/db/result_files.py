@@ -32,8 +32,11 @@ class Fetched:
 
 
 def pending(conn: Connection, after: str, limit: int) -> list[str]:
-    """Return the first lasting addresses, in their order and after a given one, of files to be fetched."""
-    query = select(_C.url).where(_C.fetched_at.is_(None), _C.url > after)
+    """Return the first lasting addresses, in their order and after a given one, of files to be fetched.
+
+    Those are the ones that did not come yet, and those that came and could not be read.
+    """
+    query = select(_C.url).where(_C.read_at.is_(None), _C.url > after)
     return list(conn.scalars(query.order_by(_C.url).limit(limit)))
 
 
@@ -65,7 +68,8 @@ def latest_naming(conn: Connection, url: str) -> str | None:
 def keep(conn: Connection, url: str, file: Fetched, at: datetime) -> Came | None:
     """Keep a file that was asked for at `at`, and write the annotations of every task that names it.
 
-    Returns what these came to, or None where the mirror does not want the file any more.
+    Returns what these came to, or None where the mirror does not want the file any more. A file that is, for
+    one of the tasks, among the `unread_files` of that is kept, but does not count as read.
     """
     take_turn(conn)
     values = {
@@ -74,6 +78,7 @@ def keep(conn: Connection, url: str, file: Fetched, at: datetime) -> Came | None
         "bytes": file.bytes,
         "fetched_at": file.at,
         "tried_at": at,
+        "read_at": at,
         "error": None,
     }
     if not conn.execute(update(result_files).where(_C.url == url).values(values)).rowcount:
@@ -83,8 +88,8 @@ def keep(conn: Connection, url: str, file: Fetched, at: datetime) -> Came | None
 
 
 def note_failure(conn: Connection, url: str, error: str, at: datetime) -> None:
-    """Note why a file could not be fetched at `at`; one that came meanwhile stays as it is."""
-    failed = update(result_files).where(_C.url == url, _C.fetched_at.is_(None))
+    """Note why a file could not be fetched at `at`; one that was read meanwhile stays as it is."""
+    failed = update(result_files).where(_C.url == url, _C.read_at.is_(None))
     conn.execute(failed.values(error=error, tried_at=at))
 
 

@@ -2,31 +2,44 @@
 
 from collections.abc import Iterator
 
-from scalesync.flatten.columns import Columns, Row, json_in, row, split, stray, word_in
+from scalesync.flatten.columns import Columns, Row, Unread, json_in, row, split, stray, word_in
 from scalesync.flatten.content import Object, leaves
 from scalesync.flatten.rows import Annotation, Geometry
 
 _INSTANCE: Columns = {"uuid": word_in("uuid"), "attributes": json_in("attributes")}
+_MEANING: Columns = {"attributes": json_in("attributes")}
 
 
 def segmentation(response: Object) -> Iterator[Row]:
     """Yield a row for each image of each label in `annotations.labeled`, with what `labelMapping` says of it.
 
-    `combined` and `unlabeled` are about the whole image: no rows.
+    `combined` and `unlabeled` are about the whole image: no rows. Where there is no `labeled` at all, as in
+    what a task was given to begin with, each label of `labelMapping` is a row.
     """
     given = response.get("annotations")
     if not isinstance(given, dict):
         yield from stray("annotations", given)
         return
+    mapping = response.get("labelMapping")
     labeled = given.get("labeled")
+    if labeled is None and isinstance(mapping, dict):
+        labeled = {label: [{} for _ in leaves(meaning)] for label, meaning in mapping.items()}
     if not isinstance(labeled, dict):
         yield from stray("labeled", labeled)
         return
-    mapping = response.get("labelMapping")
     for label, areas in labeled.items():
-        meaning = _meaning(mapping.get(label) if isinstance(mapping, dict) else mapping)
-        for area in leaves(areas):
-            yield _area(label, area, meaning)
+        meaning = mapping.get(label) if isinstance(mapping, dict) else mapping
+        yield from _areas(label, list(leaves(areas)), meaning)
+
+
+def _areas(label: str, areas: list[object], meaning: object) -> Iterator[Row]:
+    """Yield the areas of a label; where there are instances of it, each with its own meaning."""
+    meanings = list(leaves(meaning)) if isinstance(meaning, list) else [meaning] * len(areas)
+    if areas and len(meanings) != len(areas):
+        meanings = [meaning] * len(areas)
+        yield Unread.UNREAD
+    for area, its in zip(areas, meanings, strict=False):
+        yield _area(label, area, _meaning(its))
 
 
 def _area(label: str, area: object, meaning: Object) -> Annotation:
@@ -36,7 +49,8 @@ def _area(label: str, area: object, meaning: Object) -> Annotation:
         own = {"url": area}
     elif isinstance(area, dict):
         values, own = split(area, _INSTANCE)
-    return row({**values, "geometry": Geometry.SEGMENTATION.value, "label": label}, {**meaning, **own})
+    said, about = split(meaning, _MEANING)
+    return row({**said, **values, "geometry": Geometry.SEGMENTATION.value, "label": label}, {**about, **own})
 
 
 def _meaning(given: object) -> Object:

@@ -5,7 +5,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from scalesync.flatten.content import Object, encoded
-from scalesync.flatten.rows import Annotation, Link
+from scalesync.flatten.rows import Annotation, Link, UnreadFile
 
 
 class Column(NamedTuple):
@@ -32,7 +32,7 @@ class Unread(Enum):
     UNREAD = auto()
 
 
-Row = Annotation | Link | Unread
+Row = Annotation | Link | Unread | UnreadFile
 
 _INT64 = range(-(2**63), 2**63)
 _DOUBLE = 2**1023
@@ -124,6 +124,10 @@ def stray(place: str, value: object) -> Iterator[Row]:
         yield Unread.UNREAD
 
 
+_ENDS: Columns = {"from_id": word_in("source"), "to_id": word_in("target")}
+"""How scenes of several sensors name the two ends."""
+
+
 def ties(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[Row]:
     """Yield a link for each object of a list; what is none is kept in `extra`."""
     if value is None:
@@ -134,5 +138,12 @@ def ties(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[
         return
     for item in value:
         if item is not None:
-            values, rest = split(item, columns) if isinstance(item, dict) else ({}, {"value": item})
-            yield Link(kind=kind, **values, extra=encoded(rest) if rest else None)
+            yield from _tie(kind, columns, item)
+
+
+def _tie(kind: str, columns: Columns, item: object) -> Iterator[Row]:
+    values, rest = split(item, columns) if isinstance(item, dict) else ({}, {"value": item})
+    instead(values, rest, _ENDS)
+    yield Link(kind=kind, **values, extra=encoded(rest) if rest else None)
+    if isinstance(item, dict) and not values.keys() & {"source", "target"}:
+        yield Unread.UNREAD

@@ -1,5 +1,8 @@
 """JSON text that came from elsewhere, as values; and values as the JSON text that a column takes."""
 
+import codecs
+import json
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -14,23 +17,53 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
+_MARKS = (
+    (codecs.BOM_UTF8, ""),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""Byte order marks, and what they say of the bytes that follow. The longer ones begin like shorter ones."""
+_FIRST_OF_MARKS = (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff", b"\0\0")
+LITERALS = ("NaN", "Infinity", "-Infinity")
+"""Words for numbers that JSON does not have."""
+_NOT_READ = "This is not JSON that can be read."
+
+
 class UnreadableError(ValueError):
     """A text is not JSON, or holds what no value can: a number beyond a double, nesting beyond the stack."""
 
 
 def decoded(text: str | bytes) -> Any:
-    """Return the value of a JSON text, trailing NULs ignored, every string in it such that databases hold it.
+    """Return the value of a JSON text, every string in it such that databases hold it.
 
-    U+0000, lone surrogates and bytes that are not UTF-8 are U+FFFD in it. Raises UnreadableError.
+    U+0000, lone surrogates and bytes that are not UTF-8 are U+FFFD in it. Of bytes, a byte order mark and
+    trailing NULs are ignored. The literals NaN, Infinity and -Infinity, which Python and others write and
+    JSON does not have, are those words as texts. Raises UnreadableError.
     """
     try:
         if _is_plain(text):
             with suppress(UnicodeError):
                 return _decode(text)
-        given = text.encode(errors="surrogatepass") if isinstance(text, str) else text.rstrip(b"\0")
-        return _decode(storable(given)[0])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UnreadableError("This is not JSON that can be read.") from error
+        return _decode(_storable(text))
+    except msgspec.DecodeError as error:
+        if _has_literals(text):
+            return _decoded_with_literals(_storable(text))
+        raise UnreadableError(_NOT_READ) from error
+    except RecursionError as error:
+        raise UnreadableError(_NOT_READ) from error
+
+
+def unmarked(content: bytes) -> bytes:
+    """Return the text of a file in UTF-8, without a byte order mark and without the NULs after its end."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            content = content.removeprefix(mark)
+            if encoding:
+                content = content.decode(encoding, errors="replace").encode()
+            break
+    return content.rstrip(b"\0")
 
 
 def encoded(value: object) -> str:
@@ -50,4 +83,32 @@ def leaves(value: object) -> Iterator[object]:
 
 
 def _is_plain(text: str | bytes) -> bool:
-    return "\\" not in text if isinstance(text, str) else b"\\" not in text and not text.endswith(b"\0")
+    if isinstance(text, str):
+        return "\\" not in text
+    return b"\\" not in text and not text.endswith(b"\0") and not text.startswith(_FIRST_OF_MARKS)
+
+
+def _storable(text: str | bytes) -> bytes:
+    given = text.encode(errors="surrogatepass") if isinstance(text, str) else unmarked(text)
+    return storable(given)[0]
+
+
+def _has_literals(text: str | bytes) -> bool:
+    given = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    # In UTF-16 there are NULs between the letters.
+    return given.startswith(_FIRST_OF_MARKS) or b"NaN" in given or b"Infinity" in given
+
+
+def _decoded_with_literals(text: bytes) -> Any:
+    try:
+        return json.loads(text, parse_constant=str, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(_NOT_READ) from error
+
+
+def _finite(digits: str) -> float:
+    """Return a number. Raises ValueError for one that a double cannot hold, as msgspec does."""
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError
+    return number

@@ -16,7 +16,7 @@ from scalesync.flatten.columns import (
     ties,
     word_in,
 )
-from scalesync.flatten.content import Object
+from scalesync.flatten.content import LITERALS, Object
 from scalesync.flatten.rows import Annotation, Geometry
 
 SHAPE: Columns = {
@@ -41,13 +41,15 @@ _INSTEAD: Columns = {
     "yaw": number_in("rotation"),
 }
 """Fields that speak where the usual ones are silent."""
+_IDS: Columns = {"cuboid_uuid": word_in("uuid"), "key": word_in("uuid"), "id": word_in("uuid")}
+"""Fields that name an annotation without a `uuid`: of a linked cuboid, of older lines and polygons."""
 _LINK: Columns = {
     "uuid": word_in("uuid"),
     "from": word_in("source"),
     "to": word_in("target"),
     "label": word_in("label"),
 }
-_BOX = frozenset({"left", "top", "width", "height"})
+_BOX = ("left", "top", "width", "height")
 _BY_VERTICES = (Geometry.POLYGON, Geometry.LINE, Geometry.CUBOID, Geometry.ELLIPSE)
 
 
@@ -66,14 +68,21 @@ def image(response: Object, expected: str | None) -> Iterator[Row]:
     yield from ties("link", _LINK, place="links", value=response.get("links"))
 
 
-def drawing(element: object, expected: str | None = None, frame: int | None = None) -> Annotation:
-    """Return the row of one element of `annotations`, whatever it is."""
+def drawing(
+    element: object, expected: str | None = None, frame: int | None = None, beside: Object | None = None
+) -> Annotation:
+    """Return the row of one element of `annotations`, whatever it is.
+
+    `beside` is what stands beside the list for all of its elements; it is kept in `extra`.
+    """
     if not isinstance(element, dict):
-        return row({"frame": frame}, {"value": element})
+        return row({"frame": frame}, {**(beside or {}), "value": element})
     values, rest = shaped(element, _DRAWING, expected)
+    if rest:
+        instead(values, rest, _IDS)
     if frame is not None:
         values["frame"] = frame
-    return row(values, rest)
+    return row(values, {**beside, **rest} if beside else rest)
 
 
 def shaped(given: Object, columns: Columns, expected: str | None = None) -> tuple[Object, Object]:
@@ -88,7 +97,7 @@ def shaped(given: Object, columns: Columns, expected: str | None = None) -> tupl
 
 def _inferred(values: Object, given: Object, expected: str | None) -> str | None:
     """Return what the fields of an element make it, None where they leave it open."""
-    if values.keys() >= _BOX:
+    if all(side in values or given.get(side) in LITERALS for side in _BOX):
         return Geometry.BOX.value
     if "vertices" in values:
         return expected if expected in _BY_VERTICES else _by_vertices(given)

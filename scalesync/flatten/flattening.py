@@ -9,11 +9,12 @@ from scalesync.flatten.areas import segmentation
 from scalesync.flatten.columns import Row, Unread
 from scalesync.flatten.content import Object, UnreadableError, decoded
 from scalesync.flatten.drawings import image
+from scalesync.flatten.files import Files, address, names_file, value_at
 from scalesync.flatten.plain import drawings
-from scalesync.flatten.rows import Annotation, Flattened, Geometry, Link
-from scalesync.flatten.sequences import address, sequence
+from scalesync.flatten.rows import Annotation, Flattened, Geometry, Link, UnreadFile
+from scalesync.flatten.sequences import playback, point_labels, sequence
+from scalesync.flatten.talks import talk
 
-Files = Mapping[str, bytes]
 _NO_FILES: Files = MappingProxyType({})
 
 
@@ -25,7 +26,7 @@ class Shape:
     """Fields of a response; one that has none of them is of no known shape."""
     rows: Callable[[Object, Files], Iterator[Row]]
     files: tuple[str, ...] = ()
-    """Fields whose `url` names a file that is wanted."""
+    """Fields, a dot before one within another, whose `url` names a file that is wanted."""
     plain: Callable[[str | bytes], tuple[Annotation, ...] | None] | None = None
     """Reads quickly what has nothing unusual about it, and leaves the rest."""
 
@@ -44,6 +45,7 @@ def flatten(
         return Flattened(drawn)
     annotations: list[Annotation] = []
     links: list[Link] = []
+    unread: list[UnreadFile] = []
     read = True
     try:
         for row in _rows(task_type, response, files):
@@ -53,9 +55,11 @@ def flatten(
                 links.append(row)
             else:
                 read = False
+                if type(row) is UnreadFile:
+                    unread.append(row)
     except (UnreadableError, RecursionError):
         read = False
-    return Flattened(tuple(annotations), tuple(links), read)
+    return Flattened(tuple(annotations), tuple(links), read, tuple(unread))
 
 
 def result_urls(task_type: str | None, response: str | bytes | None) -> tuple[str, ...]:
@@ -70,7 +74,7 @@ def result_urls(task_type: str | None, response: str | bytes | None) -> tuple[st
         given = decoded(response)
     except UnreadableError:
         return ()
-    found = (address(given.get(place)) for place in shape.files) if isinstance(given, dict) else ()
+    found = (address(value_at(given, path)) for path in shape.files) if isinstance(given, dict) else ()
     return tuple(dict.fromkeys(url for url in found if url is not None))
 
 
@@ -79,14 +83,23 @@ def _rows(task_type: str | None, response: str | bytes | None, files: Files) -> 
     if given is None:
         return
     shape = SHAPES.get(task_type or "")
-    if shape is None or not isinstance(given, dict):
+    if not isinstance(given, dict) or (shape is None and not _is_error(given)):
         yield Unread.UNREAD
-    elif shape.places.isdisjoint(given):
+    elif shape is None or shape.places.isdisjoint(given):
         # A task with status `error` says in `response.error` what went wrong (documented).
         if given and "error" not in given:
             yield Unread.UNREAD
     else:
         yield from shape.rows(given, files)
+        if shape.files and any(name not in shape.places and names_file(given[name]) for name in given):
+            # A file in a place where none is known: it is not fetched.
+            yield Unread.UNREAD
+
+
+def _is_error(given: Object) -> bool:
+    """Return whether this is what a response of any type is where something could not be fetched."""
+    said = {name: value for name, value in given.items() if name not in {"attachments", "frames"}}
+    return "error" in said and not any(isinstance(value, list | dict) for value in said.values())
 
 
 def _inline(rows: Callable[[Object], Iterator[Row]], *places: str) -> Shape:
@@ -101,14 +114,11 @@ def _drawn(expected: Geometry | None = None) -> Shape:
     )
 
 
-def _nothing(_response: Object, _files: Files) -> Iterator[Row]:
-    """Yield nothing: what such a file holds is not documented."""
-    return iter(())
-
-
 _DOCUMENT = _inline(texts.document, "annotations")
 _FIELDS = _inline(texts.fields, "fields", "repeatable_fields")
-_SEQUENCE = Shape(frozenset({"annotations", "events"}), sequence, ("annotations", "events"))
+_TALK = _inline(talk, "threads", "responses")
+_IN_FILES = ("annotations", "events", "annotations.events")
+_SEQUENCE = Shape(frozenset({"annotations", "events"}), sequence, _IN_FILES)
 
 SHAPES: Mapping[str, Shape] = MappingProxyType(
     {
@@ -123,23 +133,30 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "videoannotation": _SEQUENCE,
         "videoboxannotation": _SEQUENCE,
         "videocuboidannotation": _SEQUENCE,
-        "videoplaybackannotation": _SEQUENCE,
+        "federal2dvideoannotation": _SEQUENCE,
+        "videoplaybackannotation": Shape(_SEQUENCE.places, playback, _IN_FILES),
         "lidarannotation": _SEQUENCE,
         "lidarlinking": _SEQUENCE,
         "lidartopdown": _SEQUENCE,
         "sensorfusion": _SEQUENCE,
+        "multistage": _SEQUENCE,
         "lidarsegmentation": Shape(
-            frozenset({"point_segmentations"}), _nothing, files=("point_segmentations",)
+            _SEQUENCE.places | {"point_segmentations"}, point_labels, (*_IN_FILES, "point_segmentations")
         ),
         "namedentityrecognition": _inline(texts.entities, "annotations", "relationships"),
         "textcollection": _inline(texts.collection, "annotations", "responses"),
-        "categorization": _inline(texts.categories, "category"),
-        "comparison": _inline(texts.choice, "choice"),
+        "categorization": _inline(texts.categories, "category", "category_id"),
+        "comparison": _inline(texts.choice, "choice", "fields"),
         "datacollection": _FIELDS,
         "transcription": _FIELDS,
+        "phonecall": _inline(texts.call, "outcome", "choice", "fields"),
         "audiotranscription": _inline(texts.speech, "transcript", "alignment"),
         "documenttranscription": _DOCUMENT,
         "documentmodel": _DOCUMENT,
+        "chat": _TALK,
+        "chatlite": _TALK,
+        "chatv2": _TALK,
+        "multichat": _TALK,
     }
 )
 """By type of task. A new type is one entry."""

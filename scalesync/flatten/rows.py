@@ -22,7 +22,7 @@ class Geometry(StrEnum):
     ENTITY = "entity"
     """A stretch of a text: `text_start` to `text_end`."""
     FIELD = "field"
-    """One answer to a field that was asked for; its name is the label."""
+    """One answer to a field that was asked for, or an attribute of a whole frame; its name is the label."""
     CATEGORY = "category"
     CHOICE = "choice"
     TRANSCRIPT = "transcript"
@@ -74,6 +74,15 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     extra: str | None = None
 
 
+class UnreadFile(msgspec.Struct, frozen=True, gc=False):
+    """A result file of which nothing, or not everything, could be read."""
+
+    url: str
+    """Its lasting address."""
+    reason: str
+    """A sentence that holds nothing of the content."""
+
+
 class Flattened(msgspec.Struct, frozen=True):
     """What a response came to."""
 
@@ -81,3 +90,5 @@ class Flattened(msgspec.Struct, frozen=True):
     links: tuple[Link, ...] = ()
     read: bool = True
     """False where nothing is known of the task's type, or its response is not of any known shape."""
+    unread_files: tuple[UnreadFile, ...] = ()
+    """Of the files that were given; `read` is False where there is any."""

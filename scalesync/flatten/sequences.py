@@ -1,9 +1,7 @@
 """Videos and lidar sequences: annotations per frame, mostly in a file behind a URL."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator
 
-from scalesync.flatten.addresses import lasting
 from scalesync.flatten.columns import (
     Columns,
     Row,
@@ -15,12 +13,20 @@ from scalesync.flatten.columns import (
     split,
     stray,
     text_in,
+    word,
     word_in,
 )
-from scalesync.flatten.content import Object, UnreadableError, decoded, leaves
+from scalesync.flatten.content import Object, leaves
 from scalesync.flatten.drawings import SHAPE, drawing, shaped
+from scalesync.flatten.files import Files, names_file, opened
 from scalesync.flatten.rows import Annotation, Geometry
 
+_IN_A_FRAME = frozenset({"annotations", "cuboids", "camera_responses", "global_attributes"})
+"""Fields of which a frame has at least one."""
+_NUMBERS = frozenset({"frame", "key"})
+"""Fields that say which frame it is."""
+_PLACES = frozenset({"left", "top", "x", "y", "vertices", "position", "points_2d"})
+"""Fields of which whatever is somewhere has at least one."""
 _TRACK: Columns = {
     **SHAPE,
     "label": word_in("label"),
@@ -29,6 +35,7 @@ _TRACK: Columns = {
 }
 _MOMENT: Columns = {**SHAPE, "key": integer_in("frame"), "attributes": json_in("attributes")}
 _NUMBER = integer_in("frame")
+_OBJECT: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
 _EVENT: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
 _EVENT_INSTEAD: Columns = {
     "type": word_in("label"),
@@ -39,83 +46,95 @@ _EVENT_INSTEAD: Columns = {
 }
 
 
-def sequence(response: Object, files: Mapping[str, bytes]) -> Iterator[Row]:
+def sequence(response: Object, files: Files) -> Iterator[Row]:
     """Yield the annotations of every frame, then the events, from files that are here or inline."""
-    yield from _read("annotations", response, files)
-    yield from _read("events", response, files)
+    yield from opened("annotations", response, files, _annotations)
+    yield from _happened(response, files)
 
 
-def address(place: object) -> str | None:
-    """Return the http address at `place.url`, None where there is none."""
-    url = place.get("url") if isinstance(place, dict) else None
-    return url if isinstance(url, str) and url.lower().startswith(("http://", "https://")) else None
+def playback(response: Object, files: Files) -> Iterator[Row]:
+    """Yield what `sequence` does. Here an empty object is known: nothing is followed through the video."""
+    yield from opened("annotations", response, files, _tracks_or_frames)
+    yield from _happened(response, files)
 
 
-def _read(place: str, response: Object, files: Mapping[str, bytes]) -> Iterator[Row]:
-    given = response.get(place)
-    if isinstance(given, dict) and isinstance(given.get("url"), str):
-        url = address(given)
-        if url is None:
-            yield Unread.UNREAD
-            return
-        content = files.get(lasting(url))
-        if content is None:
-            return
-        try:
-            given = decoded(content)
-        except UnreadableError:
-            yield Unread.UNREAD
-            return
-    yield from _events(given) if place == "events" else _annotations(given)
+def point_labels(response: Object, files: Files) -> Iterator[Row]:
+    """Yield the cuboids that a segmentation of points is tied to, then what its points were taken for."""
+    yield from sequence(response, files)
+    yield from opened("point_segmentations", response, files, _segmented)
+
+
+def _happened(response: Object, files: Files) -> Iterator[Row]:
+    yield from opened("events", response, files, _events)
+    about = response.get("annotations")
+    if isinstance(about, dict) and names_file(about):
+        # One revision of the documentation puts the events there.
+        yield from opened("annotations.events", response, files, _events)
+        yield from _unknown(about, {"url", "events"})
+
+
+def _tracks_or_frames(given: object) -> Iterator[Row]:
+    return iter(()) if given == {} else _annotations(given)
 
 
 def _annotations(given: object) -> Iterator[Row]:
-    """Yield the rows of a file by its form: a list of frames, or tracks by uuid."""
+    """Yield the rows of a file by its form: a list of frames, one frame, or tracks by uuid."""
     if isinstance(given, dict) and isinstance(given.get("frames"), list):
+        yield from _unknown(given, {"frames"})
         given = given["frames"]
     if isinstance(given, list):
         for index, frame in enumerate(given):
             yield from _frame(frame, index)
-    elif isinstance(given, dict):
-        if _is_frame(given):
-            yield from _frame(given, None)
-        else:
-            for uuid, track in given.items():
-                yield from _track(uuid, track)
-    else:
+    elif not isinstance(given, dict):
         yield from stray("annotations", given)
+    elif not _IN_A_FRAME.isdisjoint(given):
+        yield from _frame(given, None)
+    elif given:
+        yield from _tracks(given)
+    else:
+        yield Unread.UNREAD
 
 
-def _is_frame(given: Object) -> bool:
-    return "annotations" in given or "cuboids" in given
-
-
-def _frame(given: Any, index: int | None) -> Iterator[Row]:
-    """Yield what a frame holds. An object that is no frame is an annotation itself."""
+def _frame(given: object, index: int | None) -> Iterator[Row]:
+    """Yield what a frame holds. An object that is no frame may be an annotation itself."""
     if isinstance(given, list):
         given = {"annotations": given}
     if not isinstance(given, dict):
         if given is not None:
             yield drawing(given, frame=index)
+            yield Unread.UNREAD
         return
-    if not _is_frame(given):
+    if _IN_A_FRAME.isdisjoint(given):
         if given:
             yield drawing(given)
+        if given and _PLACES.isdisjoint(given):
+            yield Unread.UNREAD
         return
     numbers = (_NUMBER.of(given.get(name)) for name in ("frame", "key"))
     number = next((number for number in numbers if isinstance(number, int)), index)
-    yield from _elements("annotations", given, number)
-    yield from _elements("cuboids", given, number)
+    beside = _beside(given, _NUMBERS)
+    yield from _elements("annotations", given, number, beside)
+    yield from _elements("cuboids", given, number, beside)
+    yield from _cameras(given.get("camera_responses"), number, beside)
+    yield from _of_all(given.get("global_attributes"), number, beside)
+    yield from _unknown(given, _IN_A_FRAME | _NUMBERS)
 
 
-def _elements(place: str, frame: Object, number: int | None) -> Iterator[Row]:
+def _elements(place: str, frame: Object, number: int | None, beside: Object) -> Iterator[Row]:
     elements = frame.get(place)
+    if isinstance(elements, dict) and place == "annotations":
+        yield from _tracks(elements, beside)
+        return
     if not isinstance(elements, list):
         yield from stray(place, elements)
         return
     for element in elements:
-        if element is not None:
-            yield drawing(_cuboid(element) if place == "cuboids" else element, frame=number)
+        if element is None:
+            continue
+        shape = drawing(_cuboid(element) if place == "cuboids" else element, None, number, beside)
+        yield shape
+        if shape.geometry is None and element != {}:
+            yield Unread.UNREAD
 
 
 def _cuboid(element: object) -> object:
@@ -125,22 +144,76 @@ def _cuboid(element: object) -> object:
     return {**element, "type": Geometry.CUBOID.value}
 
 
-def _track(uuid: str, given: object) -> Iterator[Row]:
+def _cameras(given: object, number: int | None, beside: Object) -> Iterator[Row]:
+    """Yield what was drawn in the pictures of each camera, with `camera_used` in `extra`."""
+    if not isinstance(given, list):
+        yield from stray("camera_responses", given)
+        return
+    for camera in given:
+        if isinstance(camera, dict):
+            yield from _elements("annotations", camera, number, {**beside, **_beside(camera, ())})
+            yield from _unknown(camera, {"annotations"})
+        else:
+            yield from stray("camera_responses", camera)
+
+
+def _of_all(given: object, number: int | None, beside: Object) -> Iterator[Row]:
+    """Yield a row for each attribute of a frame as a whole, and for each of its values."""
+    if not isinstance(given, dict):
+        yield from stray("global_attributes", given)
+        return
+    for name, values in given.items():
+        for value in leaves(values):
+            said = word(value)
+            about = {"geometry": Geometry.FIELD.value, "label": name, "frame": number, "text": said}
+            yield row(about, dict(beside) if said is not None else {**beside, "value": value})
+
+
+def _beside(given: Object, known: Collection[str]) -> Object:
+    """Return what is said of all annotations of a frame in one value each: its time, its camera."""
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in known and value is not None and not isinstance(value, list | dict)
+    }
+
+
+def _unknown(given: Object, known: Collection[str]) -> Iterator[Row]:
+    """Yield a row for each list or object that stands where none is known, and that it is unread."""
+    for name, value in given.items():
+        if name not in known and value and isinstance(value, list | dict):
+            yield from stray(name, value)
+
+
+def _tracks(given: Object, beside: Object | None = None) -> Iterator[Row]:
+    for uuid, track in given.items():
+        yield from _track(uuid, track, beside or {})
+
+
+def _track(uuid: str, given: object, beside: Object) -> Iterator[Row]:
     """Yield what is followed through a video: a row per frame, or one where it has none."""
     if not isinstance(given, dict):
         if given is not None:
             yield row({"uuid": uuid}, {"value": given})
+            yield Unread.UNREAD
         return
     about, rest = shaped(given, _TRACK)
+    rest = {**beside, **rest}
     about["uuid"] = uuid
     frames = rest.get("frames")
     if not (isinstance(frames, list) and frames):
         yield row(about, rest)
+        if frames != [] and _PLACES.isdisjoint(given):
+            yield Unread.UNREAD
         return
     del rest["frames"]
     for moment in frames:
-        if moment is not None:
-            yield _moment(moment, about, rest)
+        if moment is None:
+            continue
+        shape = _moment(moment, about, rest)
+        yield shape
+        if shape.geometry is None or not isinstance(moment, dict):
+            yield Unread.UNREAD
 
 
 def _moment(given: object, about: Object, beside: Object) -> Annotation:
@@ -153,23 +226,51 @@ def _moment(given: object, about: Object, beside: Object) -> Annotation:
     return row({**about, **values}, {**beside, **rest})
 
 
+def _segmented(given: object) -> Iterator[Row]:
+    """Yield a row per object that points were taken for. Which points those are stays in the file alone."""
+    if not isinstance(given, dict):
+        yield from stray("point_segmentations", given)
+        return
+    for name in ("objects", "labels"):
+        objects = given.get(name)
+        for element in objects if isinstance(objects, list) else ():
+            values, rest = split(element, _OBJECT) if isinstance(element, dict) else ({}, {"value": element})
+            yield row({**values, "geometry": Geometry.SEGMENTATION.value}, rest)
+            if "label" not in values:
+                yield Unread.UNREAD
+    named, pointed = _lists(given, "objects", "labels"), _lists(given, "point_objects", "point_labels")
+    if not named or not pointed or not all(isinstance(frame, list) for frame in pointed[0]):
+        yield Unread.UNREAD
+    yield from _unknown(given, {"objects", "labels", "point_objects", "point_labels"})
+
+
+def _lists(given: Object, *names: str) -> list[list[object]]:
+    return [value for name in names if isinstance(value := given.get(name), list)]
+
+
 def _events(given: object) -> Iterator[Row]:
     """Yield a row per event of a list, or of an object by their names."""
     if isinstance(given, dict) and isinstance(given.get("events"), list):
+        yield from _unknown(given, {"events"})
         given = given["events"]
     if isinstance(given, dict):
         for uuid, named in given.items():
             for event in leaves(named):
-                yield _event(event, {"uuid": uuid})
+                yield from _event(event, {"uuid": uuid})
+        if not given:
+            yield Unread.UNREAD
     elif isinstance(given, list):
         for event in leaves(given):
-            yield _event(event, {})
+            yield from _event(event, {})
     else:
         yield from stray("events", given)
 
 
-def _event(given: object, known: Object) -> Annotation:
+def _event(given: object, known: Object) -> Iterator[Row]:
     values, rest = split(given, _EVENT) if isinstance(given, dict) else ({}, {"value": given})
     values = {**known, **values, "geometry": Geometry.EVENT.value}
     instead(values, rest, _EVENT_INSTEAD)
-    return row(values, rest)
+    event = row(values, rest)
+    yield event
+    if event.label is None and event.frame is None:
+        yield Unread.UNREAD

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from scalesync.flatten.columns import (
     Columns,
     Row,
+    Unread,
     integer_in,
     json_in,
     row,
@@ -86,26 +87,52 @@ def speech(response: Object) -> Iterator[Row]:
 
 
 def categories(response: Object) -> Iterator[Row]:
-    """Yield a row for each category that was chosen."""
-    return _chosen(response.get("category"), Geometry.CATEGORY)
+    """Yield a row for each category that was chosen, with its `category_id` in `extra` if there is one."""
+    given, ids = response.get("category"), list(leaves(response.get("category_id")))
+    chosen = list(leaves(given)) or [None] * bool(ids)
+    whole = ids if len(ids) != len(chosen) else None
+    for position, item in enumerate(chosen):
+        beside: Object = {} if not ids else {"category_id": whole or ids[position]}
+        yield _chosen(item, Geometry.CATEGORY, beside)
 
 
 def choice(response: Object) -> Iterator[Row]:
-    """Yield what was chosen."""
-    return _chosen(response.get("choice"), Geometry.CHOICE)
+    """Yield what was chosen, then the fields."""
+    for item in leaves(response.get("choice")):
+        yield _chosen(item, Geometry.CHOICE, {})
+    yield from fields(response)
+
+
+def call(response: Object) -> Iterator[Row]:
+    """Yield how a call ended, as a field, then what was chosen and the fields."""
+    for item in leaves(response.get("outcome")):
+        yield _answer(item, Geometry.FIELD, {}, label="outcome")
+    yield from choice(response)
 
 
 def collection(response: Object) -> Iterator[Row]:
-    """Yield a row per field and answer, from `annotations` by field and from the list `responses`."""
+    """Yield a row per field and answer, from `annotations` by field and from the list `responses`.
+
+    That list has an element for each person who answered; where there are several, `extra` has the number.
+    How answers other than texts, numbers and truths are written is not documented: these are unread.
+    """
+    for answer in _collected(response):
+        yield answer
+        if type(answer) is Annotation and answer.geometry == Geometry.FIELD and answer.text is None:
+            yield Unread.UNREAD
+
+
+def _collected(response: Object) -> Iterator[Row]:
     given = response.get("annotations")
     if isinstance(given, dict):
         yield from _by_field(given)
     else:
         yield from stray("annotations", given)
     answered = response.get("responses")
-    for answers in answered if isinstance(answered, list) else [answered]:
+    several = isinstance(answered, list) and len(answered) > 1
+    for number, answers in enumerate(answered if isinstance(answered, list) else [answered]):
         if isinstance(answers, dict):
-            yield from _by_field(answers)
+            yield from _by_field(answers, **({"respondent": number} if several else {}))
         else:
             yield from stray("responses", answers)
 
@@ -150,10 +177,10 @@ def _piece(element: Object) -> Iterator[Row]:
         yield Link(kind="ref", source=values.get("uuid"), target=target, extra=extra)
 
 
-def _chosen(given: object, geometry: Geometry) -> Iterator[Row]:
-    for item in leaves(given):
-        label = word(item)
-        yield row({"geometry": geometry.value, "label": label}, {} if label is not None else {"value": item})
+def _chosen(given: object, geometry: Geometry, beside: Object) -> Annotation:
+    label = word(given)
+    own = {"value": given} if given is not None and label is None else {}
+    return row({"geometry": geometry.value, "label": label}, {**beside, **own})
 
 
 def _by_field(answers: Object, **beside: object) -> Iterator[Row]:

@@ -126,6 +126,15 @@ def _playback(_params: Doc, rng: random.Random) -> Doc:
     return {"annotations": {"url": link("playback", rng)}, "events": {"url": link("events", rng)}}
 
 
+def _segmented_points(_params: Doc, rng: random.Random) -> Doc:
+    """Name the file of the points and, beside it, that of the cuboids which the task is tied to."""
+    points = link("points", rng)
+    return {
+        "point_segmentations": {"url": points},
+        "annotations": {"url": points.replace("/points/", "/cuboids/")},
+    }
+
+
 def _entities(params: Doc, rng: random.Random) -> Doc:
     text = str(params.get("text") or _sentence(rng, 12))
     annotations: list[Doc] = []
@@ -235,10 +244,10 @@ _MAKERS: dict[str, Maker] = {
     "videocuboidannotation": _behind_link("annotations", "frames"),
     "videoplaybackannotation": _playback,
     "lidarannotation": _behind_link("annotations", "cuboids"),
-    "lidarlinking": _behind_link("annotations", "cuboids"),
+    "lidarlinking": _behind_link("annotations", "linked"),
     "lidartopdown": _behind_link("annotations", "cuboids"),
     "sensorfusion": _behind_link("annotations", "cuboids"),
-    "lidarsegmentation": _behind_link("point_segmentations", "points"),
+    "lidarsegmentation": _segmented_points,
     "namedentityrecognition": _entities,
     "textcollection": _texts,
     "categorization": _category,

@@ -109,9 +109,27 @@ def _cuboid(rng: random.Random, uuid: str, label: str) -> Doc:
     }
 
 
+def _linked(rng: random.Random) -> bytes:
+    """Return the boxes that cuboids have in the pictures of two cameras, frame by frame."""
+    tracks = _tracks(rng)
+
+    def seen(camera: int) -> Doc:
+        boxes: list[Doc] = [
+            {"cuboid_uuid": uuid, "label": label, "type": "box", **box(rng)} for uuid, label in tracks
+        ]
+        if rng.random() < 0.3:
+            boxes.append({**boxes[-1], "cuboid_uuid": new_uuid(rng), "not_in_lidar": True})
+        return {"camera_used": camera, "annotations": boxes}
+
+    return encode([{"camera_responses": [seen(0), seen(1)]} for _ in range(rng.randint(1, 3))])
+
+
 def _points(rng: random.Random) -> bytes:
-    """Return the label of every point of a lidar sequence, frame by frame (its form is assumed)."""
-    return encode([{"labels": rng.choices(LABELS, k=20)} for _ in range(rng.randint(1, 3))])
+    """Return what the points of a lidar sequence belong to: objects, and an index of these for each point."""
+    objects: list[Doc] = [{"label": label, "index": index} for index, label in enumerate(LABELS, 1)]
+    objects[0]["instance"] = True
+    frames = [rng.choices(range(len(LABELS) + 1), k=20) for _ in range(rng.randint(1, 3))]
+    return encode({"objects": objects, "point_objects": frames})
 
 
 def _image(rng: random.Random) -> bytes:
@@ -129,6 +147,7 @@ _MAKERS: dict[str, Callable[[random.Random], bytes]] = {
     "playback": _playback,
     "events": _events,
     "cuboids": _cuboids,
+    "linked": _linked,
     "points": _points,
     "images": _image,
 }

@@ -10,6 +10,7 @@ from scalesync.db import exports, result_files
 from scalesync.db.engine import Database
 from scalesync.db.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
+from scalesync.flatten.content import unmarked
 from scalesync.storable import storable
 from scalesync.sync.links import Links
 
@@ -19,6 +20,10 @@ POLL = 0.25
 _AT_ONCE = 100
 """Files whose addresses are looked up together."""
 
+_UNREAD = (
+    "What came is in `result_files.content`; run it again when the server has another file, or with a "
+    "scalesync that knows this form."
+)
 _GONE = "No task's response names this file any more."
 
 
@@ -72,7 +77,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A file could not be fetched; it is tried again in the next run."""
+    """A file could not be fetched, or not be read; it is tried again in the next run."""
 
     url: str
     error: str
@@ -85,28 +90,55 @@ Watcher = Callable[[Event], None]
 
 
 @dataclass
+class Reason:
+    """Why some files are not here, or could not be read."""
+
+    error: str
+    """A sentence, the same for all of them."""
+    files: int
+    url: str
+    """Of the first of them, without its signature."""
+    advice: str
+    """What helps; empty where running again is all that may."""
+
+
+@dataclass
 class Summary:
     """What one `scalesync fetch-results` did."""
 
     fetched: int = 0
+    """Files that came and were read."""
     failed: int = 0
+    unread: int = 0
+    """Those of the failed that came and could not be read."""
     bytes: int = 0
     """Of the files fetched, as they came."""
     annotations: int = 0
     """Rows written for the tasks that name them."""
+    reasons: list[Reason] = field(default_factory=list)
+    """Of the failed files, in the order in which they were met."""
     stopped: bool = False
     """Whether it was asked to stop, and files may be left."""
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether every file that was wanted is here."""
+        """Whether every file that was wanted is here and was read."""
         return not (self.failed or self.stopped)
+
+    def fail(self, url: str, error: str, advice: str) -> None:
+        """Count a file that failed."""
+        self.failed += 1
+        reason = next((each for each in self.reasons if each.error == error), None)
+        if reason is None:
+            self.reasons.append(Reason(error, 1, url, advice))
+        else:
+            reason.files += 1
 
 
 @dataclass
 class Fetcher:
-    """Fetches every file that is named and not here yet."""
+    """Fetches every file that is named and not here yet, or was here and could not be read."""
 
     database: Database
     downloads: Downloads
@@ -124,7 +156,7 @@ class Fetcher:
         """
         began = self.clock.monotonic()
         with self.database.read() as conn:
-            self.watch(Begun(exports.files_wanted(conn)))
+            self.watch(Begun(exports.files_wanted(conn) + exports.files_unread(conn)))
         with ThreadPoolExecutor(self.workers, thread_name_prefix="result") as pool:
             try:
                 self._work(pool)
@@ -186,25 +218,32 @@ class Fetcher:
             download = future.result()
         except ScaleException as error:
             if not self.clock.stopping.is_set():
-                self._fail(url, error.message)
+                self._fail(url, error.message, error.advice)
         else:
             self._keep(url, download)
 
     def _keep(self, url: str, download: Download) -> None:
-        content, _ = storable(download.content.rstrip(b"\0"))
+        content, _ = storable(unmarked(download.content))
         size = len(download.content)
         file = Fetched(content, download.sha256, size, download.served_at)
         with self.database.write() as conn:
             came = result_files.keep(conn, url, file, self.clock.now())
         if came is None:
             return
+        self.summary.annotations += came.annotations
+        if url in came.unread_files:
+            self.summary.unread += 1
+            self._failed(url, came.unread_files[url], _UNREAD)
+            return
         self.summary.fetched += 1
         self.summary.bytes += size
-        self.summary.annotations += came.annotations
         self.watch(Kept(url, size))
 
-    def _fail(self, url: str, error: str) -> None:
+    def _fail(self, url: str, error: str, advice: str = "") -> None:
         with self.database.write() as conn:
             result_files.note_failure(conn, url, error, self.clock.now())
-        self.summary.failed += 1
+        self._failed(url, error, advice)
+
+    def _failed(self, url: str, error: str, advice: str) -> None:
+        self.summary.fail(url, error, advice)
         self.watch(Failed(url, error))

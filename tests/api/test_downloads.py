@@ -40,6 +40,13 @@ BASIC = f"Basic {b64encode(f'{KEY}:'.encode()).decode()}"
 SIGNATURE = "X-Amz-Signature=5ec4e7"
 FILE = b'[{"annotations": []}]\0\0'
 
+PACKED = {
+    "packed without a word": say(gzip.compress(FILE)),
+    "packed and packed again": say(gzip.compress(gzip.compress(FILE)), headers={"Content-Encoding": "gzip"}),
+    "what buckets say": say(gzip.compress(FILE), headers={"Content-Encoding": "gzip, aws-chunked"}),
+    "an encoding that is none": say(FILE, headers={"Content-Encoding": "utf-8"}),
+}
+
 Fetcher = Callable[..., Downloads]
 
 
@@ -86,8 +93,9 @@ def refusal(downloads: Downloads, url: str) -> ScaleException:
         say(
             gzip.compress(FILE[:9]) + gzip.compress(FILE[9:]) + b"\0\0", headers={"Content-Encoding": "gzip"}
         ),
+        *PACKED.values(),
     ],
-    ids=["plain", "packed", "packed in two members and padded"],
+    ids=["plain", "packed", "packed in two members and padded", *PACKED],
 )
 def test_a_file_comes_unpacked_and_otherwise_as_it_is(step: Step, serve: Serve, fetcher: Fetcher) -> None:
     """With the digest of its bytes and the time that its server says; the query goes out as it was given."""
@@ -133,9 +141,21 @@ def test_a_link_that_may_have_expired(status: int, serve: Serve, fetcher: Fetche
         say(b"not packed", headers={"Content-Encoding": "gzip"}),
         say(FILE, headers={"Content-Encoding": "br"}),
         say(FILE, 206),
+        say(gzip.compress(FILE)[:-9]),
         say(b"", 401),
     ],
-    ids=["short", "cut chunk", "reset", "garbage", "cut gzip", "no gzip", "other packing", "206", "401"],
+    ids=[
+        "short",
+        "cut chunk",
+        "reset",
+        "garbage",
+        "cut gzip",
+        "no gzip",
+        "other packing",
+        "206",
+        "cut gzip without a word",
+        "401",
+    ],
 )
 def test_half_a_file_is_none(step: Step, serve: Serve, fetcher: Fetcher) -> None:
     """Whatever is not a whole 200 is an error in one sentence."""
@@ -149,8 +169,10 @@ def test_half_a_file_is_none(step: Step, serve: Serve, fetcher: Fetcher) -> None
         raw(b"HTTP/1.1 200 OK\r\n\r\n" + b"1" * 1001),
         zipped("1" * 50_000_000),
         say(gzip.compress(b"1" * 990) + gzip.compress(b"1" * 990), headers={"Content-Encoding": "gzip"}),
+        say(gzip.compress(gzip.compress(b"1" * 5_000_000))[:900], headers={"Content-Encoding": "gzip"}),
+        say(gzip.compress(b"1" * 900_000)[:900]),
     ],
-    ids=["told", "untold", "a bomb", "two members"],
+    ids=["told", "untold", "a bomb", "two members", "a bomb in a packet", "a bomb without a word"],
 )
 def test_a_file_larger_than_the_limit(step: Step, serve: Serve, fetcher: Fetcher) -> None:
     """Is refused once, by its size unpacked."""
@@ -229,10 +251,12 @@ def test_a_redirect_within_the_api_keeps_the_key(serve: Serve, fetcher: Fetcher)
 @pytest.mark.parametrize(
     ("url", "sees"),
     [
-        ("https://scale.com/f", True),
+        ("https://scale.com/f", False),
         ("https://api.scale.com/v1/f", True),
         ("https://API.Scale.com:443/v1/f", True),
-        ("https://dashboard.scaleapi.com/f", True),
+        ("https://dashboard.scale.com/f", False),
+        ("https://files.api.scale.com/f", False),
+        ("https://api.scale.com:8443/v1/f", False),
         ("http://api.scale.com/v1/f", False),
         ("https://scale-results.s3.amazonaws.com/f", False),
         ("https://s3.us-west-2.amazonaws.com/scale.com/f", False),
@@ -248,7 +272,7 @@ def test_a_redirect_within_the_api_keeps_the_key(serve: Serve, fetcher: Fetcher)
     ],
 )
 def test_who_may_see_the_key(url: str, sees: bool) -> None:
-    """Scale's own hosts by https, and the very origin of the API: scheme, host and port."""
+    """The very origin of the API, and of Scale's own: scheme, host and port. No other host of Scale's."""
     assert may_see_key(parse_address(url), parse_address("http://127.0.0.1:8000/v1")) is sees
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from scalesync import Mirror
@@ -17,6 +18,7 @@ from tests.fixtures.databases import opened
 from tests.fixtures.sandboxes import LIVE_KEY
 from tests.sync.shelf import Shelf, frames, labels, save_task, state
 
+RENEW = "Run it again after a `scalesync sync`, which brings new links where Scale has any."
 Start = Callable[..., SandboxServer]
 
 
@@ -63,7 +65,7 @@ def test_what_came_and_what_did_not(mirrored: Scalesync, shelf: Shelf) -> None:
     assert fetch(mirrored, "--json").json["fetched"] == 0
 
 
-def test_the_summary_for_machines(mirrored: Scalesync) -> None:
+def test_the_summary_for_machines(mirrored: Scalesync, shelf: Shelf) -> None:
     """One object on stdout."""
     done = fetch(mirrored, "--json")
 
@@ -72,10 +74,49 @@ def test_the_summary_for_machines(mirrored: Scalesync) -> None:
     assert {name: value for name, value in done.json.items() if name not in ("seconds", "bytes")} == {
         "fetched": 2,
         "failed": 1,
+        "unread": 0,
+        "reasons": [
+            {
+                "error": "127.0.0.1 answered 404: the link may have expired.",
+                "files": 1,
+                "url": shelf.url("three", None),
+                "advice": RENEW,
+            }
+        ],
         "annotations": 3,
         "stopped": False,
         "complete": False,
     }
+
+
+def test_equal_reasons_are_one_line_with_a_count(mirrored: Scalesync, shelf: Shelf) -> None:
+    """And the advice is what helps: running again does not where a private address needs to be allowed."""
+    done = mirrored("fetch-results")
+
+    assert f"3 result files, such as {shelf.origin}/" in done.err
+    assert done.err.count("private address") == 1
+    check_refusal(done, 1, "3 result files could not be fetched", "--allow-private", "result_files.error")
+    assert "again" not in done.err
+
+
+def test_a_file_that_came_and_could_not_be_read(mirrored: Scalesync, shelf: Shelf) -> None:
+    """Ends with 1, is a number of its own in `status`, and nothing of what it holds is shown."""
+    token = "tok_5ec2e7"
+    workspace = {"type": "workspace_container", "value": {"workspace_config": {"token": token}}}
+    shelf.files |= {"one": msgspec.json.encode([{"answers": [workspace]}]), "three": frames("tram")}
+
+    done = fetch(mirrored, "--json")
+    status = mirrored("status")
+
+    check_refusal(done, 1, "1 result file could not be read", "result_files.content", "result_files.error")
+    assert (done.json["fetched"], done.json["failed"], done.json["unread"]) == (2, 1, 1)
+    assert "1 result file was fetched and could not be read" in status.out
+    assert "not fetched yet" not in status.out
+    counted = mirrored("status", "--json").json
+    assert (counted["result_files_wanted"], counted["result_files_unread"]) == (0, 1)
+    verbose = mirrored("-v", "fetch-results", "--allow-private")
+    assert "1 result file could not be read" in verbose.err
+    assert token not in done.err + done.out + status.out + verbose.err
 
 
 def test_limits_are_options(mirrored: Scalesync, database_url: str, shelf: Shelf) -> None:

@@ -133,6 +133,7 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
         "queue",
         "gate",
         "result_files_wanted",
+        "result_files_unread",
         "verified",
         "proven",
     }

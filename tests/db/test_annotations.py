@@ -10,13 +10,14 @@ from alembic.config import Config
 from sqlalchemy import delete, select, text, update
 
 from scalesync.db import annotations
+from scalesync.db import result_files as result_files_db
 from scalesync.db.annotation_tables import annotation_links, result_files, task_changes, task_files
 from scalesync.db.annotation_tables import annotations as rows
 from scalesync.db.documents import TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.upserts import write_rows
-from scalesync.model import Written
+from scalesync.model import Written, format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.fixtures.databases import opened
 
@@ -122,6 +123,56 @@ def test_an_upgrade_flattens_what_is_here(database: Database) -> None:
     annotated(database, response=boxes("car"), batch="new")
     with database.read() as conn:
         assert [row.field for row in conn.execute(select(task_changes))] == ["batch"]
+
+
+LINKED = b'[{"camera_responses": [{"camera_used": 1, "annotations": [{"label": "car", "type": "box"}]}]}]'
+
+
+def test_an_upgrade_reads_again_what_is_here(database: Database) -> None:
+    """Forms that an older scalesync did not know have rows; a file wrongly taken for read has an error.
+
+    That one is to be fetched again. Going back, it is a file that never came.
+    """
+    contents = {"linked": LINKED, "cut": LINKED[:-4], "never": None}
+    for name, content in contents.items():
+        url = f"https://files.example/{name}"
+        write(
+            database, TASKS, [task(name, type="lidarlinking", response={"annotations": {"url": url}})], at(0)
+        )
+        if content:
+            with database.write() as conn:
+                result_files_of = update(result_files).where(result_files.c.url == url)
+                conn.execute(result_files_of.values(content=content, fetched_at=at(1), tried_at=at(2)))
+    annotated(
+        database, task_id="drawn", response={"annotations": [{"key": "k", "type": "box", "label": "bus"}]}
+    )
+    config = Config(str(ROOT / "alembic.ini"))
+    with database.write() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0007")
+        conn.execute(
+            text("UPDATE result_files SET fetched_at = :at WHERE content IS NOT NULL"),
+            {"at": format_instant(at(1))},
+        )
+        conn.execute(update(rows).values(uuid=None, label="old"))
+
+    upgrade(database)
+
+    assert labels(database) == [("drawn", 0, "bus"), ("linked", 0, "car")]
+    with database.read() as conn:
+        c = result_files.c
+        found = conn.execute(select(c.url, c.fetched_at, c.read_at, c.error).order_by(c.url)).all()
+        assert [(row.fetched_at, row.read_at, row.error) for row in found] == [
+            (at(1), None, "The file is not whole, or not JSON."),
+            (at(1), at(2), None),
+            (None, None, None),
+        ]
+        assert result_files_db.pending(conn, "", 9) == [row.url for row in found if row.read_at is None]
+    with database.write() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0007")
+        came = conn.execute(text("SELECT count(*) FROM result_files WHERE fetched_at IS NOT NULL"))
+        assert came.scalar_one() == 1
 
 
 VIDEO = {"type": "videoannotation"}

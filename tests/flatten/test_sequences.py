@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalesync.flatten.flattening import SHAPES, flatten, result_urls
-from scalesync.flatten.rows import Annotation, Flattened
+from scalesync.flatten.rows import Annotation, Flattened, UnreadFile
 from tests.flatten.reading import A_FILE, as_file, extras, flat, from_files
 
 IN_FILES = sorted(name for name, shape in SHAPES.items() if "annotations" in shape.files)
@@ -98,7 +98,7 @@ def test_playback_has_a_row_per_track_and_key_frame() -> None:
         Annotation(uuid="t3", label="tree", geometry="box", **BOX_COLUMNS),
         Annotation(uuid="t4", extra='{"value":"odd"}'),
     ]
-    assert came.read
+    assert not came.read
 
 
 @pytest.mark.parametrize(
@@ -131,20 +131,57 @@ def test_events_follow_the_annotations(events: object) -> None:
         ([{"frame": 1.5, "annotations": [{}]}], [0], [None]),
         ({"frames": [{"annotations": [{}]}, {"annotations": [{}]}]}, [0, 1], [None, None]),
         ({"annotations": [{}]}, [None], [None]),
-        ([{"label": "a", "frame": 3}], [None], [{"frame": 3}]),
-        ([[{}, 5], None, {}, "odd"], [0, 0, 3], [None, {"value": 5}, {"value": "odd"}]),
+        ([{**BOX, "frame": 3}], [None], [{"frame": 3}]),
+        ([[{}], None, {}], [0], [None]),
         ([], [], []),
-        ({}, [], []),
-        (None, [], []),
     ],
 )
 def test_other_forms_are_read_too(content: object, frames: list[int | None], kept: list[object]) -> None:
-    """Frames may name their number, stand in an object, be bare lists; what is no frame is kept."""
+    """Frames may name their number, stand in an object, be bare lists; what is drawn may be no frame's."""
     came = from_files("videoannotation", content)
 
     assert [row.frame for row in came.annotations] == frames
     assert extras(came) == kept
     assert came.read
+
+
+OTHER_FORM = "The file is JSON, but of no form that is known for this type of task."
+PARTS = "Parts of the file are of no form that is known for this type of task."
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ({}, []),
+        (None, []),
+        ({"version": "2", "tracks": [{"id": 1, "boxes": []}]}, ["2", [{"id": 1, "boxes": []}]]),
+        ({"message": "Forbidden"}, ["Forbidden"]),
+        ({"Error": {"type": "AccessDenied"}}, [None]),
+        ([{"type": "AccessDenied"}], [None]),
+        ([{"label": "a", "frame": 3}], [None]),
+        ([[{}, 5], None, {}, "odd"], [None, 5, "odd"]),
+        ([{"annotations": [{"id": 1, "boxes": []}]}], [None]),
+        ({"t": {"label": "car", "geometry": "box"}}, [None]),
+        ([{"annotations": [], "tracks": {"a": 1}}], [None]),
+        ({"frames": [], "shapes": [1]}, [None]),
+        ([{"camera_responses": [5]}], [None]),
+        ([{"camera_responses": [{"camera_used": 1, "shapes": [1]}]}], [None]),
+    ],
+)
+def test_a_file_of_another_form_is_kept_and_reported(content: object, kept: list[object]) -> None:
+    """Nothing of it is lost, but it does not count as read: neither the response nor the file."""
+    came = from_files("videoannotation", content)
+
+    assert [(extra or {}).get("value") for extra in extras(came)] == kept
+    assert not came.read
+    assert came.unread_files == (UnreadFile(A_FILE, PARTS if kept else OTHER_FORM),)
+
+
+def test_a_video_in_which_nothing_was_followed() -> None:
+    """Tracks by uuid may be none; for the types that have no such form an empty object is another form."""
+    assert from_files("videoplaybackannotation", {}) == Flattened()
+    assert not from_files("lidarannotation", {}).read
+    assert not from_files("videoplaybackannotation", None).read
 
 
 @pytest.mark.parametrize(
@@ -164,6 +201,54 @@ def test_a_file_that_is_not_understood_is_reported(content: bytes, rows: int) ->
 
     assert len(came.annotations) == rows
     assert not came.read
+    assert [file.url for file in came.unread_files] == [A_FILE]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "The file is empty."),
+        (bytes(9), "The file is empty."),
+        (b'[{"annotations": [', "The file is not whole, or not JSON."),
+        (b"<html>secret", "The server sent an error document or a page in place of the file."),
+        (
+            b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>secret</Message></Error>',
+            "The server sent an error document or a page (AccessDenied) in place of the file.",
+        ),
+        (b'[{"annotations": "secret"}]', PARTS),
+        (b'"secret"', PARTS),
+    ],
+)
+def test_why_a_file_is_not_read(content: bytes, reason: str) -> None:
+    """One sentence, in which nothing stands that the file holds."""
+    [file] = from_files("lidarannotation", content).unread_files
+
+    assert (file.url, file.reason) == (A_FILE, reason)
+
+
+MARKED = (
+    b'[{"annotations":[{"type":"box","label":"v\xc3\xa9","left":1,"top":NaN,"width":3,"height":-Infinity}]}]'
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        MARKED,
+        b"\xef\xbb\xbf" + MARKED + bytes(7),
+        *(MARKED.decode().encode(code) for code in ("utf-16", "utf-32")),
+        b"\xfe\xff" + MARKED.decode().encode("utf-16-be"),
+        b"\x00\x00\xfe\xff" + MARKED.decode().encode("utf-32-be"),
+    ],
+)
+def test_marks_and_literals_that_json_has_not(content: bytes) -> None:
+    """A byte order mark is no reason not to read a file; NaN and infinities are kept as words in `extra`."""
+    came = from_files("videoannotation", content)
+
+    kept = '{"top":"NaN","height":"-Infinity"}'
+    assert came == Flattened(
+        (Annotation(label="vé", geometry="box", frame=0, left=1.0, width=3.0, extra=kept),)
+    )
 
 
 def test_an_unreadable_file_leaves_the_other_one() -> None:
@@ -201,6 +286,16 @@ def test_a_file_that_is_not_here_yet_is_wanted(task_type: str) -> None:
     ("task_type", "response", "urls"),
     [
         ("lidarsegmentation", {"point_segmentations": {"url": A_FILE}}, (A_FILE,)),
+        (
+            "lidarsegmentation",
+            {"point_segmentations": {"url": A_FILE}, "annotations": {"url": f"{A_FILE}/c"}},
+            (f"{A_FILE}/c", A_FILE),
+        ),
+        (
+            "videoannotation",
+            {"annotations": {"url": A_FILE, "events": {"url": f"{A_FILE}/e"}}},
+            (A_FILE, f"{A_FILE}/e"),
+        ),
         ("videoannotation", {"annotations": {"url": A_FILE}, "events": {"url": A_FILE}}, (A_FILE,)),
         ("videoannotation", {"annotations": {"url": "s3://bucket/key"}}, ()),
         ("videoannotation", {"annotations": {"url": 5}}, ()),
@@ -219,10 +314,11 @@ def test_which_files_are_wanted(task_type: str | None, response: object, urls: t
 
 
 def test_files_that_nobody_can_fetch_or_read() -> None:
-    """An address that is not http is reported; broken JSON names no files; point clouds have no rows."""
-    points = flat("lidarsegmentation", {"point_segmentations": {"url": A_FILE}}, {A_FILE: b"[1]"})
+    """An address that is not http is reported, and one in a place not known; broken JSON names no files."""
+    elsewhere = {"annotations": FRAMES, "masks": {"url": A_FILE}}
 
+    assert not flat("videoannotation", elsewhere).read
     assert flat("videoannotation", {"annotations": {"url": "s3://bucket/key"}}) == Flattened(read=False)
     assert result_urls("videoannotation", "{") == ()
     assert result_urls("videoannotation", None) == ()
-    assert flatten("videoannotation", None) == points == Flattened()
+    assert flatten("videoannotation", None) == Flattened()

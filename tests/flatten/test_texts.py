@@ -56,24 +56,41 @@ def _field(label: str, text: str | None, extra: str | None = None) -> Annotation
         ({"annotations": {"a": "x", "b": ["y", 5, True, None, 1.5]}},
          [_field("a", "x"), _field("b", "y"), _field("b", "5"), _field("b", "true"), _field("b", "1.5")]),
         ({"responses": [{"a": "x", "b": ["y", ["z"]]}, {"a": "w"}]},
-         [_field("a", "x"), _field("b", "y"), _field("b", "z"), _field("a", "w")]),
+         [_field("a", "x", '{"respondent":0}'), _field("b", "y", '{"respondent":0}'),
+          _field("b", "z", '{"respondent":0}'), _field("a", "w", '{"respondent":1}')]),
+        ({"responses": [{"a": "x"}]}, [_field("a", "x")]),
         ({"responses": {"a": "x"}}, [_field("a", "x")]),
-        ({"responses": [{"a": {"b": 1}}]}, [_field("a", None, '{"value":{"b":1}}')]),
-        (
-            {"annotations": {"a": {"type": "t", "response": [{"b": 1}]}}},
-            [_field("a", None, '{"type":"t","value":{"b":1}}')],
-        ),
         ({"annotations": {"a": None, "b": {"response": []}}}, []),
     ],
 )  # fmt: skip
 def test_text_collection_has_a_row_per_field_and_answer(
     response: dict[str, Any], rows: list[Annotation]
 ) -> None:
-    """Both shapes give a row per field and answer, lists in lists unfolded; what is no text is kept."""
+    """Every shape gives a row per field and answer, lists in lists unfolded; respondents stay apart."""
     came = flat("textcollection", response)
 
     assert list(came.annotations) == rows
     assert came.read
+
+
+@pytest.mark.parametrize(
+    ("response", "row"),
+    [
+        ({"responses": [{"a": {"b": 1}}]}, _field("a", None, '{"value":{"b":1}}')),
+        (
+            {"annotations": {"a": {"type": "t", "response": [{"b": 1}]}}},
+            _field("a", None, '{"type":"t","value":{"b":1}}'),
+        ),
+    ],
+)
+def test_an_answer_of_no_documented_encoding_is_kept_and_counted(
+    response: dict[str, Any], row: Annotation
+) -> None:
+    """An object as the answer stands whole in `extra`, and the response counts as not read."""
+    came = flat("textcollection", response)
+
+    assert list(came.annotations) == [row]
+    assert not came.read
 
 
 @pytest.mark.parametrize("task_type", ["datacollection", "transcription"])
@@ -106,6 +123,19 @@ def test_fields_have_a_row_per_value(task_type: str) -> None:
         ("categorization", {"category": ["a", ["b", 3], None]}, ["a", "b", "3"], [None] * 3),
         ("categorization", {"category": {"a": 1}}, [None], [{"value": {"a": 1}}]),
         ("categorization", {"category": None}, [], []),
+        (
+            "categorization",
+            {"category": ["a", "b"], "category_id": ["1", "2"]},
+            ["a", "b"],
+            [{"category_id": "1"}, {"category_id": "2"}],
+        ),
+        (
+            "categorization",
+            {"category": "a", "category_id": ["1", "2"]},
+            ["a"],
+            [{"category_id": ["1", "2"]}],
+        ),
+        ("categorization", {"category": None, "category_id": "1"}, [None], [{"category_id": "1"}]),
         ("comparison", {"choice": "yes"}, ["yes"], [None]),
         ("comparison", {"choice": [1, 2]}, ["1", "2"], [None] * 2),
     ],

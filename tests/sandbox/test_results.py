@@ -15,6 +15,7 @@ FORMS: dict[str, tuple[type, str]] = {
     "frames": (list, "annotations"),
     "cuboids": (list, "cuboids"),
     "playback": (dict, "frames"),
+    "linked": (list, "camera_responses"),
 }
 """What the file of each kind is, and what its elements are known by."""
 
@@ -47,7 +48,8 @@ def read(server: SandboxServer, task_id: str) -> dict[str, Any]:
         ("videoannotation", {"frames"}),
         ("videoplaybackannotation", {"playback", "events"}),
         ("lidarannotation", {"cuboids"}),
-        ("lidarsegmentation", {"points"}),
+        ("lidarsegmentation", {"points", "cuboids"}),
+        ("lidarlinking", {"linked"}),
         ("segmentannotation", {"images"}),
     ],
 )

@@ -8,8 +8,8 @@ Doc = dict[str, Any]
 Expected = tuple[object, ...]
 """task, uuid, label, geometry, frame, left, top, width, height, number of vertices, text."""
 
-SILENT = {"chat", "lidarsegmentation"}
-"""Types of which no annotations are expected: the first is of no known form, of the other only a file is."""
+SILENT = {"chat"}
+"""Types of which no annotations are expected: what they answer is of no known form."""
 
 _SHAPES = {
     "annotation": "box",
@@ -103,6 +103,12 @@ def _frames(response: Doc, files: dict[str, Any]) -> Iterator[Expected]:
             yield _row(one["label"], "cuboid", uuid=one["uuid"], frame=number)
 
 
+def _points(response: Doc, files: dict[str, Any]) -> Iterator[Expected]:
+    yield from _frames(response, files)
+    for one in files.get(response["point_segmentations"]["url"], {}).get("objects", ()):
+        yield _row(one["label"], "segmentation")
+
+
 def _playback(response: Doc, files: dict[str, Any]) -> Iterator[Expected]:
     for uuid, one in files.get(response["annotations"]["url"], {}).items():
         for frame in one["frames"]:
@@ -126,5 +132,6 @@ _OF_TYPE: dict[str, Callable[[Doc, dict[str, Any]], Iterator[Expected]]] = {
     "videoannotation": _frames,
     "lidarannotation": _frames,
     "sensorfusion": _frames,
+    "lidarsegmentation": _points,
     "videoplaybackannotation": _playback,
 }

@@ -46,7 +46,7 @@ def test_a_synced_account_has_the_annotations_of_its_documents(
                 run.id for run in runs.recent(conn, 9)
             }
         server.world.churn(40)
-    chats = sum(task["type"] in SILENT - {"lidarsegmentation"} and "response" in task for task in documents)
+    chats = sum(task["type"] in SILENT and "response" in task for task in documents)
     assert {task["type"] for task in documents if "response" in task} >= SILENT
     assert summary.unread <= chats
     with database.read() as conn:
@@ -68,7 +68,8 @@ def test_files_behind_responses_come_to_the_annotations_in_them(
 
 def named_in(documents: list[dict[str, Any]]) -> set[str]:
     """Return the addresses of all result files that responses name."""
-    places = (task.get("response", {}).get(name) for task in documents for name in ("annotations", "events"))
+    names = ("annotations", "events", "point_segmentations")
+    places = (task.get("response", {}).get(name) for task in documents for name in names)
     return {place["url"] for place in places if isinstance(place, dict) and "url" in place}
 
 

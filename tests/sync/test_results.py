@@ -1,5 +1,7 @@
 """Result files: fetched once each, kept with the annotations in them, and tried again where they failed."""
 
+import codecs
+import gzip
 import hashlib
 import threading
 import time
@@ -14,6 +16,7 @@ from sqlalchemy import select
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
+from scalesync.db import exports
 from scalesync.db.annotation_tables import annotations, result_files, task_files
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
@@ -220,13 +223,94 @@ def test_nuls_and_what_no_database_holds(database: Database, shelf: Shelf) -> No
     assert (digest, size) == (hashlib.sha256(file).hexdigest(), len(file))
 
 
-def test_a_file_that_is_no_json_is_kept_without_rows(database: Database, shelf: Shelf) -> None:
-    """It is here, and not asked for again."""
-    shelf.files["one"] = b"\x89PNG\0\xff"
+BOX = frames("car")
+UNREAD = {
+    "cut": BOX[:-5],
+    "document": b"<Error><Code>AccessDenied</Code><Message>a secret</Message></Error>",
+    "empty": b"",
+    "form": b'{"version": "2", "tracks": [{"id": 1, "boxes": []}]}',
+    "image": b"\x89PNG\0\xff",
+    "part": BOX[:-1] + b', {"shapes": ["a secret"]}]',
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_file_that_cannot_be_read_is_had_but_not_read(name: str, database: Database, shelf: Shelf) -> None:
+    """It came, and stays as evidence; but it has an error, counts apart, and is tried again."""
+    shelf.files["one"] = file = UNREAD[name]
+    save_task(database, "a", shelf.url("one"))
+
+    first, second = fetch(database), fetch(database)
+
+    for summary in (first, second):
+        assert (summary.complete, summary.fetched, summary.failed, summary.unread) == (False, 0, 1, 1)
+        assert [(reason.files, "secret" in repr(reason)) for reason in summary.reasons] == [(1, False)]
+    [(held, digest, came, read, error)] = rows(
+        database, result_files, ("content", "sha256", "fetched_at", "read_at", "error")
+    )
+    assert (digest, came is not None, read) == (hashlib.sha256(file).hexdigest(), True, None)
+    assert held[:5] == file.replace(b"\x89", "\ufffd".encode())[:5]
+    assert error == first.reasons[0].error
+    assert counted(database) == (0, 1)
+    assert labels(database)[:1] == ([("a", 0, "car")] if name == "part" else labels(database)[:1])
+
+    shelf.files["one"] = BOX
+    assert (fetch(database).complete, labels(database)) == (True, [("a", 0, "car")])
+    [(read, error)] = rows(database, result_files, ("read_at", "error"))
+    assert (read is not None, error, counted(database)) == (True, None, (0, 0))
+
+
+def counted(database: Database) -> tuple[int, int]:
+    """Return how many files are still to come, and how many came and were not read."""
+    with database.read() as conn:
+        return exports.files_wanted(conn), exports.files_unread(conn)
+
+
+def test_what_came_and_was_not_read_outlasts_a_failure(database: Database, shelf: Shelf) -> None:
+    """When the next attempt brings nothing at all, the error is the newer one, and the evidence stays."""
+    shelf.files["one"] = UNREAD["document"]
+    save_task(database, "a", shelf.url("one"))
+    fetch(database)
+
+    shelf.files["one"] = 500
+    assert (fetch(database).unread, counted(database)) == (0, (0, 1))
+
+    [(content, error)] = rows(database, result_files, ("content", "error"))
+    assert (content, "answered 500" in error) == (UNREAD["document"], True)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        codecs.BOM_UTF8 + BOX,
+        BOX + bytes(9),
+        gzip.compress(BOX),
+        BOX.replace(b'"top":2', b'"top":NaN'),
+        BOX.decode().encode("utf-16"),
+    ],
+    ids=["mark", "NULs", "gzip", "NaN", "UTF-16"],
+)
+def test_a_file_that_only_has_a_mark_is_read(file: bytes, database: Database, shelf: Shelf) -> None:
+    """What is kept of it has neither mark nor NULs, and is not packed."""
+    shelf.files["one"] = file
     save_task(database, "a", shelf.url("one"))
 
     assert fetch(database).complete
-    assert (labels(database), state(database)) == ([], {"one": (True, None)})
+    assert (labels(database), counted(database)) == ([("a", 0, "car")], (0, 0))
+    assert rows(database, result_files, ("content",))[0][0].startswith(b"[{")
+
+
+def test_a_file_that_another_task_cannot_read_is_tried_again(database: Database, shelf: Shelf) -> None:
+    """A type of task that has no such form makes the file unread, whoever could read it before."""
+    shelf.files["one"] = frames("car")
+    save_task(database, "a", shelf.url("one"))
+    fetch(database)
+    response = {"point_segmentations": {"url": shelf.url("one", "second")}}
+
+    save_task(database, "b", None, type="lidarsegmentation", response=response)
+
+    assert (counted(database), fetch(database).unread) == ((0, 1), 1)
+    assert labels(database)[0] == ("a", 0, "car")
 
 
 def test_a_file_that_several_tasks_name_serves_them_all(database: Database, shelf: Shelf) -> None:

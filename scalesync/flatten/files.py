@@ -1,0 +1,88 @@
+"""The files that responses name: where they are named, and what in them cannot be read."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from scalesync.flatten.addresses import lasting
+from scalesync.flatten.columns import Row, Unread
+from scalesync.flatten.content import Object, UnreadableError, decoded, unmarked
+from scalesync.flatten.rows import UnreadFile
+
+Files = Mapping[str, bytes]
+"""The content of result files by lasting address."""
+
+_EMPTY = "The file is empty."
+_NOT_JSON = "The file is not whole, or not JSON."
+_TOO_DEEP = "The file is nested too deeply."
+_OTHER_FORM = "The file is JSON, but of no form that is known for this type of task."
+_OTHER_PARTS = "Parts of the file are of no form that is known for this type of task."
+_ERROR_CODE = re.compile(rb"<Error>.{0,300}?<Code>([A-Za-z]{1,60})</Code>", re.DOTALL)
+
+
+def address(place: object) -> str | None:
+    """Return the http address at `place.url`, None where there is none."""
+    url = place.get("url") if isinstance(place, dict) else None
+    return url if isinstance(url, str) and url.lower().startswith(("http://", "https://")) else None
+
+
+def names_file(place: object) -> bool:
+    """Return whether a value of a response stands for a file: it has a `url`."""
+    return isinstance(place, dict) and isinstance(place.get("url"), str)
+
+
+def value_at(response: Object, path: str) -> object:
+    """Return what stands in a response at names divided by dots, None where nothing does."""
+    given: object = response
+    for name in path.split("."):
+        given = given.get(name) if isinstance(given, dict) else None
+    return given
+
+
+def opened(
+    path: str, response: Object, files: Files, read: Callable[[object], Iterator[Row]]
+) -> Iterator[Row]:
+    """Yield the rows of what stands at `path`, or in the file that it names if that is here.
+
+    `read` makes rows of the value. Where it yields that something is unread, or the file is no JSON, an
+    UnreadFile follows.
+    """
+    given = value_at(response, path)
+    if not names_file(given):
+        if given is not None:
+            yield from read(given)
+        return
+    url = address(given)
+    if url is None:
+        yield Unread.UNREAD
+    elif (content := files.get(lasting(url))) is not None:
+        yield from _from_file(lasting(url), content, read)
+
+
+def _from_file(url: str, content: bytes, read: Callable[[object], Iterator[Row]]) -> Iterator[Row]:
+    reason, rows = "", 0
+    try:
+        given = decoded(content)
+        for row in read(given) if given is not None else (Unread.UNREAD,):
+            if row is Unread.UNREAD:
+                reason = _OTHER_PARTS
+            else:
+                rows += 1
+                yield row
+    except UnreadableError:
+        reason = _why_not_json(content)
+    except RecursionError:
+        reason = _TOO_DEEP
+    if reason:
+        yield UnreadFile(url, _OTHER_FORM if reason is _OTHER_PARTS and not rows else reason)
+
+
+def _why_not_json(content: bytes) -> str:
+    """Return a sentence on a file that is no JSON, without a word of the file but an error's code."""
+    text = unmarked(content).strip()
+    if not text:
+        return _EMPTY
+    if not text.startswith(b"<"):
+        return _NOT_JSON
+    code = _ERROR_CODE.search(text[:2000])
+    said = f" ({code[1].decode()})" if code else ""
+    return f"The server sent an error document or a page{said} in place of the file."
