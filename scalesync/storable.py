@@ -27,6 +27,8 @@ _MARKED = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """By the byte order mark before it, the encoding of a text. JSON needs none (RFC 8259), and some put one."""
+_AT_ONCE = 4 << 20
+"""Bytes that are looked at together."""
 _PAIR = len(rb"\ud83d\ude00")
 
 
@@ -72,8 +74,18 @@ def _as_utf8(body: bytes) -> tuple[bytes, int]:
             text = body[len(mark) :].decode(encoding, errors="replace")
             return text.encode(), text.count("\ufffd") - body.count("\ufffd".encode(encoding))
     try:
-        body.decode()
+        _check_utf8(body)
     except UnicodeDecodeError:
         text = body.decode(errors="replace")
         return text.encode(), text.count("\ufffd") - body.count("\ufffd".encode())
     return body, 0
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raise UnicodeDecodeError for what is not UTF-8. Takes little memory, however much text there is."""
+    if len(body) <= _AT_ONCE:
+        body.decode()
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for at in range(0, len(body), _AT_ONCE):
+        decoder.decode(body[at : at + _AT_ONCE], final=at + _AT_ONCE >= len(body))

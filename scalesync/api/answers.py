@@ -53,8 +53,10 @@ def _decode(
 ) -> tuple[_T, int]:
     """Return the body as `kind`, and how many characters had to be replaced for it.
 
-    Raises `failure` if the body is not JSON, not of that shape, or nested too deeply.
+    Raises `failure` if the body is not JSON, not of that shape, nested too deeply or too large.
     """
+    if answer.too_large:
+        raise failure(f"The answer to {request} is larger than any that is taken.")
     text, replaced = storable(answer.body)
     try:
         return msgspec.json.decode(text, type=kind), replaced

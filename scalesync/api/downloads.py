@@ -3,11 +3,10 @@
 import hashlib
 import random as randomness
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http.client import HTTPException
-from itertools import chain
 from typing import Self
 from urllib.parse import urljoin
 
@@ -17,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from scalesync.api.connecting import Mark
 from scalesync.api.guard import Address, GuardedWire, check_host, may_see_key, parse_address
 from scalesync.api.options import ApiOptions
+from scalesync.api.packed import unpacked
 from scalesync.api.transport import http_date, reason_of, seconds_asked
 from scalesync.api.watchdog import Watchdog
 from scalesync.api.wire import KeyAuth, PerThread
@@ -30,11 +30,6 @@ _REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
 EXPIRED = (403, 404, 410)
 """What servers answer to a signed link whose time is over."""
-_GZIP = 31
-"""What zlib calls the format."""
-_GZIP_BEGINS = b"\x1f\x8b"
-_AS_IT_IS = {"", "identity", "aws-chunked", "utf-8"}
-"""Encodings that change no byte; the last two are no encodings, but buckets are known to say them."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,7 @@ class Downloads:
             raise _refusal(response.status_code, address.host, asked)
         self._check_size(int(response.headers.get("Content-Length", "0") or 0))
         pieces, size, digest = list[bytes](), 0, hashlib.sha256()
-        for piece in _unpacked(_chunks(response), response.headers.get("Content-Encoding", "")):
+        for piece in unpacked(_chunks(response), response.headers.get("Content-Encoding", "")):
             size += len(piece)
             self._check_size(size)
             digest.update(piece)
@@ -226,41 +221,3 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
     """Yield the body as it comes, packed or not. Raises if it is cut short."""
     while chunk := response.raw.read1(_READ_SIZE, decode_content=False):
         yield chunk
-
-
-def _unpacked(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Return a body unpacked, never much at once, whether or not its server says that it is packed.
-
-    What is kept packed may be packed once more to be sent. The iterator raises zlib.error, EOFError or
-    ValueError if it cannot.
-    """
-    named = {each.strip().lower() for each in encoding.split(",")} - _AS_IT_IS
-    if named - {"gzip", "x-gzip"}:
-        raise ValueError("an encoding that was not asked for")
-    if named:
-        chunks = _gunzipped(chunks)
-    return _gunzipped_if_packed(iter(chunks))
-
-
-def _gunzipped_if_packed(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    start = b""
-    while len(start) < len(_GZIP_BEGINS) and (chunk := next(chunks, b"")):
-        start += chunk
-    whole = chain([start], chunks)
-    yield from _gunzipped(whole) if start.startswith(_GZIP_BEGINS) else whole
-
-
-def _gunzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    member = zlib.decompressobj(_GZIP)
-    for chunk in chunks:
-        rest = chunk.lstrip(b"\0") if member.eof else chunk
-        while rest:
-            if member.eof:
-                member = zlib.decompressobj(_GZIP)
-            yield member.decompress(rest, _READ_SIZE)
-            # Further members may follow, and padding.
-            rest = member.unused_data.lstrip(b"\0") if member.eof else member.unconsumed_tail
-    if not member.eof:
-        yield member.flush()
-    if not member.eof:
-        raise EOFError

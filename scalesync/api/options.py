@@ -38,6 +38,8 @@ class ApiOptions:
     the middle of being sent or of a trickling header."""
     grace: float = 2.0
     """Seconds that the requests in hand may still take after a stop, or after the time allowed is over."""
+    largest: int = 256 << 20
+    """Bytes of one answer, unpacked: a page of 100 tasks with 3,000 shapes each has about 100 MB."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """For reads; writes are sent once."""
     rate: float | None = None

@@ -1,6 +1,5 @@
 """One request out, one whole answer in, or an error that tells whether the API can have seen it."""
 
-import gzip
 import re
 import threading
 import zlib
@@ -17,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from scalesync.api.connecting import Mark
 from scalesync.api.options import ApiOptions
+from scalesync.api.packed import unpacked
 from scalesync.api.request import Request
 from scalesync.api.watchdog import Watchdog
 from scalesync.api.wire import KeyAuth, PerThread, Wire
@@ -25,8 +25,8 @@ from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, 
 
 _READ_SIZE = 64 * 1024
 """Above 128 KiB the C library asks the kernel for every piece anew, which costs more than the reading."""
-_LARGEST_BODY = 1 << 30
-"""Beyond a GiB it is no page of tasks; refuse rather than fill the memory."""
+_LARGEST_REFUSAL = 1 << 20
+"""Bytes, unpacked, of an answer that is no success: beyond them there are no words for people in it."""
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _USABLE_KEY = re.compile(r"[!-9;-~]+")
 """Visible ASCII without the colon, which HTTP Basic would split at."""
@@ -44,6 +44,8 @@ class Answer:
     """Seconds from Retry-After, given as a number or as a date on the API's clock."""
     dated: bool = True
     """Whether `served_at` is the API's clock."""
+    too_large: bool = False
+    """Whether there was more than is taken of any answer; then there is no body."""
 
 
 class Transport:
@@ -95,7 +97,7 @@ class Transport:
         started = clock.monotonic()
         try:
             with self._watchdog.watching(wire.mark, limit), wire.open(request, self._timeout) as response:
-                body = b"".join(self._chunks(response, request, started))
+                body = self._body(response, request, started)
                 if wire.mark.late:
                     raise TimeoutError(wire.mark.late)
                 return self._answer(response, body)
@@ -105,32 +107,48 @@ class Transport:
             with self._lock:
                 self._sent += wire.mark.sent
 
-    def _chunks(self, response: BaseHTTPResponse, request: Request, started: float) -> Iterator[bytes]:
-        """Yield the body as it comes. Raises if it is cut short, endless or late.
+    def _body(self, response: BaseHTTPResponse, request: Request, started: float) -> bytes | None:
+        """Return the body unpacked; None as soon as more of it has come than is taken of any.
 
-        It is unpacked afterwards: urllib3 would go on reading, deadline or not, until there is text to yield.
+        Where an answer that is no success cannot be unpacked it is empty: its status says what matters.
         """
-        size = 0
+        largest = self._options.largest if response.status == 200 else _LARGEST_REFUSAL
+        pieces, size = list[bytes](), 0
+        try:
+            chunks = self._chunks(response, request, started)
+            for piece in unpacked(chunks, response.headers.get("Content-Encoding", "")):
+                size += len(piece)
+                if size > largest:
+                    return None
+                pieces.append(piece)
+        except (EOFError, zlib.error, ValueError):
+            if response.status == 200:
+                raise
+            return b""
+        return b"".join(pieces)
+
+    def _chunks(self, response: BaseHTTPResponse, request: Request, started: float) -> Iterator[bytes]:
+        """Yield the body as it comes. Raises if it is cut short or late.
+
+        It is unpacked by us: urllib3 would go on reading, deadline or not, until there is text to yield.
+        """
         while chunk := response.read1(_READ_SIZE, decode_content=False):
             yield chunk
-            size += len(chunk)
-            if size > _LARGEST_BODY:
-                raise ScaleNoAnswer(f"The answer to {request} is larger than 1 GiB.")
             if self._clock.monotonic() - started > self._options.deadline:
                 raise ScaleNoAnswer(
                     f"The answer to {request} was not complete within {self._options.deadline:g} s."
                 )
 
-    def _answer(self, response: BaseHTTPResponse, body: bytes) -> Answer:
+    def _answer(self, response: BaseHTTPResponse, body: bytes | None) -> Answer:
         """Return what was received, on the API's clock. A refusal that repeats the key loses it."""
-        body = _unpacked(body, response.headers.get("Content-Encoding", ""))
+        text = body or b""
         if response.status != 200:
             for secret in self._secrets:
-                body = body.replace(secret, b"[API key]")
+                text = text.replace(secret, b"[API key]")
         date = http_date(response.headers.get("Date"))
         served_at = date or self._clock.now()
         rest = seconds_asked(response.headers.get("Retry-After"), served_at)
-        return Answer(response.status, body, served_at, rest, dated=date is not None)
+        return Answer(response.status, text, served_at, rest, dated=date is not None, too_large=body is None)
 
     def _failure(self, error: Exception, request: Request, mark: Mark) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""
@@ -141,17 +159,6 @@ class Transport:
             f"Could not reach the Scale API at {self._options.host}: {reason}.",
             advice="Check the network, a proxy or firewall, and the API's address.",
         )
-
-
-def _unpacked(body: bytes, encoding: str) -> bytes:
-    """Return `body` decompressed. Raises OSError, EOFError, zlib.error or ValueError if it cannot be."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            return body
-        case "gzip" | "x-gzip":
-            return gzip.decompress(body)
-        case _:
-            raise ValueError("an encoding that was not asked for")
 
 
 def http_date(text: str | None) -> datetime | None:

@@ -17,4 +17,11 @@ API = (
         "over = self._ending_since is not None and now >= self._ending_since + self._grace + 15.0",
         ("api/test_waits.py::test_the_end_of_the_work_ends_a_read[stop-trickle_head]",),
     ),
+    Variant(
+        "the size limit counts packed bytes",
+        "api/transport.py",
+        "size += len(piece)",
+        "size += len(piece) // 1000",
+        ("api/test_sizes.py::test_an_answer_is_as_large_as_it_is_unpacked[packed-200]",),
+    ),
 )
