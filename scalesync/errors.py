@@ -173,6 +173,13 @@ class UnreadablePageError(ScaleNoAnswer, PageError):
     """A page came whole and is not the JSON that the API promises. It says nothing of other pages."""
 
 
+class OutsideWindowError(PageError):
+    """A page holds a row that its window did not ask for.
+
+    The answer belongs to another request, or the API does not filter as it promises.
+    """
+
+
 class DatabaseError(ScalesyncError):
     """The database is missing, unreachable, full, locked, foreign or of another version."""
 

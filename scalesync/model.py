@@ -146,12 +146,30 @@ class Window:
     """Where to go on; None at the beginning."""
     rows_received: int = 0
     """Distinct objects received so far."""
+    rows_within: int = 0
+    """Those of them that were created within the bounds: what parts of one window received adds up by it."""
+    divided_at: datetime | None = None
+    """The API's clock when its first page was read and the rest was left to parts."""
+    undivided: bool = False
+    """Whether it is read to its end in one go: lists of its parts did not add up to the whole."""
     api_total: int | None = None
     """What its first page said in all."""
     attempts: int = 0
     """How often it was claimed: the fence of its lease."""
     failures: int = 0
     """How often it came out contradictory and was begun again."""
+
+    @property
+    def title(self) -> str:
+        """What people are shown of it: its stream, its project and its bounds."""
+        words = [self.stream]
+        if self.project is not None:
+            words.append(f"of project {self.project!r}")
+        if self.created_from is not None:
+            words.append(f"created from {format_instant(self.created_from)}")
+        if self.created_to is not None:
+            words.append(("to " if self.created_from else "created up to ") + format_instant(self.created_to))
+        return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scalesync.errors import LOOK_CLOSER, ScalesyncError
@@ -35,6 +35,10 @@ def look_at(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, ok=False, detail=str(error), advice=advice, exit_code=error.exit_code)
 
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""By how much the API's clock and ours may differ before a person should hear of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What is here and how far behind it is."""
@@ -61,6 +65,10 @@ class Status:
         """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
         at = self.watermarks.get(stream)
         return None if at is None else max(0.0, (self.now - at).total_seconds())
+
+    def ahead(self) -> list[str]:
+        """Return the streams whose watermark lies ahead of our clock by more than clocks usually differ."""
+        return [stream for stream, at in self.watermarks.items() if at - self.now > CLOCKS_DIFFER]
 
 
 def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:

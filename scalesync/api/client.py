@@ -89,6 +89,12 @@ class ScaleApi:
         hurried._write_before = instant  # noqa: SLF001 - it is one of us
         return hurried
 
+    def with_attempts(self, attempts: int) -> Self:
+        """Return this client, with each read sent that often at most. Connections and pace are shared."""
+        brief = copy.copy(self)
+        brief.options = replace(self.options, retry=replace(self.options.retry, attempts=attempts))
+        return brief
+
     def wait_for_turn(self, patience: float) -> None:
         """Return when a request could leave at once, as far as the rate limit goes.
 

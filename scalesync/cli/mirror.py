@@ -92,6 +92,9 @@ def _print_status(now: "Status") -> None:
         for stream, counts in now.counts.items()
     )
     print_table(("stream", "rows", "complete up to", "behind", "of which"), rows)
+    for stream in now.ahead():
+        print_text(f"\n{stream}: complete up to an instant that is still to come by this machine's clock.")
+        print_text("If it was the API's clock that was ahead, the next sync reads again from before it.")
     if now.open_windows:
         left = counted(now.open_windows, "window is", "windows are")
         print_text(f"\n{left} open: run `scalesync sync` to go on.")

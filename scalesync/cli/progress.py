@@ -14,6 +14,7 @@ from scalesync.cli.output import one_line
 from scalesync.model import format_instant
 from scalesync.sync.events import (
     Away,
+    ClockWasAhead,
     Contradicted,
     Event,
     Expected,
@@ -76,6 +77,10 @@ def sentence(event: Event) -> str | None:
             said = (
                 f"the API lists tasks by project only: tasks outside its {projects} projects cannot be seen"
             )
+        case ClockWasAhead(stream, at, since):
+            begin = "everything" if since is None else f"from {format_instant(since)} on"
+            said = f"{stream}: complete up to {format_instant(at)} by a clock of the API that was ahead; "
+            said += f"reading {begin}"
         case Away(seconds, reason):
             said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
         case Waiting():

@@ -5,13 +5,17 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, select, text, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, select, text, update
 
+from scalesync.db import splits
 from scalesync.db import windows as ledger
 from scalesync.db.dialects import insert_into
 from scalesync.db.plans import built
-from scalesync.db.tables import runs, watermarks
+from scalesync.db.tables import runs, watermarks, windows
 from scalesync.model import RunKind, RunState, Window, WindowState
+
+NAMED = 20
+"""How many of the failed windows of a run are named in its error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +88,32 @@ def _adding(_: Connection) -> Update:
     return update(runs).where(runs.c.id == bindparam("which")).values(more)
 
 
-def finish(conn: Connection, run: Run, at: datetime) -> Run | None:
+def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] = ()) -> Run | None:
     """End the run if none of its windows is open, and return it; None if some are.
 
-    It is complete, and the watermarks of its streams move, only when every window closed; otherwise it is
-    incomplete and no watermark moves.
+    It is complete, and the watermarks of its streams move, only when every window closed, the parts of those
+    that were divided add up, and nothing else failed; otherwise it is incomplete and no watermark moves.
     """
     if ledger.count(conn, run.id, WindowState.OPEN):
         return None
-    failed = ledger.failures(conn, run.id)
+    short = (
+        f"{window.title}: its parts hold {rows} rows where the API counts {window.api_total}"
+        for window, rows in splits.short(conn, run.id)
+    )
+    failed = [*ledger.failures(conn, run.id), *short, *also_failed]
+    if len(failed) > NAMED:
+        failed = [*failed[:NAMED], f"and {len(failed) - NAMED:,} more"]
     state = RunState.INCOMPLETE if failed else RunState.COMPLETE
     ended = conn.execute(
         update(runs)
         .where(runs.c.id == run.id, runs.c.state == RunState.OPEN)
         .values(state=state, finished_at=at, error="; ".join(failed) or None)
     )
-    if ended.rowcount and state is RunState.COMPLETE and run.watermark_at is not None:
+    found = find(conn, run.id)
+    if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:
         for stream in ledger.streams(conn, run.id):
-            _set_watermark(conn, stream, run.watermark_at)
-    return find(conn, run.id)
+            _set_watermark(conn, stream, found.watermark_at)
+    return found
 
 
 def find(conn: Connection, run_id: int) -> Run:
@@ -119,6 +130,43 @@ def read_watermarks(conn: Connection) -> dict[str, datetime]:
     """Return up to which instant of the API's clock each stream is known complete."""
     found = conn.execute(select(watermarks.c.stream, watermarks.c.at))
     return {row.stream: row.at for row in found}
+
+
+def trusted_watermarks(conn: Connection, now: datetime) -> dict[str, datetime]:
+    """Return the watermarks that do not lie ahead of the API's clock `now`.
+
+    One that does was set by a clock that was ahead: the last earlier one of its stream is in its place, and
+    the stream is left out if there is none.
+    """
+    found = read_watermarks(conn)
+    for stream in [stream for stream, at in found.items() if at > now]:
+        of_stream = select(windows.c.run_id).where(windows.c.stream == stream)
+        earlier = select(runs.c.watermark_at).where(
+            runs.c.state == RunState.COMPLETE, runs.c.id.in_(of_stream)
+        )
+        usable = earlier.where(runs.c.watermark_at <= now).order_by(runs.c.id.desc()).limit(1)
+        before: datetime | None = conn.execute(usable).scalar_one_or_none()
+        if before is None:
+            del found[stream]
+        else:
+            found[stream] = before
+    return found
+
+
+def lower_watermarks(conn: Connection, now: datetime) -> None:
+    """Put in place of every watermark ahead of the API's clock `now` what `trusted_watermarks` gives."""
+    trusted = trusted_watermarks(conn, now)
+    for stream, at in read_watermarks(conn).items():
+        if stream not in trusted:
+            conn.execute(delete(watermarks).where(watermarks.c.stream == stream))
+        elif trusted[stream] != at:
+            _set_watermark(conn, stream, trusted[stream])
+
+
+def lower_start(conn: Connection, run_id: int, at: datetime) -> None:
+    """Have the run leave no watermark later than `at`: the API's clock said so while it was read."""
+    lower = runs.c.id == run_id, runs.c.watermark_at > at
+    conn.execute(update(runs).where(*lower).values(watermark_at=at))
 
 
 def _set_watermark(conn: Connection, stream: str, at: datetime) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -234,6 +235,9 @@ windows = Table(
     Column("next_token", Text),
     Column("api_total", BigInteger),
     Column("rows_received", BigInteger, nullable=False, server_default="0"),
+    Column("rows_within", BigInteger),
+    Column("divided_at", Instant),
+    Column("undivided", Boolean, nullable=False, server_default=false()),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("owner", Text),

@@ -4,9 +4,9 @@ All of it happens in the caller's transaction. Rows are locked in the order of t
 tasks, so that two writers wait for each other instead of deadlocking.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -37,6 +37,12 @@ from scalesync.db.tables import project_versions as versions_table
 from scalesync.db.turns import in_order, take_turn
 from scalesync.model import Document, Written, format_instant, parse_instant
 
+CLOCK_TOLERANCE = timedelta(minutes=10)
+"""How far ahead of a page's own clock a row here may be: readers and writers overlap, and clocks differ.
+
+What is further ahead was stamped by a clock that was wrong, and keeps no copy out.
+"""
+
 
 def write_rows(
     conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
@@ -45,7 +51,8 @@ def write_rows(
 
     A copy equal by value to what is here is not written. Of two copies of a task the one with the larger
     `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
-    equal instants refresh. A distrusted row takes any copy. A written row is no longer missing, and its
+    equal instants refresh. A distrusted row takes any copy, and so does one with times that lie ahead of
+    the copy's clock. A written row is no longer missing, and its
     batches are to be counted anew. Of a key that comes twice the last copy counts. With a task go its
     annotations and its history, which names the run. Returns what became of each distinct key.
     """
@@ -55,16 +62,22 @@ def write_rows(
     here = _here(conn, kind, latest)
     respelled = spelling.only_respelled(conn, kind, latest, here)
     fresh: list[Row] = []
+    overruled: list[str] = []
     unchanged = stale = 0
     for key in sorted(latest):
         row, old = latest[key], here.get(key)
+        ahead = old is not None and _is_ahead(old["synced_at"], served_at)
         alike = old is not None and (old["digest"] == row.digest or key in respelled)
-        if old is not None and alike and old["missing_since"] is None:
+        if old is not None and alike and old["missing_since"] is None and not ahead:
             unchanged += 1
-        elif old is not None and _is_stale(row, old, served_at):
-            stale += 1
-        else:
-            fresh.append(row)
+            continue
+        if old is not None and (ahead or _is_stale(row, old, served_at)):
+            if not ahead and not _is_ahead(old.get("updated_at"), served_at):
+                stale += 1
+                continue
+            overruled.append(key)
+        fresh.append(row)
+    _accept_next_copy(conn, kind, overruled)
     unread = replaced = 0
     if fresh:
         seen = Sighting(served_at, run_id)
@@ -73,14 +86,47 @@ def write_rows(
     return Written(new, len(fresh) - new, unchanged, stale, unread, replaced)
 
 
-def write_documents(
-    conn: Connection, kind: Mirrored, documents: Iterable[Document], run_id: int | None = None
+def write_last(
+    conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
 ) -> Written:
-    """Write single objects, each as of its own answer; otherwise as `write_rows`."""
+    """Write rows as `write_rows`, but of two copies of a task the one served last stays.
+
+    It does so whatever the `updated_at` of the two, except that what was changed in the very second of the
+    copy, or after it, is not on it.
+    """
+    written = write_rows(conn, kind, rows, served_at, run_id)
+    if not written.stale or kind is not TASKS:
+        return written
+    here = _here(conn, kind, {row.key for row in rows})
+    older = [
+        row for row in rows if (old := here[row.key])["digest"] != row.digest and _came_before(old, served_at)
+    ]
+    _accept_next_copy(conn, kind, sorted({row.key for row in older}))
+    again = write_rows(conn, kind, older, served_at, run_id)
+    return replace(written, stale=written.stale - again.changed) + again
+
+
+def write_documents(
+    conn: Connection,
+    kind: Mirrored,
+    documents: Iterable[Document],
+    run_id: int | None = None,
+    write: Callable[..., Written] = write_rows,
+) -> Written:
+    """Write single objects, each as of its own answer; otherwise as `write_rows`, or as `write` does."""
     written = Written()
     for document in documents:
-        written += write_rows(conn, kind, [to_row(kind, document.raw)], document.served_at, run_id)
+        written += write(conn, kind, [to_row(kind, document.raw)], document.served_at, run_id)
     return written
+
+
+def _accept_next_copy(conn: Connection, kind: Mirrored, keys: Sequence[str]) -> None:
+    """Let the next copy of these objects replace what is here, older or not."""
+    for chunk in chunks(keys):
+        key = kind.table.c[kind.key]
+        ours = key.in_(chunk)
+        conn.execute(select(key).where(ours).order_by(in_order(conn, key)).with_for_update()).all()
+        conn.execute(update(kind.table).where(ours).values(digest=DISTRUSTED))
 
 
 def keys_present(
@@ -111,8 +157,8 @@ def mark_missing(
 ) -> int:
     """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
 
-    Rows already missing and rows that the API served later than `at` stay as they are. Nothing is deleted.
-    A copy served before `at` does not bring an object back.
+    Rows already missing and rows that the API served later than `at`, by no more than clocks may differ, stay
+    as they are. Nothing is deleted. A copy served before `at` does not bring an object back.
     """
     if kind is TASKS:
         take_turn(conn)
@@ -120,7 +166,8 @@ def mark_missing(
     marked = 0
     touched: set[str | None] = set()
     for chunk in chunks(sorted(keys)):
-        going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), columns.synced_at <= at)
+        served = or_(columns.synced_at <= at, columns.synced_at > at + CLOCK_TOLERANCE)
+        going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), served)
         batch = columns.batch if kind is TASKS else null()
         key = columns[kind.key]
         locked = conn.execute(
@@ -183,6 +230,16 @@ def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
         return updated < ours
     synced_at = old["synced_at"]
     return isinstance(synced_at, datetime) and served_at < synced_at
+
+
+def _is_ahead(instant: object, served_at: datetime) -> bool:
+    return isinstance(instant, datetime) and instant > served_at + CLOCK_TOLERANCE
+
+
+def _came_before(old: RowMapping, served_at: datetime) -> bool:
+    """Return whether the row here was served and changed before a copy that was served at this time."""
+    updated = old["updated_at"]
+    return old["synced_at"] <= served_at and (updated is None or updated < served_at)
 
 
 @cache

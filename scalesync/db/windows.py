@@ -1,14 +1,12 @@
 """The ledger of windows: who reads what, how far they came, and what is proven complete."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Delete,
     Insert,
@@ -37,7 +35,8 @@ KEY_BYTES = 8
 
 _FILTER = ("stream", "project", "created_from", "created_to", "updated_from")
 _FIELDS = (
-    *_FILTER, "id", "run_id", "parent_id", "next_token", "rows_received", "api_total", "attempts", "failures",
+    *_FILTER, "id", "run_id", "parent_id", "next_token", "rows_received", "rows_within", "undivided",
+    "api_total", "attempts", "failures",
 )  # fmt: skip
 
 
@@ -49,7 +48,7 @@ def key_digest(key: str) -> bytes:
 def add(conn: Connection, run_id: int, planned: Iterable[Window], *, parent_id: int | None = None) -> None:
     """Put planned windows into the ledger, open and free to claim."""
     rows = [
-        {name: value for name, value in asdict(window).items() if name in _FILTER}
+        {name: getattr(window, name) for name in (*_FILTER, "failures")}
         | {"run_id": run_id, "parent_id": parent_id, "state": WindowState.OPEN}
         for window in planned
     ]
@@ -160,7 +159,13 @@ def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]
         for window, number, keys in came
     ]
     progress = [
-        {"which": it.id, "token": it.next_token, "received": it.rows_received, "counted": it.api_total}
+        {
+            "which": it.id,
+            "token": it.next_token,
+            "received": it.rows_received,
+            "within": it.rows_within,
+            "counted": it.api_total,
+        }
         for it in {window.id: window for window, _, _ in came}.values()
     ]
     conn.execute(built(conn, _new_page), pages)
@@ -176,7 +181,10 @@ def _going_on(_: Connection) -> Update:
         update(windows)
         .where(windows.c.id == bindparam("which"))
         .values(
-            next_token=bindparam("token"), rows_received=bindparam("received"), api_total=bindparam("counted")
+            next_token=bindparam("token"),
+            rows_received=bindparam("received"),
+            rows_within=bindparam("within"),
+            api_total=bindparam("counted"),
         )
     )
 
@@ -218,6 +226,7 @@ def begin_again(conn: Connection, window: Window, error: str) -> None:
         .values(
             next_token=None,
             rows_received=0,
+            rows_within=0,
             api_total=None,
             failures=windows.c.failures + 1,
             error=error,
@@ -225,6 +234,12 @@ def begin_again(conn: Connection, window: Window, error: str) -> None:
             leased_until=None,
         )
     )
+
+
+def began(conn: Connection, run_id: int) -> datetime:
+    """Return when a run was planned, by the API's clock."""
+    at: datetime = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
+    return at
 
 
 def count(conn: Connection, run_id: int, state: WindowState) -> int:
@@ -263,7 +278,8 @@ def progress(conn: Connection, run_id: int) -> list[tuple[str, int, int]]:
 
 
 def _adding_up(_: Connection) -> Select[str, int, int]:
-    done = func.coalesce(func.sum(windows.c.rows_received), 0)
+    # What a divided window received is counted again by the part that holds it.
+    done = func.coalesce(func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0)
     expected = func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0)
     query = select(windows.c.stream, done, expected).where(windows.c.run_id == bindparam("run"))
     return query.group_by(windows.c.stream)
@@ -276,24 +292,6 @@ def failures(conn: Connection, run_id: int) -> list[str]:
     return [str(error) for error in conn.execute(found).scalars()]
 
 
-def dividing_instant(conn: Connection, created: ColumnElement[datetime], window: Window) -> datetime | None:
-    """Return an instant above which about half of the mirrored objects of the window were created.
-
-    At least one object here was created before it, within the window; None where no instant divides them.
-    """
-    inside: list[ColumnElement[bool]] = [created.is_not(None)]
-    if window.created_from is not None:
-        inside.append(created >= window.created_from)
-    if window.created_to is not None:
-        inside.append(created <= window.created_to)
-    size, oldest = conn.execute(select(func.count(), func.min(created)).where(*inside)).one()
-    median = select(created).where(*inside).order_by(created).offset(size // 2).limit(1)
-    found = conn.execute(median).scalar_one_or_none()
-    if found is not None and found == oldest:
-        later = select(func.min(created)).where(*inside, created > found)
-        found = conn.execute(later).scalar_one()
-    return found
-
-
 def _window(row: Row[Any]) -> Window:
-    return Window(**dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name
+    given = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return Window(**given | {"rows_within": given.get("rows_within") or 0})

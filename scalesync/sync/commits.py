@@ -1,11 +1,11 @@
 """What a run writes: each function is one transaction, and holds the window's claim in it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import runs, upserts
+from scalesync.db import runs, splits, upserts
 from scalesync.db import windows as ledger
 from scalesync.db.engine import Database
 from scalesync.model import Window, WindowState, Written
@@ -25,6 +25,8 @@ class Ledger:
     """How many of the client's requests are already counted in some run."""
     latest: datetime | None = None
     """The API's clock on the last page saved here."""
+    run_began: datetime | None = None
+    """The API's clock when the run in hand was planned, or the earliest on a page since."""
     saved: int = 0
     """How many transactions brought the mirror further."""
 
@@ -43,7 +45,7 @@ class Ledger:
         if reading.window.next_token is not None:
             with self.database.read() as conn:
                 reading.pages, reading.seen = ledger.received(conn, reading.window.id)
-            reading.taken = reading.pages
+            reading.taken, reading.in_order = reading.pages, False
 
     def save_together(self, pages: Sequence[Taken]) -> Written:
         """Write pages of one stream, all of one instant, and what they mean for their windows.
@@ -58,13 +60,21 @@ class Ledger:
         received = [(page.window, page.number, [row.key for row in page.fetched.rows]) for page in pages]
         with self.database.write() as conn:
             ledger.hold(conn, held.values(), self.owner, self.lease)
-            written = upserts.write_rows(conn, kind, rows, served_at, run_id)
+            written = _way_to_write([page.reading for page in pages])(conn, kind, rows, served_at, run_id)
             ledger.save_pages(conn, received)
             for page in pages:
                 ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
+                lacking = page.reading.shortfall
+                error = f"{page.window.title}: {lacking}" if lacking else None
+                if page.parts:
+                    splits.add_read_part(conn, page.window, page.reading.read_part, served_at, error)
                 if page.state is not WindowState.OPEN:
-                    ledger.finish(conn, page.window, page.state)
+                    ledger.finish(conn, page.window, page.state, error)
             runs.tally(conn, run_id, self._tally(pages, written))
+            if self.run_began is not None and served_at < self.run_began:
+                # Time does not go back: the clock was ahead when the run was planned.
+                runs.lower_start(conn, run_id, served_at)
+                self.run_began = served_at
         for page in pages:
             page.reading.pages = page.number + 1
         self.saved += 1
@@ -76,22 +86,21 @@ class Ledger:
         with self.database.write() as conn:
             ledger.hold(conn, [reading.window], self.owner, self.lease)
             at, run_id = fetched.page.served_at, reading.window.run_id
-            return upserts.write_rows(conn, reading.stream.kind, fetched.rows, at, run_id)
+            return _way_to_write([reading])(conn, reading.stream.kind, fetched.rows, at, run_id)
 
     def save_lookups(self, reading: Reading, looked_up: Lookups) -> Written:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
         kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
         with self.database.write() as conn:
             ledger.hold(conn, [reading.window], self.owner, self.lease)
-            written = upserts.write_documents(conn, kind, looked_up.found, run_id)
+            written = upserts.write_documents(conn, kind, looked_up.found, run_id, upserts.write_last)
             if last is not None:
                 upserts.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
         self.saved += 1
         return written
 
-    def doubtful(self, reading: Reading) -> list[str]:
-        """Return the keys that are here, and in the window, and were on none of its pages."""
-        window = reading.window
+    def doubtful(self, reading: Reading, window: Window) -> list[str]:
+        """Return the keys that are here, within the bounds of `window`, and were on no page that was read."""
         with self.database.read() as conn:
             here = upserts.keys_present(
                 conn,
@@ -111,6 +120,22 @@ class Ledger:
                 ledger.finish(conn, window, WindowState.SPLIT, error)
             else:
                 ledger.begin_again(conn, window, error)
+
+    def split_at(self, reading: Reading, parts: tuple[Window, ...], error: str) -> None:
+        """Leave what is unread of a window to parts, and close what was read. Raises ClaimLostError."""
+        window = reading.window
+        with self.database.write() as conn:
+            ledger.hold(conn, [window], self.owner, self.lease)
+            ledger.add(conn, window.run_id, parts, parent_id=window.id)
+            if self.latest is not None:
+                splits.add_read_part(conn, window, reading.read_part, self.latest, None)
+            ledger.finish(conn, window, WindowState.SPLIT, error)
+
+    def read_undivided(self, window: Window, error: str) -> None:
+        """Have what `window` is a part of read as a whole. Raises ClaimLostError."""
+        with self.database.write() as conn:
+            ledger.hold(conn, [window], self.owner, self.lease)
+            splits.read_undivided(conn, window.run_id, splits.root_of(conn, window), error)
 
     def give_up(self, window: Window, error: str) -> None:
         """Fail the window: its run will end incomplete. Raises ClaimLostError."""
@@ -143,3 +168,9 @@ class Ledger:
             responses_unread=written.unread,
             values_replaced=written.values_replaced,
         )
+
+
+def _way_to_write(readings: Sequence[Reading]) -> Callable[..., Written]:
+    """Return how pages are written: in a pass that reads all there is, the copy served last stays."""
+    reads_all = all(reading.proves_absence for reading in readings)
+    return upserts.write_last if reads_all else upserts.write_rows

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from scalesync.clock import Clock
+from scalesync.db import splits
 from scalesync.db import windows as ledger
 from scalesync.db.documents import TASKS
 from scalesync.db.runs import Run
@@ -13,8 +14,6 @@ from scalesync.errors import (
     DatabaseAwayError,
     PageError,
     ScaleException,
-    ScaleInvalidRequest,
-    ScaleResourceNotFound,
     ScalesyncError,
 )
 from scalesync.model import Page, Window, WindowState
@@ -23,17 +22,11 @@ from scalesync.sync.backlog import Backlog, Totals
 from scalesync.sync.collecting import seldom_collected
 from scalesync.sync.commits import Ledger
 from scalesync.sync.events import Contradicted, Expected, Missed, Waiting, Watcher
-from scalesync.sync.readers import AHEAD, Arrival, Contradiction, Readers
+from scalesync.sync.failed_windows import FailedWindows
+from scalesync.sync.readers import AHEAD, Arrival, Contradiction, Readers, Unanswered
 from scalesync.sync.reading import Lookups, Reading, Taken
-from scalesync.sync.split import halve
-from scalesync.sync.streams import PAGE, STREAMS
+from scalesync.sync.streams import STREAMS
 from scalesync.sync.typist import Typist
-
-MAX_FAILURES = 5
-"""How often a window that cannot be divided is begun again before it is given up."""
-
-MAX_FAILED_WINDOWS = 3
-"""Given-up windows of a run after which none is read again: the API is at odds with itself."""
 
 POLL = 0.25
 """Seconds between two looks for a free window."""
@@ -55,11 +48,13 @@ class Engine:
     in_hand: dict[int, Reading] = field(default_factory=dict)
     """The windows that are read here, by id, until their last page has come."""
     backlog: Backlog = field(init=False)
+    failed: FailedWindows = field(init=False)
     next_claim_at: float = 0.0
     next_beat_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.backlog = Backlog(self.ledger, self.watch, self.totals)
+        self.failed = FailedWindows(self.ledger, self.watch)
 
     def drain(self, run: Run, newest: Page | None = None) -> None:
         """Read every window of `run` that can be had. Afterwards this process holds none.
@@ -174,23 +169,21 @@ class Engine:
         except ClaimLostError:
             reading.lost = True
 
-    def _bear(self, reading: Reading, came: Contradiction | Exception) -> None:
+    def _bear(self, reading: Reading, came: Contradiction | Unanswered | Exception) -> None:
         """Have a window read again, give it up, or halt. The rows of a contradictory page are kept."""
         self.in_hand.pop(reading.window.id, None)
+        self.next_claim_at = 0.0
         match came:
             case _ if reading.lost:
                 return
             case Contradiction(fetched, error):
                 self.totals.add(reading.stream.name, self.ledger.save_rows(reading, fetched))
-                self._again(reading, error.message)
+                self.failed.contradicted(reading, error)
             case PageError():
-                self._again(reading, came.message)
-            case ScaleInvalidRequest() | ScaleResourceNotFound():
-                refused = f"the API refused a page: {came.message}"
-                if reading.window.next_token:
-                    self._again(reading, refused)
-                else:
-                    self._give_up(reading, refused)
+                self.failed.contradicted(reading, came)
+            case Unanswered(error):
+                if not self.clock.stopping.is_set():
+                    self.failed.unanswered(reading, error)
             case ScaleException():
                 if not self.halting:
                     self.error = came
@@ -204,15 +197,30 @@ class Engine:
         if first and window.parent_id is None and window.api_total is not None:
             self.watch(Expected(reading.stream.name, window.api_total))
         if window.next_token is None:
-            self._end(page, readers)
-        elif first and (parts := reading.parts(page.fetched, self.workers, partial(self._share, reading))):
-            self.in_hand.pop(window.id)
-            self.backlog.add(replace(page, state=WindowState.SPLIT, parts=parts))
+            self._end(replace(page, state=WindowState.CLOSED), readers)
+        elif first and (parts := self._parts(page)):
+            self._end(replace(page, state=WindowState.SPLIT, parts=parts), readers)
         elif first:
             self._go_on(reading, readers)
             self.backlog.add(replace(page, resting=False))
         else:
             self.backlog.add(page)
+
+    def _parts(self, first: Taken) -> tuple[Window, ...]:
+        """Return the windows that should read the rest of one after its first page, if any should.
+
+        A window in which objects without a time of creation are known is read as a whole, and so is a part
+        that the API counts no lower than what it is a part of.
+        """
+        reading, window = first.reading, first.window
+        parts = reading.parts(first.fetched, self.workers, partial(self._share, reading))
+        if not parts:
+            return ()
+        with self.ledger.database.read() as conn:
+            undated = splits.has_undated(conn, reading.stream.kind, window.project)
+            whole = splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
+        smaller = whole is None or window.api_total is None or window.api_total < whole
+        return parts if smaller and not undated else ()
 
     def _go_on(self, reading: Reading, readers: Readers) -> None:
         if self.halting:
@@ -234,19 +242,26 @@ class Engine:
         return unread / self.workers
 
     def _end(self, last: Taken, readers: Readers) -> None:
-        """Close the window, or first look up what is here and was on none of its pages."""
+        """End or divide the window, or first look up what is here, in what was read, and was on no page."""
         reading = last.reading
         if reading.proves_absence:
-            reading.doubtful = self.ledger.doubtful(reading)
+            read = reading.read_part if last.parts else last.window
+            reading.doubtful = self.ledger.doubtful(reading, read or last.window)
         if reading.doubtful:
             reading.last = last
             self._look_up(reading, readers)
         else:
-            self._close(last)
+            self._finish(last)
 
-    def _close(self, last: Taken) -> None:
+    def _finish(self, last: Taken) -> None:
+        """Have the window end as its last page says; it fails if something that came is not in the mirror."""
         self.in_hand.pop(last.window.id)
-        self.backlog.add(replace(last, state=WindowState.CLOSED))
+        last.reading.last = None
+        shortfall = last.reading.shortfall
+        if shortfall is not None:
+            self.watch(Contradicted(last.reading.stream.name, shortfall, given_up=True))
+            last = last if last.parts else replace(last, state=WindowState.FAILED)
+        self.backlog.add(last)
 
     def _look_up(self, reading: Reading, readers: Readers) -> None:
         if self.halting:
@@ -260,10 +275,11 @@ class Engine:
         self.totals.missed += len(looked_up.gone)
         if looked_up.gone:
             self.watch(Missed(reading.stream.name, looked_up.gone))
+        reading.left_out += looked_up.failed
         if reading.doubtful:
             self._look_up(reading, readers)
         elif reading.last is not None:
-            self._close(reading.last)
+            self._finish(reading.last)
 
     def _save_all(self, readers: Readers) -> None:
         while self.backlog.pages:
@@ -279,22 +295,3 @@ class Engine:
             elif page.resting and page.state is WindowState.OPEN:
                 self._go_on(page.reading, readers)
         self._show_life()
-
-    def _again(self, reading: Reading, reason: str) -> None:
-        """Have a contradictory window read again, in halves where it has any, or give it up."""
-        window = reading.window
-        with self.ledger.database.read() as conn:
-            failed = ledger.count(conn, window.run_id, WindowState.FAILED)
-            created = reading.stream.kind.table.c.created_at
-            several_pages = reading.pages > 0 or (window.api_total or 0) > PAGE
-            at = ledger.dividing_instant(conn, created, window) if several_pages else None
-        if failed >= MAX_FAILED_WINDOWS or (at is None and window.failures + 1 >= MAX_FAILURES):
-            self._give_up(reading, reason)
-            return
-        self.ledger.read_again(window, halve(window, at) if at else (), reason)
-        self.next_claim_at = 0.0
-        self.watch(Contradicted(reading.stream.name, reason, given_up=False))
-
-    def _give_up(self, reading: Reading, reason: str) -> None:
-        self.ledger.give_up(reading.window, f"{reading.stream.name}: {reason}")
-        self.watch(Contradicted(reading.stream.name, reason, given_up=True))

@@ -60,6 +60,16 @@ class OnlyByProject:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockWasAhead:
+    """A watermark lies ahead of the API's clock, so it is not used."""
+
+    stream: str
+    at: datetime
+    since: datetime | None
+    """The last earlier watermark, which is used instead; None: everything is read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Other processes hold every window that is left."""
 
@@ -72,7 +82,7 @@ class Away:
     reason: str
 
 
-Event = Planned | Expected | Received | Contradicted | Missed | OnlyByProject | Waiting | Away
+Event = Planned | Expected | Received | Contradicted | Missed | OnlyByProject | ClockWasAhead | Waiting | Away
 
 
 Watcher = Callable[[Event], None]

@@ -7,14 +7,18 @@ from queue import Empty, SimpleQueue
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.documents import TASKS
-from scalesync.errors import PageError
+from scalesync.errors import PageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import Page
 from scalesync.sync.reading import Fetched, Lookups, Reading, Taken, look_up, typed
-from scalesync.sync.streams import PAGE, is_everything
+from scalesync.sync.streams import PAGE, answers_elsewhere, is_everything
 from scalesync.sync.typist import MANY, Typist
 
 AHEAD = 2
 """Pages of a window that may wait to be written, so that memory stays flat however slow the disk is."""
+
+
+ATTEMPTS_LATER = 3
+"""How often a page is asked for in a window that failed before: others need not wait for it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,14 @@ class Contradiction:
     error: PageError
 
 
-Arrival = Taken | Contradiction | Lookups | Exception
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A page that the API refuses or fails to give, while it answers other requests."""
+
+    error: ScaleException
+
+
+Arrival = Taken | Contradiction | Unanswered | Lookups | Exception
 """What became of a request."""
 
 
@@ -78,6 +89,10 @@ class Readers:
     def _next(self, reading: Reading) -> Arrival:
         try:
             fetched = typed(reading.stream, self._page(reading), self.typist)
+        except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
+            return Unanswered(error)
+        except ScaleException as error:
+            return Unanswered(error) if answers_elsewhere(self.api, reading.stream.name, error) else error
         except Exception as error:  # noqa: BLE001 - the other thread raises it, or knows what to do
             return error
         try:
@@ -93,7 +108,8 @@ class Readers:
 
     def _page(self, reading: Reading) -> Page:
         if self.newest is None or not is_everything(reading.window):
-            return reading.stream.page(self.api, reading.window, PAGE)
+            api = self.api.with_attempts(ATTEMPTS_LATER) if reading.window.failures else self.api
+            return reading.stream.page(api, reading.window, PAGE)
         page, self.newest = self.newest, None
         return page
 

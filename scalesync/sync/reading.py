@@ -2,16 +2,32 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.documents import TASKS, to_row
 from scalesync.db.forms import Row
 from scalesync.db.windows import key_digest
-from scalesync.errors import PageError, ScaleResourceNotFound
+from scalesync.errors import PageError, ScaleException, ScaleResourceNotFound
 from scalesync.model import Document, Page, Window, WindowState
-from scalesync.sync.split import AGAIN, LARGE, WORTHWHILE, divide, how_many, is_newest_first
-from scalesync.sync.streams import PAGE, Stream
+from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
+from scalesync.sync.split import (
+    AGAIN,
+    LARGE,
+    WORTHWHILE,
+    divide,
+    how_many,
+    is_newest_first,
+    newer_than,
+)
+from scalesync.sync.streams import PAGE, Stream, answers_elsewhere
 from scalesync.sync.typist import Typist
+
+NAMED = 5
+"""How many objects that are not in the mirror are named."""
+
+SHOWN = 80
+"""Bytes of an object that are shown where it has no name to be known by."""
 
 CONFIRMED_AT_ONCE = 50
 """Objects that one thread looks up before it hands over what it learnt."""
@@ -23,6 +39,8 @@ class Fetched:
 
     page: Page
     rows: tuple[Row, ...]
+    left_out: tuple[str, ...] = ()
+    """The objects that no table can hold, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,8 @@ class Lookups:
 
     found: tuple[Document, ...]
     gone: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    """The objects of which it said neither, each with the reason."""
 
 
 @dataclass(slots=True)
@@ -67,22 +87,59 @@ class Reading:
     seen: set[bytes] = field(default_factory=set)
     """Digests of every key received, in this process or before a crash."""
     tokens: set[str] = field(default_factory=set)
+    in_order: bool = True
+    """Whether every page since the first came newest first, in this process."""
+    newest: datetime | None = None
+    oldest: datetime | None = None
+    """When the first and the last object that came were created, as long as they come in order."""
+    at_oldest: int = 0
+    """Distinct objects received that were created when the last one was."""
     lost: bool = False
     """Another process took the window over: whatever still arrives is dropped."""
     last: Taken | None = None
     """The last page, while objects that the listing lacked are looked up."""
     doubtful: list[str] = field(default_factory=list)
     """Keys that are here, and in the window, and were not on any page; still to be looked up."""
+    left_out: list[str] = field(default_factory=list)
+    """Objects that came and are not in the mirror, or could not be looked up, each with the reason."""
 
     @property
     def proves_absence(self) -> bool:
         """Whether the pages hold everything created within the window, changed or not."""
         return self.window.updated_from is None
 
+    @property
+    def read_part(self) -> Window | None:
+        """Return what was read as a part of its own: what was created after the oldest object that came.
+
+        Everything created at that time or before is left to other parts. None where pages came out of order.
+        """
+        if not self.in_order or self.oldest is None:
+            return None
+        window = self.window
+        inside = window.created_from is None or window.created_from <= self.oldest
+        return replace(
+            newer_than(window, self.oldest),
+            rows_received=window.rows_received - self.at_oldest,
+            rows_within=window.rows_within - (self.at_oldest if inside else 0),
+        )
+
+    @property
+    def shortfall(self) -> str | None:
+        """Return what came and is not in the mirror, or could not be looked up; None if there is nothing."""
+        if not self.left_out:
+            return None
+        others = len(self.left_out) - NAMED
+        return "; ".join(self.left_out[:NAMED]) + (f"; and {others:,} more" if others > 0 else "")
+
     def take(self, fetched: Fetched) -> Taken:
         """Count the page. Raises PageError if it contradicts itself or the pages before it."""
         page = fetched.page
-        fresh = {key_digest(row.key) for row in fetched.rows} - self.seen
+        check_bounds(self.window, fetched.rows)
+        came = {key_digest(row.key): row for row in fetched.rows}
+        fresh = came.keys() - self.seen
+        within = sum(is_within(self.window, came[digest]) for digest in fresh)
+        fresh = fresh | ({key_digest(each) for each in fetched.left_out} - self.seen)
         if not fresh and self._came_on_one_page:
             page = replace(page, next_token=None, has_more=False)
         check_page(page, self.tokens, has_news=bool(fresh))
@@ -93,12 +150,29 @@ class Reading:
             self.tokens.add(page.next_token)
         total = page.total if self.window.api_total is None else self.window.api_total
         self.window = replace(
-            self.window, next_token=page.next_token, rows_received=len(self.seen), api_total=total
+            self.window,
+            next_token=page.next_token,
+            rows_received=len(self.seen),
+            rows_within=self.window.rows_within + within,
+            api_total=total,
         )
         if page.next_token is None:
             check_count(self.window, page)
+        self._note_order(fetched.rows, [came[each].created_at for each in fresh & came.keys()])
         self.taken += 1
+        self.left_out += fetched.left_out
         return Taken(self, fetched, self.window, self.taken - 1)
+
+    def _note_order(self, rows: Sequence[Row], fresh: list[datetime | None]) -> None:
+        """Note when the objects of a page were created, and when those that came for the first time."""
+        created = [row.created_at for row in rows]
+        if not created:
+            return
+        follows = self.oldest is None or (created[0] is not None and created[0] <= self.oldest)
+        self.in_order = self.in_order and follows and is_newest_first(created)
+        before = self.at_oldest if created[-1] == self.oldest else 0
+        self.at_oldest = before + fresh.count(created[-1])
+        self.newest, self.oldest = self.newest or created[0], created[-1]
 
     @property
     def _came_on_one_page(self) -> bool:
@@ -116,6 +190,8 @@ class Reading:
         who has more than that it pays to give some away.
         """
         window, created = self.window, [row.created_at for row in first.rows]
+        if window.undivided:
+            return ()
         left = (window.api_total or 0) - window.rows_received
         enough = WORTHWHILE if window.parent_id is None else AGAIN
         if not (left >= LARGE or (left >= enough and left > share())):
@@ -134,47 +210,42 @@ class Reading:
         return keys
 
 
-def check_page(page: Page, tokens: set[str], *, has_news: bool) -> None:
-    """Refuse what would make a window look complete, or never end. Raises PageError."""
-    reason = ""
-    if page.has_more and page.next_token is None:
-        reason = "the API says that there is more and gives no token for it"
-    elif page.next_token is not None and not page.docs:
-        reason = "the API gives a token for a further page on an empty one"
-    elif page.next_token is not None and page.next_token in tokens:
-        reason = "the API gives the same page token twice"
-    elif page.next_token is not None and not has_news:
-        reason = "the API repeats a page and gives a token for a further one"
-    if reason:
-        raise PageError(reason)
-
-
-def check_count(window: Window, page: Page) -> None:
-    """Refuse to close a window that received fewer rows than its first page counted. Raises PageError.
-
-    Rows that join while it is read may be missed, for they are newer than the run. Where rows left, others
-    may have moved up past a token that counts rows, so that only another reading can tell.
-    """
-    if window.api_total is None or page.total is None or window.rows_received >= window.api_total:
-        return
-    came = f"{window.rows_received} rows came where the API counts"
-    less = f"{window.api_total}, and {page.total} at the end" if page.total < window.api_total else None
-    raise PageError(f"{came} {less or window.api_total}")
-
-
 def typed(stream: Stream, page: Page, typist: Typist | None = None) -> Fetched:
-    """Return the page with its documents typed, tasks by the typist if that has time. Raises PageError."""
+    """Return the page with its documents typed, tasks by the typist if that has time.
+
+    Objects that no table can hold are left out, one by one. Raises PageError if that is all of them: such a
+    page is the answer to something else.
+    """
     rows = typist.rows(page.docs) if typist and stream.kind is TASKS else None
-    return Fetched(page, rows or tuple(to_row(stream.kind, doc) for doc in page.docs))
+    if rows:
+        return Fetched(page, rows)
+    held: list[Row] = []
+    left_out: list[str] = []
+    for doc in page.docs:
+        try:
+            held.append(to_row(stream.kind, doc))
+        except PageError as error:
+            left_out.append(f"{error.message} It begins with {bytes(doc)[:SHOWN].decode(errors='replace')}")
+            if len(left_out) == len(page.docs):
+                raise
+    return Fetched(page, tuple(held), tuple(left_out))
 
 
 def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> Lookups:
-    """Ask the API for objects one by one, and return which are there and which are gone."""
+    """Ask the API for objects one by one, and return which are there and which are gone.
+
+    One for which it gives no answer is named, as long as it answers other requests; else its error is raised.
+    """
     found: list[Document] = []
     gone: list[str] = []
+    failed: list[str] = []
     for key in keys:
         try:
             found.append(stream.one(api, key))
         except ScaleResourceNotFound:
             gone.append(key)
-    return Lookups(tuple(found), tuple(gone))
+        except ScaleException as error:
+            if not answers_elsewhere(api, stream.name, error):
+                raise
+            failed.append(f"{key} could not be looked up: {error.message}")
+    return Lookups(tuple(found), tuple(gone), tuple(failed))

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from math import inf
 from typing import TypeVar
 
 from scalesync.clock import Clock
-from scalesync.db import batch_counts, facts, runs, stamp, upserts
+from scalesync.db import batch_counts, facts, runs, splits, stamp, upserts
 from scalesync.db import windows as ledger
 from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.runs import Run
@@ -20,15 +20,15 @@ from scalesync.errors import (
     ScaleException,
     ScaleResourceNotFound,
 )
-from scalesync.model import Page, RunState
+from scalesync.model import Page, RunState, Window, WindowState
 from scalesync.sync.backlog import Totals
 from scalesync.sync.commits import Ledger
 from scalesync.sync.engine import Engine
-from scalesync.sync.events import OnlyByProject, Planned, Watcher
+from scalesync.sync.events import ClockWasAhead, Contradicted, OnlyByProject, Planned, Watcher
 from scalesync.sync.outages import Outages
 from scalesync.sync.plan import Facts, Plan, Request, plan
 from scalesync.sync.reading import Lookups, look_up
-from scalesync.sync.streams import PAGE, STREAMS, count, probe
+from scalesync.sync.streams import PAGE, STREAMS, WIDENING, count, probe
 
 T = TypeVar("T")
 
@@ -162,6 +162,8 @@ class Session:
         self._stamp(known.now)
         with self.ledger.database.write() as conn:
             mine = runs.start(conn, made.kind, known.now, made.windows, watermark_at=made.watermark_at)
+            if mine:
+                runs.lower_watermarks(conn, known.now)
             run = runs.open_run(conn)
         if run is None:
             msg = "The run that was open has just ended elsewhere."
@@ -171,13 +173,17 @@ class Session:
     def _facts(self, request: Request) -> Facts:
         """Ask the API for its time and habits, and the mirror for what it holds."""
         with self.ledger.database.read() as conn:
-            watermarks = runs.read_watermarks(conn)
+            known = runs.read_watermarks(conn)
             unfinished = facts.oldest_unfinished_batch(conn)
             undated = facts.some_task_without_update_time(conn)
         tasks = TASKS.table.name
         everything = tasks in request.streams and not request.partial
-        everything = everything and (request.full or tasks not in watermarks)
+        everything = everything and (request.full or tasks not in known)
         told = probe(self.ledger.api, limit=PAGE if everything else 1)
+        with self.ledger.database.read() as conn:
+            watermarks = runs.trusted_watermarks(conn, told.now)
+        for stream in (stream for stream, at in known.items() if at > told.now):
+            self.watch(ClockWasAhead(stream, known[stream], watermarks.get(stream)))
         self.newest = told.newest if everything else None
         if told.every_project is not None:
             self.watch(OnlyByProject(len(told.every_project)))
@@ -199,27 +205,66 @@ class Session:
             progress = tuple(ledger.progress(conn, run.id))
         self.watch(Planned(run.kind, run.started_at, again or not mine, progress))
         newest, self.newest = self.newest if mine else None, None
+        self.ledger.run_began = run.started_at
         engine.drain(run, newest)
-        if not engine.halting:
-            self._look_after_completed_batches(run)
+        while not engine.halting and self._read_short_windows_again(run):
+            engine.drain(run)
+        failed = [] if engine.halting else self._look_after_completed_batches(run)
         at = self.ledger.latest or run.started_at
         with self.ledger.database.write() as conn:
             runs.tally(conn, run.id, self.ledger.untold())
             if not engine.halting:
-                runs.finish(conn, run, at)
+                runs.finish(conn, run, at, failed)
                 if TASKS.table.name in runs.read_watermarks(conn):
                     batch_counts.count_batches(conn, at)
             return runs.find(conn, run.id)
 
-    def _look_after_completed_batches(self, run: Run) -> None:
-        """Read batches again that are completed here and had a task change: they may have reopened."""
+    def _read_short_windows_again(self, run: Run) -> bool:
+        """Have divided windows read as a whole whose parts do not add up; return whether there are any.
+
+        Objects may have left a window since it was divided: it adds up too if it holds as many rows as the
+        API counts in it by now, less what was created since. A filter on changes leaves no such count.
+        """
+        with self.ledger.database.read() as conn:
+            short = splits.short(conn, run.id) if not ledger.count(conn, run.id, WindowState.OPEN) else []
+        again = False
+        for window, rows in short:
+            total = None if window.updated_from else self._count_again(window)
+            with self.ledger.database.write() as conn:
+                if total is not None and rows >= total:
+                    splits.recount(conn, window, total)
+                    continue
+                reason = f"the parts of a list hold {rows} rows where the API counts {window.api_total} in it"
+                again |= splits.read_undivided(conn, run.id, window.id, f"{window.title}: {reason}")
+            self.watch(Contradicted(window.stream, reason, given_up=False))
+        return again
+
+    def _count_again(self, window: Window) -> int:
+        """Return how many rows the API counts in a window by now that were there when it was divided."""
+        whole = count(self.ledger.api, replace(window, next_token=None))
+        if window.divided_at is None:
+            return whole
+        # Its dates are whole seconds, and requests are widened: rows of that second are not taken for newer.
+        since = window.divided_at + timedelta(seconds=1) + 2 * WIDENING
+        if window.created_to is not None and window.created_to < since:
+            return whole
+        return whole - count(self.ledger.api, replace(window, next_token=None, created_from=since))
+
+    def _look_after_completed_batches(self, run: Run) -> list[str]:
+        """Read batches again that are completed here and had a task change: they may have reopened.
+
+        Returns those that could not be read, each with the reason.
+        """
+        failed: list[str] = []
         with self.ledger.database.read() as conn:
             complete_before = TASKS.table.name in runs.read_watermarks(conn)
             names = batch_counts.completed_and_touched(conn, run.started_at if complete_before else None)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
             for looked_up in pool.map(self._look_up_batch, names):
+                failed += (f"batches: {each}" for each in looked_up.failed)
                 with self.ledger.database.write() as conn:
                     upserts.write_documents(conn, BATCHES, looked_up.found)
+        return failed
 
     def _look_up_batch(self, name: str) -> Lookups:
         return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])

@@ -64,6 +64,32 @@ def divide(
     return tuple(_part(window, lower, upper) for lower, upper in zip(lowers, uppers, strict=True))
 
 
+def newer_than(window: Window, oldest_read: datetime) -> Window:
+    """Return the part of `window` that was read, newest first, down to `oldest_read` and without it."""
+    return _part(window, oldest_read + INSTANT, window.created_to)
+
+
+def beside_failure(window: Window, oldest_read: datetime, page: timedelta) -> tuple[Window, ...]:
+    """Return the parts of what is unread of `window`, whose next page cannot be had.
+
+    The first is as long as a `page` that came, and so holds most of the one that did not.
+    """
+    at = whole_milliseconds(oldest_read - max(page, INSTANT))
+    if window.created_from is not None and at <= window.created_from:
+        return (_part(window, window.created_from, oldest_read),)
+    return _part(window, at, oldest_read), _part(window, window.created_from, at - INSTANT)
+
+
+def middle(window: Window, now: datetime) -> datetime | None:
+    """Return the instant in the middle of a window; None if it is too short to be halved.
+
+    An open end is taken to be `now`.
+    """
+    upper, lower = window.created_to or now, window.created_from or FOUNDED
+    at = whole_milliseconds(lower + (upper - lower) / 2)
+    return at if lower < at <= upper else None
+
+
 def halve(window: Window, at: datetime) -> tuple[Window, Window]:
     """Return the part of `window` created at `at` or later, and the part created before."""
     return _part(window, at, window.created_to), _part(window, window.created_from, at - INSTANT)

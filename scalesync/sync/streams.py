@@ -3,10 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
-from scalesync.errors import PageError, ScaleInvalidRequest, ScaleNoAnswer
+from scalesync.errors import (
+    PageError,
+    ScaleException,
+    ScaleInvalidRequest,
+    ScaleNoAnswer,
+    ScaleTooManyRequests,
+    ScaleUnauthorized,
+)
 from scalesync.model import BatchFilter, Document, Page, TaskFilter, Window
 
 PAGE = 100
@@ -14,6 +22,10 @@ PAGE = 100
 
 WIDENING = timedelta(milliseconds=1)
 """Added to both ends of every window, because it is not known whether the API's bounds are inclusive."""
+
+
+SOME_STATUSES = ("pending", "completed", "canceled")
+"""Statuses by which every API lists tasks (documented): of these lists one task can spoil one."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +130,48 @@ class Probe:
 def probe(api: ScaleApi, *, limit: int = 1) -> Probe:
     """Ask for the account's newest tasks, for what else the answer tells.
 
-    Raises ScaleNoAnswer for answers without a date.
+    Raises ScaleNoAnswer for answers without a date. Where that list fails and others come, `newest` is None.
     """
     try:
         newest = api.tasks(TaskFilter(), limit=limit)
-        return Probe(_time_of(newest), None, newest)
     except ScaleInvalidRequest:
-        names = sorted({to_row(PROJECTS, doc).key for doc in all_projects(api).docs})
+        listed = all_projects(api)
+        names = sorted({to_row(PROJECTS, doc).key for doc in listed.docs})
         if not names:
             raise
-        return Probe(_time_of(api.tasks(TaskFilter(project=names[0]), limit=1)), tuple(names), None)
+        return Probe(_time_of(listed), tuple(names), None)
+    except ScaleException as error:
+        # The newest tasks may be all that cannot be read: the run finds out which.
+        if not answers_elsewhere(api, TASKS.table.name, error):
+            raise
+        return Probe(_time_of(api.projects()), None, None)
+    return Probe(_time_of(newest), None, newest)
+
+
+def answers_elsewhere(api: ScaleApi, stream: str, error: ScaleException) -> bool:
+    """Return whether the API answers other requests than the one of a stream that ended in `error`.
+
+    A refused key and a request to slow down are about all requests. Where no list of tasks comes at all, the
+    API is taken to be down. Each list is asked for once, one row of it, until one comes.
+    """
+    if isinstance(error, ScaleUnauthorized | ScaleTooManyRequests):
+        return False
+    once = api.with_attempts(1)
+    asks: list[Callable[[], object]] = [
+        partial(once.tasks, TaskFilter(status=status), limit=1) for status in (None, *SOME_STATUSES)
+    ]
+    if stream != TASKS.table.name:
+        asks += [once.projects, partial(once.batches, BatchFilter(), limit=1)]
+    for ask in asks:
+        try:
+            ask()
+        except ScaleInvalidRequest:
+            # It demands a project: that is an answer.
+            return True
+        except ScaleException:
+            continue
+        return True
+    return False
 
 
 def _time_of(page: Page) -> datetime:

@@ -3,6 +3,7 @@
 from tests.mutations.answer_variants import ANSWERS
 from tests.mutations.variants_api import API
 from tests.mutations.variants_of_proofs import EQUALITY
+from tests.mutations.window_variants import WINDOWS
 from tests.mutations.workshop import Variant
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
@@ -16,8 +17,8 @@ WATERMARK = (
     Variant(
         "the watermark moves although a window failed",
         "db/runs.py",
-        "if ended.rowcount and state is RunState.COMPLETE and run.watermark_at is not None:",
-        "if ended.rowcount and run.watermark_at is not None:",
+        "if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:",
+        "if ended.rowcount and found.watermark_at is not None:",
         ("sync/test_ledger.py::test_a_failed_window_leaves_the_watermark[sqlite]",),
     ),
     Variant(
@@ -30,7 +31,7 @@ WATERMARK = (
     Variant(
         "the watermark is when the run ended",
         "db/runs.py",
-        "_set_watermark(conn, stream, run.watermark_at)",
+        "_set_watermark(conn, stream, found.watermark_at)",
         "_set_watermark(conn, stream, at)",
         ("db/test_runs.py::test_a_watermark_is_when_the_run_began[sqlite]",),
     ),
@@ -127,15 +128,14 @@ TOMBSTONES = (
     Variant(
         "what comes back unchanged stays missing",
         "db/upserts.py",
-        'if old is not None and old["digest"] == row.digest and old["missing_since"] is None:',
-        'if old is not None and old["digest"] == row.digest:',
+        'if old is not None and alike and old["missing_since"] is None and not ahead:',
+        "if old is not None and alike and not ahead:",
         (_BACK,),
     ),
     Variant(
         "a late 404 hides what was served since",
         "db/upserts.py",
-        "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), "
-        "columns.synced_at <= at)",
+        "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), served)",
         "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None))",
         ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
     ),
@@ -166,7 +166,7 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction before its page's rows",
         "sync/commits.py",
-        "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
+        "written = _way_to_write([page.reading for page in pages])(conn, kind, rows, served_at, run_id)",
         "ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
@@ -296,9 +296,8 @@ PAGES = (
     Variant(
         "rows are counted twice",
         "sync/reading.py",
-        "self.window, next_token=page.next_token, rows_received=len(self.seen), api_total=total",
-        "self.window, next_token=page.next_token, api_total=total, "
-        "rows_received=self.window.rows_received + len(fetched.rows)",
+        "rows_received=len(self.seen),",
+        "rows_received=self.window.rows_received + len(fetched.rows),",
         (f"{_PAGE}[pages5-1 rows came where the API counts 2]",),
     ),
     Variant(
@@ -310,28 +309,28 @@ PAGES = (
     ),
     Variant(
         "more without a token is accepted",
-        "sync/reading.py",
+        "sync/page_checks.py",
         "if page.has_more and page.next_token is None:",
         "if page.has_more and page.next_token == '':",
         (f"{_PAGE}[pages0-says that there is more and gives no token]",),
     ),
     Variant(
         "an empty page with a token is accepted",
-        "sync/reading.py",
+        "sync/page_checks.py",
         "elif page.next_token is not None and not page.docs:",
         "elif page.next_token == '' and not page.docs:",
         (f"{_PAGE}[pages1-token for a further page on an empty]",),
     ),
     Variant(
         "a token that comes twice is accepted",
-        "sync/reading.py",
+        "sync/page_checks.py",
         "elif page.next_token is not None and page.next_token in tokens:",
         "elif page.next_token == '' and page.next_token in tokens:",
         (f"{_PAGE}[pages2-the same page token twice]",),
     ),
     Variant(
         "a page that comes twice is accepted",
-        "sync/reading.py",
+        "sync/page_checks.py",
         "elif page.next_token is not None and not has_news:",
         "elif page.next_token == '' and not has_news:",
         (f"{_PAGE}[pages3-repeats a page]",),
@@ -345,14 +344,14 @@ PAGES = (
     ),
     Variant(
         "rows that left are not missed",
-        "sync/reading.py",
+        "sync/page_checks.py",
         _TOTALS,
         _TOTALS.replace(">= window.api_total", ">= min(window.api_total, page.total)"),
         (f"{_PAGE}[pages7-3 rows came where the API counts 4, and 3]",),
     ),
     Variant(
         "the total of the last page alone decides",
-        "sync/reading.py",
+        "sync/page_checks.py",
         _TOTALS,
         _TOTALS.replace(">= window.api_total", ">= page.total"),
         ("sync/test_reading.py::test_rows_that_joined_meanwhile_are_the_next_runs_business",),
@@ -455,4 +454,5 @@ VARIANTS = (
     *CONTENT,
     *FILES,
     *API,
+    *WINDOWS,
 )

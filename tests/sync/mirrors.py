@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
+from sqlalchemy import select
 
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions
@@ -13,6 +14,7 @@ from scalesync.clock import Clock
 from scalesync.db import exports, stamp
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
+from scalesync.db.tables import tasks
 from scalesync.model import Window
 from scalesync.owner import fresh_owner
 from scalesync.retry import RetryPolicy
@@ -24,18 +26,20 @@ from scalesync.sync.plan import Request
 from scalesync.sync.session import Session, Summary
 from scalesync.sync.verify import LISTED, Verifier
 from tests.api.scripted import Scripted
+from tests.sync.odd_api import OddApi
 
 KEY = "live_key"
 STREAMS = ("tasks", "batches", "projects")
 QUICK = RetryPolicy(attempts=12, seconds=60, base=0.01, cap=0.1)
 EVERYTHING = Request()
+TASKS_ONLY = Request(("tasks",))
 
 _SIGNATURE = re.compile(rb'\?X-Amz-[^"]*')
 
 
 @contextmanager
 def session(
-    server: SandboxServer | Scripted,
+    server: SandboxServer | Scripted | OddApi,
     database: Database,
     *,
     workers: int = 4,
@@ -52,7 +56,7 @@ def session(
 
 
 def sync(
-    server: SandboxServer, database: Database, request: Request = EVERYTHING, *, workers: int = 4
+    server: SandboxServer | OddApi, database: Database, request: Request = EVERYTHING, *, workers: int = 4
 ) -> Summary:
     """Sync once and return the summary, complete or not."""
     with session(server, database, workers=workers) as ready:
@@ -120,3 +124,9 @@ def _by_key(key: str, documents: list[bytes]) -> dict[str, dict[str, object]]:
         document[key]: {name: value for name, value in document.items() if name != "attachmentS3Downloads"}
         for document in decoded
     }
+
+
+def present(database: Database) -> set[str]:
+    """Return the ids of the tasks that are in the mirror and not missing."""
+    with database.read() as conn:
+        return set(conn.scalars(select(tasks.c.task_id).where(tasks.c.missing_since.is_(None))))

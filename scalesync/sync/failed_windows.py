@@ -1,0 +1,118 @@
+"""What becomes of a window whose page could not be used: it is read again, in parts, as a whole, or given up.
+
+Each decision is one transaction that holds the window's claim. It raises ClaimLostError where another process
+has the window by now.
+"""
+
+from dataclasses import dataclass, replace
+
+from scalesync.db import splits
+from scalesync.db import windows as ledger
+from scalesync.errors import (
+    OutsideWindowError,
+    PageError,
+    ScaleException,
+    ScaleForbidden,
+    ScaleInvalidRequest,
+    ScaleResourceNotFound,
+)
+from scalesync.model import Window, WindowState
+from scalesync.sync.commits import Ledger
+from scalesync.sync.events import Contradicted, Watcher
+from scalesync.sync.reading import Reading
+from scalesync.sync.split import beside_failure, halve, middle
+from scalesync.sync.streams import PAGE
+
+MAX_FAILURES = 5
+"""How often a window that cannot be divided is begun again before it is given up."""
+
+MAX_FAILED_WINDOWS = 3
+"""Given-up windows of a run after which no contradictory one is read again."""
+
+MAX_FAILED_PARTS = 40
+"""Parts of a stream that may fail while the page that cannot be read is singled out; it takes some 30."""
+
+FAILED_WITHOUT_ONE = 6
+"""Parts of a stream that may fail while none came: it is not one page that fails then."""
+
+_FINAL = (ScaleInvalidRequest, ScaleForbidden, ScaleResourceNotFound)
+"""Refusals that a narrower list would meet as well."""
+
+
+@dataclass
+class FailedWindows:
+    """Reads windows again that could not be used as they were, as long as that may help."""
+
+    ledger: Ledger
+    watch: Watcher
+
+    def contradicted(self, reading: Reading, error: PageError) -> None:
+        """Have a contradictory window read again, in halves where it has any, or give it up.
+
+        Rows outside of a part mean that lists with bounds cannot be relied on: what was divided is then read
+        as a whole. A part that the API counts no lower than the whole is not divided either.
+        """
+        window = reading.window
+        with self.ledger.database.read() as conn:
+            failed = ledger.count(conn, window.run_id, WindowState.FAILED)
+            whole = splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
+            smaller = whole is None or window.api_total is None or window.api_total < whole
+            several_pages = reading.pages > 0 or (window.api_total or 0) > PAGE
+            divisible = several_pages and smaller and not window.undivided
+            created = reading.stream.kind.table.c.created_at
+            at = splits.dividing_instant(conn, created, window) if divisible else None
+        outside = isinstance(error, OutsideWindowError)
+        last_time = window.failures + 1 >= MAX_FAILURES
+        if window.parent_id is not None and (not smaller or (outside and last_time)):
+            self._read_undivided(reading, error.message)
+        elif failed >= MAX_FAILED_WINDOWS or (last_time and (at is None or outside)):
+            self.give_up(reading, error.message)
+        else:
+            self.ledger.read_again(window, halve(window, at) if at and not outside else (), error.message)
+            self.watch(Contradicted(reading.stream.name, error.message, given_up=False))
+
+    def unanswered(self, reading: Reading, error: ScaleException) -> None:
+        """Have a window that the API does not answer read in parts, or give it up.
+
+        What was read of it is kept. The rest is divided and halved until only what cannot be read is left.
+        """
+        window = reading.window
+        reason = f"the API does not answer: {error.message}"
+        if isinstance(error, _FINAL):
+            reason = f"the API refused a page: {error.message}"
+            if window.next_token and not isinstance(error, ScaleForbidden):
+                self.contradicted(reading, PageError(reason))
+            else:
+                self.give_up(reading, reason)
+            return
+        parts = self._parts_of_failed(reading)
+        if not parts:
+            self.give_up(reading, reason)
+            return
+        again = tuple(replace(part, failures=1) for part in parts)
+        self.ledger.split_at(reading, again, reason)
+        self.watch(Contradicted(reading.stream.name, reason, given_up=False))
+
+    def _parts_of_failed(self, reading: Reading) -> tuple[Window, ...]:
+        """Return the parts in which a window is worth reading whose next page failed; () if it is not."""
+        window = reading.window
+        if not reading.stream.counted or window.undivided:
+            return ()
+        if reading.read_part is not None and reading.oldest and reading.newest:
+            page = (reading.newest - reading.oldest) / max(1, reading.taken)
+            return beside_failure(window, reading.oldest, page)
+        with self.ledger.database.read() as conn:
+            failed, came = splits.failed_and_came(conn, window)
+            at = middle(window, ledger.began(conn, window.run_id))
+        hopeless = failed >= MAX_FAILED_PARTS or (failed >= FAILED_WITHOUT_ONE and not came)
+        return () if at is None or hopeless else halve(window, at)
+
+    def give_up(self, reading: Reading, reason: str) -> None:
+        """Fail the window, so that its run ends incomplete and names it."""
+        named = f"{reading.window.title}: {reason}"
+        self.ledger.give_up(reading.window, named)
+        self.watch(Contradicted(reading.stream.name, reason, given_up=True))
+
+    def _read_undivided(self, reading: Reading, reason: str) -> None:
+        self.ledger.read_undivided(reading.window, reason)
+        self.watch(Contradicted(reading.stream.name, reason, given_up=False))

@@ -1,0 +1,83 @@
+"""Broken variants of how windows add up, of what clocks are trusted with, and of what fails alone."""
+
+from tests.mutations.workshop import Variant
+
+_LISTS = "sync/test_odd_lists.py::"
+_CLOCK = "sync/test_odd_clocks.py::"
+_ONE_PAGE = "sync/test_odd_pages.py::"
+
+WINDOWS = (
+    Variant(
+        "parts need not add up to the whole",
+        "db/splits.py",
+        "return [(window, rows[window.id]) for window in found if rows[window.id] < (window.api_total or 0)]",
+        "return [(window, rows[window.id]) for window in found if rows[window.id] < 0]",
+        (
+            f"{_LISTS}test_a_run_whose_parts_do_not_add_up_is_never_complete[sqlite]",
+            f"{_LISTS}test_a_first_pass_reads_what_lists_with_bounds_do_not_give[sqlite-hides undated tasks]",
+        ),
+    ),
+    Variant(
+        "rows count in every part that they come in",
+        "sync/reading.py",
+        "within = sum(is_within(self.window, came[digest]) for digest in fresh)",
+        "within = len(fresh)",
+        (f"{_LISTS}test_every_row_lies_in_exactly_one_part_that_closes[sqlite]",),
+    ),
+    Variant(
+        "rows outside of their window are taken",
+        "sync/reading.py",
+        "check_bounds(self.window, fetched.rows)",
+        "pass",
+        (f"{_LISTS}test_tasks_of_another_project_in_a_list_of_one_are_a_contradiction[sqlite]",),
+    ),
+    Variant(
+        "absence is not looked for in what was read before a division",
+        "sync/engine.py",
+        "read = reading.read_part if last.parts else last.window",
+        "read = Window('tasks', 'none') if last.parts else last.window",
+        (f"{_LISTS}test_what_is_gone_is_noticed_wherever_it_was[sqlite]",),
+    ),
+    Variant(
+        "a watermark in the future stays",
+        "db/runs.py",
+        "for stream in [stream for stream, at in found.items() if at > now]:",
+        "for stream in [stream for stream, at in found.items() if at < now < at]:",
+        (f"{_CLOCK}test_a_watermark_in_the_future_skips_nothing[sqlite-a later run]",),
+    ),
+    Variant(
+        "the first clock of a run is believed",
+        "sync/commits.py",
+        "if self.run_began is not None and served_at < self.run_began:",
+        "if self.run_began is not None and served_at < served_at:",
+        (f"{_CLOCK}test_one_date_in_the_future_moves_no_watermark_there[sqlite]",),
+    ),
+    Variant(
+        "what was stamped in the future keeps copies out",
+        "db/upserts.py",
+        "return isinstance(instant, datetime) and instant > served_at + CLOCK_TOLERANCE",
+        "return isinstance(instant, datetime) and instant < served_at < instant",
+        (f"{_CLOCK}test_what_was_stamped_in_the_future_takes_changes_all_the_same[sqlite-projects]",),
+    ),
+    Variant(
+        "a full pass goes by times of change",
+        "sync/commits.py",
+        "return upserts.write_last if reads_all else upserts.write_rows",
+        "return upserts.write_rows",
+        (f"{_CLOCK}test_in_a_full_pass_the_copy_served_last_stays[sqlite]",),
+    ),
+    Variant(
+        "a page that fails ends the run",
+        "sync/readers.py",
+        "return Unanswered(error) if answers_elsewhere(self.api, reading.stream.name, error) else error",
+        "return error",
+        (f"{_ONE_PAGE}test_a_list_that_cannot_be_read_holds_up_no_other[sqlite-projects]",),
+    ),
+    Variant(
+        "what no table can hold is forgotten",
+        "sync/reading.py",
+        "self.left_out += fetched.left_out",
+        "pass",
+        (f"{_ONE_PAGE}test_a_long_name_leaves_out_no_other[sqlite-5000]",),
+    ),
+)
