@@ -3,7 +3,22 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Delete, Select, Table, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Select,
+    Table,
+    Text,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from scalesync.db import bulk
 from scalesync.db.annotation_tables import annotation_links, annotations, result_files, task_files
@@ -11,9 +26,9 @@ from scalesync.db.changes import UNKNOWN
 from scalesync.db.chunks import chunks
 from scalesync.db.dialects import insert_into
 from scalesync.db.foresight import draw
-from scalesync.db.forms import Cells, Drawn
+from scalesync.db.forms import Cells, Drawn, threads_in
 from scalesync.db.plans import among, built
-from scalesync.db.tables import tasks
+from scalesync.db.tables import Json, tasks
 from scalesync.flatten.addresses import lasting
 from scalesync.flatten.flattening import flatten, result_urls
 
@@ -128,9 +143,15 @@ def make_anew(conn: Connection) -> int:
     Drawings on images stay as they are where each has its `uuid`: nothing about them is read differently.
     """
     c, done, last = tasks.c, 0, ""
+    talked = cast(c.extra, Text).contains('"threads"')
     nameless = exists().where(annotations.c.task_id == c.task_id, annotations.c.uuid.is_(None))
-    among_them = c.response.is_not(None) & ((c.type != "imageannotation") | nameless)
-    portion = select(c.task_id).where(among_them).order_by(c.task_id).limit(_AT_ONCE)
+    read_anew = c.response.is_not(None) & ((c.type != "imageannotation") | nameless)
+    portion = (
+        select(c.task_id)
+        .where(read_anew | (c.response.is_(None) & talked))
+        .order_by(c.task_id)
+        .limit(_AT_ONCE)
+    )
     while ids := conn.scalars(portion.where(c.task_id > last)).all():
         write_again(conn, ids)
         done, last = done + len(ids), ids[-1]
@@ -139,10 +160,10 @@ def make_anew(conn: Connection) -> int:
 
 def _answered(conn: Connection, task_ids: Collection[str]) -> Iterator[Answered]:
     columns = tasks.c
-    rows = conn.execute(
-        select(columns.task_id, columns.type, columns.response).where(columns.task_id.in_(task_ids))
-    )
-    return (Answered(*row) for row in rows)
+    beside = case((columns.response.is_(None), columns.extra))
+    wanted = select(columns.task_id, columns.type, columns.response, type_coerce(beside, Json))
+    for task_id, kind, response, extra in conn.execute(wanted.where(columns.task_id.in_(task_ids))):
+        yield Answered(task_id, kind, threads_in(extra) if response is None else response)
 
 
 def _addresses(each: Answered) -> set[str]:

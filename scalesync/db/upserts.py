@@ -29,7 +29,7 @@ from scalesync.db.chunks import chunks
 from scalesync.db.dialects import Insert, insert_into
 from scalesync.db.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
 from scalesync.db.foresight import response_digest
-from scalesync.db.forms import DISTRUSTED, Row
+from scalesync.db.forms import DISTRUSTED, Row, answer
 from scalesync.db.numerals import within_limits
 from scalesync.db.plans import among, built
 from scalesync.db.tables import batches
@@ -200,8 +200,8 @@ def _given(kind: Mirrored, row: Row, synced_at: str) -> dict[str, object]:
     """Return a row's columns with those of our own."""
     given = {**row.values, "digest": row.digest, "synced_at": synced_at}
     if kind is TASKS:
-        known, response = row.foreseen, row.values["response"]
-        given["response_digest"] = known.response_digest if known else response_digest(response)
+        known = row.foreseen
+        given["response_digest"] = known.response_digest if known else response_digest(answer(row)[1])
     return given
 
 

@@ -83,6 +83,9 @@ def _rows(task_type: str | None, response: str | bytes | None, files: Files) -> 
     if given is None:
         return
     shape = SHAPES.get(task_type or "")
+    if shape is None and isinstance(given, dict) and "threads" in given:
+        # Tasks of the newer API name no type.
+        shape = _TALK
     if not isinstance(given, dict) or (shape is None and not _is_error(given)):
         yield Unread.UNREAD
     elif shape is None or shape.places.isdisjoint(given):

@@ -55,6 +55,9 @@ def _answered(given: object) -> Iterator[Row]:
 def _parts(given: Object, place: Object) -> Iterator[Row]:
     """Yield the annotations of a part of a conversation, then those of the parts in it."""
     yield from _annotations(given.get("annotations"), place)
+    content = given.get("content")
+    if isinstance(content, dict):
+        yield from _parts(content, place)
     for name, called in _PARTS:
         parts = given.get(name)
         if not isinstance(parts, list):
@@ -66,9 +69,6 @@ def _parts(given: Object, place: Object) -> Iterator[Row]:
                 yield from _parts(part, {**place, called: position if known is None else known})
             elif part is not None:
                 yield from stray(name, part)
-    content = given.get("content")
-    if isinstance(content, dict):
-        yield from _parts(content, place)
 
 
 def _annotations(given: object, place: Object) -> Iterator[Row]:

@@ -175,6 +175,20 @@ def test_an_upgrade_reads_again_what_is_here(database: Database) -> None:
         assert came.scalar_one() == 1
 
 
+def test_a_conversation_beside_the_response_has_rows(database: Database) -> None:
+    """Tasks of the newer API have no type and no response, but threads: their annotations are rows."""
+    said = {"key": "best", "value": "b"}
+    threads = [{"id": "t", "annotations": [said], "turns": [{"id": "n", "annotations": [said]}]}]
+    write(database, TASKS, [task("a", threads=threads), task("b", threads=[])], at(0))
+    assert labels(database) == [("a", 0, "best"), ("a", 1, "best")]
+    with database.write() as conn:
+        assert annotations.make_anew(conn) == 2
+        assert annotations.miscounted(conn, ["a", "b"]) == []
+    assert labels(database) == [("a", 0, "best"), ("a", 1, "best")]
+    write(database, TASKS, [task("a", threads=[{"annotations": [said]}])], at(1))
+    assert labels(database) == [("a", 0, "best")]
+
+
 VIDEO = {"type": "videoannotation"}
 
 

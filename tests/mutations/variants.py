@@ -1,6 +1,7 @@
 """The broken variants of the sync side, and for each the quickest tests that must fail for it."""
 
 from tests.mutations.answer_variants import ANSWERS
+from tests.mutations.result_variants import RESULTS
 from tests.mutations.variants_api import API
 from tests.mutations.variants_of_proofs import EQUALITY
 from tests.mutations.window_variants import WINDOWS
@@ -455,4 +456,5 @@ VARIANTS = (
     *FILES,
     *API,
     *WINDOWS,
+    *RESULTS,
 )
