@@ -16,8 +16,8 @@ RESULTS = (
     Variant(
         "a file is read if any of it was",
         "flatten/files.py",
-        "    if reason:\n",
-        "    if reason and not rows:\n",
+        "if reason:",
+        "if reason and not rows:",
         (f"{_UNREAD}-part]",),
     ),
     Variant(
