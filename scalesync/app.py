@@ -1,22 +1,24 @@
 """The composition root: settings in, a working scalesync out. A method is one thing a person can ask for."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
 from scalesync.db import migrate, stamp
 from scalesync.db.engine import Database
-from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound
-from scalesync.reports import Finding, Status, look_at, standing
-from scalesync.settings import Settings, open_to_others
+from scalesync.errors import ConfigurationError, ScaleResourceNotFound
+from scalesync.reports import Finding, Status, compared, described, look_at, standing
+from scalesync.settings import Settings
 
 if TYPE_CHECKING:
     # Only some methods need these, and they take a while to load.
     from scalesync.api.client import ScaleApi
+    from scalesync.db.backup import Watcher as BackupWatcher
     from scalesync.db.changes import Change
     from scalesync.db.exports import Selection
     from scalesync.db.runs import Run
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
     from scalesync.sync.results import Watcher as ResultsWatcher
     from scalesync.sync.session import Session, Summary
 
-SKEW_TOLERATED = 60.0
-"""Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
-
 
 @dataclass
 class App:
@@ -48,14 +47,26 @@ class App:
 
     settings: Settings
     clock: Clock = field(default_factory=Clock)
+    waits: float = 0.0
+    """Seconds for which it waits, on opening the mirror, for a database that is away or locked."""
+
+    def patient(self, *, stay: bool = False) -> "App":
+        """Return the same that waits for its database as long as its patience lasts, or `stay`: for good."""
+        from scalesync.retry import RetryPolicy
+
+        given = self.settings.patience
+        return replace(self, waits=inf if stay else RetryPolicy().seconds if given is None else given)
 
     @contextmanager
-    def database(self, *, create: bool = False) -> Iterator[Database]:
-        """Lend the mirror, with a schema this scalesync works with. Raises DatabaseError."""
-        database = Database.open(self.settings.database_url, create=create)
+    def database(
+        self, look: Callable[[Database], object] = migrate.check_schema, *, create: bool = False
+    ) -> Iterator[Database]:
+        """Yield the mirror after a first `look` at it: at its schema. Raises DatabaseError."""
+        from scalesync.sync.outages import Outages, say_away
+
+        outages = Outages(self.clock, say_away, self.waits, self.clock.ends_at)
+        database = outages.opened(lambda: Database.open(self.settings.database_url, create=create), look)
         try:
-            if not create:
-                migrate.check_schema(database)
             yield database
         finally:
             database.close()
@@ -83,7 +94,7 @@ class App:
 
     def init(self, *, adopt: bool) -> tuple[str | None, str]:
         """Create or upgrade the schema, stamp it if there is a key; return the revisions before and after."""
-        with self.database(create=True) as database:
+        with self.database(lambda _: None, create=True) as database:
             revisions = migrate.upgrade(database)
             if adopt or self.settings.key is not None:
                 mine = self.account()
@@ -128,15 +139,12 @@ class App:
 
         key = None if self.settings.key is None else self.settings.key.reveal()
         with (
-            self.database() as database,
+            self.database(migrate.check_schema if key is None else self._look_and_stamp) as database,
             nullcontext() if key is None else self.api() as api,
             how.downloads(
                 self.settings.api_url, key, self.clock, insecure_http=self.settings.insecure_http
             ) as downloads,
         ):
-            if key is not None:
-                with database.write() as conn:
-                    stamp.stamp(conn, self.account())
             links = Links(database, api)
             return Fetcher(database, downloads, self.clock, watch, how.workers, links).run()
 
@@ -229,11 +237,16 @@ class App:
         options = DispatchOptions(how.workers, how.max, how.stay, look_only=how.look_only)
         if patience is not None:
             options = replace(options, patience=patience)
-        with self.database() as database, self._queue_api(how) as api:
-            with database.write() as conn:
-                stamp.stamp(conn, self.account())
+        with self.database(self._look_and_stamp) as database, self._queue_api(how) as api:
             ledger = Ledger(database, fresh_owner(), timing)
             return Dispatcher(ledger, api, self.clock, watch, timing, options).run()
+
+    def back_up(self, target: Path, watch: "BackupWatcher", *, overwrite: bool = False) -> int:
+        """Write a consistent copy of an SQLite mirror to a file, and return its size in bytes."""
+        from scalesync.db.backup import back_up
+
+        with self.database(lambda _: None) as database:
+            return back_up(database, target, watch, overwrite=overwrite)
 
     def check(self) -> Iterator[Finding]:
         """Look at the database, the key and the API, and say what to do about each."""
@@ -244,20 +257,12 @@ class App:
 
     def _check_database(self) -> str:
         with closing(Database.open(self.settings.database_url)) as database:
-            notes = [f"{database.url_shown}, schema {migrate.head_revision()}", database.examine()]
-            migrate.check_schema(database)
-            if database.is_sqlite and open_to_others(Path(database.url_shown)):
-                notes.append("others may read it or write to it: chmod 600 it")
-            return "; ".join(filter(None, notes))
+            return described(database)
 
     def _check_api(self) -> str:
         with self.api() as api:
             served_at = api.projects().served_at
-        skew = (self.clock.now() - served_at).total_seconds()
-        if abs(skew) > SKEW_TOLERATED:
-            msg = f"This machine's clock differs from the API's by {skew:+.0f} s."
-            raise IncompleteError(msg, advice="Nothing read depends on it, but set the clock right.")
-        return f"{self.settings.api_url} answers; its clock and ours differ by {skew:+.0f} s"
+        return compared(self.settings.api_url, self.clock.now(), served_at)
 
     def _check_account(self) -> str:
         mine = self.account()
@@ -267,6 +272,12 @@ class App:
                 return "the mirror is not stamped yet; the first sync does it"
             stamp.stamp(conn, mine)
             return f"the mirror belongs to this {held.mode} account"
+
+    def _look_and_stamp(self, database: Database) -> None:
+        """Return where the mirror has our schema, and is of our account or of none yet and so ours now."""
+        migrate.check_schema(database)
+        with database.write() as conn:
+            stamp.stamp(conn, self.account())
 
     @contextmanager
     def _queue_api(self, how: "Sending") -> "Iterator[ScaleApi]":
@@ -284,6 +295,6 @@ class App:
         from scalesync.sync.session import Session
 
         clock = self.clock.allowing(time_limit)
-        with self.database() as database, self.api(clock) as api:
+        with replace(self, clock=clock).database() as database, self.api(clock) as api:
             writer = Ledger(database, api, fresh_owner(), self.settings.lease)
             yield Session(writer, clock, watch, self.account(), workers, time_limit)

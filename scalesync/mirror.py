@@ -102,7 +102,7 @@ class Mirror:
         seconds. Raises ScalesyncError for whatever stops it; what came is saved.
         """
         request = Request(_streams(streams), **options)
-        return self._app.sync(request, lambda _: None, workers=workers, time_limit=time_limit)
+        return self._app.patient().sync(request, lambda _: None, workers=workers, time_limit=time_limit)
 
     def verify(self, *streams: str, workers: int = 8, **options: Unpack[VerifyOptions]) -> Verification:
         """Hold the mirror against the API and return what differs; `.proven` says whether nothing does.
@@ -265,7 +265,7 @@ class Mirror:
 
     def _dispatch(self, how: Sending, patience: float | None) -> DispatchSummary:
         settings = self._settings if patience is None else replace(self._settings, patience=patience)
-        return App(settings).dispatch(how, lambda _: None)
+        return App(settings).patient(stay=how.stay).dispatch(how, lambda _: None)
 
     @property
     def _app(self) -> App:

@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scalesync.errors import LOOK_CLOSER, ScalesyncError
+from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
+from scalesync.settings import open_to_others
 
 if TYPE_CHECKING:
     from scalesync.commands import Depth, Gate
     from scalesync.db import exports, runs, stamp, verifications
     from scalesync.db.borrowed import Connection
+    from scalesync.db.engine import Database
+
+SKEW_TOLERATED = 60.0
+"""Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,26 @@ def look_at(name: str, look: Callable[[], str]) -> Finding:
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """By how much the API's clock and ours may differ before a person should hear of it."""
+
+
+def described(database: "Database") -> str:
+    """Return what is worth knowing of a database that has our schema. Raises DatabaseError without."""
+    from scalesync.db import migrate
+
+    notes = [f"{database.url_shown}, schema {migrate.head_revision()}", database.examine()]
+    migrate.check_schema(database)
+    if database.is_sqlite and open_to_others(Path(database.url_shown)):
+        notes.append("others may read it or write to it: chmod 600 it")
+    return "; ".join(filter(None, notes))
+
+
+def compared(api_url: str, now: datetime, served_at: datetime) -> str:
+    """Return how our clock and the API's differ. Raises IncompleteError where one of them is wrong."""
+    skew = (now - served_at).total_seconds()
+    if abs(skew) > SKEW_TOLERATED:
+        msg = f"This machine's clock differs from the API's by {skew:+.0f} s."
+        raise IncompleteError(msg, advice="Nothing read depends on it, but set the clock right.")
+    return f"{api_url} answers; its clock and ours differ by {skew:+.0f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from scalesync.clock import Clock
 from scalesync.commands import Depth, Display, Gate
 from scalesync.errors import (
     ApiClosedError,
+    DatabaseAwayError,
     IncompleteError,
     InterruptedRunError,
     ScaleException,
@@ -95,9 +96,14 @@ def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
     """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
     clock = Clock()
     with stoppable(clock, "the requests in hand"):
-        app = context.app(clock)
-        summary = watched(app, how, quiet=context.quiet)
-        depth, gate = app.queue.depth()
+        app = context.app(clock).patient(stay=how.stay)
+        try:
+            summary = watched(app, how, quiet=context.quiet)
+            depth, gate = app.queue.depth()
+        except DatabaseAwayError as error:
+            if clock.stopping.is_set():
+                raise _interrupted() from error
+            raise
         if as_json:
             print_json(_as_dict(summary, depth, gate))
         elif not context.quiet:
@@ -148,8 +154,7 @@ def _stopped(summary: "Summary", gate: Gate) -> ScalesyncError | None:
     error = summary.error
     match summary.ended:
         case "stopped":
-            msg = "Stopped; what was being sent is settled."
-            return InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
+            return _interrupted()
         case "closed":
             return ApiClosedError(
                 f"Nothing is sent: {str(gate.reason or error).rstrip('.')}.", advice=_REOPEN
@@ -159,6 +164,11 @@ def _stopped(summary: "Summary", gate: Gate) -> ScalesyncError | None:
         case "paused" | "resting":
             return _paused(gate)
     return None
+
+
+def _interrupted() -> InterruptedRunError:
+    msg = "Stopped; what was being sent is settled."
+    return InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
 
 
 def _paused(gate: Gate) -> ScalesyncError:

@@ -1,5 +1,7 @@
 """The sync command."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -66,7 +68,7 @@ def sync(
     """Read everything at first, afterwards what changed."""
     request = Request(in_order(streams), full, since, until, project, lookback)
     if dry_run:
-        _print_plan(*context.app().look_ahead(request), as_json=json)
+        _print_plan(*context.app().patient().look_ahead(request), as_json=json)
         return
     how = None
     if results:
@@ -94,15 +96,10 @@ def run_and_report(
 
     clock = Clock()
     seconds = None if time_limit is None else time_limit.total_seconds()
-    with stoppable(clock):
-        app = context.app(clock)
-        try:
-            with watching(quiet=context.quiet) as watch:
-                summary = app.sync(request, watch, workers=workers, time_limit=seconds)
-        except (ScaleException, DatabaseAwayError) as error:
-            if clock.stopping.is_set():
-                raise _stopped() from error
-            raise
+    with stoppable(clock), _stop_told(clock):
+        app = context.app(clock).patient()
+        with watching(quiet=context.quiet) as watch:
+            summary = app.sync(request, watch, workers=workers, time_limit=seconds)
         if not (as_json or context.quiet):
             _print_summary(summary)
         if not summary.complete:
@@ -137,6 +134,17 @@ def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, 
         vouch_for_proof(found)
     if fetched:
         vouch(fetched)
+
+
+@contextmanager
+def _stop_told(clock: Clock) -> Iterator[None]:
+    """Have what a stop cut off end as one, whatever was waited for."""
+    try:
+        yield
+    except (ScaleException, DatabaseAwayError) as error:
+        if clock.stopping.is_set():
+            raise _stopped() from error
+        raise
 
 
 def _stopped() -> InterruptedRunError:

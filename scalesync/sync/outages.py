@@ -1,12 +1,16 @@
 """Bearing with a database that is away for a while."""
 
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from math import inf
 
 from scalesync.clock import Clock
+from scalesync.db.engine import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.retry import doubled
-from scalesync.sync.events import Away, Watcher
+from scalesync.sync.events import Away, Event, Watcher
 
 FIRST = 0.5
 """Seconds to wait after the first failure; they double with every further one."""
@@ -29,6 +33,18 @@ class Outages:
     began: float = 0.0
     saved: int = 0
 
+    def opened(self, open_it: Callable[[], Database], look: Callable[[Database], object]) -> Database:
+        """Return an open database that was looked at, opened anew after each time that it was away."""
+        while True:
+            try:
+                with ExitStack() as undo:
+                    database = undo.enter_context(closing(open_it()))
+                    look(database)
+                    undo.pop_all()
+                    return database
+            except DatabaseAwayError as error:
+                self.outlast(error, saved=0)
+
     def outlast(self, error: DatabaseAwayError, *, saved: int) -> None:
         """Return when it is time to try again; raise `error` if patience is over or a stop was asked for.
 
@@ -45,3 +61,9 @@ class Outages:
         self.clock.sleep(pause)
         if self.clock.stopping.is_set():
             raise error
+
+
+def say_away(event: Event) -> None:
+    """Warn that the database does not answer, where nobody watches yet."""
+    if isinstance(event, Away):
+        logging.getLogger("scalesync").warning("%s Trying again in %.1f s.", event.reason, event.seconds)

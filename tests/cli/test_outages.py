@@ -1,25 +1,33 @@
 """A Postgres that crashes under everybody at once."""
 
 import signal
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
+from scalesync.app import App
 from scalesync.db.engine import Database
+from scalesync.errors import DatabaseAwayError
 from scalesync.queue import orders
 from scalesync.queue.events import Away, Settled
 from scalesync.queue.summary import Ended
 from scalesync.sandbox import SandboxServer
+from scalesync.settings import Choices, resolve
 from scalesync.sync.plan import Request
 from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
 from tests.cli.in_process import in_process
 from tests.cli.test_databases import limited
 from tests.fixtures.databases import PostgresServer, migrate, opened
+from tests.fixtures.sandboxes import LIVE_KEY
 from tests.queue.frozen import BRIEF
 from tests.queue.queues import desk
 from tests.queue.test_dispatch_ends import until
+from tests.queue.test_outages import Skipping
 from tests.sync.mirrors import KEY, differences, session
 
 Start = Callable[..., SandboxServer]
@@ -68,9 +76,10 @@ def test_a_postgres_that_crashes_and_comes_back(
             mortal_server.crash()
             server.world.faults.replace([])
             check_refusal(scalesync.ended(asking), 5, "was lost", "Run again")
+            hasty = in_process(scalesync.having(SCALESYNC_PATIENCE="0s"))
             for arguments in READING:
-                check_refusal(in_process(scalesync)(*arguments), 5, "Cannot connect", "Is the server running")
-            assert in_process(scalesync)("check").code == 5
+                check_refusal(hasty(*arguments), 5, "Cannot connect", "Is the server running")
+            assert hasty("check").code == 5
             said = check_interrupted(stopped, signal.SIGINT)
             mortal_server.start()
 
@@ -83,6 +92,71 @@ def test_a_postgres_that_crashes_and_comes_back(
         assert in_process(scalesync)("sync").code == 0
         assert differences(server, database) == {}
     assert [server.world.effects.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
+
+
+def said_to_wait(process: "subprocess.Popen[str]") -> bool:
+    """Return whether a command warns that its database is away, and goes on trying."""
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    return "Cannot connect" in line and "Trying again in 0.5 s" in line
+
+
+def test_a_database_that_is_away_at_the_first_look_is_waited_for(
+    mortal_server: PostgresServer, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """By whatever syncs or dispatches; a signal ends the wait; `dispatch --watch` waits without patience."""
+    url = mortal_server.create("mirror")
+    migrate(url)
+    ready = scalesync_in(tmp_path, sandbox.url).having(SCALESYNC_DB=url, SCALESYNC_PATIENCE="100s")
+    hasty = ready.having(SCALESYNC_PATIENCE="0s")
+    assert in_process(ready)("task", "create", "textcollection", "unique_id=u").code == 0
+    mortal_server.crash()
+    with (
+        ready.started("sync", "--verify") as syncing,
+        ready.started("dispatch") as dispatching,
+        ready.started("queue", "reconcile") as looking,
+        hasty.started("dispatch", "--watch") as staying,
+        ready.started("sync") as stopped,
+        ready.started("dispatch") as ended,
+    ):
+        started = (syncing, dispatching, looking, staying, stopped, ended)
+        assert [said_to_wait(process) for process in started] == [True] * len(started)
+        check_refusal(check_interrupted(stopped, signal.SIGINT), 130, "scalesync sync")
+        check_refusal(check_interrupted(ended, signal.SIGTERM), 130, "scalesync dispatch")
+        check_refusal(in_process(hasty)("sync"), 5, "Cannot connect")
+        mortal_server.start()
+        codes = [ready.ended(process).code for process in (syncing, dispatching, looking)]
+        until(lambda: sandbox.world.effects.count("unique_id", "u", "created") == 1)
+        assert check_interrupted(staying, signal.SIGTERM).code == 130
+    assert codes == [0, 0, 0]
+
+
+def away() -> None:
+    """Fail as a locked file does."""
+    raise DatabaseAwayError("It is locked.")
+
+
+def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxServer) -> None:
+    """From Python as well: whoever asks again finds it free."""
+    settings = resolve(Choices(str(empty_mirror.mirror), sandbox.url), {"SCALE_API_KEY": LIVE_KEY})
+    app = App(settings, Skipping())
+    looks: list[bool] = []
+
+    def look(database: Database) -> None:
+        """Find the file locked at the first two looks."""
+        looks.append(database.is_sqlite)
+        if len(looks) < 3:
+            away()
+
+    with pytest.raises(DatabaseAwayError), app.database(look):
+        pass
+    with app.patient().database(look) as database:
+        assert database.is_sqlite
+    assert len(looks) == 3
+    impatient = App(replace(settings, patience=1.0), Skipping()).patient()
+    with pytest.raises(DatabaseAwayError), impatient.database(lambda _: away()):
+        pass
+    assert 0 < sum(impatient.clock.skipped) <= 1  # type: ignore[attr-defined]
 
 
 def test_a_disk_that_fills_up_in_mid_dispatch(empty_mirror: Scalesync, sandbox: SandboxServer) -> None:

@@ -420,6 +420,13 @@ CONTENT = (
 
 FILES = (
     Variant(
+        "the first look at the database does not wait",
+        "sync/outages.py",
+        "self.outlast(error, saved=0)",
+        "raise error",
+        ("cli/test_outages.py::test_a_locked_file_is_waited_for",),
+    ),
+    Variant(
         "a -wal of another state is replayed",
         "db/engine.py",
         "check_log(path)",

@@ -1,0 +1,101 @@
+"""Copying an SQLite mirror into another file while others write to it."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from scalesync.db.engine import Database
+from scalesync.db.wal import SUFFIXES, random_number
+from scalesync.errors import ConfigurationError
+
+Watcher = Callable[[int, int], None]
+"""Called with the number of pages that are copied and of all; an error that it raises ends the copying."""
+
+_PAGES = 2_000
+"""Copied between two calls of whoever watches."""
+_OF_THE_SOURCE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+}
+_ADVICE = "Name another file."
+
+
+def back_up(database: Database, target: Path, watch: Watcher, *, overwrite: bool = False) -> int:
+    """Write a consistent copy of an SQLite mirror to `target` and return its size in bytes.
+
+    It is the state of one moment, whoever writes meanwhile; nobody waits for it. The file appears whole or
+    not at all, and only its owner may read it. Raises ConfigurationError for a mirror on Postgres, for a file
+    that cannot be written, and for one that is there already unless `overwrite`; DatabaseError where the
+    mirror cannot be read.
+    """
+    if not database.is_sqlite:
+        raise ConfigurationError(
+            "A mirror on Postgres is backed up by the server's own tools.",
+            advice="Run `pg_dump --format=custom --file=FILE DATABASE`.",
+        )
+    try:
+        # A link stays a link: what it points to is written.
+        final = target.resolve()
+        _check_target(database, target, final, overwrite=overwrite)
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.") as room:
+            made = Path(room, final.name)
+            _copy(database, made, watch)
+            _check_target(database, target, final, overwrite=overwrite)
+            made.replace(final)
+        _flush(final.parent)
+        return final.stat().st_size
+    except (OSError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", None) in _OF_THE_SOURCE:
+            raise database.translated(error) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"Cannot write {target}: {reason}.", advice=_ADVICE) from error
+
+
+def _check_target(database: Database, target: Path, final: Path, *, overwrite: bool) -> None:
+    """Return where the copy may be put; raise ConfigurationError otherwise."""
+    beside = [f"{target}{suffix}" for suffix in SUFFIXES if Path(f"{final}{suffix}").exists()]
+    if beside:
+        raise ConfigurationError(
+            f"{beside[0]} is there: {target} is a database in use, or was one.", advice=_ADVICE
+        )
+    if not final.exists():
+        return
+    if final.samefile(database.url_shown):
+        raise ConfigurationError(f"{target} is the mirror itself.", advice=_ADVICE)
+    if not final.is_file():
+        raise ConfigurationError(f"{target} is not a file.", advice=_ADVICE)
+    if not overwrite:
+        raise ConfigurationError(
+            f"{target} is there already.", advice="Name another file, or replace it with --overwrite."
+        )
+
+
+def _copy(database: Database, path: Path, watch: Watcher) -> None:
+    """Write the mirror to a new file at `path`, so that it is on the disk and nothing is beside it."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with closing(database.driver_connection()) as source, closing(sqlite3.connect(path)) as copy:
+        # Within one reading transaction, as the copying would begin again with each commit of others.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        copy.execute("PRAGMA synchronous = OFF")
+        source.backup(copy, pages=_PAGES, progress=lambda _, left, pages: watch(pages - left, pages))
+        # So that a -wal which was left beside the mirror is recognized when the copy takes its place.
+        copy.execute(f"PRAGMA user_version = {random_number()}")
+        copy.commit()
+    _flush(path)
+
+
+def _flush(path: Path) -> None:
+    """Return when a file or the names in a directory are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
