@@ -34,7 +34,8 @@ class CommandState(StrEnum):
     DEAD = "dead"
     """Given up and kept for a person, who retries or discards it."""
     DISCARDED = "discarded"
-    """Withdrawn by a person, without effect. Final."""
+    """Without effect for good, and nothing to be done about it: a person withdrew it, or it lost a race that
+    nobody could win, such as a cancel of a task that is completed. Final."""
 
 
 class Outcome(StrEnum):
@@ -134,6 +135,8 @@ class Command:
     error: str | None
     created_at: datetime
     finished_at: datetime | None
+    target: str | None = None
+    """Of a cancel by unique_id: the task_id found when it was armed first. It never touches another task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,8 @@ def document(request: Request, answer: Answer) -> Document:
 def named(key: str, name: str) -> Callable[[Request, Answer], Document]:
     """Return what parses the answer to a read of one object, whose `key` must be `name`.
 
-    It raises ScaleNoAnswer for any other object: a proxy that mixes two answers up, or a server that repeats
-    one, gives what is whole and somebody else's.
+    It raises ScaleNoAnswer for any other object: a proxy that mixes two answers up, or a server that
+    repeats one, gives what is whole and somebody else's.
     """
 
     def parse(request: Request, answer: Answer) -> Document:

@@ -104,9 +104,9 @@ class ScaleApi:
         self._limiter.wait(patience)
 
     def reconnect(self) -> None:
-        """Give up this thread's connection: it gave an answer to something else, and may give the next one.
+        """Use a new connection for each request for a while: one gave an answer to something else.
 
-        Whoever finds that out from an answer calls this; the next request makes a new connection.
+        Whoever finds that out from an answer calls this.
         """
         self._transport.reconnect()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
+from math import inf
 
 import requests
 from urllib3 import BaseHTTPResponse, Timeout
@@ -27,6 +28,8 @@ _READ_SIZE = 64 * 1024
 """Above 128 KiB the C library asks the kernel for every piece anew, which costs more than the reading."""
 _LARGEST_REFUSAL = 1 << 20
 """Bytes, unpacked, of an answer that is no success: beyond them there are no words for people in it."""
+_SINGLE = 60.0
+"""Seconds for which each request has a connection of its own after an answer that was another's."""
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _USABLE_KEY = re.compile(r"[!-9;-~]+")
 """Visible ASCII without the colon, which HTTP Basic would split at."""
@@ -69,6 +72,8 @@ class Transport:
         self._watchdog = Watchdog(clock, options.grace)
         self._lock = threading.Lock()
         self._sent = 0
+        self._single_until = -inf
+        """Until then no connection is used for a second request."""
 
     @property
     def requests_made(self) -> int:
@@ -81,7 +86,11 @@ class Transport:
             wire.close()
 
     def reconnect(self) -> None:
-        """Close this thread's connection; its next request makes a new one."""
+        """Close this thread's connection, and use one connection for each request for a minute.
+
+        Who repeats an answer, or mixes two up, does so on what is kept alive.
+        """
+        self._single_until = self._clock.monotonic() + _SINGLE
         self._wires.mine().close()
 
     def exchange(self, request: Request) -> Answer:
@@ -95,6 +104,8 @@ class Transport:
         wire, clock = self._wires.mine(), self._clock
         limit = min(self._options.total, request.seconds)
         started = clock.monotonic()
+        if started < self._single_until:
+            wire.close()
         try:
             with self._watchdog.watching(wire.mark, limit), wire.open(request, self._timeout) as response:
                 body = self._body(response, request, started)

@@ -39,14 +39,15 @@ from scalesync.db.withdrawals import follow, withdraw
 
 _C = commands.c
 _BY_RESOURCE = "ix_commands_resource_kind"
-_FINAL = (CommandState.DELIVERED, CommandState.DEAD)
+_FINAL = (CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED)
 _AMBIGUOUS = {
     CommandState.QUEUED: (False,),
     CommandState.IN_DOUBT: (True,),
     CommandState.DELIVERED: (False,),
     CommandState.DEAD: (False, True),
+    CommandState.DISCARDED: (False,),
 }
-"""What a claim comes to. A discard is a person's: it is drawn from a verdict, and is none itself."""
+"""What a claim comes to."""
 
 
 def owners(conn: Connection) -> list[str]:
@@ -61,30 +62,35 @@ def claim(  # noqa: PLR0913 - by name, and each of them decides
     lease: float,
     limit: int,
     gone: Collection[str] = (),
+    in_hand: Collection[int] = (),
     looking_only: bool = False,
     only: Collection[int] | None = None,
 ) -> list[Claim]:
     """Return up to `limit` commands that are `owner`'s for `lease` seconds, in the order they are to be sent.
 
-    Before that, commands whose lease ran out or whose owner is `gone` are taken from them. Nothing is claimed
-    while the gate is closed, nor what is held, not due, or blocked by another command; `only` chooses by id.
-    With `looking_only` it is what is in doubt, held and not due included, whatever a person paused.
+    Before that, commands whose lease ran out or whose owner is `gone` are taken from them, but not what the
+    caller has `in_hand`, however the database's clock was set. Nothing is claimed while the gate is closed,
+    nor what is held, not due, or blocked by another command; `only` chooses by id. With `looking_only` it is
+    what is in doubt, held and not due included, whatever a person paused.
     """
     shut = gate.lock(conn)
-    rescue(conn, lease, gone)
+    rescue(conn, lease, gone, in_hand)
     if limit <= 0 or (shut.paused and not (looking_only and gate.paused_by_person(shut))):
         return []
     ids = _pick(conn, only, limit, looking_only=looking_only)
     return _take(conn, ids, owner, lease) if ids else []
 
 
-def arm(conn: Connection, claim: Claim, *, need: float, base: int | None = None) -> bool:
+def arm(
+    conn: Connection, claim: Claim, *, need: float, base: int | None = None, target: str | None = None
+) -> bool:
     """Return whether the command may be sent now: committing this says "I am about to send".
 
     False where it is not ours any more, its discard was requested, or less than `need` seconds of the lease
-    are left by the database's clock. A command that may have been sent before keeps the `base` it has.
+    are left by the database's clock. A command that may have been sent before keeps the `base` it has, and
+    one that ever had a `target` keeps that.
     """
-    given = {**_key(claim), "need": need, "new_base": base}
+    given = {**_key(claim), "need": need, "new_base": base, "new_target": target}
     return conn.execute(built(conn, _arming), given).rowcount == 1
 
 
@@ -194,6 +200,7 @@ def _arming(conn: Connection) -> Update:
             sent_at=database_time(conn),
             sends=_C.sends + 1,
             base=case((_C.ambiguous, func.coalesce(_C.base, given)), else_=given),
+            target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),
         )
     )
 

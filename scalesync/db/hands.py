@@ -13,6 +13,7 @@ from sqlalchemy import (
     TextClause,
     and_,
     case,
+    func,
     insert,
     literal,
     or_,
@@ -28,7 +29,7 @@ from scalesync.db.attempts import log_steps
 from scalesync.db.clock import database_time
 from scalesync.db.commands import announce, command_of
 from scalesync.db.order import holds
-from scalesync.db.queue_tables import IN_FLIGHT, KEYED, UNSETTLED, command_attempts, commands
+from scalesync.db.queue_tables import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.withdrawals import follow, named, withdraw, words
 from scalesync.errors import QueueError
 
@@ -83,14 +84,20 @@ def retry_dead(conn: Connection) -> list[int]:
 
 
 def distrust(conn: Connection) -> int:
-    """Have everything that is not final looked up before it is sent, and return how many commands that is.
+    """Have everything that is open looked up before it is sent, and return how many commands that is.
 
     For a database restored from a backup: what it calls unsent may have been sent since, at any time until
     now. Whoever holds such a command cannot settle it any more. Of each resource the first command goes in
-    doubt; the others stay queued or dead, ambiguous, and are looked up when their turn comes.
+    doubt; the others stay queued, ambiguous, and are looked up when their turn comes, and dead ones when a
+    person retries them.
+
+    A look that shows nothing settles it, unless a request without an answer is known here, or the API would
+    apply a late one a second time, as it does with an update: then the settle time counts from now.
     """
     gate.lock(conn)
     sending = _C.state == CommandState.SENDING
+    sent = and_(sending, _C.sent_at.is_not(None))
+    late = or_(_C.ambiguous, sent, _C.kind == CommandKind.UPDATE_PROJECT)
     distrusted = (
         update(commands)
         .where(text(UNSETTLED))
@@ -98,13 +105,13 @@ def distrust(conn: Connection) -> int:
             state=case((sending, CommandState.IN_DOUBT), else_=_C.state),
             ambiguous=True,
             fence=_C.fence + 1,
-            sent_at=database_time(conn),
+            sent_at=case((late, database_time(conn))),
             not_before=None,
             owner=None,
             leased_until=None,
         )
     )
-    count = conn.execute(distrusted).rowcount
+    conn.execute(distrusted)
     other = commands.alias("other")
     before = and_(other.c.id < _C.id, holds(other, UNSETTLED))
     in_the_way = and_(
@@ -113,11 +120,15 @@ def distrust(conn: Connection) -> int:
     first = ~select(other.c.id).where(in_the_way).correlate(commands).exists()
     queued = _C.state == CommandState.QUEUED
     conn.execute(update(commands).where(queued, first).values(state=CommandState.IN_DOUBT))
+    _log_distrust(conn)
+    announce(conn)
+    return conn.execute(select(func.count()).select_from(commands).where(text(OPEN))).scalar_one()
+
+
+def _log_distrust(conn: Connection) -> None:
     step = select(_C.id, _C.fence, database_time(conn), literal("distrust"), _C.state).order_by(_C.id)
     names = ["command_id", "fence", "at", "step", "outcome"]
     conn.execute(insert(command_attempts).from_select(names, step.where(text(UNSETTLED))))
-    announce(conn)
-    return count
 
 
 def _retry(conn: Connection, command: Command) -> None:

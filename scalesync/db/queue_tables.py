@@ -66,6 +66,7 @@ commands = Table(
     Column("error", Text),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
+    Column("target", Text),
     one_of("state", CommandState),
     one_of("outcome", Outcome),
     CheckConstraint("(state = 'sending') = (leased_until IS NOT NULL)", name="leased"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Update, and_, case, func, or_, select, text, update
+from sqlalchemy import Connection, Update, and_, case, func, not_, or_, select, text, update
 
 from scalesync.commands import CommandState, Outcome, Step
 from scalesync.db.attempts import log
@@ -22,14 +22,14 @@ _NO_PROGRESS = (_STEP, "look")
 """Steps after which a command stands as before: an update is looked at between two crashes of its send."""
 
 
-def rescue(conn: Connection, lease: float, gone: Collection[str]) -> None:
-    """Free every command whose lease ran out, or whose owner is `gone`.
+def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Collection[int] = ()) -> None:
+    """Free every command whose lease ran out or whose owner is `gone`, but for those `in_hand` of the caller.
 
     What may have been sent is in doubt, the rest is queued, or discarded if a person asked for that. A lease
     further away than two leases, and than an hour since others may have longer ones, has run out too: the
     database's clock went back.
     """
-    given = {"gone": list(gone), "too_far": max(2 * lease, LONGEST_LEASE)}
+    given = {"gone": list(gone), "too_far": max(2 * lease, LONGEST_LEASE), "in_hand": list(in_hand)}
     rows = conn.execute(built(conn, _freeing), given).all()
     if not rows:
         return
@@ -49,7 +49,7 @@ def _freeing(conn: Connection) -> Update:
     doubtful = or_(_C.sent_at.is_not(None), _C.ambiguous)
     freed = update(commands).with_hint("INDEXED BY ix_commands_leases", dialect_name="sqlite")
     return (
-        freed.where(text(SENDING), over)
+        freed.where(text(SENDING), over, not_(among(conn, _C.id, "in_hand")))
         .values(
             state=case((doubtful, CommandState.IN_DOUBT), else_=CommandState.QUEUED),
             ambiguous=doubtful,

@@ -36,6 +36,8 @@ class Agenda:
     clock: Clock
     options: DispatchOptions
     begun: set[int] = field(default_factory=set)
+    in_hand: set[int] = field(default_factory=set)
+    """Those that a worker of this process works on now: no lease of them is over, whatever a clock says."""
     returning: dict[int, float] = field(default_factory=dict)
     """Those of the begun that are neither in hand nor settled, and from when on the clock they are due."""
     unseen: list[int] | None = None
@@ -77,16 +79,21 @@ class Agenda:
 
     def settled(self, done: Done) -> None:
         """Take note of what became of a command."""
+        self.in_hand.discard(done.command.id)
         if done.state is not None and not done.progress:
             self.returning[done.command.id] = self.clock.monotonic() + done.verdict.wait
 
     def left(self, command_id: int) -> None:
         """Take note of a command that its lease decides about: nobody could write what became of it."""
+        self.in_hand.discard(command_id)
         self.returning[command_id] = self.clock.monotonic() + self.ledger.timing.lease
 
     def _claim(self, limit: int, only: Collection[int] | None) -> list[Claim]:
-        claims = self.ledger.claim(limit, looking_only=self.options.look_only, only=only)
+        claims = self.ledger.claim(
+            limit, looking_only=self.options.look_only, only=only, in_hand=self.in_hand
+        )
         for claim in claims:
+            self.in_hand.add(claim.command.id)
             self.begun.add(claim.command.id)
             self.returning.pop(claim.command.id, None)
         return claims

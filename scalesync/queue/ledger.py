@@ -34,11 +34,17 @@ class Ledger:
         self.signals = Signals(self.database)
 
     def claim(
-        self, limit: int, *, looking_only: bool = False, only: Collection[int] | None = None
+        self,
+        limit: int,
+        *,
+        looking_only: bool = False,
+        only: Collection[int] | None = None,
+        in_hand: Collection[int] = (),
     ) -> list[Claim]:
         """Return up to `limit` commands, now ours for the length of a lease.
 
-        Commands whose owner died on this machine, or whose lease ran out, are free again first.
+        Commands whose owner died on this machine, or whose lease ran out, are free again first; not what this
+        process has `in_hand`.
         """
         with self.database.write() as conn:
             return claims.claim(
@@ -47,17 +53,18 @@ class Ledger:
                 lease=self.timing.lease,
                 limit=limit,
                 gone=[owner for owner in claims.owners(conn) if is_dead(owner)],
+                in_hand=in_hand,
                 looking_only=looking_only,
                 only=only,
             )
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+    def arm(self, claim: Claim, *, base: int | None = None, target: str | None = None) -> bool:
         """Return whether the command may be sent now; if so, it outlasts a power cut that it may have been.
 
         Raises DatabaseError where that is not known: then it must not be sent either.
         """
         with self.database.write(durable=True) as conn:
-            return claims.arm(conn, claim, need=self.timing.need, base=base)
+            return claims.arm(conn, claim, need=self.timing.need, base=base, target=target)
 
     def settle(
         self,

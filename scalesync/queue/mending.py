@@ -131,9 +131,10 @@ class Queue:
             return the_gate.gate(conn)
 
     def distrust(self) -> int:
-        """Have the API asked about every command that is not final, and return how many there are.
+        """Have the API asked about every open command before it is sent, and return how many there are.
 
-        For a database that was restored from a backup: what it calls unsent may have been sent since.
+        For a database that was restored from a backup: what it calls unsent may have been sent since. Dead
+        commands are looked up too, when they are retried.
         """
         with self._lend() as database, database.write(durable=True) as conn:
             return hands.distrust(conn)

@@ -5,9 +5,20 @@ from dataclasses import dataclass, field
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
+from scalesync.commands import Claim
 from scalesync.queue.handlers import HANDLERS, Handler
 from scalesync.queue.ledger import Ledger
 from scalesync.queue.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """An arming by this process, as long as nobody else has changed the command since."""
+
+    fence: int
+    """The command's fence when this process last left it."""
+    at: float
+    """`clock.boottime()` just before."""
 
 
 @dataclass(frozen=True)
@@ -21,3 +32,17 @@ class Tools:
     random: Callable[[], float]
     """Gives a number from 0 to 1 for each wait."""
     handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
+    arms: dict[int, Arm] = field(default_factory=dict)
+    """What this process armed and did not see settled, by the command's id. Each command has one thread."""
+
+    def since_sent(self, claim: Claim) -> float | None:
+        """Return the seconds since a command was armed, None as in the claim.
+
+        By a clock that nobody can set where this process armed it and nobody changed it since, else by the
+        database's.
+        """
+        arm, fence = self.arms.pop(claim.command.id, None), claim.command.fence
+        if arm is None or claim.since_sent is None or fence != arm.fence + 1:
+            return claim.since_sent
+        self.arms[claim.command.id] = Arm(fence, arm.at)
+        return self.clock.boottime() - arm.at

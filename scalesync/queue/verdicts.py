@@ -1,11 +1,15 @@
 """What a claim comes to, from what was seen and answered. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scalesync.commands import Claim, Command, CommandState, Outcome, Verdict
-from scalesync.errors import ScaleException
+from scalesync.errors import ScaleException, ScaleNoAnswer
 from scalesync.queue.handlers import Conflict, Foreign, TooLate
 from scalesync.queue.timing import Timing, backoff
+
+_TAKEN = 409
+_SOON = 1.0
+"""Seconds at least between two looks for what has a name that is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Standing:
     def unwanted(self) -> bool:
         """Whether it is not to be sent again: a person withdrew it, or it failed as often as it may."""
         return self.command.discard_requested or self.exhausted
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it may be sent before it is settled; not while the API says that its name is taken."""
+        return not self.unwanted and self.command.error_code != _TAKEN
 
     @property
     def exhausted(self) -> bool:
@@ -62,6 +71,31 @@ def later(stands: Standing, chance: float, error: ScaleException) -> Verdict:
     return back(stands, wait=backoff(stands.command.fence, chance), error=error)
 
 
+def waiting(stands: Standing, chance: float) -> Verdict:
+    """Return the verdict on a command in doubt that shows no effect, and is looked at again."""
+    if stands.command.error_code != _TAKEN or stands.unwanted:
+        return back(stands, wait=stands.unsettled)
+    soon = max(_SOON, backoff(stands.command.fence, chance))
+    return back(stands, wait=min(stands.unsettled, soon))
+
+
+def unseen(stands: Standing, chance: float, refusal: ScaleException | None) -> Verdict:
+    """Return the verdict on a send that was refused (None: answered with `OK`), and shows no effect.
+
+    The refusal is final where it can be about nothing else. A 409 says that something is there, and words
+    that name another object may be somebody else's: these are final when they come again, after the settle
+    time. An earlier request that may still arrive is waited for, without sending a third.
+    """
+    if refusal is None:
+        return in_doubt(stands, chance, ScaleNoAnswer("The API answered OK, and shows no effect."))
+    command = stands.command
+    heard = (command.error_code, command.error) == (refusal.code, refusal.message)
+    doubtful = refusal.code == _TAKEN or refusal.about_another
+    if stands.ambiguous and (heard or not doubtful):
+        return replace(in_doubt(stands, chance, refusal), wait=stands.timing.settle)
+    return refused(refusal) if heard or not doubtful else in_doubt(stands, chance, refusal)
+
+
 def in_doubt(stands: Standing, chance: float, error: ScaleException) -> Verdict:
     """Return the verdict on a send of which nobody knows whether it was applied."""
     return Verdict(
@@ -81,7 +115,8 @@ def delivered(outcome: Outcome, result: str | None, *, frees_key: bool) -> Verdi
 
 def refused(error: ScaleException) -> Verdict:
     """Return the verdict on a send that the API refused for good."""
-    return Verdict(CommandState.DEAD, Outcome.REJECTED, error_code=error.code, error=error.message)
+    outcome = Outcome.CONFLICT if error.code == _TAKEN else Outcome.REJECTED
+    return Verdict(CommandState.DEAD, outcome, error_code=error.code, error=error.message)
 
 
 def exhausted(command: Command) -> Verdict:
@@ -90,9 +125,14 @@ def exhausted(command: Command) -> Verdict:
 
 
 def hopeless(sighting: Conflict | TooLate) -> Verdict:
-    """Return the verdict on a command that can never be applied."""
-    outcome = Outcome.CONFLICT if isinstance(sighting, Conflict) else Outcome.REJECTED
-    return Verdict(CommandState.DEAD, outcome, error=sighting.words)
+    """Return the verdict on a command that can never be applied.
+
+    Whose name is taken by something else is dead: a person has to choose another. What came too late is
+    discarded: nobody could have won that race, and there is nothing to be done.
+    """
+    if isinstance(sighting, TooLate):
+        return Verdict(CommandState.DISCARDED, Outcome.REJECTED, error=sighting.words)
+    return Verdict(CommandState.DEAD, Outcome.CONFLICT, error=sighting.words)
 
 
 def held(stands: Standing, words: str) -> Verdict:

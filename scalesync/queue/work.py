@@ -20,7 +20,6 @@ from scalesync.queue.handlers import (
     Absent,
     Foreign,
     Handler,
-    Payload,
     Prepared,
     Present,
     Seen,
@@ -28,13 +27,15 @@ from scalesync.queue.handlers import (
     payload_of,
 )
 from scalesync.queue.timing import backoff
-from scalesync.queue.tools import Tools
+from scalesync.queue.tools import Arm, Tools
 
 __all__ = ["Steps", "Tools", "Work"]
 
 Steps = Generator[str, None, Done]
 """Names each step just before it is taken, and returns what came of them all."""
 
+_MALFORMED = (400, 422)
+"""What a look is answered that cannot even be asked for: there is nothing of such a name."""
 _FOR_ALL = frozenset({Meaning.NOT_SENT, Meaning.REST, Meaning.CLOSED})
 """What concerns more than the command that was asked about."""
 
@@ -56,6 +57,7 @@ class Work:
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.claim = replace(self.claim, since_sent=self.tools.since_sent(self.claim))
         self.command = self.claim.command
         self.stands = verdicts.standing(self.claim, self.tools.timing)
 
@@ -72,7 +74,6 @@ class Work:
         return (yield from self._settle(ending, handler))
 
     def _look_and_send(self, handler: Handler) -> Generator[str, None, Ending]:
-        prepared = Prepared()
         if self.stands.ambiguous:
             yield "look"
             ending = self._look_first(handler)
@@ -80,18 +81,16 @@ class Work:
                 return ending
         if self.look_only:
             return Ending(verdicts.back(self.stands))
-        if not self.stands.ambiguous:
-            yield "prepare"
-            found = self._prepare(handler)
-            if isinstance(found, Ending):
-                return found
-            prepared = found
+        yield "prepare"
+        prepared = self._prepare(handler)
+        if isinstance(prepared, Ending):
+            return prepared
         yield "arm"
         ending = self._arm(prepared)
         if ending is not None:
             return ending
         yield "send"
-        answer = self._send(handler, prepared.payload or payload_of(self.command))
+        answer = self._send(handler)
         if isinstance(answer, Ending):
             return answer
         yield "look"
@@ -107,24 +106,30 @@ class Work:
         if not isinstance(sighting, Absent):
             return self._seen(handler, sighting)
         if self.stands.unsettled:
-            again = handler.resend_before_settle and not self.stands.unwanted
-            return None if again else Ending(verdicts.back(self.stands, wait=self.stands.unsettled))
+            if handler.resend_before_settle and self.stands.may_be_repeated:
+                return None
+            return Ending(verdicts.waiting(self.stands, self.tools.random()))
         self.stands = replace(self.stands, ambiguous=False)
         if self.command.discard_requested:
             return Ending(verdicts.back(self.stands))
         return Ending(verdicts.exhausted(self.command)) if self.stands.exhausted else None
 
-    def _look_afterwards(self, handler: Handler, refusal: ScaleException | None) -> Ending:
-        """Return what a look after the send decides: after a refusal that may be an echo, or a bare `OK`."""
+    def _look_afterwards(self, handler: Handler, answer: ScaleException | None) -> Ending:
+        """Return what a look after the send decides; the answer was a refusal, or None for a bare `OK`.
+
+        Neither proves anything: a refusal may be the echo of a request that was applied, or somebody else's,
+        and `OK` names nobody.
+        """
         sighting = self._look(handler)
-        if refusal is None:
-            document = sighting.document if isinstance(sighting, Present) else None
-            return self._delivered(handler, Outcome.APPLIED, document)
         if isinstance(sighting, ScaleException):
-            self.stands = replace(self.stands, ambiguous=True)
-            return self._not_seen(sighting)
-        if isinstance(sighting, Absent):
-            return Ending(verdicts.in_doubt(self.stands, self.tools.random(), refusal))
+            if answer is None or sighting.code not in _MALFORMED:
+                self.stands = replace(self.stands, ambiguous=True)
+                return self._not_seen(sighting)
+            sighting = Absent()
+        if isinstance(sighting, Present) and answer is None:
+            return self._delivered(handler, Outcome.APPLIED, sighting.document)
+        if isinstance(sighting, Absent) or (isinstance(sighting, Foreign) and not self.stands.ambiguous):
+            return Ending(verdicts.unseen(self.stands, self.tools.random(), answer))
         return self._seen(handler, sighting)
 
     def _look(self, handler: Handler) -> Sighting | ScaleException:
@@ -166,9 +171,12 @@ class Work:
         try:
             prepared = handler.prepare(self.tools.api, self.command)
         except ScaleException as error:
-            meaning = meaning_of(error, self._circumstances(handler))
+            meaning = meaning_of(error, replace(self._circumstances(handler), ambiguous=False))
             self._noted("prepare", meaning, error)
-            return Ending(verdicts.refused(error)) if meaning is Meaning.REFUSED else self._not_seen(error)
+            if meaning is not Meaning.REFUSED or error.about_another:
+                return self._not_seen(error)
+            wait = self.stands.unsettled
+            return Ending(verdicts.back(self.stands, wait=wait) if wait else verdicts.refused(error))
         if prepared.no_op is None:
             return prepared
         self._noted("prepare", Outcome.NO_OP)
@@ -185,22 +193,26 @@ class Work:
         except ScaleNotSent:
             return Ending(verdicts.back(self.stands))
         self.armed_at = clock.boottime()
-        if clock.stopping.is_set() or not self.tools.ledger.arm(self.claim, base=prepared.base):
+        self.tools.arms[self.command.id] = Arm(self.command.fence, self.armed_at)
+        arm, base, target = self.tools.ledger.arm, prepared.base, prepared.target
+        if clock.stopping.is_set() or not arm(self.claim, base=base, target=target):
             self.steps.append(Step("arm", "stopping" if clock.stopping.is_set() else "refused"))
             return Ending(verdicts.back(self.stands))
-        base = self.command.base if self.stands.ambiguous else prepared.base
-        self.command = replace(self.command, sends=self.command.sends + 1, base=base)
+        base = self.command.base if self.stands.ambiguous else base
+        target = self.command.target or target
+        self.command = replace(self.command, sends=self.command.sends + 1, base=base, target=target)
         return None
 
-    def _send(self, handler: Handler, payload: Payload) -> Ending | ScaleException | None:
+    def _send(self, handler: Handler) -> Ending | ScaleException | None:
         """Send once. Returns an ending, or what calls for a look: a refusal, or None for a bare `OK`."""
         clock, timing = self.tools.clock, self.tools.timing
         # The settle time counts from the arming, so the request must not begin much later than that.
         deadline = min(self.claimed_at + timing.lease - timing.need, self.armed_at + timing.margin)
         try:
-            document = handler.send(self.tools.api.until(deadline), payload)
-            if document is not None and handler.result(document) is None:
-                raise ScaleNoAnswer("The API's answer does not name the object.")
+            document = handler.send(self.tools.api.until(deadline), payload_of(self.command))
+            if document is not None and not handler.proves(self.command, document):
+                self.tools.api.reconnect()
+                raise ScaleNoAnswer("The API's answer does not name the object and show the effect.")
         except ScaleNotSent as error:
             self._noted("send", Meaning.NOT_SENT, error)
             own = clock.stopping.is_set() or clock.boottime() > deadline
@@ -208,7 +220,7 @@ class Work:
         except ScaleException as error:
             return self._unsuccessful(handler, error)
         self.sends += 1
-        self._noted("send", Meaning.DELIVERED, status=200)
+        self._noted("send", Meaning.LOOK if document is None else Meaning.DELIVERED, status=200)
         return None if document is None else self._delivered(handler, Outcome.APPLIED, document)
 
     def _unsuccessful(self, handler: Handler, error: ScaleException) -> Ending | ScaleException:
@@ -218,10 +230,8 @@ class Work:
         if meaning in _FOR_ALL:
             return self._alarmed(meaning, error)
         match meaning:
-            case Meaning.LOOK:
+            case Meaning.LOOK | Meaning.REFUSED:
                 return error
-            case Meaning.REFUSED:
-                return Ending(verdicts.refused(error))
             case Meaning.LAGGING:
                 return Ending(verdicts.later(self.stands, self.tools.random(), error))
             case _:
@@ -244,6 +254,8 @@ class Work:
                     raise
             clock.sleep(wait)
             tries += 1
+        if state is not CommandState.IN_DOUBT:
+            self.tools.arms.pop(self.claim.command.id, None)
         return Done(
             command=self.claim.command,
             verdict=ending.verdict,

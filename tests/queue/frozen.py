@@ -5,11 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.db.engine import Database
@@ -38,18 +39,16 @@ class FreezingLedger(Ledger):
 
     point: Point | None = None
 
-    def claim(
-        self, limit: int, *, looking_only: bool = False, only: Collection[int] | None = None
-    ) -> list[Claim]:
+    def claim(self, limit: int, **given: Any) -> list[Claim]:
         """Claim."""
-        claims = super().claim(limit, looking_only=looking_only, only=only)
+        claims = super().claim(limit, **given)
         if claims:
             self._reach(Point.CLAIMED)
         return claims
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+    def arm(self, claim: Claim, **given: Any) -> bool:
         """Arm."""
-        armed = super().arm(claim, base=base)
+        armed = super().arm(claim, **given)
         self._reach(Point.ARMED)
         return armed
 

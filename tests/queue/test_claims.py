@@ -222,7 +222,7 @@ def test_two_commands_of_a_resource_cannot_be_in_flight(database: Database) -> N
     "verdict",
     [
         Verdict(SENDING),
-        Verdict(DISCARDED, Outcome.WITHDRAWN),
+        Verdict(DISCARDED, Outcome.WITHDRAWN, ambiguous=True),
         Verdict(QUEUED, ambiguous=True),
         Verdict(IN_DOUBT),
         Verdict(DELIVERED, Outcome.APPLIED, ambiguous=True),

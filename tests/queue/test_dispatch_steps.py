@@ -230,7 +230,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
     finish(alone.work().run())
     alone.change(create, not_before=None)
     names, done = finish(alone.work().run())
-    assert (names, done.sends) == (["look", "arm", "send", "settle"], 1)
+    assert (names, done.sends) == (["look", "prepare", "arm", "send", "settle"], 1)
     assert alone.ended(create) == ("delivered", "applied")
 
 
@@ -304,8 +304,8 @@ class Terse(FinalizeBatch):
         super().send(api, payload)
 
 
-def test_a_bare_ok_is_a_delivery_and_the_batch_is_fetched(alone: Desk, sandbox: SandboxServer) -> None:
-    """The object for the mirror comes from a look; if that fails, the command is delivered without it."""
+def test_a_bare_ok_proves_nothing_and_the_batch_is_looked_at(alone: Desk, sandbox: SandboxServer) -> None:
+    """It names no batch, so the look decides; as long as that fails, the command is in doubt."""
     for name, faults in (("b1", []), ("b2", ["500:100%@GET"])):
         alone.api.create_batch({"name": name, "project": "p"})
         [one] = alone.put(orders.finalize_batch(name))
@@ -314,8 +314,11 @@ def test_a_bare_ok_is_a_delivery_and_the_batch_is_fetched(alone: Desk, sandbox: 
         sandbox.world.faults.replace(faults)
         names, done = finish(work.run())
 
-        assert (names[-2:], done.looks, alone.ended(one)) == (["look", "settle"], 1, ("delivered", "applied"))
+        end = ("in_doubt", None) if faults else ("delivered", "applied")
+        assert (names[-2:], done.looks, alone.ended(one)) == (["look", "settle"], 1, end)
         assert (alone.command(one).result is None) == bool(faults)
+    sandbox.world.faults.replace([])
+    assert alone.dispatch().delivered == 1
 
 
 def test_a_client_that_is_late_writes_nothing(alone: Desk, sandbox: SandboxServer, clock: Suspended) -> None:

@@ -43,8 +43,8 @@ def api(sandbox: SandboxServer) -> Iterator[ScaleApi]:
 
 
 def send(api: ScaleApi, order: NewCommand) -> dict[str, Any]:
-    """Send an order and return what the API answered."""
-    command = claimed(order)
+    """Prepare and send an order, and return what the API answered."""
+    command = claimed(order, target=prepare(api, order).target)
     document = HANDLERS[order.kind].send(api, payload_of(command))
     return {} if document is None else dict(json.loads(bytes(document.raw)))
 
@@ -219,7 +219,7 @@ def test_a_cancel_by_unique_id_learns_the_id_before_it_is_armed(api: ScaleApi) -
     made = send(api, task())
 
     assert prepare(api, orders.cancel_task(task_id=made["task_id"])) == Prepared()
-    assert dict(prepare(api, orders.cancel_task(unique_id="u")).payload or {})["task_id"] == made["task_id"]
+    assert prepare(api, orders.cancel_task(unique_id="u")) == Prepared(target=made["task_id"])
     with pytest.raises(ScaleResourceNotFound):
         prepare(api, orders.cancel_task(unique_id="nobody's"))
     with pytest.raises(ScaleResourceNotFound):

@@ -12,7 +12,7 @@ from scalesync.db.queue_tables import command_attempts, commands
 from scalesync.db.withdrawals import Gone, follow
 from scalesync.errors import QueueError
 from scalesync.queue import orders
-from tests.queue.ledgers import change, found, mirror, put, put_all, states, steps, task
+from tests.queue.ledgers import NOON, change, found, mirror, put, put_all, states, steps, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
 DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED
@@ -350,27 +350,33 @@ def test_everything_dead_is_retried_that_can_be(database: Database) -> None:
     assert states(database) == {1: DEAD, 2: QUEUED, 3: DEAD, 4: QUEUED, 5: DELIVERED}
 
 
-CASES: list[tuple[CommandState, dict[str, Any], CommandState]] = [
-    (QUEUED, {}, IN_DOUBT),
-    (SENDING, {"fence": 1, "owner": "x"}, IN_DOUBT),
-    (IN_DOUBT, {"ambiguous": True}, IN_DOUBT),
-    (DEAD, {}, DEAD),
+CASES: list[tuple[CommandState, dict[str, Any], CommandState, bool]] = [
+    (QUEUED, {}, IN_DOUBT, False),
+    (SENDING, {"fence": 1, "owner": "x"}, IN_DOUBT, False),
+    (SENDING, {"fence": 1, "owner": "x", "sent_at": NOON}, IN_DOUBT, True),
+    (IN_DOUBT, {"ambiguous": True, "sent_at": NOON}, IN_DOUBT, True),
+    (DEAD, {"sent_at": NOON}, DEAD, False),
 ]
+"""State and columns of a command, its state afterwards, and whether a request of it is known to be late."""
 
 
 def test_nothing_is_trusted_after_a_backup_was_restored(database: Database) -> None:
-    """What is not final is ambiguous, may have been sent until now, and whoever had it lost it."""
+    """What is not final is ambiguous, and whoever had it lost it; only what is open will be looked up.
+
+    What waits for a request that may be late counts from now, and so does an update.
+    """
     put_all(database, (task(f"t{number}") for number in range(len(CASES))))
-    for number, (state, values, _) in enumerate(CASES, 1):
+    for number, (state, values, _, _) in enumerate(CASES, 1):
         change(database, number, state, **values)
+    update = put(database, orders.update_project("p", {"x": 1})).command_id or 0
     before = [found(database, number) for number in range(1, len(CASES) + 1)]
     assert distrust(database) == len(CASES)
-    for (_, _, then), old in zip(CASES, before, strict=True):
+    assert (found(database, update).state, found(database, update).sent_at is None) == (IN_DOUBT, False)
+    for (_, _, then, late), old in zip(CASES, before, strict=True):
         command = found(database, old.id)
         assert (command.state, command.ambiguous, command.fence) == (then, True, old.fence + 1)
         assert (command.owner, command.leased_until) == (None, None)
-        assert command.sent_at is not None
-        assert command.sent_at >= old.created_at
+        assert (command.sent_at is not None and command.sent_at >= old.created_at) == late
         assert steps(database, old.id) == [("distrust", then, old.fence + 1)]
 
 
@@ -392,6 +398,6 @@ def test_one_command_of_each_resource_is_looked_up_at_a_time(database: Database)
     change(database, 1, DELIVERED)
     change(database, 3, SENDING)
     change(database, 5, DEAD)
-    assert distrust(database) == 5
+    assert distrust(database) == 4
     assert states(database) == {1: DELIVERED, 2: QUEUED, 3: IN_DOUBT, 4: QUEUED, 5: DEAD, 6: QUEUED}
     assert all(found(database, number).ambiguous for number in range(2, 7))

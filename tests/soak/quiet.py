@@ -21,7 +21,7 @@ TRIES = 30
 ANY = frozenset({0, 1, 4, 6, 7})
 
 _COMMANDS = """
-SELECT kind, state, error_code, error, resource, payload ->> 'unique_id' AS unique_id
+SELECT kind, state, outcome, error_code, error, resource, payload ->> 'unique_id' AS unique_id
 FROM commands
 ORDER BY id
 """

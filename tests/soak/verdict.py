@@ -101,9 +101,9 @@ def _check_versions(directory: Path, submitter: Submitter) -> Iterator[Check]:
 
 
 def check_queue(commands: list[dict[str, Any]]) -> Iterator[Check]:
-    """Fail for what is open, or dead without being the cancel of a task that annotators finished first."""
+    """Fail for what is open or dead; a cancel of a task that annotators finished first is discarded."""
     done = {"delivered", "discarded"}
-    late = [one for one in commands if (one["kind"], one["state"]) == ("cancel_task", "dead")]
-    wrong = [one for one in commands if one["state"] not in done and one not in late]
+    late = [one for one in commands if (one["kind"], one["outcome"]) == ("cancel_task", "rejected")]
+    wrong = [one for one in commands if one["state"] not in done]
     yield none_of("commands without an end", wrong, len(commands))
     yield Check("cancels that came too late", f"{len(late):,}", ok=True)

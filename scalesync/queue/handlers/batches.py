@@ -25,6 +25,12 @@ class CreateBatch(Handler):
         """Create the batch."""
         return api.create_batch(payload)
 
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the batch of our name, and of no other project."""
+        payload, fields = payload_of(command), fields_of(answer)
+        named = (fields.get("name"), fields.get("project", payload["project"]))
+        return named == (payload["name"], payload["project"])
+
     def look_up(self, api: ScaleApi, command: Command) -> Sighting:
         """Find the batch of our name; ours is one in our project."""
         payload = payload_of(command)
@@ -45,6 +51,11 @@ class FinalizeBatch(Handler):
     def send(self, api: ScaleApi, payload: Payload) -> Document | None:
         """Finalize the batch."""
         return api.finalize_batch(payload["name"])
+
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is our batch, and does not say that it is still in `staging`."""
+        fields = fields_of(answer)
+        return fields.get("name") == payload_of(command)["name"] and fields.get("status") != "staging"
 
     def look_up(self, api: ScaleApi, command: Command) -> Sighting:
         """Look at the batch: it has left `staging`."""

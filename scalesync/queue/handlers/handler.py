@@ -61,8 +61,8 @@ class Prepared:
 
     base: int | None = None
     """The project's last version, -1 for none; None for kinds that have no versions."""
-    payload: Payload | None = None
-    """What to send in place of the command's payload, completed by what was asked of the API."""
+    target: str | None = None
+    """The id of the object that was found under another name; None for kinds that need none."""
     no_op: Document | None = None
     """The object, if sending would change nothing."""
 
@@ -81,6 +81,14 @@ class Handler(ABC):
     @abstractmethod
     def send(self, api: ScaleApi, payload: Payload) -> Document | None:
         """Send once and return what the API made of it, None for a bare `OK`. Raises ScaleException."""
+
+    @abstractmethod
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer to a send names the command's object and shows its effect.
+
+        A 200 alone proves nothing: it may be the answer to somebody else's request. Raises ScaleNoAnswer for
+        what cannot be read. Asks nobody.
+        """
 
     @abstractmethod
     def look_up(self, api: ScaleApi, command: Command) -> Sighting:
@@ -110,9 +118,9 @@ class Handler(ABC):
 
 
 def payload_of(command: Command) -> dict[str, Any]:
-    """Return a command's payload."""
+    """Return a command's payload; of a cancel with the `task_id` that it was armed for, once it was."""
     payload: dict[str, Any] = json.loads(command.payload)
-    return payload
+    return payload if command.target is None else {**payload, "task_id": command.target}
 
 
 def fields_of(document: Document) -> dict[str, Any]:

@@ -39,6 +39,11 @@ class CreateProject(Handler):
         """Create the project."""
         return api.create_project(payload)
 
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the project of our name and type."""
+        payload, fields = payload_of(command), fields_of(answer)
+        return (fields.get("name"), fields.get("type")) == (payload["name"], payload["type"])
+
     def look_up(self, api: ScaleApi, command: Command) -> Sighting:
         """Find the project of our name; ours is one of the same type and first params."""
         payload = payload_of(command)
@@ -64,6 +69,11 @@ class UpdateProject(Handler):
         """Append the version."""
         return api.update_project(payload["name"], payload["params"], patch=payload.get("patch"))
 
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is our project, with a version after `base` that says what ours would."""
+        named = fields_of(answer).get("name") == payload_of(command)["name"]
+        return named and isinstance(_seen(command, answer), Present)
+
     def prepare(self, api: ScaleApi, command: Command) -> Prepared:
         """Return the project's last version, and the project if that version says already what ours would."""
         payload = payload_of(command)
@@ -78,23 +88,27 @@ class UpdateProject(Handler):
         Without a base, as after `queue distrust`, any version may be ours, but only the last one proves that
         nothing has to be done.
         """
-        payload = payload_of(command)
-        document = api.project(payload["name"])
-        versions = [_NONE, *_versions(document)]
-        base = -1 if command.base is None else command.base
-        ours = [
-            number
-            for (_, before), (number, params) in pairwise(versions)
-            if number > base and same(_after(before, payload), params)
-        ]
-        last, _ = versions[-1]
-        if command.base is None:
-            return _without_base(document, ours, last)
-        if ours:
-            return Present(document)
-        if last > base:
-            return Foreign(f"Version {last} was made by somebody else after version {base}. {_DISCARD}")
-        return Absent()
+        return _seen(command, api.project(payload_of(command)["name"]))
+
+
+def _seen(command: Command, document: Document) -> Sighting:
+    """Return what a project's history says about an update of it."""
+    payload = payload_of(command)
+    versions = [_NONE, *_versions(document)]
+    base = -1 if command.base is None else command.base
+    ours = [
+        number
+        for (_, before), (number, params) in pairwise(versions)
+        if number > base and same(_after(before, payload), params)
+    ]
+    last, _ = versions[-1]
+    if command.base is None:
+        return _without_base(document, ours, last)
+    if ours:
+        return Present(document)
+    if last > base:
+        return Foreign(f"Version {last} was made by somebody else after version {base}. {_DISCARD}")
+    return Absent()
 
 
 def _without_base(document: Document, ours: list[int], last: int) -> Sighting:

@@ -37,6 +37,8 @@ _NOT_PARAMS = frozenset(
 """What of a create's body is the task's own and not among its params (recorded)."""
 _ORDERS = frozenset({"force", "clear_unique_id_on_error"})
 """What of a create's body is an order to the API (official client)."""
+_ENDED = {"completed": "completed", "error": "given up by Scale (status error)"}
+"""Statuses of a task that no cancel changes any more, in words."""
 
 
 class CreateTask(Handler):
@@ -48,6 +50,12 @@ class CreateTask(Handler):
     def send(self, api: ScaleApi, payload: Payload) -> Document | None:
         """Create the task."""
         return api.create_task(payload["type"], payload["body"])
+
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is a task of our unique_id and type."""
+        payload, fields = payload_of(command), fields_of(answer)
+        named = (fields.get("unique_id"), fields.get("type"))
+        return self.result(answer) is not None and named == (payload["body"]["unique_id"], payload["type"])
 
     def look_up(self, api: ScaleApi, command: Command) -> Sighting:
         """Find the task of our unique_id; ours is one of the same type, project, batch and params."""
@@ -68,39 +76,47 @@ class CancelTask(Handler):
     stream = "tasks"
 
     def send(self, api: ScaleApi, payload: Payload) -> Document | None:
-        """Cancel the task. Raises ScaleResourceNotFound where no task has the unique_id."""
-        task_id = payload.get("task_id") or _task_id(api, payload["unique_id"])
-        return api.cancel_task(task_id, clear_unique_id=bool(payload.get("clear_unique_id")))
+        """Cancel the task whose id the payload has, or was armed with."""
+        return api.cancel_task(payload["task_id"], clear_unique_id=bool(payload.get("clear_unique_id")))
+
+    def proves(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is our task, canceled, and without its unique_id if it was to lose it."""
+        payload, fields = payload_of(command), fields_of(answer)
+        return fields.get("task_id") == payload["task_id"] and _is_canceled(payload, fields)
 
     def look_up(self, api: ScaleApi, command: Command) -> Sighting:
-        """Look at the task: it is canceled, and has lost its unique_id if that was asked for."""
+        """Look at the task: it is canceled, and has lost its unique_id if that was asked for.
+
+        It goes by the id that the command was armed with: another task may have the unique_id by now.
+        """
         payload = payload_of(command)
-        task_id = payload.get("task_id") or _task_id(api, payload["unique_id"])
-        document = api.task(task_id)
+        document = api.task(payload.get("task_id") or _task_id(api, payload["unique_id"]))
         theirs = fields_of(document)
-        match theirs.get("status"):
-            case "canceled" if not _keeps_unique_id(payload, theirs):
-                return Present(document)
-            case "completed":
-                return TooLate("The task was completed before it could be canceled.")
-            case _:
-                return Absent()
+        if _is_canceled(payload, theirs):
+            return Present(document)
+        status = theirs.get("status")
+        if status in _ENDED:
+            return TooLate(f"The task was {_ENDED[status]} before it could be canceled.")
+        if status == "pending" and theirs.get("work_started") is True:
+            return TooLate("Somebody began to work on the task before it could be canceled.")
+        return Absent()
 
     def missing(self, command: Command) -> Sighting:
-        """Return Present where the task was known by the unique_id that it was to lose, and is not any more.
+        """Return Present where the task is known only by a unique_id that it was to lose, and is not found.
 
-        It was there when the command was prepared, or it would not have been armed.
+        So it is where the command may have been sent and its id is not known here: before a backup was
+        restored, or by an older version.
         """
         payload = payload_of(command)
         lost = payload.get("clear_unique_id") and not payload.get("task_id")
-        return Present(None) if lost and command.sends else Absent()
+        return Present(None) if lost and (command.sends or command.ambiguous) else Absent()
 
     def prepare(self, api: ScaleApi, command: Command) -> Prepared:
         """Find the task's id where only its unique_id is known. Raises ScaleResourceNotFound for none."""
         payload = payload_of(command)
         if payload.get("task_id"):
             return Prepared()
-        return Prepared(payload={**payload, "task_id": _task_id(api, payload["unique_id"])})
+        return Prepared(target=_task_id(api, payload["unique_id"]))
 
     def frees_key(self, payload: Payload) -> bool:
         """Return whether the task gives up its unique_id."""
@@ -139,7 +155,8 @@ def _difference(payload: Payload, theirs: Mapping[str, Any]) -> str | None:
     return first_difference(where, theirs) or first_difference(params, held if isinstance(held, dict) else {})
 
 
-def _keeps_unique_id(payload: Payload, theirs: Mapping[str, Any]) -> bool:
-    """Return whether a task still has the unique_id that it was to give up."""
+def _is_canceled(payload: Payload, theirs: Mapping[str, Any]) -> bool:
+    """Return whether a task is canceled, and has given up its unique_id if it was to."""
     held = theirs.get("unique_id")
-    return bool(payload.get("clear_unique_id") and held) and payload.get("unique_id") in (None, held)
+    keeps = payload.get("clear_unique_id") and held and payload.get("unique_id") in (None, held)
+    return theirs.get("status") == "canceled" and not keeps

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.errors import DatabaseError
@@ -14,9 +14,9 @@ from scalesync.queue.ledger import Ledger
 class ArmUnknown(Ledger):
     """Loses the connection while it commits an arming: that was done, and nobody told."""
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+    def arm(self, claim: Claim, **given: Any) -> bool:
         """Arm, and raise DatabaseError."""
-        super().arm(claim, base=base)
+        super().arm(claim, **given)
         raise DatabaseError("The connection was lost while it committed.")
 
 
@@ -24,7 +24,7 @@ class ArmUnknown(Ledger):
 class ArmFails(Ledger):
     """Loses the connection before it arms."""
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:  # noqa: ARG002 - it does not come so far
+    def arm(self, claim: Claim, **given: Any) -> bool:  # noqa: ARG002 - it does not come so far
         """Raise DatabaseError."""
         raise DatabaseError("The connection was lost.")
 

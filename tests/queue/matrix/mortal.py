@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -62,19 +63,17 @@ class MortalLedger(Ledger):
 
     point: Point | None = None
 
-    def claim(
-        self, limit: int, *, looking_only: bool = False, only: Collection[int] | None = None
-    ) -> list[Claim]:
+    def claim(self, limit: int, **given: Any) -> list[Claim]:
         """Claim, and die if that is the point."""
-        claims = super().claim(limit, looking_only=looking_only, only=only)
+        claims = super().claim(limit, **given)
         if claims:
             self._reach(Point.CLAIMED)
         return claims
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+    def arm(self, claim: Claim, **given: Any) -> bool:
         """Arm, and die before the commit, after it, or a little later."""
         self._doom(Point.ARMING)
-        armed = super().arm(claim, base=base)
+        armed = super().arm(claim, **given)
         self._reach(Point.ARMED)
         if self.point in (Point.SENDING, Point.WAITING):
             threading.Timer(WAITS, _die, [self.point]).start()

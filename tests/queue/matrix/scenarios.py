@@ -53,7 +53,7 @@ WIRES = [
     *(
         Wire((write,), (look, look))
         for write in (OnWrite.DROPPED, OnWrite.LOST, OnWrite.MUCH_LATER)
-        for look in (OnLook.LAGGING, OnLook.FAILS, OnLook.BROKEN)
+        for look in (OnLook.LAGGING, OnLook.FAILS, OnLook.BROKEN, OnLook.MIXED_UP)
     ),
     Wire((OnWrite.ANSWERED,), (OnLook.NOT_SENT, OnLook.SLOW_DOWN)),
     Wire((OnWrite.DROPPED,), (OnLook.DROPPED, OnLook.BAD_KEY)),
@@ -61,6 +61,9 @@ WIRES = [
     Wire((OnWrite.MUCH_LATER, OnWrite.LOST)),
     Wire((OnWrite.SLOW_DOWN, OnWrite.APPLIED_500)),
     Wire((OnWrite.LOST, OnWrite.BAD_REQUEST)),
+    Wire((OnWrite.MUCH_LATER, OnWrite.BAD_REQUEST)),
+    Wire((OnWrite.LOST, OnWrite.MIXED_UP_400)),
+    Wire((OnWrite.MIXED_UP, OnWrite.SWAPPED), (OnLook.MIXED_UP,)),
 ]
 
 

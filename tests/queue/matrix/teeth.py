@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scalesync.api.client import ScaleApi
 from scalesync.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
 from scalesync.db import commands as queued
 from scalesync.model import Document
-from scalesync.queue.handlers import HANDLERS, Absent, Handler, Sighting
+from scalesync.queue.handlers import HANDLERS, Absent, Handler, Prepared, Sighting
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
@@ -50,7 +51,8 @@ class _CreateProject(_Blind, CreateProject):
 
 
 class _UpdateProject(_Blind, UpdateProject):
-    pass
+    def prepare(self, api: ScaleApi, command: Command) -> Prepared:  # noqa: ARG002 - as above
+        return Prepared()
 
 
 BLIND: Mapping[str, Handler] = {
@@ -68,9 +70,9 @@ assert BLIND.keys() == HANDLERS.keys()
 class Unfenced(Ledger):
     """A ledger that takes whatever claim there is now for its own."""
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:
+    def arm(self, claim: Claim, **given: Any) -> bool:
         """Arm under the present fence."""
-        return super().arm(self._present(claim), base=base)
+        return super().arm(self._present(claim), **given)
 
     def settle(
         self,
@@ -95,7 +97,15 @@ class Unfenced(Ledger):
 class Unarmed(Ledger):
     """A ledger that does not write down that a command is about to be sent."""
 
-    def arm(self, claim: Claim, *, base: int | None = None) -> bool:  # noqa: ARG002 - kept nowhere
+    def arm(self, claim: Claim, **given: Any) -> bool:  # noqa: ARG002 - kept nowhere
+        """Return True."""
+        return True
+
+
+class _Credulous(UpdateProject):
+    """A kind that takes every 200 for the answer to what it sent."""
+
+    def proves(self, command: Command, answer: Document) -> bool:  # noqa: ARG002 - it does not look
         """Return True."""
         return True
 
@@ -106,6 +116,8 @@ class Weakness:
 
     means: Means
     wire: Wire
+    shows: str = "happened 2 times"
+    """How a scenario goes wrong for lack of it."""
 
 
 WITHOUT: Mapping[str, Weakness] = {
@@ -113,5 +125,10 @@ WITHOUT: Mapping[str, Weakness] = {
     "the fence": Weakness(Means(ledger=Unfenced), Wire((OnWrite.LATER,))),
     "the own deadline": Weakness(Means(clock=StoppedClock), Wire((OnWrite.LATER,))),
     "the settle time": Weakness(Means(timing=Timing(settle=0)), Wire((OnWrite.MUCH_LATER,))),
+    "whose answer it is": Weakness(
+        Means(handlers={**HANDLERS, CommandKind.UPDATE_PROJECT: _Credulous()}),
+        Wire((OnWrite.MIXED_UP,)),
+        "happened 0 times, delivered",
+    ),
     "arming": Weakness(Means(ledger=Unarmed), Wire((OnWrite.MUCH_LATER,))),
 }

@@ -153,7 +153,7 @@ MEDDLING: list[tuple[str, Callable[[World], object], CommandState, int]] = [
     ),
     ("create_task", lambda w: finalize_batch(w.live, "b"), CommandState.DEAD, 0),
     ("create_task", _remove("batches", "b"), CommandState.DEAD, 0),
-    ("cancel_task", lambda w: complete_task(w.live, _here(w)), CommandState.DEAD, 0),
+    ("cancel_task", lambda w: complete_task(w.live, _here(w)), CommandState.DISCARDED, 0),
     ("cancel_task", _remove("tasks", "here"), CommandState.DEAD, 0),
     (
         "create_batch",

@@ -117,6 +117,11 @@ def test_it_answers_as_the_sandbox_over_http(sandbox: SandboxServer, server: Ser
         (OnWrite.LOST, ScaleNoAnswer, 0),
         (OnWrite.REFUSED_503, 503, 0),
         (OnWrite.HTML, ScaleNoAnswer, 0),
+        (OnWrite.MIXED_UP, None, 0),
+        (OnWrite.SWAPPED, None, 1),
+        (OnWrite.MIXED_UP_400, 400, 0),
+        (OnWrite.SWAPPED_400, 400, 1),
+        (OnWrite.NAMELESS_400, 400, 1),
         (OnWrite.SLOW_DOWN, 429, 0),
         (OnWrite.BAD_KEY, 401, 0),
         (OnWrite.NOT_SENT, ScaleNotSent, 0),
@@ -152,6 +157,7 @@ def test_fates_of_a_look(server: Server, api: ScaleApi) -> None:
         OnLook.DROPPED,
         OnLook.BROKEN,
         OnLook.NOT_SENT,
+        OnLook.MIXED_UP,
         OnLook.ANSWERED,
     ):
         server.on_looks.append(fate)
@@ -163,5 +169,6 @@ def test_fates_of_a_look(server: Server, api: ScaleApi) -> None:
     server.timeline.advance(30)
     server.on_looks.append(OnLook.LAGGING)
 
-    assert codes == ["404", "500", "ScaleNoAnswer", "ScaleNoAnswer", "ScaleNotSent", "there"]
+    nothing = "ScaleNoAnswer"
+    assert codes == ["404", "500", nothing, nothing, "ScaleNotSent", nothing, "there"]
     assert api.project("p")

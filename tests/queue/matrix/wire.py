@@ -52,6 +52,11 @@ class OnWrite(StrEnum):
     NOT_ENABLED = "402"
     FORBIDDEN = "403"
     NOT_SENT = "not sent"
+    MIXED_UP = "200 with the answer to another's request, not applied"
+    SWAPPED = "applied, then 200 with the answer to another's request"
+    MIXED_UP_400 = "400 about another object, not applied"
+    SWAPPED_400 = "applied, then 400 about another object"
+    NAMELESS_400 = "applied, then another's 400 that names nothing"
 
 
 class OnLook(StrEnum):
@@ -65,9 +70,21 @@ class OnLook(StrEnum):
     SLOW_DOWN = "429"
     BAD_KEY = "401"
     NOT_SENT = "not sent"
+    MIXED_UP = "200 with another object"
 
 
-APPLYING = frozenset({OnWrite.ANSWERED, OnWrite.DROPPED, OnWrite.APPLIED_500, OnWrite.BROKEN, OnWrite.ECHO})
+APPLYING = frozenset(
+    {
+        OnWrite.ANSWERED,
+        OnWrite.DROPPED,
+        OnWrite.APPLIED_500,
+        OnWrite.BROKEN,
+        OnWrite.ECHO,
+        OnWrite.SWAPPED,
+        OnWrite.SWAPPED_400,
+        OnWrite.NAMELESS_400,
+    }
+)
 DELAYED = {OnWrite.LATER: SOON, OnWrite.MUCH_LATER: LATE}
 _STATUSES: Mapping[StrEnum, int] = {
     OnWrite.APPLIED_500: 500,
@@ -80,12 +97,18 @@ _STATUSES: Mapping[StrEnum, int] = {
     OnWrite.BAD_KEY: 401,
     OnWrite.NOT_ENABLED: 402,
     OnWrite.FORBIDDEN: 403,
+    OnWrite.MIXED_UP_400: 400,
+    OnWrite.SWAPPED_400: 400,
+    OnWrite.NAMELESS_400: 400,
     OnLook.FAILS: 500,
     OnLook.SLOW_DOWN: 429,
     OnLook.BAD_KEY: 401,
 }
+_ABOUT_ANOTHER = (OnWrite.MIXED_UP_400, OnWrite.SWAPPED_400)
 _CREATES = frozenset({"task/{}", "batches", "projects"})
 """What is answered 409 the second time; a proxy that repeats anything else is not told from a refusal."""
+_OTHERS = {"task_id": "f" * 24, "unique_id": "another's", "name": "another's"}
+"""What the answer to another's request has in place of our names; everything else in it is as ours."""
 _Result = tuple[int, bytes]
 _Operation = Callable[[Account, list[str], Doc], object]
 
@@ -124,6 +147,8 @@ class Server:
         if fate in APPLYING:
             result = self._apply(request)
             return self._apply(request) if fate is OnWrite.ECHO and request.route in _CREATES else result
+        if fate is OnWrite.MIXED_UP:
+            return self._perform(request, _copied(self.world.live))
         if fate in DELAYED:
             self.timeline.later(DELAYED[fate], lambda: self._apply(request))
         return 0, b""
@@ -159,9 +184,12 @@ class Server:
             raise ScaleNoAnswer(f"{request} was sent and no usable answer came.")
         if fate in _STATUSES:
             status = _STATUSES[fate]
-            body = _refusal(status, f"The test asked for {status}.")
+            words = 'Batch "another\'s" takes no more tasks.' if fate in _ABOUT_ANOTHER else ""
+            body = _refusal(status, words or f"The test asked for {status}.")
         elif fate is OnWrite.HTML:
             status, body = 200, b"<!DOCTYPE html><title>Just a moment...</title>"
+        elif fate in (OnWrite.MIXED_UP, OnWrite.SWAPPED, OnLook.MIXED_UP) and status == 200:
+            body = _of_another(body)
         elif fate in (OnWrite.BROKEN, OnLook.BROKEN):
             body = body[: len(body) // 2]
         return Answer(status, body, self.timeline.now(), self.retry_after if status == 429 else None)
@@ -169,6 +197,14 @@ class Server:
 
 def _refusal(status: int, message: str) -> bytes:
     return encode({"status_code": status, "error": message})
+
+
+def _of_another(body: bytes) -> bytes:
+    """Return an answer as it would be for an object that differs from ours in nothing but its names."""
+    found = json.loads(body)
+    for doc in found.get("docs", [found]):
+        doc.update({name: other for name, other in _OTHERS.items() if name in doc})
+    return encode(found)
 
 
 def _copied(account: Account) -> Account:

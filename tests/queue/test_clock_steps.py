@@ -1,0 +1,63 @@
+"""The clock that leases go by is set an hour on: no process takes from itself what it has in hand."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from scalesync.commands import CommandState
+from scalesync.db.engine import Database
+from scalesync.queue import orders
+from scalesync.queue.agenda import DispatchOptions
+from scalesync.sandbox import SandboxServer
+from tests.queue.matrix.cases import BY_NAME
+from tests.queue.matrix.stage import Process, Stage
+from tests.queue.matrix.timeline import shift_database
+from tests.queue.matrix.wire import OnWrite
+from tests.queue.queues import Desk, desk
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def at(database: Database, sandbox: SandboxServer) -> Iterator[Desk]:
+    """Return a desk on each database, over an account with a project."""
+    with desk(database, sandbox) as made:
+        made.api.create_project({"name": "p", "type": "imageannotation"})
+        yield made
+
+
+def test_a_clock_that_steps_forward_while_it_sends(at: Desk, sandbox: SandboxServer) -> None:
+    """Its lease is over by that clock, and it goes on claiming: the update is sent once all the same."""
+    [one] = at.put(orders.update_project("p", {"a": 1}))
+    sandbox.world.faults.replace(["latency:1500ms@POST"])
+    dispatcher = at.dispatcher(DispatchOptions(workers=4, patience=20))
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    while not at.command(one).sends:
+        time.sleep(0.01)
+    shift_database(at.database, HOUR)
+    thread.join()
+
+    assert (at.ended(one), at.command(one).sends) == (("delivered", "applied"), 1)
+    assert sandbox.world.effects.count("project", "p", "versioned") == 1
+    assert "rescue in_doubt" not in at.log(one)
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_a_clock_that_steps_while_it_is_in_doubt(database: Database, step: float) -> None:
+    """The settle time counts on a clock that nobody sets, where the process armed the command itself."""
+    case = BY_NAME["update_project"]
+    stage = Stage(database)
+    command_id = stage.queue(case.order(stage.server.world.live))
+    stage.server.on_writes.append(OnWrite.MUCH_LATER)
+    process = Process(stage)
+    list(process.once())
+    shift_database(database, step)
+    process.finish()
+    stage.timeline.advance(stage.means.timing.settle)
+
+    assert stage.command(command_id).state is CommandState.DELIVERED, stage.story()
+    assert case.happened(stage.server.world) == 1, stage.story()
+    assert stage.timeline.moved < HOUR / 2
