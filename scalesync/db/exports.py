@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, Connection, func, select
+from sqlalchemy import Column, ColumnElement, Connection, exists, func, select
 
-from scalesync.db.annotation_tables import result_files
-from scalesync.db.documents import MIRRORED, Mirrored, to_document
+from scalesync.db.annotation_tables import result_files, task_files
+from scalesync.db.documents import MIRRORED, TASKS, Mirrored, to_document
 
 _AT_ONCE = 200
 """Rows held in memory while streaming."""
@@ -87,6 +87,19 @@ def files_unread(conn: Connection) -> int:
     columns = result_files.c
     unread = columns.fetched_at.is_not(None) & columns.read_at.is_(None)
     return conn.execute(select(func.count()).select_from(result_files).where(unread)).scalar_one()
+
+
+def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
+    """Return how many of the wanted tasks have a result file that was fetched and could not be read."""
+    columns, key = result_files.c, TASKS.table.c[TASKS.key]
+    unread = exists().where(
+        task_files.c.task_id == key,
+        task_files.c.url == columns.url,
+        columns.fetched_at.is_not(None),
+        columns.read_at.is_(None),
+    )
+    counting = select(func.count()).select_from(TASKS.table).where(unread, *conditions(TASKS, wanted))
+    return conn.execute(counting).scalar_one()
 
 
 def _count(conn: Connection, kind: Mirrored) -> Counts:

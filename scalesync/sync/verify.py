@@ -7,7 +7,7 @@ from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.db import proofs
+from scalesync.db import exports, proofs
 from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.engine import Database
 from scalesync.errors import InterruptedRunError, ScaleException
@@ -66,7 +66,7 @@ class Verifier:
             self._go_on()
             raise
         found.drift.sort(key=lambda drift: (EVERY_STREAM.index(drift.stream), drift.key))
-        found.unproven = list(dict.fromkeys(found.unproven))
+        found.unproven = list(dict.fromkeys([*found.unproven, *self._unread(inquiry)]))
         found.requests = self.api.requests_made - before
         found.seconds = self.clock.monotonic() - began
         return found
@@ -89,6 +89,21 @@ class Verifier:
             if len(comparer.looked_at) > known and not inquiry.deep:
                 # What the batches led to may be one half of what had cancelled out.
                 verifier.verify(tasks)
+
+    def _unread(self, inquiry: Inquiry) -> list[str]:
+        """Return a sentence if tasks whose annotations are to be proven have files that could not be read."""
+        if not inquiry.deep:
+            return []
+        with self.database.read() as conn:
+            wanted = {
+                exports.Selection(project=window.project, since=window.created_from, until=window.created_to)
+                for window in _of(inquiry, TASKS.table.name)
+            }
+            unread = sum(exports.tasks_unread(conn, selection) for selection in wanted)
+        if not unread:
+            return []
+        tasks = "1 task" if unread == 1 else f"{unread:,} tasks"
+        return [f"Result files of {tasks} could not be read; run `scalesync fetch-results`."]
 
     def _go_on(self) -> None:
         if self.clock.stopping.is_set():

@@ -91,11 +91,11 @@ def test_an_older_copy_leaves_the_annotations_alone(postgres_url: str) -> None:
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         with database.write() as first:
             newer = task(
-                "a", type="imageannotation", response=boxes("new"), updated_at="2026-01-02T00:00:00.000Z"
+                "a", type="imageannotation", response=boxes("new"), updated_at="2023-01-02T00:00:00.000Z"
             )
             write_rows(first, TASKS, [newer], at(0))
             older = task(
-                "a", type="imageannotation", response=boxes("old"), updated_at="2026-01-01T00:00:00.000Z"
+                "a", type="imageannotation", response=boxes("old"), updated_at="2023-01-01T00:00:00.000Z"
             )
             second = threads.submit(write, database, TASKS, [older], at(1))
             wait_until_blocked(database)

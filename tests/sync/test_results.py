@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
@@ -25,7 +25,7 @@ from scalesync.flatten.flattening import flatten, result_urls
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.results import content
 from scalesync.sync.results import Kept
-from tests.sync.mirrors import sync
+from tests.sync.mirrors import sync, verify
 from tests.sync.shelf import (
     KEY,
     LONG_AGO,
@@ -298,6 +298,24 @@ def test_a_file_that_only_has_a_mark_is_read(file: bytes, database: Database, sh
     assert fetch(database).complete
     assert (labels(database), counted(database)) == ([("a", 0, "car")], (0, 0))
     assert rows(database, result_files, ("content",))[0][0].startswith(b"[{")
+
+
+def test_a_deep_verification_names_tasks_whose_files_could_not_be_read(
+    start_sandbox: Start, database: Database
+) -> None:
+    """Their annotations are not known to be right; other verifications do not look."""
+    server = start_sandbox(tasks=150)
+    sync(server, database)
+    fetch(database, api_url=server.url)
+    assert verify(server, database, deep=True).proven
+    with database.write() as conn:
+        some = select(result_files.c.url).order_by(result_files.c.url).limit(2)
+        conn.execute(update(result_files).where(result_files.c.url.in_(some)).values(read_at=None))
+
+    deep, plain = verify(server, database, deep=True), verify(server, database)
+
+    assert (deep.drift, plain.proven) == ([], True)
+    assert deep.unproven == ["Result files of 2 tasks could not be read; run `scalesync fetch-results`."]
 
 
 def test_a_file_that_another_task_cannot_read_is_tried_again(database: Database, shelf: Shelf) -> None:
