@@ -130,13 +130,17 @@ def test_fiftyone_gets_completed_tasks_as_they_came(database: Database) -> None:
 @pytest.mark.parametrize(
     ("kind", "response", "is_read"),
     [
-        ("imageannotation", {"annotations": [{"type": "ellipse"}], "global_attributes": {"sun": True}}, True),
+        (
+            "imageannotation",
+            {"annotations": [{"type": "ellipse"}], "global_attributes": {"sun": "yes"}},
+            True,
+        ),
         ("segmentannotation", {"annotations": {"combined": {"indexedImage": "https://x/y.png"}}}, True),
         ("videoplaybackannotation", {"annotations": {"url": "u"}, "events": {"url": "u"}}, True),
         ("annotation", {"annotations": [{"label": "car", "left": 1}]}, False),
         ("imageannotation", {"annotations": [{"type": "box", "left": 1, "top": 1, "width": 1}]}, False),
         ("imageannotation", {"annotations": [{"type": "polygon", "vertices": [{"x": 1}]}]}, False),
-        ("imageannotation", {"annotations": [{"type": "point", "x": 1, "y": 1, "attributes": None}]}, False),
+        ("imageannotation", {"annotations": [{"type": "point", "x": 1, "y": 1, "attributes": None}]}, True),
         ("imageannotation", {"annotations": "no"}, False),
         ("imageannotation", {"annotations": [None], "global_attributes": {}}, False),
         ("imageannotation", {"annotations": [], "global_attributes": []}, False),
