@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 READING = "REPEATABLE READ READ ONLY"
 WRITING = "READ COMMITTED"
 """Whoever waited for a lock sees what was committed meanwhile. Not READ WRITE: see `examine`."""
+_DRIVER_MODES = {READING: (3, True), WRITING: (2, None)}
+"""What psycopg calls the same: its numbers of the levels, and whether it says READ ONLY."""
 _CONNECT_SECONDS = 10
 _SILENT_SECONDS = 60
 """After which a server that acknowledges nothing is given up, however a network swallows packets."""
@@ -68,7 +70,6 @@ def engine_at(address: URL, shown: str) -> Engine:
     engine = create_engine(
         address.difference_update_query(["client_encoding"]),
         connect_args=arguments | {"client_encoding": "utf8", "prepare_threshold": None},
-        isolation_level="AUTOCOMMIT",  # of the driver, which would begin transactions of its own
         pool_pre_ping=True,
         use_native_hstore=False,
         hide_parameters=True,
@@ -87,7 +88,8 @@ def engine_at(address: URL, shown: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        connection.exec_driver_sql(beginning(driver, connection.get_execution_options()[BEGIN]))
+        if first := begin_as(driver, connection.get_execution_options()[BEGIN]):
+            connection.exec_driver_sql(first)
 
     return engine
 
@@ -97,10 +99,20 @@ def is_pooled(connection: Any) -> bool:
     return getattr(connection, "prepare_threshold", None) is None
 
 
-def beginning(connection: "psycopg.Connection[Any]", mode: str) -> str:
-    """Return the statements, sent as one, that begin a transaction: READING or WRITING."""
-    begin = f"BEGIN ISOLATION LEVEL {mode}"
-    return f"{begin}; {_settings(connection, local=True)}" if is_pooled(connection) else begin
+def begin_as(connection: "psycopg.Connection[Any]", mode: str) -> str:
+    """Have a driver's connection begin its next transaction READING or WRITING.
+
+    Returns the statements, sent as one, by which it begins behind a pooler; empty: the next one does it.
+    """
+    if is_pooled(connection):
+        return f"BEGIN ISOLATION LEVEL {mode}; {_settings(connection, local=True)}"
+    level, read_only = _DRIVER_MODES[mode]
+    if (connection.isolation_level, connection.read_only) != (level, read_only):
+        from psycopg import IsolationLevel
+
+        connection.isolation_level = IsolationLevel(level)
+        connection.read_only = read_only
+    return ""
 
 
 def examine(conn: Connection, shown: str) -> str:
@@ -133,6 +145,7 @@ def examine(conn: Connection, shown: str) -> str:
 
 def _prepare(connection: "psycopg.Connection[tuple[Any, ...]]", shown: str) -> None:
     """Return with a connection fit for use. Raises DatabaseError for one that cannot hold every name."""
+    connection.autocommit = True
     pid, encoding = connection.execute(_SESSION).fetchone() or (None, None)
     if encoding != "UTF8":
         raise DatabaseError(
@@ -143,6 +156,7 @@ def _prepare(connection: "psycopg.Connection[tuple[Any, ...]]", shown: str) -> N
     if pid == connection.info.backend_pid:
         connection.execute(_settings(connection, local=False))
         connection.prepare_threshold = _PREPARED_AFTER
+        connection.autocommit = False
 
 
 def _settings(connection: "psycopg.Connection[Any]", *, local: bool) -> str:

@@ -191,8 +191,8 @@ def _begin(connection: "psycopg.Connection[Any]") -> None:
 
     Policies hide rows here as they are meant to, and are no error as in transactions of our own.
     """
-    begin = postgres.beginning(connection, postgres.READING)
-    connection.execute(f"{begin}; SET LOCAL row_security TO DEFAULT")
+    begin = postgres.begin_as(connection, postgres.READING)
+    connection.execute("; ".join(filter(None, [begin, "SET LOCAL row_security TO DEFAULT"])))
     for name in _TIMES:
         _read_or_keep(connection, name)
 

@@ -85,6 +85,58 @@ def test_an_empty_postgres_database_says_how_to_make_a_mirror(
     check_refusal(scalesync.having(SCALESYNC_DB=url)("status"), 5, "holds no mirror yet", "scalesync init")
 
 
+COMMANDS = (
+    ("init",),
+    ("sync",),
+    ("status",),
+    ("verify",),
+    ("fetch-results",),
+    ("dispatch",),
+    ("task", "list"),
+    ("project", "create", "p", "--type", "annotation", "--params", "{}"),
+    ("queue", "list"),
+    ("changes",),
+    ("sql", "SELECT 1"),
+    ("export", "tasks"),
+)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_postgres_database_that_cannot_hold_every_name_is_refused(
+    encoding: str, scalesync: Scalesync, postgres_server: PostgresServer
+) -> None:
+    """By every command, before it reads or writes anything, with what to do about it."""
+    name = f"cli_{encoding.lower()}"
+    postgres_server.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    run = scalesync.having(SCALESYNC_DB=postgres_server.url(name), SCALESYNC_API_URL="http://127.0.0.1:9/v1")
+
+    for command in COMMANDS:
+        check_refusal(run(*command), 5, f"encoded in {encoding}", "ENCODING 'UTF8'")
+    checked = run("check")
+
+    assert checked.code == 5
+    assert "ENCODING 'UTF8'" in checked.out
+
+
+def test_no_command_minds_how_a_role_writes_dates(
+    scalesync: Scalesync, shared_sandbox: SandboxServer, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    """Nor its time zone, its encoding or its time-outs: each says what it says to everybody else."""
+    name = postgres_url.partition("?")[0].rpartition("/")[2]
+    run = scalesync.having(SCALESYNC_DB=postgres_url, SCALESYNC_API_URL=shared_sandbox.url)
+    plain = [run(*command) for command in (*COMMANDS[:4], *COMMANDS[6:], ("sql", "SELECT now() - now()"))]
+    for setting in ("datestyle = 'German'", "intervalstyle = 'iso_8601'", "timezone = 'Asia/Tokyo'",
+                    "client_encoding = 'SQL_ASCII'", "statement_timeout = '2s'"):  # fmt: skip
+        postgres_server.run(f"ALTER ROLE postgres IN DATABASE {name} SET {setting}")
+
+    twisted = [run(*command) for command in (*COMMANDS[:4], *COMMANDS[6:], ("sql", "SELECT now() - now()"))]
+
+    assert [done.code for done in twisted] == [done.code for done in plain]
+    assert {done.code for done in plain} == {0}
+    assert not [done.err for done in twisted if "Traceback" in done.err]
+    assert [done.out for done in twisted[-3:]] == [done.out for done in plain[-3:]]
+
+
 def test_a_mirror_keeps_to_one_account_and_mode(mirror: Scalesync) -> None:
     """Another key is refused until the mirror is handed over; the other mode always."""
     rotated = mirror.having(SCALE_API_KEY="live_another")

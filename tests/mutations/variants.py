@@ -449,6 +449,44 @@ FILES = (
     ),
 )
 
+SESSION = (
+    Variant(
+        "the session's DateStyle is not set",
+        "db/postgres.py",
+        '"DateStyle": "ISO",',
+        '"application_name": "scalesync",',
+        ("db/test_session.py::test_values_come_back_as_they_went",),
+    ),
+    Variant(
+        "whoever writes sees one state only",
+        "db/postgres.py",
+        "_DRIVER_MODES = {READING: (3, True), WRITING: (2, None)}",
+        "_DRIVER_MODES = {READING: (3, True), WRITING: (3, None)}",
+        ("db/test_session.py::test_a_transaction_has_the_settings_that_we_rely_on",),
+    ),
+    Variant(
+        "a database of any encoding will do",
+        "db/postgres.py",
+        'if encoding != "UTF8":',
+        "if encoding is None:",
+        ("db/test_session.py::test_a_database_that_cannot_hold_every_name_is_refused[LATIN1]",),
+    ),
+    Variant(
+        "a URL that cannot be parsed is shown",
+        "settings.py",
+        'msg = "The database URL cannot be read."',
+        'msg = f"The database URL {text} cannot be read."',
+        ("cli/test_canary_addresses.py::test_no_password_is_taken_for_another_part_of_an_address",),
+    ),
+    Variant(
+        "an @ that was not escaped is taken for the end of a password",
+        "db/address.py",
+        r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.~-]*)",
+        r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.~@-]*)",
+        ("cli/test_canary_addresses.py::test_no_password_is_taken_for_another_part_of_an_address",),
+    ),
+)
+
 VARIANTS = (
     *WATERMARK,
     *EQUALITY,
@@ -464,4 +502,5 @@ VARIANTS = (
     *API,
     *WINDOWS,
     *RESULTS,
+    *SESSION,
 )
