@@ -36,7 +36,7 @@ def _response(elements: list[str], beside: str = "") -> str:
     return f'{{"annotations": [{", ".join(elements)}], "global_attributes": {{}}{beside}}}'
 
 
-@pytest.mark.parametrize("name", [*_USUAL, "geometry", "x", "frame"])
+@pytest.mark.parametrize("name", [*_USUAL, "geometry", "x", "frame", "key", "id"])
 def test_it_makes_no_difference_how_it_is_read(name: str) -> None:
     """Whatever stands in a field, instead of or after the usual.
 
