@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
+from typing import NamedTuple
 
 import msgspec
 
-from scalesync.db.shapes import Drawings, Image, Shape
+from scalesync.db.shapes import Drawings, Image, Shape, Undrawn
 from scalesync.formats.tally import Tally, joined
 
 UNLABELED = "unlabeled"
@@ -17,6 +18,27 @@ _Outline = Sequence[tuple[float, float]]
 
 _FAR = 2**31
 """Pixels. What lies beyond is no picture's, and sizes and areas of such would be no numbers any more."""
+
+
+_ROUNDING = 1e-12
+_AS_SHAPES = "images of unknown size: how far their shapes reach is written"
+_NO_SIZE = "images of unknown size, written as 0"
+_PLURAL = {"box": "boxes", "polygon": "polygons"}
+
+
+class _Geometry(NamedTuple):
+    """The fields of a COCO annotation that say where it is."""
+
+    bbox: list[float]
+    segmentation: list[list[float]]
+    area: float
+    """0 where it has none that a detector could learn."""
+    iscrowd: int = 0
+
+    def is_within(self, width: float, height: float) -> bool:
+        """Return whether an image of this size holds it."""
+        left, top, wide, high = self.bbox
+        return left >= 0 and top >= 0 and left + wide <= width and top + high <= height
 
 
 class _Point(msgspec.Struct):
@@ -41,14 +63,18 @@ def coco_lines(drawings: Drawings, tally: Tally) -> Iterator[bytes]:
 
     Ids count from 1, in order of task ids. The size of an image is what the task's params or metadata say
     (`width` and `height`), else how far its shapes reach, else 0. A rotated box is the polygon of its
-    vertices. Shapes without a usable outline are left out.
+    vertices. Shapes without an outline that has an area are left out, and so is every other annotation of the
+    wanted tasks: what is written and what is left out add up to what the mirror has of them.
     """
+    for each in drawings.undrawn():
+        tally.leave_out(_undrawn(each), each.number)
+    tally.alter("tasks in error are no images", drawings.tasks_in_error())
     names = sorted({_category(label) for label in drawings.labels()})
     categories = {name: number for number, name in enumerate(names, 1)}
     listed = [{"id": number, "name": name} for name, number in categories.items()]
     yield b'{"info":{"description":"Scale annotations"},"licenses":[],"categories":' + _encode(listed)
     yield b',"images":['
-    yield from joined(_image(*each) for each in _paired(drawings))
+    yield from joined(_image(*each, tally) for each in _paired(drawings))
     yield b'],"annotations":['
     yield from joined(tally.counting(_numbered(drawings, categories, tally)))
     yield b"]}"
@@ -66,13 +92,29 @@ def _paired(drawings: Drawings) -> Iterator[tuple[int, Image, Iterable[Shape]]]:
             yield number, image, ()
 
 
-def _image(number: int, image: Image, shapes: Iterable[Shape]) -> bytes:
-    params, metadata = _read(image.params), _read(image.metadata)
-    width, height = _size(params) or _size(metadata) or _reach(shapes)
-    name = params.attachment if isinstance(params.attachment, str) else image.task_id
+def _undrawn(of: Undrawn) -> str:
+    if of.of_error:
+        return "annotations of tasks in error"
+    if of.has_frame:
+        return "annotations on frames of videos or pages of documents"
+    return f"annotations that are no box or polygon, but {of.geometry or 'of no geometry'}"
+
+
+def _image(number: int, image: Image, shapes: Iterable[Shape], tally: Tally) -> bytes:
+    size = _known_size(image)
+    if size is None:
+        size = _reach(shapes)
+        tally.alter(_AS_SHAPES if all(size) else _NO_SIZE, 1)
+    attachment = _read(image.params).attachment
+    name = attachment if isinstance(attachment, str) else image.task_id
+    width, height = size
     return _encode(
         {"id": number, "file_name": name, "width": width, "height": height, "task_id": image.task_id}
     )
+
+
+def _known_size(image: Image) -> tuple[int, int] | None:
+    return _size(_read(image.params)) or _size(_read(image.metadata))
 
 
 def _read(text: str | None) -> _Told:
@@ -101,31 +143,43 @@ def _reach(shapes: Iterable[Shape]) -> tuple[int, int]:
 
 def _numbered(drawings: Drawings, categories: dict[str, int], tally: Tally) -> Iterator[bytes]:
     number = 0
-    for image, _, shapes in _paired(drawings):
+    for place, image, shapes in _paired(drawings):
+        size = _known_size(image)
         for shape in shapes:
-            outline = _outline(shape)
+            outline, what = _outline(shape), _PLURAL.get(shape.geometry, shape.geometry)
             if outline is None:
-                tally.left_out += 1
+                tally.leave_out(f"{what} without corners that a picture can have")
                 continue
+            geometry = _geometry(outline)
+            if not geometry.area:
+                tally.leave_out(f"{what} without an area")
+                continue
+            if size is not None and not geometry.is_within(*size):
+                tally.alter(f"{what} reach beyond their image", 1)
             number += 1
-            ids = {"id": number, "image_id": image, "category_id": categories[_category(shape.label)]}
+            ids = {"id": number, "image_id": place, "category_id": categories[_category(shape.label)]}
             attributes = msgspec.Raw(shape.attributes or "{}")
-            yield _encode(ids | _geometry(outline) | {"attributes": attributes, "uuid": shape.uuid})
+            yield _encode(ids | geometry._asdict() | {"attributes": attributes, "uuid": shape.uuid})
 
 
 def _category(label: str | None) -> str:
     return UNLABELED if label is None else label
 
 
-def _geometry(outline: _Outline) -> dict[str, object]:
+def _geometry(outline: _Outline) -> _Geometry:
     xs, ys = zip(*outline, strict=True)
-    twice = sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise([*outline, outline[0]]))
-    return {
-        "bbox": [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)],
-        "segmentation": [[each for point in outline for each in point]],
-        "area": abs(twice) / 2,
-        "iscrowd": 0,
-    }
+    left, top = min(xs), min(ys)
+    width, height = max(xs) - left, max(ys) - top
+    # Counted from a corner: far from it the products would leave nothing of a small area.
+    near = [(x - left, y - top) for x, y in outline]
+    twice = sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise([*near, near[0]]))
+    area = abs(twice) / 2
+    return _Geometry(
+        [left, top, width, height],
+        [[each for point in outline for each in point]],
+        # Of corners on one line rounding leaves something.
+        area if area > width * height * _ROUNDING else 0,
+    )
 
 
 def _outline(shape: Shape) -> _Outline | None:

@@ -31,6 +31,11 @@ class Tally:
         self.left_out += number
         self.reasons[reason] += number
 
+    def alter(self, what: str, number: int) -> None:
+        """Count what is written in another form than it has here, if there is any."""
+        if number:
+            self.altered[what] += number
+
 
 def joined(items: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the elements of a JSON array, a line each, with the commas between them."""

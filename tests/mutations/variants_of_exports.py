@@ -1,0 +1,55 @@
+"""The broken variants of what leaves the mirror in the forms of other programs."""
+
+from tests.mutations.workshop import Variant
+
+EXPORTS = (
+    Variant(
+        "a task in error is a COCO image",
+        "db/shapes.py",
+        "is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))",
+        "is_image = or_(answered, _has_shapes())",
+        ("formats/test_coco.py::test_a_task_in_error_is_no_image[sqlite]",),
+    ),
+    Variant(
+        "a shape without an area is a COCO annotation",
+        "formats/coco.py",
+        "if not geometry.area:",
+        "if geometry.area < 0:",
+        ("formats/test_coco.py::test_what_has_no_area_is_left_out_and_counted",),
+    ),
+    Variant(
+        "annotations of other geometries are not counted for COCO",
+        "formats/coco.py",
+        "tally.leave_out(_undrawn(each), each.number)",
+        "tally.leave_out(_undrawn(each), 0)",
+        ("formats/test_coco.py::test_a_file_and_its_count_add_up_to_the_mirror[sqlite]",),
+    ),
+    Variant(
+        "an attribute with a name of FiftyOne's own is exported",
+        "formats/fiftyone.py",
+        "if not _is_free(name, _OWN[kind]) and not _is_fitting(name, value, kind):",
+        "if not name:",
+        ("formats/test_fiftyone.py::test_nothing_that_is_exported_stops_the_importer",),
+    ),
+    Variant(
+        "a global attribute may change its form for FiftyOne",
+        "formats/fiftyone.py",
+        "elif self.known_forms.get(name, form) is not form:",
+        "elif False:",
+        ("formats/test_fiftyone.py::test_a_global_attribute_keeps_the_form_that_it_had_first",),
+    ),
+    Variant(
+        "a project whose name is too long stops a partitioned export",
+        "formats/parquet.py",
+        "if error.errno != errno.ENAMETOOLONG:",
+        "if error.errno:",
+        ("formats/test_parquet.py::test_a_name_too_long_for_a_directory_is_shortened",),
+    ),
+    Variant(
+        "names that a file system takes for one share a directory",
+        "formats/parquet.py",
+        "except FileExistsError:",
+        "except IsADirectoryError:",
+        ("formats/test_parquet.py::test_names_that_a_file_system_takes_for_one_are_kept_apart",),
+    ),
+)
