@@ -169,12 +169,14 @@ class App:
         with self.database() as database, database.read() as conn:
             return exports.find(conn, MIRRORED[stream], key)
 
-    def changes(self, *, after_id: int | None = None, since: datetime | None = None) -> "Iterator[Change]":
+    def changes(
+        self, *, after_id: int | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> "Iterator[Change]":
         """Yield what changed in the mirrored tasks, oldest first, in flat memory."""
         from scalesync.db import changes
 
         with self.database() as database, database.read() as conn:
-            yield from changes.listing(conn, after_id=after_id, since=since)
+            yield from changes.listing(conn, after_id=after_id, since=since, until=until)
 
     def batch_status(self, name: str) -> "BatchStatus":
         """Return what the API counts in a batch at this moment. Raises ConfigurationError for none."""

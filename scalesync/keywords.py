@@ -1,7 +1,20 @@
-"""The keyword arguments that the methods of Mirror take."""
+"""The keyword arguments that the methods of Mirror take, and what is made of them."""
 
-from datetime import datetime, timedelta
-from typing import TypedDict
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, TypedDict
+
+from scalesync.db.exports import Selection
+from scalesync.errors import ConfigurationError
+from scalesync.settings import instant_of
+from scalesync.sync.plan import Request
+
+When = datetime | date | timedelta | str
+"""ISO 8601 text, a date, a time; or a span such as `7d` or a timedelta: that long ago. UTC if not said."""
+
+NAMES = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
+"""Filters whose value is a text."""
 
 
 class ProjectFilters(TypedDict, total=False):
@@ -18,10 +31,10 @@ class BatchFilters(TypedDict, total=False):
 
     project: str
     status: str
-    since: datetime
-    """Created at this instant or later."""
-    until: datetime
-    """Created before this instant."""
+    since: When
+    """Created at this time or later."""
+    until: When
+    """Created before this time."""
     missing: bool
     newest_first: bool
     limit: int
@@ -41,9 +54,10 @@ class SyncOptions(TypedDict, total=False):
 
     full: bool
     """Read everything again, and notice what is gone."""
-    since: datetime
-    """A backfill of what was created at this instant or later; it moves no watermark."""
-    until: datetime
+    since: When
+    """A backfill of what was created at this time or later; it moves no watermark."""
+    until: When
+    """A backfill of what was created before this time."""
     projects: tuple[str, ...]
     lookback: timedelta
     """Overlap with the last sync."""
@@ -56,9 +70,10 @@ class VerifyOptions(TypedDict, total=False):
     """Compare whole documents: reads everything."""
     repair: bool
     """Read what differs again, and verify once more."""
-    since: datetime
-    """Only what was created at this instant or later."""
-    until: datetime
+    since: When
+    """Only what was created at this time or later."""
+    until: When
+    """Only what was created before this time."""
     projects: tuple[str, ...]
 
 
@@ -88,3 +103,40 @@ class FetchOptions(TypedDict, total=False):
     """Seconds for one file as a whole."""
     allow_private: bool
     """Also from addresses of this machine and of private networks."""
+
+
+def selection(filters: Mapping[str, Any], now: datetime) -> Selection:
+    """Return the filter that keyword arguments make. Raises ConfigurationError for a wrong value.
+
+    `now` is where a span such as `7d` begins.
+    """
+    for name in NAMES:
+        if filters.get(name) is not None:
+            check_name(name, filters[name])
+    limit = filters.get("limit")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit < 2**63):
+        raise ConfigurationError(f"The limit {limit!r} is not a whole number above 0.", advice="None is all.")
+    return Selection(**_with_instants(filters, now))
+
+
+def request(streams: tuple[str, ...], options: Mapping[str, Any], now: datetime) -> Request:
+    """Return what a sync or a verification is to read. Raises ConfigurationError for what cannot be meant."""
+    projects = options.get("projects", ())
+    projects = (projects,) if isinstance(projects, str) else tuple(projects)
+    for name in projects:
+        check_name("project", name)
+    return Request(streams, **{**_with_instants(options, now), "projects": projects})
+
+
+def check_name(what: str, name: object) -> None:
+    """Raise ConfigurationError for what is no text, or an empty one; any other name is taken as it is."""
+    if name == "":
+        raise ConfigurationError(f"The {what} is empty.", advice="Name it, or leave it out.")
+    if not isinstance(name, str) or re.search("[\0\ud800-\udfff]", name):
+        raise ConfigurationError(f"The {what} {name!r} is not text.", advice="Write it as text in Unicode.")
+
+
+def _with_instants(given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """Return keyword arguments with instants in place of what names one."""
+    times = {name: given[name] for name in ("since", "until") if given.get(name) is not None}
+    return {**given, **{name: instant_of(value, now) for name, value in times.items()}}

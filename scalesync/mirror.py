@@ -4,25 +4,20 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Unpack
-
-import msgspec
 
 from scalesync.app import App
 from scalesync.commands import Enqueued
+from scalesync.contents import Contents, Document
 from scalesync.db.borrowed import Connection, borrowed
-from scalesync.db.changes import Change
-from scalesync.db.exports import Selection
 from scalesync.errors import ConfigurationError
 from scalesync.keywords import (
-    BatchFilters,
     DispatchOptions,
     FetchOptions,
-    ProjectFilters,
     SyncOptions,
-    TaskFilters,
     VerifyOptions,
+    check_name,
+    request,
 )
 from scalesync.model import BatchStatus
 from scalesync.queue.mending import Queue
@@ -30,17 +25,16 @@ from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
 from scalesync.queue.summary import Summary as DispatchSummary
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
-from scalesync.reports import Finding, Status
+from scalesync.reports import Finding
 from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
 from scalesync.sync.drift import Verification
-from scalesync.sync.plan import EVERY_STREAM, Request, in_order
+from scalesync.sync.plan import EVERY_STREAM, Plan, in_order
 from scalesync.sync.proving import Watchers
 from scalesync.sync.results import Fetching
 from scalesync.sync.results import Summary as FetchSummary
 from scalesync.sync.session import Summary as SyncSummary
 
-Document = dict[str, Any]
-"""An object as the API sent it."""
+__all__ = ["Document", "Mirror"]
 
 
 def _streams(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,12 +45,12 @@ def _streams(names: tuple[str, ...]) -> tuple[str, ...]:
     return in_order(names)
 
 
-class Mirror:
+class Mirror(Contents):
     """A local copy of a Scale account, and a queue of what is to be done at Scale.
 
-    Only `sync`, `check`, `batch_status`, `dispatch` and `reconcile` ask the API and need a key, and
-    `fetch_results` asks whatever server has a file; all else works offline. Every error is a
-    `scalesync.errors.ScalesyncError`; the API's are ScaleException, with `.code` and `.message`. Nothing
+    Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` ask the API and
+    need a key, and `fetch_results` asks the servers that have the files; all else works offline. Every error
+    is a `scalesync.errors.ScalesyncError`; the API's are ScaleException, with `.code` and `.message`. Nothing
     stays open between two calls, and threads may share one Mirror.
     """
 
@@ -75,7 +69,7 @@ class Mirror:
         Raises ConfigurationError for a key that cannot be one.
         """
         given = {} if api_key is None else {"SCALE_API_KEY": api_key}
-        url = api_url or os.environ.get("SCALESYNC_API_URL")
+        url = (os.environ.get("SCALESYNC_API_URL") or None) if api_url is None else api_url
         chosen = Choices(os.fspath(database), url, insecure_http=insecure_http)
         self._settings = resolve(chosen, {**os.environ, **given})
 
@@ -101,8 +95,12 @@ class Mirror:
         `streams` are some of projects, batches and tasks; none: all. Nothing new is begun after `time_limit`
         seconds. Raises ScalesyncError for whatever stops it; what came is saved.
         """
-        request = Request(_streams(streams), **options)
-        return self._app.patient().sync(request, lambda _: None, workers=workers, time_limit=time_limit)
+        wanted = request(_streams(streams), options, self._now())
+        return self._app.patient().sync(wanted, lambda _: None, workers=workers, time_limit=time_limit)
+
+    def plan_sync(self, *streams: str, **options: Unpack[SyncOptions]) -> tuple[Plan, tuple[int, ...]]:
+        """Ask what such a `sync` would read: its windows, and how many rows each holds. Writes nothing."""
+        return self._app.look_ahead(request(_streams(streams), options, self._now()))
 
     def verify(self, *streams: str, workers: int = 8, **options: Unpack[VerifyOptions]) -> Verification:
         """Hold the mirror against the API and return what differs; `.proven` says whether nothing does.
@@ -111,9 +109,9 @@ class Mirror:
         second verification. Raises ScalesyncError for whatever stops it.
         """
         deep, repair = options.pop("deep", False), options.pop("repair", False)
-        request = Request(_streams(streams), **options)  # type: ignore[misc]
+        wanted = request(_streams(streams), options, self._now())
         nobody = Watchers(lambda _: None, lambda _: None)
-        return self._app.verify(request, nobody, deep=deep, repair=repair, workers=workers).last
+        return self._app.verify(wanted, nobody, deep=deep, repair=repair, workers=workers).last
 
     def fetch_results(self, **options: Unpack[FetchOptions]) -> FetchSummary:
         """Fetch the files that responses name and write their annotations; `.complete` says whether all came.
@@ -122,45 +120,11 @@ class Mirror:
         """
         return self._app.fetch_results(Fetching(**options), lambda _: None)
 
-    def status(self) -> Status:
-        """Return what is here, how far behind it is, and how full the queue is."""
-        return self._app.status()
-
-    def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
-        """Yield tasks in flat memory; one transaction lasts until the iterator is exhausted or closed."""
-        return self._documents("tasks", Selection(**filters))
-
-    def task(self, task_id: str) -> Document | None:
-        """Return a task, None where the mirror has none of that id."""
-        return self._document("tasks", task_id)
-
-    def batches(self, **filters: Unpack[BatchFilters]) -> Iterator[Document]:
-        """Yield batches, like `tasks`."""
-        return self._documents("batches", Selection(**filters))
-
-    def batch(self, name: str) -> Document | None:
-        """Return a batch, None where the mirror has none of that name."""
-        return self._document("batches", name)
-
-    def changes(self, *, since_id: int | None = None, since: datetime | None = None) -> Iterator[Change]:
-        """Yield what changed in the mirrored tasks, oldest first, after a number or from an instant on.
-
-        Whoever remembers the `id` of the last one can go on from there: nothing appears before it later.
-        """
-        yield from self._app.changes(after_id=since_id, since=since)
-
     def batch_status(self, name: str) -> BatchStatus:
         """Return what the API counts in a batch now. Raises ScaleResourceNotFound where there is none."""
+        check_name("batch", name)
         with self._app.api() as api:
             return api.batch_status(name)
-
-    def projects(self, **filters: Unpack[ProjectFilters]) -> Iterator[Document]:
-        """Yield projects, like `tasks`, with the history of their parameters."""
-        return self._documents("projects", Selection(**filters))
-
-    def project(self, name: str) -> Document | None:
-        """Return a project, None where the mirror has none of that name."""
-        return self._document("projects", name)
 
     # Queueing, each in a transaction of its own; see Transaction --------------------------------------------
 
@@ -210,6 +174,17 @@ class Mirror:
         """Queue the canceling of a task, by its id or unique_id; a create never sent is withdrawn."""
         with self.transaction() as tx:
             return tx.cancel_task(task_id, unique_id=unique_id, clear_unique_id=clear_unique_id)
+
+    def cancel_tasks(
+        self,
+        task_ids: Iterable[str] = (),
+        *,
+        unique_ids: Iterable[str] = (),
+        clear_unique_id: bool = False,
+    ) -> Submitted:
+        """Queue the canceling of many tasks by their ids or unique_ids: of all, or of none."""
+        with self.transaction() as tx:
+            return tx.cancel_tasks(task_ids, unique_ids=unique_ids, clear_unique_id=clear_unique_id)
 
     def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> Submitted:
         """Queue the canceling of every task of a batch that is pending here or still queued."""
@@ -266,16 +241,3 @@ class Mirror:
     def _dispatch(self, how: Sending, patience: float | None) -> DispatchSummary:
         settings = self._settings if patience is None else replace(self._settings, patience=patience)
         return App(settings).patient(stay=how.stay).dispatch(how, lambda _: None)
-
-    @property
-    def _app(self) -> App:
-        """A new one each time: a run that was stopped stays so."""
-        return App(self._settings)
-
-    def _documents(self, stream: str, chosen: Selection) -> Iterator[Document]:
-        for document in self._app.documents(stream, chosen):
-            yield msgspec.json.decode(document)
-
-    def _document(self, stream: str, key: str) -> Document | None:
-        found = self._app.document(stream, key)
-        return None if found is None else msgspec.json.decode(found)

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from scalesync.errors import ConfigurationError
+
 DEFAULT_API_URL = "https://api.scale.com/v1"
 """The API's address (documented)."""
 
@@ -25,6 +27,17 @@ def parse_instant(text: str) -> datetime:
     """
     instant = datetime.fromisoformat(text)
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def check_order(since: datetime | None, until: datetime | None) -> None:
+    """Raise ConfigurationError where no instant is at `since` or later and before `until`."""
+    if since is None or until is None or since < until:
+        return
+    first, end = format_instant(since), format_instant(until)
+    msg = f"--since {first} lies after --until {end}."
+    if since == until:
+        msg = f"Nothing lies between --since {first} and --until {end}, which is not included."
+    raise ConfigurationError(msg, advice="Exchange the two, or leave one out.")
 
 
 def whole_milliseconds(instant: datetime) -> datetime:

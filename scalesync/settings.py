@@ -6,11 +6,11 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from scalesync.errors import ConfigurationError
-from scalesync.model import DEFAULT_API_URL
+from scalesync.model import DEFAULT_API_URL, parse_instant, whole_milliseconds
 
 DEFAULT_DATABASE = "scalesync.db"
 
@@ -22,6 +22,11 @@ _LIKE_AN_ADDRESS = re.compile(
     re.IGNORECASE,
 )
 """A scheme without its `//`, a user and a password without a scheme, or libpq's KEY=VALUE."""
+
+YEARS = range(1900, 2200)
+"""Years that a person can mean: arithmetic around them never leaves the calendar."""
+
+_ALMOST_A_MILLISECOND = timedelta(microseconds=999)
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -99,6 +104,7 @@ def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
 
     A keyring is not opened before the key is needed, and never unless it was chosen.
     """
+    _refuse_empty(chosen)
     return Settings(
         database_url=database_url(chosen.database or DEFAULT_DATABASE),
         api_url=_without_secrets((chosen.api_url or DEFAULT_API_URL).rstrip("/")),
@@ -107,6 +113,19 @@ def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
         lease=_read_lease(environment),
         insecure_http=chosen.insecure_http,
     )
+
+
+def _refuse_empty(chosen: Choices) -> None:
+    """Raise ConfigurationError for what was given and is empty: it must not stand for the default."""
+    given = {
+        "database": chosen.database,
+        "API's address": chosen.api_url,
+        "key file's name": chosen.key_file,
+        "keyring's service": chosen.keyring,
+    }
+    for what, text in given.items():
+        if text == "":
+            raise ConfigurationError(f"The {what} is empty.", advice="Name it, or leave it out.")
 
 
 def database_url(text: str) -> str:
@@ -139,6 +158,49 @@ def parse_duration(text: str) -> timedelta:
     except OverflowError as error:
         msg = f"{text!r} is too long a time span."
         raise ConfigurationError(msg, advice="Write for example 90s, 15m, 2h or 1d.") from error
+
+
+def instant_of(given: object, now: datetime) -> datetime:
+    """Return the instant that a person means: ISO 8601 text, a date, a time, or a span back from `now`.
+
+    A date is its first instant, `7d` or a timedelta is that long ago; what has no offset is UTC. A part of
+    a millisecond, which the API's times do not have, counts as a whole one. Raises ConfigurationError for
+    anything else and for years that nobody can mean.
+    """
+    try:
+        instant = _instant(given, now)
+        instant = None if instant is None else whole_milliseconds(instant + _ALMOST_A_MILLISECOND)
+    except (ValueError, OverflowError):
+        instant = None
+    if instant is None or instant.year not in YEARS:
+        msg = f"{given!r} is not a time."
+        raise ConfigurationError(
+            msg, advice="Write 2026-11-23 or 2026-11-23T08:30:00Z, or 7d for seven days ago."
+        )
+    return instant
+
+
+def _instant(given: object, now: datetime) -> datetime | None:
+    match given:
+        case str() if re.fullmatch(r"[\d.]+[smhd]", given):
+            return now - _span(given)
+        case str():
+            return parse_instant(given)
+        case datetime():
+            return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        case date():
+            return datetime(given.year, given.month, given.day, tzinfo=UTC)
+        case timedelta():
+            return now - given
+    return None
+
+
+def _span(text: str) -> timedelta:
+    """Return the time span that a number and its unit name. Raises ValueError for anything else."""
+    try:
+        return parse_duration(text)
+    except ConfigurationError as error:
+        raise ValueError(text) from error
 
 
 def _read_lease(environment: Mapping[str, str]) -> float:

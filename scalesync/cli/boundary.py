@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from scalesync.cli.everywhere import misplaced
 from scalesync.cli.output import one_line
 from scalesync.clock import Clock
 from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
@@ -26,10 +27,21 @@ _ADVICE = {
 class BoundedGroup(click.Group):
     """A group whose commands may raise ScalesyncError: people get its sentence, advice and exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the global options. Raises UsageError, which says where an option of a command belongs."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise misplaced(error, self, words) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. A reader that has gone is click's to deal with; anything else is a bug."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            within = error.ctx.command if error.ctx else None
+            raise misplaced(error, within, ()) if isinstance(within, click.Group) else error from error
         except ScalesyncError as error:
             click.echo(one_line(f"Error: {error}"), err=True)
             if advice := error.advice or _ADVICE.get(error.exit_code):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from scalesync.cli.options import INSTANT, LARGEST, NAME
+from scalesync.cli.options import COUNT, INSTANT, NAME
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,11 +16,15 @@ _F = TypeVar("_F", bound=Callable[..., object])
 _OPTIONS = {
     "project": click.option("--project", type=NAME, help="Only of this project."),
     "batch": click.option("--batch", type=NAME, help="Only of this batch."),
-    "status": click.option("--status", metavar="STATUS", help="Only with this status."),
-    "type": click.option("--type", metavar="TYPE", help="Only of this type."),
+    "status": click.option("--status", type=NAME, metavar="STATUS", help="Only with this status."),
+    "type": click.option("--type", type=NAME, metavar="TYPE", help="Only of this type."),
+    "unique_id": click.option("--unique-id", type=NAME, help="Only with this unique_id."),
+    "customer_review_status": click.option(
+        "--customer-review-status", type=NAME, metavar="STATUS", help="Only with this review."
+    ),
     "since": click.option("--since", type=INSTANT, help="Only created at this time or later."),
     "until": click.option("--until", type=INSTANT, help="Only created before this time."),
-    "limit": click.option("--limit", type=click.IntRange(1, LARGEST), metavar="N", help="At most so many."),
+    "limit": click.option("--limit", type=COUNT, metavar="N", help="At most so many."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 

@@ -11,8 +11,9 @@ import click
 import scalesync
 from scalesync.cli.boundary import BoundedGroup
 from scalesync.cli.context import Context
+from scalesync.cli.everywhere import explain, prepare
 from scalesync.cli.logs import log_to_stderr
-from scalesync.cli.options import DURATION
+from scalesync.cli.options import DURATION, GIVEN
 
 _MODULES = {
     "batch": "objects",
@@ -40,10 +41,16 @@ CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--hel
 class Commands(Mapping[str, click.Command]):
     """All commands by name, each imported when it is asked for: together they take a while to load."""
 
+    def __init__(self) -> None:
+        self._loaded: dict[str, click.Command] = {}
+
     def __getitem__(self, name: str) -> click.Command:
         """Return the command. Raises KeyError where there is none of that name."""
-        commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
-        return next(command for command in commands if command.name == name)
+        if name not in self._loaded:
+            commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
+            found = next(command for command in commands if command.name == name)
+            self._loaded[name] = prepare(found, cli.params)
+        return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
@@ -56,11 +63,16 @@ class Commands(Mapping[str, click.Command]):
 
 @click.group(cls=BoundedGroup, commands=Commands(), context_settings=CONTEXT)
 @click.option(
-    "--db", metavar="URL|PATH", help="The mirror: a file for SQLite, or postgresql://...  [scalesync.db]"
+    "--db",
+    type=GIVEN,
+    metavar="URL|PATH",
+    help="The mirror: an SQLite file, or postgresql://...  [scalesync.db]",
 )
-@click.option("--api-url", metavar="URL", help="The API.  [https://api.scale.com/v1]")
-@click.option("--api-key-file", metavar="FILE", help="Read the API key from FILE instead of SCALE_API_KEY.")
-@click.option("--api-key-keyring", metavar="SERVICE", help="Read it from the keyring, where SERVICE has it.")
+@click.option("--api-url", type=GIVEN, metavar="URL", help="The API.  [https://api.scale.com/v1]")
+@click.option(
+    "--api-key-file", type=GIVEN, metavar="FILE", help="Read the API key from FILE, not SCALE_API_KEY."
+)
+@click.option("--api-key-keyring", type=GIVEN, metavar="SERVICE", help="Read it from the keyring's SERVICE.")
 @click.option(
     "--insecure-http", is_flag=True, help="Let the key go to another machine by http://, for all to read."
 )
@@ -76,6 +88,9 @@ def cli(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> Non
     _write_whatever_comes()
     log_to_stderr(verbose, quiet=quiet)
     ctx.obj = Context(**options, quiet=quiet)
+
+
+explain(cli)
 
 
 def _write_whatever_comes() -> None:

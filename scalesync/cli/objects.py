@@ -9,7 +9,7 @@ import msgspec
 from scalesync.cli import orders
 from scalesync.cli.context import Context
 from scalesync.cli.filters import chosen, filters
-from scalesync.cli.options import json_option
+from scalesync.cli.options import NAME, json_option
 from scalesync.cli.output import print_document, print_json, print_lines, print_table
 from scalesync.errors import IncompleteError
 from scalesync.storable import formatted
@@ -79,7 +79,7 @@ def task_list(context: Context, /, queued: bool, json: bool, **options: object) 
 
 
 @task.command("show")
-@click.argument("task_id")
+@click.argument("task_id", type=NAME)
 @click.pass_obj
 def task_show(context: Context, task_id: str) -> None:
     """Print one task's document."""
@@ -96,7 +96,7 @@ def batch_list(context: Context, /, json: bool, **options: object) -> None:
 
 
 @batch.command("show")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.pass_obj
 def batch_show(context: Context, name: str) -> None:
     """Print one batch's document."""
@@ -104,7 +104,7 @@ def batch_show(context: Context, name: str) -> None:
 
 
 @batch.command("status")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @json_option
 @click.pass_obj
 def batch_status(context: Context, name: str, json: bool) -> None:
@@ -127,7 +127,7 @@ def project_list(context: Context, /, json: bool, **options: object) -> None:
 
 
 @project.command("show")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.pass_obj
 def project_show(context: Context, name: str) -> None:
     """Print one project's document, all versions included."""

@@ -8,17 +8,14 @@ from typing import TypeVar
 
 import click
 
+from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError
-from scalesync.model import parse_instant
-from scalesync.settings import parse_duration
+from scalesync.settings import instant_of, parse_duration
 
 LARGEST = 2**63 - 1
 """The largest number that both databases take."""
 
 _F = TypeVar("_F", bound=Callable[..., object])
-
-YEARS = range(1900, 2200)
-"""Years that a person can mean: arithmetic around them never leaves the calendar."""
 
 LONGEST = timedelta(days=36_500)
 
@@ -27,23 +24,21 @@ LARGEST_FILE = 256 << 20
 
 _STEPS = ("", "K", "M", "G")
 
+_NOT_TEXT = re.compile("[\ud800-\udfff]")
+"""What bytes that are not UTF-8 become on the command line. No database and no request can hold it."""
+
 
 class InstantType(click.ParamType[datetime]):
-    """A date or a time in ISO 8601; without an offset it means UTC."""
+    """A date or a time in ISO 8601, without an offset in UTC; or a span such as 7d, that long ago."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Return the instant."""
-        if isinstance(value, datetime):
-            return value
         try:
-            instant = parse_instant(str(value))
-        except (ValueError, OverflowError):
-            instant = None
-        if instant is None or instant.year not in YEARS:
-            self.fail(f"{value!r} is not a time. Write 2026-11-23 or 2026-11-23T08:30:00Z.", param, ctx)
-        return instant
+            return instant_of(value, Clock().now())
+        except ConfigurationError as error:
+            self.fail(f"{error.message} {error.advice}", param, ctx)
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -78,18 +73,51 @@ class SizeType(click.ParamType[int]):
         return size
 
 
-class NameType(click.ParamType[str]):
-    """A name; where a variable holds several, commas stand between them, for names have spaces."""
+class GivenType(click.ParamType[str]):
+    """Text such as a path or an address: an option that is given but empty is not taken for one left out."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text as it was typed."""
+        if not value:
+            self.fail("It is empty.", param, ctx)
+        return str(value)
+
+
+class NameType(GivenType):
+    """A name, taken as it was typed, spaces and all; a variable has commas between several of them."""
 
     name = "name"
     envvar_list_splitter = ","
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name."""
-        name = str(value).strip()
-        if not name:
-            self.fail("A name is missing.", param, ctx)
+        name = super().convert(value, param, ctx)
+        if _NOT_TEXT.search(name):
+            self.fail(f"{name!r} is not text in UTF-8.", param, ctx)
         return name
+
+
+class NumberType(click.ParamType[int]):
+    """A whole number of at least `least`."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int = LARGEST) -> None:
+        self._least, self._most = least, most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            number = int(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
+        if number < self._least:
+            self.fail(f"{number} is less than {self._least}.", param, ctx)
+        if number > self._most:
+            self.fail(f"{number} is more than {self._most}.", param, ctx)
+        return number
 
 
 class PairType(click.ParamType[tuple[str, object]]):
@@ -137,7 +165,9 @@ class ObjectType(click.ParamType[dict[str, object]]):
 INSTANT = InstantType()
 DURATION = DurationType()
 SIZE = SizeType()
+GIVEN = GivenType()
 NAME = NameType()
+COUNT = NumberType(1)
 PAIR = PairType()
 OBJECT = ObjectType()
 
@@ -150,5 +180,5 @@ def json_option(command: _F) -> _F:
 def workers_option(what: str) -> Callable[[_F], _F]:
     """Give a command the --workers option; `what` says what there may be so many of at once."""
     return click.option(
-        "--workers", type=click.IntRange(1, 64), metavar="N", default=8, show_default=True, help=what
+        "--workers", type=NumberType(1, 64), metavar="N", default=8, show_default=True, help=what
     )

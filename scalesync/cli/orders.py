@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.options import NAME, OBJECT, PAIR, json_option
+from scalesync.cli.options import NAME, OBJECT, PAIR, NumberType, json_option
 from scalesync.cli.output import counted, one_line, print_json, print_line
 from scalesync.errors import ConfigurationError, SubmissionError
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Fields = tuple[tuple[str, object], ...]
 """Names and values, as the command line gives them."""
 
-_PRIORITY = click.IntRange(-(2**31), 2**31 - 1)
+_PRIORITY = NumberType(-(2**31), 2**31 - 1)
 
 SOME = 20
 """How many ids, or runs of them, people are shown at once; `--json` gives all."""
 
 
 @click.command("create")
-@click.argument("task_type", metavar="TYPE")
+@click.argument("task_type", type=NAME, metavar="TYPE")
 @click.argument("fields", nargs=-1, type=PAIR, metavar="[KEY=VALUE]...")
 @click.option("--project", type=NAME, help="The project of every task that names none.")
 @click.option("--batch", type=NAME, help="The batch of every task that names none.")
@@ -58,7 +58,7 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
 
 
 @click.command("cancel")
-@click.argument("task_ids", nargs=-1, metavar="[TASK_ID]...")
+@click.argument("task_ids", type=NAME, nargs=-1, metavar="[TASK_ID]...")
 @click.option("--batch", type=NAME, help="Every task of this batch that is pending here or still queued.")
 @click.option("--unique-id", type=NAME, multiple=True, help="By unique_id; may be given several times.")
 @click.option("--clear-unique-id", is_flag=True, help="Free the unique_id for another task.")
@@ -86,7 +86,9 @@ def task_cancel(
 @click.command("create")
 @click.argument("name", type=NAME)
 @click.option("--project", type=NAME, required=True, help="The project it belongs to.")
-@click.option("--callback", metavar="URL", help="Where Scale reports to: a URL or an e-mail address.")
+@click.option(
+    "--callback", type=NAME, metavar="URL", help="Where Scale reports to: a URL or an e-mail address."
+)
 @click.option("--metadata", type=OBJECT, metavar="FILE|JSON", help="A JSON object, or a file that holds one.")
 @click.option("--calibration", is_flag=True, help="Make it a calibration batch.")
 @click.option("--self-label", is_flag=True, help="Make it a self-label batch.")

@@ -9,7 +9,7 @@ import click
 
 from scalesync.cli import dispatch, shown
 from scalesync.cli.context import Context
-from scalesync.cli.options import DURATION, NAME, json_option
+from scalesync.cli.options import COUNT, DURATION, NAME, json_option
 from scalesync.cli.output import (
     as_json_line,
     counted,
@@ -25,8 +25,6 @@ from scalesync.errors import ConfigurationError, IncompleteError
 if TYPE_CHECKING:
     from scalesync.commands import Shown
 
-IDS = click.IntRange(1, 2**63 - 1)
-
 
 @click.group()
 def queue() -> None:
@@ -38,7 +36,7 @@ def queue() -> None:
 @click.option("--kind", type=click.Choice([str(kind) for kind in CommandKind]), help="Only of this kind.")
 @click.option("--batch", type=NAME, help="Only what belongs to this batch.")
 @click.option("--all", is_flag=True, help="Also what is delivered or discarded.")
-@click.option("--limit", type=IDS, metavar="N", help="At most so many.")
+@click.option("--limit", type=COUNT, metavar="N", help="At most so many.")
 @json_option
 @click.pass_obj
 def queue_list(context: Context, /, all: bool, json: bool, **chosen: Any) -> None:  # noqa: A002 - click names it
@@ -56,7 +54,7 @@ def queue_list(context: Context, /, all: bool, json: bool, **chosen: Any) -> Non
 
 
 @queue.command("show")
-@click.argument("command_id", type=IDS, metavar="ID")
+@click.argument("command_id", type=COUNT, metavar="ID")
 @json_option
 @click.pass_obj
 def queue_show(context: Context, command_id: int, json: bool) -> None:
@@ -69,7 +67,7 @@ def queue_show(context: Context, command_id: int, json: bool) -> None:
 
 
 @queue.command("why")
-@click.argument("command_id", type=IDS, metavar="ID")
+@click.argument("command_id", type=COUNT, metavar="ID")
 @json_option
 @click.pass_obj
 def queue_why(context: Context, command_id: int, json: bool) -> None:
@@ -82,7 +80,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
 
 
 @queue.command("retry")
-@click.argument("command_ids", type=IDS, nargs=-1, metavar="[ID]...")
+@click.argument("command_ids", type=COUNT, nargs=-1, metavar="[ID]...")
 @click.option("--dead", is_flag=True, help="Every dead command.")
 @json_option
 @click.pass_obj
@@ -100,7 +98,7 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
 
 
 @queue.command("discard")
-@click.argument("command_ids", type=IDS, nargs=-1, required=True, metavar="ID...")
+@click.argument("command_ids", type=COUNT, nargs=-1, required=True, metavar="ID...")
 @json_option
 @click.pass_obj
 def queue_discard(context: Context, command_ids: tuple[int, ...], json: bool) -> None:

@@ -37,7 +37,7 @@ HAND = "the file in hand"
 
 
 @click.command("fetch-results")
-@workers_option("Files fetched at once.")
+@workers_option("Files fetched at once, 1 to 64.")
 @click.option(
     "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
 )

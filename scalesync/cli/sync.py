@@ -36,9 +36,9 @@ class Afterwards:
 @click.argument("streams", nargs=-1, type=click.Choice(EVERY_STREAM))
 @click.option("--full", is_flag=True, help="Read everything again, and notice what is gone.")
 @click.option("--since", type=INSTANT, help="Backfill what was created at this time or later.")
-@click.option("--until", type=INSTANT, help="Backfill what was created at this time or before.")
+@click.option("--until", type=INSTANT, help="Backfill what was created before this time.")
 @click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
-@workers_option("Pages read at once.")
+@workers_option("Pages read at once, 1 to 64.")
 @click.option(
     "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context, all_loaded
-from scalesync.cli.options import NAME
+from scalesync.cli.options import NAME, NumberType
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ _ADVICE = "Choose another --port or --state."
 @click.command()
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=NumberType(0, 65_535),
     metavar="N",
     default=8008,
     show_default=True,
     help="0: any free one.",
 )
 @click.option(
-    "--tasks", type=click.IntRange(min=0), metavar="N", default=1000, show_default=True, help="Made-up tasks."
+    "--tasks", type=NumberType(0), metavar="N", default=1000, show_default=True, help="Made-up tasks."
 )
 @click.option(
     "--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same data."
@@ -42,11 +42,11 @@ _ADVICE = "Choose another --port or --state."
 @click.option(
     "--fault", type=NAME, multiple=True, metavar="KIND[:SHARE]", help="500:2%, 429:1%, reset, hang ..."
 )
-@click.option("--latency", metavar="TIME", help="Delay every answer, for example 40ms.")
+@click.option("--latency", metavar="DELAY", help="Delay every answer, for example 40ms.")
 @click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another reading of the API.")
 @click.option(
     "--churn-per-page",
-    type=click.IntRange(min=0),
+    type=NumberType(0),
     metavar="N",
     default=0,
     help="Random changes before each page.",
@@ -68,11 +68,11 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
 @click.command()
 @click.option(
     "--tasks",
-    type=click.IntRange(100, 100_000),
+    type=NumberType(100, 100_000),
     metavar="N",
     default=3000,
     show_default=True,
-    help="Made-up tasks.",
+    help="Made-up tasks, 100 to 100000.",
 )
 @click.pass_obj
 def demo(context: Context, tasks: int) -> None:

@@ -35,9 +35,9 @@ HAND = "the answers on their way"
 @click.option("--repair", is_flag=True, help="Read what differs again, and verify once more.")
 @click.option("--deep", is_flag=True, help="Compare whole documents: reads the whole account.")
 @click.option("--since", type=INSTANT, help="Only what was created at this time or later.")
-@click.option("--until", type=INSTANT, help="Only what was created at this time or before.")
+@click.option("--until", type=INSTANT, help="Only what was created before this time.")
 @click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
-@workers_option("Requests at once.")
+@workers_option("Requests at once, 1 to 64.")
 @json_option
 @click.pass_obj
 def verify(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from scalesync.db import bulk
 from scalesync.db.annotation_tables import task_changes
-from scalesync.model import format_instant
+from scalesync.model import check_order, format_instant
 
 FOLLOWED = {
     "status": "status",
@@ -81,17 +81,25 @@ def note_missing(conn: Connection, task_ids: Sequence[str], seen: Sighting) -> N
 
 
 def listing(
-    conn: Connection, *, after_id: int | None = None, since: datetime | None = None
+    conn: Connection,
+    *,
+    after_id: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Iterator[Change]:
-    """Yield the changes with larger ids than `after_id`, seen at `since` or later, oldest first.
+    """Yield the changes with larger ids than `after_id`, seen at `since` or later and before `until`.
 
-    In flat memory; the connection can do nothing else until the iterator is exhausted or closed.
+    Oldest first, in flat memory; the connection can do nothing else
+    until the iterator is exhausted or closed.
     """
+    check_order(since, until)
     statement = select(task_changes).order_by(task_changes.c.id)
     if after_id is not None:
         statement = statement.where(task_changes.c.id > after_id)
     if since is not None:
         statement = statement.where(task_changes.c.seen_at >= since)
+    if until is not None:
+        statement = statement.where(task_changes.c.seen_at < until)
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         for row in result.mappings():
             yield Change(**row)

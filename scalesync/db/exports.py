@@ -8,6 +8,8 @@ from sqlalchemy import Column, ColumnElement, Connection, exists, func, select
 
 from scalesync.db.annotation_tables import result_files, task_files
 from scalesync.db.documents import MIRRORED, TASKS, Mirrored, to_document
+from scalesync.errors import ConfigurationError
+from scalesync.model import check_order
 
 _AT_ONCE = 200
 """Rows held in memory while streaming."""
@@ -32,6 +34,10 @@ class Selection:
     newest_first: bool = False
     """In descending order of creation; otherwise in order of keys."""
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for times between which nothing can lie."""
+        check_order(self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,9 @@ def conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool
     columns = kind.table.c
     for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):
         value = getattr(wanted, name)
+        if value is not None and name not in columns:
+            msg = f"{name} does not apply to {kind.table.name}."
+            raise ConfigurationError(msg, advice="Leave it out.")
         if value is not None:
             yield columns[name] == value
     if wanted.since is not None:

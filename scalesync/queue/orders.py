@@ -27,7 +27,7 @@ def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | Non
     the batch; `duplicate`, a text of which no other exists, makes it another one. Raises QueueError for what
     cannot be a task.
     """
-    _require_name("task type", task_type)
+    _require_type(task_type)
     given = {name: value for name, value in body.items() if value is not None}
     for name in ("unique_id", "project", "batch"):
         if name in given:
@@ -102,7 +102,7 @@ def finalize_batch(name: str) -> NewCommand:
 def create_project(name: str, task_type: str, params: Mapping[str, Any], **more: Any) -> NewCommand:
     """Return the command that creates a project; `more` (rapid, studio) as `POST /projects` takes it."""
     _require_name("project", name)
-    _require_name("task type", task_type)
+    _require_type(task_type)
     given = {key: value for key, value in more.items() if value is not None}
     return NewCommand(
         kind=CommandKind.CREATE_PROJECT,
@@ -155,10 +155,16 @@ def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -
 
 
 def _require_name(what: str, name: object) -> None:
-    if not isinstance(name, str) or not name.strip():
+    """Raise QueueError for what can be no name. Spaces are a name's own: "X" and "X " are two projects."""
+    if not isinstance(name, str) or not name:
         raise QueueError(f"The {what} must be a text that is not empty.")
     if name in (".", "..") or _holds_unstorable(name):
         raise QueueError(f"The {what} {name!r} cannot be sent.")
+
+
+def _require_type(task_type: object) -> None:
+    """Raise QueueError for what can be no type. It is one of Scale's words, and none of those is blank."""
+    _require_name("task type", task_type.strip() if isinstance(task_type, str) else task_type)
 
 
 def _creation(kind: CommandKind, name: str, **like: str | None) -> Creation:

@@ -18,7 +18,7 @@ ANY = TaskFilter()
 
 
 def listed(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterator[tuple[Row, ...]]:
-    """Yield the pages of a window, widened at its ends as a run reads it; a row may come twice.
+    """Yield the pages of a window, read a little wider, as a run does, and cut to it; a row may come twice.
 
     Of tasks, only those of the status and batch in `more`, and with a few fields of each if that asks for
     `limited_response`. A list that contradicts itself is begun again. Raises PageError if it goes on to.
@@ -48,7 +48,15 @@ def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Ro
             page = stream.page(api, reading.window, PAGE)
         rows = tuple(to_row(stream.kind, doc) for doc in page.docs)
         reading.take(Fetched(page, rows))
-        yield rows
+        yield tuple(row for row in rows if not _is_outside(window, row))
         if reading.window.next_token is None:
             return
         reading.pages += 1
+
+
+def _is_outside(window: Window, row: Row) -> bool:
+    """Whether the object was created before the window begins or after its end, by what it says itself."""
+    lower, upper, created = window.created_from, window.created_to, row.created_at
+    if created is None:
+        return False
+    return (lower is not None and created < lower) or (upper is not None and created > upper)

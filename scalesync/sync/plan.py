@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scalesync.errors import ConfigurationError
-from scalesync.model import RunKind, Window, format_instant
+from scalesync.model import RunKind, Window, check_order
 
 EVERY_STREAM = ("projects", "batches", "tasks")
 """In the order in which a run reads them, and people see them."""
@@ -26,7 +25,7 @@ class Request:
     since: datetime | None = None
     """A backfill of what was created from this instant on."""
     until: datetime | None = None
-    """A backfill of what was created up to this instant."""
+    """A backfill of what was created before this instant, see `last`."""
     projects: tuple[str, ...] = ()
     """Only these projects' batches and tasks."""
     lookback: timedelta = timedelta(minutes=15)
@@ -35,15 +34,18 @@ class Request:
     """Exactly these and nothing else: what was found to differ."""
 
     @property
+    def last(self) -> datetime | None:
+        """The last instant before `until`: a window of the ledger includes both its ends."""
+        return self.until and self.until - timedelta(milliseconds=1)
+
+    @property
     def partial(self) -> bool:
         """Whether it asks for a part of the account only."""
         return self.since is not None or self.until is not None or bool(self.projects)
 
     def __post_init__(self) -> None:
-        """Refuse a window that ends before it begins."""
-        if self.since and self.until and self.since > self.until:
-            msg = f"--since {format_instant(self.since)} lies after --until {format_instant(self.until)}."
-            raise ConfigurationError(msg, advice="Exchange the two, or leave one out.")
+        """Refuse a time that ends before it begins."""
+        check_order(self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +101,14 @@ def _plan_batches(request: Request, facts: Facts, since: datetime | None) -> Ite
     if since is not None:
         begin = min(since, facts.oldest_unfinished_batch or since)
     for project in request.projects or (None,):
-        yield Window("batches", project, created_from=begin, created_to=request.until)
+        yield Window("batches", project, created_from=begin, created_to=request.last)
 
 
 def _plan_tasks(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:
     """Read what changed, with no upper bound, and what is new, if some tasks tell no time of change."""
     for project in request.projects or facts.every_project or (None,):
         if since is None:
-            yield Window("tasks", project, created_from=request.since, created_to=request.until)
+            yield Window("tasks", project, created_from=request.since, created_to=request.last)
             continue
         yield Window("tasks", project, updated_from=since)
         if facts.some_task_without_update_time:

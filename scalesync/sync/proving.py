@@ -133,7 +133,7 @@ def inquire(request: Request, watermarks: Mapping[str, datetime], *, deep: bool)
         for project in (None,) if stream == "projects" else request.projects or (None,):
             if stream == "tasks" and known is not None:
                 windows.append(Window(stream, project, updated_from=known - request.lookback))
-            dates = (None, None) if stream == "projects" else (request.since, request.until)
+            dates = (None, None) if stream == "projects" else (request.since, request.last)
             windows.append(Window(stream, project, *dates))
     return Inquiry(tuple(windows), deep)
 

@@ -56,7 +56,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_every_command_and_option_explains_itself(path: tuple[str, ...], command: click.Command) -> None:
     """Each has a help text, short enough for the list of commands, and a variable named as it is."""
     context = click.Context(command, info_name=" ".join(path))
-    options = [param for param in command.params if isinstance(param, click.Option)]
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
 
     assert command.help
     assert not path or not command.get_short_help_str(60).endswith("...")

@@ -46,7 +46,7 @@ def payloads(scalesync: Scalesync) -> list[dict[str, object]]:
         (("task", "cancel", "--batch", "no such"), "no batch 'no such'"),
         (("task", "cancel", "--unique-id", ""), "--unique-id"),
         (("batch", "create", "b"), "--project"),
-        (("batch", "create", "", "--project", "P"), "name"),
+        (("batch", "create", "", "--project", "P"), "NAME"),
         (("batch", "create", "b", "--project", "P", "--metadata", "[1]"), "[1]"),
         (("batch", "create", "b", "--project", "P", "--metadata", "{"), "not JSON"),
         (("batch", "finalize"), "NAME"),

@@ -159,3 +159,78 @@ def test_what_the_mirror_does_not_hold_is_not_shown(synced: Scalesync) -> None:
 def test_a_bad_lease_is_named_by_its_variable(synced: Scalesync) -> None:
     """Variables without an option are held to the same."""
     check_refusal(synced.having(SCALESYNC_LEASE="long")("status"), 2, "SCALESYNC_LEASE", "30s")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--db other.db -q {}", "{} --db other.db -q", "--db no.db {} -q --db other.db", "-q {} --db=other.db"],
+)
+@pytest.mark.parametrize("command", ["status", "task list", "queue list"])
+def test_global_options_are_taken_before_and_after_the_command(
+    line: str, command: str, empty_mirror: Scalesync
+) -> None:
+    """What stands after it counts; `task --db other.db list` does as well."""
+    empty_mirror.mirror.rename(empty_mirror.directory / "other.db")
+
+    assert empty_mirror(*line.format(command).split()).code == 0
+    check_refusal(empty_mirror(*command.split()), 5, "scalesync.db")
+
+
+def test_global_options_after_the_command_mean_the_same(
+    empty_mirror: Scalesync, shared_sandbox: SandboxServer
+) -> None:
+    """The API's address, how long to try, and how much is said."""
+    away = ("--api-url", "http://127.0.0.1:9/v1", "--patience", "0")
+    check_refusal(empty_mirror("sync", *away), 4, "127.0.0.1:9")
+    check_refusal(empty_mirror("task", "--db", "no.db", "list"), 5, "no.db")
+    loud = empty_mirror("sync", "projects", "-vv", "--api-url", shared_sandbox.url)
+    silent = empty_mirror("sync", "projects", "--api-url", shared_sandbox.url, "--quiet")
+    assert ("debug scalesync.api" in loud.err, silent.out + silent.err) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--json status", "`scalesync status --json`"),
+        ("--json task list", "`scalesync task list --json`"),
+        ("task --json list", "scalesync task"),
+        ("--since 7d export tasks", "`scalesync export --since`"),
+        ("queue --state dead list", "`scalesync queue list --state`"),
+    ],
+)
+def test_an_option_of_a_command_before_its_name_is_told_where_it_belongs(
+    line: str, words: str, scalesync: Scalesync
+) -> None:
+    """Instead of another option's name."""
+    check_refusal(scalesync(*line.split()), 2, "belongs after the command's name", words)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("queue why abc", "'abc' is not a whole number"),
+        ("queue show 0", "0 is less than 1"),
+        ("queue discard 1 x", "'x' is not a whole number"),
+        ("task list --limit many", "'many' is not a whole number"),
+        ("sync --workers 65", "65 is more than 64"),
+        ("sandbox --port 99999", "99999 is more than 65535"),
+    ],
+)
+def test_a_number_that_is_none_gets_one_sentence(line: str, words: str, scalesync: Scalesync) -> None:
+    """Without the names of our types, and no help shows a bound that nobody reaches."""
+    check_refusal(scalesync(*line.split()), 2, words)
+    assert "<=" not in scalesync(*line.split()[:-1], "--help").out
+
+
+def test_bytes_that_are_no_text_are_refused(empty_mirror: Scalesync) -> None:
+    """As a name, in every command; no database and no request could hold them."""
+    names = (
+        "task list --project",
+        "batch show",
+        "sync --project",
+        "queue list --batch",
+        "queue pause --reason",
+    )
+    others = "export tasks --status", "task cancel --batch", "batch create b --project"
+    for line in names + others:
+        check_refusal(empty_mirror(*line.split(), "\udcff"), 2, "is not text in UTF-8")

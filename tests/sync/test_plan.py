@@ -74,10 +74,12 @@ def test_a_part_never_moves_a_watermark(request_: Request) -> None:
 
 
 def test_a_backfill_is_bounded_by_creation() -> None:
-    """--since and --until are about created_at."""
+    """--since and --until are about created_at; the window ends with the last instant before --until."""
     made = plan(Request(("tasks",), since=WATERMARK, until=NOW), Facts(NOW, MARKS))
 
-    assert (Window("tasks", created_from=WATERMARK, created_to=NOW),) == made.windows
+    assert (
+        Window("tasks", created_from=WATERMARK, created_to=NOW - timedelta(milliseconds=1)),
+    ) == made.windows
 
 
 def test_an_api_that_demands_a_project_is_read_project_by_project() -> None:

@@ -1,0 +1,102 @@
+"""What every command has: the global options, also after its name, and what its kinds of values are."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from scalesync.cli.logs import log_to_stderr
+from scalesync.cli.options import DURATION, INSTANT, SIZE
+
+_KINDS = (
+    (
+        INSTANT,
+        (
+            "TIME is a date or a time, 2026-11-23 or 2026-11-23T08:30:00Z, in UTC if it does not say; or "
+            "a span such as 7d: that long ago by this machine's clock."
+        ),
+    ),
+    (DURATION, "SPAN is a length of time: 90s, 15m, 2h or 1d."),
+    (SIZE, "SIZE is 500kB or 64MB."),
+)
+_ALSO = "Options of `scalesync --help` such as --db and -q may stand here too."
+
+
+def prepare(command: click.Command, given: Sequence[click.Parameter]) -> click.Command:
+    """Add to a command, and to those in it, the options `given` to the program; return the command."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            prepare(inner, given)
+    else:
+        explain(command, also=_ALSO)
+    for option in given:
+        if isinstance(option, click.Option) and option.name != "version":
+            command.params.append(_repeated(option))
+    return command
+
+
+def explain(command: click.Command, *, also: str = "") -> None:
+    """Say in the help of a command what its kinds of values are."""
+    kinds = {id(param.type) for param in command.params}
+    texts = [command.epilog or "", *(text for kind, text in _KINDS if id(kind) in kinds), also]
+    command.epilog = "\n\n".join(filter(None, texts))
+
+
+def misplaced(error: click.NoSuchOption, group: click.Group, words: Sequence[str]) -> click.UsageError:
+    """Return what to say of an option that a group does not have: to write it after the command it is of.
+
+    `words` are those of the command line that are known; where no command has the option, it is `error`.
+    """
+    having = [path for path in _paths(group) if _has(path[-1], error.option_name)]
+    if not having:
+        return error
+    path = max(having, key=lambda path: [command.name in words for command in path])
+    name = " ".join(str(command.name) for command in path)
+    written = f"{_program(error)} {name} {error.option_name}"
+    msg = f"{error.option_name} belongs after the command's name: `{written}`."
+    return click.UsageError(msg, error.ctx)
+
+
+def _repeated(option: click.Option) -> click.Option:
+    """Return the same option for after a command's name: it counts instead of what stands before that."""
+
+    def take(ctx: click.Context, param: click.Parameter, value: object) -> None:  # noqa: ARG001 - click's way
+        if value in (None, False, 0):
+            return
+        name, root = str(option.name), ctx.find_root()
+        root.params[name] = root.params[name] + value if option.count else value
+        if name in ("verbose", "quiet"):
+            log_to_stderr(root.params["verbose"], quiet=root.params["quiet"])
+        if name != "verbose":
+            changed: dict[str, Any] = {name: value}
+            ctx.obj = replace(ctx.obj, **changed)
+
+    return click.Option(
+        [*option.opts],
+        type=None if option.is_flag or option.count else option.type,
+        is_flag=option.is_flag or None,
+        count=option.count,
+        hidden=True,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=take,
+    )
+
+
+def _paths(group: click.Group) -> Iterator[tuple[click.Command, ...]]:
+    """Yield every command below a group, behind the groups that lead to it."""
+    for name in group.commands:
+        command = group.commands[name]
+        if isinstance(command, click.Group):
+            yield from ((command, *path) for path in _paths(command))
+        else:
+            yield (command,)
+
+
+def _has(command: click.Command, option: str) -> bool:
+    return any(option in param.opts and not getattr(param, "hidden", False) for param in command.params)
+
+
+def _program(error: click.NoSuchOption) -> str:
+    return "scalesync" if error.ctx is None else error.ctx.command_path
