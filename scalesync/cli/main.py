@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -41,16 +42,9 @@ CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--hel
 class Commands(Mapping[str, click.Command]):
     """All commands by name, each imported when it is asked for: together they take a while to load."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, click.Command] = {}
-
     def __getitem__(self, name: str) -> click.Command:
         """Return the command. Raises KeyError where there is none of that name."""
-        if name not in self._loaded:
-            commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
-            found = next(command for command in commands if command.name == name)
-            self._loaded[name] = prepare(found, cli.params)
-        return self._loaded[name]
+        return _load(name)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
@@ -91,6 +85,13 @@ def cli(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> Non
 
 
 explain(cli)
+
+
+@cache
+def _load(name: str) -> click.Command:
+    """Return a command with what all have. Raises KeyError where there is none of that name."""
+    commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
+    return prepare(next(command for command in commands if command.name == name), cli.params)
 
 
 def _write_whatever_comes() -> None:

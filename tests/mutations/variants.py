@@ -4,6 +4,7 @@ from tests.mutations.answer_variants import ANSWERS
 from tests.mutations.result_variants import RESULTS
 from tests.mutations.variants_api import API
 from tests.mutations.variants_of_exports import EXPORTS
+from tests.mutations.variants_of_input import INPUT
 from tests.mutations.variants_of_proofs import EQUALITY
 from tests.mutations.window_variants import WINDOWS
 from tests.mutations.workshop import Variant
@@ -489,6 +490,7 @@ SESSION = (
 )
 
 VARIANTS = (
+    *INPUT,
     *WATERMARK,
     *EQUALITY,
     *GUARD,

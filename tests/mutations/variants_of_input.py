@@ -1,0 +1,57 @@
+"""Broken lines of what people type, and the tests that notice each."""
+
+from tests.mutations.workshop import Variant
+
+_UNTIL = "cli/test_times.py::test_until_is_not_included_in_any_command"
+
+INPUT = (
+    Variant(
+        "a name is stripped",
+        "cli/options.py",
+        "name = super().convert(value, param, ctx)",
+        "name = super().convert(value, param, ctx).strip()",
+        ("cli/test_names.py::test_a_field_that_gives_the_unique_id_is_named_as_it_was_typed",),
+    ),
+    Variant(
+        "a blank name is called empty",
+        "queue/orders.py",
+        "if not isinstance(name, str) or not name:",
+        "if not isinstance(name, str) or not name.strip():",
+        ("cli/test_names.py::test_python_refuses_an_empty_name_too",),
+    ),
+    Variant(
+        "an empty option is taken for none",
+        "cli/options.py",
+        "if not value:",
+        "if value is None:",
+        ("cli/test_names.py::test_an_empty_argument_is_refused",),
+    ),
+    Variant(
+        "--until includes its end in a sync",
+        "sync/plan.py",
+        "return self.until and self.until - timedelta(milliseconds=1)",
+        "return self.until",
+        (_UNTIL, "sync/test_plan.py::test_a_backfill_is_bounded_by_creation"),
+    ),
+    Variant(
+        "--until includes its end in lists and exports",
+        "db/exports.py",
+        "yield columns.created_at < wanted.until",
+        "yield columns.created_at <= wanted.until",
+        (_UNTIL,),
+    ),
+    Variant(
+        "--until includes its end in a verification",
+        "sync/listing.py",
+        "yield tuple(row for row in rows if not _is_outside(window, row))",
+        "yield rows",
+        (_UNTIL,),
+    ),
+    Variant(
+        "--until includes its end in changes",
+        "db/changes.py",
+        "statement = statement.where(task_changes.c.seen_at < until)",
+        "statement = statement.where(task_changes.c.seen_at <= until)",
+        ("cli/test_times.py::test_changes_are_half_open_too",),
+    ),
+)
