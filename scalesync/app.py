@@ -12,7 +12,7 @@ from scalesync.clock import Clock
 from scalesync.db import migrate, stamp
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, ScaleResourceNotFound
-from scalesync.reports import Finding, Status, compared, described, look_at, standing
+from scalesync.reports import Finding, Status, compared, described, look_at, owner_of, standing
 from scalesync.settings import Settings
 
 if TYPE_CHECKING:
@@ -269,11 +269,7 @@ class App:
     def _check_account(self) -> str:
         mine = self.account()
         with self.database() as database, database.write() as conn:
-            held = stamp.read_stamp(conn)
-            if held is None:
-                return "the mirror is not stamped yet; the first sync does it"
-            stamp.stamp(conn, mine)
-            return f"the mirror belongs to this {held.mode} account"
+            return owner_of(conn, mine)
 
     def _look_and_stamp(self, database: Database) -> None:
         """Return where the mirror has our schema, and is of our account or of none yet and so ours now."""

@@ -65,6 +65,17 @@ def compared(api_url: str, now: datetime, served_at: datetime) -> str:
     return f"{api_url} answers; its clock and ours differ by {skew:+.0f} s"
 
 
+def owner_of(conn: "Connection", mine: "stamp.Stamp") -> str:
+    """Return whose mirror it is. Raises DatabaseError where it is not that of `mine`."""
+    from scalesync.db import stamp
+
+    held = stamp.read_stamp(conn)
+    if held is None:
+        return "the mirror belongs to no account yet; the first sync settles whose it is"
+    stamp.stamp(conn, mine)
+    return f"the mirror belongs to this {held.mode} account"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What is here and how far behind it is."""
