@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 from scalesync.app import App
@@ -82,6 +83,14 @@ class Mirror(Contents):
     def init(self, *, adopt: bool = False) -> None:
         """Create or upgrade the schema; `adopt` hands the mirror over to the present key."""
         self._app.init(adopt=adopt)
+
+    def backup(self, file: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Copy an SQLite mirror, as it is at one moment, into a file that appears whole or not at all.
+
+        Others may use the mirror meanwhile. Raises ConfigurationError where the file cannot be written, or is
+        there already and not to be overwritten, and on Postgres, which has its own tools.
+        """
+        self._app.back_up(Path(file), lambda _copied, _pages: None, overwrite=overwrite)
 
     def check(self) -> list[Finding]:
         """Look at database, key and API, and say what to do about each."""

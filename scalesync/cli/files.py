@@ -76,13 +76,21 @@ def _exchange(made: Path, target: Path, before: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Translate what the system says, and let SIGTERM end the block as Ctrl-C does, leaving nothing."""
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, leaving nothing."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Translate what the system says, and let SIGTERM end the block as Ctrl-C does, leaving nothing."""
+    try:
+        with ended_by_sigterm():
+            yield
     except OSError as error:
         msg = f"Cannot write {path}: {error.strerror or error}."
         raise ConfigurationError(msg, advice="Name another file with -o.") from error
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -17,6 +17,7 @@ from scalesync.cli.logs import log_to_stderr
 from scalesync.cli.options import DURATION, GIVEN
 
 _MODULES = {
+    "backup": "backup",
     "batch": "objects",
     "changes": "changes",
     "check": "mirror",

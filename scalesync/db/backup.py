@@ -44,8 +44,8 @@ def back_up(database: Database, target: Path, watch: Watcher, *, overwrite: bool
         # A link stays a link: what it points to is written.
         final = target.resolve()
         _check_target(database, target, final, overwrite=overwrite)
-        with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.") as room:
-            made = Path(room, final.name)
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".scalesync-backup-") as room:
+            made = Path(room, "copy")
             _copy(database, made, watch)
             _check_target(database, target, final, overwrite=overwrite)
             made.replace(final)

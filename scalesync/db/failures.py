@@ -8,6 +8,7 @@ from sqlite3 import (
     SQLITE_CORRUPT,
     SQLITE_FULL,
     SQLITE_IOERR,
+    SQLITE_IOERR_SHORT_READ,
     SQLITE_LOCKED,
     SQLITE_NOTADB,
     SQLITE_PERM,
@@ -63,7 +64,8 @@ _LOCKED = _Meaning(
 _FOREIGN = _Meaning("{shown} is not an SQLite database.", "Name another file with --db.")
 _DAMAGED = _Meaning(
     "{shown} is damaged: {line}.",
-    "Restore it, or begin a new file with `scalesync init` and `scalesync sync`.",
+    "Restore a backup, with no -wal and -shm of the old file beside it,"
+    " or begin a new file with `scalesync init` and `scalesync sync`.",
 )
 _UNREADABLE = _Meaning(
     "{shown} cannot be opened: {line}.", "Look after the file, its directory and its disk."
@@ -71,6 +73,10 @@ _UNREADABLE = _Meaning(
 _BROKEN = _Meaning(
     "The disk that holds {shown} failed: {line}.",
     "Look after the disk, then run again: what was committed is kept.",
+)
+_CUT_SHORT = _Meaning(
+    "A part of {shown} is missing, or of the -wal beside it: it was deleted or cut off while in use.",
+    "End every process that uses this mirror, and run again.",
 )
 _NO_TABLES = _Meaning("{shown} has no mirror's tables, or older ones.", "Run `scalesync init`.")
 _REFUSED = _Meaning("The database server refused the user name or password for {shown}.", "Correct --db.")
@@ -177,6 +183,8 @@ def database_error(
 
 def _meaning(cause: BaseException) -> _Meaning:
     code = getattr(cause, "sqlite_errorcode", None)
+    if code == SQLITE_IOERR_SHORT_READ:
+        return _CUT_SHORT
     if code is not None and code & 0xFF in _BY_SQLITE_CODE:
         return _BY_SQLITE_CODE[code & 0xFF]
     state = getattr(cause, "sqlstate", None)

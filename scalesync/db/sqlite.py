@@ -101,10 +101,11 @@ class File:
                 del _beside[self._identity]
 
     def abandoned(self) -> bool:
-        """Return whether others use another -wal or -shm by now than this process."""
+        """Return whether others wrote something by now with another -wal or -shm than this process has."""
         noted = _beside.get(self._identity, _Beside()).identities
         pairs = [(noted.get(suffix), self._look(suffix)) for suffix in SUFFIXES]
-        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
+        replaced = any(None not in pair and pair[0] != pair[1] for pair in pairs)
+        return replaced and _size(Path(f"{self._path}-wal")) > 0
 
     def _look(self, suffix: str) -> tuple[int, int] | None:
         return _identity(Path(f"{self._path}{suffix}"))
@@ -128,6 +129,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def engine_at(address: URL, file: File) -> Engine:

@@ -91,6 +91,27 @@ def test_what_others_wrote_into_new_ones_is_not_damaged(gone: tuple[str, ...], a
     assert len(names(path)) == 700 + (gone == ("-shm",))
 
 
+def test_whoever_comes_while_only_the_wal_is_gone_is_told(path: Path) -> None:
+    """SQLite itself speaks of a failing disk; what was in the -wal is saved by the process that has it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING, f"sqlite:///{path}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "ready\n"
+        take_away(path, ("-wal",))
+        with (
+            pytest.raises(DatabaseError, match="-wal beside it") as caught,
+            opened(f"sqlite:///{path}") as late,
+        ):
+            count(late)
+        assert "End every process" in caught.value.advice
+        waiting.communicate()
+    assert names(path) == ["before"]
+
+
 def test_a_process_that_others_left_behind_refuses_the_file_from_then_on(path: Path) -> None:
     """All its connections would use what others do not."""
     program = (
@@ -100,7 +121,7 @@ def test_a_process_that_others_left_behind_refuses_the_file_from_then_on(path: P
         "with opened(f'sqlite:///{path}') as database:\n"
         "    add(database, 'before')\n"
         "    take_away(path, ('-wal', '-shm'))\n"
-        "    Path(f'{path}-wal').touch()\n"
+        "    Path(f'{path}-wal').write_bytes(b'theirs')\n"
         "for _ in range(2):\n"
         "    with noticed(), opened(f'sqlite:///{path}') as database: count(database)\n"
     )
