@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
 from scalesync.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
 from scalesync.db import mirrored, seals, withdrawals
 from scalesync.db.attempts import attempts, log, log_steps
-from scalesync.db.conflicts import clash, mirrored_clash, same_value, sealed
+from scalesync.db.conflicts import clash, mirrored_clash, same_value, sealed, unlike
 from scalesync.db.inserts import insert_commands
 from scalesync.db.mirrored import pending_tasks, unique_ids
 from scalesync.db.plans import among, built
@@ -166,11 +166,10 @@ def _mirrored(conn: Connection, orders: _Round) -> dict[str, Answer]:
     answers: dict[str, Answer] = {}
     for name, creation in creations.items():
         objects = found.get((creation.stream, creation.name), [])
-        same = [row for row in objects if all(row[column] == value for column, value in creation.like)]
-        if same:
-            answers[name] = Enqueued(None, new=False, mirrored=same[0]["key"])
-        elif objects:
-            answers[name] = mirrored_clash(creation, objects[0])
+        against = sorted(((unlike(orders[name], one), one) for one in objects), key=lambda pair: len(pair[0]))
+        for differing, one in against[:1]:
+            known = Enqueued(None, new=False, mirrored=one.key)
+            answers[name] = mirrored_clash(creation, one, differing) if differing else known
     return answers
 
 

@@ -1,15 +1,17 @@
 """Why an order cannot be queued, in sentences: a command or an object has its name already, or it is late."""
 
 import json
-from collections.abc import Iterator
-
-from sqlalchemy import RowMapping
+from collections.abc import Iterator, Sequence
 
 from scalesync.commands import GENERATED, Command, CommandKind, Creation, NewCommand
+from scalesync.db.mirrored import Object
 from scalesync.errors import ConflictError, SealedError
+from scalesync.flatten.addresses import unsigned
+from scalesync.likeness import Difference, differences
 
 _AGAIN = "--allow-duplicates submits it again"
 _MANY = 3
+_LONGEST = 80
 _NOTHING = object()
 
 
@@ -25,20 +27,32 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     if new.kind == CommandKind.CREATE_TASK and name.startswith(GENERATED):
         return ConflictError(f"The same content is already queued as {there}, for another batch; {_AGAIN}.")
     found = list(_differences(json.loads(existing.payload), json.loads(new.payload)))
-    fields = ", ".join(found[:_MANY]) + (f" and {len(found) - _MANY} more" if len(found) > _MANY else "")
+    fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
     return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
 
 
-def mirrored_clash(creation: Creation, found: RowMapping) -> ConflictError:
+def unlike(new: NewCommand, found: Object) -> list[Difference]:
+    """Return in what a mirrored object that has the name of a create is another one; where, ours and theirs.
+
+    A unique_id that was made from its content says that this is the same: then only the batch may differ.
+    """
+    creation = new.creates
+    if creation is None or not creation.like:
+        return []
+    if creation.name.startswith(GENERATED):
+        batch, theirs = dict(creation.like).get("batch"), found.document.get("batch")
+        return [] if batch in (None, theirs) else [("batch", batch, theirs)]
+    return differences(new.kind, json.loads(new.payload), found.document)
+
+
+def mirrored_clash(creation: Creation, found: Object, differing: Sequence[Difference]) -> ConflictError:
     """Return the refusal of a create whose name a mirrored object has that is not the same."""
     if creation.name.startswith(GENERATED):
-        return ConflictError(f"The same content is mirrored as {found['key']}, in another batch; {_AGAIN}.")
-    differing = ", ".join(
-        f"its {column} is {found[column]!r}" for column, value in creation.like if found[column] != value
-    )
-    key = "" if found["key"] == creation.name else f" {found['key']}"
+        return ConflictError(f"The same content is mirrored as {found.key}, in another batch; {_AGAIN}.")
+    said = [f"its {where} is {_shown(theirs)}, not {_shown(ours)}" for where, ours, theirs in differing]
+    key = "" if found.key == creation.name else f" {found.key}"
     where = f"The mirrored object{key} in {creation.stream} has the name {creation.name!r}"
-    return ConflictError(f"{where}, and is another one: {differing}.")
+    return ConflictError(f"{where}, and is another one: {_some(said, '; ')}.")
 
 
 def sealed(new: NewCommand, sealed_by: int) -> SealedError:
@@ -50,7 +64,20 @@ def sealed(new: NewCommand, sealed_by: int) -> SealedError:
     )
 
 
-def _differences(one: object, other: object) -> Iterator[str]:
+def _some(parts: Sequence[str], between: str = ", ") -> str:
+    more = f" and {len(parts) - _MANY} more" if len(parts) > _MANY else ""
+    return between.join(parts[:_MANY]) + more
+
+
+def _shown(value: object) -> str:
+    """Return a value for people: short, and without what signs an address."""
+    if value is None or value is _NOTHING:
+        return "nothing"
+    text = unsigned(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _differences(one: object, other: object) -> Iterator[Difference]:
     """Yield where two JSON values differ, however deep they are; 1 and 1.0 do not, 1 and true do."""
     rest = [("", one, other)]
     while rest:
@@ -63,4 +90,4 @@ def _differences(one: object, other: object) -> Iterator[str]:
             pairs = list(enumerate(zip(left, right, strict=True)))
             rest += [(f"{path}[{n}]", *pair) for n, pair in reversed(pairs)]
         elif left != right or isinstance(left, bool) is not isinstance(right, bool):
-            yield path
+            yield path, left, right

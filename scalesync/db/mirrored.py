@@ -1,12 +1,15 @@
 """What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, RowMapping, Select, select
 
 from scalesync.commands import Creation
 from scalesync.db.chunks import chunks
+from scalesync.db.documents import MIRRORED, to_document
 from scalesync.db.plans import among, built
 from scalesync.db.tables import batches, projects, tasks
 
@@ -16,24 +19,42 @@ _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
     "projects": (projects.c.name, projects.c.name),
 }
 """By stream: the column by which a create names its object, and the key."""
+_DECIDED = {
+    "tasks": (
+        "batch", "extra", "instruction", "metadata", "params", "priority", "project", "tags", "type",
+    ),
+    "batches": ("callback", "extra", "metadata", "project"),
+    "projects": ("extra", "type"),
+}  # fmt: skip
+"""By stream: the columns that hold what a create decides of an object."""
 _STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
 """By the word before the colon of a resource."""
 
 
-def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[RowMapping]]:
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A mirrored object that has the name of something to be made."""
+
+    key: str
+    document: dict[str, Any]
+    """What a create decides of it, as the API's document says it."""
+
+
+def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[Object]]:
     """Return the mirrored objects that have a wanted name, by (stream, name).
 
-    Each has its `key`, its `name` and the columns that some `like` asks for. Objects that the API no longer
-    has are left out.
+    Objects that the API no longer has are left out.
     """
-    found: dict[tuple[str, str], list[RowMapping]] = {}
-    by_stream: dict[str, list[Creation]] = {}
+    found: dict[tuple[str, str], list[Object]] = {}
+    by_stream: dict[str, list[str]] = {}
     for creation in wanted:
-        by_stream.setdefault(creation.stream, []).append(creation)
-    for stream, creations in by_stream.items():
-        compared = {column for creation in creations for column, _ in creation.like}
-        for row in _named(conn, stream, [creation.name for creation in creations], compared):
-            found.setdefault((stream, row["name"]), []).append(row)
+        by_stream.setdefault(creation.stream, []).append(creation.name)
+    for stream, names in by_stream.items():
+        kind = MIRRORED[stream]
+        unread = dict.fromkeys(field.name for field in kind.emitted)
+        for row in _named(conn, stream, names, _DECIDED[stream]):
+            document = json.loads(to_document(kind, {**unread, **row}))
+            found.setdefault((stream, row["name"]), []).append(Object(row["key"], document))
     return found
 
 

@@ -49,6 +49,11 @@ def is_signed(response: str | bytes) -> bool:
     return "?" in text and _SIGNED.search(text) is not None
 
 
+def unsigned(text: str) -> str:
+    """Return a JSON text with the addresses in it as `lasting` leaves them."""
+    return _URL.sub(_lasting_match, text)
+
+
 def lasting_digest(response: str | bytes) -> str:
     """Return 32 hex digits that differ where the JSON text does, signatures in its addresses left out."""
     if is_signed(response):

@@ -9,6 +9,8 @@ from typing import Any
 from scalesync.commands import GENERATED, CommandKind, Creation, NewCommand
 from scalesync.errors import QueueError
 
+LONGEST_NAME = 2_000
+"""Bytes of a name in UTF-8. Commands are found by it, and Postgres takes no more than 2,700 into an index."""
 _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":"))
@@ -158,6 +160,9 @@ def _require_name(what: str, name: object) -> None:
     """Raise QueueError for what can be no name. Spaces are a name's own: "X" and "X " are two projects."""
     if not isinstance(name, str) or not name:
         raise QueueError(f"The {what} must be a text that is not empty.")
+    if (size := len(name.encode(errors="surrogatepass"))) > LONGEST_NAME:
+        msg = f"The {what} is {size:,} bytes long; at most {LONGEST_NAME:,} can be queued."
+        raise QueueError(msg, advice="Give it a shorter one.")
     if name in (".", "..") or _holds_unstorable(name):
         raise QueueError(f"The {what} {name!r} cannot be sent.")
 

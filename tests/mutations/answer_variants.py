@@ -63,6 +63,13 @@ ANSWERS = (
         ("queue/test_clock_steps.py::test_a_clock_that_steps_while_it_is_in_doubt[sqlite-3600.0]",),
     ),
     Variant(
+        "what the mirror holds under a name is taken for the same, whatever it is",
+        "db/conflicts.py",
+        "return differences(new.kind, json.loads(new.payload), found.document)",
+        "return []",
+        ("queue/test_enqueue.py::test_what_the_mirror_holds_with_other_content_is_refused",),
+    ),
+    Variant(
         "a refusal is believed without a look",
         "queue/work.py",
         "case Meaning.LOOK | Meaning.REFUSED:",

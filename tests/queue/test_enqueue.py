@@ -1,8 +1,10 @@
 """How commands come into the queue: once each, in the caller's transaction, or refused with a reason."""
 
 import json
+import random
+import string
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,10 +107,15 @@ def test_orders_without_a_key_are_never_the_same(database: Database) -> None:
 
 
 DIFFERENT: list[tuple[dict[str, Any], str]] = [
-    ({"params": {"a": [1, 2]}}, "body.params.a"),
-    ({"params": {"a": [True]}}, "body.params.a[0]"),
-    ({"params": {"a": [1]}, "metadata": {}}, "body.metadata"),
-    ({"params": {"b": 1, "c": 1, "d": 1}}, "body.params.a, body.params.b, body.params.c and 1 more"),
+    ({"params": {"a": [1, 2]}}, "body.params.a ([1] there, [1, 2] here)"),
+    ({"params": {"a": [True]}}, "body.params.a[0] (1 there, true here)"),
+    ({"params": {"a": [1]}, "metadata": {}}, "body.metadata (nothing there, {} here)"),
+    (
+        {"params": {"b": "https://b/1.jpg?v=2&X-Amz-Signature=secret", "c": "c" * 100, "d": 1}},
+        "body.params.a ([1] there, nothing here), "  # noqa: ISC004 - one text
+        'body.params.b (nothing there, "https://b/1.jpg?v=2" here), '
+        f'body.params.c (nothing there, "{"c" * 79}... here) and 1 more',
+    ),
 ]
 
 
@@ -168,10 +175,109 @@ def test_a_mirrored_object_that_differs_is_a_conflict(database: Database) -> Non
         put(database, task("a", "b", project="p"))
     assert refused.value.message == (
         "The mirrored object 5c84 in tasks has the name 'a', and is another one:"
-        " its project is 'q', its batch is None."
+        ' its project is "q", not "p"; its batch is nothing, not "b".'
     )
-    with pytest.raises(ConflictError, match=r"in batches has the name 'b'.*: its project is 'q'"):
+    with pytest.raises(
+        ConflictError, match=r"in batches has the name 'b'.*: its project is \"q\", not \"p\""
+    ):
         put(database, orders.create_batch("b", "p"))
+
+
+MIRRORED_TASK = {
+    "task_id": "5c84",
+    "unique_id": "a",
+    "type": "imageannotation",
+    "project": "p",
+    "instruction": "Look.",
+    "params": {"attachment": "https://x/1.jpg", "geometries": {"box": {"objects": ["car"], "min": 1}}},
+    "metadata": {"camera": 3, "by": {"who": "me"}},
+    "tags": ["one", "two"],
+    "urgency": "standard",
+    "status": "completed",
+}
+MIRRORED_BATCH = {"name": "b", "project": "p", "metadata": {"week": 47}, "callback": "", "status": "staging"}
+MIRRORED_PROJECT = {
+    "name": "p",
+    "type": "imageannotation",
+    "rapid": True,
+    "param_history": [
+        {"version": 0, "created_at": "2024-01-01T00:00:00.000Z", "instruction": "Look.", "geometries": {}},
+        {"version": 1, "created_at": "2024-01-02T00:00:00.000Z", "instruction": "Look again."},
+    ],
+}
+BOX = "imageannotation"
+
+
+def of(**body: Any) -> NewCommand:
+    """Return the create of a task, of the one that the mirror has unless it is named otherwise."""
+    return orders.create_task(BOX, {"unique_id": "a", **body})
+
+
+KNOWN = [
+    of(attachment="https://x/1.jpg", metadata={"camera": 3.0}, tags=["two"], callback_url="https://x/done"),
+    of(geometries={"box": {"objects": ["car"]}}, instruction="Look.", metadata={}, force=True, priority=None),
+    of(project="p", urgency="standard", metadata={"by": {"who": "me"}}),
+    orders.create_batch("b", "p", metadata={"week": 47.0}, calibration_batch=True),
+    orders.create_batch("b", "p", metadata={}),
+    orders.create_project("p", BOX, {"instruction": "Look."}, rapid=True),
+    orders.create_project("p", BOX, {"instruction": "Look again."}, studio=True),
+]
+OTHERS = [
+    (of(attachment="https://x/2.jpg"), 'its params.attachment is "https://x/1.jpg", not "https://x/2.jpg"'),
+    (
+        of(geometries={"box": {"objects": ["bus"]}}),
+        'its params.geometries.box.objects[0] is "car", not "bus"',
+    ),
+    (of(attachment="https://x/1.jpg", more=1), "its params.more is nothing, not 1"),
+    (of(instruction="Do."), 'its instruction is "Look.", not "Do."'),
+    (of(metadata={"camera": True}), "its metadata.camera is 3, not true"),
+    (of(tags=["three"]), 'its tags is ["one", "two"], not ["three"]'),
+    (of(urgency="immediate"), 'its urgency is "standard", not "immediate"'),
+    (of(project="q"), 'its project is "p", not "q"'),
+    (orders.create_batch("b", "p", metadata={"week": 48}), "its metadata.week is 47, not 48"),
+    (orders.create_batch("b", "p", callback="https://x"), 'its callback is "", not "https://x"'),
+    (orders.create_project("p", BOX, {"instruction": "Do."}), 'its params.instruction is "Look.", not "Do."'),
+    (orders.create_project("p", "chat", {}), 'its type is "imageannotation", not "chat"'),
+]
+
+
+def mirror_all(database: Database) -> None:
+    """Have the mirror hold a task, a batch and a project."""
+    mirror(database, "tasks", **MIRRORED_TASK)
+    mirror(database, "batches", **MIRRORED_BATCH)
+    mirror(database, "projects", **MIRRORED_PROJECT)
+
+
+def test_what_the_mirror_holds_with_the_same_content_is_known(database: Database) -> None:
+    """By value: what the API added, or a person tagged, makes no difference."""
+    mirror_all(database)
+    for order in KNOWN:
+        enqueued = put(database, order)
+        assert (enqueued.new, enqueued.mirrored is None) == (False, False), order.payload
+    assert count(database) == 0
+
+
+@pytest.mark.parametrize(("order", "words"), OTHERS, ids=[words for _, words in OTHERS])
+def test_what_the_mirror_holds_with_other_content_is_refused(
+    database: Database, order: NewCommand, words: str
+) -> None:
+    """Both are shown; nothing is queued."""
+    mirror_all(database)
+    with pytest.raises(ConflictError) as refused:
+        put(database, order)
+    assert refused.value.message.endswith(f"and is another one: {words}.")
+    assert count(database) == 0
+
+
+def test_content_that_gave_its_unique_id_is_the_same(database: Database) -> None:
+    """People may have changed the metadata at Scale since; only another batch makes it another task."""
+    order = orders.create_task(BOX, {"attachment": "https://x/1.jpg", "metadata": {"n": 1}, "batch": "b"})
+    made = {**MIRRORED_TASK, "unique_id": order.resource.removeprefix("task:"), "batch": "b"}
+    mirror(database, "tasks", **made)
+    assert put(database, order).mirrored == "5c84"
+    other = orders.create_task(BOX, {"attachment": "https://x/1.jpg", "metadata": {"n": 1}, "batch": "c"})
+    with pytest.raises(ConflictError, match="in another batch; --allow-duplicates submits it again"):
+        put(database, other)
 
 
 def test_a_mirrored_object_that_is_missing_at_the_api_does_not_count(database: Database) -> None:
@@ -296,3 +402,46 @@ def test_a_create_may_name_no_columns_to_agree(database: Database) -> None:
     mirror(database, "batches", name="b", project="q")
     order = replace(orders.create_batch("b", "p"), creates=Creation("batches", "b", ()))
     assert put(database, order).mirrored == "b"
+
+
+def of_length(size: int, kind: str = "u") -> str:
+    """Return a name of so many bytes that no database can make shorter."""
+    chance = random.Random(kind)
+    return kind + "".join(chance.choices(string.ascii_letters + string.digits, k=size - 3)) + "\u00fc"
+
+
+def test_the_longest_names_can_be_queued(database: Database) -> None:
+    """The same on both databases, in every place where a name stands."""
+    names = {kind: of_length(orders.LONGEST_NAME, kind) for kind in ("u", "b", "p", "t")}
+    made = [
+        orders.create_project(names["p"], BOX, {}),
+        orders.create_batch(names["b"], names["p"]),
+        of(unique_id=names["u"], project=names["p"], batch=names["b"]),
+        orders.cancel_task(unique_id=names["u"], task_id=names["t"], clear_unique_id=True),
+        orders.update_project(names["p"], {"a": 1}, patch=True),
+        orders.finalize_batch(names["b"]),
+    ]
+    assert [put(database, order).new for order in made] == [True] * len(made)
+
+
+TOO_LONG = of_length(orders.LONGEST_NAME + 1)
+MAKING: list[tuple[str, Callable[[], NewCommand]]] = [
+    ("unique_id", lambda: of(unique_id=TOO_LONG)),
+    ("project", lambda: of(project=TOO_LONG)),
+    ("batch", lambda: of(batch=TOO_LONG)),
+    ("task type", lambda: orders.create_task(TOO_LONG, {})),
+    ("unique_id", lambda: orders.cancel_task(unique_id=TOO_LONG)),
+    ("task id", lambda: orders.cancel_task(task_id=TOO_LONG)),
+    ("batch", lambda: orders.create_batch(TOO_LONG, "p")),
+    ("project", lambda: orders.create_batch("b", TOO_LONG)),
+    ("batch", lambda: orders.finalize_batch(TOO_LONG)),
+    ("project", lambda: orders.create_project(TOO_LONG, BOX, {})),
+    ("project", lambda: orders.update_project(TOO_LONG, {})),
+]
+
+
+@pytest.mark.parametrize(("what", "make"), MAKING)
+def test_a_longer_name_is_refused(what: str, make: Callable[[], NewCommand]) -> None:
+    """In one sentence, before any database is asked."""
+    with pytest.raises(QueueError, match=f"The {what} is 2,001 bytes long; at most 2,000 can be queued"):
+        make()

@@ -10,6 +10,7 @@ import pytest
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.commands import NewCommand
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFound
+from scalesync.likeness import first_difference
 from scalesync.model import Document
 from scalesync.queue import orders
 from scalesync.queue.handlers import (
@@ -23,7 +24,6 @@ from scalesync.queue.handlers import (
     TooLate,
     payload_of,
 )
-from scalesync.queue.handlers.likeness import first_difference
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 from tests.queue.queues import claimed

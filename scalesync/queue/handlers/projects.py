@@ -7,6 +7,7 @@ from typing import Any
 from scalesync.api.client import ScaleApi
 from scalesync.commands import Command
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
+from scalesync.likeness import same
 from scalesync.model import Document
 from scalesync.queue.handlers.handler import (
     Absent,
@@ -20,7 +21,6 @@ from scalesync.queue.handlers.handler import (
     fields_of,
     payload_of,
 )
-from scalesync.queue.handlers.likeness import same
 
 Version = tuple[int, dict[str, Any]]
 """An entry of `param_history`: its number and what it says."""

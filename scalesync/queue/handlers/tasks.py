@@ -6,6 +6,7 @@ from typing import Any
 from scalesync.api.client import ScaleApi
 from scalesync.commands import Command
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
+from scalesync.likeness import first_difference, params_of
 from scalesync.model import Document, TaskFilter
 from scalesync.queue.handlers.handler import (
     Absent,
@@ -19,24 +20,7 @@ from scalesync.queue.handlers.handler import (
     fields_of,
     payload_of,
 )
-from scalesync.queue.handlers.likeness import first_difference
 
-_NOT_PARAMS = frozenset(
-    {
-        "unique_id",
-        "project",
-        "batch",
-        "instruction",
-        "callback_url",
-        "urgency",
-        "priority",
-        "metadata",
-        "tags",
-    }
-)
-"""What of a create's body is the task's own and not among its params (recorded)."""
-_ORDERS = frozenset({"force", "clear_unique_id_on_error"})
-"""What of a create's body is an order to the API (official client)."""
 _ENDED = {"completed": "completed", "error": "given up by Scale (status error)"}
 """Statuses of a task that no cancel changes any more, in words."""
 
@@ -150,9 +134,9 @@ def _task_id(api: ScaleApi, unique_id: str) -> str:
 def _difference(payload: Payload, theirs: Mapping[str, Any]) -> str | None:
     body: Mapping[str, Any] = payload["body"]
     where = {"type": payload["type"], "project": body.get("project"), "batch": body.get("batch")}
-    params = {name: value for name, value in body.items() if name not in _NOT_PARAMS | _ORDERS}
     held = theirs.get("params")
-    return first_difference(where, theirs) or first_difference(params, held if isinstance(held, dict) else {})
+    params = held if isinstance(held, dict) else {}
+    return first_difference(where, theirs) or first_difference(params_of(body), params)
 
 
 def _is_canceled(payload: Payload, theirs: Mapping[str, Any]) -> bool:
