@@ -11,6 +11,7 @@ import click
 
 from scalesync.cli.everywhere import misplaced
 from scalesync.cli.output import one_line
+from scalesync.cli.streams import report_only, say_at_once
 from scalesync.clock import Clock
 from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
 
@@ -43,27 +44,40 @@ class BoundedGroup(click.Group):
             within = error.ctx.command if error.ctx else None
             raise misplaced(error, within, ()) if isinstance(within, click.Group) else error from error
         except ScalesyncError as error:
-            click.echo(one_line(f"Error: {error}"), err=True)
-            if advice := error.advice or _ADVICE.get(error.exit_code):
-                click.echo(one_line(advice), err=True)
-            ctx.exit(error.exit_code)
+            ctx.exit(say(error))
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
 
 
+def say(error: ScalesyncError) -> int:
+    """Say on stderr what went wrong and what to do about it, and return the exit code."""
+    click.echo(one_line(f"Error: {error}"), err=True)
+    if advice := error.advice or _ADVICE.get(error.exit_code):
+        click.echo(one_line(advice), err=True)
+    return error.exit_code
+
+
 @contextmanager
-def stoppable(clock: Clock, after: str = "the page in hand") -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the work within `after` that; a second one ends it at once."""
+def stoppable(clock: Clock, after: str = "the page in hand", *, endless: bool = False) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the work within `after` that; a second one ends it at once.
+
+    The work does not depend on being seen: stdout may fail, and a terminal that closes ends only what would
+    be `endless`.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         if clock.stopping.is_set():
             os._exit(INTERRUPTED)
         clock.stopping.set()
         # Not click.echo: the signal may come in the middle of one.
-        os.write(2, f"Stopping after {after}. Once more to stop at once.\n".encode())
+        say_at_once(f"Stopping after {after}. Once more to stop at once.\n")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    report_only()
+    handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handlers[signal.SIGHUP] = stop if endless else signal.SIG_IGN
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -95,7 +95,7 @@ def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
 def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
     """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
     clock = Clock()
-    with stoppable(clock, "the requests in hand"):
+    with stoppable(clock, "the requests in hand", endless=how.stay):
         app = context.app(clock).patient(stay=how.stay)
         try:
             summary = watched(app, how, quiet=context.quiet)

@@ -9,6 +9,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.options import NAME, OBJECT, PAIR, NumberType, json_option
 from scalesync.cli.output import counted, one_line, print_json, print_line
+from scalesync.cli.streams import report_only
 from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def _naming_lines() -> Iterator[None]:
 
 
 def _report(context: Context, submitted: "Submitted", *, as_json: bool) -> None:
+    report_only()
     if as_json:
         ids = {name: list(getattr(submitted, name)) for name in submitted.__dataclass_fields__}
         print_json(ids)

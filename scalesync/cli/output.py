@@ -144,8 +144,13 @@ def printing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        msg = f"Cannot write the output: {error.strerror}."
-        raise ConfigurationError(msg, advice="Send it somewhere else.") from error
+        raise cannot_write(error) from error
+
+
+def cannot_write(error: OSError) -> ConfigurationError:
+    """Return what is said where stdout takes nothing."""
+    msg = f"Cannot write the output: {error.strerror}."
+    return ConfigurationError(msg, advice="Send it somewhere else.")
 
 
 def _shown(value: object) -> str:

@@ -19,6 +19,7 @@ from scalesync.cli.output import (
     print_table,
     print_text,
 )
+from scalesync.cli.streams import report_only
 from scalesync.commands import CommandKind, Discard, Display
 from scalesync.errors import ConfigurationError, IncompleteError
 
@@ -91,6 +92,7 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
         raise ConfigurationError(msg, advice="Give one of the two.")
     queue = context.app().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
+    report_only()
     if json:
         print_json({"retried": retried})
     elif not context.quiet:
@@ -107,6 +109,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], json: bool) ->
     Ends with 1 if it is for one of them: the command that undoes it is named.
     """
     answers = context.app().queue.discard(command_ids)
+    report_only()
     if json:
         print_json({"answers": answers})
     elif not context.quiet:
@@ -126,6 +129,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     span = options["for"]
     seconds = None if span is None else span.total_seconds()
     gate = context.app().queue.pause(seconds=seconds, reason=reason or "")
+    report_only()
     if json:
         print_json(gate)
     elif not context.quiet:
@@ -138,6 +142,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 def queue_resume(context: Context, json: bool) -> None:
     """Let commands be sent again, whatever closed the gate."""
     gate = context.app().queue.resume()
+    report_only()
     if json:
         print_json(gate)
     elif not context.quiet:
@@ -153,6 +158,7 @@ def queue_distrust(context: Context, json: bool) -> None:
     Every command that is not final becomes in doubt of, so that none is sent before the API was asked.
     """
     count = context.app().queue.distrust()
+    report_only()
     if json:
         print_json({"distrusted": count})
     elif not context.quiet:

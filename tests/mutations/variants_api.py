@@ -24,4 +24,18 @@ API = (
         "size += len(piece) // 1000",
         ("api/test_sizes.py::test_an_answer_is_as_large_as_it_is_unpacked[packed-200]",),
     ),
+    Variant(
+        "a failed write to stderr stops the work",
+        "cli/streams.py",
+        "if self.optional or self.failure is not None:",
+        "if self.failure is not None:",
+        ("cli/test_deaf_streams.py::test_a_sync_completes_whoever_listens[sync-2>/dev/full]",),
+    ),
+    Variant(
+        "a report that cannot be written stops the work",
+        "cli/streams.py",
+        "raw.optional = True",
+        "raw.optional = False",
+        ("cli/test_deaf_streams.py::test_a_sync_completes_whoever_listens[sync->/dev/full]",),
+    ),
 )
