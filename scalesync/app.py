@@ -12,6 +12,7 @@ from scalesync.clock import Clock
 from scalesync.db import migrate, stamp
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, ScaleResourceNotFound
+from scalesync.ownership import Initialized, ask_about_key, settle_owner
 from scalesync.reports import Finding, Status, compared, described, look_at, owner_of, standing
 from scalesync.settings import Settings
 
@@ -92,15 +93,20 @@ class App:
         url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
         return stamp.Stamp(stamp.fingerprint(key), stamp.mode_of(key), url, self.clock.now())
 
-    def init(self, *, adopt: bool) -> tuple[str | None, str]:
-        """Create or upgrade the schema, stamp it if there is a key; return the revisions before and after."""
+    def init(self, *, adopt: bool) -> Initialized:
+        """Create or upgrade the schema, settle whose mirror it is where there is a key, and say what became.
+
+        `adopt` hands it over to the present key, unless the API, where it can be asked, refuses that. Raises
+        ScalesyncError for a key that is refused or of another account; whose mirror it is stays as it was.
+        """
+        mine = self.account() if adopt or self.settings.key is not None else None
+        asked = ask_about_key(self.api) if adopt else None
         with self.database(lambda _: None, create=True) as database:
-            revisions = migrate.upgrade(database)
-            if adopt or self.settings.key is not None:
-                mine = self.account()
+            before, after = migrate.upgrade(database)
+            if mine is not None:
                 with database.write() as conn:
-                    stamp.stamp(conn, mine, adopt=adopt)
-            return revisions
+                    settle_owner(conn, mine, asked)
+        return Initialized(before, after, mine, asked)
 
     def sync(
         self, request: "Request", watch: "Watcher", *, workers: int, time_limit: float | None
@@ -254,17 +260,12 @@ class App:
         """Look at the database, the key and the API, and say what to do about each."""
         yield look_at("database", self._check_database)
         yield look_at("key", lambda: f"a {self.account().mode} key")
-        yield look_at("api", self._check_api)
+        yield look_at("api", lambda: compared(self.api, self.settings.api_url, self.clock))
         yield look_at("account", self._check_account)
 
     def _check_database(self) -> str:
         with closing(Database.open(self.settings.database_url)) as database:
             return described(database)
-
-    def _check_api(self) -> str:
-        with self.api() as api:
-            served_at = api.projects().served_at
-        return compared(self.settings.api_url, self.clock.now(), served_at)
 
     def _check_account(self) -> str:
         mine = self.account()

@@ -21,6 +21,7 @@ from scalesync.keywords import (
     request,
 )
 from scalesync.model import BatchStatus
+from scalesync.ownership import Initialized
 from scalesync.queue.mending import Queue
 from scalesync.queue.sending import Sending
 from scalesync.queue.submissions import Recipe, Submitted
@@ -80,9 +81,13 @@ class Mirror(Contents):
 
     # Reading --------------------------------------------------------------------------------------------
 
-    def init(self, *, adopt: bool = False) -> None:
-        """Create or upgrade the schema; `adopt` hands the mirror over to the present key."""
-        self._app.init(adopt=adopt)
+    def init(self, *, adopt: bool = False) -> Initialized:
+        """Create or upgrade the schema; `adopt` hands the mirror over to the present key.
+
+        The API is asked about that key first: raises ScaleUnauthorized or ScaleForbidden where it refuses it,
+        and where it cannot be asked, `.asked.projects` of what is returned is None.
+        """
+        return self._app.init(adopt=adopt)
 
     def backup(self, file: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Copy an SQLite mirror, as it is at one moment, into a file that appears whole or not at all.

@@ -6,10 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.settings import open_to_others
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from scalesync.api.client import ScaleApi
     from scalesync.commands import Depth, Gate
     from scalesync.db import exports, runs, stamp, verifications
     from scalesync.db.borrowed import Connection
@@ -56,9 +60,11 @@ def described(database: "Database") -> str:
     return "; ".join(filter(None, notes))
 
 
-def compared(api_url: str, now: datetime, served_at: datetime) -> str:
+def compared(lend: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: str, clock: Clock) -> str:
     """Return how our clock and the API's differ. Raises IncompleteError where one of them is wrong."""
-    skew = (now - served_at).total_seconds()
+    with lend() as api:
+        served_at = api.projects().served_at
+    skew = (clock.now() - served_at).total_seconds()
     if abs(skew) > SKEW_TOLERATED:
         msg = f"This machine's clock differs from the API's by {skew:+.0f} s."
         raise IncompleteError(msg, advice="Nothing read depends on it, but set the clock right.")

@@ -14,23 +14,31 @@ from scalesync.cli.shown import depth_sentences, needs
 
 if TYPE_CHECKING:
     from scalesync.db.exports import Counts
+    from scalesync.ownership import Initialized
     from scalesync.reports import Finding, Status
 
 IMPATIENT = timedelta(seconds=5)
-"""How long `check` tries again unless told otherwise: somebody is waiting for its answer."""
+"""How long the API is asked again unless told otherwise where somebody is waiting for the answer."""
 
 
 @click.command()
 @click.option("--adopt", is_flag=True, help="Hand the mirror over to the present key, after a key rotation.")
 @click.pass_obj
 def init(context: Context, adopt: bool) -> None:
-    """Create or upgrade the schema; safe to run twice."""
-    before, after = context.app().init(adopt=adopt)
-    if not context.quiet:
-        done = (
-            "is up to date" if before == after else "created" if before is None else f"upgraded from {before}"
-        )
-        click.echo(f"Schema {after} {done}.", err=True)
+    """Create or upgrade the schema; safe to run twice.
+
+    --adopt asks the API first whether it takes the key: ends with 3, and changes nothing, if it does not.
+    """
+    done = (_impatient(context) if adopt else context).app().init(adopt=adopt)
+    if context.quiet:
+        return
+    before, after = done.before, done.after
+    became = (
+        "is up to date" if before == after else "created" if before is None else f"upgraded from {before}"
+    )
+    click.echo(f"Schema {after} {became}.", err=True)
+    if adopt:
+        click.echo(one_line(_whose(done)), err=True)
 
 
 @click.command()
@@ -38,8 +46,7 @@ def init(context: Context, adopt: bool) -> None:
 @click.pass_context
 def check(ctx: click.Context, json: bool) -> None:
     """Look at database, key and API; say what to do."""
-    context = replace(ctx.obj, patience=IMPATIENT) if ctx.obj.patience is None else ctx.obj
-    findings = list(context.app().check())
+    findings = list(_impatient(ctx.obj).app().check())
     if json:
         print_json(findings)
     else:
@@ -57,6 +64,21 @@ def status(context: Context, json: bool) -> None:
         print_json(_status_as_json(now))
     else:
         _print_status(now)
+
+
+def _impatient(context: Context) -> Context:
+    return replace(context, patience=IMPATIENT) if context.patience is None else context
+
+
+def _whose(done: "Initialized") -> str:
+    """Return whose mirror it is now, and whether the API was asked about the key."""
+    owner, asked = done.owner, done.asked
+    if owner is None or asked is None:
+        return ""
+    whose = f"The mirror belongs to the {owner.mode} account of the key {owner.account_fingerprint} now"
+    if asked.projects is None:
+        return f"{whose}. The API could not be asked whether it takes that key: {asked.reason}"
+    return f"{whose}; {owner.api_url} takes that key."
 
 
 def _print_findings(findings: "list[Finding]") -> None:

@@ -77,6 +77,12 @@ def find(conn: Connection, kind: Mirrored, key: str) -> bytes | None:
     return None if row is None else to_document(kind, row)
 
 
+def keys(conn: Connection, kind: Mirrored) -> Iterator[str]:
+    """Yield the keys of everything here that is not missing at the API."""
+    columns = kind.table.c
+    yield from conn.execute(select(columns[kind.key]).where(columns.missing_since.is_(None))).scalars()
+
+
 def counts(conn: Connection) -> dict[str, Counts]:
     """Return the counts of every stream by its name."""
     return {name: _count(conn, kind) for name, kind in MIRRORED.items()}
