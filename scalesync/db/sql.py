@@ -5,21 +5,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalesync.clock import Clock
 from scalesync.db import postgres
 from scalesync.db.engine import Database
+from scalesync.db.own_thread import OwnThread
 from scalesync.errors import ConfigurationError, IncompleteError, ScalesyncError
 from scalesync.model import Column, ColumnKind
 
 if TYPE_CHECKING:
     import psycopg
 
+T = TypeVar("T")
+
 _AT_ONCE = 1_000
-"""Rows held in memory while reading."""
+_SIZE = 1 << 20
+"""Rows, and bytes of their values, held in memory while reading."""
 _STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock: less than a millisecond."""
+_GRACE = 0.5
+"""Seconds after which a statement of SQLite that is not ended by that is left behind."""
+_LONGEST = 256 << 20
+"""Bytes of a value or a row in SQLite: more than any document, and not enough to fill the memory."""
 _BUSY_SECONDS = 30
 
 _POSTGRES_JSON = {114, 3802}
@@ -116,26 +124,41 @@ def _check_characters(statement: str) -> None:
 
 @contextmanager
 def _asking_sqlite(database: Database, statement: str, allowance: _Allowance) -> Iterator[Answer]:
-    try:
-        with closing(_read_only(Path(database.url_shown))) as connection:
+    with OwnThread("sql") as thread:
+
+        def within(act: Callable[[], T]) -> T:
+            return thread.call(act, max(0.0, allowance.left()) + _GRACE)
+
+        try:
+            connection = thread.call(lambda: _read_only(Path(database.url_shown)))
+            thread.at_end(connection.close, hasten=connection.interrupt)
             connection.set_progress_handler(lambda: allowance.left() <= 0, _STEPS)
             with allowance.used():
-                cursor = connection.execute(statement)
+                cursor = within(lambda: connection.execute(statement))
             names = [name for name, *_ in cursor.description or _nothing()]
             columns = tuple(Column(name, ColumnKind.UNDECLARED) for name in names)
-            yield Answer(columns, _rows(cursor.fetchmany, allowance.used))
-    except (sqlite3.Error, sqlite3.Warning) as error:
-        raise _from_sqlite(database, error, allowance) from error
+            yield Answer(
+                columns, _rows(lambda number: within(lambda: cursor.fetchmany(number)), allowance.used)
+            )
+        except TimeoutError:
+            raise allowance.spent() from None
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise _from_sqlite(database, error, allowance) from error
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that can read this file and nothing else."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_SECONDS
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        timeout=_BUSY_SECONDS,
+        check_same_thread=False,
     )
     # Otherwise one name that is not UTF-8 would hide every row.
     connection.text_factory = lambda data: data.decode(errors="replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
     connection.execute("PRAGMA query_only = ON")
     connection.set_authorizer(_may)
     return connection
@@ -155,8 +178,7 @@ def _from_sqlite(database: Database, error: Exception, allowance: _Allowance) ->
     # What the driver itself refuses, such as a second statement, has no code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
-        # The driver takes whatever ends the look at the clock for an interruption: a Ctrl-C, too.
-        return allowance.spent() if allowance.left() <= 0 else KeyboardInterrupt()
+        return allowance.spent()
     if code in _SQLITE_WRONG:
         return _refused(database, error)
     return database.translated(error)
@@ -253,9 +275,13 @@ def _refused(database: Database, error: Exception) -> ConfigurationError:
 def _rows(
     fetch: Callable[[int], list[Sequence[object]]], timed: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[Sequence[object]]:
+    """Yield rows that are fetched some at a time: few where they are long."""
+    number = 1
     while True:
         with timed():
-            some = fetch(_AT_ONCE)
+            some = fetch(number)
         if not some:
             return
+        size = sum(len(value) for row in some for value in row if isinstance(value, str | bytes))
         yield from some
+        number = min(2 * number, _AT_ONCE) if size < _SIZE else max(1, number // 2)

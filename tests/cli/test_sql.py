@@ -2,12 +2,15 @@
 
 import os
 import pty
+import signal
 import subprocess
+import time
 from contextlib import closing
 
 import pytest
 
 from tests.cli.commands import COMMAND, Scalesync, check_refusal
+from tests.db.test_sql import STUBBORN
 
 ODD = "SELECT 1234 AS n, char(27) || '[2J' AS evil, '=1' AS formula, NULL AS no, x'00ff' AS bytes"
 
@@ -87,3 +90,22 @@ def test_without_a_mirror_it_ends_with_5(scalesync: Scalesync) -> None:
     """And makes none."""
     check_refusal(scalesync("sql", "SELECT 1"), 5, "No mirror", "scalesync init")
     assert list(scalesync.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGINT])
+def test_one_long_function_does_not_outlive_its_command(
+    number: signal.Signals | None, empty_mirror: Scalesync
+) -> None:
+    """It would take hours: --timeout ends it, and so does Ctrl-C."""
+    limit = "1s" if number is None else "1h"
+    process = Scalesync(empty_mirror.directory, empty_mirror.variables)
+    with process.started("sql", "--timeout", limit, STUBBORN.format(50_000_000)) as asking:
+        if number is not None:
+            time.sleep(2)
+            asking.send_signal(number)
+        done = process.ended(asking)
+    assert "Traceback" not in done.err
+    if number is None:
+        check_refusal(done, 1, "longer than 1 s", "--timeout")
+    else:
+        assert (done.code, done.err) == (130, "Interrupted.\n")

@@ -5,6 +5,8 @@ import shutil
 import signal
 import sqlite3
 import threading
+import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -310,3 +312,57 @@ def test_a_user_of_fewer_rights_is_told_so(filled: Database) -> None:
                 text("CREATE FUNCTION no() RETURNS int LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'")
             )
         assert "no" in refused(filled, "SELECT no()")
+
+
+STUBBORN = "SELECT instr(zeroblob({0}), zeroblob({0} / 4) || x'01')"
+"""One call of a function that takes as long as the square of its number, and looks at no clock."""
+LONG = (
+    "SELECT hex(randomblob(500000000))",
+    "SELECT replace(hex(zeroblob(100000000)), '0', '0000')",
+    "SELECT zeroblob(1000000000)",
+    (
+        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 3000)"
+        " SELECT group_concat(hex(zeroblob(100000))) FROM x"
+    ),
+)
+
+
+@pytest.mark.parametrize("statement", LONG)
+def test_values_longer_than_any_document_are_refused(statement: str, sqlite_url: str) -> None:
+    """Before they are made, and with them what functions could do with them."""
+    with opened(sqlite_url) as database:
+        assert "too big" in refused(database, statement)
+
+
+def test_a_document_of_many_megabytes_can_be_read(sqlite_url: str) -> None:
+    """Like any that the API sends."""
+    with opened(sqlite_url) as database:
+        rows = ask(database, "SELECT hex(zeroblob(50000000)) AS document", 60)
+    assert len(str(rows[0][0])) == 100_000_000
+
+
+def test_long_rows_are_read_a_few_at_a_time(sqlite_url: str) -> None:
+    """As many as before were too many where each has megabytes; of short ones many come at once."""
+    taken = []
+    query = (
+        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 300)"
+        " SELECT n, hex(zeroblob({})) FROM x"
+    )
+    with opened(sqlite_url) as database:
+        for size in (1_000_000, 1):
+            tracemalloc.start()
+            with asking(database, query.format(size), seconds=60, clock=Clock()) as answer:
+                assert sum(1 for _ in answer.rows) == 300
+            taken.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert taken[0] < 20_000_000
+
+
+def test_a_function_that_does_not_end_is_left_behind(sqlite_url: str) -> None:
+    """Whoever asked is told in time, and another statement can be asked meanwhile."""
+    with opened(sqlite_url) as database:
+        began = time.monotonic()
+        with pytest.raises(IncompleteError, match=r"took longer than 0\.2 s"):
+            ask(database, STUBBORN.format(700_000), 0.2)
+        assert time.monotonic() - began < 5
+        assert ask(database, "SELECT 1", 5) == [(1,)]
