@@ -13,6 +13,9 @@ PATIENCE = 5.0
 _PIECE = 4096
 """Bytes that a pipe takes without waiting once it takes any (PIPE_BUF of Linux; at least 512 elsewhere)."""
 
+_BEFORE: list[object] = []
+"""The streams as they were: with the last reference to one, its file might be closed."""
+
 
 class Stream(io.FileIO):
     """stdout or stderr. It fails once at most: then, or where it is optional, it drops what it is given.
@@ -62,6 +65,7 @@ def prepare() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)
+    _BEFORE.extend((sys.stdout, sys.stderr))
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open
     sys.stdout = _text(1, sys.stdout, optional=False)
     sys.stderr = _text(2, sys.stderr, optional=True)
