@@ -19,7 +19,8 @@ def proof_sentences(now: "Status") -> Iterator[str]:
     if proven is None:
         yield "not proven equal to the API yet: `scalesync verify` does that"
     else:
-        yield f"proven equal to the API as of {format_instant(proven.as_of)}, by {_how(proven)}: everything"
+        as_of = format_instant(proven.as_of)
+        yield f"proven equal to the API as of {as_of}, by {_how(proven)}: everything{_but(proven)}"
     if last is None or last == proven:
         return
     as_of = f"as of {format_instant(last.as_of)}"
@@ -28,17 +29,26 @@ def proof_sentences(now: "Status") -> Iterator[str]:
     elif last.unproven:
         yield f"{as_of}, not everything could be compared: {last.unproven}"
     else:
-        yield f"proven {as_of}, by {_how(last)}: {_scope(last.scope)}"
+        yield f"proven {as_of}, by {_how(last)}: {_scope(last.scope)}{_but(last)}"
 
 
 def _how(verified: "Verified") -> str:
     return "whole documents" if verified.deep else "counts"
 
 
+def _but(verified: "Verified") -> str:
+    behind = counted(verified.behind, "object that was", "objects that were")
+    return f" but {behind} behind, having changed since the last sync" if verified.behind else ""
+
+
 def _scope(scope: str) -> str:
-    """Return the windows of a proof in words."""
+    """Return what a proof was about in words; what changed lately is a part of a stream named as a whole."""
+    windows = msgspec.json.decode(scope, type=list[dict[str, str]])
+    whole = {(each["stream"], each.get("project")) for each in windows if "updated_from" not in each}
     parts = []
-    for window in msgspec.json.decode(scope, type=list[dict[str, str]]):
+    for window in windows:
+        if "updated_from" in window and (window["stream"], window.get("project")) in whole:
+            continue
         stream = window.pop("stream")
         filters = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in window.items())
         parts.append(f"{stream} ({filters})" if filters else stream)

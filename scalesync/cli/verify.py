@@ -33,6 +33,7 @@ HAND = "the answers on their way"
 @click.command()
 @click.argument("streams", nargs=-1, type=click.Choice(EVERY_STREAM))
 @click.option("--repair", is_flag=True, help="Read what differs again, and verify once more.")
+@click.option("--strict", is_flag=True, help="End with 1 also for what only changed since the last sync.")
 @click.option("--deep", is_flag=True, help="Compare whole documents: reads the whole account.")
 @click.option("--since", type=INSTANT, help="Only what was created at this time or later.")
 @click.option("--until", type=INSTANT, help="Only what was created before this time.")
@@ -44,6 +45,7 @@ def verify(
     context: Context,
     streams: tuple[str, ...],
     repair: bool,
+    strict: bool,
     deep: bool,
     since: datetime | None,
     until: datetime | None,
@@ -53,7 +55,8 @@ def verify(
 ) -> None:
     """Prove the mirror equal to the API, or name what differs.
 
-    Compares counts, narrows down where they differ, and ends with 1 if anything does.
+    Compares counts, narrows down where they differ, and ends with 1 if anything does. What was made or
+    changed since the last sync is only behind: it is counted apart.
     """
     from scalesync.cli.progress import watching
     from scalesync.sync.proving import Watchers
@@ -69,7 +72,7 @@ def verify(
             print_json(as_dict(proof))
         elif not context.quiet:
             _tell_proof(proof)
-        vouch(proof.last, repaired=repair)
+        vouch(proof.last, repaired=repair, strict=strict)
 
 
 def telling(*, quiet: bool) -> "Watcher":
@@ -113,6 +116,8 @@ def verification_as_dict(found: "Verification") -> dict[str, object]:
         "drift": found.drift,
         "unproven": found.unproven,
         "by_project": found.by_project,
+        "behind": len(found.behind),
+        "behind_objects": found.behind,
         "left_out": found.left_out,
         "batches_counted": found.batches_counted,
         "requests": found.requests,
@@ -129,9 +134,12 @@ def tell(found: "Verification") -> None:
         print_text(f"Nothing differs as of {format_instant(found.as_of)} ({how}).")
     if found.by_project:
         print_text("The API lists tasks of a project only: those of none cannot be compared.")
+    if found.behind:
+        behind = counted(len(found.behind), "object is", "objects are")
+        print_text(f"{behind} behind: made or changed after the last sync, and read by the next one.")
     if found.left_out:
         left_out = counted(found.left_out, "object", "objects")
-        print_text(f"{left_out} changed since then and had no say.")
+        print_text(f"{left_out} changed since then and left out.")
     requests = counted(found.requests, "request", "requests")
     own = "" if found.deep else f"; {counted(found.batches_counted, 'batch', 'batches')} asked for own counts"
     print_text(f"{requests}, {found.seconds:.1f} s{own}")
@@ -164,16 +172,27 @@ def _print_drift(drift: "Sequence[Drift]") -> None:
         print_text(f"... and {len(drift) - SHOWN:,} more; --json names all.")
 
 
-def vouch(found: "Verification", *, repaired: bool = False) -> None:
-    """Return if the mirror is proven. Raises IncompleteError."""
+def vouch(found: "Verification", *, repaired: bool = False, strict: bool = False) -> None:
+    """Return if the mirror is proven, and with `strict` not behind either. Raises IncompleteError."""
     if found.drift:
         differing = counted(len(found.drift), "object differs", "objects differ")
         still = " still" if repaired else ""
         advice = "Run `scalesync sync --full`." if repaired else "Run `scalesync verify --repair`."
         raise IncompleteError(f"{differing}{still} between API and mirror.", advice=advice)
     if found.unproven:
-        msg = f"Not everything could be compared: {' '.join(found.unproven)}"
-        raise IncompleteError(msg, advice="Nothing is known to differ. Run it again later, or with --deep.")
+        msg = f"Not proven: {' '.join(found.unproven)}"
+        raise IncompleteError(msg, advice=_what_helps(found))
+    if strict and found.behind:
+        behind = counted(len(found.behind), "object is", "objects are")
+        raise IncompleteError(f"{behind} behind.", advice="Run `scalesync sync`.")
+
+
+def _what_helps(found: "Verification") -> str:
+    if found.undivided:
+        return "Run `scalesync verify --repair`: it reads all tasks in one list."
+    if found.undated:
+        return "Run `scalesync sync`, and verify again."
+    return "Nothing is known to differ. Run it again later, or with --deep."
 
 
 COMMANDS = (verify,)

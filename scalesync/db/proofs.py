@@ -1,7 +1,7 @@
 """What the mirror holds, as `verify` holds it against the API: counts, single objects, safe boundaries."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +25,9 @@ _ROOM = 3 * MARGIN
 
 _NEARBY = 500
 """How many tasks around the middle are looked at for a boundary before all are."""
+
+ANY_TIME = datetime.max.replace(tzinfo=UTC)
+"""Later than anything was created."""
 
 FACTS = ("status", "project", "batch", "created_at", "updated_at")
 """What tells whether an object is where the API has it; projects have but one of these."""
@@ -157,13 +160,21 @@ def keys_beyond(conn: Connection, window: Window, before: datetime) -> list[str]
     return list(conn.scalars(query.limit(_NEARBY)))
 
 
-def versions_differ(conn: Connection, given: Row) -> bool:
-    """Return whether the versions of a project here are not those of its document, by value."""
+def versions_differ(conn: Connection, given: Row, before: datetime | None = None) -> bool:
+    """Return whether the versions of a project here are not those of its document, by value.
+
+    With `before`, only versions made before then count, and those that tell no time.
+    """
     columns = versions_table.c
-    query = select(columns.version, columns.params).where(columns.project == given.key)
-    here = {row.version: row.params for row in conn.execute(query)}
-    there = {version.version: version.params for version in project_versions(given)}
+    query = select(columns.version, columns.params, columns.created_at).where(columns.project == given.key)
+    here = {row.version: row.params for row in conn.execute(query) if _is_before(row.created_at, before)}
+    versions = (each for each in project_versions(given) if _is_before(each.created_at, before))
+    there = {version.version: version.params for version in versions}
     return here.keys() != there.keys() or not all(_same(here[key], there[key]) for key in here)
+
+
+def _is_before(at: datetime | None, before: datetime | None) -> bool:
+    return at is None or before is None or at < before
 
 
 def batch_counts(conn: Connection, name: str) -> dict[str | None, int]:

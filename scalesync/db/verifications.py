@@ -58,6 +58,8 @@ class Verified:
     """How many objects differed."""
     unproven: str | None
     requests: int
+    behind: int
+    """How many objects differed for having changed since the last sync."""
 
 
 _FILTERS = ("stream", "project", "created_from", "created_to", "updated_from")

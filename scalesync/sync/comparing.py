@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scalesync.api.client import ScaleApi
 from scalesync.db import annotations, proofs
 from scalesync.db.borrowed import Connection
-from scalesync.db.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
+from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, project_versions, to_row
 from scalesync.db.engine import Database
 from scalesync.db.forms import Row
 from scalesync.db.proofs import Facts
@@ -25,11 +25,24 @@ COMPARED = ("status", "project", "batch", "created_at")
 LIMITED = ("status", "project")
 """What of these comes with `limited_response` (documented)."""
 
+FINISHED = "completed"
+"""The status of a batch that no ordinary sync reads again."""
+
+LATE = timedelta(seconds=2)
+"""How far behind the last change the next list of changes begins, for some that show late."""
+
+OFTEN = 20
+"""Requests to one change of a task, below which an account changes so fast that counts may not agree."""
+
 AT_ONCE = 200
 """Objects that are looked up before the mirror is asked about them again."""
 
 Doubts = dict[str, Row | None]
 """Objects that seem to differ, as the API listed them; None: it has to be asked about them again."""
+
+
+class TooFastError(Exception):
+    """The account changes faster than it can be compared."""
 
 
 @dataclass
@@ -43,10 +56,18 @@ class Comparer:
     watch: Watcher
     go_on: Callable[[], None]
     """Returns, or raises what ends a verification before its time."""
+    watermarks: Mapping[str, datetime] = field(default_factory=dict)
+    """Up to when each stream is known to be complete."""
     judged: Judged = field(default_factory=Judged)
     """Every task that was looked at twice."""
     looked_at: set[tuple[str, str]] = field(default_factory=set)
     """(stream, key) of everything that was."""
+    changes: int = 0
+    """How many changes of tasks were seen since the beginning."""
+    followed: dict[str, str] = field(default_factory=dict)
+    """The digests of the tasks that changed since then."""
+    followed_to: dict[Window, datetime] = field(default_factory=dict)
+    """Up to when the changes of a window were read."""
 
     def compare(self, cells: Sequence[Cell], *, limited: bool = False) -> None:
         """List what these cells hold and note what differs; `limited` lists a few fields of each only."""
@@ -61,6 +82,35 @@ class Comparer:
     def take(self, stream: str, rows: Sequence[Row]) -> None:
         """Note what differs of objects that were listed already."""
         self.judge(stream, self._differing(STREAMS[stream].kind, rows))
+
+    def follow(self, window: Window) -> int:
+        """Compare the tasks of a window that changed since the beginning, or since this was last done.
+
+        What was judged before is brought up to date. Returns how many changes were new, 0 where the API does
+        not list them.
+        """
+        new = 0
+        latest = since = self.followed_to.get(window, self.found.as_of)
+        try:
+            for rows in listed(self.api, replace(window, updated_from=since)):
+                self.go_on()
+                fresh = [row for row in rows if self.followed.get(row.key) != row.digest]
+                self.followed.update((row.key, row.digest) for row in fresh)
+                new += len(fresh)
+                self.take(window.stream, fresh)
+                told = {row.key: proofs.facts_of(TASKS, row) for row in fresh}
+                self.judged.there.update({key: told[key] for key in told.keys() & self.judged.there.keys()})
+                times = [one["updated_at"] for one in told.values()]
+                latest = max([latest, *(at for at in times if isinstance(at, datetime))])
+        except (PageError, ScaleInvalidRequest):
+            return new
+        self.followed_to[window] = max(since, latest - LATE)
+        self.changes += new
+        return new
+
+    def is_too_fast(self, requests: int) -> bool:
+        """Return whether tasks changed so often during these requests that counts may not agree."""
+        return self.changes * OFTEN > requests
 
     def judge(self, stream: str, doubts: Mapping[str, Row | None]) -> None:
         """Look at each of these once more, on both sides, and note it if it differs still."""
@@ -81,8 +131,10 @@ class Comparer:
     def _doubts(self, cell: Cell, *, limited: bool) -> Doubts | str:
         """Return what seems to differ within a cell, or why that cannot be told."""
         kind = STREAMS[cell.window.stream].kind
-        to = min(cell.window.created_to or self.found.as_of, self.found.as_of)
-        window = replace(cell.window, created_to=to)
+        window, before = cell.window, proofs.ANY_TIME
+        if not cell.unbounded:
+            before = self.found.as_of
+            window = replace(window, created_to=min(window.created_to or before, before))
         doubts: Doubts = {}
         seen: set[str] = set()
         try:
@@ -97,7 +149,7 @@ class Comparer:
             return self._doubts(cell, limited=False) if limited else error.message
         if window.updated_from is None:
             with self.database.read() as conn:
-                here = proofs.keys_in(conn, kind, window, self.found.as_of, cell.status)
+                here = proofs.keys_in(conn, kind, window, before, cell.status)
             doubts.update(dict.fromkeys(here - seen))
         return doubts
 
@@ -141,7 +193,7 @@ class Comparer:
         fields = (*self._fields(kind, there, present), *derived) if there and present else ()
         if (there is None) == (present is None) and not fields:
             return
-        if there and told and self._is_recent(there, told):
+        if there and told and _is_dated(there, told, self.found.as_of):
             self.found.left_out += 1
             return
         known = told or here or {}
@@ -155,8 +207,35 @@ class Comparer:
             project=_text(known.get("project")),
             created_at=known.get("created_at"),
         )
-        self.found.drift.append(drift)
-        self.watch(Found(drift))
+        if there and told and self._is_behind(kind, there, told, here, derived=derived):
+            self.found.behind.append(drift)
+        elif kind is BATCHES and fields and drift.here != FINISHED:
+            self.found.undated.append(drift)
+        else:
+            self.found.drift.append(drift)
+            self.watch(Found(drift))
+
+    def _is_behind(
+        self, kind: Mirrored, there: Row, told: Facts, here: Facts | None, *, derived: tuple[str, ...]
+    ) -> bool:
+        """Whether the API dates what differs after the watermark, so that the next sync reads it.
+
+        What was complete at the watermark had everything that was made before. A copy here of the very change
+        that the API has is not behind it, and neither are annotations behind their response.
+        """
+        mark = self.watermarks.get(str(kind.table.name))
+        if mark is None or "annotations" in derived:
+            return False
+        if here is None:
+            created = told.get("created_at")
+            return isinstance(created, datetime) and created >= mark
+        updated = told.get("updated_at")
+        if updated is not None and updated == here.get("updated_at") and here["missing_since"] is None:
+            return False
+        if not _is_dated(there, told, mark):
+            return False
+        with self.database.read() as conn:
+            return kind is not PROJECTS or not proofs.versions_differ(conn, there, mark)
 
     def _fields(self, kind: Mirrored, there: Row, here: Facts, *, limited: bool = False) -> tuple[str, ...]:
         if self._whole(kind) and not limited:
@@ -167,12 +246,6 @@ class Comparer:
 
     def _whole(self, kind: Mirrored) -> bool:
         return self.found.deep or kind is PROJECTS
-
-    def _is_recent(self, there: Row, told: Facts) -> bool:
-        """Whether the API dates a change of this object after the beginning."""
-        times = [told.get(name) for name in ("created_at", "updated_at", "completed_at")]
-        times += [version.created_at for version in project_versions(there)]
-        return any(isinstance(at, datetime) and at >= self.found.as_of for at in times)
 
 
 def named(window: Window) -> str:
@@ -185,6 +258,13 @@ def named(window: Window) -> str:
     if window.updated_from is not None:
         parts.append(f"changed since {format_instant(window.updated_from)}")
     return " ".join(parts) or "of the whole account"
+
+
+def _is_dated(there: Row, told: Facts, since: datetime) -> bool:
+    """Whether the API dates a change of this object at `since` or later."""
+    times = [told.get(name) for name in ("created_at", "updated_at", "completed_at")]
+    times += [version.created_at for version in project_versions(there)]
+    return any(isinstance(at, datetime) and at >= since for at in times)
 
 
 def _is_newer(here: Facts, there: Facts) -> bool:

@@ -23,6 +23,8 @@ class Cell:
 
     window: Window
     status: str | None = None
+    unbounded: bool = False
+    """Whether it is asked for without any time of creation: what was made since the beginning counts too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Counted:
     here: int
     total: int
     """What the API said, nothing left out."""
+    held: int = 0
+    """What is here, nothing left out."""
 
     @property
     def differs(self) -> bool:
@@ -62,6 +66,8 @@ class Counter:
     judged: Judged = field(default_factory=Judged)
     refused: set[str] = field(default_factory=set)
     """Statuses that the API does not filter by."""
+    hides_undated: bool = False
+    """Whether a task that tells no time of creation is in no list by time of creation."""
 
     def count(self, cells: Sequence[Cell]) -> list[Counted]:
         """Return the counts of cells, in their order. Raises ScaleInvalidRequest for what the API refuses."""
@@ -73,6 +79,10 @@ class Counter:
         totals = zip(cells, self.pool.map(self._total_if_possible, cells), strict=True)
         return self._counted((cell, total) for cell, total in totals if total is not None)
 
+    def again(self, counts: Sequence[Counted]) -> list[Counted]:
+        """Return counts for the same answers of the API, with what was judged and written since then."""
+        return self._counted((one.cell, one.total) for one in counts)
+
     def total(self, cell: Cell) -> int:
         """Return what the API counts; 0 for a project that it does not know.
 
@@ -80,7 +90,7 @@ class Counter:
         """
         self.go_on()
         window = cell.window
-        end = self.as_of if window.created_to is None else min(window.created_to, self.as_of)
+        end = None if cell.unbounded else min(window.created_to or self.as_of, self.as_of)
         chosen = TaskFilter(window.created_from, end, status=cell.status, project=window.project)
         try:
             total = self.api.tasks(chosen, limit=1).total
@@ -95,11 +105,12 @@ class Counter:
         counts: list[Counted] = []
         with self.database.read() as conn:
             for cell, total in totals:
-                here = proofs.count(conn, TASKS, cell.window, self.as_of, cell.status)
-                there = total - self._number_in(cell, self.judged.there.values())
-                counts.append(
-                    Counted(cell, there, here - self._number_in(cell, self.judged.here.values()), total)
-                )
+                before = proofs.ANY_TIME if cell.unbounded else self.as_of
+                held = proofs.count(conn, TASKS, cell.window, before, cell.status)
+                undated = cell.unbounded or not self.hides_undated
+                there = total - self._number_in(cell, self.judged.there.values(), undated=undated)
+                here = held - self._number_in(cell, self.judged.here.values())
+                counts.append(Counted(cell, there, here, total, held))
         return counts
 
     def _total_if_possible(self, cell: Cell) -> int | None:
@@ -111,15 +122,17 @@ class Counter:
             self.refused.add(cell.status)
             return None
 
-    def _number_in(self, cell: Cell, those: Iterable[Facts]) -> int:
-        return sum(self._is_in(cell, one) for one in those)
+    def _number_in(self, cell: Cell, those: Iterable[Facts], *, undated: bool = True) -> int:
+        return sum(self._is_in(cell, one, undated=undated) for one in those)
 
-    def _is_in(self, cell: Cell, one: Facts) -> bool:
+    def _is_in(self, cell: Cell, one: Facts, *, undated: bool) -> bool:
         window, created = cell.window, one["created_at"]
         if cell.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
             return False
+        if cell.unbounded:
+            return True
         if not isinstance(created, datetime):
-            return window.created_from is None
+            return undated and window.created_from is None
         return (
             created < self.as_of
             and (window.created_from is None or created >= window.created_from)

@@ -1,11 +1,12 @@
 """What `scalesync verify` asks, finds and says: differences between the API and the mirror."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from scalesync.model import Window
+from scalesync.sync.plan import EVERY_STREAM
 
 
 class DriftKind(StrEnum):
@@ -38,6 +39,11 @@ class Drift:
     created_at: datetime | None = None
 
 
+def in_order(drift: Iterable[Drift]) -> list[Drift]:
+    """Return what differs in the order of stream and key."""
+    return sorted(drift, key=lambda one: (EVERY_STREAM.index(one.stream), one.key))
+
+
 @dataclass(frozen=True, slots=True)
 class Inquiry:
     """What is to be proven."""
@@ -48,7 +54,9 @@ class Inquiry:
     deep: bool = False
     """Compare whole documents, which means to read everything."""
     as_of: datetime | None = None
-    """What was made or changed since then, by the API's clock, has no say; None: since the beginning."""
+    """What was made or changed since then, by the API's clock, is left out; None: since the beginning."""
+    watermarks: Mapping[str, datetime] = field(default_factory=dict)
+    """Up to when each stream is known to be complete: what was made or changed since then is only behind."""
 
 
 @dataclass
@@ -61,6 +69,12 @@ class Verification:
     deep: bool
     drift: list[Drift] = field(default_factory=list)
     """Each object once, in the order of stream and key."""
+    behind: list[Drift] = field(default_factory=list)
+    """Objects that differ because they were made or changed after the watermark: the next sync reads them."""
+    undated: list[Drift] = field(default_factory=list)
+    """Batches open here that differ: the API does not say when a batch changed, and every sync reads them."""
+    undivided: list[Window] = field(default_factory=list)
+    """Windows in which something differs that lists by time of creation do not show: one list of all does."""
     unproven: list[str] = field(default_factory=list)
     """What could be neither proven nor disproven, a sentence each."""
     by_project: bool = False
@@ -74,7 +88,7 @@ class Verification:
 
     @property
     def proven(self) -> bool:
-        """Whether nothing differs, and nothing is left unproven."""
+        """Whether nothing differs but what is behind, and nothing is left unproven."""
         return not (self.drift or self.unproven)
 
 

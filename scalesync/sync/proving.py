@@ -6,12 +6,12 @@ from datetime import datetime
 
 from scalesync.db import proofs, stamp, upserts, verifications
 from scalesync.db import windows as ledger
-from scalesync.db.documents import MIRRORED
+from scalesync.db.documents import MIRRORED, TASKS
 from scalesync.db.runs import Run, read_watermarks
 from scalesync.db.verifications import VerificationState, Verified
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.model import Window
-from scalesync.sync.drift import Drift, Inquiry, Verification, Watcher
+from scalesync.sync.drift import Drift, Inquiry, Verification, Watcher, in_order
 from scalesync.sync.events import Watcher as ReadingWatcher
 from scalesync.sync.plan import EVERY_STREAM, Request
 from scalesync.sync.reading import look_up
@@ -19,6 +19,9 @@ from scalesync.sync.repair import windows_to_read
 from scalesync.sync.session import Session, Summary
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.verify import LISTED, Verifier
+
+FEW = 20
+"""Tasks that are behind up to which they are read where they are, and not in a list of changes."""
 
 ROUNDS = 3
 """Repairs that are tried as long as each changes something: one may uncover what had cancelled out."""
@@ -58,17 +61,19 @@ class Prover:
         """
         session = self.session
         with session.ledger.database.write() as conn:
-            inquiry = inquire(request, read_watermarks(conn), deep=deep)
+            watermarks = read_watermarks(conn)
+            inquiry = replace(inquire(request, watermarks, deep=deep), watermarks=watermarks)
             stamp.stamp(conn, session.account)
         for name in request.projects:
             session.require_project(name)
         first = last = self._verify(inquiry)
-        for _ in range(ROUNDS):
-            if not repair or not last.drift:
+        for attempt in range(ROUNDS):
+            # What is behind is read once: on an account that lives there is always more.
+            if not repair or not (_wrong(last) or (last.behind and attempt == 0)):
                 break
             summary = self._repair(last)
             before, last = last, self._verify(replace(inquiry, as_of=_began(summary, last)))
-            if last.drift == before.drift:
+            if _wrong(last) == _wrong(before):
                 break
         return Proof(first, last)
 
@@ -91,11 +96,15 @@ class Prover:
     def _repair(self, found: Verification) -> Summary | None:
         """Read the ranges again in which something differs, as a run of their own. Moves no watermark."""
         database = self.session.ledger.database
-        windows = windows_to_read(database, found.drift, by_project=found.by_project)
+        drift = in_order([*found.drift, *found.undated])
+        behind, changes = _of_changes(found)
+        ranged = [one for one in (*drift, *behind) if not _is_within(one, found.undivided)]
+        windows = windows_to_read(database, in_order(ranged), by_project=found.by_project)
+        windows += (*changes, *(replace(window, undivided=True) for window in found.undivided))
         with database.write() as conn:
             for stream, kind in MIRRORED.items():
-                proofs.distrust(conn, kind, [one.key for one in found.drift if one.stream == stream])
-        self._read_alone([one for one in found.drift if one.created_at is None], found.as_of)
+                proofs.distrust(conn, kind, [one.key for one in drift if one.stream == stream])
+        self._read_alone([one for one in drift if one.created_at is None], found.as_of)
         summary = self.session.sync(Request(windows=windows)) if windows else None
         if self.session.clock.stopping.is_set():
             msg = "Stopped; what was read again by then is saved."
@@ -111,6 +120,24 @@ class Prover:
             with session.ledger.database.write() as conn:
                 upserts.write_documents(conn, kind, looked_up.found)
                 upserts.mark_missing(conn, kind, looked_up.gone, at)
+
+
+def _wrong(found: Verification) -> tuple[object, ...]:
+    """Return what a repair is for; false if that is nothing."""
+    return (*found.drift, *found.undated, *found.undivided)
+
+
+def _is_within(one: Drift, windows: Iterable[Window]) -> bool:
+    return any(window.stream == one.stream and window.project in {None, one.project} for window in windows)
+
+
+def _of_changes(found: Verification) -> tuple[list[Drift], list[Window]]:
+    """Return what is behind and read by its time of creation, and the lists of changes that hold the rest."""
+    tasks = TASKS.table.name
+    changes = [window for window in found.windows if window.updated_from is not None]
+    if found.by_project or sum(one.stream == tasks for one in found.behind) <= FEW:
+        return found.behind, []
+    return [one for one in found.behind if one.stream != tasks], changes
 
 
 def _began(summary: Summary | None, found: Verification) -> datetime:
@@ -150,4 +177,5 @@ def _as_remembered(found: Verification) -> Verified:
         len(found.drift),
         " ".join(found.unproven) or None,
         found.requests,
+        len(found.behind),
     )

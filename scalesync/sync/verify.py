@@ -12,9 +12,9 @@ from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.engine import Database
 from scalesync.errors import InterruptedRunError, ScaleException
 from scalesync.model import Window
-from scalesync.sync.comparing import Comparer
+from scalesync.sync.comparing import Comparer, TooFastError
 from scalesync.sync.counting import Counter
-from scalesync.sync.drift import Begun, Inquiry, Verification, Watcher
+from scalesync.sync.drift import Begun, Drift, Inquiry, Verification, Watcher, in_order
 from scalesync.sync.plan import EVERY_STREAM
 from scalesync.sync.streams import probe
 from scalesync.sync.verify_others import verify_batch_counts, verify_batches, verify_projects
@@ -31,12 +31,36 @@ as these go. Those that are not completed here come first, then the newest."""
 AROUND = 12
 """Requests beside those for projects and statuses, about: the time, projects, batches, parts, no project."""
 
+TIMES = 4
+"""How many times the requests that were announced are made before an account is said to change too fast."""
+
 OWN_COUNTS = 5
 """Batches that are asked for their own counts in any case."""
 
 
 LISTED = 1_600
 """Tasks up to which a window is read at once: that costs no more than to count it, and says more."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many requests a verification may make while the account changes under it."""
+
+    api: ScaleApi
+    expected: int
+    """What it takes if nothing differs."""
+    before: int
+    """What the client had made when it began."""
+
+    @property
+    def made(self) -> int:
+        """How many it has made."""
+        return self.api.requests_made - self.before
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it has made several times what was announced."""
+        return self.made >= TIMES * self.expected
 
 
 @dataclass
@@ -60,35 +84,57 @@ class Verifier:
             now, every_project = begun.now, begun.every_project
             as_of = inquiry.as_of or now
             found = Verification(as_of, inquiry.windows, inquiry.deep, by_project=every_project is not None)
-            self.watch(Begun(self._expected(inquiry, as_of)))
-            self._compare(inquiry, found, every_project, before)
+            expected = self._expected(inquiry, as_of)
+            self.watch(Begun(expected))
+            self._compare(inquiry, found, every_project, Budget(self.api, expected, before))
         except ScaleException:
             self._go_on()
             raise
-        found.drift.sort(key=lambda drift: (EVERY_STREAM.index(drift.stream), drift.key))
-        found.unproven = list(dict.fromkeys([*found.unproven, *self._unread(inquiry)]))
+        found.drift, found.behind, found.undated = map(in_order, (found.drift, found.behind, found.undated))
+        said = [*found.unproven, *map(_undated, found.undated), *self._unread(inquiry)]
+        found.unproven = list(dict.fromkeys(said))
         found.requests = self.api.requests_made - before
         found.seconds = self.clock.monotonic() - began
         return found
 
     def _compare(
-        self, inquiry: Inquiry, found: Verification, every_project: tuple[str, ...] | None, before: int
+        self, inquiry: Inquiry, found: Verification, every_project: tuple[str, ...] | None, budget: "Budget"
     ) -> None:
+        def go_on() -> None:
+            self._go_on()
+            if budget.is_spent and comparer.is_too_fast(budget.made):
+                raise TooFastError
+
         with ThreadPoolExecutor(self.workers, thread_name_prefix="verify") as pool:
-            comparer = Comparer(self.api, self.database, pool, found, self.watch, self._go_on)
-            projects, batches, tasks = (_of(inquiry, stream) for stream in EVERY_STREAM)
-            if projects:
-                verify_projects(comparer)
-            verify_batches(comparer, batches)
-            counter = Counter(self.api, self.database, pool, found.as_of, self._go_on, comparer.judged)
-            verifier = TaskVerifier(comparer, counter, every_project, self.listed)
+            comparer = Comparer(
+                self.api, self.database, pool, found, self.watch, go_on, watermarks=inquiry.watermarks
+            )
+            try:
+                self._compare_streams(inquiry, comparer, every_project, budget)
+            except TooFastError:
+                found.unproven = [_too_fast(comparer.changes, budget.made)]
+
+    def _compare_streams(
+        self, inquiry: Inquiry, comparer: Comparer, every_project: tuple[str, ...] | None, budget: "Budget"
+    ) -> None:
+        found = comparer.found
+        projects, batches, tasks = (_of(inquiry, stream) for stream in EVERY_STREAM)
+        if projects:
+            verify_projects(comparer)
+        verify_batches(comparer, batches)
+        counter = Counter(
+            self.api, self.database, comparer.pool, found.as_of, comparer.go_on, comparer.judged
+        )
+        verifier = TaskVerifier(comparer, counter, every_project, self.listed)
+        verifier.verify(tasks)
+        known = len(found.drift)
+        room = max(OWN_COUNTS, BUDGET - budget.made)
+        verify_batch_counts(comparer, batches, None if inquiry.deep else room)
+        if len(found.drift) > known and not inquiry.deep:
+            # What the batches led to may be one half of what had cancelled out.
             verifier.verify(tasks)
-            known = len(comparer.looked_at)
-            room = max(OWN_COUNTS, BUDGET - (self.api.requests_made - before))
-            verify_batch_counts(comparer, batches, None if inquiry.deep else room)
-            if len(comparer.looked_at) > known and not inquiry.deep:
-                # What the batches led to may be one half of what had cancelled out.
-                verifier.verify(tasks)
+        if found.unproven and not found.undivided and comparer.is_too_fast(budget.made):
+            found.unproven = [_too_fast(comparer.changes, budget.made)]
 
     def _unread(self, inquiry: Inquiry) -> list[str]:
         """Return a sentence if tasks whose annotations are to be proven have files that could not be read."""
@@ -117,6 +163,7 @@ class Verifier:
             for window in _of(inquiry, TASKS.table.name):
                 if window.updated_from is None:
                     cells = proofs.counts(conn, TASKS, window, as_of)
+                    expected += len(proofs.keys_beyond(conn, window, as_of))
                     here = sum(cells.values())
                     expected += here // PIECE if inquiry.deep or here <= self.listed else len(cells)
             batches = sum(
@@ -127,3 +174,20 @@ class Verifier:
 
 def _of(inquiry: Inquiry, stream: str) -> Sequence[Window]:
     return [window for window in inquiry.windows if window.stream == stream]
+
+
+def _too_fast(changes: int, requests: int) -> str:
+    return (
+        f"the account changes too fast: {changes:,} tasks changed during {requests:,} requests. A part of it "
+        "(--project, --since, --until), more --workers or a quieter hour helps."
+    )
+
+
+def _undated(one: Drift) -> str:
+    differing = f"{one.here or 'no status'} here and {one.there or 'no status'} there"
+    if one.here == one.there:
+        differing = f"differs in {', '.join(one.fields)}"
+    return (
+        f"batch {one.key!r}: {differing}, and the API does not say when a batch changes; `scalesync sync` "
+        "reads it again."
+    )

@@ -18,6 +18,9 @@ STATUSES = ("staging", "in_progress")
 """Together with the total these say how many are completed, which is all else that a batch can be
 (official client)."""
 
+ATTEMPTS = 4
+"""How often batches are asked for their counts while tasks change."""
+
 LISTED = 500
 """Batches up to which all of them are listed. More are counted, and listed only if that differs."""
 
@@ -54,14 +57,31 @@ def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: in
         # Its tasks may have been changed behind our back, and so leave a trace here.
         if not (_explained(comparer, name) or any(_judged(comparer, name))):
             _note(comparer, name)
-    answers = comparer.pool.map(lambda name: _status_of(comparer, name), names)
-    for done, (name, status) in enumerate(zip(names, answers, strict=True), 1):
-        if status is not None and _differs(comparer, name, status) and not _explained(comparer, name):
+    for name in _miscounting(comparer, names):
+        if not _explained(comparer, name):
             again = _status_of(comparer, name)
             if again is not None and _differs(comparer, name, again):
                 _note(comparer, name)
-        comparer.watch(Step("batches counted", done, len(names)))
     found.batches_counted += len(names)
+
+
+def _miscounting(comparer: Comparer, names: Sequence[str]) -> list[str]:
+    """Return the batches that count their tasks otherwise than they are here, with no change to explain it.
+
+    Where tasks go on changing, those are asked again; each time there are fewer.
+    """
+    everything = Window(TASKS.table.name)
+    doubtful = list(names)
+    for _ in range(ATTEMPTS):
+        answers = list(comparer.pool.map(lambda name: _status_of(comparer, name), doubtful))
+        asked = zip(doubtful, answers, strict=True)
+        counted = [(name, status) for name, status in asked if status is not None]
+        comparer.watch(Step("batches counted", len(names) - len(doubtful) + len(counted), len(names)))
+        doubtful = [name for name, status in counted if _differs(comparer, name, status)]
+        if not doubtful or not comparer.follow(everything):
+            break
+        doubtful = [name for name, status in counted if _differs(comparer, name, status)]
+    return doubtful
 
 
 def _counts_differ(comparer: Comparer, window: Window) -> bool:

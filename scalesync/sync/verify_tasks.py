@@ -19,6 +19,12 @@ ROUNDS = 5
 IDLE_ROUNDS = 3
 """How often of these nothing new may be found: a task may be on its way from one status to another."""
 
+RECOUNTS = 6
+"""How often counts that differ are taken again while tasks change."""
+
+ATTEMPTS = 3
+"""How often the count of everything is taken again, if something was made meanwhile."""
+
 FEW = 5
 """Tasks too many or too few up to which a list need not give whole documents: they are looked up anyway."""
 
@@ -89,21 +95,82 @@ class TaskVerifier:
             undated = proofs.keys_beyond(conn, window, self.counter.as_of)
         self.comparer.judge(window.stream, dict.fromkeys(undated))
         if self.comparer.found.deep or here <= self.listed:
-            self.comparer.compare([Cell(piece) for piece in self._pieces(window, PIECE)])
+            self._read(window)
             return
         narrower = Narrower(self.comparer.database, self.counter)
         inner = self._within_safe_bounds(window, narrower)
         if inner is not None:
             self._count(inner, narrower, here // SLICES)
         self._list(narrower)
+        short = self._short(window)
+        if short is not None and not (short.there < short.here and narrower.is_settled(short)):
+            self._note_short(short)
+
+    def _read(self, window: Window) -> None:
+        """Compare the window's tasks one by one: in pieces, or in one list if these do not add up."""
+        found = self.comparer.found
+        said, differing = len(found.unproven), len(found.drift)
+        self.comparer.compare([Cell(piece) for piece in self._pieces(window, PIECE)])
+        short = self._short(window)
+        if _is_dateless(window) and (len(found.unproven) > said or (short and short.there > short.here)):
+            del found.unproven[said:]
+            self.comparer.compare([Cell(window, unbounded=True)])
+            short = self._short(window)
+            if len(found.drift) > differing:
+                found.undivided.append(window)
+        # Each task here was on a list, or looked up: a total that is too small is one that stops somewhere.
+        if short is not None and short.there > short.here:
+            self._note_short(short)
+
+    def _short(self, window: Window) -> Counted | None:
+        """Return the counts without any times of creation, if they do not agree; None too for a part.
+
+        A task that is in no list by time of creation is in this count.
+        """
+        if not _is_dateless(window):
+            return None
+        for _ in range(ATTEMPTS):
+            [before] = self.counter.count([Cell(window, unbounded=True)])
+            if not before.differs:
+                return None
+            self._judge_new(window)
+            [after] = self.counter.again([before])
+            # What was made between the count and the list is only in the second, unless it is in both.
+            if after.there <= after.here and before.there >= before.here:
+                return None
+        return after
+
+    def _judge_new(self, window: Window) -> None:
+        """Compare what was made since the beginning, so that no count includes it."""
+        try:
+            for rows in listed(self.comparer.api, replace(window, created_from=self.counter.as_of)):
+                self.comparer.go_on()
+                self.comparer.take(window.stream, rows)
+        except PageError:
+            return
+
+    def _note_short(self, short: Counted) -> None:
+        window = short.cell.window
+        counted = f"the API counts {short.total:,} in all where {short.held:,} are here"
+        if short.there > short.here:
+            self.comparer.found.undivided.append(window)
+            counted += ", and lists by time of creation do not show which are missing (--repair reads them)"
+        self.comparer.found.unproven.append(f"tasks {named(window)}: {counted}.")
 
     def _count(self, window: Window, narrower: Narrower, size: int) -> None:
         whole, parts = self._first_counts(window)
+        self._learn_of_undated(whole)
         slices = self.counter.count([Cell(piece) for piece in self._pieces(window, size)])
         narrower.learn(whole, slices)
-        self._settle(narrower, parts)
-        self._settle(narrower, self._of_no_project(whole, parts))
-        self._settle(narrower, slices)
+        self._settle(window, narrower, parts)
+        self._settle(window, narrower, self._of_no_project(whole, parts))
+        self._settle(window, narrower, slices)
+
+    def _learn_of_undated(self, whole: Counted) -> None:
+        """Find out whether tasks that tell no time of creation, each of them judged, are in lists by it."""
+        undated = sum(one["created_at"] is None for one in self.comparer.judged.there.values())
+        if undated and whole.there + undated == whole.here:
+            self.counter.hides_undated = True
 
     def _within_safe_bounds(self, window: Window, narrower: Narrower) -> Window | None:
         """Return the window without the edges that have a task near them; those are to be listed."""
@@ -151,29 +218,38 @@ class TaskVerifier:
             return []
         return self.counter.count_possible([Cell(whole.cell.window, status) for status in STATUSES])
 
-    def _settle(self, narrower: Narrower, counts: Sequence[Counted]) -> None:
+    def _settle(self, window: Window, narrower: Narrower, counts: Sequence[Counted]) -> None:
         """Narrow down what differs, again until the counts without what was found agree."""
-        doubtful = self._still_doubtful(narrower, counts) if self.comparer.looked_at else list(counts)
+        doubtful = _unsettled(narrower, self.counter.again(counts))
         idle = 0
         for _ in range(ROUNDS):
+            doubtful = self._without_changes(window, narrower, doubtful)
+            if not doubtful:
+                return
             known = len(self.comparer.looked_at)
             narrower.narrow(doubtful)
             self._list(narrower)
-            doubtful = self._still_doubtful(narrower, doubtful)
-            if not doubtful:
-                return
+            doubtful = _unsettled(narrower, self.counter.count([one.cell for one in doubtful]))
             if len(self.comparer.looked_at) == known:
                 idle += 1
             if idle == IDLE_ROUNDS:
                 break
         for one in doubtful:
-            what = f"the API counts {one.there:,} {one.cell.status or ''}".rstrip()
-            said = f"{what} where {one.here:,} are here, and lists nothing that differs"
+            what = f"the API counts {one.total:,} {one.cell.status or ''}".rstrip()
+            said = f"{what} where {one.held:,} are here, and lists nothing more that differs"
             self.comparer.found.unproven.append(f"tasks {named(one.cell.window)}: {said}.")
 
-    def _still_doubtful(self, narrower: Narrower, counts: Sequence[Counted]) -> list[Counted]:
-        differing = [one.cell for one in counts if not narrower.is_settled(one)]
-        return [one for one in self.counter.count(differing) if not narrower.is_settled(one)]
+    def _without_changes(self, window: Window, narrower: Narrower, doubtful: list[Counted]) -> list[Counted]:
+        """Return which of these counts still differ once what changed since the beginning is left out.
+
+        Where tasks go on changing, what differs is counted again; each time there is less of it.
+        """
+        for _ in range(RECOUNTS):
+            if not doubtful or not self.comparer.follow(window):
+                break
+            doubtful = _unsettled(narrower, self.counter.again(doubtful))
+            doubtful = self.counter.count([one.cell for one in doubtful])
+        return _unsettled(narrower, doubtful)
 
     def _list(self, narrower: Narrower) -> None:
         leaves, narrower.leaves = narrower.leaves, []
@@ -181,6 +257,14 @@ class TaskVerifier:
         many = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) > FEW]
         self.comparer.compare(few, limited=True)
         self.comparer.compare(many)
+
+
+def _unsettled(narrower: Narrower, counts: Sequence[Counted]) -> list[Counted]:
+    return [one for one in counts if not narrower.is_settled(one)]
+
+
+def _is_dateless(window: Window) -> bool:
+    return window.created_from is None and window.created_to is None
 
 
 def _unread(window: Window) -> Counted:

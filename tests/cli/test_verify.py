@@ -101,3 +101,30 @@ def test_from_python(mirror: Scalesync) -> None:
     assert [each.key for each in ours.verify("tasks").drift] == [one[0]]
     assert ours.verify("tasks", repair=True).proven
     assert ours.status().verified is not None
+
+
+def test_what_is_only_behind_is_told_apart(start_sandbox: Start, empty_mirror: Scalesync) -> None:
+    """Exit 0 and a sentence; --strict ends with 1; `status` names each stream once."""
+    server = start_sandbox(tasks=200)
+    mirror = empty_mirror.having(SCALESYNC_API_URL=server.url)
+    assert mirror("sync").code == 0
+    for (task_id,) in execute(mirror.mirror, "SELECT task_id FROM tasks WHERE status = 'pending' LIMIT 2"):
+        server.world.complete(str(task_id))
+
+    done, told = mirror("verify"), mirror("verify", "--json")
+    strict = mirror("verify", "--strict")
+    status = mirror("status")
+    execute(
+        mirror.mirror, "UPDATE tasks SET status = 'lost' WHERE task_id = (SELECT min(task_id) FROM tasks)"
+    )
+    wrong = mirror("verify")
+    after = mirror("status")
+
+    assert (done.code, done.out.splitlines()[0][:21]) == (0, "Nothing differs as of"), done.err
+    assert "2 objects are behind: made or changed after the last sync" in done.out
+    seen = msgspec.json.decode(told.out)
+    assert (told.code, seen["proven"], seen["behind"], len(seen["behind_objects"])) == (0, True, 2, 2)
+    check_refusal(strict, 1, "2 objects are behind", "scalesync sync")
+    assert "everything but 2 objects that were behind, having changed since the last sync" in status.out
+    assert wrong.code == 1
+    assert "1 object differed: projects; batches; tasks\n" in after.out

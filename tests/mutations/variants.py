@@ -5,7 +5,7 @@ from tests.mutations.result_variants import RESULTS
 from tests.mutations.variants_api import API
 from tests.mutations.variants_of_exports import EXPORTS
 from tests.mutations.variants_of_input import INPUT
-from tests.mutations.variants_of_proofs import EQUALITY
+from tests.mutations.variants_of_proofs import EQUALITY, PROOFS
 from tests.mutations.window_variants import WINDOWS
 from tests.mutations.workshop import Variant
 
@@ -372,7 +372,7 @@ CONTENT = (
     Variant(
         "a number beyond the limits of Postgres stops a page",
         "db/numerals.py",
-        "mended = [replace(row, values=_mended(kind, row), foreseen=None) for row in rows]",
+        "mended = [_mended(row, columns) for row in rows]",
         "mended = list(rows)",
         ('db/test_engines_agree.py::test_no_number_stops_a_page[postgres-1e200000-"1e200000"]',),
     ),
@@ -493,6 +493,7 @@ VARIANTS = (
     *INPUT,
     *WATERMARK,
     *EQUALITY,
+    *PROOFS,
     *GUARD,
     *TOMBSTONES,
     *TRANSACTION,

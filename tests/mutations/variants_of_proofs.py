@@ -36,3 +36,30 @@ EQUALITY = (
         ("db/test_equality.py::test_what_no_database_gives_back_is_counted[sqlite-metadata]",),
     ),
 )
+
+_BEHIND = "sync/test_verify_behind.py::test_what_changed_since_the_last_sync_is_behind[sqlite-0-False]"
+_WHOLE = "sync/test_verify_whole.py::test_tasks_that_no_list_by_time_holds_are_missed[sqlite"
+
+PROOFS = (
+    Variant(
+        "behind counts as drift",
+        "sync/comparing.py",
+        "if there and told and self._is_behind(kind, there, told, here, derived=derived):",
+        "if False:",
+        (_BEHIND,),
+    ),
+    Variant(
+        "any later change excuses a loss",
+        "sync/comparing.py",
+        "return isinstance(created, datetime) and created >= mark",
+        "return _is_dated(there, told, mark)",
+        ("sync/test_verify_behind.py::test_a_later_change_excuses_no_loss[sqlite-lose]",),
+    ),
+    Variant(
+        "the unbounded total is not compared",
+        "sync/verify_tasks.py",
+        "if not _is_dateless(window):",
+        "if True:",
+        (f"{_WHOLE}-0-False]", f"{_WHOLE}-10000-False]"),
+    ),
+)

@@ -249,7 +249,9 @@ class Machine(RuleBasedStateMachine):
 
 
 def _named(found: Verification) -> set[Difference]:
-    return {(one.stream, one.key, str(one.kind)) for one in found.drift}
+    """Return everything that differs, also what is only behind."""
+    every = (*found.drift, *found.behind, *found.undated)
+    return {(one.stream, one.key, str(one.kind)) for one in every}
 
 
 def test_after_any_sequence_the_mirror_equals_the_api(arena: MortalDatabase) -> None:

@@ -1,0 +1,118 @@
+"""Whatever lists by time of creation hide, the count of everything shows it, and a repair brings it."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import delete
+
+from scalesync.db.engine import Database
+from scalesync.db.tables import tasks
+from scalesync.sync.plan import Request
+from scalesync.sync.proving import Proof, Prover
+from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync
+from tests.sync.odd_api import Doc, OddApi, Query, project, task
+from tests.sync.test_odd_lists import cut_to_days, without_bounds
+
+MANY = 400
+"""Tasks; so few are listed, unless a test asks for counts."""
+
+COUNTED, LISTED = 0, 10_000
+
+
+def prove(api: OddApi, database: Database, listed: int, *, deep: bool = False, repair: bool = False) -> Proof:
+    """Verify the tasks."""
+    with session(api, database, clock=Hurried()) as ready:
+        return Prover(ready, lambda _: None, listed).prove(TASKS_ONLY, deep=deep, repair=repair)
+
+
+def undated(number: int) -> Doc:
+    """Return a task that says neither when it was made nor when it was changed."""
+    return task(number, created_at=None, updated_at=None)
+
+
+@pytest.mark.parametrize(("listed", "deep"), [(COUNTED, False), (COUNTED, True), (LISTED, False)])
+def test_tasks_that_no_list_by_time_holds_are_missed(database: Database, listed: int, deep: bool) -> None:
+    """Of 405 tasks 400 are here: that is not proven, however it is looked at; a repair brings them."""
+    with OddApi([task(n) for n in range(MANY)]) as api:
+        sync(api, database, TASKS_ONLY)
+        assert prove(api, database, listed, deep=deep).last.proven
+        api.tasks += [undated(n) for n in range(MANY, MANY + 5)]
+
+        seen = prove(api, database, listed, deep=deep).last
+        proof = prove(api, database, listed, deep=deep, repair=True)
+        again = prove(api, database, listed, deep=deep).last
+
+        if listed == COUNTED and not deep:
+            assert "the API counts 405 in all where 400 are here" in seen.unproven[0]
+        else:
+            assert {one.key for one in seen.drift} == {f"t{n:05}" for n in range(MANY, MANY + 5)}
+        assert not seen.proven
+        assert (proof.last.proven, present(database)) == (True, api.everything()), proof.last
+        assert again.proven, again
+
+
+@pytest.mark.parametrize("listed", [COUNTED, LISTED])
+def test_an_undated_task_that_goes_is_named(database: Database, listed: int) -> None:
+    """It is looked up, as no list by time holds it."""
+    with OddApi([*(task(n) for n in range(MANY)), *(undated(n) for n in range(MANY, MANY + 5))]) as api:
+        sync(api, database, TASKS_ONLY)
+        assert prove(api, database, listed).last.proven
+        del api.tasks[-1]
+
+        assert [one.key for one in prove(api, database, listed).last.drift] == ["t00404"]
+
+
+@pytest.mark.parametrize("chosen", [cut_to_days, without_bounds])
+@pytest.mark.parametrize("lost", ["t00007", "t00399"])
+def test_whole_documents_are_compared_in_one_list_where_parts_do_not_add_up(
+    database: Database, chosen: Callable[[Doc, Query], bool], lost: str
+) -> None:
+    """An API that knows bounds by the day, or not at all: what is missing is named, and mended."""
+    with OddApi([task(n) for n in range(MANY)], chosen=chosen) as api:
+        sync(api, database, TASKS_ONLY)
+        assert prove(api, database, COUNTED, deep=True).last.proven
+        with database.write() as conn:
+            conn.execute(delete(tasks).where(tasks.c.task_id == lost))
+
+        proof = prove(api, database, COUNTED, deep=True, repair=True)
+
+        assert [one.key for one in proof.first.drift] == [lost]
+        assert (proof.last.proven, present(database)) == (True, api.everything())
+        assert not prove(api, database, COUNTED).last.drift
+
+
+@pytest.mark.parametrize("listed", [COUNTED, LISTED])
+def test_what_is_made_while_it_counts_is_not_missed(database: Database, listed: int) -> None:
+    """A task made before every list is in one count and not in the next: that is no difference."""
+    made = iter(range(MANY, 10_000))
+    with OddApi([task(n) for n in range(MANY)]) as api:
+        sync(api, database, TASKS_ONLY)
+
+        def odd(path: str, query: Query) -> None:
+            if path == "/tasks" and query.get("limit") == "1":
+                now = api.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                api.tasks.append(task(next(made), created_at=now, updated_at=now))
+
+        api.odd = odd
+        seen = prove(api, database, listed).last
+
+        assert seen.proven, seen
+        assert seen.requests < 120
+
+
+def test_each_project_is_held_against_its_own_count(database: Database) -> None:
+    """Where only a project was asked for, so is the count of it."""
+    docs = [task(n, project="pq"[n % 2]) for n in range(MANY)]
+    with OddApi(docs, [project("p"), project("q")]) as api:
+        sync(api, database, TASKS_ONLY)
+        api.tasks.append(task(MANY, project="q", created_at=None, updated_at=None))
+        with session(api, database, clock=Hurried()) as ready:
+            found = {
+                name: Prover(ready, lambda _: None, COUNTED)
+                .prove(Request(("tasks",), projects=(name,)))
+                .last.unproven
+                for name in "pq"
+            }
+
+    assert found["p"] == []
+    assert "of 'q': the API counts 201 in all where 200 are here" in found["q"][0]
