@@ -38,20 +38,26 @@ def queue() -> None:
 @click.option("--batch", type=NAME, help="Only what belongs to this batch.")
 @click.option("--all", is_flag=True, help="Also what is delivered or discarded.")
 @click.option("--limit", type=COUNT, metavar="N", help="At most so many.")
+@click.option("--check", is_flag=True, help="End with 7 if one of them is dead, in doubt or held.")
 @json_option
 @click.pass_obj
-def queue_list(context: Context, /, all: bool, json: bool, **chosen: Any) -> None:  # noqa: A002 - click names it
-    """List commands, and why each of them waits.
-
-    Ends with 7 if one of those it lists is dead, in doubt or held.
-    """
+def queue_list(
+    context: Context,
+    /,
+    all: bool,  # noqa: A002 - click names it
+    check: bool,
+    json: bool,
+    **chosen: Any,
+) -> None:
+    """List commands, and why each of them waits."""
     listed = context.app().queue.listing(finished=all, **chosen)
     states = Counter[Display]()
     if json:
         print_lines(as_json_line(shown.as_dict(one)) for one in _counting(listed, states))
     else:
         print_table(shown.COLUMNS, map(shown.row, _counting(listed, states)))
-    shown.vouch(dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD])
+    if check:
+        shown.vouch(dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD])
 
 
 @queue.command("show")
@@ -87,9 +93,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
 @click.pass_obj
 def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json: bool) -> None:
     """Have dead or held commands tried again."""
-    if dead == bool(command_ids):
-        msg = "Name commands by their ids, or all --dead ones."
-        raise ConfigurationError(msg, advice="Give one of the two.")
+    _require_one(command_ids, dead=dead)
     queue = context.app().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
     report_only()
@@ -100,21 +104,26 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
 
 
 @queue.command("discard")
-@click.argument("command_ids", type=COUNT, nargs=-1, required=True, metavar="ID...")
+@click.argument("command_ids", type=COUNT, nargs=-1, metavar="[ID]...")
+@click.option("--dead", is_flag=True, help="Every dead command.")
 @json_option
 @click.pass_obj
-def queue_discard(context: Context, command_ids: tuple[int, ...], json: bool) -> None:
+def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, json: bool) -> None:
     """Withdraw commands, if it is not too late.
 
     Ends with 1 if it is for one of them: the command that undoes it is named.
     """
-    answers = context.app().queue.discard(command_ids)
+    _require_one(command_ids, dead=dead)
+    queue = context.app().queue
+    answers = queue.discard_dead() if dead else queue.discard(command_ids)
     report_only()
     if json:
         print_json({"answers": answers})
     elif not context.quiet:
         for one in answers:
             print_line(shown.answer(one))
+        if not answers:
+            print_text("no command is dead")
     if late := [str(one.command_id) for one in answers if one.answer is Discard.TOO_LATE]:
         raise IncompleteError(f"Too late for {', '.join(late)}.", advice="Only another command can undo it.")
 
@@ -155,7 +164,7 @@ def queue_resume(context: Context, json: bool) -> None:
 def queue_distrust(context: Context, json: bool) -> None:
     """After restoring a backup: ask the API about all commands.
 
-    Every command that is not final becomes in doubt of, so that none is sent before the API was asked.
+    Each open command is looked up before it is sent, and a dead one when it is retried.
     """
     count = context.app().queue.distrust()
     report_only()
@@ -163,6 +172,12 @@ def queue_distrust(context: Context, json: bool) -> None:
         print_json({"distrusted": count})
     elif not context.quiet:
         print_text(f"{counted(count, 'command', 'commands')} will be looked up before anything is sent")
+
+
+def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:
+    if dead == bool(command_ids):
+        msg = "Name commands by their ids, or all --dead ones."
+        raise ConfigurationError(msg, advice="Give one of the two.")
 
 
 def _counting(found: "Iterable[Shown]", states: Counter[Display]) -> "Iterator[Shown]":

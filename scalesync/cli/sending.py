@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("scalesync.queue")
 
 _ENDED = (CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED)
+_WITHOUT_EFFECT = (CommandState.DEAD, CommandState.DISCARDED)
 
 
 @contextmanager
@@ -73,8 +74,8 @@ def _fields(event: Event) -> dict[str, object]:
 def sentence(event: Event) -> str | None:
     """Return what is said of an event in words, if anything is."""
     match event:
-        case Settled(command, verdict) if verdict.state is CommandState.DEAD or verdict.hold_reason:
-            what = "dead" if verdict.state is CommandState.DEAD else "held"
+        case Settled(command, verdict) if verdict.state in _WITHOUT_EFFECT or verdict.hold_reason:
+            what = "held" if verdict.hold_reason else verdict.state
             why = verdict.hold_reason or " ".join(
                 str(part) for part in (verdict.error_code, verdict.error) if part is not None
             )

@@ -6,6 +6,7 @@ person's hand and a claim come one after the other. Every change is in the comma
 
 import json
 import shlex
+from contextlib import suppress
 
 from sqlalchemy import (
     ColumnElement,
@@ -33,7 +34,7 @@ from scalesync.db.queue_tables import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command
 from scalesync.db.withdrawals import follow, named, withdraw, words
 from scalesync.errors import QueueError
 
-__all__ = ["discard", "distrust", "retry", "retry_dead"]
+__all__ = ["discard", "discard_dead", "distrust", "retry", "retry_dead"]
 
 _C = commands.c
 _WAITING = (CommandState.QUEUED, CommandState.IN_DOUBT)
@@ -81,6 +82,17 @@ def retry_dead(conn: Connection) -> list[int]:
         retried.append(row.id)
     announce(conn)
     return retried[::-1]
+
+
+def discard_dead(conn: Connection) -> list[Discarded]:
+    """Discard every dead command that `discard` takes, oldest first, and return the answer for each."""
+    gate.lock(conn)
+    dead = select(_C.id).where(_C.state == CommandState.DEAD).order_by(_C.id).with_for_update()
+    answers = []
+    for command_id in conn.scalars(dead).all():
+        with suppress(QueueError):
+            answers.append(discard(conn, command_id))
+    return answers
 
 
 def distrust(conn: Connection) -> int:

@@ -114,6 +114,14 @@ class Queue:
                 answers.append(hands.discard(conn, command_id))
         return answers
 
+    def discard_dead(self) -> list[Discarded]:
+        """Withdraw every dead command, oldest first, and return the same for each that was dead.
+
+        One whose effect is unknown stays dead while another command has its task, batch or project in hand.
+        """
+        with self._lend() as database, database.write(durable=True) as conn:
+            return hands.discard_dead(conn)
+
     def pause(self, *, seconds: float | None = None, reason: str = "") -> Gate:
         """Let no host send anything for `seconds`, or until `resume`, and return what is in force now.
 

@@ -1,5 +1,6 @@
 """`scalesync dispatch` and `queue reconcile`: what they send, what they say, and how they end."""
 
+import json
 import signal
 import subprocess
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from scalesync.api import ApiOptions, ScaleApi
 from scalesync.sandbox import SandboxServer
 from tests.cli.commands import Scalesync, check_refusal, execute
 
@@ -112,7 +114,7 @@ def test_a_lost_answer_is_looked_up_and_not_sent_again(ready: Scalesync, server:
 
 
 def test_what_the_api_refuses_ends_with_7(ready: Scalesync) -> None:
-    """Whatever lists it ends with 7 too, and `status`, which shows, with 0."""
+    """A list is a list and ends with 0, as `status` does; `--check` has it end with 7."""
     ready("batch", "create", "B", "--project", "P")
     ready("project", "create", "P", "--type", "imageannotation", "--params", "{}")
     ready("task", "create", "imageannotation", "--batch", "B", "--project", "P", "n=1")
@@ -122,12 +124,46 @@ def test_what_the_api_refuses_ends_with_7(ready: Scalesync) -> None:
     check_refusal(done, 7, "dead", "queue why")
     listed = ready("queue", "list", "--state", "dead")
     machine = ready("queue", "list", "--state", "dead", "--json")
-    check_refusal(listed, 7, "1 dead")
-    assert (machine.code, machine.lines[0]["state"], "payload" in machine.lines[0]) == (7, "dead", False)
-    assert ready("queue", "list", "--state", "delivered").code == 0
-    check_refusal(ready("queue", "list"), 7, "dead")
+    assert (listed.code, listed.err, "dead" in listed.out) == (0, "", True)
+    assert (machine.code, machine.lines[0]["state"], "payload" in machine.lines[0]) == (0, "dead", False)
+    check_refusal(ready("queue", "list", "--state", "dead", "--check"), 7, "1 dead")
+    check_refusal(ready("queue", "list", "--check"), 7, "dead")
+    assert ready("queue", "list", "--state", "delivered", "--check").code == 0
     assert "dead" in ready("status").out
     assert ready("status").code == 0
+
+
+def test_a_cancel_that_came_too_late_ends_with_0(ready: Scalesync, server: SandboxServer) -> None:
+    """It is said once, needs nobody, and the next run, as cron starts it, says nothing."""
+    with ScaleApi("live_key", ApiOptions(url=server.url)) as api:
+        task = json.loads(bytes(api.create_task("imageannotation", {"attachment": "https://x/1.jpg"}).raw))
+    server.world.complete(task["task_id"])
+    ready("task", "cancel", task["task_id"])
+    first, again = ready("dispatch"), ready("--quiet", "dispatch")
+
+    assert (first.code, "is discarded: The task was completed before" in first.err) == (0, True)
+    assert (again.code, again.out, again.err) == (0, "", "")
+    assert ready("queue", "list", "--all", "--check").code == 0
+    shown = ready("queue", "list", "--all", "--json").lines[-1]
+    assert (shown["state"], shown["outcome"]) == ("discarded", "rejected")
+
+
+def test_everything_dead_is_discarded(ready: Scalesync) -> None:
+    """`queue discard --dead` leaves nothing that needs a person; ids and --dead exclude each other."""
+    for number in range(3):
+        ready("task", "create", "imageannotation", f"n={number}")
+    check_refusal(ready("dispatch"), 7, "3 dead")
+    check_refusal(ready("queue", "discard"), 2, "--dead")
+    check_refusal(ready("queue", "discard", "1", "--dead"), 2, "--dead")
+    done = ready("queue", "discard", "--dead", "--json")
+    nothing = ready("queue", "discard", "--dead")
+
+    assert done.code == 0
+    answers = done.json["answers"]
+    assert isinstance(answers, list)
+    assert [answer["answer"] for answer in answers] == ["discarded"] * 3
+    assert (nothing.code, nothing.out) == (0, "no command is dead\n")
+    assert ready("dispatch").code == 0
 
 
 def test_a_dead_task_is_retried_or_discarded(ready: Scalesync, server: SandboxServer) -> None:

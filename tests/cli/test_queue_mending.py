@@ -40,7 +40,7 @@ def states(scalesync: Scalesync) -> list[object]:
         ("queue retry 1 --dead", "one of the two"),
         ("queue retry 99", "no command 99"),
         ("queue retry 1", "only what is dead or held"),
-        ("queue discard", "ID"),
+        ("queue discard", "ids, or all --dead"),
         ("queue discard 3 99", "no command 99"),
         ("queue pause --for never", "--for"),
         ("queue pause --reason=", "--reason"),
