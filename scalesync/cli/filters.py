@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from scalesync.cli.options import COUNT, INSTANT, NAME
+from scalesync.cli.options import INSTANT, NAME, NumberType
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _OPTIONS = {
     ),
     "since": click.option("--since", type=INSTANT, help="Only created at this time or later."),
     "until": click.option("--until", type=INSTANT, help="Only created before this time."),
-    "limit": click.option("--limit", type=COUNT, metavar="N", help="At most so many."),
+    "limit": click.option("--limit", type=NumberType(0), metavar="N", help="At most so many; 0: all."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 

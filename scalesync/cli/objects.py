@@ -1,24 +1,15 @@
 """Commands about single objects: task, batch and project, as the mirror holds them."""
 
-from collections.abc import Iterator
-from itertools import chain, islice
-
 import click
-import msgspec
 
 from scalesync.cli import orders
 from scalesync.cli.context import Context
-from scalesync.cli.filters import chosen, filters
+from scalesync.cli.filters import filters
+from scalesync.cli.lists import list_options, print_objects
 from scalesync.cli.options import NAME, json_option
-from scalesync.cli.output import print_document, print_json, print_lines, print_table
+from scalesync.cli.output import print_document, print_json, print_table
 from scalesync.errors import IncompleteError
 from scalesync.storable import formatted
-
-_COLUMNS = {
-    "tasks": ("task_id", "project", "batch", "type", "status", "created_at", "completed_at", "unique_id"),
-    "batches": ("name", "project", "status", "created_at"),
-    "projects": ("name", "type", "created_at", "archived"),
-}
 
 
 @click.group()
@@ -36,30 +27,6 @@ def project() -> None:
     """Projects in the mirror and the queue."""
 
 
-def _list(
-    context: Context, stream: str, options: dict[str, object], *, as_json: bool, queued: bool = False
-) -> None:
-    app, selection = context.app(), chosen(stream, options)
-    documents = app.documents(stream, selection)
-    if queued:
-        documents = islice(chain(documents, app.queue.tasks(selection)), selection.limit)
-    if as_json:
-        print_lines(documents)
-        return
-    columns = _COLUMNS[stream]
-    decoded = _marked(documents) if queued else map(msgspec.json.decode, documents)
-    print_table(columns, ([document.get(column) for column in columns] for document in decoded))
-
-
-def _marked(documents: Iterator[bytes]) -> Iterator[dict[str, object]]:
-    """Yield tasks, those that are only queued with their command in the place of an id."""
-    for document in documents:
-        task = msgspec.json.decode(document)
-        if "task_id" not in task:
-            task |= {"task_id": f"command {task['command_id']}", "status": f"queued, {task['state']}"}
-        yield task
-
-
 def _show(context: Context, stream: str, key: str) -> None:
     document = context.app().document(stream, key)
     if document is None:
@@ -70,12 +37,13 @@ def _show(context: Context, stream: str, key: str) -> None:
 
 @task.command("list")
 @filters("tasks")
+@list_options
 @click.option("--queued", is_flag=True, help="Also those that are queued here and not at Scale yet.")
 @json_option
 @click.pass_obj
 def task_list(context: Context, /, queued: bool, json: bool, **options: object) -> None:
-    """List tasks; --json prints whole documents, one a line."""
-    _list(context, "tasks", options, as_json=json, queued=queued)
+    """List tasks: on a terminal the 30 newest, otherwise all; --json prints documents, one a line."""
+    print_objects(context, "tasks", options, as_json=json, queued=queued)
 
 
 @task.command("show")
@@ -88,11 +56,15 @@ def task_show(context: Context, task_id: str) -> None:
 
 @batch.command("list")
 @filters("batches")
+@list_options
 @json_option
 @click.pass_obj
 def batch_list(context: Context, /, json: bool, **options: object) -> None:
-    """List batches; --json prints whole documents, one a line."""
-    _list(context, "batches", options, as_json=json)
+    """List batches: on a terminal the 30 newest, otherwise all; --json prints documents, one a line.
+
+    `pending` and `completed` are counts of their tasks here.
+    """
+    print_objects(context, "batches", options, as_json=json)
 
 
 @batch.command("show")
@@ -119,11 +91,12 @@ def batch_status(context: Context, name: str, json: bool) -> None:
 
 @project.command("list")
 @filters("projects")
+@list_options
 @json_option
 @click.pass_obj
 def project_list(context: Context, /, json: bool, **options: object) -> None:
-    """List projects; --json prints whole documents, one a line."""
-    _list(context, "projects", options, as_json=json)
+    """List projects: on a terminal the 30 newest, otherwise all; --json prints documents, one a line."""
+    print_objects(context, "projects", options, as_json=json)
 
 
 @project.command("show")

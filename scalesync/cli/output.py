@@ -16,6 +16,9 @@ from scalesync.errors import ConfigurationError
 from scalesync.model import format_instant
 
 GAP = "  "
+NARROWEST = 8
+"""What a column keeps on a narrow terminal; one with a longer heading keeps that."""
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _ROWS, _CHARACTERS = 1_000, 1_000_000
 """Of a table, held in memory at once: whichever comes first."""
 
@@ -91,6 +94,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
     head = [one_line(column) for column in columns]
     widths = [cell_len(name) for name in head]
+    least = [max(width, NARROWEST) for width in widths]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     numeric: list[bool] = []
     for body in _portions(rows):
@@ -100,7 +104,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         if not numeric:
             numeric = [bool(body) and all(_is_number(row[n]) for row in body) for n in range(len(head))]
             cells.insert(0, head)
-        fitting = widths if room is None else _fitting(widths, room)
+        if room is not None:
+            least = [max(pair) for pair in zip(least, map(_least, zip(*cells, strict=True)), strict=True)]
+        fitting = widths if room is None else _fitting(widths, least, room)
         with printing():
             for row in cells:
                 line = GAP.join(map(_cell, row, fitting, numeric))
@@ -191,12 +197,20 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _fitting(widths: list[int], room: int) -> list[int]:
-    """Return the widths with the widest of them narrowed until a line has room; the first keeps its own."""
+def _least(column: Sequence[str]) -> int:
+    """Return how narrow a column of these cells may become: times stay whole."""
+    return max((len(cell) for cell in column if _INSTANT.fullmatch(cell)), default=0)
+
+
+def _fitting(widths: list[int], least: list[int], room: int) -> list[int]:
+    """Return the widths with the widest of them narrowed until a line has room, none below its least.
+
+    The first keeps its own.
+    """
     narrowed = list(widths)
     while sum(narrowed) + len(GAP) * (len(narrowed) - 1) > room:
-        widest = max(range(1, len(narrowed)), key=narrowed.__getitem__, default=0)
-        if narrowed[widest] <= 8:
+        can_give = [number for number in range(1, len(narrowed)) if narrowed[number] > least[number]]
+        if not can_give:
             break
-        narrowed[widest] -= 1
+        narrowed[max(can_give, key=narrowed.__getitem__)] -= 1
     return narrowed

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, exists, func, select
+from sqlalchemy import Column, ColumnElement, Connection, UnaryExpression, exists, func, select
 
 from scalesync.db.annotation_tables import result_files, task_files
-from scalesync.db.documents import MIRRORED, TASKS, Mirrored, to_document
+from scalesync.db.documents import BATCHES, MIRRORED, TASKS, Mirrored, to_document
+from scalesync.db.tables import Json
 from scalesync.errors import ConfigurationError
 from scalesync.model import check_order
 
@@ -33,6 +35,8 @@ class Selection:
     """Also objects that the API no longer has."""
     newest_first: bool = False
     """In descending order of creation; otherwise in order of keys."""
+    sort: str | None = None
+    """In order of this field, with `-` before it in descending order; those without one are last."""
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -57,17 +61,27 @@ EVERYTHING = Selection()
 def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
     """Yield the documents of the wanted objects as compact JSON, in flat memory.
 
-    The connection can do nothing else until the iterator is exhausted or closed.
+    The connection can do nothing else until the iterator is exhausted or closed. Raises ConfigurationError
+    where there is no such field to filter or sort by.
     """
-    columns = kind.table.c
     statement = select(*_document_columns(kind)).where(*conditions(kind, wanted)).limit(wanted.limit)
-    if wanted.newest_first:
-        statement = statement.order_by(columns.created_at.desc().nulls_last(), columns[kind.key])
-    else:
-        statement = statement.order_by(columns[kind.key])
+    statement = statement.order_by(*_order(kind, wanted))
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         for row in result.mappings():
             yield to_document(kind, row)
+
+
+def total(conn: Connection, kind: Mirrored, wanted: Selection) -> int:
+    """Return how many objects are wanted, without a limit."""
+    found = select(func.count()).select_from(kind.table).where(*conditions(kind, wanted))
+    return conn.execute(found).scalar_one()
+
+
+def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:
+    """Return how many tasks of each batch are pending and completed; None until they are counted."""
+    columns = BATCHES.table.c
+    found = conn.execute(select(columns.name, columns.tasks_pending, columns.tasks_completed))
+    return {name: {"pending": pending, "completed": completed} for name, pending, completed in found}
 
 
 def find(conn: Connection, kind: Mirrored, key: str) -> bytes | None:
@@ -130,6 +144,19 @@ def _count(conn: Connection, kind: Mirrored) -> Counts:
     by_status = {status: int(rows) - away.get(status, 0) for status, rows in everywhere}
     here = {status: rows for status, rows in by_status.items() if rows}
     return Counts(sum(here.values()), sum(away.values()), here)
+
+
+def _order(kind: Mirrored, wanted: Selection) -> Iterator[UnaryExpression[Any] | Column[Any]]:
+    columns = kind.table.c
+    sort = "-created_at" if wanted.sort is None and wanted.newest_first else wanted.sort
+    if sort is not None:
+        fields = [each.name for each in kind.emitted if not isinstance(columns[each.name].type, Json)]
+        name = sort.removeprefix("-")
+        if name not in fields:
+            msg = f"{kind.table.name} cannot be sorted by {name!r}."
+            raise ConfigurationError(msg, advice=f"Choose one of {', '.join(fields)}.")
+        yield (columns[name].desc() if sort.startswith("-") else columns[name].asc()).nulls_last()
+    yield columns[kind.key]
 
 
 def _document_columns(kind: Mirrored) -> list[Column[object]]:

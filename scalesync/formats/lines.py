@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from scalesync.formats.tally import Tally
 from scalesync.model import Column, ColumnKind, format_instant
 from scalesync.storable import formatted
 
@@ -49,11 +50,15 @@ def json_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> I
         yield formatted(_encode(dict(zip(names, values, strict=True))))
 
 
-def csv_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+def csv_lines(
+    columns: Sequence[Column], rows: Iterable[Sequence[object]], tally: Tally | None = None
+) -> Iterator[bytes]:
     """Yield the column names and then each row as CSV (RFC 4180, but with bare line feeds), NULL as nothing.
 
-    Text that a spreadsheet would run as a formula has an apostrophe before it; JSON and numbers stay.
+    Text that a spreadsheet would run as a formula has an apostrophe before it; JSON and numbers stay. The
+    tally counts such texts, and empty ones, which look like NULL.
     """
+    tally = Tally() if tally is None else tally
     line = _Line()
     # Only so does the writer quote a lone \r as well as a \n.
     writer = csv.writer(line, lineterminator="\r\n")
@@ -61,8 +66,18 @@ def csv_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> It
     yield line.text[:-2].encode(errors="replace")
     is_text = [column.kind is not ColumnKind.JSON for column in columns]
     for row in rows:
-        writer.writerow([_cell(*each) for each in zip(row, is_text, strict=True)])
+        cells = [_cell(*each) for each in zip(row, is_text, strict=True)]
+        if cells != list(row):
+            tally.alter("texts with an apostrophe before what could be a formula", _guarded(cells, row))
+        tally.alter("empty texts, which CSV has no other form for than for NULL", list(row).count(""))
+        writer.writerow(cells)
         yield line.text[:-2].encode(errors="replace")
+
+
+def _guarded(cells: Sequence[object], row: Sequence[object]) -> int:
+    """Return how many of the cells have an apostrophe that their values do not have."""
+    pairs = zip(cells, row, strict=True)
+    return sum(isinstance(value, str) and cell != value for cell, value in pairs)
 
 
 class _Line:

@@ -83,9 +83,22 @@ class WaysOut:
             elif export.format is Format.JSONL and name in MIRRORED:
                 yield from tally.counting(exports.documents(conn, MIRRORED[name], wanted))
             else:
-                write = json_lines if export.format is Format.JSONL else csv_lines
                 with closing(rows.rows(conn, name, wanted)) as found:
-                    yield from write(found.columns, tally.counting(found.rows))
+                    written = tally.counting(found.rows)
+                    if export.format is Format.JSONL:
+                        yield from json_lines(found.columns, written)
+                    else:
+                        yield from csv_lines(found.columns, written, tally)
+
+    def total(self, stream: str, wanted: exports.Selection) -> int:
+        """Return how many mirrored objects of a stream are wanted, without a limit."""
+        with self._lend() as database, database.read() as conn:
+            return exports.total(conn, MIRRORED[stream], wanted)
+
+    def task_counts(self) -> dict[str, dict[str, int | None]]:
+        """Return how many tasks of each batch are pending and completed; None until they are counted."""
+        with self._lend() as database, database.read() as conn:
+            return exports.task_counts(conn)
 
     def parquet(self, export: Export, file: IO[bytes], tally: Tally) -> None:
         """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""
@@ -109,7 +122,4 @@ class WaysOut:
             closing(rows.rows_by_month(conn, export.name, export.wanted)) as found,
         ):
             shortened = parquet.write_partitions(directory, found.columns, tally.counting(found.rows))
-        if shortened:
-            tally.altered["shortened: names of projects, which the column project_name has whole"] += (
-                shortened
-            )
+        tally.alter("shortened: names of projects, which the column project_name has whole", shortened)

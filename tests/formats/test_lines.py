@@ -16,6 +16,7 @@ from scalesync.clock import Clock
 from scalesync.db.engine import Database
 from scalesync.db.sql import asking
 from scalesync.formats.lines import csv_lines, json_lines, told
+from scalesync.formats.tally import Tally
 from scalesync.model import Column, ColumnKind
 from tests.fixtures.databases import opened
 
@@ -142,3 +143,15 @@ def test_an_answer_is_printed_in_flat_memory(database: Database) -> None:
             tracemalloc.stop()
         assert total > 20_000_000
         assert peak < 12_000_000
+
+
+def test_csv_counts_what_it_writes_in_another_form() -> None:
+    """Empty texts look like NULL there, and a formula has an apostrophe; JSON and numbers have none."""
+    tally = Tally()
+    rows = [("", "=1", "[]", None), ("a", "-1", "-1", -1), ("'=1", None, "", "")]
+    columns = [A, Column("b", ColumnKind.TEXT), J, Column("d", ColumnKind.TEXT)]
+    assert len(list(csv_lines(columns, rows, tally))) == 4
+    assert tally.altered == {
+        "texts with an apostrophe before what could be a formula": 2,
+        "empty texts, which CSV has no other form for than for NULL": 3,
+    }
