@@ -90,7 +90,7 @@ def test_lists_are_sorted_by_any_field(mirror: Scalesync) -> None:
     known = [str(at) for at in times if at is not None]
     assert (known, len(times)) == (sorted(known, reverse=True), 1_000)
     assert times[len(known) :] == [None] * (1_000 - len(known))
-    projects = [each["name"] for each in mirror("project", "list", "--json", "--sort", "name").lines]
+    projects = [str(each["name"]) for each in mirror("project", "list", "--json", "--sort", "name").lines]
     assert projects == sorted(projects)
     for name in ("nothing", "params"):
         check_refusal(
