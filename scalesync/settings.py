@@ -106,7 +106,7 @@ def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
     """
     _refuse_empty(chosen)
     return Settings(
-        database_url=database_url(chosen.database or DEFAULT_DATABASE),
+        database_url=database_url(DEFAULT_DATABASE if chosen.database is None else chosen.database),
         api_url=_without_secrets((chosen.api_url or DEFAULT_API_URL).rstrip("/")),
         key=_find_key(chosen, environment),
         patience=None if chosen.patience is None else chosen.patience.total_seconds(),
@@ -131,8 +131,8 @@ def _refuse_empty(chosen: Choices) -> None:
 def database_url(text: str) -> str:
     """Return a database URL for a URL or the path of an SQLite file.
 
-    Raises ConfigurationError, which does not repeat it, for what looks like another kind of address: it may
-    hold a password.
+    A path is taken as it is typed, but for a `~` at its begin. Raises ConfigurationError for what names no
+    file, and, without repeating it, for what looks like another kind of address: it may hold a password.
     """
     if "://" in text:
         return text.strip()
@@ -141,7 +141,13 @@ def database_url(text: str) -> str:
         raise ConfigurationError(
             msg, advice="Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or a file name."
         )
-    return f"sqlite:///{Path(text).expanduser().absolute()}"
+    if not text or text.endswith("/") or text == ":memory:" or text.startswith("file:") or "\0" in text:
+        msg = "The database has to be a plain file: no directory, nothing in memory, no URI (file:...)."
+        raise ConfigurationError(msg, advice="Write a file name; with ./ before it, it may be any.")
+    # Not Path.expanduser, which fails where nobody has the name behind a ~.
+    path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111
+    # What a URL gives another meaning to.
+    return f"sqlite:///{path}".replace("%", "%25").replace("?", "%3F")
 
 
 def parse_duration(text: str) -> timedelta:

@@ -46,7 +46,8 @@ def spelled(document: bytes) -> bytes:
 def as_json_line(value: object) -> bytes:
     """Return one value as one line of JSON; times look as they do in the API's documents."""
     builtins = msgspec.to_builtins(value, builtin_types=(datetime,))
-    return json.dumps(builtins, default=format_instant, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(builtins, default=format_instant, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace")  # a file may have a name that is no text
 
 
 def print_json(value: object) -> None:

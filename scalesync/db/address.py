@@ -80,6 +80,12 @@ def _sqlite(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise _unreadable("sqlite", ADVICE_URL) from None
+    if "?" in text:
+        advice = f"{ADVICE_URL} A ? in its name is written %3F in a URL."
+        raise ConfigurationError("A mirror on SQLite needs a plain file, without options.", advice=advice)
+    undecodable = "\N{REPLACEMENT CHARACTER}"
+    if undecodable in str(url.database) and undecodable not in text:
+        raise _unreadable("sqlite", ADVICE_URL)
     elsewhere = url.host is not None or url.username is not None
     if elsewhere or (re.search(r":[^@]*@", text[6:]) and not Path(str(url.database)).exists()):
         raise _unreadable("sqlite", ADVICE_URL)
