@@ -259,7 +259,7 @@ class App:
     def check(self) -> Iterator[Finding]:
         """Look at the database, the key and the API, and say what to do about each."""
         yield look_at("database", self._check_database)
-        yield look_at("key", lambda: f"a {self.account().mode} key")
+        yield look_at("key", lambda: stamp.described(self.settings.require_key().reveal()))
         yield look_at("api", lambda: compared(self.api, self.settings.api_url, self.clock))
         yield look_at("account", self._check_account)
 

@@ -3,6 +3,7 @@
 import copy
 import logging
 import random as randomness
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import inf
@@ -15,12 +16,15 @@ from scalesync.api.options import ApiOptions
 from scalesync.api.request import Request, build, offset_of, query_of
 from scalesync.api.transport import Answer, Transport
 from scalesync.clock import Clock
-from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent, UnreadablePageError
 from scalesync.model import BatchFilter, BatchStatus, Document, Page, TaskFilter
 from scalesync.retry import wait_before_retry
 
 log = logging.getLogger("scalesync.api")
 
+VERSIONED = re.compile(r"/v\d+$")
+NO_LIST = (301, 302, 303, 307, 308, 404, 405)
+"""What is answered to a list where there is no API."""
 FIRST_ATTEMPT = 20.0
 """Seconds that a read may take at its first attempt, however little patience there is."""
 LAST_ATTEMPT = 1.0
@@ -212,10 +216,17 @@ class ScaleApi:
                     policy=policy,
                 )
                 if wait is None or self._clock.over:
+                    self._advise(request, error)
                     raise
                 self._pause(request, attempts, wait, error)
                 if self._clock.over:
                     raise
+
+    def _advise(self, request: Request, error: ScaleException) -> None:
+        """Ask whether the address is right where it has no list that every API has."""
+        no_list = error.code in NO_LIST or isinstance(error, UnreadablePageError)
+        if no_list and "{}" not in request.route and not VERSIONED.search(self.options.url):
+            error.advice = error.advice or f"Should the API's address end in /v1? It is {self.options.url}."
 
     def _write(self, request: Request, parse: _Parse[_T]) -> _T:
         """Return the parsed answer to a request that is sent once."""

@@ -17,7 +17,7 @@ from scalesync.api.connecting import Mark
 from scalesync.api.guard import Address, GuardedWire, check_host, may_see_key, parse_address
 from scalesync.api.options import ApiOptions
 from scalesync.api.packed import unpacked
-from scalesync.api.transport import http_date, reason_of, seconds_asked
+from scalesync.api.transport import reason_of, seconds_asked, served_at
 from scalesync.api.watchdog import Watchdog
 from scalesync.api.wire import KeyAuth, PerThread
 from scalesync.clock import Clock
@@ -165,9 +165,9 @@ class Downloads:
 
     def _whole(self, mark: Mark, response: requests.Response, address: Address) -> Download:
         """Return the body of a 200. Raises ScaleException for any other status, and for too large a file."""
-        served_at = http_date(response.headers.get("Date")) or self._clock.now()
+        now = served_at(response.raw.headers) or self._clock.now()
         if response.status_code != 200:
-            asked = seconds_asked(response.headers.get("Retry-After"), served_at)
+            asked = seconds_asked(response.headers.get("Retry-After"), now)
             raise _refusal(response.status_code, address.host, asked)
         self._check_size(int(response.headers.get("Content-Length", "0") or 0))
         pieces, size, digest = list[bytes](), 0, hashlib.sha256()
@@ -178,7 +178,7 @@ class Downloads:
             pieces.append(piece)
         if mark.late:
             raise TimeoutError
-        return Download(b"".join(pieces), digest.hexdigest(), served_at)
+        return Download(b"".join(pieces), digest.hexdigest(), now)
 
     def _check_size(self, size: int) -> None:
         if size > self._options.largest:

@@ -12,7 +12,7 @@ from http.client import HTTPException
 from math import inf
 
 import requests
-from urllib3 import BaseHTTPResponse, Timeout
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
 from urllib3.exceptions import HTTPError
 
 from scalesync.api.connecting import Mark
@@ -30,6 +30,8 @@ _LARGEST_REFUSAL = 1 << 20
 """Bytes, unpacked, of an answer that is no success: beyond them there are no words for people in it."""
 _SINGLE = 60.0
 """Seconds for which each request has a connection of its own after an answer that was another's."""
+_YEARS = range(2000, 2200)
+"""Years that a clock can mean: arithmetic around them never leaves the calendar."""
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _USABLE_KEY = re.compile(r"[!-9;-~]+")
 """Visible ASCII without the colon, which HTTP Basic would split at."""
@@ -156,10 +158,10 @@ class Transport:
         if response.status != 200:
             for secret in self._secrets:
                 text = text.replace(secret, b"[API key]")
-        date = http_date(response.headers.get("Date"))
-        served_at = date or self._clock.now()
-        rest = seconds_asked(response.headers.get("Retry-After"), served_at)
-        return Answer(response.status, text, served_at, rest, dated=date is not None, too_large=body is None)
+        date = served_at(response.headers)
+        now = date or self._clock.now()
+        rest = seconds_asked(response.headers.get("Retry-After"), now)
+        return Answer(response.status, text, now, rest, dated=date is not None, too_large=body is None)
 
     def _failure(self, error: Exception, request: Request, mark: Mark) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""
@@ -173,12 +175,21 @@ class Transport:
 
 
 def http_date(text: str | None) -> datetime | None:
-    """Return the instant of an HTTP date, or None if there is none to be read."""
+    """Return the instant of an HTTP date, or None if there is none to be read, or none that can be meant."""
     try:
         instant = parsedate_to_datetime(text or "")
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return instant if instant.year in _YEARS else None
+
+
+def served_at(headers: HTTPHeaderDict) -> datetime | None:
+    """Return the server's clock, as the `Date` of its answer has it; None where none can be read.
+
+    Of several the earliest, for a clock that is early makes only more to be read.
+    """
+    return min(filter(None, map(http_date, headers.getlist("Date"))), default=None)
 
 
 def seconds_asked(text: str | None, served_at: datetime) -> float | None:

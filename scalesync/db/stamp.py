@@ -33,6 +33,14 @@ def mode_of(key: str) -> str:
     return "test" if key.startswith("test_") or key.endswith("|test") else "live"
 
 
+def described(key: str) -> str:
+    """Return what a key is by its looks; the mode of one that looks like none is only assumed."""
+    mode = mode_of(key)
+    if mode == "live" and not key.startswith("live_"):
+        return "a key that begins with neither live_ nor test_"
+    return f"a {mode} key"
+
+
 def read_stamp(conn: Connection) -> Stamp | None:
     """Return the database's stamp, None before its first use."""
     found = conn.execute(

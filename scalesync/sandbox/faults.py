@@ -35,6 +35,9 @@ class FaultKind(StrEnum):
     """Holds every request back for `seconds`."""
 
 
+LONGEST = 86_400.0
+"""Seconds that a fault may be asked to last: a day."""
+
 WRITES_ONLY = frozenset({FaultKind.APPLIED_THEN_DROPPED, FaultKind.APPLIED_THEN_500, FaultKind.APPLIED_LATE})
 
 _SECONDS = {FaultKind.HANG: 60.0, FaultKind.TRICKLE: 0.05, FaultKind.APPLIED_LATE: 1.0}
@@ -80,11 +83,15 @@ def parse_fault(text: str) -> Fault:
         fault = _with_part(fault, part, text)
     if fault.kind is FaultKind.LATENCY and not fault.seconds:
         raise _unreadable(text)
+    if fault.chance > 1:
+        raise ValueError(f'fault "{text}" cannot strike more than 100% of the requests')
+    if max(fault.seconds, fault.retry_after) > LONGEST:
+        raise ValueError(f'fault "{text}" lasts longer than a day')
     return _with_place(fault, where.split(), text)
 
 
 def _kind_of(kind: str, text: str) -> Fault:
-    if re.fullmatch(r"[1-5]\d\d", kind):
+    if re.fullmatch(r"[2-5]\d\d", kind, re.ASCII):
         return Fault(FaultKind.STATUS, 0.02, status=int(kind), text=text)
     if kind == FaultKind.STATUS or kind not in set(FaultKind):
         raise _unreadable(text)
@@ -94,13 +101,15 @@ def _kind_of(kind: str, text: str) -> Fault:
 
 
 def _with_part(fault: Fault, part: str, text: str) -> Fault:
-    if match := re.fullmatch(r"([\d.]+)%", part):
+    if match := re.fullmatch(r"([\d.]+)%", part, re.ASCII):
         return replace(fault, chance=_number(match[1], text) / 100)
-    if match := re.fullmatch(r"([\d.]+)ms", part):
+    if match := re.fullmatch(r"([\d.]+)ms", part, re.ASCII):
         return replace(fault, seconds=_number(match[1], text) / 1000)
-    if match := re.fullmatch(r"(times|seconds|retry-after)=([\d.]+)", part):
+    if match := re.fullmatch(r"(times|seconds|retry-after)=([\d.]+)", part, re.ASCII):
         value = _number(match[2], text)
         if match[1] == "times":
+            if not value.is_integer():
+                raise ValueError(f'fault "{text}" strikes a whole number of times')
             return replace(fault, times=int(value))
         return replace(fault, seconds=value) if match[1] == "seconds" else replace(fault, retry_after=value)
     raise _unreadable(text)

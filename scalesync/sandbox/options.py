@@ -1,6 +1,7 @@
 """How a sandbox is to be started."""
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from scalesync.sandbox.faults import parse_fault
@@ -50,5 +51,7 @@ class SandboxOptions:
             raise ValueError("seed_mode is live or test")
         if min(self.tasks, self.annotate, self.churn_per_page) < 0:
             raise ValueError("tasks, annotate and churn_per_page are not negative")
+        if not self.annotate < inf:
+            raise ValueError("annotate is a number of tasks per second")
         for text in self.faults:
             parse_fault(text)

@@ -6,6 +6,9 @@ The mirror must be right under every reading. Nothing here was checked against t
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
+LONGEST = 30 * 365 * 86_400.0
+"""Seconds that a switch may be about: clocks and calendars have no end there."""
+
 
 @dataclass(frozen=True)
 class Switches:
@@ -78,6 +81,12 @@ class Switches:
         for name, choices in choices_of().items():
             if choices and getattr(self, name) not in choices:
                 raise ValueError(f"switch {name} is one of {', '.join(choices)}")
+        if self.token_lifetime is not None and not 0 < self.token_lifetime <= LONGEST:
+            raise ValueError("switch token_lifetime is a number of seconds above 0, or none")
+        if self.total_cap < 0:
+            raise ValueError("switch total_cap is not negative")
+        if not -LONGEST <= self.clock_skew <= LONGEST:
+            raise ValueError("switch clock_skew is a number of seconds, of thirty years at the most")
 
 
 def choices_of() -> dict[str, tuple[str, ...]]:
@@ -112,4 +121,7 @@ def _number_or_flag(name: str, value: str) -> object:
         return value in {"yes", "true"}
     if value == "none" and default is None:
         return None
-    return int(value) if isinstance(default, int) else float(value)
+    try:
+        return int(value) if isinstance(default, int) else float(value)
+    except ValueError as error:
+        raise ValueError(f"switch {name} is a number{' or none' if default is None else ''}") from error

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from scalesync.api import ScaleApi
-from scalesync.errors import ScaleInvalidRequest
+from scalesync.errors import ScaleException, ScaleInvalidRequest
 from scalesync.model import BatchFilter, BatchStatus, Document, TaskFilter
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import say
+from tests.api.scripted import Step, raw, say
 
 SERVED = datetime(2026, 11, 3, 10, tzinfo=UTC)
 NOON = datetime(2023, 10, 11, 12, 0, 0, 350_999, tzinfo=UTC)
@@ -229,7 +229,24 @@ def test_finalize_may_answer_ok(serve: Serve, connect: Connect) -> None:
     assert connect(serve(say(b"OK"))).finalize_batch("b") is None
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Tue, 99 Nov 2026 10:00:00 GMT"])
+UNREADABLE = [
+    "",
+    "yesterday",
+    "Tue, 99 Nov 2026 10:00:00 GMT",
+    "Fri, 01 Jan 0100 00:00:00 +1400",
+    "Fri, 31 Dec 9999 23:59:59 -1400",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Tue, 03 Nov 1926 10:00:00 GMT",
+    "Tue, 03 Nov 2026 10:00:00 +9999",
+    f"Tue, 03 Nov {'9' * 5000} 10:00:00 GMT",
+    "Tue, 03 Nov 2026 99:99:99 GMT",
+    "\xff\xfe",
+    "1762164000",
+    "NaN",
+]
+
+
+@pytest.mark.parametrize("date", UNREADABLE, ids=lambda date: ascii(date[:40]))
 def test_served_at_without_a_date(serve: Serve, connect: Connect, date: str) -> None:
     """Without a readable Date header our own clock stands in."""
     before = datetime.now(UTC)
@@ -237,6 +254,50 @@ def test_served_at_without_a_date(serve: Serve, connect: Connect, date: str) -> 
     page = connect(serve(say([], headers={"Date": date}))).projects()
 
     assert before <= page.served_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ("Tue, 03 Nov 2026 10:00:00 GMT",),
+        ("Fri, 01 Jan 2100 00:00:00 GMT",),
+        ("yesterday", "Fri, 31 Dec 9999 23:59:59 -1400"),
+    ],
+)
+def test_of_several_dates_the_earliest_counts(
+    serve: Serve, connect: Connect, others: tuple[str, ...]
+) -> None:
+    """A proxy may add its own."""
+    lines = "".join(f"Date: {date}\r\n" for date in (*others, "Tue, 03 Nov 2026 10:00:00 GMT", *others))
+    answer = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\n[]"
+
+    page = connect(serve(raw(answer.encode()))).projects()
+
+    assert (page.dated, page.served_at) == (True, datetime(2026, 11, 3, 10, tzinfo=UTC))
+
+
+NOWHERE = [
+    say(b"<html>Welcome</html>"),
+    say({"error": "no such route"}, 404),
+    say(b"", 301, headers={"Location": "https://elsewhere"}),
+]
+
+
+@pytest.mark.parametrize("answer", NOWHERE)
+def test_an_address_without_its_version_is_asked_about(serve: Serve, connect: Connect, answer: Step) -> None:
+    """Where there is no list, and /v1 is missing, it says so; a missing object says nothing of it."""
+    server = serve(answer)
+    root = server.url.removesuffix("/v1")
+
+    with pytest.raises(ScaleException) as caught:
+        connect(root).projects()
+    assert caught.value.advice == f"Should the API's address end in /v1? It is {root}."
+    with pytest.raises(ScaleException) as caught:
+        connect(server.url).tasks(TaskFilter())
+    assert caught.value.advice == ""
+    with pytest.raises(ScaleException) as caught:
+        connect(root).task("t")
+    assert caught.value.advice == ""
 
 
 def test_replacements_are_counted(serve: Serve, connect: Connect) -> None:

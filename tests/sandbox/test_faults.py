@@ -203,3 +203,30 @@ def test_an_unreadable_fault_is_refused(text: str, start_sandbox: StartSandbox) 
         parse_fault(text)
     with pytest.raises(ValueError, match="KIND:CHANCE%"):
         start_sandbox(faults=(text,))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("500:200%", "more than 100%"),
+        ("500:100.1%", "more than 100%"),
+        ("latency:40ms:101%", "more than 100%"),
+        ("hang:seconds=1000000000000", "longer than a day"),
+        ("latency:99999999999999ms", "longer than a day"),
+        ("429:retry-after=1000000", "longer than a day"),
+        ("reset:times=1.5", "whole number"),
+        ("500:-2%", "KIND:CHANCE%"),
+        ("500:nan%", "KIND:CHANCE%"),
+        ("500:inf%", "KIND:CHANCE%"),
+        ("500:\u0662%", "KIND:CHANCE%"),
+        ("latency:-1ms", "KIND:CHANCE%"),
+        ("latency:0ms", "KIND:CHANCE%"),
+        ("hang:seconds=-1", "KIND:CHANCE%"),
+        ("100:5%", "KIND:CHANCE%"),
+        ("600:5%", "KIND:CHANCE%"),
+    ],
+)
+def test_a_fault_that_cannot_be_had_is_refused(text: str, words: str) -> None:
+    """Numbers that mean nothing are refused, and the sentence says which."""
+    with pytest.raises(ValueError, match=words):
+        parse_fault(text)

@@ -33,3 +33,25 @@ def test_an_unknown_reading_is_refused() -> None:
     """Switches cannot be made with a reading that does not exist."""
     with pytest.raises(ValueError, match="bounds is one of inclusive, exclusive, half_open"):
         Switches(bounds="fuzzy")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("total_cap=many", "total_cap is a number"),
+        ("total_cap=-1", "not negative"),
+        ("total_cap=nan", "total_cap is a number"),
+        ("token_lifetime=soon", "a number or none"),
+        ("token_lifetime=-1", "above 0"),
+        ("token_lifetime=0", "above 0"),
+        ("token_lifetime=nan", "above 0"),
+        ("token_lifetime=inf", "above 0"),
+        ("clock_skew=nan", "thirty years"),
+        ("clock_skew=-inf", "thirty years"),
+        ("clock_skew=1e300", "thirty years"),
+    ],
+)
+def test_a_number_that_means_nothing_is_refused(text: str, words: str) -> None:
+    """In a sentence, as a person reads it."""
+    with pytest.raises(ValueError, match=words):
+        Switches(**dict([parse_switch(text)]))  # type: ignore[arg-type]
