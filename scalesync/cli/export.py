@@ -102,6 +102,7 @@ def _write(ways: "WaysOut", plan: "Export", output: Path | None, *, partition: b
 def _stdout() -> Iterator[IO[bytes]]:
     with printing():
         yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
 
 
 COMMANDS = (export,)

@@ -59,6 +59,21 @@ def test_quiet_says_nothing_but_what_is_left_out(mirror: Scalesync) -> None:
     )
 
 
+def test_what_a_dataset_leaves_out_is_said_by_reason(mirror: Scalesync) -> None:
+    """A line each on stderr, and they add up to the last one; for COCO with the file to all annotations."""
+    for name in ("coco", "fiftyone"):
+        *lines, last = mirror(
+            "-q", "export", "tasks", "--format", name, "-o", f"{name}.json"
+        ).err.splitlines()
+        numbers = [int(line.split()[0].replace(",", "")) for line in lines if " left out: " in line]
+        total = int(last.split()[0].replace(",", ""))
+        assert (last.endswith(f"left out, which {name} cannot hold."), sum(numbers)) == (True, total)
+        assert len(numbers) > 1
+        if name == "coco":
+            written = len(json.loads((mirror.directory / "coco.json").read_text())["annotations"])
+            assert execute(mirror.mirror, "SELECT count(*) FROM annotations") == [(written + total,)]
+
+
 def ids(found: list[dict[str, object]]) -> set[object]:
     """Return the tasks that rows, documents or images are about."""
     return {each["task_id"] for each in found}
