@@ -41,6 +41,11 @@ LOOK_CLOSER = "Run `scalesync check`."
 """The advice where nothing better is known; `check` itself replaces it."""
 
 
+def how_to_install(extra: str) -> str:
+    """Return the advice for packages that are missing: those of an extra, by its name in pyproject.toml."""
+    return f"Run `pip install '.[{extra}]'` in the checkout of scalesync."
+
+
 class ScalesyncError(Exception):
     """Something went wrong that a person can understand and act upon."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, how_to_install
 from scalesync.model import DEFAULT_API_URL, parse_instant, whole_milliseconds
 
 DEFAULT_DATABASE = "scalesync.db"
@@ -274,7 +274,7 @@ def _read_keyring(service: str) -> str:
         import keyring
     except ModuleNotFoundError as error:
         msg = "The keyring needs a package that is not installed."
-        raise ConfigurationError(msg, advice="Run `pip install 'scalesync[keyring]'`.") from error
+        raise ConfigurationError(msg, advice=how_to_install("keyring")) from error
     try:
         text = keyring.get_password(service, KEYRING_USER)
     except Exception as error:  # backends raise whatever their platform gives them

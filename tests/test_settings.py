@@ -130,7 +130,7 @@ def test_without_its_package_the_keyring_says_what_to_install(
 ) -> None:
     """Exit code 2."""
     monkeypatch.setitem(sys.modules, "keyring", None)
-    check_refusal(keyless("--api-key-keyring", "ours", "sync"), 2, "scalesync[keyring]")
+    check_refusal(keyless("--api-key-keyring", "ours", "sync"), 2, "pip install '.[keyring]'")
 
 
 def test_a_file_and_the_keyring_are_one_too_many(keyless: Scalesync) -> None:

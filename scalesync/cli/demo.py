@@ -1,6 +1,10 @@
 """The demo: a made-up account is mirrored, annotated and asked in SQL; then work is submitted without it."""
 
+import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +18,8 @@ from scalesync.cli.demo_stage import Stage
 from scalesync.clock import Clock
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import Secret, Settings, database_url
+
+_PREFIX, _STATE = "scalesync-demo-", "scale.db"
 
 CHANGES = 60
 """What annotators and customers do between the two syncs."""
@@ -37,18 +43,48 @@ GROUP BY label, geometry ORDER BY annotations DESC, label LIMIT 6""",
 
 def run(context: Context, tasks: int) -> None:
     """Tell the story. Raises ScalesyncError if any part of it fails."""
-    directory = Path(tempfile.mkdtemp(prefix="scalesync-demo-"))
-    path, clock = directory / "scalesync.db", Clock()
-    world = SandboxOptions(tasks=tasks, seed=1, state=directory / "scale.db")
-    with stoppable(clock, "this step"):
+    clock = Clock()
+    with stoppable(clock, "this step"), _directory() as directory:
+        path = directory / "scalesync.db"
+        world = SandboxOptions(tasks=tasks, seed=1, state=directory / _STATE)
         with SandboxServer(world) as server:
             world = replace(world, port=server.port)
             app = App(Settings(database_url(str(path)), server.url, Secret("live_demo")), clock)
             stage = Stage(app, quiet=context.quiet)
             _mirror(stage, server, tasks)
         demo_offline.run(stage, world)
-    stage.title("The mirror stays here; ask it anything")
+    stage.title("The mirror stays here until the next demo; ask it anything")
     click.echo(f"{path}\n  scalesync --db {path} status\n  sqlite3 {path}")
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """Yield a new directory, which stays, and remove those of earlier demos that have ended."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # One that another demo has just made is empty.
+        if (old / _STATE).exists() and not old.is_symlink():
+            with suppress(OSError), _held(old):
+                shutil.rmtree(old)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    with _held(directory) if os.name == "posix" else nullcontext():
+        yield directory
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """Hold a directory while the block lasts. Raises OSError where another process does, or owns it."""
+    if os.name != "posix":
+        raise OSError("Directories cannot be held here.")
+    import fcntl
+
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        if os.fstat(handle).st_uid != os.getuid():
+            raise PermissionError
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _mirror(stage: Stage, server: SandboxServer, tasks: int) -> None:

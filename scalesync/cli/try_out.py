@@ -9,7 +9,7 @@ import click
 
 from scalesync.cli.context import Context, all_loaded
 from scalesync.cli.options import NAME, NumberType
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, how_to_install
 
 if TYPE_CHECKING:
     from scalesync.sandbox import SandboxOptions
@@ -77,9 +77,9 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
 @click.pass_obj
 def demo(context: Context, tasks: int) -> None:
     """Show it all on a made-up account, without a key."""
+    _require_sandbox()
     from scalesync.cli.demo import run
 
-    _require_sandbox()
     all_loaded()
     run(context, tasks)
 
@@ -99,9 +99,10 @@ def _options(latency: str | None, switches: tuple[str, ...], options: dict[str, 
 
 
 def _require_sandbox() -> None:
-    if any(find_spec(package) is None for package in ("starlette", "uvicorn")):
-        msg = "The sandbox needs two more packages."
-        raise ConfigurationError(msg, advice="Run `pip install 'scalesync[sandbox]'`.")
+    multipart = find_spec("python_multipart") or find_spec("multipart")
+    if multipart is None or find_spec("starlette") is None or find_spec("uvicorn") is None:
+        msg = "The sandbox needs packages that are not installed."
+        raise ConfigurationError(msg, advice=how_to_install("sandbox"))
 
 
 def _say_ready(url: str) -> None:

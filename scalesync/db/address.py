@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, how_to_install
 
 ADVICE_URL = "Use a file name, sqlite:///FILE or postgresql://USER@HOST/DATABASE."
 
@@ -142,7 +142,7 @@ def _known() -> frozenset[str]:
         from psycopg.pq import Conninfo
     except ImportError as error:
         raise ConfigurationError(
-            "The Postgres driver is not installed.", advice="Run `pip install 'scalesync[postgres]'`."
+            "The Postgres driver is not installed.", advice=how_to_install("postgres")
         ) from error
     return frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
 

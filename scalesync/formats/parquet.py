@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, how_to_install
 from scalesync.model import Column, ColumnKind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def require_pyarrow() -> None:
         import pyarrow.parquet  # noqa: F401 - whether it can be imported is the question
     except ImportError as error:
         msg = "Parquet needs pyarrow, which is not installed."
-        raise ConfigurationError(msg, advice="Run `pip install 'scalesync[parquet]'`.") from error
+        raise ConfigurationError(msg, advice=how_to_install("parquet")) from error
 
 
 def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:

@@ -198,4 +198,4 @@ def test_a_missing_driver_names_what_to_install() -> None:
         "except ConfigurationError as error: print(error.advice)"
     )
     said = subprocess.check_output([sys.executable, "-W", "error", "-c", program], text=True)
-    assert said == "Run `pip install 'scalesync[postgres]'`.\n"
+    assert said == "Run `pip install '.[postgres]'` in the checkout of scalesync.\n"

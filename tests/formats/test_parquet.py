@@ -262,4 +262,4 @@ def test_without_pyarrow_it_is_said_how_to_get_it(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with opened(sqlite_url) as database, pytest.raises(ConfigurationError, match="pyarrow") as refusal:
         ways_out(database).partitions(Export("tasks", Format.PARQUET), tmp_path, Tally())
-    assert "scalesync[parquet]" in refusal.value.advice
+    assert "pip install '.[parquet]'" in refusal.value.advice
