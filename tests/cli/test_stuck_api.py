@@ -83,3 +83,26 @@ def test_a_signal_ends_every_command(
     assert done.code in {130, -number}, done.err
     assert "Traceback" not in done.err
     assert time.monotonic() - began < SOON
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_dispatch(number: signal.Signals, stuck: Stuck, mirror: Scalesync) -> None:
+    """A send without an end is cut off before a service manager would kill; its command is in doubt."""
+    server, _ = stuck(trickle_head)
+    execute(mirror.mirror, f"UPDATE mirror SET api_url = '{server.url}'")
+    ready = mirror.having(SCALESYNC_API_URL=server.url)
+    made = ready("project", "create", "p", "--type", "textcollection", "--params", "{}")
+    assert made.code == 0, made.err
+    with ready.started("dispatch") as process:
+        until = time.monotonic() + 60
+        while not server.seen and time.monotonic() < until:
+            time.sleep(0.02)
+        began = time.monotonic()
+        process.send_signal(number)
+        done = ready.ended(process)
+
+    check_refusal(done, 130, "Stopped", "scalesync dispatch")
+    assert time.monotonic() - began < SOON
+    (seen,) = [one.method for one in server.seen]
+    states = execute(ready.mirror, "SELECT state FROM commands")
+    assert states == [("in_doubt" if seen == "POST" else "queued",)]
