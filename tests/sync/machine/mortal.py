@@ -9,6 +9,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 
 from scalesync.db.engine import Database
+from scalesync.db.sqlite import File
 from scalesync.errors import DatabaseAwayError
 
 
@@ -72,13 +73,13 @@ class Fate:
 class MortalDatabase(Database):
     """The real database, in the hands of a process with a fate."""
 
-    def __init__(self, engine: Engine, fate: Fate | None = None) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, file: File | None = None, fate: Fate | None = None) -> None:
+        super().__init__(engine, file)
         self._fate = fate or Fate()
 
     def lent(self, fate: Fate) -> "MortalDatabase":
         """Return the same database, for a process of this fate."""
-        return MortalDatabase(self._engine, fate)
+        return MortalDatabase(self._engine, self._file, fate)
 
     def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
         """Return one writing transaction, as far as it comes."""
