@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
 from scalesync.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
 from scalesync.db import mirrored, seals, withdrawals
 from scalesync.db.attempts import attempts, log, log_steps
-from scalesync.db.conflicts import clash, mirrored_clash, same_value, sealed, unlike
+from scalesync.db.conflicts import clash, mirrored_clash, sealed, unlike
+from scalesync.db.equality import same_value
 from scalesync.db.inserts import insert_commands
 from scalesync.db.mirrored import pending_tasks, unique_ids
 from scalesync.db.plans import among, built

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from scalesync.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 from scalesync.db.mirrored import Object
@@ -15,18 +16,14 @@ _LONGEST = 80
 _NOTHING = object()
 
 
-def same_value(one: str, other: str) -> bool:
-    """Return whether two JSON texts say the same, whatever the order of fields and the form of numbers."""
-    return one == other or next(_differences(json.loads(one), json.loads(other)), None) is None
-
-
 def clash(new: NewCommand, existing: Command) -> ConflictError:
     """Return the refusal of an order whose key another command has, with other content."""
     name = new.resource.partition(":")[2]
     there = f"command {existing.id}, which is {existing.state.replace('_', ' ')}"
     if new.kind == CommandKind.CREATE_TASK and name.startswith(GENERATED):
         return ConflictError(f"The same content is already queued as {there}, for another batch; {_AGAIN}.")
-    found = list(_differences(json.loads(existing.payload), json.loads(new.payload)))
+    there_and_here = (json.loads(text, parse_float=Decimal) for text in (existing.payload, new.payload))
+    found = list(_differences(*there_and_here))
     fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
     return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
 
@@ -73,7 +70,7 @@ def _shown(value: object) -> str:
     """Return a value for people: short, and without what signs an address."""
     if value is None or value is _NOTHING:
         return "nothing"
-    text = unsigned(json.dumps(value, ensure_ascii=False))
+    text = unsigned(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

@@ -90,6 +90,17 @@ def test_the_same_order_twice_is_one_command(database: Database) -> None:
         assert put(database, same) == Enqueued(first.command_id, new=False)
 
 
+def test_numbers_of_an_order_are_compared_digit_by_digit(database: Database) -> None:
+    """Those that a double cannot hold too, in whichever form the database gives them back."""
+    for number in (1e23, 1e-7, 2**53 + 1, 0.1):
+        first = put(database, task(f"a{number}", metadata={"n": number}))
+        assert put(database, task(f"a{number}", metadata={"n": number})) == Enqueued(
+            first.command_id, new=False
+        )
+    with pytest.raises(ConflictError, match="9007199254740993 there, 9007199254740992 here"):
+        put(database, task(f"a{2**53 + 1}", metadata={"n": 2**53}))
+
+
 def test_what_is_dead_or_discarded_leaves_its_key(database: Database) -> None:
     """An order whose command was given up or withdrawn is queued anew, also with other content."""
     put_all(database, [task("a"), task("b")])
