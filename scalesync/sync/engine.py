@@ -93,7 +93,7 @@ class Engine:
     def _work(self, run: Run, readers: Readers) -> None:
         idle_since: float | None = None
         while True:
-            self._fill(readers)
+            none_free = self._fill(readers)
             if self.in_hand or self.backlog.pages:
                 idle_since = None
                 self._take_in(readers)
@@ -105,7 +105,8 @@ class Engine:
             idle_since = idle_since if idle_since is not None else now
             if now - idle_since > self._patience():
                 return
-            self.watch(Waiting())
+            if none_free:
+                self.watch(Waiting())
             self.clock.sleep(POLL)
 
     def _patience(self) -> float:
@@ -116,12 +117,12 @@ class Engine:
         with self.ledger.database.read() as conn:
             return ledger.count(conn, run.id, WindowState.OPEN) > 0
 
-    def _fill(self, readers: Readers) -> None:
-        """Give every idle worker a window, as long as there are any and writing does not fall behind."""
+    def _fill(self, readers: Readers) -> bool:
+        """Give every idle worker a window unless writing falls behind; return whether it found none free."""
         idle = self.workers - len(self.in_hand)
         behind = len(self.backlog.pages) >= AHEAD * self.workers
         if idle <= 0 or behind or self.halting or self.clock.monotonic() < self.next_claim_at:
-            return
+            return False
         windows = self.ledger.claim_several(idle)
         if not windows and (left_behind := self._claim_from_the_dead()):
             windows = [left_behind]
@@ -131,6 +132,7 @@ class Engine:
             reading = self.in_hand[window.id] = Reading(STREAMS[window.stream], window)
             self.ledger.resume(reading)
             readers.begin(reading)
+        return not windows
 
     def _claim_from_the_dead(self) -> Window | None:
         with self.ledger.database.read() as conn:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import msgspec
+
 from scalesync.api.client import ScaleApi
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.errors import (
@@ -75,13 +77,26 @@ def _projects_page(api: ScaleApi, window: Window, limit: int) -> Page:  # noqa: 
 
 
 def all_projects(api: ScaleApi) -> Page:
-    """Return every project: the list as it comes and the archived ones, which it may or may not hold.
+    """Return every project once: the list as it comes and the archived ones, which it may or may not hold.
 
-    A project that both hold is there twice, so `total` is None.
+    Of a project that both hold it is the later copy. `total` is None, for each list has its own.
     """
     listed, archived = api.projects(), api.projects(archived=True)
-    docs = listed.docs + archived.docs
+    again = set(map(_name, archived.docs)) - {None}
+    docs = (*(doc for doc in listed.docs if _name(doc) not in again), *archived.docs)
     return replace(listed, docs=docs, total=None, replaced=listed.replaced + archived.replaced)
+
+
+def _name(doc: msgspec.Raw) -> str | None:
+    """Return a project's name, None where it has none."""
+    try:
+        return msgspec.json.decode(doc, type=_Named).name
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+class _Named(msgspec.Struct):
+    name: str | None = None
 
 
 def _batches_page(api: ScaleApi, window: Window, limit: int) -> Page:

@@ -78,6 +78,7 @@ def test_a_contradictory_answer_is_never_called_complete(
         cured = ready("sync", "--json")
 
     check_refusal(done, code, words, "again")
+    assert "another process" not in done.err
     assert moved == []
     assert (cured.code, cured.json["complete"]) == (0, True)
 
