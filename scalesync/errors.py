@@ -77,7 +77,7 @@ class ScaleException(ScalesyncError):
     def __init__(
         self, message: str, code: int | None = None, *, advice: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(message or type(self).__name__, advice=advice)
+        super().__init__(message or "The API gave no reason.", advice=advice)
         if code is not None:
             self.code = code
         self.retry_after = retry_after

@@ -276,7 +276,7 @@ class ScaleApi:
         fields = {
             "method": request.method,
             "route": request.route,
-            "reason": type(error).__name__,
+            "reason": "no connection" if isinstance(error, ScaleNotSent) else "no usable answer",
             "status": error.code,
             "attempt": attempts,
             "seconds": round(seconds, 3),

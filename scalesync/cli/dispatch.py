@@ -125,7 +125,7 @@ def watched(app: "App", how: "Sending", *, quiet: bool) -> "Summary":
 
 def print_summary(summary: "Summary") -> None:
     """Print what a dispatcher did."""
-    columns = ("delivered", "in doubt", "dead", "discarded", "put back", "sends", "look-ups")
+    columns = ("delivered", "in doubt", "dead", "discarded", "still queued", "sends", "look-ups")
     names = ("delivered", "in_doubt", "dead", "discarded", "returned", "sends", "looks")
     print_table(columns, [[getattr(summary, name) for name in names]])
     print_text(f"{counted(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")

@@ -107,7 +107,9 @@ def _status_as_json(now: "Status") -> dict[str, object]:
 
 
 def _print_status(now: "Status") -> None:
-    owner = "not stamped yet" if now.account is None else f"{now.account.mode} account, {now.account.api_url}"
+    owner = (
+        "of no account yet" if now.account is None else f"{now.account.mode} account, {now.account.api_url}"
+    )
     print_text(f"{now.database} ({owner})\n")
     rows = (
         (stream, counts.here, now.watermarks.get(stream), ago(now.behind(stream)), _breakdown(counts))

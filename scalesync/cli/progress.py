@@ -84,7 +84,7 @@ def sentence(event: Event) -> str | None:
         case Away(seconds, reason):
             said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
         case Waiting():
-            said = "waiting for another process that holds the rest"
+            said = "waiting for another process that holds the rest; if it has died, that comes free soon"
     return said
 
 

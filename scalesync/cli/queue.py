@@ -78,7 +78,7 @@ def queue_show(context: Context, command_id: int, json: bool) -> None:
 @json_option
 @click.pass_obj
 def queue_why(context: Context, command_id: int, json: bool) -> None:
-    """Walk from a command to the root of its waiting."""
+    """Say what a command waits for, and what that waits for."""
     chain = context.app().queue.why(command_id)
     if json:
         print_lines(as_json_line(shown.as_dict(one)) for one in chain)
@@ -129,8 +129,8 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
 
 
 @queue.command("pause")
-@click.option("--for", type=DURATION, help="Open again by itself after this time.")
-@click.option("--reason", type=NAME, help="What others read who wonder.")
+@click.option("--for", type=DURATION, help="Only for so long.")
+@click.option("--reason", type=NAME, help="Shown to everybody while nothing is sent.")
 @json_option
 @click.pass_obj
 def queue_pause(context: Context, /, reason: str | None, json: bool, **options: timedelta | None) -> None:
@@ -149,7 +149,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 @json_option
 @click.pass_obj
 def queue_resume(context: Context, json: bool) -> None:
-    """Let commands be sent again, whatever closed the gate."""
+    """Let commands be sent again, whatever stopped them."""
     gate = context.app().queue.resume()
     report_only()
     if json:

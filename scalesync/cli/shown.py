@@ -15,13 +15,14 @@ from scalesync.model import format_instant
 if TYPE_CHECKING:
     from scalesync.queue.mending import Story
 
-COLUMNS = ("id", "kind", "of", "state", "sends", "why")
+COLUMNS = ("id", "kind", "name", "state", "sends", "reason")
 
 _FIELDS = (
     "outcome", "scope", "depends_on", "priority", "sends", "failures", "created_at", "sent_at", "not_before",
     "leased_until", "owner", "finished_at", "result",
 )  # fmt: skip
 _STEP = ("at", "fence", "step", "http_status", "outcome", "detail")
+_STEP_COLUMNS = ("at", "claim", "step", "http_status", "outcome", "detail")
 _ADVICE = "`scalesync queue why ID` leads to the cause; `queue reconcile`, `retry` and `discard` settle it."
 
 
@@ -73,7 +74,7 @@ def print_story(story: "Story") -> None:
     print_text(msgspec.json.format(command.payload, indent=2))
     if story.attempts:
         print_text()
-        print_table(_STEP, ([getattr(attempt, name) for name in _STEP] for attempt in story.attempts))
+        print_table(_STEP_COLUMNS, ([getattr(attempt, name) for name in _STEP] for attempt in story.attempts))
     if len(story.why) > 1:
         print_text()
         print_why(story.why)
@@ -95,7 +96,7 @@ def answer(discarded: Discarded) -> str:
     name = f"command {discarded.command_id}"
     if discarded.answer is Discard.DISCARDED:
         also = ", ".join(map(str, discarded.also))
-        return f"{name} is discarded" + (f", and with it what hung on it: {also}" if also else "")
+        return f"{name} is discarded" + (f", and with it what depended on it: {also}" if also else "")
     if discarded.answer is Discard.REQUESTED:
         return f"{name} is being sent or in doubt: it will be dropped if it proves not applied"
     undo = f": `{discarded.instead}` undoes it" if discarded.instead else ", and nothing undoes it"

@@ -42,7 +42,7 @@ class Afterwards:
 @click.option(
     "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
 )
-@click.option("--time-limit", type=DURATION, help="Begin nothing new after this time; the next sync goes on.")
+@click.option("--time-limit", type=DURATION, help="Begin nothing new after this long; the next sync goes on.")
 @click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
 @click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
 @click.option("--verify", is_flag=True, help="Then hold what was read against the API.")
@@ -210,8 +210,8 @@ def _print_summary(summary: "Summary") -> None:
             "twice only the last value is kept, and a number beyond what Postgres holds is text."
         )
     if summary.unread:
-        unread = counted(summary.unread, "response is", "responses are")
-        print_text(f"{unread} of no form known here: whole in `tasks`, but not in `annotations`.")
+        unread = counted(summary.unread, "response has", "responses have")
+        print_text(f"{unread} a form that scalesync does not know: in `tasks`, but not in `annotations`.")
 
 
 def _print_plan(plan: "Plan", counts: tuple[int, ...], *, as_json: bool) -> None:

@@ -139,7 +139,7 @@ def tell(found: "Verification") -> None:
         print_text(f"{behind} behind: made or changed after the last sync, and read by the next one.")
     if found.left_out:
         left_out = counted(found.left_out, "object", "objects")
-        print_text(f"{left_out} changed since then and left out.")
+        print_text(f"{left_out} changed meanwhile: left out.")
     requests = counted(found.requests, "request", "requests")
     own = "" if found.deep else f"; {counted(found.batches_counted, 'batch', 'batches')} asked for own counts"
     print_text(f"{requests}, {found.seconds:.1f} s{own}")

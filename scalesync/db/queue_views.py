@@ -45,7 +45,7 @@ _ENDS = {
     Outcome.REJECTED: "the API refused it",
     Outcome.CONFLICT: "something else has its name",
     Outcome.EXHAUSTED: "it failed too often",
-    Outcome.DEPENDENCY_FAILED: "what it hung on was discarded",
+    Outcome.DEPENDENCY_FAILED: "what it depended on was discarded",
 }
 
 

@@ -89,7 +89,7 @@ def follow(conn: Connection, discarded: Iterable[Gone]) -> tuple[int, ...]:
         causes = _hanging(conn, _bare(conn, wave))
         wave = []
         for chunk in chunks(sorted(causes)):
-            details = {one: f"It hung on {causes[one].shown}." for one in chunk}
+            details = {one: f"It depended on {causes[one].shown}." for one in chunk}
             wave += withdraw(conn, _C.id.in_(chunk), Outcome.DEPENDENCY_FAILED, details)
         found += [gone.id for gone in wave]
     return tuple(sorted(found))

@@ -113,7 +113,10 @@ class Session:
             summary.seconds = self.clock.monotonic() - began
         if summary.left_open and not engine.halting:
             msg = "Another run holds everything that is left to do."
-            raise HeldElsewhereError(msg, advice="Wait for it, or see `scalesync status`.")
+            raise HeldElsewhereError(
+                msg,
+                advice="See `scalesync status`; if it has died, its part is free after SCALESYNC_LEASE.",
+            )
         return summary
 
     def look_ahead(self, request: Request) -> tuple[Plan, tuple[int, ...]]:

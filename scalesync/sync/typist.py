@@ -78,7 +78,7 @@ class Typist:
             return _decode(answer) if answer else None
         except (OSError, ValueError) as error:
             self._ready = False
-            log.debug("the typist is gone: %s", error)
+            log.debug("the second process is gone: %s", error)
             return None
 
     def _start(self) -> None:

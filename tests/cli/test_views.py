@@ -152,7 +152,7 @@ def test_status_of_a_mirror_without_a_sync(empty_mirror: Scalesync) -> None:
     done = empty_mirror("status")
 
     assert (done.code, done.out.count("never")) == (0, 3)
-    assert "not stamped yet" in done.out
+    assert "of no account yet" in done.out
 
 
 def test_check_finds_nothing_wrong(synced: Scalesync) -> None:

@@ -77,7 +77,7 @@ WORDS: list[tuple[CommandState, dict[str, Any], tuple[Display, str | None]]] = [
     (
         DISCARDED,
         {"outcome": Outcome.DEPENDENCY_FAILED},
-        (Display.DISCARDED, "what it hung on was discarded"),
+        (Display.DISCARDED, "what it depended on was discarded"),
     ),
 ]
 
