@@ -35,7 +35,7 @@ Start = Callable[..., SandboxServer]
         ("export tasks --format parquet --partition", "Name it with -o"),
         ("sql", "Missing argument"),
         ("sql --timeout soon SELECT", "--timeout"),
-        ("task list --limit 0", "--limit"),
+        ("task list --limit=-1", "--limit"),
         ("export tasks --limit 99999999999999999999", "--limit"),
         ("changes --since-id 99999999999999999999", "--since-id"),
         ("sandbox --fault often", "KIND:CHANCE%"),
