@@ -1,6 +1,6 @@
 """What follows from a task's row, worked out before it is written, without a database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec.structs import astuple
@@ -11,14 +11,15 @@ from scalesync.flatten.flattening import flatten, result_urls
 from scalesync.flatten.rows import Flattened
 
 
-def foresee(row: Row) -> Row:
+def foresee(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
     """Return a task's row with what follows from it worked out, as far as it needs no database.
 
-    It is worth its while for rows that are most likely written.
+    It is worth its while for rows that are most likely written. `repeats` is asked for what only some
+    databases have counted.
     """
     kind, response = answer(row)
     drawn = None if result_urls(kind, response) else draw(row.key, flatten(kind, response))
-    known = Foreseen(response_digest(response), drawn)
+    known = Foreseen(response_digest(response), drawn, repeats(row) if repeats else None)
     return Row(row.key, row.created_at, row.values, row.digest, known, row.repeated)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -77,6 +78,8 @@ class Foreseen(msgspec.Struct, frozen=True, array_like=True, gc=False):
     response_digest: str | None
     drawn: Drawn | None
     """None where the response names files, which may be here."""
+    repeated: int | None = None
+    """How often objects in the row have a name again, where that was counted."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -128,6 +131,16 @@ def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) 
         return Row(key, created, values, digest, repeated=repeated)
 
     return row_of
+
+
+def repeats(form: Form) -> Callable[[Row], int]:
+    """Return what counts how often objects in the JSON columns of a row have a name again."""
+    texts = itemgetter(*(name for name, take in form.columns if take is Take.JSON), "extra")
+
+    def count(row: Row) -> int:
+        return repeated_names(f"[{','.join(filter(None, texts(row.values)))}]")
+
+    return count
 
 
 def taken(take: Take, given: msgspec.Raw) -> object:

@@ -1,8 +1,7 @@
 """What of JSON Postgres does not give back: numbers that it cannot hold, and names given twice."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -10,8 +9,8 @@ from sqlalchemy.exc import DataError
 
 from scalesync.db.borrowed import savepoint
 from scalesync.db.documents import Mirrored
-from scalesync.db.equality import is_beyond, repeated_names
-from scalesync.db.forms import Row
+from scalesync.db.equality import is_beyond
+from scalesync.db.forms import Row, repeats
 from scalesync.db.tables import Json
 
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?')
@@ -29,23 +28,21 @@ def within_limits(
     repeated = sum(row.repeated for row in rows)
     if conn.dialect.name == "sqlite":
         return put(rows), repeated
-    columns = [str(column.name) for column in kind.table.columns if isinstance(column.type, Json)]
-    of_columns = itemgetter(*columns)
-    repeated += sum([repeated_names(_list_of(of_columns(row.values))) for row in rows])
+    count = repeats(kind.form)
+    for row in rows:
+        known = row.foreseen.repeated if row.foreseen else None
+        repeated += count(row) if known is None else known
     try:
         with savepoint(conn):
             return put(rows), repeated
     except DataError:
+        columns = [str(column.name) for column in kind.table.columns if isinstance(column.type, Json)]
         mended = [_mended(row, columns) for row in rows]
         texts = sum(map(_differing_length, rows, mended)) // len('""')
         if not texts:
             raise
         with savepoint(conn):
             return put(mended), repeated + texts
-
-
-def _list_of(texts: Iterable[str | None]) -> str:
-    return f"[{','.join(filter(None, texts))}]"
 
 
 def _differing_length(row: Row, mended: Row) -> int:

@@ -64,7 +64,8 @@ class Engine:
         it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
         """
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
-        with Typist(TASKS.form) as typist, seldom_collected(), pool:
+        typist = Typist(TASKS.form, repeats=not self.ledger.database.is_sqlite)
+        with typist, seldom_collected(), pool:
             try:
                 self._work(run, Readers(self.ledger.api, lambda: self.halting, pool, typist, newest))
             except DatabaseAwayError:

@@ -10,7 +10,7 @@ from typing import IO
 import msgspec
 
 from scalesync.db.foresight import foresee
-from scalesync.db.forms import Form, typing
+from scalesync.db.forms import Form, repeats, typing
 from scalesync.errors import PageError
 
 _SIZE = 4
@@ -39,15 +39,16 @@ def main() -> None:
     """Take a form, say so, and answer each list of documents with its rows, or with nothing if it cannot."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, target = sys.stdin.buffer, sys.stdout.buffer
-    form = receive(source)
-    if form is None:
+    task = receive(source)
+    if task is None:
         return
-    row_of = typing(msgspec.msgpack.decode(form, type=Form))
+    form, counting = msgspec.msgpack.decode(task, type=tuple[Form, bool])
+    row_of, count = typing(form), repeats(form) if counting else None
     decode = msgspec.msgpack.Decoder(list[bytes]).decode
     send(target, b"")
     while (message := receive(source)) is not None:
         try:
-            answer = _encode([foresee(row_of(text)) for text in decode(message)])
+            answer = _encode([foresee(row_of(text), count) for text in decode(message)])
         except (PageError, RecursionError, OverflowError):
             answer = b""
         send(target, answer)

@@ -38,8 +38,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class Typist:
     """Types documents of one form. Whatever happens to its process, its users go on without it."""
 
-    def __init__(self, form: Form, patience: float = PATIENCE) -> None:
-        self._form = form
+    def __init__(self, form: Form, patience: float = PATIENCE, *, repeats: bool = False) -> None:
+        """Type documents of a form; with `repeats` names given twice are counted as well."""
+        self._task = form, repeats
         self._patience = patience
         self._starting: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -94,7 +95,7 @@ class Typist:
                 stderr=subprocess.DEVNULL,
                 pipesize=_PIPE,
             )
-            self._ask(_encode(self._form))
+            self._ask(_encode(self._task))
             self._ready = True
 
     def _ask(self, message: bytes) -> bytes:

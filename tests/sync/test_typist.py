@@ -46,6 +46,18 @@ def test_its_rows_are_those_that_are_made_here(typist: Typist) -> None:
     assert all(row.foreseen and row.foreseen.drawn and row.foreseen.drawn.annotations for row in expected)
 
 
+def test_it_counts_names_given_twice_where_that_is_asked_for() -> None:
+    """A database that gives both back does not ask."""
+    text = msgspec.Raw(b'{"task_id":"a","params":{"k":1,"k":2},"x":[{"k":1,"k":2,"k":3}]}')
+    for repeats, expected in ((True, 3), (False, None)):
+        with Typist(TASKS.form, repeats=repeats) as one:
+            _started(one)
+            rows = one.rows((text,))
+            assert rows is not None
+            assert rows[0].foreseen is not None
+            assert rows[0].foreseen.repeated == expected
+
+
 def test_before_it_is_started_it_makes_none(typist: Typist) -> None:
     """Whoever asks types by himself, then and while the process starts."""
     assert typist.rows(_TEXTS) is None
