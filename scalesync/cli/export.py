@@ -10,7 +10,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.files import replacing, replacing_directory, write_lines
-from scalesync.cli.filters import chosen, filters
+from scalesync.cli.filters import chosen, filters, warn_of_filters
 from scalesync.cli.output import one_line, print_data, printing
 from scalesync.errors import ConfigurationError
 
@@ -52,6 +52,7 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
 
     plan = Export(table, Format(str(options.pop("format"))), chosen(table, options))
     _check(plan.format, output, partition=partition)
+    warn_of_filters(context, table, options)
     tally = _write(context.app().ways_out, plan, output, partition=partition)
     if output is not None and not context.quiet:
         click.echo(one_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)

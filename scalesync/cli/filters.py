@@ -1,17 +1,22 @@
 """The filters that the lists and `export` share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from scalesync.cli.options import INSTANT, NAME, NumberType
-from scalesync.errors import ConfigurationError
+from scalesync.cli.output import one_line
+from scalesync.errors import ConfigurationError, ScalesyncError
 
 if TYPE_CHECKING:
+    from scalesync.cli.context import Context
     from scalesync.db.exports import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
+
+_SAID = 5
+"""Unknown names that are said one by one."""
 
 _OPTIONS = {
     "project": click.option("--project", type=NAME, help="Only of this project."),
@@ -44,6 +49,33 @@ def filters(stream: str) -> Callable[[_F], _F]:
         return command
 
     return decorate
+
+
+def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, listed: bool = False) -> None:
+    """Say on stderr which names nothing here has, and which one may be meant; it changes nothing else.
+
+    Each comes with what it is of, None for a name that was not given. `listed` says that they choose among
+    what is here, and do not order anything.
+    """
+    given = [(what, name) for what, name in names if isinstance(name, str)]
+    if context.quiet or not given:
+        return
+    try:
+        found = context.app().queue.unknown(given, listed=listed)
+    except ScalesyncError:
+        return  # It was an extra: what was asked for says by itself what is wrong with the database.
+    for one in found[:_SAID]:
+        meant = "" if one.nearest is None else f": did you mean {one.nearest!r}?"
+        click.echo(one_line(f"Warning: no {one.what} {one.name!r} is known here{meant}"), err=True)
+    if len(found) > _SAID:
+        click.echo(f"Warning: {len(found) - _SAID} more are not known here either", err=True)
+
+
+def warn_of_filters(context: "Context", stream: str, options: dict[str, object]) -> None:
+    """Do so for the options that choose among the mirrored objects of a stream."""
+    whats = {name: name for name in ("project", "batch", "type", "status")}
+    whats |= {"status": "batch status"} if stream == "batches" else {"customer_review_status": "review"}
+    warn_of_unknown(context, [(what, options.get(name)) for name, what in whats.items()], listed=True)
 
 
 def chosen(stream: str, options: dict[str, object]) -> "Selection":

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from scalesync.cli.context import Context
-from scalesync.cli.filters import chosen
+from scalesync.cli.filters import chosen, warn_of_filters
 from scalesync.cli.options import NAME
 from scalesync.cli.output import GAP, NARROWEST, as_json_line, counted, print_line, print_lines, print_table
 from scalesync.errors import ConfigurationError
@@ -62,6 +62,7 @@ def print_objects(
     """
     app, fields, sort = context.app(), _names(options.pop("fields")), options.pop("sort")
     wanted = replace(chosen(stream, options), sort=sort)
+    warn_of_filters(context, stream, options)
     on_terminal = sys.stdout.isatty() and not as_json
     if on_terminal:
         limit = SCREENFUL if options["limit"] is None else wanted.limit

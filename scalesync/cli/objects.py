@@ -4,12 +4,14 @@ import click
 
 from scalesync.cli import orders
 from scalesync.cli.context import Context
-from scalesync.cli.filters import filters
+from scalesync.cli.filters import filters, warn_of_unknown
 from scalesync.cli.lists import list_options, print_objects
 from scalesync.cli.options import NAME, json_option
 from scalesync.cli.output import print_document, print_json, print_table
 from scalesync.errors import IncompleteError
 from scalesync.storable import formatted
+
+_ONE = {"batches": "batch", "projects": "project"}
 
 
 @click.group()
@@ -30,6 +32,7 @@ def project() -> None:
 def _show(context: Context, stream: str, key: str) -> None:
     document = context.app().document(stream, key)
     if document is None:
+        warn_of_unknown(context, [] if stream == "tasks" else [(_ONE[stream], key)], listed=True)
         msg = f"{key} is not in the mirror's {stream}."
         raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
     print_document(formatted(document, indent=2))

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
+from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.options import NAME, OBJECT, PAIR, NumberType, json_option
 from scalesync.cli.output import counted, one_line, print_json, print_line
 from scalesync.cli.streams import report_only
@@ -52,10 +53,11 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
         raise ConfigurationError("Nothing says what the task is.", advice="Give KEY=VALUE, or --from FILE.")
     if source is None:
         _queue(context, lambda tx: tx.enqueue(recipe.order({})), as_json=json)
-        return
-    with _naming_lines():
-        submitted = context.app().submit(source, recipe)
-    _report(context, submitted, as_json=json)
+    else:
+        with _naming_lines():
+            submitted = context.app().submit(source, recipe)
+        _report(context, submitted, as_json=json)
+    warn_of_unknown(context, sorted(recipe.named))
 
 
 @click.command("cancel")
@@ -77,6 +79,7 @@ def task_cancel(
     if sum(map(bool, (task_ids, batch, unique_id))) != 1:
         msg = "Name tasks by their ids, or by --unique-id, or by --batch."
         raise ConfigurationError(msg, advice="Give exactly one of the three.")
+    warn_of_unknown(context, [("batch", batch)], listed=True)
     with context.app().transaction() as tx:
         submitted = tx.cancel_tasks(
             task_ids, unique_ids=unique_id, batch=batch, clear_unique_id=clear_unique_id
@@ -113,6 +116,7 @@ def batch_create(
         "self_label_batch": self_label or None,
     }
     _queue(context, lambda tx: tx.create_batch(name, project, **more), as_json=json)
+    warn_of_unknown(context, [("project", project)])
 
 
 @click.command("finalize")
@@ -122,6 +126,7 @@ def batch_create(
 def batch_finalize(context: Context, name: str, json: bool) -> None:
     """Queue the finalizing of a batch, after all its tasks."""
     _queue(context, lambda tx: tx.finalize_batch(name), as_json=json)
+    warn_of_unknown(context, [("batch", name)])
 
 
 @click.command("create")
@@ -146,6 +151,7 @@ def project_create(
         raise ConfigurationError("A project is --rapid or --studio.", advice="Leave one of them out.")
     more: ProjectOptions = {"rapid": rapid or None, "studio": studio or None}
     _queue(context, lambda tx: tx.create_project(name, type, params, **more), as_json=json)
+    warn_of_unknown(context, [("type", type)])
 
 
 @click.command("update")
@@ -157,6 +163,7 @@ def project_create(
 def project_update(context: Context, name: str, params: dict[str, object], patch: bool, json: bool) -> None:
     """Queue new parameters of a project."""
     _queue(context, lambda tx: tx.update_project(name, params, patch=patch or None), as_json=json)
+    warn_of_unknown(context, [("project", name)])
 
 
 def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Recipe":

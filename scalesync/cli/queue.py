@@ -9,6 +9,7 @@ import click
 
 from scalesync.cli import dispatch, shown
 from scalesync.cli.context import Context
+from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.options import COUNT, DURATION, NAME, json_option
 from scalesync.cli.output import (
     as_json_line,
@@ -50,6 +51,7 @@ def queue_list(
     **chosen: Any,
 ) -> None:
     """List commands, and why each of them waits."""
+    warn_of_unknown(context, [("batch", chosen["batch"])], listed=True)
     listed = context.app().queue.listing(finished=all, **chosen)
     states = Counter[Display]()
     if json:

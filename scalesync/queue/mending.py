@@ -13,6 +13,7 @@ from scalesync.db import gate as the_gate
 from scalesync.db import hands, queue_views
 from scalesync.db.engine import Database
 from scalesync.db.exports import Selection
+from scalesync.db.known import Unknown, unknown
 from scalesync.errors import BY_STATUS, QueueError, ScaleException
 
 
@@ -83,6 +84,15 @@ class Queue:
     def why(self, command_id: int) -> list[Shown]:
         """Return the command, the one it waits for, the one that waits for, and so on to the root."""
         return self.show(command_id).why
+
+    def unknown(self, names: Iterable[tuple[str, str]], *, listed: bool = False) -> list[Unknown]:
+        """Return those of `names` that neither mirror nor queue knows, each with the nearest known one.
+
+        Each comes with what it is of: project, batch, type, status, batch status or review. `listed` says
+        that they choose among what is here.
+        """
+        with self._lend() as database, database.read() as conn:
+            return list(unknown(conn, names, listed=listed))
 
     def depth(self) -> tuple[Depth, Gate]:
         """Return how full the queue is, and whether anything may be sent."""

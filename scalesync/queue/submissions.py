@@ -18,6 +18,8 @@ from scalesync.errors import ConfigurationError, ConflictError, Problem, QueueEr
 from scalesync.queue import orders
 
 _BYTE_ORDER_MARK = "\ufeff"
+_NAMES = 1_000
+"""Names of types, projects and batches that are kept at most."""
 _SPOOLED = msgspec.json.Decoder(tuple[int, NewCommand])
 
 
@@ -33,6 +35,8 @@ class Recipe:
     allow_duplicates: bool = False
     """Whether a task without a unique_id is another one each time, whatever its content."""
     priority: int = 0
+    named: set[tuple[str, str]] = field(default_factory=set, compare=False)
+    """The types, projects and batches of the tasks so far, each with what it is of."""
 
     def order(self, fields: Mapping[str, Any]) -> NewCommand:
         """Return the command that creates the task. Raises QueueError for what cannot be one."""
@@ -41,6 +45,8 @@ class Recipe:
             body["unique_id"] = _unique_id(body, self.unique_id_field)
         duplicate = uuid.uuid4().hex if self.allow_duplicates else None
         order = orders.create_task(self.task_type, body, duplicate=duplicate)
+        if order.creates is not None and len(self.named) < _NAMES:
+            self.named.update(order.creates.like)
         return replace(order, priority=self.priority) if self.priority else order
 
 

