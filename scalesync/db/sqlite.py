@@ -80,25 +80,34 @@ class File:
             if before is None:
                 noted[suffix] = now
             elif now != before:
-                raise DatabaseError(
-                    f"{self._path}{suffix} was deleted or replaced while it was in use: what was written"
-                    " lately may be lost.",
-                    advice="End every process that uses this mirror; then run `scalesync queue distrust`,"
-                    " queue again what is missing, and run `scalesync sync --full`.",
-                )
+                raise self._gone(suffix)
 
-    def opened(self) -> None:
-        """Take note of one more connection of this process."""
+    def opened(self, *, in_wal_mode: bool) -> None:
+        """Take note of one more connection of this process. Raises DatabaseError like `check`."""
+        if in_wal_mode:
+            for suffix in SUFFIXES:
+                # SQLite has made both by now.
+                if self._look(suffix) is None:
+                    raise self._gone(suffix)
+        self.keep()
+        try:
+            self.check()
+        except DatabaseError:
+            self.closed()
+            raise
+
+    def keep(self) -> None:
+        """Hold what is noted of the -wal and -shm for one more connection."""
         with _counting:
             _beside.setdefault(self._identity, _Beside()).connections += 1
 
     def closed(self) -> None:
         """Take note of one connection less; with the last of them the -wal and -shm may go."""
         with _counting:
-            noted = _beside[self._identity]
+            noted = _beside.get(self._identity, _Beside())
             noted.connections -= 1
-            if not noted.connections:
-                del _beside[self._identity]
+            if noted.connections < 1:
+                _beside.pop(self._identity, None)
 
     def abandoned(self) -> bool:
         """Return whether others wrote something by now with another -wal or -shm than this process has."""
@@ -106,6 +115,14 @@ class File:
         pairs = [(noted.get(suffix), self._look(suffix)) for suffix in SUFFIXES]
         replaced = any(None not in pair and pair[0] != pair[1] for pair in pairs)
         return replaced and _size(Path(f"{self._path}-wal")) > 0
+
+    def _gone(self, suffix: str) -> DatabaseError:
+        return DatabaseError(
+            f"{self._path}{suffix} was deleted or replaced while it was in use: what was written lately may"
+            " be lost.",
+            advice="End every process that uses this mirror; then run `scalesync queue distrust`, queue again"
+            " what is missing, and run `scalesync sync --full`.",
+        )
 
     def _look(self, suffix: str) -> tuple[int, int] | None:
         return _identity(Path(f"{self._path}{suffix}"))
@@ -150,7 +167,8 @@ def engine_at(address: URL, file: File) -> Engine:
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute("PRAGMA schema_version")  # opens what is beside it
-        file.opened()
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        file.opened(in_wal_mode=mode == "wal")
 
     @event.listens_for(engine, "detach")
     @event.listens_for(engine, "close")
@@ -195,7 +213,7 @@ def dispose(engine: Engine, file: File) -> None:
         # One stays open until the process ends, which takes that Python never lets it go.
         kept = engine.raw_connection()
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept.driver_connection))
-        file.opened()
+        file.keep()
         kept.detach()
     engine.dispose()
 
