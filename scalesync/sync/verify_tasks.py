@@ -130,7 +130,11 @@ class TaskVerifier:
         if not _is_dateless(window):
             return None
         for _ in range(ATTEMPTS):
-            [before] = self.counter.count([Cell(window, unbounded=True)])
+            try:
+                [before] = self.counter.count([Cell(window, unbounded=True)])
+            except PageError as error:
+                self.comparer.found.unproven.append(f"tasks {named(window)}: {error.message}")
+                return None
             if not before.differs:
                 return None
             self._judge_new(window)

@@ -116,3 +116,21 @@ def test_each_project_is_held_against_its_own_count(database: Database) -> None:
 
     assert found["p"] == []
     assert "of 'q': the API counts 201 in all where 200 are here" in found["q"][0]
+
+
+@pytest.mark.parametrize("listed", [COUNTED, LISTED])
+def test_an_api_that_stops_counting_proves_nothing(database: Database, listed: int) -> None:
+    """It says so in a sentence, and not as a failure."""
+    with OddApi([task(n) for n in range(MANY)]) as api:
+        sync(api, database, TASKS_ONLY)
+
+        def uncounted(path: str, query: Query) -> tuple[int, object] | None:
+            unbounded = path == "/tasks" and query.get("limit") == "1" and "end_time" not in query
+            return (200, {"docs": [], "has_more": False}) if unbounded and api.asked[1:] else None
+
+        api.asked.clear()
+        api.odd = uncounted
+        seen = prove(api, database, listed).last
+
+    assert (seen.drift, seen.proven) == ([], False)
+    assert "The API does not say how many tasks there are." in seen.unproven[0]
