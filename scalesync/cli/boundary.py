@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from scalesync.cli.everywhere import misplaced
-from scalesync.cli.output import one_line
+from scalesync.cli.output import as_called, one_line
 from scalesync.cli.streams import report_only, say_at_once
 from scalesync.clock import Clock
 from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
@@ -52,9 +52,9 @@ class BoundedGroup(click.Group):
 
 def say(error: ScalesyncError) -> int:
     """Say on stderr what went wrong and what to do about it, and return the exit code."""
-    click.echo(one_line(f"Error: {error}"), err=True)
+    click.echo(one_line(as_called(f"Error: {error}")), err=True)
     if advice := error.advice or _ADVICE.get(error.exit_code):
-        click.echo(one_line(advice), err=True)
+        click.echo(one_line(as_called(advice)), err=True)
     return error.exit_code
 
 

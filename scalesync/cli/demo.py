@@ -1,6 +1,7 @@
 """The demo: a made-up account is mirrored, annotated and asked in SQL; then work is submitted without it."""
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from scalesync.cli import demo_offline
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
 from scalesync.cli.demo_stage import Stage
+from scalesync.cli.output import program
 from scalesync.clock import Clock
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import Secret, Settings, database_url
@@ -54,7 +56,8 @@ def run(context: Context, tasks: int) -> None:
             _mirror(stage, server, tasks)
         demo_offline.run(stage, world)
     stage.title("The mirror stays here until the next demo; ask it anything")
-    click.echo(f"{path}\n  scalesync --db {path} status\n  sqlite3 {path}")
+    here = f"{program()} --db {shlex.quote(str(path))}"
+    click.echo(f"{path}\n  {here} status\n  {here} task list")
 
 
 @contextmanager

@@ -52,6 +52,7 @@ def run(stage: Stage, world: SandboxOptions) -> None:
     stage.title("Plug in again, on a bad day: the API does things without saying so, and cannot be asked")
     with SandboxServer(replace(world, faults=BAD_DAY)) as server:
         stage.dispatch(replace(SENDING, workers=4), patience=0.2)
+        stage.title("What became of the commands")
         stage.ask(STATES)
         server.world.faults.replace([])
         _settle(stage, server.world)

@@ -8,7 +8,7 @@ import click
 from scalesync.cli import shown
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
-from scalesync.cli.options import COUNT, DURATION, json_option, workers_option
+from scalesync.cli.options import COUNT, DURATION, RATE, json_option, workers_option
 from scalesync.cli.output import counted, print_json, print_line, print_table, print_text
 from scalesync.clock import Clock
 from scalesync.commands import Depth, Display, Gate
@@ -32,17 +32,15 @@ _REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Wait for work instead of ending.")
-@click.option("--max", type=COUNT, metavar="N", help="End after so many commands.")
+@click.option("--max", type=COUNT, metavar="N", help="End after N commands.")
 @workers_option("Commands sent at once, 1 to 64.")
-@click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Requests a second at most."
-)
+@click.option("--rate", type=RATE, metavar="N", help="Requests a second at most.")
 @click.option(
     "--timeout",
     type=DURATION,
     default="60s",
     show_default=True,
-    help="A request as a whole; then it is cut off.",
+    help="How long one request may take; then it is cut off.",
 )
 @click.option(
     "--settle-time",
@@ -78,7 +76,7 @@ def dispatch(
     type=DURATION,
     default="60s",
     show_default=True,
-    help="A request as a whole; then it is cut off.",
+    help="How long one request may take; then it is cut off.",
 )
 @json_option
 @click.pass_obj

@@ -18,7 +18,7 @@ _KINDS = (
         ),
     ),
     (DURATION, "SPAN is a length of time: 90s, 15m, 2h or 1d."),
-    (SIZE, "SIZE is 500kB or 64MB."),
+    (SIZE, "SIZE is a number of bytes: 500kB or 64MB, in steps of 1,024."),
 )
 _ALSO = "Options of `scalesync --help` such as --db and -q may stand here too."
 

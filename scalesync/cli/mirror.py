@@ -8,7 +8,16 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.options import json_option
-from scalesync.cli.output import ago, counted, one_line, print_json, print_line, print_table, print_text
+from scalesync.cli.output import (
+    ago,
+    as_called,
+    counted,
+    one_line,
+    print_json,
+    print_line,
+    print_table,
+    print_text,
+)
 from scalesync.cli.proofs import proof_sentences
 from scalesync.cli.shown import depth_sentences, needs
 
@@ -85,7 +94,7 @@ def _print_findings(findings: "list[Finding]") -> None:
     for finding in findings:
         print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
         if finding.advice:
-            print_line(f"{'':<18}{finding.advice}")
+            print_line(f"{'':<18}{as_called(finding.advice)}")
 
 
 def _status_as_json(now: "Status") -> dict[str, object]:
@@ -115,7 +124,7 @@ def _print_status(now: "Status") -> None:
         (stream, counts.here, now.watermarks.get(stream), ago(now.behind(stream)), _breakdown(counts))
         for stream, counts in now.counts.items()
     )
-    print_table(("stream", "rows", "complete up to", "behind", "of which"), rows)
+    print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
     for stream in now.ahead():
         print_text(f"\n{stream}: complete up to an instant that is still to come by this machine's clock.")
         print_text("If it was the API's clock that was ahead, the next sync reads again from before it.")
@@ -131,7 +140,7 @@ def _print_status(now: "Status") -> None:
         print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
     print_text()
     for sentence in proof_sentences(now):
-        print_line(sentence)
+        print_line(as_called(sentence))
     queued = [*depth_sentences(now.queue, now.gate), *needs(now.queue)]
     if queued:
         print_text("\nqueue: " + "\n       ".join(map(one_line, queued)))

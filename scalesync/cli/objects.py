@@ -45,7 +45,10 @@ def _show(context: Context, stream: str, key: str) -> None:
 @json_option
 @click.pass_obj
 def task_list(context: Context, /, queued: bool, json: bool, **options: object) -> None:
-    """List tasks: on a terminal the 30 newest, otherwise all; --json prints documents, one a line."""
+    """List tasks: on a terminal the 30 newest, otherwise all.
+
+    --json prints documents, one a line.
+    """
     print_objects(context, "tasks", options, as_json=json, queued=queued)
 
 
@@ -63,9 +66,9 @@ def task_show(context: Context, task_id: str) -> None:
 @json_option
 @click.pass_obj
 def batch_list(context: Context, /, json: bool, **options: object) -> None:
-    """List batches: on a terminal the 30 newest, otherwise all; --json prints documents, one a line.
+    """List batches: on a terminal the 30 newest, otherwise all.
 
-    `pending` and `completed` are counts of their tasks here.
+    --json prints documents, one a line. `pending` and `completed` are counts of their tasks here.
     """
     print_objects(context, "batches", options, as_json=json)
 
@@ -98,7 +101,10 @@ def batch_status(context: Context, name: str, json: bool) -> None:
 @json_option
 @click.pass_obj
 def project_list(context: Context, /, json: bool, **options: object) -> None:
-    """List projects: on a terminal the 30 newest, otherwise all; --json prints documents, one a line."""
+    """List projects: on a terminal the 30 newest, otherwise all.
+
+    --json prints documents, one a line.
+    """
     print_objects(context, "projects", options, as_json=json)
 
 

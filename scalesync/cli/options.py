@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from math import inf
 from typing import TypeVar
 
 import click
@@ -120,6 +121,22 @@ class NumberType(click.ParamType[int]):
         return number
 
 
+class RateType(click.ParamType[float]):
+    """A number above 0."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        if not 0 < number < inf:
+            self.fail(f"{value!r} is not a number above 0.", param, ctx)
+        return number
+
+
 class PairType(click.ParamType[tuple[str, object]]):
     """A field and its value: KEY=VALUE gives text, KEY:=JSON anything else."""
 
@@ -168,6 +185,7 @@ SIZE = SizeType()
 GIVEN = GivenType()
 NAME = NameType()
 COUNT = NumberType(1)
+RATE = RateType()
 PAIR = PairType()
 OBJECT = ObjectType()
 

@@ -34,7 +34,7 @@ SOME = 20
 @click.option("--project", type=NAME, help="The project of every task that names none.")
 @click.option("--batch", type=NAME, help="The batch of every task that names none.")
 @click.option("--from", type=click.File("rb"), metavar="FILE|-", help="A JSON object a line: a task each.")
-@click.option("--unique-id-field", type=NAME, help="Take each unique_id from this field, or a.b.")
+@click.option("--unique-id-field", type=NAME, help="Take each unique_id from this field; a.b is b in a.")
 @click.option("--allow-duplicates", is_flag=True, help="Queue the same content again, as another task.")
 @click.option(
     "--priority", type=_PRIORITY, metavar="N", default=0, show_default=True, help="Lower goes first."

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import click
 import msgspec
@@ -76,7 +78,7 @@ def print_data(lines: Iterable[bytes]) -> None:
 def print_text(text: str = "") -> None:
     """Print text of our own for people, with as many lines as it has."""
     with printing():
-        click.echo(plain(text))
+        click.echo(plain(as_called(text)))
 
 
 def print_line(text: str) -> None:
@@ -128,6 +130,20 @@ def _portions(rows: Iterable[Sequence[object]]) -> Iterator[list[Sequence[object
         yield portion
 
 
+def program() -> str:
+    """Return what calls this program here: `scalesync` if PATH has it, else the script or Python it is."""
+    if shutil.which("scalesync"):
+        return "scalesync"
+    if Path(sys.argv[0]).name == "scalesync":
+        return shlex.quote(sys.argv[0])
+    return f"{shlex.quote(sys.executable)} -m scalesync"
+
+
+def as_called(text: str) -> str:
+    """Return a sentence of ours with the commands in it as they can be called here."""
+    return text.replace("`scalesync ", f"`{program()} ") if "`scalesync " in text else text
+
+
 def ago(seconds: float | None) -> str:
     """Return a time span in the unit that a person would use."""
     if seconds is None:
@@ -135,7 +151,7 @@ def ago(seconds: float | None) -> str:
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{seconds:.1f} s" if 0 < seconds < 1 else f"{seconds:.0f} s"
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -41,7 +41,7 @@ HAND = "the file in hand"
 @click.option(
     "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
 )
-@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="A file as a whole.")
+@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long one file may take.")
 @click.option("--allow-private", is_flag=True, help="Also from this machine and private networks.")
 @json_option
 @click.pass_obj

@@ -45,7 +45,7 @@ class Afterwards:
 @click.option("--time-limit", type=DURATION, help="Begin nothing new after this long; the next sync goes on.")
 @click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
 @click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
-@click.option("--verify", is_flag=True, help="Then hold what was read against the API.")
+@click.option("--verify", is_flag=True, help="Then compare what was read with the API.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
 @json_option
 @click.pass_obj

@@ -9,6 +9,7 @@ import click
 
 from scalesync.cli.context import Context, all_loaded
 from scalesync.cli.options import NAME, NumberType
+from scalesync.cli.output import program
 from scalesync.errors import ConfigurationError, how_to_install
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _ADVICE = "Choose another --port or --state."
     metavar="N",
     default=8008,
     show_default=True,
-    help="0: any free one.",
+    help="Where to listen; 0: any free port.",
 )
 @click.option(
     "--tasks", type=NumberType(0), metavar="N", default=1000, show_default=True, help="Made-up tasks."
@@ -33,17 +34,19 @@ _ADVICE = "Choose another --port or --state."
     "--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same data."
 )
 @click.option(
-    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Whose data."
+    "--mode",
+    type=click.Choice(["live", "test"]),
+    default="live",
+    show_default=True,
+    help="Of which keys.",
 )
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Keep everything in FILE.")
-@click.option(
-    "--annotate", type=click.FloatRange(min=0), default=0.0, metavar="RATE", help="Tasks done per second."
-)
+@click.option("--annotate", type=float, default=0.0, metavar="RATE", help="Tasks done per second.")
 @click.option(
     "--fault", type=NAME, multiple=True, metavar="KIND[:SHARE]", help="500:2%, 429:1%, reset, hang ..."
 )
 @click.option("--latency", metavar="DELAY", help="Delay every answer, for example 40ms.")
-@click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another reading of the API.")
+@click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another way of the API.")
 @click.option(
     "--churn-per-page",
     type=NumberType(0),
@@ -108,7 +111,7 @@ def _require_sandbox() -> None:
 def _say_ready(url: str) -> None:
     click.echo(f"A Scale API at {url}; any key that begins with live_ or test_ opens it.", err=True)
     click.echo(f"  export SCALESYNC_API_URL={url} SCALE_API_KEY=live_anything", err=True)
-    click.echo("  scalesync --db try.db init && scalesync --db try.db sync", err=True)
+    click.echo(f"  {program()} --db try.db init && {program()} --db try.db sync", err=True)
 
 
 COMMANDS = (sandbox, demo)

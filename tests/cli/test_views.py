@@ -174,7 +174,7 @@ def test_check_says_what_to_do_about_each(synced: Scalesync) -> None:
     assert "FAILED  api" in done.out
     assert "ok      key" in done.out
     assert "FAILED  database" in nothing.out
-    assert "Run `scalesync init` first." in nothing.out
+    assert "scalesync init` first." in nothing.out
 
 
 def test_names_cannot_command_a_terminal(mirror: Scalesync) -> None:

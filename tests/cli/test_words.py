@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import scalesync
 import scalesync.errors
 from scalesync.cli import shown
 from scalesync.cli.main import cli
+from scalesync.cli.output import program
 from scalesync.errors import ScaleException
-from tests.cli.commands import Scalesync
+from tests.cli.commands import Scalesync, check_refusal, scalesync_in
 from tests.cli.test_command_house import commands
 from tests.readme import PROSE, table_rows
 
@@ -76,3 +79,24 @@ def test_the_words_that_remain_are_explained() -> None:
 
     assert [len(row) for row in rows] == [2] * 10
     assert {"in doubt", "dead", "window", "watermark", "lookback", "lease"} <= {row[0] for row in rows}
+
+
+def test_advice_names_the_program_as_it_can_be_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name where PATH has it; else by the script or the Python that it was started with."""
+    runs = scalesync_in(tmp_path).having(PATH="/nowhere")
+    script = Path(sys.executable).parent / "scalesync"
+
+    by_module = runs("status")
+    by_script = subprocess.run(
+        [script, "status"], cwd=tmp_path, env=runs.environment(), capture_output=True, text=True, check=False
+    )
+    by_path = runs.having(PATH=str(script.parent))("status")
+
+    check_refusal(by_module, 5, f"Run `{sys.executable} -m scalesync init` first.")
+    assert f"Run `{script} init` first." in by_script.stderr
+    check_refusal(by_path, 5, "Run `scalesync init` first.")
+    monkeypatch.setattr(sys, "argv", ["/a b/scalesync"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert program() == "'/a b/scalesync'"
