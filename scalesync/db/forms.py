@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -135,10 +134,11 @@ def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) 
 
 def repeats(form: Form) -> Callable[[Row], int]:
     """Return what counts how often objects in the JSON columns of a row have a name again."""
-    texts = itemgetter(*(name for name, take in form.columns if take is Take.JSON), "extra")
+    columns = (*(name for name, take in form.columns if take is Take.JSON), "extra")
 
     def count(row: Row) -> int:
-        return repeated_names(f"[{','.join(filter(None, texts(row.values)))}]")
+        texts = (row.values[name] for name in columns)
+        return repeated_names(f"[{','.join(filter(None, texts))}]")
 
     return count
 

@@ -147,5 +147,5 @@ def test_without_a_queue_the_lists_are_empty(empty_mirror: Scalesync) -> None:
     empty = empty_mirror
     done, status = empty("queue", "list"), empty("status")
 
-    assert (done.code, done.out.split()) == (0, ["id", "kind", "of", "state", "sends", "why"])
+    assert (done.code, done.out.split()) == (0, ["id", "kind", "name", "state", "sends", "reason"])
     assert "queue:" not in status.out

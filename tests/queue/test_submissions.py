@@ -188,7 +188,7 @@ def test_a_path_reaches_into_objects(database: Database) -> None:
         ({"id": 1.5}, "neither a text nor a whole number"),
         ({"id": True}, "neither a text nor a whole number"),
         ({"id": {"x": 1}}, "neither a text nor a whole number"),
-        ({"id": " "}, "not empty"),
+        ({"id": ""}, "not empty"),
         ({"id": "a", "unique_id": "b"}, "'b'"),
     ],
 )
