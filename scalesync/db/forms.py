@@ -137,8 +137,8 @@ def repeats(form: Form) -> Callable[[Row], int]:
     columns = (*(name for name, take in form.columns if take is Take.JSON), "extra")
 
     def count(row: Row) -> int:
-        texts = (row.values[name] for name in columns)
-        return repeated_names(f"[{','.join(filter(None, texts))}]")
+        texts = (text for name in columns if isinstance(text := row.values[name], str) and text)
+        return repeated_names(f"[{','.join(texts)}]")
 
     return count
 
