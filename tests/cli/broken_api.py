@@ -68,6 +68,7 @@ class BrokenApi:
 def _handler(api: BrokenApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def do_GET(self) -> None:
             body = api.answer(self.path)

@@ -108,7 +108,11 @@ def test_a_postgres_database_that_cannot_hold_every_name_is_refused(
     """By every command, before it reads or writes anything, with what to do about it."""
     name = f"cli_{encoding.lower()}"
     postgres_server.run(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
-    run = scalesync.having(SCALESYNC_DB=postgres_server.url(name), SCALESYNC_API_URL="http://127.0.0.1:9/v1")
+    run = scalesync.having(
+        SCALESYNC_DB=postgres_server.url(name),
+        SCALESYNC_API_URL="http://127.0.0.1:9/v1",
+        SCALESYNC_PATIENCE="0",
+    )
 
     for command in COMMANDS:
         check_refusal(run(*command), 5, f"encoded in {encoding}", "ENCODING 'UTF8'")

@@ -77,6 +77,7 @@ def mixing(server: SandboxServer, *, swaps: bool) -> Iterator[tuple[Mixer, str]]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
         first: Reply | None = None
 
         def log_message(self, *_: object) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from sqlalchemy import select
@@ -31,6 +31,8 @@ from tests.sync.odd_api import OddApi
 KEY = "live_key"
 STREAMS = ("tasks", "batches", "projects")
 QUICK = RetryPolicy(attempts=12, seconds=60, base=0.01, cap=0.1)
+ONCE_MORE = replace(QUICK, attempts=2)
+"""For failures that last: what is tried twelve times ends in the same."""
 EVERYTHING = Request()
 TASKS_ONLY = Request(("tasks",))
 
@@ -45,10 +47,11 @@ def session(
     workers: int = 4,
     clock: Clock | None = None,
     lease: float = 30,
+    retry: RetryPolicy = QUICK,
 ) -> Iterator[Session]:
     """Lend a session that gives up on an answer, and tries again, quickly."""
     clock, events = clock or Clock(), list[Event]()
-    options = ApiOptions(url=server.url, retry=QUICK, read_timeout=0.7, deadline=2)
+    options = ApiOptions(url=server.url, retry=retry, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:
         account = stamp.Stamp(stamp.fingerprint(KEY), "live", server.url, clock.now())
         ledger = Ledger(database, api, fresh_owner(), lease)
@@ -56,10 +59,15 @@ def session(
 
 
 def sync(
-    server: SandboxServer | OddApi, database: Database, request: Request = EVERYTHING, *, workers: int = 4
+    server: SandboxServer | OddApi,
+    database: Database,
+    request: Request = EVERYTHING,
+    *,
+    workers: int = 4,
+    retry: RetryPolicy = QUICK,
 ) -> Summary:
     """Sync once and return the summary, complete or not."""
-    with session(server, database, workers=workers) as ready:
+    with session(server, database, workers=workers, retry=retry) as ready:
         return ready.sync(request)
 
 

@@ -122,7 +122,7 @@ def test_every_row_lies_in_exactly_one_part_that_closes(database: Database) -> N
         assert sync(api, database, TASKS_ONLY).complete
     lines = select(windows.c.state, windows.c.parent_id, windows.c.rows_within, windows.c.api_total)
     with database.read() as conn:
-        found = conn.execute(lines.where(windows.c.stream == "tasks")).all()
+        found = conn.execute(lines.where(windows.c.stream == "tasks").order_by(windows.c.id)).all()
 
     assert next((total, parent) for state, parent, _, total in found if state == WindowState.SPLIT) == (
         3_000,

@@ -9,7 +9,7 @@ from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
 from scalesync.sync.plan import Request
-from tests.sync.mirrors import TASKS_ONLY, present, sync
+from tests.sync.mirrors import ONCE_MORE, TASKS_ONLY, present, sync
 from tests.sync.odd_api import Answer, OddApi, Query, batch, page, project, task
 
 FAILS = {"status_code": 500, "error": "It failed."}
@@ -41,18 +41,18 @@ def test_a_task_that_no_page_can_hold_leaves_out_nothing_but_itself(database: Da
     key = f"t{number:05}"
     with OddApi([task(n) for n in range(400)]) as api:
         api.odd = failing_with(key, lambda: api)
-        summary = sync(api, database, TASKS_ONLY)
+        summary = sync(api, database, TASKS_ONLY, retry=ONCE_MORE)
         assert not summary.complete
         assert present(database) == api.everything() - {key}
         assert "tasks created" in str(summary.runs[-1].error)
         assert "It failed." in str(summary.runs[-1].error)
 
         api.tasks.append(task(500))
-        again = sync(api, database, TASKS_ONLY)
+        again = sync(api, database, TASKS_ONLY, retry=ONCE_MORE)
         assert (again.complete, present(database)) == (False, api.everything() - {key})
 
         api.odd = lambda path, query: None  # noqa: ARG005 - its signature
-        assert sync(api, database, TASKS_ONLY).complete
+        assert sync(api, database, TASKS_ONLY, retry=ONCE_MORE).complete
         assert present(database) == api.everything()
 
 
@@ -69,12 +69,12 @@ def test_a_project_that_cannot_be_read_holds_up_no_other(database: Database, sta
     with OddApi(docs, [project(name) for name in "abc"], odd=odd) as api:
         for expected in (60, 70):
             api.tasks += [task(n, project="a") for n in range(len(api.tasks), expected)]
-            summary = sync(api, database)
+            summary = sync(api, database, retry=ONCE_MORE)
 
             assert not summary.complete
             assert present(database) == {doc["task_id"] for doc in api.tasks if doc["project"] != "b"}
             assert "'b'" in str(summary.runs[-1].error)
-        assert sync(api, database, Request(projects=("c",))).complete
+        assert sync(api, database, Request(projects=("c",)), retry=ONCE_MORE).complete
 
 
 @pytest.mark.parametrize("stream", ["projects", "batches"])
@@ -85,7 +85,7 @@ def test_a_list_that_cannot_be_read_holds_up_no_other(database: Database, stream
         return (500, FAILS) if path == f"/{stream}" else None
 
     with OddApi([task(n) for n in range(5)], odd=odd) as api:
-        summary = sync(api, database)
+        summary = sync(api, database, retry=ONCE_MORE)
 
     assert (summary.complete, len(present(database))) == (False, 5)
     assert str(summary.runs[-1].error).startswith(stream)
@@ -97,7 +97,7 @@ def test_a_refusal_of_everything_ends_the_run(
 ) -> None:
     """It is about the key, not about a window."""
     with OddApi([task(1)], odd=lambda path, query: (status, FAILS)) as api, pytest.raises(error):  # noqa: ARG005
-        sync(api, database)
+        sync(api, database, retry=ONCE_MORE)
 
 
 @pytest.mark.parametrize("length", [1_100, 5_000])
@@ -109,7 +109,7 @@ def test_a_long_name_leaves_out_no_other(database: Database, length: int) -> Non
         [project(name) for name in ("p", long, "q")],
         [batch(name) for name in ("a", long, "z")],
     ) as api:
-        summary = sync(api, database)
+        summary = sync(api, database, retry=ONCE_MORE)
 
     assert names(database, "projects") >= {"p", "q"}
     assert names(database, "batches") >= {"a", "z"}
@@ -122,11 +122,11 @@ def test_a_long_name_leaves_out_no_other(database: Database, length: int) -> Non
 def test_a_task_whose_absence_cannot_be_proven_is_named(database: Database) -> None:
     """One look-up that fails holds up no other; the run is incomplete."""
     with OddApi([task(n) for n in range(10)]) as api:
-        sync(api, database, TASKS_ONLY)
+        sync(api, database, TASKS_ONLY, retry=ONCE_MORE)
         del api.tasks[:3]
         api.odd = lambda path, query: (500, FAILS) if path == "/task/t00001" else None  # noqa: ARG005
 
-        summary = sync(api, database, Request(("tasks",), full=True))
+        summary = sync(api, database, Request(("tasks",), full=True), retry=ONCE_MORE)
 
     assert (summary.complete, summary.totals.missed) == (False, 2)
     assert "t00001 could not be looked up" in str(summary.runs[-1].error)
