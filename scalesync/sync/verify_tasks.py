@@ -162,13 +162,14 @@ class TaskVerifier:
         self.comparer.found.unproven.append(f"tasks {named(window)}: {counted}.")
 
     def _count(self, window: Window, narrower: Narrower, size: int) -> None:
+        known = len(self.comparer.looked_at)
         whole, parts = self._first_counts(window)
         self._learn_of_undated(whole)
         slices = self.counter.count([Cell(piece) for piece in self._pieces(window, size)])
         narrower.learn(whole, slices)
-        self._settle(window, narrower, parts)
-        self._settle(window, narrower, self._of_no_project(whole, parts))
-        self._settle(window, narrower, slices)
+        for counts in (parts, self._of_no_project(whole, parts), slices):
+            looked_at = len(self.comparer.looked_at) > known
+            self._settle(window, narrower, self.counter.again(counts) if looked_at else counts)
 
     def _learn_of_undated(self, whole: Counted) -> None:
         """Find out whether tasks that tell no time of creation, each of them judged, are in lists by it."""
@@ -224,7 +225,7 @@ class TaskVerifier:
 
     def _settle(self, window: Window, narrower: Narrower, counts: Sequence[Counted]) -> None:
         """Narrow down what differs, again until the counts without what was found agree."""
-        doubtful = _unsettled(narrower, self.counter.again(counts))
+        doubtful = _unsettled(narrower, counts)
         idle = 0
         for _ in range(ROUNDS):
             doubtful = self._without_changes(window, narrower, doubtful)
