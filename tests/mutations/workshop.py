@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.mutations import witness
 
 ROOT = Path(__file__).parent.parent.parent
-NEEDED = ("scalesync", "migrations", "tests", "pyproject.toml")
+NEEDED = ("scalesync", "migrations", "tests", "alembic.ini", "pyproject.toml")
 SECONDS = 100
 
 _moments = count(1)
