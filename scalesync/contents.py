@@ -6,8 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Unpack
 
-import msgspec
-
 from scalesync.app import App
 from scalesync.db.changes import Change
 from scalesync.errors import ConfigurationError
@@ -17,6 +15,7 @@ from scalesync.keywords import BatchFilters, ProjectFilters, TaskFilters, When, 
 from scalesync.model import check_order
 from scalesync.reports import Status
 from scalesync.settings import Settings, instant_of
+from scalesync.storable import read_json
 
 Document = dict[str, Any]
 """An object as the API sent it."""
@@ -138,9 +137,9 @@ class Contents:
     def _document(self, stream: str, key: str) -> Document | None:
         check_name("name", key)
         found = self._app.document(stream, key)
-        return None if found is None else msgspec.json.decode(found)
+        return None if found is None else read_json(found)
 
 
 def _decoded(documents: Iterator[bytes]) -> Iterator[Document]:
     for document in documents:
-        yield msgspec.json.decode(document)
+        yield read_json(document)

@@ -1,7 +1,9 @@
 """Make the text of an answer such that every parser reads it and every database holds it."""
 
 import codecs
+import json
 import re
+from typing import Any
 
 import msgspec
 
@@ -27,9 +29,24 @@ _MARKED = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """By the byte order mark before it, the encoding of a text. JSON needs none (RFC 8259), and some put one."""
+_DIGITS = 4_000
+"""Of a whole number; Python reads no longer ones."""
 _AT_ONCE = 4 << 20
 """Bytes that are looked at together."""
 _PAIR = len(rb"\ud83d\ude00")
+
+
+def read_json(text: bytes) -> Any:
+    """Return what a JSON text holds, for people and programs; a number beyond every float is infinite."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.ValidationError:
+        # Valid JSON all the same: a number such as 1e400, or one of thousands of digits.
+        return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
 
 
 def storable(body: bytes) -> tuple[bytes, int]:

@@ -1,6 +1,7 @@
 """Replacing what cannot be stored, held against Python's own JSON reader."""
 
 import json
+import math
 import re
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.storable import storable
+from scalesync.storable import read_json, storable
 
 PIECES = [
     "a",
@@ -109,3 +110,11 @@ def test_a_byte_order_mark(encoding: str, broken: bytes) -> None:
 def test_examples(body: bytes, mended: bytes, replaced: int) -> None:
     """Escaped backslashes are text, pairs stay together, names of fields are treated alike."""
     assert storable(body) == (mended, replaced)
+
+
+def test_numbers_beyond_every_float_are_read() -> None:
+    """They are valid JSON; one of more digits than Python reads is a float."""
+    digits = "9" * 5_000
+    assert read_json(b'{"a": [1e400, -1e400, 12]}') == {"a": [math.inf, -math.inf, 12]}
+    assert read_json(f'{{"a": {digits}}}'.encode()) == {"a": math.inf}
+    assert read_json(b"[123456789012345678901234567890]") == [123456789012345678901234567890]

@@ -42,6 +42,10 @@ class _Status(msgspec.Struct):
     canceled: int | None = None
 
 
+MOST_COUNTED = 10**12
+"""Objects in a list. An account holds some millions; a number beyond this is no count."""
+
+
 class _Refusal(msgspec.Struct):
     """What an error answers (recorded)."""
 
@@ -80,7 +84,7 @@ def task_page(request: Request, answer: Answer) -> Page:
     token = page.next_token or None
     more = token is not None if page.has_more is None else page.has_more
     docs = _objects(request, page.docs, UnreadablePageError)
-    return Page(docs, page.total, token, more, answer.served_at, replaced, answer.dated)
+    return Page(docs, _counted(page.total), token, more, answer.served_at, replaced, answer.dated)
 
 
 def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
@@ -100,7 +104,12 @@ def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
         more = token is not None or (None not in (behind, total) and behind < total)  # type: ignore[operator]
     if token is None and more and behind is not None:
         token = offset_token(behind)
-    return Page(docs, total, token, more, answer.served_at, replaced, answer.dated)
+    return Page(docs, _counted(total), token, more, answer.served_at, replaced, answer.dated)
+
+
+def _counted(total: int | None) -> int | None:
+    """Return the total that a list says, or MOST_COUNTED for more: as wrong, and no number is too large."""
+    return None if total is None else min(total, MOST_COUNTED)
 
 
 def project_list(request: Request, answer: Answer) -> Page:

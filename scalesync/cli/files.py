@@ -26,11 +26,17 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Lend a file that takes the place of `path` at the end of the block; on an error `path` stays as it was.
 
     The file can be read by its owner only. What is no file, such as /dev/null or a named pipe, is written to
-    as it is. Raises ConfigurationError if it cannot be written.
+    as it is. Raises ConfigurationError if it cannot be written, and for a database: nothing that is written
+    here is one.
     """
+    from scalesync.db.wal import is_of_database
+
     with _named(path):
         # A link stays a link: what it points to is replaced.
         target = path.resolve()
+        if is_of_database(target):
+            msg = f"{path} is an SQLite database, or belongs to one, such as a mirror with its queue."
+            raise ConfigurationError(msg, advice="Name another file with -o, or remove this one.")
         if target.exists() and not target.is_file():
             with target.open("wb") as file:
                 yield file

@@ -8,13 +8,13 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 
 from scalesync.cli.context import Context
 from scalesync.cli.filters import chosen, warn_of_filters
 from scalesync.cli.options import NAME
 from scalesync.cli.output import GAP, NARROWEST, as_json_line, counted, print_line, print_lines, print_table
 from scalesync.errors import ConfigurationError
+from scalesync.storable import read_json
 
 if TYPE_CHECKING:
     from scalesync.app import App
@@ -122,7 +122,7 @@ def _objects(
     if stream == "batches" and not set(columns).isdisjoint(_COUNTS):
         counts = app.ways_out.task_counts()
     for document in _documents(app, stream, wanted, **how):
-        found: _Object = msgspec.json.decode(document)
+        found: _Object = read_json(document)
         if stream == "tasks" and "task_id" not in found:
             found |= {"task_id": f"command {found['command_id']}", "status": f"queued, {found['state']}"}
         yield found | counts.get(found.get("name", ""), {})

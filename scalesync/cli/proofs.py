@@ -25,7 +25,8 @@ def proof_sentences(now: "Status") -> Iterator[str]:
         return
     as_of = f"as of {format_instant(last.as_of)}"
     if last.drift:
-        yield f"{as_of}, {counted(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}"
+        also = f"; nor could everything be compared: {last.unproven}" if last.unproven else ""
+        yield f"{as_of}, {counted(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}{also}"
     elif last.unproven:
         yield f"{as_of}, not everything could be compared: {last.unproven}"
     else:

@@ -178,7 +178,8 @@ def vouch(found: "Verification", *, repaired: bool = False, strict: bool = False
         differing = counted(len(found.drift), "object differs", "objects differ")
         still = " still" if repaired else ""
         advice = "Run `scalesync sync --full`." if repaired else "Run `scalesync verify --repair`."
-        raise IncompleteError(f"{differing}{still} between API and mirror.", advice=advice)
+        also = f" Nor could everything be compared: {' '.join(found.unproven)}" if found.unproven else ""
+        raise IncompleteError(f"{differing}{still} between API and mirror.{also}", advice=advice)
     if found.unproven:
         msg = f"Not proven: {' '.join(found.unproven)}"
         raise IncompleteError(msg, advice=_what_helps(found))

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from scalesync.db.engine import Database
-from scalesync.db.wal import SUFFIXES, random_number
+from scalesync.db.wal import BESIDE, SUFFIXES, is_of_database, random_number
 from scalesync.errors import ConfigurationError
 
 Watcher = Callable[[int, int], None]
@@ -65,6 +65,8 @@ def _check_target(database: Database, target: Path, final: Path, *, overwrite: b
         raise ConfigurationError(
             f"{beside[0]} is there: {target} is a database in use, or was one.", advice=_ADVICE
         )
+    if final.name.endswith(BESIDE) and is_of_database(final):
+        raise ConfigurationError(f"{target} belongs to the database beside it.", advice=_ADVICE)
     if not final.exists():
         return
     if final.samefile(database.url_shown):

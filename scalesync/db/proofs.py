@@ -256,6 +256,9 @@ def _bounds(
     """Yield what keeps within a window. What has no time of creation counts where there is no lower bound."""
     if window.created_from is not None:
         yield created >= window.created_from
+    if window.created_to is None and before == ANY_TIME:
+        # No bound at all: `created < ANY_TIME` would leave out what is dated at the very end of all times.
+        return
     upper = created < before if window.created_to is None else created <= min(window.created_to, before)
     yield or_(upper, created.is_(None)) if window.created_from is None else upper
 

@@ -25,6 +25,9 @@ AGAIN = 300
 LARGE = 10_000
 """Rows left to read from which a window is always divided, so that memory stays flat."""
 
+MOST = 2_000
+"""Parts that a window is divided into at most: what is left of larger ones is divided again."""
+
 BEYOND = 3
 """Parts for what lies further back than the rows should reach, and may hold them all or none."""
 
@@ -41,7 +44,7 @@ def is_newest_first(created: Sequence[datetime | None]) -> bool:
 def how_many(left: int, workers: int) -> int:
     """Return into how many parts so many rows are best divided for so many workers."""
     rows = min(max(PART, left / workers), LARGE / 2)
-    return max(2, ceil(left / rows)) + BEYOND
+    return min(MOST, max(2, ceil(left / rows))) + BEYOND
 
 
 def divide(

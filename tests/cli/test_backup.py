@@ -91,6 +91,9 @@ def test_what_is_there_is_not_replaced_unasked(mirror: Scalesync) -> None:
     for name in ("scalesync.db", "same.db"):
         check_refusal(mirror("backup", name, "--overwrite"), 2, "is the mirror itself")
     check_refusal(mirror("backup", "used.db", "--overwrite"), 2, "used.db-wal is there")
+    for end in ("-wal", "-shm", "-journal"):
+        name = f"scalesync.db{end}"
+        check_refusal(mirror("backup", name, "--overwrite"), 2, f"{name} belongs to the database beside it")
     for name in (".", "", "/dev/null"):
         check_refusal(mirror("backup", name, "--overwrite"), 2, "is not a file")
     assert mirror("backup", "old.db", "--overwrite").code == 0

@@ -1,5 +1,7 @@
 """An API that contradicts itself, and texts that no database can hold."""
 
+import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -120,3 +122,32 @@ def test_large_and_unknown_tasks_come_back_as_they_were(empty_mirror: Scalesync,
             kept = ready("export", "tasks").lines
 
             assert sorted([large, strange], key=lambda each: str(each["task_id"])) == kept
+
+
+def test_a_number_beyond_every_float_is_no_hindrance(empty_mirror: Scalesync, postgres_url: str) -> None:
+    """Lists, exports and questions go on; the document is given back as it came."""
+    at = '"2026-01-01T00:00:01.000Z"'
+    odd = f'{{"task_id": "{1:024x}", "type": "imageannotation", "status": "completed", "created_at": {at},'
+    odd += ' "metadata": {"a": 1e400, "b": 123456789012345678901234567890}, "response": {"annotations": ['
+    odd += '{"type": "box", "label": "car", "left": 1, "top": 2, "width": 3, "height": 4}]}}'
+    usual = json.dumps(page(task(2)))
+    body = usual.replace('"docs": [', f'"docs": [{odd}, ').replace('"total": 1', '"total": 2').encode()
+
+    def listed(query: Mapping[str, str]) -> object:
+        return (
+            body
+            if max(query.get("start_time", ""), query.get("updated_after", "")) < "2026-01-02"
+            else page()
+        )
+
+    with against(listed, empty_mirror) as (_, sqlite):
+        for ready in (sqlite, sqlite.having(SCALESYNC_DB=postgres_url)):
+            assert ready("sync").code == 0
+            for command in (
+                "task list", "task list --fields task_id,metadata.a", "task list --json", "export tasks",
+                "export annotations --format csv", "export tasks --format coco", "verify", "verify --deep",
+                "export tasks --format fiftyone", "export annotations", "sql 'SELECT * FROM tasks'",
+            ):  # fmt: skip
+                done = ready(*shlex.split(command))
+                assert (done.code, "Traceback" in done.err) == (0, False), (command, done.err)
+            assert len(ready("task", "list").out.splitlines()) == 3

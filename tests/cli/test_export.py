@@ -176,3 +176,18 @@ def test_a_full_disk_behind_stdout_is_named_for_parquet(mirror: Scalesync) -> No
             env=mirror.environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, "No space left on device" in done.stderr) == (2, True), done.stderr
+
+
+def test_no_export_takes_the_place_of_a_database(mirror: Scalesync) -> None:
+    """Not of the mirror and its queue, under any of its names, of what is beside it, nor of another one."""
+    queued = mirror("task", "create", "imageannotation", "attachment=https://example.com/1.jpg")
+    (mirror.directory / "same.db").hardlink_to(mirror.mirror)
+    (mirror.directory / "link.db").symlink_to(mirror.mirror)
+    beside = [f"scalesync.db{end}" for end in ("-wal", "-shm", "-journal")]
+    for name in ("scalesync.db", "same.db", "link.db", *beside):
+        refused = mirror("export", "tasks", "-o", name)
+        check_refusal(refused, 2, f"{name} is an SQLite database, or belongs to one", "Name another file")
+
+    assert queued.code == 0
+    assert mirror("queue", "list").out.count("create_task") == 1
+    assert mirror("export", "tasks", "-o", "no-database-wal").code == 0

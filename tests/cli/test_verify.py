@@ -3,10 +3,15 @@
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
+import pytest
 
+from scalesync.cli.verify import vouch
+from scalesync.errors import IncompleteError
 from scalesync.sandbox import SandboxServer
+from scalesync.sync.drift import Drift, DriftKind, Verification
 from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute
 
 Start = Callable[..., SandboxServer]
@@ -128,3 +133,30 @@ def test_what_is_only_behind_is_told_apart(start_sandbox: Start, empty_mirror: S
     assert "everything but 2 objects that were behind, having changed since the last sync" in status.out
     assert wrong.code == 1
     assert "1 object differed: projects; batches; tasks\n" in after.out
+
+
+def test_what_could_not_be_compared_is_said_beside_what_differs() -> None:
+    """Whoever reads of one difference would take it for the only one."""
+    found = Verification(datetime(2026, 1, 1, tzinfo=UTC), (), deep=False)
+    found.drift.append(Drift("tasks", "t", DriftKind.DIFFERENT, "lost", "pending", ("status",), None, None))
+    found.unproven.append("The account changes too fast.")
+
+    with pytest.raises(IncompleteError, match=r"1 object differs .* The account changes too fast\."):
+        vouch(found)
+
+
+def test_status_says_what_could_not_be_compared_beside_what_differed(
+    start_sandbox: Start, empty_mirror: Scalesync
+) -> None:
+    """As it is in the table of verifications."""
+    mirror = empty_mirror.having(SCALESYNC_API_URL=start_sandbox(tasks=50).url)
+    mirror("sync")
+    execute(
+        mirror.mirror, "UPDATE tasks SET status = 'lost' WHERE task_id = (SELECT min(task_id) FROM tasks)"
+    )
+    mirror("verify")
+    execute(mirror.mirror, "UPDATE verifications SET unproven = 'the account changes too fast'")
+
+    said = mirror("status").out
+
+    assert "1 object differed: projects; batches; tasks; nor could everything be compared: the" in said

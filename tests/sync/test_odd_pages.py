@@ -131,3 +131,19 @@ def test_a_task_whose_absence_cannot_be_proven_is_named(database: Database) -> N
     assert (summary.complete, summary.totals.missed) == (False, 2)
     assert "t00001 could not be looked up" in str(summary.runs[-1].error)
     assert present(database) == api.everything() | {"t00001"}
+
+
+@pytest.mark.parametrize("total", [10**9, 10**12, 10**15, 10**30])
+def test_a_count_that_cannot_be_ends_in_an_incomplete_run(database: Database, total: int) -> None:
+    """What came is kept."""
+    with OddApi([task(n) for n in range(250)]) as api:
+
+        def odd(path: str, query: Query) -> Answer | None:
+            counted = page([doc for doc in api.tasks if api.holds(doc, query)], query) | {"total": total}
+            return (200, counted) if path == "/tasks" else None
+
+        api.odd = odd
+        summary = sync(api, database, TASKS_ONLY, retry=ONCE_MORE)
+
+        assert (summary.complete, present(database)) == (False, api.everything())
+    assert summary.runs[-1].error

@@ -134,3 +134,15 @@ def test_an_api_that_stops_counting_proves_nothing(database: Database, listed: i
 
     assert (seen.drift, seen.proven) == ([], False)
     assert "The API does not say how many tasks there are." in seen.unproven[0]
+
+
+@pytest.mark.parametrize("listed", [COUNTED, LISTED])
+def test_a_task_of_the_end_of_all_times_is_counted(database: Database, listed: int) -> None:
+    """It is here, and so it is in the count of what is here."""
+    last = task(MANY, created_at="9999-12-31T23:59:59.999Z")
+    with OddApi([*(task(n) for n in range(MANY)), last]) as api:
+        sync(api, database, TASKS_ONLY)
+
+        seen = prove(api, database, listed).last
+
+    assert seen.proven, seen
