@@ -98,6 +98,15 @@ def _as_utf8(body: bytes) -> tuple[bytes, int]:
     return body, 0
 
 
+def is_utf8(body: bytes) -> bool:
+    """Return whether every byte of a text belongs to a character in UTF-8."""
+    try:
+        _check_utf8(body)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _check_utf8(body: bytes) -> None:
     """Raise UnicodeDecodeError for what is not UTF-8. Takes little memory, however much text there is."""
     if len(body) <= _AT_ONCE:

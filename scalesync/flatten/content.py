@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.storable import storable
+from scalesync.storable import is_utf8, storable
 
 Object = dict[str, Any]
 
@@ -26,13 +26,13 @@ _MARKS = (
 )
 """Byte order marks, and what they say of the bytes that follow. The longer ones begin like shorter ones."""
 _FIRST_OF_MARKS = (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff", b"\0\0")
-LITERALS = ("NaN", "Infinity", "-Infinity")
-"""Words for numbers that JSON does not have."""
+_MOST_DIGITS = 4_300
+"""Of a whole number that is read as one: Python reads no more."""
 _NOT_READ = "This is not JSON that can be read."
 
 
 class UnreadableError(ValueError):
-    """A text is not JSON, or holds what no value can: a number beyond a double, nesting beyond the stack."""
+    """A text is not JSON, or is nested beyond the stack."""
 
 
 def decoded(text: str | bytes) -> Any:
@@ -40,7 +40,8 @@ def decoded(text: str | bytes) -> Any:
 
     U+0000, lone surrogates and bytes that are not UTF-8 are U+FFFD in it. Of bytes, a byte order mark and
     trailing NULs are ignored. The literals NaN, Infinity and -Infinity, which Python and others write and
-    JSON does not have, are those words as texts. Raises UnreadableError.
+    JSON does not have, are those words as texts; so are, digit by digit, numbers with a point or an exponent
+    that no double holds, and whole ones of thousands of digits. Raises UnreadableError.
     """
     try:
         if _is_plain(text):
@@ -48,8 +49,9 @@ def decoded(text: str | bytes) -> Any:
                 return _decode(text)
         return _decode(_storable(text))
     except msgspec.DecodeError as error:
-        if _has_literals(text):
-            return _decoded_with_literals(_storable(text))
+        # A number that is too large is no error of the text, and msgspec tells it by another exception.
+        if isinstance(error, msgspec.ValidationError) or _has_literals(text):
+            return _decoded_with_words(_storable(text))
         raise UnreadableError(_NOT_READ) from error
     except RecursionError as error:
         raise UnreadableError(_NOT_READ) from error
@@ -64,6 +66,28 @@ def unmarked(content: bytes) -> bytes:
                 content = content.decode(encoding, errors="replace").encode()
             break
     return content.rstrip(b"\0")
+
+
+def is_text(content: bytes) -> bool:
+    """Return whether every byte of a file belongs to a character, in UTF-8 or as its byte order mark says."""
+    mark, encoding = next((each for each in _MARKS if content.startswith(each[0])), (b"", ""))
+    if not encoding:
+        return is_utf8(content)
+    try:
+        content.removeprefix(mark).decode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
+def is_no_double(value: object) -> bool:
+    """Return whether a value is a number that no double holds, or the text that stands for one."""
+    try:
+        return isinstance(value, str | int | float) and not math.isfinite(float(value))
+    except OverflowError:
+        return True
+    except ValueError:
+        return False
 
 
 def encoded(value: object) -> str:
@@ -99,16 +123,19 @@ def _has_literals(text: str | bytes) -> bool:
     return given.startswith(_FIRST_OF_MARKS) or b"NaN" in given or b"Infinity" in given
 
 
-def _decoded_with_literals(text: bytes) -> Any:
+def _decoded_with_words(text: bytes) -> Any:
     try:
-        return json.loads(text, parse_constant=str, parse_float=_finite)
+        return json.loads(text, parse_constant=str, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(_NOT_READ) from error
 
 
-def _finite(digits: str) -> float:
-    """Return a number. Raises ValueError for one that a double cannot hold, as msgspec does."""
+def _finite(digits: str) -> float | str:
+    """Return a number, its digits as a text where a double cannot hold it."""
     number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
+    return number if math.isfinite(number) else digits
+
+
+def _whole(digits: str) -> int | str:
+    """Return a whole number, its digits as a text where there are more than are read."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits

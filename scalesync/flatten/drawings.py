@@ -16,7 +16,7 @@ from scalesync.flatten.columns import (
     ties,
     word_in,
 )
-from scalesync.flatten.content import LITERALS, Object
+from scalesync.flatten.content import Object, is_no_double
 from scalesync.flatten.rows import Annotation, Geometry
 
 SHAPE: Columns = {
@@ -97,7 +97,7 @@ def shaped(given: Object, columns: Columns, expected: str | None = None) -> tupl
 
 def _inferred(values: Object, given: Object, expected: str | None) -> str | None:
     """Return what the fields of an element make it, None where they leave it open."""
-    if all(side in values or given.get(side) in LITERALS for side in _BOX):
+    if all(side in values or is_no_double(given.get(side)) for side in _BOX):
         return Geometry.BOX.value
     if "vertices" in values:
         return expected if expected in _BY_VERTICES else _by_vertices(given)

@@ -165,11 +165,13 @@ def test_nesting_at_the_limit_leaves_what_was_read() -> None:
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 5_000])
-def test_a_number_that_cannot_be_held_leaves_a_response_unread(number: str) -> None:
-    """A number beyond what can be decoded means no rows, and that the response counts as not read."""
-    response = f'{{"annotations":[{{"left":{number}}}]}}'
+def test_a_number_that_cannot_be_held_is_kept_as_text(number: str) -> None:
+    """A number beyond what can be decoded stands in `extra`, as in a file; the response is read."""
+    response = f'{{"annotations":[{{"label":"a","left":{number}}}]}}'
 
-    assert flatten("annotation", response) == Flattened(read=False)
+    assert flatten("annotation", response) == Flattened(
+        (Annotation(label="a", extra=f'{{"left":"{number}"}}'),)
+    )
 
 
 @pytest.mark.parametrize(
