@@ -22,7 +22,7 @@ class Fetched:
     """A file that came whole."""
 
     content: bytes
-    """JSON text that the database can hold."""
+    """JSON text that the database can hold; as it came where it is no text."""
     sha256: str
     """Of the file as it came."""
     bytes: int

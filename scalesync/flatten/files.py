@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from scalesync.flatten.addresses import lasting
 from scalesync.flatten.columns import Row, Unread
-from scalesync.flatten.content import Object, UnreadableError, decoded, unmarked
+from scalesync.flatten.content import Object, UnreadableError, decoded, is_text, unmarked
 from scalesync.flatten.rows import UnreadFile
 
 Files = Mapping[str, bytes]
@@ -13,6 +13,7 @@ Files = Mapping[str, bytes]
 
 _EMPTY = "The file is empty."
 _NOT_JSON = "The file is not whole, or not JSON."
+_NOT_UTF_8 = "The file is not whole JSON: it has bytes that are not UTF-8."
 _TOO_DEEP = "The file is nested too deeply."
 _OTHER_FORM = "The file is JSON, but of no form that is known for this type of task."
 _OTHER_PARTS = "Parts of the file are of no form that is known for this type of task."
@@ -39,12 +40,16 @@ def value_at(response: Object, path: str) -> object:
 
 
 def opened(
-    path: str, response: Object, files: Files, read: Callable[[object], Iterator[Row]]
+    path: str,
+    response: Object,
+    files: Files,
+    read: Callable[[object], Iterator[Row]],
+    known: Callable[[object], bool],
 ) -> Iterator[Row]:
     """Yield the rows of what stands at `path`, or in the file that it names if that is here.
 
     `read` makes rows of the value. Where it yields that something is unread, or the file is no JSON, an
-    UnreadFile follows.
+    UnreadFile follows. A file of which `known` says that nothing in it is of a known form has no rows.
     """
     given = value_at(response, path)
     if not names_file(given):
@@ -55,14 +60,16 @@ def opened(
     if url is None:
         yield Unread.UNREAD
     elif (content := files.get(lasting(url))) is not None:
-        yield from _from_file(lasting(url), content, read)
+        yield from _from_file(lasting(url), content, read, known)
 
 
-def _from_file(url: str, content: bytes, read: Callable[[object], Iterator[Row]]) -> Iterator[Row]:
+def _from_file(
+    url: str, content: bytes, read: Callable[[object], Iterator[Row]], known: Callable[[object], bool]
+) -> Iterator[Row]:
     reason, rows = "", 0
     try:
-        given = decoded(content)
-        for row in read(given) if given is not None else (Unread.UNREAD,):
+        given = _value(content)
+        for row in read(given) if known(given) else (Unread.UNREAD,):
             if row is Unread.UNREAD:
                 reason = _OTHER_PARTS
             else:
@@ -76,13 +83,20 @@ def _from_file(url: str, content: bytes, read: Callable[[object], Iterator[Row]]
         yield UnreadFile(url, _OTHER_FORM if reason is _OTHER_PARTS and not rows else reason)
 
 
+def _value(content: bytes) -> object:
+    """Return the value of a file. Raises UnreadableError, also for bytes that stand for no character."""
+    if not is_text(content):
+        raise UnreadableError(_NOT_UTF_8)
+    return decoded(content)
+
+
 def _why_not_json(content: bytes) -> str:
     """Return a sentence on a file that is no JSON, without a word of the file but an error's code."""
     text = unmarked(content).strip()
     if not text:
         return _EMPTY
     if not text.startswith(b"<"):
-        return _NOT_JSON
+        return _NOT_JSON if is_text(content) else _NOT_UTF_8
     code = _ERROR_CODE.search(text[:2000])
     said = f" ({code[1].decode()})" if code else ""
     return f"The server sent an error document or a page{said} in place of the file."

@@ -19,14 +19,11 @@ from scalesync.flatten.columns import (
 from scalesync.flatten.content import Object, leaves
 from scalesync.flatten.drawings import SHAPE, drawing, shaped
 from scalesync.flatten.files import Files, names_file, opened
+from scalesync.flatten.known import IN_A_FRAME, PLACES, has_events, has_frames, has_points, has_tracks
 from scalesync.flatten.rows import Annotation, Geometry
 
-_IN_A_FRAME = frozenset({"annotations", "cuboids", "camera_responses", "global_attributes"})
-"""Fields of which a frame has at least one."""
 _NUMBERS = frozenset({"frame", "key"})
 """Fields that say which frame it is."""
-_PLACES = frozenset({"left", "top", "x", "y", "vertices", "position", "points_2d"})
-"""Fields of which whatever is somewhere has at least one."""
 _TRACK: Columns = {
     **SHAPE,
     "label": word_in("label"),
@@ -48,28 +45,28 @@ _EVENT_INSTEAD: Columns = {
 
 def sequence(response: Object, files: Files) -> Iterator[Row]:
     """Yield the annotations of every frame, then the events, from files that are here or inline."""
-    yield from opened("annotations", response, files, _annotations)
+    yield from opened("annotations", response, files, _annotations, has_frames)
     yield from _happened(response, files)
 
 
 def playback(response: Object, files: Files) -> Iterator[Row]:
     """Yield what `sequence` does. Here an empty object is known: nothing is followed through the video."""
-    yield from opened("annotations", response, files, _tracks_or_frames)
+    yield from opened("annotations", response, files, _tracks_or_frames, has_tracks)
     yield from _happened(response, files)
 
 
 def point_labels(response: Object, files: Files) -> Iterator[Row]:
     """Yield the cuboids that a segmentation of points is tied to, then what its points were taken for."""
     yield from sequence(response, files)
-    yield from opened("point_segmentations", response, files, _segmented)
+    yield from opened("point_segmentations", response, files, _segmented, has_points)
 
 
 def _happened(response: Object, files: Files) -> Iterator[Row]:
-    yield from opened("events", response, files, _events)
+    yield from opened("events", response, files, _events, has_events)
     about = response.get("annotations")
     if isinstance(about, dict) and names_file(about):
         # One revision of the documentation puts the events there.
-        yield from opened("annotations.events", response, files, _events)
+        yield from opened("annotations.events", response, files, _events, has_events)
         yield from _unknown(about, {"url", "events"})
 
 
@@ -87,7 +84,7 @@ def _annotations(given: object) -> Iterator[Row]:
             yield from _frame(frame, index)
     elif not isinstance(given, dict):
         yield from stray("annotations", given)
-    elif not _IN_A_FRAME.isdisjoint(given):
+    elif not IN_A_FRAME.isdisjoint(given):
         yield from _frame(given, None)
     elif given:
         yield from _tracks(given)
@@ -104,10 +101,10 @@ def _frame(given: object, index: int | None) -> Iterator[Row]:
             yield drawing(given, frame=index)
             yield Unread.UNREAD
         return
-    if _IN_A_FRAME.isdisjoint(given):
+    if IN_A_FRAME.isdisjoint(given):
         if given:
             yield drawing(given)
-        if given and _PLACES.isdisjoint(given):
+        if given and PLACES.isdisjoint(given):
             yield Unread.UNREAD
         return
     numbers = (_NUMBER.of(given.get(name)) for name in ("frame", "key"))
@@ -117,7 +114,7 @@ def _frame(given: object, index: int | None) -> Iterator[Row]:
     yield from _elements("cuboids", given, number, beside)
     yield from _cameras(given.get("camera_responses"), number, beside)
     yield from _of_all(given.get("global_attributes"), number, beside)
-    yield from _unknown(given, _IN_A_FRAME | _NUMBERS)
+    yield from _unknown(given, IN_A_FRAME | _NUMBERS)
 
 
 def _elements(place: str, frame: Object, number: int | None, beside: Object) -> Iterator[Row]:
@@ -203,7 +200,7 @@ def _track(uuid: str, given: object, beside: Object) -> Iterator[Row]:
     frames = rest.get("frames")
     if not (isinstance(frames, list) and frames):
         yield row(about, rest)
-        if frames != [] and _PLACES.isdisjoint(given):
+        if frames != [] and PLACES.isdisjoint(given):
             yield Unread.UNREAD
         return
     del rest["frames"]

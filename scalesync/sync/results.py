@@ -10,7 +10,7 @@ from scalesync.db import exports, result_files
 from scalesync.db.engine import Database
 from scalesync.db.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
-from scalesync.flatten.content import unmarked
+from scalesync.flatten.content import is_text, unmarked
 from scalesync.storable import storable
 from scalesync.sync.links import Links
 
@@ -223,7 +223,7 @@ class Fetcher:
             self._keep(url, download)
 
     def _keep(self, url: str, download: Download) -> None:
-        content, _ = storable(unmarked(download.content))
+        content = _to_keep(download.content)
         size = len(download.content)
         file = Fetched(content, download.sha256, size, download.served_at)
         with self.database.write() as conn:
@@ -247,3 +247,11 @@ class Fetcher:
     def _failed(self, url: str, error: str, advice: str) -> None:
         self.summary.fail(url, error, advice)
         self.watch(Failed(url, error))
+
+
+def _to_keep(content: bytes) -> bytes:
+    """Return what is kept of a file: text that databases hold; as it came where its bytes are no text.
+
+    Mended, such a file would be taken for one that can be read.
+    """
+    return storable(unmarked(content))[0] if is_text(content) else content

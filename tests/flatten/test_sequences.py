@@ -6,7 +6,7 @@ import pytest
 
 from scalesync.flatten.flattening import SHAPES, flatten, result_urls
 from scalesync.flatten.rows import Annotation, Flattened, UnreadFile
-from tests.flatten.reading import A_FILE, as_file, extras, flat, from_files
+from tests.flatten.reading import A_FILE, EVENTS_FILE, as_file, extras, flat, from_files
 
 IN_FILES = sorted(name for name, shape in SHAPES.items() if "annotations" in shape.files)
 BOX = {"left": 1, "top": 2, "width": 3, "height": 4}
@@ -132,6 +132,8 @@ def test_events_follow_the_annotations(events: object) -> None:
         ({"frames": [{"annotations": [{}]}, {"annotations": [{}]}]}, [0, 1], [None, None]),
         ({"annotations": [{}]}, [None], [None]),
         ([{**BOX, "frame": 3}], [None], [{"frame": 3}]),
+        ({"frames": []}, [], []),
+        ([{"annotations": None}, {"cuboids": []}], [], []),
         ([[{}], None, {}], [0], [None]),
         ([], [], []),
     ],
@@ -146,6 +148,7 @@ def test_other_forms_are_read_too(content: object, frames: list[int | None], kep
 
 
 OTHER_FORM = "The file is JSON, but of no form that is known for this type of task."
+NO_UTF_8 = "The file is not whole JSON: it has bytes that are not UTF-8."
 PARTS = "Parts of the file are of no form that is known for this type of task."
 
 
@@ -154,10 +157,20 @@ PARTS = "Parts of the file are of no form that is known for this type of task."
     [
         ({}, []),
         (None, []),
-        ({"version": "2", "tracks": [{"id": 1, "boxes": []}]}, ["2", [{"id": 1, "boxes": []}]]),
-        ({"message": "Forbidden"}, ["Forbidden"]),
-        ({"Error": {"type": "AccessDenied"}}, [None]),
-        ([{"type": "AccessDenied"}], [None]),
+        ({"version": "2", "tracks": [{"id": 1, "boxes": []}]}, []),
+        ({"message": "Forbidden"}, []),
+        ({"Error": {"type": "AccessDenied"}}, []),
+        ([{"type": "AccessDenied"}], []),
+        (7, []),
+        (True, []),
+        ("x", []),
+        ([{}], []),
+        ([None], []),
+        ([{}, None], []),
+        ([{"frame": 0}], []),
+        ([7, "x"], []),
+        ({"frames": [{}]}, []),
+        ({"message": "Forbidden", "t": {"label": "car", **BOX}}, ["Forbidden", None]),
         ([{"label": "a", "frame": 3}], [None]),
         ([[{}, 5], None, {}, "odd"], [None, 5, "odd"]),
         ([{"annotations": [{"id": 1, "boxes": []}]}], [None]),
@@ -169,7 +182,7 @@ PARTS = "Parts of the file are of no form that is known for this type of task."
     ],
 )
 def test_a_file_of_another_form_is_kept_and_reported(content: object, kept: list[object]) -> None:
-    """Nothing of it is lost, but it does not count as read: neither the response nor the file."""
+    """It does not count as read; known in part it keeps its rows, otherwise it has none."""
     came = from_files("videoannotation", content)
 
     assert [(extra or {}).get("value") for extra in extras(came)] == kept
@@ -190,13 +203,14 @@ def test_a_video_in_which_nothing_was_followed() -> None:
         (b"", 0),
         (b"<html>", 0),
         (b"[1e999]", 0),
+        (b'[{"annotations":[{"label":"stra\xdfe"}]}]', 0),
         (b"[" * 99_999, 0),
-        (b'"text"', 1),
+        (b'"text"', 0),
         (b'[{"annotations":5}]', 1),
     ],
 )
 def test_a_file_that_is_not_understood_is_reported(content: bytes, rows: int) -> None:
-    """What is not JSON has no rows; another kind than is due is kept in one. Neither counts as read."""
+    """What is not JSON, or of no known form, has no rows; what is of another in part keeps a row of that."""
     came = from_files("videoannotation", content)
 
     assert len(came.annotations) == rows
@@ -216,7 +230,9 @@ def test_a_file_that_is_not_understood_is_reported(content: bytes, rows: int) ->
             "The server sent an error document or a page (AccessDenied) in place of the file.",
         ),
         (b'[{"annotations": "secret"}]', PARTS),
-        (b'"secret"', PARTS),
+        (b'"secret"', OTHER_FORM),
+        (b"<html>stra\xdfe", "The server sent an error document or a page in place of the file."),
+        *((content, NO_UTF_8) for content in (b"\x89PNG", b'["\xdf"]', b"\xff\xfe[\0\0\xd8]\0")),
     ],
 )
 def test_why_a_file_is_not_read(content: bytes, reason: str) -> None:
@@ -251,6 +267,36 @@ def test_marks_and_literals_that_json_has_not(content: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 400, "-" + "9" * 5_000])
+def test_a_number_that_no_column_holds_is_kept_beside(number: str) -> None:
+    """The file is read and the shape is a box; the number stands in `extra`, at the worst as a text."""
+    content = f'[{{"annotations":[{{"label":"a","left":{number},"top":1,"width":2,"height":3}}]}}]'
+
+    came = from_files("videoannotation", content.encode())
+
+    [row] = came.annotations
+    assert (row.geometry, row.left, row.top, came.read) == ("box", None, 1.0, True)
+    assert str(row.extra).replace('"', "") == f"{{left:{number}}}"
+
+
+@pytest.mark.parametrize(
+    "events", [7, [None], [7], {"error": "AccessDenied"}, {"a": None}, [{"id": 1}], {"events": [{}]}]
+)
+def test_a_file_in_which_nothing_is_an_event_has_no_rows(events: object) -> None:
+    """Nor has one in which nothing says what a point of a sequence is."""
+    came = from_files("videoannotation", [], events)
+    points = flat("lidarsegmentation", {"point_segmentations": {"url": A_FILE}}, {A_FILE: as_file(events)})
+
+    assert came == Flattened(read=False, unread_files=(UnreadFile(EVENTS_FILE, OTHER_FORM),))
+    assert points == Flattened(read=False, unread_files=(UnreadFile(A_FILE, OTHER_FORM),))
+
+
+@pytest.mark.parametrize("events", [[], {"events": []}, {"a": []}, [{"label": "brake"}], {"a": [[BRAKE]]}])
+def test_a_file_of_events_may_be_empty(events: object) -> None:
+    """Then it is read."""
+    assert from_files("videoannotation", [], events).read
+
+
 def test_an_unreadable_file_leaves_the_other_one() -> None:
     """Events are rows although the annotations' file is broken."""
     came = from_files("videoplaybackannotation", b"{", [{"label": "brake"}])
@@ -260,10 +306,8 @@ def test_an_unreadable_file_leaves_the_other_one() -> None:
 
 
 def test_trailing_nuls_and_what_no_database_holds() -> None:
-    """NULs after a file's end are ignored; U+0000, lone surrogates and stray bytes in it become U+FFFD."""
-    content = (
-        rb'[{"annotations":[{"label":"\u0000\ud800x\ud83d\ude00\\u0000\udfff","a\u0000":"' + b'\xff"}]}]'
-    )
+    """NULs after a file's end are ignored; U+0000 and lone surrogates in it become U+FFFD."""
+    content = rb'[{"annotations":[{"label":"\u0000\ud800x\ud83d\ude00\\u0000\udfff","a\u0000":"\udc00"}]}]'
 
     [row] = from_files("videoannotation", content + bytes(600)).annotations
 

@@ -18,6 +18,7 @@ from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db import exports
 from scalesync.db.annotation_tables import annotations, result_files, task_files
+from scalesync.db.annotations import write_again
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
 from scalesync.flatten.addresses import lasting
@@ -210,8 +211,8 @@ def test_private_addresses_are_refused_unless_allowed(database: Database, shelf:
 
 
 def test_nuls_and_what_no_database_holds(database: Database, shelf: Shelf) -> None:
-    """Trailing NULs go, U+0000 and broken text become U+FFFD; the digest is of the file as it came."""
-    text = b'[{"annotations": [{"label": "a\\u0000b\xff", "left": 1, "top": 1, "width": 1, "height": 1}]}]'
+    """Trailing NULs go, U+0000 and half a surrogate become U+FFFD; the digest is of the file as it came."""
+    text = rb'[{"annotations": [{"label": "a\u0000b\ud800", "left": 1, "top": 1, "width": 1, "height": 1}]}]'
     shelf.files["one"] = file = text + bytes(600)
     save_task(database, "a", shelf.url("one"))
 
@@ -219,7 +220,7 @@ def test_nuls_and_what_no_database_holds(database: Database, shelf: Shelf) -> No
 
     assert labels(database) == [("a", 0, "a\ufffdb\ufffd")]
     [(held, digest, size)] = rows(database, result_files, ("content", "sha256", "bytes"))
-    assert held == text.replace(b"\\u0000", b"\\ufffd").replace(b"\xff", "\ufffd".encode())
+    assert held == text.replace(b"\\u0000", b"\\ufffd").replace(b"\\ud800", b"\\ufffd")
     assert (digest, size) == (hashlib.sha256(file).hexdigest(), len(file))
 
 
@@ -230,6 +231,11 @@ UNREAD = {
     "empty": b"",
     "form": b'{"version": "2", "tracks": [{"id": 1, "boxes": []}]}',
     "image": b"\x89PNG\0\xff",
+    "Latin-1": frames("straße").decode().encode("latin-1"),
+    "nothing": b"[{}]",
+    "null": b"[null]",
+    "refused": b'{"error":"AccessDenied"}',
+    "seven": b"7",
     "part": BOX[:-1] + b', {"shapes": ["a secret"]}]',
 }
 
@@ -249,15 +255,35 @@ def test_a_file_that_cannot_be_read_is_had_but_not_read(name: str, database: Dat
         database, result_files, ("content", "sha256", "fetched_at", "read_at", "error")
     )
     assert (digest, came is not None, read) == (hashlib.sha256(file).hexdigest(), True, None)
-    assert held[:5] == file.replace(b"\x89", "\ufffd".encode())[:5]
+    assert held == file
     assert error == first.reasons[0].error
     assert counted(database) == (0, 1)
-    assert labels(database)[:1] == ([("a", 0, "car")] if name == "part" else labels(database)[:1])
+    assert labels(database)[:1] == ([("a", 0, "car")] if name == "part" else [])
 
     shelf.files["one"] = BOX
     assert (fetch(database).complete, labels(database)) == (True, [("a", 0, "car")])
     [(read, error)] = rows(database, result_files, ("read_at", "error"))
     assert (read is not None, error, counted(database)) == (True, None, (0, 0))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_a_label_is_never_read_from_bytes_that_are_no_utf_8(
+    encoding: str, database: Database, shelf: Shelf
+) -> None:
+    """Neither when the file comes nor when its task is written again; a U+FFFD that came is read."""
+    label = "straße" if encoding == "latin-1" else "stra\ufffde"
+    shelf.files["one"] = frames(label).decode().encode(encoding)
+    save_task(database, "a", shelf.url("one"))
+    summary = fetch(database)
+
+    save_task(database, "a", shelf.url("one"), status="completed")
+    with database.write() as conn:
+        write_again(conn, ["a"])
+
+    read = encoding == "utf-8"
+    assert (summary.complete, labels(database)) == (read, [("a", 0, label)] if read else [])
+    error = None if read else "The file is not whole JSON: it has bytes that are not UTF-8."
+    assert (state(database), counted(database)) == ({"one": (True, error)}, (0, int(not read)))
 
 
 def counted(database: Database) -> tuple[int, int]:
@@ -286,9 +312,10 @@ def test_what_came_and_was_not_read_outlasts_a_failure(database: Database, shelf
         BOX + bytes(9),
         gzip.compress(BOX),
         BOX.replace(b'"top":2', b'"top":NaN'),
+        BOX.replace(b'"top":2', b'"top":1e400'),
         BOX.decode().encode("utf-16"),
     ],
-    ids=["mark", "NULs", "gzip", "NaN", "UTF-16"],
+    ids=["mark", "NULs", "gzip", "NaN", "large", "UTF-16"],
 )
 def test_a_file_that_only_has_a_mark_is_read(file: bytes, database: Database, shelf: Shelf) -> None:
     """What is kept of it has neither mark nor NULs, and is not packed."""
