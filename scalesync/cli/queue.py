@@ -131,7 +131,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
 
 
 @queue.command("pause")
-@click.option("--for", type=DURATION, help="Only for so long.")
+@click.option("--for", type=DURATION, help="Only for so long; a second at least.")
 @click.option("--reason", type=NAME, help="Shown to everybody while nothing is sent.")
 @json_option
 @click.pass_obj

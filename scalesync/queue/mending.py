@@ -14,7 +14,10 @@ from scalesync.db import hands, queue_views
 from scalesync.db.engine import Database
 from scalesync.db.exports import Selection
 from scalesync.db.known import Unknown, unknown
-from scalesync.errors import BY_STATUS, QueueError, ScaleException
+from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
+
+_LONGEST_PAUSE = 36_500 * 86_400.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,13 @@ class Queue:
     def pause(self, *, seconds: float | None = None, reason: str = "") -> Gate:
         """Let no host send anything for `seconds`, or until `resume`, and return what is in force now.
 
-        A longer pause stays.
+        A longer pause stays. Raises ConfigurationError for less than a second, and for more than 100 years.
         """
+        if seconds is not None and not 1 <= seconds <= _LONGEST_PAUSE:
+            raise ConfigurationError(
+                f"A pause lasts at least one second and at most 100 years, and not {seconds:g} s.",
+                advice="Give it a longer or shorter time, or none to pause until `scalesync queue resume`.",
+            )
         why = f"{the_gate.BY_A_PERSON}: {reason}" if reason else the_gate.BY_A_PERSON
         with self._lend() as database, database.write(durable=True) as conn:
             the_gate.pause(conn, seconds=seconds, reason=why)

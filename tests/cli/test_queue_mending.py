@@ -43,6 +43,8 @@ def states(scalesync: Scalesync) -> list[object]:
         ("queue discard", "ids, or all --dead"),
         ("queue discard 3 99", "no command 99"),
         ("queue pause --for never", "--for"),
+        ("queue pause --for 0s", "at least one second"),
+        ("queue pause --for 0.999s", "at least one second"),
         ("queue pause --reason=", "--reason"),
         ("queue resume now", "now"),
         ("queue nothing", "nothing"),
@@ -53,6 +55,8 @@ def test_bad_input_ends_with_2_and_changes_nothing(arguments: str, words: str, q
     check_refusal(queued(*arguments.split()), 2, words)
 
     assert states(queued) == ["queued"] * 5
+    gate = execute(queued.mirror, "SELECT paused_until, pause_reason FROM dispatch_gate")
+    assert gate == [(None, None)]
 
 
 def test_the_list_says_what_each_command_waits_for(queued: Scalesync) -> None:
