@@ -16,6 +16,7 @@
     │   ├── ScaleServiceUnavailable  503
     │   ├── ScaleTimeoutError        504
     │   ├── ScaleNotSent                  nothing reached the API: safe to send again
+    │   │   └── ScaleTurnTooLate          our own rate gave it no turn in time: nobody is to blame
     │   └── ScaleNoAnswer                 sent, and no usable answer came: the effect is unknown
     │       └── UnreadablePageError       a page came whole and is not what the API promises
     ├── ApiClosedError               3    the API refuses the key or the account: nothing is sent
@@ -152,6 +153,10 @@ class ScaleTimeoutError(ScaleException):
 
 class ScaleNotSent(ScaleException):
     """No connection could be made, so the API cannot have seen the request."""
+
+
+class ScaleTurnTooLate(ScaleNotSent):
+    """The rate that was asked for here gave the request no turn in time. The API was not asked."""
 
 
 class ScaleNoAnswer(ScaleException):

@@ -87,7 +87,7 @@ class ScaleApi:
         """Return this client, with writes that begin before `clock.boottime()` is `instant` or not at all.
 
         What comes too late, or would have to wait for longer for its turn, raises ScaleNotSent or, where the
-        API asked for that rest, ScaleTooManyRequests. The connections and the pace are shared.
+        API made it wait, ScaleTooManyRequests. The connections and the pace are shared.
         """
         hurried = copy.copy(self)
         hurried._write_before = instant  # noqa: SLF001 - it is one of us
@@ -102,8 +102,8 @@ class ScaleApi:
     def wait_for_turn(self, patience: float) -> None:
         """Return when a request could leave at once, as far as the rate limit goes.
 
-        Raises ScaleTooManyRequests if that would take longer than `patience` seconds, and ScaleNotSent if the
-        process is asked to stop meanwhile.
+        Raises ScaleTooManyRequests if the API made that take longer than `patience` seconds, and ScaleNotSent
+        if `options.rate` did or the process is asked to stop meanwhile.
         """
         self._limiter.wait(patience)
 

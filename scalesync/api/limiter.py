@@ -4,7 +4,7 @@ import threading
 from math import inf
 
 from scalesync.clock import Clock
-from scalesync.errors import ScaleNotSent, ScaleTooManyRequests
+from scalesync.errors import ScaleException, ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
 
 FIRST_INTERVAL = 0.1
 """Seconds between two requests after the first 429: ten a second."""
@@ -48,8 +48,9 @@ class Limiter:
     def wait(self, patience: float) -> None:
         """Return when it would be this thread's turn, which anybody may take before it.
 
-        Raises ScaleTooManyRequests, without asking the API, if that would take longer than `patience`
-        seconds, and ScaleNotSent if the process is asked to stop, or its time is over, while waiting.
+        Raises, without asking the API, ScaleTooManyRequests if that would take longer than `patience`
+        seconds because the API refused, ScaleTurnTooLate if because of the fixed maximum alone, and
+        ScaleNotSent if the process is asked to stop, or its time is over, while waiting.
         """
         self._wait(patience, take=False)
 
@@ -63,12 +64,17 @@ class Limiter:
                     self._next_at = now + self._interval if take else self._next_at
                     return now
             if turn > until:
-                raise ScaleTooManyRequests(
-                    f"The API asked for a rest of another {turn - now:.0f} s.", retry_after=turn - now
-                )
+                raise self._too_long(turn - now, until)
             if self._clock.over:
                 raise ScaleNotSent("Stopped while waiting for the API's rate limit.")
             self._clock.sleep(turn - now)
+
+    def _too_long(self, seconds: float, until: float) -> ScaleException:
+        """Return why nobody waits that long: a refusal of the API, or nothing but the fixed maximum."""
+        if self._resting_until > until or self._interval > self._floor or not self._floor:
+            msg = f"The API asked for a rest of another {seconds:.0f} s."
+            return ScaleTooManyRequests(msg, retry_after=seconds)
+        return ScaleTurnTooLate(f"The rate given leaves no turn for another {seconds:.0f} s.")
 
     def refused(self, started: float, retry_after: float | None) -> None:
         """Note a 429 to the request begun at `started`: all threads pause, and then go at half the pace.

@@ -20,7 +20,7 @@ from scalesync.queue.events import Away, Closed, Rested, Settled, Stepped, Unrea
 from scalesync.queue.handlers import HANDLERS, Handler
 from scalesync.queue.ledger import Ledger
 from scalesync.queue.summary import Ended, Summary, Tally
-from scalesync.queue.timing import Timing, backoff
+from scalesync.queue.timing import Timing, backoff, longest_turn
 from scalesync.queue.tools import Tools
 from scalesync.queue.work import Work
 
@@ -104,10 +104,12 @@ class Dispatcher:
 
     @property
     def _width(self) -> int:
-        """How many workers there are: under a rate, no more than get their turn soon after they are armed."""
-        rate = self.api.options.rate
-        workers = max(1, self.options.workers)
-        return workers if rate is None else max(1, min(workers, int(rate * self.timing.margin)))
+        """How many workers there are: under a rate, no more than all get their turn soon enough."""
+        rate, workers = self.api.options.rate, max(1, self.options.workers)
+        if rate is None:
+            return workers
+        soon = min(self.timing.margin, longest_turn(self.timing.request))
+        return max(1, int(min(workers, rate * soon)))
 
     @property
     def _halting(self) -> bool:

@@ -9,6 +9,11 @@ _BASE = 0.5
 _CAP = 20.0
 _PATIENT_AFTER = 8
 _PATIENT_CAP = 300.0
+_TURNS = 3
+"""For how many requests the rate must have room in the time of one. Before a command is armed it waits for at
+most five turns, four looks and its own, and two thirds of its lease are left for that; two come after it."""
+_LONGEST_TURN = 60.0
+"""Seconds; a read that waits for several turns of that length keeps within its patience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,11 @@ class Timing:
     def need(self) -> float:
         """How much of the lease must be left when a command is armed or sent."""
         return self.request + self.margin
+
+
+def longest_turn(request: float) -> float:
+    """Return how many seconds may pass between the turns of a worker whose requests may take `request`."""
+    return min(request / _TURNS, _LONGEST_TURN)
 
 
 def backoff(tries: int, chance: float) -> float:

@@ -11,6 +11,7 @@ from scalesync.errors import (
     ScaleNotSent,
     ScaleResourceNotFound,
     ScaleTooManyRequests,
+    ScaleTurnTooLate,
 )
 from scalesync.model import Document
 from scalesync.queue import verdicts
@@ -281,6 +282,8 @@ class Work:
 
     def _alarmed(self, meaning: Meaning, error: ScaleException) -> Ending:
         """Return the ending after what concerns everybody: the command is where it was."""
+        if isinstance(error, ScaleTurnTooLate):
+            return Ending(verdicts.back(self.stands))
         rest = rest_seconds(error.retry_after, self.tools.random()) if meaning is Meaning.REST else None
         return Ending(verdicts.back(self.stands, error=error), alarm=Alarm(meaning, error, rest))
 

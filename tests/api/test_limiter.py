@@ -8,7 +8,7 @@ import pytest
 
 from scalesync.api.limiter import FIRST_INTERVAL, LONGEST_INTERVAL, Limiter
 from scalesync.clock import Clock
-from scalesync.errors import ScaleNotSent, ScaleTooManyRequests
+from scalesync.errors import ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
 from tests.api.scripted import SteppingClock
 
 
@@ -117,6 +117,21 @@ def test_impatience() -> None:
     with pytest.raises(ScaleTooManyRequests) as caught:
         pace.acquire(60)
     assert (caught.value.retry_after, clock.slept) == (3600, [])
+
+
+def test_a_wait_for_ones_own_rate_is_no_refusal_of_the_api() -> None:
+    """It is told apart from a rest that the API asked for, and from a pace that its refusals slowed."""
+    clock = SteppingClock()
+    pace = limiter(clock, rate=0.5)
+    begun = pace.acquire(0)
+
+    with pytest.raises(ScaleTurnTooLate, match="The rate given"):
+        pace.wait(1)
+    pace.refused(begun, 0)
+    clock.sleep(2)
+    pace.acquire(0)
+    with pytest.raises(ScaleTooManyRequests):
+        pace.acquire(3)
 
 
 def test_stop_ends_the_wait() -> None:

@@ -184,6 +184,17 @@ def test_a_low_rate_slows_it_and_nothing_else(alone: Desk, sandbox: SandboxServe
     assert summary.seconds > 5 * 0.2
 
 
+def test_many_workers_under_a_rate_do_not_outwait_each_other(alone: Desk, sandbox: SandboxServer) -> None:
+    """There are no more of them than all get their turn while a request may take: nobody pauses the queue."""
+    alone.put(*projects(10))
+    brief = replace(QUICK, request=0.6, margin=5.0)
+    with desk(alone.database, sandbox, timing=brief, rate=5.0) as slow:
+        summary = slow.dispatch()
+
+    assert (summary.delivered, summary.sends, events(slow, Rested)) == (10, 10, [])
+    assert not alone.ledger.gate().paused
+
+
 def test_one_that_stays_waits_for_the_network(sqlite_url: str, start_sandbox: Start) -> None:
     """It goes on as soon as the API is there."""
     with socket.create_server(("127.0.0.1", 0)) as free:

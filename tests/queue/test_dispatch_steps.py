@@ -12,7 +12,7 @@ from scalesync.clock import Clock
 from scalesync.commands import Command
 from scalesync.db import hands
 from scalesync.db.engine import Database
-from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTooManyRequests
+from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTurnTooLate
 from scalesync.queue import orders
 from scalesync.queue.endings import Done
 from scalesync.queue.handlers import Payload, Sighting
@@ -327,7 +327,7 @@ def test_a_client_that_is_late_writes_nothing(alone: Desk, sandbox: SandboxServe
         alone.api.until(clock.boottime() - 0.01).update_project("p", {})
     with desk(alone.database, sandbox, rate=1.0, clock=clock) as slow:
         slow.api.project("p")
-        with pytest.raises(ScaleTooManyRequests):
+        with pytest.raises(ScaleTurnTooLate):
             slow.api.until(clock.boottime() + 0.3).update_project("p", {})
 
     assert sent(sandbox) == 0
