@@ -84,7 +84,7 @@ class DispatchOptions(TypedDict, total=False):
     """Commands in all, at most."""
     workers: int
     rate: float
-    """Requests a second, at most."""
+    """Requests a second, at most; no less than three in `timeout`, and one a minute."""
     timeout: float
     """What a request may take as a whole."""
     settle_time: float

@@ -215,6 +215,9 @@ def test_the_queue_is_seen_and_mended(mirror: Mirror) -> None:
     assert [shown.command.id for shown in queue.why(2)] == [2, 1]
     assert queue.result(1) is None
 
+    for seconds in (0, 0.001, -5, float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError, match="at least one second"):
+            queue.pause(seconds=seconds)
     assert queue.pause(reason="lunch").paused
     assert mirror.dispatch().ended == "paused"
     queue.resume()
@@ -250,6 +253,17 @@ def test_everything_that_queues_works_without_key_and_api(
     assert keyless.status().queue.open == 1
     with pytest.raises(ConfigurationError, match="No API key"):
         keyless.dispatch()
+
+
+@pytest.mark.parametrize("rate", [0.001, 1e308, float("nan")])
+def test_a_rate_out_of_bounds_sends_nothing_and_pauses_nobody(mirror: Mirror, rate: float) -> None:
+    """It is refused before anything is claimed."""
+    mirror.create_project("P", "textcollection", {"instruction": "old"})
+    with pytest.raises(ConfigurationError, match=r"from 0\.05 to 1,000,000"):
+        mirror.dispatch(rate=rate)
+
+    assert [shown.command.sends for shown in mirror.queue.listing()] == [0]
+    assert not mirror.queue.depth()[1].paused
 
 
 def test_an_api_that_is_away_ends_a_dispatch_and_loses_nothing(offline: Mirror) -> None:

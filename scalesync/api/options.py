@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from math import inf
 from urllib.parse import urlsplit
 
 from scalesync.errors import ConfigurationError
@@ -50,8 +51,8 @@ class ApiOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url.strip().rstrip("/"))
         _check_url(self.url, insecure_http=self.insecure_http)
-        if self.rate is not None and not self.rate > 0:
-            raise ConfigurationError("The request rate must be more than 0 per second.")
+        if self.rate is not None and not 0 < self.rate < inf:
+            raise ConfigurationError("The request rate must be a number above 0 per second.")
 
     @property
     def local(self) -> bool:

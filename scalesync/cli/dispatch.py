@@ -34,7 +34,9 @@ _REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
 @click.option("--watch", is_flag=True, help="Wait for work instead of ending.")
 @click.option("--max", type=COUNT, metavar="N", help="End after N commands.")
 @workers_option("Commands sent at once, 1 to 64.")
-@click.option("--rate", type=RATE, metavar="N", help="Requests a second at most.")
+@click.option(
+    "--rate", type=RATE, metavar="N", help="Requests a second at most; no less than 3 in --timeout."
+)
 @click.option(
     "--timeout",
     type=DURATION,
@@ -59,15 +61,15 @@ def dispatch(
 
     Ends with 7 if something is dead, in doubt or held, and with 1 if something is left for later.
     """
-    if dry_run:
-        _print_ready(context, as_json=json)
-        return
     from scalesync.queue.sending import Sending
 
     settle_time = options.pop("settle_time")
     spans = {"timeout": _seconds(timeout), "settle_time": _seconds(settle_time)}
     how = Sending(**spans, stay=watch, **options)  # type: ignore[arg-type]
-    run_and_report(context, how, as_json=json)
+    if dry_run:
+        _print_ready(context, as_json=json)
+    else:
+        run_and_report(context, how, as_json=json)
 
 
 @click.command()

@@ -1,7 +1,11 @@
 """What a person can ask of a dispatcher."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
+
+from scalesync.errors import ConfigurationError
+from scalesync.queue.timing import longest_turn
 
 if TYPE_CHECKING:
     # It loads the client, which a look at the queue does without.
@@ -12,17 +16,24 @@ GRACE = 8.0
 
 A send that is cut off then is in doubt, and looked up by the next dispatcher."""
 
+HIGHEST_RATE = 1_000_000
+"""Requests a second. What nothing reaches is a slip of the hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How the queue is to be taken to the API."""
+    """How the queue is to be taken to the API.
+
+    Construction raises ConfigurationError for a rate that nothing reaches, and for one so low that a command
+    would wait for its turns longer than its lease lasts.
+    """
 
     workers: int = 8
     """Commands at once, at most."""
     max: int | None = None
     """Commands in all, at most."""
     rate: float | None = None
-    """Requests a second, at most."""
+    """Requests a second, at most; no less than three in `timeout`, and one a minute."""
     timeout: float = 60.0
     """Seconds that one request may take as a whole; then it is cut off, and its command in doubt."""
     settle_time: float = 60.0
@@ -31,6 +42,17 @@ class Sending:
     """Whether to wait for work instead of ending."""
     look_only: bool = False
     """Whether to look at what is in doubt and send nothing."""
+
+    def __post_init__(self) -> None:
+        if self.rate is None or not self.timeout > 0:
+            return  # The limits of time themselves are Timing's to refuse.
+        least = 1 / longest_turn(self.timeout)
+        if not least <= self.rate <= HIGHEST_RATE:
+            raise ConfigurationError(
+                f"The rate must be from {ceil(least * 1000) / 1000:g} to {HIGHEST_RATE:,} requests a second "
+                f"where one request may take {self.timeout:g} s.",
+                advice="Correct the rate, or leave it out.",
+            )
 
     def api_options(self, url: str, *, insecure_http: bool) -> "ApiOptions":
         """Return the options of a client that sends everything once and cuts every request off in time."""

@@ -162,9 +162,9 @@ def test_insecure_http_is_a_choice() -> None:
     assert ApiOptions(url="http://proxy.internal/v1", insecure_http=True).host == "proxy.internal:80"
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan")])
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_impossible_rates(rate: float) -> None:
-    """A rate of nothing is refused."""
+    """A rate of nothing, or of no end, is refused."""
     with pytest.raises(ConfigurationError, match="rate"):
         ApiOptions(rate=rate)
 

@@ -415,6 +415,12 @@ def test_a_sealed_queue_says_too_late(ready: Scalesync) -> None:
         ("dispatch --workers 0", "--workers"),
         ("dispatch --rate 0", "--rate"),
         ("dispatch --rate fast", "--rate"),
+        ("dispatch --rate nan", "--rate"),
+        ("dispatch --rate inf", "--rate"),
+        ("dispatch --rate 1e308", "from 0.05 to 1,000,000"),
+        ("dispatch --rate 0.001", "from 0.05 to 1,000,000"),
+        ("dispatch --rate 0.049 --dry-run", "from 0.05 to 1,000,000"),
+        ("dispatch --rate 1 --timeout 2s", "from 1.5 to 1,000,000"),
         ("dispatch --timeout soon", "--timeout"),
         ("dispatch --timeout 0", "time"),
         ("dispatch --settle-time -1s", "--settle-time"),
@@ -430,6 +436,18 @@ def test_bad_input_ends_with_2_and_sends_nothing(
 
     check_refusal(ready(*arguments.split()), 2, words)
     assert (states(ready), sum(server.world.requests.values())) == ({"queued": 1}, 0)
+
+
+def test_a_rate_from_the_environment_is_held_to_the_same_bounds(
+    ready: Scalesync, server: SandboxServer
+) -> None:
+    """Too low a one is refused and pauses nobody; the least one sends."""
+    queue_tasks(ready, 1)
+
+    check_refusal(ready.having(SCALESYNC_DISPATCH_RATE="0.001")("dispatch"), 2, "from 0.05")
+    assert (states(ready), sum(server.world.requests.values())) == ({"queued": 1}, 0)
+    assert ready.having(SCALESYNC_DISPATCH_RATE="0.05")("dispatch").code == 0
+    assert states(ready) == {"delivered": 1}
 
 
 def _wait_for(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
