@@ -129,7 +129,7 @@ def test_a_number_beyond_every_float_is_no_hindrance(empty_mirror: Scalesync, po
     at = '"2026-01-01T00:00:01.000Z"'
     odd = f'{{"task_id": "{1:024x}", "type": "imageannotation", "status": "completed", "created_at": {at},'
     odd += ' "metadata": {"a": 1e400, "b": 123456789012345678901234567890}, "response": {"annotations": ['
-    odd += '{"type": "box", "label": "car", "left": 1, "top": 2, "width": 3, "height": 4}]}}'
+    odd += '{"type": "box", "label": "car", "left": 1e400, "top": 2, "width": 3, "height": 4}]}}'
     usual = json.dumps(page(task(2)))
     body = usual.replace('"docs": [', f'"docs": [{odd}, ').replace('"total": 1', '"total": 2').encode()
 
