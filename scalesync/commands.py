@@ -67,7 +67,7 @@ class Creation:
     name: str
     """Its unique_id for a task, else its name."""
     like: tuple[tuple[str, str], ...]
-    """Where it is made, as columns and values; (): whatever has that name in the mirror is the same one."""
+    """Where it is made, as columns and values. If empty, a mirrored object of that name is the same one."""
 
 
 @dataclass(frozen=True, slots=True)

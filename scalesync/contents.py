@@ -39,7 +39,7 @@ class Contents:
         return _decoded(self._app.queue.tasks(selection(filters, self._now())))
 
     def task(self, task_id: str) -> Document | None:
-        """Return a task, None where the mirror has none of that id."""
+        """Return the task with this id, or None if the mirror does not have it."""
         return self._document("tasks", task_id)
 
     def batches(self, **filters: Unpack[BatchFilters]) -> Iterator[Document]:
@@ -47,7 +47,7 @@ class Contents:
         return self._documents("batches", filters)
 
     def batch(self, name: str) -> Document | None:
-        """Return a batch, None where the mirror has none of that name."""
+        """Return the batch with this name, or None if the mirror does not have it."""
         return self._document("batches", name)
 
     def changes(
@@ -113,7 +113,7 @@ class Contents:
         return self._documents("projects", filters)
 
     def project(self, name: str) -> Document | None:
-        """Return a project, None where the mirror has none of that name."""
+        """Return the project with this name, or None if the mirror does not have it."""
         return self._document("projects", name)
 
     @property

@@ -176,7 +176,7 @@ def instant_of(given: object, now: datetime) -> datetime:
     try:
         instant = _instant(given, now)
         instant = None if instant is None else whole_milliseconds(instant + _ALMOST_A_MILLISECOND)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, ConfigurationError):
         instant = None
     if instant is None or instant.year not in YEARS:
         msg = f"{given!r} is not a time."
@@ -189,7 +189,7 @@ def instant_of(given: object, now: datetime) -> datetime:
 def _instant(given: object, now: datetime) -> datetime | None:
     match given:
         case str() if re.fullmatch(r"[\d.]+[smhd]", given):
-            return now - _span(given)
+            return now - parse_duration(given)
         case str():
             return parse_instant(given)
         case datetime():
@@ -199,14 +199,6 @@ def _instant(given: object, now: datetime) -> datetime | None:
         case timedelta():
             return now - given
     return None
-
-
-def _span(text: str) -> timedelta:
-    """Return the time span that a number and its unit name. Raises ValueError for anything else."""
-    try:
-        return parse_duration(text)
-    except ConfigurationError as error:
-        raise ValueError(text) from error
 
 
 def _read_lease(environment: Mapping[str, str]) -> float:

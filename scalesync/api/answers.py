@@ -19,6 +19,8 @@ _NAMED = re.compile(r'\b(?:unique_id|batch|project|task)\b[^"]{0,16}"([^"]+)"', 
 _TASK = re.compile(r"\btask\b\W{0,4}\b([0-9a-f]{24})\b", re.IGNORECASE)
 """How the words of a refusal name objects (documented for a unique_id and its task; the rest is assumed)."""
 _BRACE = ord("{")
+MOST_COUNTED = 10**12
+"""Objects in a list. An account holds some millions; a number beyond this is no count."""
 
 
 class _Page(msgspec.Struct, rename="camel"):
@@ -40,10 +42,6 @@ class _Status(msgspec.Struct):
     completed: int | None = None
     error: int | None = None
     canceled: int | None = None
-
-
-MOST_COUNTED = 10**12
-"""Objects in a list. An account holds some millions; a number beyond this is no count."""
 
 
 class _Refusal(msgspec.Struct):

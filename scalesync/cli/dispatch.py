@@ -110,7 +110,7 @@ def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
             print_summary(summary)
             for text in shown.depth_sentences(depth, gate):
                 print_line(text)
-        _vouch(summary, depth, gate, look_only=how.look_only)
+        _raise_if_incomplete(summary, depth, gate, look_only=how.look_only)
 
 
 def watched(app: "App", how: "Sending", *, quiet: bool) -> "Summary":
@@ -137,11 +137,11 @@ def _as_dict(summary: "Summary", depth: Depth, gate: Gate) -> dict[str, object]:
     return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": depth, "gate": gate}
 
 
-def _vouch(summary: "Summary", depth: Depth, gate: Gate, *, look_only: bool) -> None:
+def _raise_if_incomplete(summary: "Summary", depth: Depth, gate: Gate, *, look_only: bool) -> None:
     """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
     if stopped := _stopped(summary, gate):
         raise stopped
-    shown.vouch(dead=depth.dead, in_doubt=depth.in_doubt, held=depth.held)
+    shown.raise_if_person_needed(dead=depth.dead, in_doubt=depth.in_doubt, held=depth.held)
     others_go_on = depth.by_state.get("sending", 0) > 0
     if summary.ended == "enough" or look_only or others_go_on or not depth.open:
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import click
@@ -58,8 +59,12 @@ def misplaced(error: click.NoSuchOption, group: click.Group, words: Sequence[str
     return click.UsageError(msg, error.ctx)
 
 
+@cache
 def _repeated(option: click.Option) -> click.Option:
-    """Return the same option for after a command's name: it counts instead of what stands before that."""
+    """Return the global option that may follow a command's name, where it replaces what came before that.
+
+    All commands share one: to make it anew for each takes a good part of the time of `--help`.
+    """
 
     def take(ctx: click.Context, param: click.Parameter, value: object) -> None:  # noqa: ARG001 - click's way
         if value in (None, False, 0):

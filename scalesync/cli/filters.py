@@ -29,7 +29,7 @@ _OPTIONS = {
     ),
     "since": click.option("--since", type=INSTANT, help="Only created at this time or later."),
     "until": click.option("--until", type=INSTANT, help="Only created before this time."),
-    "limit": click.option("--limit", type=NumberType(0), metavar="N", help="At most so many; 0: all."),
+    "limit": click.option("--limit", type=NumberType(0), metavar="N", help="List at most N; 0 lists all."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 
@@ -72,7 +72,7 @@ def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, 
 
 
 def warn_of_filters(context: "Context", stream: str, options: dict[str, object]) -> None:
-    """Do so for the options that choose among the mirrored objects of a stream."""
+    """Warn on stderr of filters that name what neither mirror nor queue knows."""
     whats = {name: name for name in ("project", "batch", "type", "status")}
     whats |= {"status": "batch status"} if stream == "batches" else {"customer_review_status": "review"}
     warn_of_unknown(context, [(what, options.get(name)) for name, what in whats.items()], listed=True)

@@ -12,7 +12,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.filters import chosen, warn_of_filters
 from scalesync.cli.options import NAME
-from scalesync.cli.output import GAP, NARROWEST, as_json_line, counted, print_line, print_lines, print_table
+from scalesync.cli.output import GAP, NARROWEST, as_json_line, print_line, print_lines, print_table
 from scalesync.errors import ConfigurationError
 from scalesync.storable import read_json
 
@@ -97,10 +97,12 @@ class _Counted:
 
 
 def _names(given: str | None) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in (given or "").split(","))
-    if given is not None and not all(names):
+    if given is None:
+        return ()
+    names = tuple(name.strip() for name in given.split(","))
+    if not all(names):
         raise ConfigurationError("--fields has an empty name.", advice="Write names with commas between.")
-    return names if given is not None else ()
+    return names
 
 
 def _documents(
@@ -165,4 +167,4 @@ def _say_how_many_more(app: "App", stream: str, wanted: "Selection", shown: int,
     if queued:
         more += sum(1 for _ in app.queue.tasks(replace(wanted, limit=None)))
     if more > 0:
-        print_line(f"{counted(more, 'more', 'more')} {stream}: `--limit 0` lists all.")
+        print_line(f"{more:,} more {stream}: `--limit 0` lists all.")

@@ -17,7 +17,7 @@ from scalesync.cli.logs import log_to_stderr
 from scalesync.cli.options import DURATION, GIVEN
 
 _MODULES = {
-    "backup": "backup",
+    "backup": "mirror",
     "batch": "objects",
     "changes": "changes",
     "check": "mirror",
@@ -90,7 +90,7 @@ explain(cli)
 
 @cache
 def _load(name: str) -> click.Command:
-    """Return a command with what all have. Raises KeyError where there is none of that name."""
+    """Import a command and add the global options to it. Raises KeyError for an unknown name."""
     commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
     return prepare(next(command for command in commands if command.name == name), cli.params)
 

@@ -1,7 +1,11 @@
-"""Commands about the mirror itself: init, check, status."""
+"""Commands about the mirror itself: init, check, status, backup."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +26,7 @@ from scalesync.cli.proofs import proof_sentences
 from scalesync.cli.shown import depth_sentences, needs
 
 if TYPE_CHECKING:
+    from scalesync.db.backup import Watcher
     from scalesync.db.exports import Counts
     from scalesync.ownership import Initialized
     from scalesync.reports import Finding, Status
@@ -73,6 +78,24 @@ def status(context: Context, json: bool) -> None:
         print_json(_status_as_json(now))
     else:
         _print_status(now)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there already.")
+@click.pass_obj
+def backup(context: Context, file: Path, overwrite: bool) -> None:
+    """Copy an SQLite mirror into FILE while others use it.
+
+    FILE has the state of one moment, and appears whole or not at all. To restore it, end every process that
+    uses the mirror, delete its -wal and -shm, copy FILE in its place, and run `scalesync queue distrust`.
+    """
+    from scalesync.cli.files import ended_by_sigterm
+
+    with ended_by_sigterm(), _watching(quiet=context.quiet) as watch:
+        size = context.app().back_up(file, watch, overwrite=overwrite)
+    if not context.quiet:
+        click.echo(one_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
 
 
 def _impatient(context: Context) -> Context:
@@ -156,4 +179,17 @@ def _breakdown(counts: "Counts") -> str:
     return ", ".join(parts + ([f"{counts.missing:,} missing"] if counts.missing else []))
 
 
-COMMANDS = (init, check, status)
+@contextmanager
+def _watching(*, quiet: bool) -> "Iterator[Watcher]":
+    """Yield a watcher that draws a bar where stderr is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _copied, _pages: None
+        return
+    from scalesync.cli.progress import drawing
+
+    with drawing() as bars:
+        bar = bars.add_task("pages", total=None)
+        yield lambda copied, pages: bars.update(bar, completed=copied, total=pages)
+
+
+COMMANDS = (init, check, status, backup)

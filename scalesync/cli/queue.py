@@ -38,7 +38,7 @@ def queue() -> None:
 @click.option("--kind", type=click.Choice([str(kind) for kind in CommandKind]), help="Only of this kind.")
 @click.option("--batch", type=NAME, help="Only what belongs to this batch.")
 @click.option("--all", is_flag=True, help="Also what is delivered or discarded.")
-@click.option("--limit", type=COUNT, metavar="N", help="At most so many.")
+@click.option("--limit", type=COUNT, metavar="N", help="List at most N.")
 @click.option("--check", is_flag=True, help="End with 7 if one of them is dead, in doubt or held.")
 @json_option
 @click.pass_obj
@@ -59,7 +59,9 @@ def queue_list(
     else:
         print_table(shown.COLUMNS, map(shown.row, _counting(listed, states)))
     if check:
-        shown.vouch(dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD])
+        shown.raise_if_person_needed(
+            dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD]
+        )
 
 
 @queue.command("show")
@@ -131,7 +133,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
 
 
 @queue.command("pause")
-@click.option("--for", type=DURATION, help="Only for so long; a second at least.")
+@click.option("--for", type=DURATION, help="Pause for this long, a second at least.")
 @click.option("--reason", type=NAME, help="Shown to everybody while nothing is sent.")
 @json_option
 @click.pass_obj
@@ -151,7 +153,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 @json_option
 @click.pass_obj
 def queue_resume(context: Context, json: bool) -> None:
-    """Let commands be sent again, whatever stopped them."""
+    """End the pause of the queue: commands are sent again."""
     gate = context.app().queue.resume()
     report_only()
     if json:

@@ -63,7 +63,7 @@ def fetch_results(
             print_json(as_dict(summary))
         elif not context.quiet:
             tell_summary(summary)
-        vouch(summary)
+        raise_if_incomplete(summary)
 
 
 def watched(app: "App", how: "Fetching", *, quiet: bool) -> "Summary":
@@ -102,7 +102,7 @@ def tell_summary(summary: "Summary") -> None:
     click.echo(f"{came}, {summary.seconds:.1f} s", err=True)
 
 
-def vouch(summary: "Summary") -> None:
+def raise_if_incomplete(summary: "Summary") -> None:
     """Return if every file is here and was read; raise what says why not, and how to go on."""
     if summary.stopped:
         raise InterruptedRunError(

@@ -125,8 +125,8 @@ def paused(gate: Gate) -> str:
     return f"nothing is sent {until} ({gate.reason})"
 
 
-def vouch(*, dead: int, in_doubt: int, held: int) -> None:
-    """Return where nothing needs a person; otherwise raise NeedsPersonError (exit code 7)."""
+def raise_if_person_needed(*, dead: int, in_doubt: int, held: int) -> None:
+    """Raise NeedsPersonError (exit code 7) if any command is dead, in doubt or held."""
     if dead or in_doubt or held:
         raise NeedsPersonError(f"{_needy(dead, in_doubt, held)}.", advice=_ADVICE)
 

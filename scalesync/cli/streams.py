@@ -72,7 +72,7 @@ def prepare() -> None:
 
 
 def report_only() -> None:
-    """Let this command go on whatever becomes of stdout: from now on that only reports what was done."""
+    """Ignore write errors of stdout from now on: what is still written only reports what was done."""
     if (raw := _raw(sys.stdout)) is not None:
         raw.optional = True
 

@@ -113,11 +113,10 @@ def run_and_report(
 
 
 def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, *, as_json: bool) -> None:
-    """Do what comes after a complete sync, print all there is to say, and vouch for it."""
+    """Do what comes after a complete sync, print what was found, and raise if anything is incomplete."""
     from scalesync.cli.results import as_dict as fetched_as_dict
-    from scalesync.cli.results import tell_summary, vouch, watched
-    from scalesync.cli.verify import tell, telling, verification_as_dict
-    from scalesync.cli.verify import vouch as vouch_for_proof
+    from scalesync.cli.results import raise_if_incomplete, tell_summary, watched
+    from scalesync.cli.verify import raise_if_unproven, tell, telling, verification_as_dict
 
     found = app.verify_runs(summary.runs, telling(quiet=context.quiet)) if after.verify else None
     fetched = watched(app, after.results, quiet=context.quiet) if after.results else None
@@ -131,9 +130,9 @@ def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, 
         if fetched:
             tell_summary(fetched)
     if found:
-        vouch_for_proof(found)
+        raise_if_unproven(found)
     if fetched:
-        vouch(fetched)
+        raise_if_incomplete(fetched)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def verify(
             print_json(as_dict(proof))
         elif not context.quiet:
             _tell_proof(proof)
-        vouch(proof.last, repaired=repair, strict=strict)
+        raise_if_unproven(proof.last, repaired=repair, strict=strict)
 
 
 def telling(*, quiet: bool) -> "Watcher":
@@ -172,8 +172,8 @@ def _print_drift(drift: "Sequence[Drift]") -> None:
         print_text(f"... and {len(drift) - SHOWN:,} more; --json names all.")
 
 
-def vouch(found: "Verification", *, repaired: bool = False, strict: bool = False) -> None:
-    """Return if the mirror is proven, and with `strict` not behind either. Raises IncompleteError."""
+def raise_if_unproven(found: "Verification", *, repaired: bool = False, strict: bool = False) -> None:
+    """Raise IncompleteError unless the mirror is proven and, with `strict`, not behind."""
     if found.drift:
         differing = counted(len(found.drift), "object differs", "objects differ")
         still = " still" if repaired else ""

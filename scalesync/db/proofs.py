@@ -1,7 +1,7 @@
 """What the mirror holds, as `verify` holds it against the API: counts, single objects, safe boundaries."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,9 +25,6 @@ _ROOM = 3 * MARGIN
 
 _NEARBY = 500
 """How many tasks around the middle are looked at for a boundary before all are."""
-
-ANY_TIME = datetime.max.replace(tzinfo=UTC)
-"""Later than anything was created."""
 
 FACTS = ("status", "project", "batch", "created_at", "updated_at")
 """What tells whether an object is where the API has it; projects have but one of these."""
@@ -57,17 +54,20 @@ def facts_of(kind: Mirrored, row: Row) -> Facts:
 
 
 def keys_in(
-    conn: Connection, kind: Mirrored, window: Window, before: datetime, status: str | None = None
+    conn: Connection, kind: Mirrored, window: Window, before: datetime | None, status: str | None = None
 ) -> set[str]:
-    """Return the keys of the objects of a window here that are not missing and were created `before` then."""
+    """Return the keys of the objects of a window here that are not missing and were created `before` then.
+
+    None: at any time.
+    """
     query = select(kind.table.c[kind.key]).where(*_inside(kind, window, before, status))
     return set(conn.scalars(query))
 
 
 def count(
-    conn: Connection, kind: Mirrored, window: Window, before: datetime, status: str | None = None
+    conn: Connection, kind: Mirrored, window: Window, before: datetime | None, status: str | None = None
 ) -> int:
-    """Return how many these are."""
+    """Return the number of the keys that `keys_in` returns."""
     query = select(func.count()).where(*_inside(kind, window, before, status))
     return conn.execute(query.select_from(kind.table)).scalar_one()
 
@@ -235,7 +235,7 @@ def distrust(conn: Connection, kind: Mirrored, keys: Collection[str]) -> None:
 
 
 def _inside(
-    kind: Mirrored, window: Window, before: datetime, status: str | None
+    kind: Mirrored, window: Window, before: datetime | None, status: str | None
 ) -> Iterator[ColumnElement[bool]]:
     columns = kind.table.c
     yield columns.missing_since.is_(None)
@@ -251,15 +251,17 @@ def _of_project(kind: Mirrored, window: Window) -> Iterator[ColumnElement[bool]]
 
 
 def _bounds(
-    created: ColumnElement[datetime], window: Window, before: datetime
+    created: ColumnElement[datetime], window: Window, before: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
     """Yield what keeps within a window. What has no time of creation counts where there is no lower bound."""
     if window.created_from is not None:
         yield created >= window.created_from
-    if window.created_to is None and before == ANY_TIME:
-        # No bound at all: `created < ANY_TIME` would leave out what is dated at the very end of all times.
+    if window.created_to is not None:
+        upper = created <= (window.created_to if before is None else min(window.created_to, before))
+    elif before is not None:
+        upper = created < before
+    else:
         return
-    upper = created < before if window.created_to is None else created <= min(window.created_to, before)
     yield or_(upper, created.is_(None)) if window.created_from is None else upper
 
 

@@ -131,7 +131,7 @@ class Comparer:
     def _doubts(self, cell: Cell, *, limited: bool) -> Doubts | str:
         """Return what seems to differ within a cell, or why that cannot be told."""
         kind = STREAMS[cell.window.stream].kind
-        window, before = cell.window, proofs.ANY_TIME
+        window, before = cell.window, None
         if not cell.unbounded:
             before = self.found.as_of
             window = replace(window, created_to=min(window.created_to or before, before))

@@ -105,7 +105,7 @@ class Counter:
         counts: list[Counted] = []
         with self.database.read() as conn:
             for cell, total in totals:
-                before = proofs.ANY_TIME if cell.unbounded else self.as_of
+                before = None if cell.unbounded else self.as_of
                 held = proofs.count(conn, TASKS, cell.window, before, cell.status)
                 undated = cell.unbounded or not self.hides_undated
                 there = total - self._number_in(cell, self.judged.there.values(), undated=undated)

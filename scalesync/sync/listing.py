@@ -8,6 +8,7 @@ from scalesync.db.documents import TASKS, to_row
 from scalesync.db.forms import Row
 from scalesync.errors import PageError, ScaleInvalidRequest
 from scalesync.model import TaskFilter, Window
+from scalesync.sync.page_checks import is_within
 from scalesync.sync.reading import Fetched, Reading
 from scalesync.sync.streams import PAGE, STREAMS, task_filter
 
@@ -48,15 +49,7 @@ def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Ro
             page = stream.page(api, reading.window, PAGE)
         rows = tuple(to_row(stream.kind, doc) for doc in page.docs)
         reading.take(Fetched(page, rows))
-        yield tuple(row for row in rows if not _is_outside(window, row))
+        yield tuple(row for row in rows if row.created_at is None or is_within(window, row))
         if reading.window.next_token is None:
             return
         reading.pages += 1
-
-
-def _is_outside(window: Window, row: Row) -> bool:
-    """Whether the object was created before the window begins or after its end, by what it says itself."""
-    lower, upper, created = window.created_from, window.created_to, row.created_at
-    if created is None:
-        return False
-    return (lower is not None and created < lower) or (upper is not None and created > upper)

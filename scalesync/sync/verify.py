@@ -98,7 +98,7 @@ class Verifier:
         return found
 
     def _compare(
-        self, inquiry: Inquiry, found: Verification, every_project: tuple[str, ...] | None, budget: "Budget"
+        self, inquiry: Inquiry, found: Verification, every_project: tuple[str, ...] | None, budget: Budget
     ) -> None:
         def go_on() -> None:
             self._go_on()
@@ -115,7 +115,7 @@ class Verifier:
                 found.unproven = [_too_fast(comparer.changes, budget.made)]
 
     def _compare_streams(
-        self, inquiry: Inquiry, comparer: Comparer, every_project: tuple[str, ...] | None, budget: "Budget"
+        self, inquiry: Inquiry, comparer: Comparer, every_project: tuple[str, ...] | None, budget: Budget
     ) -> None:
         found = comparer.found
         projects, batches, tasks = (_of(inquiry, stream) for stream in EVERY_STREAM)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.api.scripted import Scripted, Step, hang, say, trickle, trickle_head
-from tests.cli.commands import Scalesync, check_refusal, execute
+from tests.cli.commands import Done, Scalesync, check_refusal, execute
 
 SOON = 15.0
 """Seconds; what waits for the API's patience takes a minute at least."""
@@ -53,6 +53,20 @@ def test_a_time_limit_ends_a_sync_in_the_middle(stuck: Stuck) -> None:
     assert execute(ready.mirror, "SELECT state FROM runs") == [("open",)]
 
 
+def signalled(
+    ready: Scalesync, server: Scripted, number: signal.Signals, *command: str
+) -> tuple[Done, float]:
+    """Signal a command once it has asked the API; return what it left, and the seconds it took to end."""
+    with ready.started(*command) as process:
+        until = time.monotonic() + 60
+        while not server.seen and time.monotonic() < until:
+            time.sleep(0.02)
+        began = time.monotonic()
+        process.send_signal(number)
+        done = ready.ended(process)
+    return done, time.monotonic() - began
+
+
 COMMANDS = [
     ("sync",),
     ("sync", "--dry-run"),
@@ -72,17 +86,11 @@ def test_a_signal_ends_every_command(
     server, _ = stuck(trickle_head)
     execute(mirror.mirror, f"UPDATE mirror SET api_url = '{server.url}'")
     ready = mirror.having(SCALESYNC_API_URL=server.url, SCALESYNC_PATIENCE=None)
-    with ready.started(*command) as process:
-        until = time.monotonic() + 60
-        while not server.seen and time.monotonic() < until:
-            time.sleep(0.02)
-        began = time.monotonic()
-        process.send_signal(number)
-        done = ready.ended(process)
+    done, seconds = signalled(ready, server, number, *command)
 
     assert done.code in {130, -number}, done.err
     assert "Traceback" not in done.err
-    assert time.monotonic() - began < SOON
+    assert seconds < SOON
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -93,16 +101,10 @@ def test_a_signal_ends_a_dispatch(number: signal.Signals, stuck: Stuck, mirror: 
     ready = mirror.having(SCALESYNC_API_URL=server.url)
     made = ready("project", "create", "p", "--type", "textcollection", "--params", "{}")
     assert made.code == 0, made.err
-    with ready.started("dispatch") as process:
-        until = time.monotonic() + 60
-        while not server.seen and time.monotonic() < until:
-            time.sleep(0.02)
-        began = time.monotonic()
-        process.send_signal(number)
-        done = ready.ended(process)
+    done, seconds = signalled(ready, server, number, "dispatch")
 
     check_refusal(done, 130, "Stopped", "scalesync dispatch")
-    assert time.monotonic() - began < SOON
+    assert seconds < SOON
     (seen,) = [one.method for one in server.seen]
     states = execute(ready.mirror, "SELECT state FROM commands")
     assert states == [("in_doubt" if seen == "POST" else "queued",)]

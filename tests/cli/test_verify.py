@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from scalesync.cli.verify import vouch
+from scalesync.cli.verify import raise_if_unproven
 from scalesync.errors import IncompleteError
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.drift import Drift, DriftKind, Verification
@@ -142,7 +142,7 @@ def test_what_could_not_be_compared_is_said_beside_what_differs() -> None:
     found.unproven.append("The account changes too fast.")
 
     with pytest.raises(IncompleteError, match=r"1 object differs .* The account changes too fast\."):
-        vouch(found)
+        raise_if_unproven(found)
 
 
 def test_status_says_what_could_not_be_compared_beside_what_differed(

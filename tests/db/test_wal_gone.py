@@ -49,6 +49,20 @@ def take_away(path: Path, suffixes: tuple[str, ...]) -> None:
         Path(f"{path}{suffix}").unlink()
 
 
+@contextmanager
+def another_process(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Yield a process that has the mirror open and waits for what to do."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING, f"sqlite:///{path}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "ready\n"
+        yield waiting
+
+
 @pytest.fixture
 def path(sqlite_url: str) -> Path:
     """Return the path of a new mirror."""
@@ -74,14 +88,7 @@ def test_every_transaction_after_it_says_so(gone: tuple[str, ...], path: Path) -
 @pytest.mark.parametrize("gone", BESIDE[1:])
 def test_what_others_wrote_into_new_ones_is_not_damaged(gone: tuple[str, ...], acts: str, path: Path) -> None:
     """SQLite would write the pages of the old -wal over it when the process ends that still has that."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING, f"sqlite:///{path}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as waiting:
-        assert waiting.stdout is not None
-        assert waiting.stdout.readline() == "ready\n"
+    with another_process(path) as waiting:
         take_away(path, gone)
         with opened(f"sqlite:///{path}") as database:
             for number in range(700):
@@ -93,14 +100,7 @@ def test_what_others_wrote_into_new_ones_is_not_damaged(gone: tuple[str, ...], a
 
 def test_whoever_comes_while_only_the_wal_is_gone_is_told(path: Path) -> None:
     """SQLite itself speaks of a failing disk; what was in the -wal is saved by the process that has it."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING, f"sqlite:///{path}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as waiting:
-        assert waiting.stdout is not None
-        assert waiting.stdout.readline() == "ready\n"
+    with another_process(path) as waiting:
         take_away(path, ("-wal",))
         with (
             pytest.raises(DatabaseError, match="-wal beside it") as caught,
