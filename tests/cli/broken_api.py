@@ -68,7 +68,7 @@ class BrokenApi:
 def _handler(api: BrokenApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet
+        disable_nagle_algorithm = True  # else the body waits for the receipt of the head
 
         def do_GET(self) -> None:
             body = api.answer(self.path)

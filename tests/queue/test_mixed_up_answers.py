@@ -77,7 +77,7 @@ def mixing(server: SandboxServer, *, swaps: bool) -> Iterator[tuple[Mixer, str]]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet
+        disable_nagle_algorithm = True  # else the body waits for the receipt of the head
         first: Reply | None = None
 
         def log_message(self, *_: object) -> None:

@@ -167,7 +167,7 @@ def _one(docs: Sequence[Doc], name: str, key: str) -> Answer:
 def _handler(api: OddApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet: the second would wait for the receipt of the first
+        disable_nagle_algorithm = True  # else the body waits for the receipt of the head
 
         def do_GET(self) -> None:
             asked = urlsplit(self.path)
