@@ -1,12 +1,15 @@
 """What changed since the last sync is behind and not wrong; what nothing explains is wrong."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from scalesync.clock import Clock
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.engine import Database
 from scalesync.db.tables import batches, project_versions, tasks
@@ -21,6 +24,30 @@ from tests.sync.test_verify import Start, found, keys
 Watcher = Callable[[Begun | Step | Found], None]
 
 
+@dataclass(frozen=True)
+class SkippingClock(Clock):
+    """A clock on which nobody waits: a sleep puts it forward, for the API as well."""
+
+    skipped: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """Return the time of day, later by all that was slept."""
+        return super().now() + timedelta(seconds=sum(self.skipped))
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+        self.skipped.append(seconds)
+
+
+CLOCK = SkippingClock()
+
+
+@pytest.fixture
+def start_sandbox(start_sandbox: Start) -> Start:
+    """Start sandboxes on this module's clock."""
+    return partial(start_sandbox, CLOCK.now)
+
+
 def prove(
     server: SandboxServer,
     database: Database,
@@ -31,7 +58,7 @@ def prove(
     watch: Watcher = lambda _: None,
 ) -> Proof:
     """Verify everything as the command does; whatever changed before is dated before."""
-    with session(server, database) as ready:
+    with session(server, database, clock=CLOCK) as ready:
         return Prover(ready, watch, listed).prove(Request(), deep=deep, repair=repair)
 
 
