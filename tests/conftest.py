@@ -1,5 +1,6 @@
 """What every test may ask for: databases of both kinds and a sandbox over real HTTP."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -21,3 +22,13 @@ def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         environment.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_heeded() -> None:
+    """Have every process of this suite heed signals, even if the suite was started to ignore them.
+
+    Whoever starts it with `nohup`, or in the background of a script, hands that down to all of them.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
