@@ -199,6 +199,13 @@ class Verdict:
     """Whether the resource's name may be used again: its delivered commands give up their keys."""
 
 
+class PausedBy(StrEnum):
+    """Who paused the queue: a person, or the API by asking for a rest or refusing the key or the account."""
+
+    PERSON = "person"
+    API = "api"
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """Whether anything may be sent, for every host that uses the database."""
@@ -207,6 +214,7 @@ class Gate:
     seconds: float | None
     """Until it opens by itself; None: not before `queue resume`."""
     reason: str | None
+    paused_by: PausedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)

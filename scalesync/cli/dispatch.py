@@ -11,7 +11,7 @@ from scalesync.cli.context import Context
 from scalesync.cli.options import COUNT, DURATION, RATE, json_option, workers_option
 from scalesync.cli.output import counted, print_json, print_line, print_table, print_text
 from scalesync.clock import Clock
-from scalesync.commands import Depth, Display, Gate
+from scalesync.commands import Depth, Display, Gate, PausedBy
 from scalesync.errors import (
     ApiClosedError,
     DatabaseAwayError,
@@ -173,12 +173,10 @@ def _interrupted() -> InterruptedRunError:
 
 def _paused(gate: Gate) -> ScalesyncError:
     """Return that a person paused the queue, or that the API asked for a rest."""
-    from scalesync.db.gate import paused_by_person
-
     if not gate.paused:
         return IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
     msg = f"Just now {shown.paused(gate)}."
-    if paused_by_person(gate):
+    if gate.paused_by is PausedBy.PERSON:
         return IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
     return ScaleException(msg, advice=_LATER)
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import click
@@ -53,8 +53,8 @@ def watching(*, quiet: bool) -> Iterator[Watcher]:
 def _logging(watch: Watcher) -> Watcher:
     def note(event: Event) -> None:
         level = logging.DEBUG if isinstance(event, Waiting) else logging.INFO
-        fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-        log.log(level, type(event).__name__.lower(), extra=fields)
+        told = {field.name: getattr(event, field.name) for field in fields(event)}
+        log.log(level, event.name, extra=told)
         watch(event)
 
     return note

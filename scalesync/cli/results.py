@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -131,8 +131,8 @@ def _watching(*, quiet: bool) -> "Iterator[Watcher]":
 
 def _logging(watch: "Watcher") -> "Watcher":
     def note(event: "Event") -> None:
-        fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-        log.info(type(event).__name__.lower(), extra=fields)
+        told = {field.name: getattr(event, field.name) for field in fields(event)}
+        log.info(event.name, extra=told)
         watch(event)
 
     return note

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import click
@@ -51,7 +51,7 @@ def watching(*, quiet: bool, total: int | None) -> Iterator[Watcher]:
 def _logging(watch: Watcher) -> Watcher:
     def note(event: Event) -> None:
         level = logging.DEBUG if isinstance(event, Stepped | Waiting) else logging.INFO
-        log.log(level, type(event).__name__.lower(), extra=_fields(event))
+        log.log(level, event.name, extra=_fields(event))
         watch(event)
 
     return note
@@ -68,7 +68,7 @@ def _fields(event: Event) -> dict[str, object]:
             "outcome": verdict.outcome,
             "status": verdict.error_code,
         }
-    return {name: getattr(event, name) for name in event.__dataclass_fields__}
+    return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
 def sentence(event: Event) -> str | None:

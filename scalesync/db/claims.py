@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from scalesync.commands import Claim, Command, CommandState, Outcome, Step, Verdict
+from scalesync.commands import Claim, Command, CommandState, Outcome, PausedBy, Step, Verdict
 from scalesync.db import gate
 from scalesync.db.attempts import log_steps
 from scalesync.db.clock import database_time, seconds_until, time_in
@@ -75,7 +75,7 @@ def claim(  # noqa: PLR0913 - by name, and each of them decides
     """
     shut = gate.lock(conn)
     rescue(conn, lease, gone, in_hand)
-    if limit <= 0 or (shut.paused and not (looking_only and gate.paused_by_person(shut))):
+    if limit <= 0 or (shut.paused and not (looking_only and shut.paused_by is PausedBy.PERSON)):
         return []
     ids = _pick(conn, only, limit, looking_only=looking_only)
     return _take(conn, ids, owner, lease) if ids else []

@@ -2,15 +2,12 @@
 
 from sqlalchemy import Connection, Select, func, or_, select, text, update
 
-from scalesync.commands import Gate
+from scalesync.commands import Gate, PausedBy
 from scalesync.db.clock import database_time, seconds_until
 from scalesync.db.order import holds, is_waiting
 from scalesync.db.picking import first_claimable, unblocked
 from scalesync.db.plans import built, indexed
 from scalesync.db.queue_tables import SENDING, TIMED, UNHELD, commands, dispatch_gate
-
-BY_A_PERSON = "paused by a person"
-"""How the reason of a person's pause begins; any other pause was made by an answer of the API."""
 
 
 def gate(conn: Connection) -> Gate:
@@ -27,31 +24,25 @@ def lock(conn: Connection) -> Gate:
     return _gate(conn, lock=True)
 
 
-def paused_by_person(gate: Gate) -> bool:
-    """Return whether it is a person's pause that is in force: the API refused nothing."""
-    return gate.paused and (gate.reason or "").startswith(BY_A_PERSON)
-
-
-def pause(conn: Connection, *, seconds: float | None, reason: str) -> None:
+def pause(conn: Connection, *, seconds: float | None, reason: str, by: PausedBy) -> None:
     """Close the gate for `seconds`, or until somebody resumes if None.
 
     It never opens sooner than it would have: a pause that would end before the present one changes nothing.
     Between two without an end the later one's reason counts.
     """
+    paused = update(dispatch_gate).values(pause_reason=reason, paused_by=by)
     if seconds is None:
-        conn.execute(update(dispatch_gate).values(paused_until=None, pause_reason=reason))
+        conn.execute(paused.values(paused_until=None))
         return
     until = database_time(conn, seconds)
     open_ended = dispatch_gate.c.paused_until.is_(None) & dispatch_gate.c.pause_reason.is_not(None)
     sooner = or_(dispatch_gate.c.paused_until.is_(None), dispatch_gate.c.paused_until < until)
-    conn.execute(
-        update(dispatch_gate).where(~open_ended, sooner).values(paused_until=until, pause_reason=reason)
-    )
+    conn.execute(paused.where(~open_ended, sooner).values(paused_until=until))
 
 
 def resume(conn: Connection) -> None:
     """Open the gate, whoever closed it and for however long."""
-    conn.execute(update(dispatch_gate).values(paused_until=None, pause_reason=None))
+    conn.execute(update(dispatch_gate).values(paused_until=None, pause_reason=None, paused_by=None))
 
 
 def next_due(conn: Connection) -> float | None:
@@ -80,13 +71,14 @@ def _first_lease(conn: Connection) -> Select[float]:
 
 def _gate(conn: Connection, *, lock: bool) -> Gate:
     row = conn.execute(built(conn, _reading, lock)).one()
-    if row.left is not None:
-        shut = float(row.left) > 0
-        return Gate(shut, max(0.0, float(row.left)) if shut else None, row.pause_reason if shut else None)
-    return Gate(row.pause_reason is not None, None, row.pause_reason)
+    left = None if row.left is None else float(row.left)
+    if row.pause_reason is None or (left is not None and left <= 0):
+        return Gate(False, None, None)
+    return Gate(True, left, row.pause_reason, PausedBy(row.paused_by))
 
 
-def _reading(conn: Connection, lock: bool) -> Select[float, str | None]:
-    left = seconds_until(conn, dispatch_gate.c.paused_until)
-    query = select(left.label("left"), dispatch_gate.c.pause_reason).where(dispatch_gate.c.id == 1)
+def _reading(conn: Connection, lock: bool) -> Select[float, str | None, str | None]:
+    gate = dispatch_gate.c
+    left = seconds_until(conn, gate.paused_until).label("left")
+    query = select(left, gate.pause_reason, gate.paused_by).where(gate.id == 1)
     return query.with_for_update() if lock else query

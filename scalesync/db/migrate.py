@@ -14,7 +14,7 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
 """Every revision there is, oldest first; written out so that only an upgrade has to load Alembic."""
 
 _WITHOUT_ANNOTATIONS = ("0001", "0002")

@@ -100,9 +100,10 @@ dispatch_gate = Table(
     Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
     Column("paused_until", Instant),
     Column("pause_reason", Text),
+    Column("paused_by", Text),
 )
 """One row, made by the migration. Nothing is claimed before `paused_until`; a reason without it: not before
-somebody resumes."""
+somebody resumes. `paused_by` is a PausedBy, NULL where nothing was paused."""
 
 batch_seals = Table(
     "batch_seals",

@@ -4,8 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from scalesync.clock import Clock
-from scalesync.commands import Claim, Gate
-from scalesync.db.gate import paused_by_person
+from scalesync.commands import Claim, Gate, PausedBy
 from scalesync.queue.endings import Done
 from scalesync.queue.ledger import Ledger
 
@@ -75,7 +74,8 @@ class Agenda:
     def shut(self) -> Gate | None:
         """Return the gate if it is closed to us; looking alone may go on while a person paused the queue."""
         gate = self.ledger.gate()
-        return None if not gate.paused or (self.options.look_only and paused_by_person(gate)) else gate
+        may_look = self.options.look_only and gate.paused_by is PausedBy.PERSON
+        return gate if gate.paused and not may_look else None
 
     def settled(self, done: Done) -> None:
         """Take note of what became of a command."""

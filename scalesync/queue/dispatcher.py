@@ -10,8 +10,7 @@ from queue import Empty, SimpleQueue
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.commands import Gate
-from scalesync.db.gate import paused_by_person
+from scalesync.commands import Gate, PausedBy
 from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
 from scalesync.queue.agenda import Agenda, DispatchOptions
 from scalesync.queue.answers import Meaning, pause_reason
@@ -272,7 +271,7 @@ class Dispatcher:
         return None if self.options.stay and not self.options.look_only else Ended.DONE
 
     def _closed_gate(self, gate: Gate) -> Ended | None:
-        if not paused_by_person(gate):
+        if gate.paused_by is not PausedBy.PERSON:
             return Ended.CLOSED
         return None if self.options.stay else Ended.PAUSED
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from scalesync.commands import Command, Verdict
 
@@ -10,6 +11,7 @@ from scalesync.commands import Command, Verdict
 class Stepped:
     """A step with a command began, a moment ago at most: look, prepare, arm, send or settle."""
 
+    name: ClassVar = "stepped"
     command_id: int
     kind: str
     step: str
@@ -19,6 +21,7 @@ class Stepped:
 class Settled:
     """What came of a command is in the database."""
 
+    name: ClassVar = "settled"
     command: Command
     """As it was claimed."""
     verdict: Verdict
@@ -28,6 +31,7 @@ class Settled:
 class Rested:
     """The API asked everybody to wait."""
 
+    name: ClassVar = "rested"
     seconds: float
     reason: str
 
@@ -36,6 +40,7 @@ class Rested:
 class Closed:
     """Nothing can be sent before a person acts: the API refuses the key or the account."""
 
+    name: ClassVar = "closed"
     reason: str
 
 
@@ -43,6 +48,7 @@ class Closed:
 class Unreachable:
     """The API could not be reached; the next attempt comes after so many seconds."""
 
+    name: ClassVar = "unreachable"
     seconds: float
     reason: str
 
@@ -51,6 +57,7 @@ class Unreachable:
 class Away:
     """The database does not answer; the next attempt comes after so many seconds."""
 
+    name: ClassVar = "away"
     seconds: float
     reason: str
 
@@ -59,6 +66,7 @@ class Away:
 class Waiting:
     """Nothing can be done at present."""
 
+    name: ClassVar = "waiting"
     seconds: float | None
     """Until something can be done by itself; None: not before something is queued."""
 

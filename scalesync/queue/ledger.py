@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-from scalesync.commands import Claim, CommandState, Gate, Step, Verdict
+from scalesync.commands import Claim, CommandState, Gate, PausedBy, Step, Verdict
 from scalesync.db import claims
 from scalesync.db import commands as queued
 from scalesync.db import gate as the_gate
@@ -92,7 +92,7 @@ class Ledger:
     def pause(self, seconds: float | None, reason: str) -> None:
         """Let nobody send anything for `seconds`, or until a person resumes if None."""
         with self.database.write() as conn:
-            the_gate.pause(conn, seconds=seconds, reason=reason)
+            the_gate.pause(conn, seconds=seconds, reason=reason, by=PausedBy.API)
 
     def gate(self) -> Gate:
         """Return whether anything may be sent."""

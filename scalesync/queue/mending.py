@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from scalesync.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, Shown
+from scalesync.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, PausedBy, Shown
 from scalesync.db import commands as queued
 from scalesync.db import depth as how_full
 from scalesync.db import gate as the_gate
@@ -145,9 +145,9 @@ class Queue:
                 f"A pause lasts at least one second and at most 100 years, and not {seconds:g} s.",
                 advice="Give it a longer or shorter time, or none to pause until `scalesync queue resume`.",
             )
-        why = f"{the_gate.BY_A_PERSON}: {reason}" if reason else the_gate.BY_A_PERSON
+        why = f"paused by a person: {reason}" if reason else "paused by a person"
         with self._lend() as database, database.write(durable=True) as conn:
-            the_gate.pause(conn, seconds=seconds, reason=why)
+            the_gate.pause(conn, seconds=seconds, reason=why, by=PausedBy.PERSON)
             return the_gate.gate(conn)
 
     def resume(self) -> Gate:

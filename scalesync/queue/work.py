@@ -21,6 +21,7 @@ from scalesync.queue.handlers import (
     Absent,
     Foreign,
     Handler,
+    LookUpOutcome,
     Prepared,
     Present,
     Seen,
@@ -29,8 +30,6 @@ from scalesync.queue.handlers import (
 )
 from scalesync.queue.timing import backoff
 from scalesync.queue.tools import Arm, Tools
-
-__all__ = ["Steps", "Tools", "Work"]
 
 Steps = Generator[str, None, Done]
 """Names each step just before it is taken, and returns what came of them all."""
@@ -145,9 +144,9 @@ class Work:
                 return error
             sighting = handler.missing(self.command)
         except ScaleException as error:
-            self._noted("look", "failed", error)
+            self._noted("look", LookUpOutcome.FAILED, error)
             return error
-        self._noted("look", type(sighting).__name__.lower())
+        self._noted("look", sighting.outcome)
         return sighting
 
     def _not_seen(self, error: ScaleException) -> Ending:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from scalesync.model import RunKind, Written
 
@@ -11,6 +12,7 @@ from scalesync.model import RunKind, Written
 class Planned:
     """A run begins, or one that was left open goes on."""
 
+    name: ClassVar = "planned"
     kind: RunKind
     started_at: datetime
     resumed: bool
@@ -22,6 +24,7 @@ class Planned:
 class Expected:
     """The API told how many more rows a stream holds."""
 
+    name: ClassVar = "expected"
     stream: str
     rows: int
 
@@ -30,6 +33,7 @@ class Expected:
 class Received:
     """Pages are in the database."""
 
+    name: ClassVar = "received"
     stream: str
     rows: int
     written: Written
@@ -39,6 +43,7 @@ class Received:
 class Contradicted:
     """A window came out contradictory and is read again, or given up."""
 
+    name: ClassVar = "contradicted"
     stream: str
     reason: str
     given_up: bool
@@ -48,6 +53,7 @@ class Contradicted:
 class Missed:
     """Objects that the mirror holds are gone at the API: it answered 404 for each."""
 
+    name: ClassVar = "missed"
     stream: str
     keys: tuple[str, ...]
 
@@ -56,6 +62,7 @@ class Missed:
 class OnlyByProject:
     """The API refuses to list tasks without naming a project, so tasks of no project cannot be seen."""
 
+    name: ClassVar = "onlybyproject"
     projects: int
 
 
@@ -63,6 +70,7 @@ class OnlyByProject:
 class ClockWasAhead:
     """A watermark lies ahead of the API's clock, so it is not used."""
 
+    name: ClassVar = "clockwasahead"
     stream: str
     at: datetime
     since: datetime | None
@@ -73,11 +81,14 @@ class ClockWasAhead:
 class Waiting:
     """Other processes hold every window that is left."""
 
+    name: ClassVar = "waiting"
+
 
 @dataclass(frozen=True, slots=True)
 class Away:
     """The database does not answer; the next attempt comes after so many seconds."""
 
+    name: ClassVar = "away"
     seconds: float
     reason: str
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
 from scalesync.clock import Clock
@@ -64,6 +65,7 @@ class Fetching:
 class Begun:
     """So many files are to be fetched."""
 
+    name: ClassVar = "begun"
     files: int
 
 
@@ -71,6 +73,7 @@ class Begun:
 class Kept:
     """A file is in the database, with the annotations of the tasks that name it."""
 
+    name: ClassVar = "kept"
     url: str
     bytes: int
 
@@ -79,6 +82,7 @@ class Kept:
 class Failed:
     """A file could not be fetched, or not be read; it is tried again in the next run."""
 
+    name: ClassVar = "failed"
     url: str
     error: str
 

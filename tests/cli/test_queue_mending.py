@@ -128,7 +128,7 @@ def test_a_longer_pause_is_not_shortened(queued: Scalesync) -> None:
 
     assert isinstance(second["seconds"], float)
     assert (first["paused"], second["seconds"] > 7000) == (True, True)
-    assert gate == {"paused": False, "seconds": None, "reason": None}
+    assert gate == {"paused": False, "seconds": None, "reason": None, "paused_by": None}
 
 
 def test_status_shows_the_queue(queued: Scalesync) -> None:

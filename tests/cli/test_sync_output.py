@@ -5,10 +5,14 @@ import os
 import pty
 import subprocess
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
+from scalesync.queue import events as queue_events
 from scalesync.sandbox import SandboxServer
+from scalesync.sync import events as sync_events
+from scalesync.sync import results
 from tests.cli.commands import COMMAND, Scalesync, execute
 
 Start = Callable[..., SandboxServer]
@@ -151,3 +155,18 @@ def test_what_is_gone_at_the_api_is_told_by_a_full_run(start_sandbox: Start, emp
     assert f"tasks: 1 gone at the API: {gone}" in done.err
     assert "1 object is gone at the API" in done.out
     assert "1 missing" in ready("status").out
+
+
+def test_events_are_logged_under_these_names() -> None:
+    """Whoever filters a log by them finds them under the same names in every version."""
+    of_sync, of_results, of_queue = (
+        [event.name for event in get_args(events)]
+        for events in (sync_events.Event, results.Event, queue_events.Event)
+    )
+
+    assert of_sync == [
+        "planned", "expected", "received", "contradicted", "missed", "onlybyproject", "clockwasahead",
+        "waiting", "away",
+    ]  # fmt: skip
+    assert of_results == ["begun", "kept", "failed"]
+    assert of_queue == ["stepped", "settled", "rested", "closed", "unreachable", "away", "waiting"]

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from scalesync.commands import CommandState, NewCommand, Outcome, Verdict
+from scalesync.commands import CommandState, NewCommand, Outcome, PausedBy, Verdict
 from scalesync.db import claims
 from scalesync.db.engine import Database
-from scalesync.db.gate import BY_A_PERSON, pause
+from scalesync.db.gate import pause
 from scalesync.db.queue_tables import commands
 from scalesync.errors import DatabaseError
 from scalesync.queue import orders
@@ -163,10 +163,10 @@ def test_looking_takes_what_is_in_doubt_and_nothing_else(database: Database) -> 
     change(database, 2, IN_DOUBT, ambiguous=True, hold_reason="held")
     change(database, 3, IN_DOUBT, ambiguous=True, not_before=soon(60))
     with database.write() as conn:
-        pause(conn, seconds=None, reason="401: closed")
+        pause(conn, seconds=None, reason="401: closed", by=PausedBy.API)
     assert ids(database, looking_only=True) == []
     with database.write() as conn:
-        pause(conn, seconds=None, reason=f"{BY_A_PERSON}: lunch")
+        pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
     assert ids(database) == []
     assert ids(database, looking_only=True, only=[3, 4]) == [3]
     assert ids(database, looking_only=True) == [2]

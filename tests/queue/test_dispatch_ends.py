@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scalesync.api import ScaleApi
-from scalesync.commands import NewCommand
+from scalesync.commands import NewCommand, PausedBy
 from scalesync.db import gate
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, DatabaseError
@@ -140,7 +140,7 @@ def test_a_persons_pause_ends_a_dispatcher_or_is_waited_out(alone: Desk) -> None
     """One that stays goes on when the queue is resumed."""
     alone.put(*projects(3))
     with alone.database.write() as conn:
-        gate.pause(conn, seconds=None, reason=f"{gate.BY_A_PERSON}")
+        gate.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
     assert (alone.dispatch().ended, alone.api.requests_made) == (Ended.PAUSED, 0)
 
     thread, summaries = in_background(lambda: alone.dispatch(STAYING))
@@ -370,7 +370,7 @@ def test_looking_goes_on_while_a_person_paused_the_queue(alone: Desk, sandbox: S
     sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
     list(alone.work().run())
     with alone.database.write() as conn:
-        gate.pause(conn, seconds=None, reason=gate.BY_A_PERSON)
+        gate.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
 
     assert alone.dispatch(replace(WHOLE, look_only=True)).delivered == 1
     assert alone.states(ids) == ["delivered"]

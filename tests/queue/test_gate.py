@@ -4,16 +4,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
 
-from scalesync.commands import CommandState, Gate
+from scalesync.commands import CommandState, Gate, PausedBy
 from scalesync.db import gate
 from scalesync.db.engine import Database
+from scalesync.db.migrate import upgrade
 from scalesync.queue import orders
 from tests.queue.claiming import alter, arm, claim, ids, soon, taken
 from tests.queue.ledgers import change, put, task
+from tests.readme import ROOT
 
 OPEN = Gate(paused=False, seconds=None, reason=None)
-BY_HAND = f"{gate.BY_A_PERSON}: lunch"
 
 
 def now(database: Database) -> Gate:
@@ -22,10 +26,12 @@ def now(database: Database) -> Gate:
         return gate.gate(conn)
 
 
-def pause(database: Database, seconds: float | None, reason: str = "429") -> None:
+def pause(
+    database: Database, seconds: float | None, reason: str = "429", by: PausedBy = PausedBy.API
+) -> None:
     """Pause in a transaction of its own."""
     with database.write() as conn:
-        gate.pause(conn, seconds=seconds, reason=reason)
+        gate.pause(conn, seconds=seconds, reason=reason, by=by)
 
 
 def due(database: Database) -> float | None:
@@ -100,12 +106,34 @@ def test_a_pause_is_never_shortened(
 
 
 def test_a_persons_pause_is_told_from_one_of_the_api(database: Database) -> None:
-    """By its reason, and only while it is in force."""
-    assert not gate.paused_by_person(now(database))
-    pause(database, 60)
-    assert not gate.paused_by_person(now(database))
-    pause(database, None, BY_HAND)
-    assert gate.paused_by_person(now(database))
+    """Whatever the reasons say, and only while it is in force."""
+    assert now(database).paused_by is None
+    pause(database, 60, "paused by a person")
+    assert now(database).paused_by is PausedBy.API
+    pause(database, None, "401", PausedBy.PERSON)
+    assert now(database).paused_by is PausedBy.PERSON
+    with database.write() as conn:
+        gate.resume(conn)
+    assert now(database).paused_by is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "by"),
+    [(None, None), ("429: wait", PausedBy.API), ("paused by a person: lunch", PausedBy.PERSON)],
+)
+def test_who_paused_is_known_of_older_rows(
+    reason: str | None, by: PausedBy | None, database: Database
+) -> None:
+    """Before it had a column, a person's pause was known by how its reason began."""
+    config = Config(str(ROOT / "alembic.ini"))
+    with database.write() as conn:
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0011")
+        conn.execute(text("UPDATE dispatch_gate SET pause_reason = :reason"), {"reason": reason})
+
+    upgrade(database)
+
+    assert (now(database).paused_by, now(database).reason) == (by, reason)
 
 
 def test_who_locks_the_gate_keeps_claims_waiting(postgres_url: str) -> None:
@@ -119,7 +147,7 @@ def test_who_locks_the_gate_keeps_claims_waiting(postgres_url: str) -> None:
                 waiting = other.submit(ids, database)
                 with pytest.raises(TimeoutError):
                     waiting.result(timeout=0.3)
-                gate.pause(conn, seconds=None, reason="closed")
+                gate.pause(conn, seconds=None, reason="closed", by=PausedBy.API)
             assert waiting.result(timeout=20) == []
     finally:
         database.close()

@@ -18,6 +18,7 @@ from scalesync.queue.handlers import (
     Absent,
     Conflict,
     Foreign,
+    LookUpOutcome,
     Prepared,
     Present,
     Sighting,
@@ -401,3 +402,11 @@ def test_a_history_that_cannot_be_read_proves_nothing(
 
     with pytest.raises(ScaleNoAnswer):
         look(api, orders.update_project("p", {"a": 2}), base=0)
+
+
+def test_what_a_look_found_is_logged_under_these_words() -> None:
+    """They are in `command_attempts.outcome` of every database there is."""
+    found = {kind: kind.outcome.value for kind in (Present, Absent, Conflict, TooLate, Foreign)}
+
+    assert list(found.values()) == ["present", "absent", "conflict", "toolate", "foreign"]
+    assert {*found.values(), LookUpOutcome.FAILED} == set(LookUpOutcome)

@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from scalesync.api.client import ScaleApi
@@ -15,10 +16,23 @@ from scalesync.model import Document
 Payload = Mapping[str, Any]
 
 
+class LookUpOutcome(StrEnum):
+    """What a look-up found, as `command_attempts.outcome` keeps it."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    CONFLICT = "conflict"
+    TOO_LATE = "toolate"
+    FOREIGN = "foreign"
+    FAILED = "failed"
+    """The API did not show whether the effect is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Present:
     """The effect is there, and it is what the command asks for."""
 
+    outcome: ClassVar = LookUpOutcome.PRESENT
     document: Document | None
     """The object as it is now; None where it could not be had."""
 
@@ -27,11 +41,14 @@ class Present:
 class Absent:
     """The effect is not there, as far as this look can see; a request on its way may still bring it."""
 
+    outcome: ClassVar = LookUpOutcome.ABSENT
+
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Something else has the name, so that the command can never be applied."""
 
+    outcome: ClassVar = LookUpOutcome.CONFLICT
     words: str
 
 
@@ -39,6 +56,7 @@ class Conflict:
 class TooLate:
     """The object has gone where the command cannot follow."""
 
+    outcome: ClassVar = LookUpOutcome.TOO_LATE
     words: str
 
 
@@ -46,6 +64,7 @@ class TooLate:
 class Foreign:
     """Somebody else changed the object, and not as the command asks: a person has to look at it."""
 
+    outcome: ClassVar = LookUpOutcome.FOREIGN
     words: str
 
 

@@ -15,7 +15,8 @@ from scalesync.queue.endings import Done
 from scalesync.queue.handlers import HANDLERS, Handler
 from scalesync.queue.ledger import Ledger
 from scalesync.queue.timing import Timing
-from scalesync.queue.work import Tools, Work
+from scalesync.queue.tools import Tools
+from scalesync.queue.work import Work
 from scalesync.sandbox.switches import Switches
 from tests.queue.matrix.cases import seed
 from tests.queue.matrix.timeline import Timeline, VirtualClock
@@ -175,7 +176,9 @@ def _empty(database: Database) -> None:
     with database.write() as conn:
         for table in _TABLES:
             conn.exec_driver_sql(f"DELETE FROM {table}")
-        conn.exec_driver_sql("UPDATE dispatch_gate SET paused_until = NULL, pause_reason = NULL")
+        conn.exec_driver_sql(
+            "UPDATE dispatch_gate SET paused_until = NULL, pause_reason = NULL, paused_by = NULL"
+        )
 
 
 def _seconds_until(instant: datetime | str) -> float:
