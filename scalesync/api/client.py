@@ -10,9 +10,9 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from scalesync.api import answers
-from scalesync.api.limiter import Limiter
+from scalesync.api import responses
 from scalesync.api.options import ApiOptions
+from scalesync.api.rate_limiter import Limiter
 from scalesync.api.request import Request, build, offset_of, query_of
 from scalesync.api.transport import Answer, Transport
 from scalesync.clock import Clock
@@ -123,12 +123,12 @@ class ScaleApi:
 
     def task(self, task_id: str) -> Document:
         """Return one task. Raises ScaleResourceNotFound if there is none."""
-        return self._read(build("GET", "task/{}", task_id), answers.named("task_id", task_id))
+        return self._read(build("GET", "task/{}", task_id), responses.named("task_id", task_id))
 
     def tasks(self, chosen: TaskFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
         """Return a page of the tasks that match, newest first. A token is good under the same filter only."""
         query = query_of(chosen, limit=limit, next_token=next_token)
-        return self._read(build("GET", "tasks", query=query), answers.task_page)
+        return self._read(build("GET", "tasks", query=query), responses.task_page)
 
     def batches(self, chosen: BatchFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
         """Return a page of the batches that match, newest first; tokens are as opaque as those of tasks.
@@ -139,46 +139,46 @@ class ScaleApi:
         offset = offset_of(next_token)
         more = {"next_token": next_token} if offset is None else {"offset": offset or None}
         request = build("GET", "batches", query=query_of(chosen, limit=limit, **more))
-        return self._read(request, lambda asked, answer: answers.batch_page(asked, answer, next_token))
+        return self._read(request, lambda asked, answer: responses.batch_page(asked, answer, next_token))
 
     def batch(self, name: str) -> Document:
         """Return one batch."""
-        return self._read(build("GET", "batches/{}", name), answers.named("name", name))
+        return self._read(build("GET", "batches/{}", name), responses.named("name", name))
 
     def batch_status(self, name: str) -> BatchStatus:
         """Return a batch's status and the counts of its tasks."""
-        return self._read(build("GET", "batches/{}/status", name), answers.batch_status)
+        return self._read(build("GET", "batches/{}/status", name), responses.batch_status)
 
     def project(self, name: str) -> Document:
         """Return one project with the history of its parameters."""
-        return self._read(build("GET", "projects/{}", name), answers.named("name", name))
+        return self._read(build("GET", "projects/{}", name), responses.named("name", name))
 
     def projects(self, *, archived: bool | None = None) -> Page:
         """Return every project in one page; `archived` as the API understands it, None: not sent."""
-        return self._read(build("GET", "projects", query=query_of(archived=archived)), answers.project_list)
+        return self._read(build("GET", "projects", query=query_of(archived=archived)), responses.project_list)
 
     # Writes ---------------------------------------------------------------------------------------------
 
     def create_task(self, type: str, payload: Mapping[str, Any]) -> Document:  # noqa: A002 - Scale's word
         """Create a task and return it. Raises ScaleDuplicateResource if its unique_id is taken."""
-        return self._write(build("POST", "task/{}", type, payload=dict(payload)), answers.document)
+        return self._write(build("POST", "task/{}", type, payload=dict(payload)), responses.document)
 
     def cancel_task(self, task_id: str, *, clear_unique_id: bool = False) -> Document:
         """Cancel a task that was not begun and return it; `clear_unique_id` frees its unique_id."""
         query = query_of(clear_unique_id=clear_unique_id or None)
-        return self._write(build("POST", "task/{}/cancel", task_id, query=query), answers.document)
+        return self._write(build("POST", "task/{}/cancel", task_id, query=query), responses.document)
 
     def create_batch(self, payload: Mapping[str, Any]) -> Document:
         """Create a batch and return it. Raises ScaleDuplicateResource if the name is taken."""
-        return self._write(build("POST", "batches", payload=dict(payload)), answers.document)
+        return self._write(build("POST", "batches", payload=dict(payload)), responses.document)
 
     def finalize_batch(self, name: str) -> Document | None:
         """Finalize a batch and return it, or None if the API answered with the bare text `OK`."""
-        return self._write(build("POST", "batches/{}/finalize", name), answers.document_or_ok)
+        return self._write(build("POST", "batches/{}/finalize", name), responses.document_or_ok)
 
     def create_project(self, payload: Mapping[str, Any]) -> Document:
         """Create a project and return it. Raises ScaleDuplicateResource if the name is taken."""
-        return self._write(build("POST", "projects", payload=dict(payload)), answers.document)
+        return self._write(build("POST", "projects", payload=dict(payload)), responses.document)
 
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Document:
         """Append a version to a project's parameters and return the project. Twice appends two.
@@ -186,7 +186,7 @@ class ScaleApi:
         `patch` merges `params` over the latest version instead of replacing it; None: not sent.
         """
         payload = dict(params) if patch is None else {**params, "patch": patch}
-        return self._write(build("POST", "projects/{}/setParams", name, payload=payload), answers.document)
+        return self._write(build("POST", "projects/{}/setParams", name, payload=payload), responses.document)
 
     # One request ----------------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class ScaleApi:
             answer = self._transport.exchange(request)
         finally:
             self._note(request, attempt, turn, answer)
-        error = answers.refusal(request, answer)
+        error = responses.refusal(request, answer)
         if error is None:
             self._limiter.succeeded()
             return answer

@@ -13,13 +13,13 @@ from urllib.parse import urljoin
 import requests
 from urllib3.exceptions import HTTPError
 
-from scalesync.api.connecting import Mark
-from scalesync.api.guard import Address, GuardedWire, check_host, may_see_key, parse_address
+from scalesync.api.connection import KeyAuth, PerThread
+from scalesync.api.decompression import unpacked
+from scalesync.api.interruptible_connect import Mark
 from scalesync.api.options import ApiOptions
-from scalesync.api.packed import unpacked
+from scalesync.api.ssrf import Address, GuardedWire, check_host, may_see_key, parse_address
 from scalesync.api.transport import reason_of, seconds_asked, served_at
 from scalesync.api.watchdog import Watchdog
-from scalesync.api.wire import KeyAuth, PerThread
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import DEFAULT_API_URL

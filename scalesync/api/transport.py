@@ -15,12 +15,12 @@ import requests
 from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
 from urllib3.exceptions import HTTPError
 
-from scalesync.api.connecting import Mark
+from scalesync.api.connection import KeyAuth, PerThread, Wire
+from scalesync.api.decompression import unpacked
+from scalesync.api.interruptible_connect import Mark
 from scalesync.api.options import ApiOptions
-from scalesync.api.packed import unpacked
 from scalesync.api.request import Request
 from scalesync.api.watchdog import Watchdog
-from scalesync.api.wire import KeyAuth, PerThread, Wire
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, ScaleNotSent
 

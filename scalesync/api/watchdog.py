@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scalesync.api.connecting import Mark
+from scalesync.api.interruptible_connect import Mark
 from scalesync.clock import Clock
 
 TICK = 0.1

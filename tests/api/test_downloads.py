@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scalesync.api.downloads import DownloadOptions, Downloads
-from scalesync.api.guard import is_private, may_see_key, parse_address
+from scalesync.api.ssrf import is_private, may_see_key, parse_address
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException
 from tests.api.conftest import KEY, Serve
@@ -34,7 +34,7 @@ from tests.api.scripted import (
     truncated,
     zipped,
 )
-from tests.api.test_wire import AUTHORITY, tls_server
+from tests.api.test_connection import AUTHORITY, tls_server
 
 BASIC = f"Basic {b64encode(f'{KEY}:'.encode()).decode()}"
 SIGNATURE = "X-Amz-Signature=5ec4e7"

@@ -11,7 +11,7 @@ from scalesync.errors import ScaleException, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
 from tests.api.scripted import Scripted, SteppingClock, say
-from tests.api.test_wire import AUTHORITY
+from tests.api.test_connection import AUTHORITY
 
 ONCE = RetryPolicy(attempts=1)
 

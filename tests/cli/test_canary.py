@@ -16,7 +16,7 @@ from scalesync.db.engine import Database
 from scalesync.db.tables import metadata
 from scalesync.sandbox import SandboxServer
 from tests.api.scripted import Scripted, say
-from tests.api.test_wire import tls_server
+from tests.api.test_connection import tls_server
 from tests.cli.commands import Done, Scalesync, execute, scalesync_in
 from tests.cli.in_process import in_process
 from tests.cli.test_command_house import commands

@@ -385,7 +385,7 @@ CONTENT = (
     ),
     Variant(
         "what cannot be stored is handed on",
-        "api/answers.py",
+        "api/responses.py",
         "text, replaced = storable(answer.body)",
         "text, replaced = answer.body, 0",
         ("api/test_operations.py::test_replacements_are_counted",),

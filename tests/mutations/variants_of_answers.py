@@ -7,7 +7,7 @@ _READ = "api/test_whose_answer.py::test_a_read_gives_the_object_that_was_asked_f
 ANSWERS = (
     Variant(
         "another object is read for the one that was asked for",
-        "api/answers.py",
+        "api/responses.py",
         "if name_in(found, key) != name:",
         "if name_in(found, key) is None:",
         (_READ,),

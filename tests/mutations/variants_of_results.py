@@ -29,7 +29,7 @@ RESULTS = (
     ),
     Variant(
         "the key goes to another host than the API's",
-        "api/guard.py",
+        "api/ssrf.py",
         "return address.origin in (api.origin, parse_address(DEFAULT_API_URL).origin)",
         'return address.scheme == "http" or address.host.endswith("scale.com")',
         (_ORIGIN, "api/test_downloads.py::test_who_may_see_the_key"),

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from scalesync.api.limiter import FIRST_INTERVAL, LONGEST_INTERVAL, Limiter
+from scalesync.api.rate_limiter import FIRST_INTERVAL, LONGEST_INTERVAL, Limiter
 from scalesync.clock import Clock
 from scalesync.errors import ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
 from tests.api.scripted import SteppingClock

@@ -15,9 +15,9 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from scalesync import __version__
-from scalesync.api.connecting import Mark, marking
+from scalesync.api.connection import KeyAuth
+from scalesync.api.interruptible_connect import Mark, marking
 from scalesync.api.options import is_loopback
-from scalesync.api.wire import KeyAuth
 from scalesync.errors import ScaleException
 from scalesync.model import DEFAULT_API_URL
 

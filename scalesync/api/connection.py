@@ -12,7 +12,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 
 from scalesync import __version__
-from scalesync.api.connecting import Mark, marking
+from scalesync.api.interruptible_connect import Mark, marking
 from scalesync.api.request import Request
 
 _T = TypeVar("_T")
