@@ -20,6 +20,8 @@ from sqlalchemy import (
     update,
 )
 
+from scalesync.annotations.flatten import flatten, result_urls
+from scalesync.annotations.urls import lasting
 from scalesync.db import bulk
 from scalesync.db.annotation_tables import annotation_links, annotations, result_files, task_files
 from scalesync.db.changes import UNKNOWN
@@ -29,8 +31,6 @@ from scalesync.db.foresight import draw
 from scalesync.db.forms import Cells, Drawn, threads_in
 from scalesync.db.plans import among, built
 from scalesync.db.tables import Json, tasks
-from scalesync.flatten.addresses import lasting
-from scalesync.flatten.flattening import flatten, result_urls
 
 _AT_ONCE = 200
 """Responses held in memory at once."""

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from scalesync.annotations.urls import unsigned
 from scalesync.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 from scalesync.db.mirrored import Object
 from scalesync.errors import ConflictError, SealedError
-from scalesync.flatten.addresses import unsigned
 from scalesync.likeness import Difference, differences
 
 _AGAIN = "--allow-duplicates submits it again"

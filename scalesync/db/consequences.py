@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from scalesync.annotations.urls import is_signed
 from scalesync.db import annotations, changes
 from scalesync.db.annotations import Answered
 from scalesync.db.changes import Sighting, Step
 from scalesync.db.forms import Row, answer
-from scalesync.flatten.addresses import is_signed
 
 
 def follow(conn: Connection, rows: Sequence[Row], steps: Sequence[Step], seen: Sighting) -> int:

@@ -12,7 +12,7 @@ from threading import Thread
 
 import msgspec
 
-from scalesync.flatten.addresses import lasting_digest
+from scalesync.annotations.urls import lasting_digest
 
 _BEFORE, _AFTER = 131_072, 16_383
 """Digits before and after the point that Postgres's `numeric` takes (documented, and tried)."""

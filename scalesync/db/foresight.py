@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec.structs import astuple
 
+from scalesync.annotations.flatten import flatten, result_urls
+from scalesync.annotations.models import Flattened
+from scalesync.annotations.urls import lasting_digest
 from scalesync.db.forms import Cells, Drawn, Foreseen, Row, answer
-from scalesync.flatten.addresses import lasting_digest
-from scalesync.flatten.flattening import flatten, result_urls
-from scalesync.flatten.rows import Flattened
 
 
 def foresee(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:

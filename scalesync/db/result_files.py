@@ -6,13 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
+from scalesync.annotations.flatten import result_urls
+from scalesync.annotations.urls import lasting
 from scalesync.db import annotations
 from scalesync.db.annotation_tables import result_files, task_files
 from scalesync.db.annotations import Came
 from scalesync.db.tables import tasks
 from scalesync.db.turns import take_turn
-from scalesync.flatten.addresses import lasting
-from scalesync.flatten.flattening import result_urls
 
 _C = result_files.c
 

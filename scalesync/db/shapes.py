@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, not_, or_, select
 
+from scalesync.annotations.models import Geometry
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.documents import TASKS
 from scalesync.db.exports import Selection, conditions
 from scalesync.db.rows import stream
 from scalesync.db.tables import tasks
-from scalesync.flatten.rows import Geometry
 
 _TYPES = ("imageannotation", "annotation", "polygonannotation")
 """Types of tasks that ask for boxes or polygons: answered with none, an image has none."""

@@ -5,13 +5,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from scalesync.annotations.json_values import is_text, unmarked
 from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
 from scalesync.clock import Clock
 from scalesync.db import exports, result_files
 from scalesync.db.engine import Database
 from scalesync.db.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
-from scalesync.flatten.content import is_text, unmarked
 from scalesync.storable import storable
 from scalesync.sync.links import Links
 

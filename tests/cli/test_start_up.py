@@ -16,7 +16,7 @@ main()
 
 DATABASE = {"sqlalchemy", "scalesync.db"}
 NETWORK = {"asyncio", "ssl", "requests", "urllib3", "scalesync.api"}
-READING = {"scalesync.sync.session", "scalesync.sync.verify", "scalesync.flatten.flattening"}
+READING = {"scalesync.sync.session", "scalesync.sync.verify", "scalesync.annotations.flatten"}
 SELDOM = {
     "alembic",
     "psycopg",

@@ -15,7 +15,7 @@ RESULTS = (
     ),
     Variant(
         "a file is read if any of it was",
-        "flatten/files.py",
+        "annotations/file_references.py",
         "if reason:",
         "if reason and not rows:",
         (f"{_UNREAD}-part]",),

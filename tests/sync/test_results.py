@@ -14,6 +14,8 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
+from scalesync.annotations.flatten import flatten, result_urls
+from scalesync.annotations.urls import lasting
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db import exports
@@ -21,8 +23,6 @@ from scalesync.db.annotation_tables import annotations, result_files, task_files
 from scalesync.db.annotations import write_again
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
-from scalesync.flatten.addresses import lasting
-from scalesync.flatten.flattening import flatten, result_urls
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.results import content
 from scalesync.sync.results import Kept

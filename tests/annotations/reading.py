@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from scalesync.flatten.flattening import flatten
-from scalesync.flatten.rows import Flattened
+from scalesync.annotations.flatten import flatten
+from scalesync.annotations.models import Flattened
 
 A_FILE = "https://results.example/a"
 EVENTS_FILE = "https://results.example/e"

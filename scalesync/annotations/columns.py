@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from scalesync.flatten.content import Object, encoded
-from scalesync.flatten.rows import Annotation, Link, UnreadFile
+from scalesync.annotations.json_values import Object, encoded
+from scalesync.annotations.models import Annotation, Link, UnreadFile
 
 
 class Column(NamedTuple):

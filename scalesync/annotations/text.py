@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from scalesync.flatten.columns import (
+from scalesync.annotations.columns import (
     Columns,
     Row,
     Unread,
@@ -16,9 +16,9 @@ from scalesync.flatten.columns import (
     word,
     word_in,
 )
-from scalesync.flatten.content import Object, encoded, leaves
-from scalesync.flatten.drawings import SHAPE, shaped
-from scalesync.flatten.rows import Annotation, Geometry, Link
+from scalesync.annotations.image import SHAPE, shaped
+from scalesync.annotations.json_values import Object, encoded, leaves
+from scalesync.annotations.models import Annotation, Geometry, Link
 
 _ENTITY: Columns = {
     "id": word_in("uuid"),

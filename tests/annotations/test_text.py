@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scalesync.flatten.rows import Annotation, Link
-from tests.flatten.reading import extras, flat
+from scalesync.annotations.models import Annotation, Link
+from tests.annotations.reading import extras, flat
 
 
 def test_entities_have_their_place_in_the_text() -> None:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scalesync.flatten.flattening import SHAPES, flatten, result_urls
-from scalesync.flatten.rows import Annotation, Flattened, Link
+from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.models import Annotation, Flattened, Link
 from scalesync.sandbox import results
 from scalesync.sandbox.responses import respond
-from tests.flatten.reading import A_FILE, EVENTS_FILE
+from tests.annotations.reading import A_FILE, EVENTS_FILE
 
 WORDS = re.findall(
     r"\w+",

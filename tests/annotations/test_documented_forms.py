@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from scalesync.flatten.flattening import SHAPES, flatten, result_urls
-from scalesync.flatten.rows import Flattened
-from tests.flatten.documented import ANNOTATIONS, FORMS, Form
-from tests.flatten.reading import A_FILE
+from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.models import Flattened
+from tests.annotations.documented import ANNOTATIONS, FORMS, Form
+from tests.annotations.reading import A_FILE
 
 JSON = ("vertices", "attributes", "extra")
 """Columns of JSON text."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalesync.flatten.flattening import SHAPES
-from tests.flatten.reading import A_FILE, EVENTS_FILE
+from scalesync.annotations.flatten import SHAPES
+from tests.annotations.reading import A_FILE, EVENTS_FILE
 
 Cells = tuple[object, ...]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scalesync.flatten.flattening import SHAPES, flatten, result_urls
-from scalesync.flatten.rows import Annotation, Flattened, UnreadFile
-from tests.flatten.reading import A_FILE, EVENTS_FILE, as_file, extras, flat, from_files
+from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.models import Annotation, Flattened, UnreadFile
+from tests.annotations.reading import A_FILE, EVENTS_FILE, as_file, extras, flat, from_files
 
 IN_FILES = sorted(name for name, shape in SHAPES.items() if "annotations" in shape.files)
 BOX = {"left": 1, "top": 2, "width": 3, "height": 4}

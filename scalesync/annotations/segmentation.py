@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from scalesync.flatten.columns import Columns, Row, Unread, json_in, row, split, stray, word_in
-from scalesync.flatten.content import Object, leaves
-from scalesync.flatten.rows import Annotation, Geometry
+from scalesync.annotations.columns import Columns, Row, Unread, json_in, row, split, stray, word_in
+from scalesync.annotations.json_values import Object, leaves
+from scalesync.annotations.models import Annotation, Geometry
 
 _INSTANCE: Columns = {"uuid": word_in("uuid"), "attributes": json_in("attributes")}
 _MEANING: Columns = {"attributes": json_in("attributes")}

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from scalesync.flatten.content import encoded
-from scalesync.flatten.rows import Annotation
+from scalesync.annotations.json_values import encoded
+from scalesync.annotations.models import Annotation
 
 
 class _Drawing(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scalesync.flatten.flattening import flatten
-from scalesync.flatten.plain import drawings
+from scalesync.annotations.fast_path import drawings
+from scalesync.annotations.flatten import flatten
 
 _NUMBERS = (
     "0",

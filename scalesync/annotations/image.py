@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from scalesync.flatten.columns import (
+from scalesync.annotations.columns import (
     Columns,
     Row,
     instead,
@@ -16,8 +16,8 @@ from scalesync.flatten.columns import (
     ties,
     word_in,
 )
-from scalesync.flatten.content import Object, is_no_double
-from scalesync.flatten.rows import Annotation, Geometry
+from scalesync.annotations.json_values import Object, is_no_double
+from scalesync.annotations.models import Annotation, Geometry
 
 SHAPE: Columns = {
     "left": number_in("left"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.flatten.addresses import is_signed, lasting, lasting_digest
+from scalesync.annotations.urls import is_signed, lasting, lasting_digest
 
 PLACE = "https://bucket.s3.amazonaws.com/a%2Fb.json"
 SIGNED = {

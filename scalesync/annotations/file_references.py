@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from scalesync.flatten.addresses import lasting
-from scalesync.flatten.columns import Row, Unread
-from scalesync.flatten.content import Object, UnreadableError, decoded, is_text, unmarked
-from scalesync.flatten.rows import UnreadFile
+from scalesync.annotations.columns import Row, Unread
+from scalesync.annotations.json_values import Object, UnreadableError, decoded, is_text, unmarked
+from scalesync.annotations.models import UnreadFile
+from scalesync.annotations.urls import lasting
 
 Files = Mapping[str, bytes]
 """The content of result files by lasting address."""

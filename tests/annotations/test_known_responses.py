@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scalesync.flatten.flattening import SHAPES, flatten, result_urls
+from scalesync.annotations.flatten import SHAPES, flatten, result_urls
 from scalesync.sandbox import results
 from scalesync.sandbox.responses import respond
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from scalesync.flatten import texts
-from scalesync.flatten.areas import segmentation
-from scalesync.flatten.columns import Row, Unread
-from scalesync.flatten.content import Object, UnreadableError, decoded
-from scalesync.flatten.drawings import image
-from scalesync.flatten.files import Files, address, names_file, value_at
-from scalesync.flatten.plain import drawings
-from scalesync.flatten.rows import Annotation, Flattened, Geometry, Link, UnreadFile
-from scalesync.flatten.sequences import playback, point_labels, sequence
-from scalesync.flatten.talks import talk
+from scalesync.annotations import text
+from scalesync.annotations.columns import Row, Unread
+from scalesync.annotations.conversation import talk
+from scalesync.annotations.fast_path import drawings
+from scalesync.annotations.file_references import Files, address, names_file, value_at
+from scalesync.annotations.image import image
+from scalesync.annotations.json_values import Object, UnreadableError, decoded
+from scalesync.annotations.models import Annotation, Flattened, Geometry, Link, UnreadFile
+from scalesync.annotations.segmentation import segmentation
+from scalesync.annotations.video_lidar import playback, point_labels, sequence
 
 _NO_FILES: Files = MappingProxyType({})
 
@@ -117,8 +117,8 @@ def _drawn(expected: Geometry | None = None) -> Shape:
     )
 
 
-_DOCUMENT = _inline(texts.document, "annotations")
-_FIELDS = _inline(texts.fields, "fields", "repeatable_fields")
+_DOCUMENT = _inline(text.document, "annotations")
+_FIELDS = _inline(text.fields, "fields", "repeatable_fields")
 _TALK = _inline(talk, "threads", "responses")
 _IN_FILES = ("annotations", "events", "annotations.events")
 _SEQUENCE = Shape(frozenset({"annotations", "events"}), sequence, _IN_FILES)
@@ -146,14 +146,14 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "lidarsegmentation": Shape(
             _SEQUENCE.places | {"point_segmentations"}, point_labels, (*_IN_FILES, "point_segmentations")
         ),
-        "namedentityrecognition": _inline(texts.entities, "annotations", "relationships"),
-        "textcollection": _inline(texts.collection, "annotations", "responses"),
-        "categorization": _inline(texts.categories, "category", "category_id"),
-        "comparison": _inline(texts.choice, "choice", "fields"),
+        "namedentityrecognition": _inline(text.entities, "annotations", "relationships"),
+        "textcollection": _inline(text.collection, "annotations", "responses"),
+        "categorization": _inline(text.categories, "category", "category_id"),
+        "comparison": _inline(text.choice, "choice", "fields"),
         "datacollection": _FIELDS,
         "transcription": _FIELDS,
-        "phonecall": _inline(texts.call, "outcome", "choice", "fields"),
-        "audiotranscription": _inline(texts.speech, "transcript", "alignment"),
+        "phonecall": _inline(text.call, "outcome", "choice", "fields"),
+        "audiotranscription": _inline(text.speech, "transcript", "alignment"),
         "documenttranscription": _DOCUMENT,
         "documentmodel": _DOCUMENT,
         "chat": _TALK,

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from scalesync.flatten.columns import Columns, Row, Unread, json_in, row, split, stray, word, word_in
-from scalesync.flatten.content import Object
-from scalesync.flatten.rows import Geometry
+from scalesync.annotations.columns import Columns, Row, Unread, json_in, row, split, stray, word, word_in
+from scalesync.annotations.json_values import Object
+from scalesync.annotations.models import Geometry
 
 _SAID: Columns = {
     "id": word_in("uuid"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from scalesync.flatten.columns import (
+from scalesync.annotations.columns import (
     Columns,
     Row,
     Unread,
@@ -16,11 +16,18 @@ from scalesync.flatten.columns import (
     word,
     word_in,
 )
-from scalesync.flatten.content import Object, leaves
-from scalesync.flatten.drawings import SHAPE, drawing, shaped
-from scalesync.flatten.files import Files, names_file, opened
-from scalesync.flatten.known import IN_A_FRAME, PLACES, has_events, has_frames, has_points, has_tracks
-from scalesync.flatten.rows import Annotation, Geometry
+from scalesync.annotations.file_references import Files, names_file, opened
+from scalesync.annotations.image import SHAPE, drawing, shaped
+from scalesync.annotations.json_values import Object, leaves
+from scalesync.annotations.known_forms import (
+    IN_A_FRAME,
+    PLACES,
+    has_events,
+    has_frames,
+    has_points,
+    has_tracks,
+)
+from scalesync.annotations.models import Annotation, Geometry
 
 _NUMBERS = frozenset({"frame", "key"})
 """Fields that say which frame it is."""

@@ -1,6 +1,6 @@
 """Whether anything in a file is of a form that is known: otherwise it has no rows at all."""
 
-from scalesync.flatten.content import leaves
+from scalesync.annotations.json_values import leaves
 
 IN_A_FRAME = frozenset({"annotations", "cuboids", "camera_responses", "global_attributes"})
 """Fields of which a frame has at least one."""
