@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scalesync.db.changes import Change
     from scalesync.db.exports import Selection
     from scalesync.db.runs import Run
-    from scalesync.formats.ways_out import WaysOut
+    from scalesync.export.exporter import WaysOut
     from scalesync.model import BatchStatus
     from scalesync.queue.events import Watcher as QueueWatcher
     from scalesync.queue.mending import Queue
@@ -203,7 +203,7 @@ class App:
     @property
     def ways_out(self) -> "WaysOut":
         """SQL of one's own, and exports."""
-        from scalesync.formats.ways_out import WaysOut
+        from scalesync.export.exporter import WaysOut
 
         return WaysOut(self.database, self.clock)
 

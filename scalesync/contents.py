@@ -9,8 +9,8 @@ from typing import IO, Any, Unpack
 from scalesync.app import App
 from scalesync.db.changes import Change
 from scalesync.errors import ConfigurationError
-from scalesync.formats.tally import Tally
-from scalesync.formats.ways_out import Export, Format
+from scalesync.export.counts import Tally
+from scalesync.export.exporter import Export, Format
 from scalesync.keywords import BatchFilters, ProjectFilters, TaskFilters, When, check_name, selection
 from scalesync.model import check_order
 from scalesync.reports import Status

@@ -15,8 +15,8 @@ from scalesync.cli.output import one_line, print_data, printing
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from scalesync.formats.tally import Tally
-    from scalesync.formats.ways_out import Export, WaysOut
+    from scalesync.export.counts import Tally
+    from scalesync.export.exporter import Export, WaysOut
 
 TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
@@ -48,7 +48,7 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     jsonl gives tasks, batches and projects as the API sent them, and of every other table or view an object
     a row; csv and parquet give rows of all. coco and fiftyone are datasets made of tasks.
     """
-    from scalesync.formats.ways_out import Export, Format
+    from scalesync.export.exporter import Export, Format
 
     plan = Export(table, Format(str(options.pop("format"))), chosen(table, options))
     _check(plan.format, output, partition=partition)
@@ -82,8 +82,8 @@ def _check(format: str, output: Path | None, *, partition: bool) -> None:  # noq
 
 
 def _write(ways: "WaysOut", plan: "Export", output: Path | None, *, partition: bool) -> "Tally":
-    from scalesync.formats.parquet import holds_partitions
-    from scalesync.formats.tally import Tally
+    from scalesync.export.counts import Tally
+    from scalesync.export.parquet import holds_partitions
 
     tally = Tally()
     if output is not None and partition:

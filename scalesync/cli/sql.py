@@ -34,7 +34,7 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
     STATEMENT is one, or - for the one on stdin. The database itself refuses what would change anything.
     """
-    from scalesync.formats.lines import csv_lines, json_lines
+    from scalesync.export.csv_jsonl import csv_lines, json_lines
 
     text = sys.stdin.read() if statement == "-" else statement
     chosen = format or ("table" if sys.stdout.isatty() else "csv")
@@ -48,7 +48,7 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
 def print_answer(answer: "Answer") -> None:
     """Print an answer as a table."""
-    from scalesync.formats.lines import told
+    from scalesync.export.csv_jsonl import told
 
     # Not of floats: JSON has no NaN, and a table has.
     rows = ([value if isinstance(value, float) else told(value) for value in row] for row in answer.rows)

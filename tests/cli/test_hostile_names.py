@@ -22,8 +22,8 @@ from tests.cli.broken_api import BrokenApi, page
 from tests.cli.broken_api import task as served_task
 from tests.cli.commands import Done, Scalesync, scalesync_in
 from tests.cli.in_process import in_process
+from tests.export.account import box, task, written
 from tests.fixtures.databases import opened
-from tests.formats.account import box, task, written
 
 EVIL = (
     "\x1b[2J\x1b]0;mine\x07\x9b31m\x7f\u202eedoc\u2066\u200f\u061c\u2028\x85"

@@ -16,8 +16,8 @@ from scalesync.db.schema import metadata
 from scalesync.errors import ConfigurationError
 from scalesync.model import ColumnKind
 from scalesync.queue.transaction import Transaction
+from tests.export.account import ODD, box, filled, task, written
 from tests.fixtures.databases import opened
-from tests.formats.account import ODD, box, filled, task, written
 
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 CASES = (

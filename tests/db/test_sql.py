@@ -22,8 +22,8 @@ from scalesync.db.exports import counts
 from scalesync.db.sql import asking
 from scalesync.errors import ConfigurationError, DatabaseError, IncompleteError, ScalesyncError
 from scalesync.model import ColumnKind
+from tests.export.account import task, written
 from tests.fixtures.databases import opened
-from tests.formats.account import task, written
 
 ENDLESS = "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x) SELECT {} FROM x {}"
 HEAD = "CREATE TABLE mark (a int)"

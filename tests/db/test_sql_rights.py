@@ -12,8 +12,8 @@ from scalesync.errors import ConfigurationError
 from tests.cli.commands import Scalesync, check_refusal, scalesync_in
 from tests.cli.in_process import in_process
 from tests.db.test_sql import ask, refused
+from tests.export.account import task, written
 from tests.fixtures.databases import opened
-from tests.formats.account import task, written
 
 READER = "scalesync_reader"
 

@@ -9,7 +9,7 @@ from scalesync.clock import Clock
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.db.engine import Database
 from scalesync.db.upserts import mark_missing, write_rows
-from scalesync.formats.ways_out import WaysOut
+from scalesync.export.exporter import WaysOut
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ODD = 'A/b 100% "é", =x\n'

@@ -15,8 +15,8 @@ import pytest
 from scalesync.clock import Clock
 from scalesync.db.engine import Database
 from scalesync.db.sql import asking
-from scalesync.formats.lines import csv_lines, json_lines, told
-from scalesync.formats.tally import Tally
+from scalesync.export.counts import Tally
+from scalesync.export.csv_jsonl import csv_lines, json_lines, told
 from scalesync.model import Column, ColumnKind
 from tests.fixtures.databases import opened
 

@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.documents import TASKS
 from scalesync.db.engine import Database
-from scalesync.formats.tally import Tally
-from scalesync.formats.ways_out import Export, Format
+from scalesync.export.counts import Tally
+from scalesync.export.exporter import Export, Format
+from tests.export.account import Doc, box, image, polygon, task, ways_out, written
+from tests.export.test_datasets import exported
 from tests.fixtures.sandboxes import StartSandbox
-from tests.formats.account import Doc, box, image, polygon, task, ways_out, written
-from tests.formats.test_datasets import exported
 from tests.sync.mirrors import sync
 
 CLOSED = polygon("a", (1, 1), (1, 1), (1, 1))

@@ -13,10 +13,10 @@ from scalesync.db.engine import Database
 from scalesync.db.exports import Selection
 from scalesync.db.upserts import write_rows
 from scalesync.errors import ConfigurationError
-from scalesync.formats.tally import Tally
-from scalesync.formats.ways_out import Export, Format
+from scalesync.export.counts import Tally
+from scalesync.export.exporter import Export, Format
+from tests.export.account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
 from tests.fixtures.databases import opened
-from tests.formats.account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
 
 
 def exported(database: Database, as_what: Format, **wanted: Any) -> tuple[Any, Tally]:

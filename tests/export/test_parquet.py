@@ -20,12 +20,12 @@ from pyarrow import parquet as pq
 from scalesync.cli.export import TABLES, VIEWS
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError
-from scalesync.formats import parquet
-from scalesync.formats.tally import Tally
-from scalesync.formats.ways_out import Export, Format, WaysOut
+from scalesync.export import parquet
+from scalesync.export.counts import Tally
+from scalesync.export.exporter import Export, Format, WaysOut
 from scalesync.model import Column, ColumnKind, format_instant
+from tests.export.account import ODD, filled, ways_out
 from tests.fixtures.databases import opened
-from tests.formats.account import ODD, filled, ways_out
 
 INSTANT = pa.timestamp("ms", tz="UTC")
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from scalesync.formats.tally import Tally
+from scalesync.export.counts import Tally
 from scalesync.model import Column, ColumnKind, format_instant
 from scalesync.storable import formatted
 

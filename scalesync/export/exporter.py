@@ -12,11 +12,11 @@ from scalesync.db import exports, rows, shapes, sql
 from scalesync.db.documents import MIRRORED, TASKS
 from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError
-from scalesync.formats import parquet
-from scalesync.formats.coco import coco_lines
-from scalesync.formats.fiftyone import fiftyone_lines
-from scalesync.formats.lines import csv_lines, json_lines
-from scalesync.formats.tally import Tally
+from scalesync.export import parquet
+from scalesync.export.coco import coco_lines
+from scalesync.export.counts import Tally
+from scalesync.export.csv_jsonl import csv_lines, json_lines
+from scalesync.export.fiftyone import fiftyone_lines
 
 
 class Format(StrEnum):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from scalesync.db.shapes import Drawings, Image, Shape, Undrawn
-from scalesync.formats.tally import Tally, joined
+from scalesync.export.counts import Tally, joined
 
 UNLABELED = "unlabeled"
 """The category of what has no label: Scale has tasks without."""

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.formats.fiftyone import fiftyone_lines
-from scalesync.formats.tally import Tally
-from tests.formats.account import box
-from tests.formats.fiftyone_importer import does_it_stop, loaded
+from scalesync.export.counts import Tally
+from scalesync.export.fiftyone import fiftyone_lines
+from tests.export.account import box
+from tests.export.fiftyone_importer import does_it_stop, loaded
 
 VERDICTS = (Path(__file__).parent / "fiftyone_verdicts.jsonl").read_bytes().splitlines()[1:]
 """Of the real importer."""
