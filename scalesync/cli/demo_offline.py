@@ -12,7 +12,7 @@ from scalesync.errors import IncompleteError
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from scalesync.sandbox.world import World
+from scalesync.sandbox.state import World
 
 TASKS = 50
 PROJECT, BATCH = "Night scenes", "night 1"

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from scalesync.sandbox.documents import Doc, decode, encode
-from scalesync.sandbox.effects import Effects
-from scalesync.sandbox.instants import format_millis
-from scalesync.sandbox.journal import Journal
-from scalesync.sandbox.listing import TaskLister
-from scalesync.sandbox.refusals import TASK_NOT_FOUND, RefusalError, missing
+from scalesync.sandbox.errors import TASK_NOT_FOUND, RefusalError, missing
+from scalesync.sandbox.pagination import TaskLister
+from scalesync.sandbox.persistence import Journal
+from scalesync.sandbox.side_effects import Effects
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import TaskRecord, TaskStore, record_of
+from scalesync.sandbox.timestamps import format_millis
 
 Mode = Literal["live", "test"]
 

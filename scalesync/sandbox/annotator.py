@@ -4,7 +4,7 @@ import random
 import threading
 
 from scalesync.sandbox.churn import annotate
-from scalesync.sandbox.world import World
+from scalesync.sandbox.state import World
 
 
 class Annotator:

@@ -13,11 +13,11 @@ from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from scalesync.sandbox import routes_batches, routes_control, routes_results, routes_tasks, routes_team
-from scalesync.sandbox.calls import error_response
+from scalesync.sandbox.fault_injection import Exchange, Transports, strike
 from scalesync.sandbox.faults import Fault, FaultKind
-from scalesync.sandbox.instants import http_date
-from scalesync.sandbox.wire import Exchange, Transports, strike
-from scalesync.sandbox.world import World
+from scalesync.sandbox.http import error_response
+from scalesync.sandbox.state import World
+from scalesync.sandbox.timestamps import http_date
 
 _log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc, object_in
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.filters import Params, one
-from scalesync.sandbox.instants import parse_millis, span_of
-from scalesync.sandbox.listing import is_yes
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.pagination import is_yes
+from scalesync.sandbox.timestamps import parse_millis, span_of
 
 STATUSES = ("staging", "in_progress", "completed")
 

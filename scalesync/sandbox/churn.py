@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch, finalize_batch
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.projects import set_params
-from scalesync.sandbox.refusals import RefusalError
 from scalesync.sandbox.task_writes import (
     audit_task,
     cancel_task,

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.errors import RefusalError
 
 Doc = dict[str, Any]
 """One JSON object."""

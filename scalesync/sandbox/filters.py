@@ -4,10 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scalesync.sandbox.instants import Span, span_of
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
+from scalesync.sandbox.timestamps import Span, span_of
 
 Params = Mapping[str, Sequence[str]]
 """The query of a request: every value of every name, empty ones left out."""

@@ -2,9 +2,9 @@
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc, object_in
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.filters import Params, one
-from scalesync.sandbox.listing import is_yes
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.validation import TASK_TYPES
 
 _WITH_TEMPLATE = frozenset({"textcollection", "chat", "chatlite", "chatexperimental", "multichat"})

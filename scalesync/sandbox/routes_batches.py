@@ -7,8 +7,8 @@ from scalesync.sandbox.batches import (
     list_batches,
     set_batch_metadata,
 )
-from scalesync.sandbox.calls import Answer, Call, api_route
-from scalesync.sandbox.listing import page_of_batches
+from scalesync.sandbox.http import Answer, Call, api_route
+from scalesync.sandbox.pagination import page_of_batches
 from scalesync.sandbox.projects import create_project, list_projects, set_params, task_template
 
 

@@ -8,10 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scalesync.sandbox.account import Mode
-from scalesync.sandbox.calls import error_response, json_response
 from scalesync.sandbox.documents import Doc, as_object, as_texts, decode_body
-from scalesync.sandbox.refusals import RefusalError
-from scalesync.sandbox.world import World
+from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.http import error_response, json_response
+from scalesync.sandbox.state import World
 
 Control = Callable[[World, Request, object], object]
 """Does one thing and returns what to answer."""

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scalesync.sandbox.calls import error_response
-from scalesync.sandbox.results import content
+from scalesync.sandbox.http import error_response
+from scalesync.sandbox.result_files import content
 
 PREFIX = "/results"
 

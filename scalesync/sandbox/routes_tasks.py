@@ -1,10 +1,10 @@
 """The operations on tasks."""
 
-from scalesync.sandbox.calls import Answer, Call, api_route
 from scalesync.sandbox.documents import Doc, as_texts
-from scalesync.sandbox.listing import is_yes, present
+from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.http import Answer, Call, api_route
+from scalesync.sandbox.pagination import is_yes, present
 from scalesync.sandbox.projects import latest_params
-from scalesync.sandbox.refusals import RefusalError
 from scalesync.sandbox.task_writes import (
     audit_task,
     cancel_task,

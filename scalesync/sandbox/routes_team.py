@@ -1,8 +1,8 @@
 """The operations on files, teammates and Studio."""
 
-from scalesync.sandbox.calls import Answer, Call, api_route
 from scalesync.sandbox.documents import Doc, as_texts
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.http import Answer, Call, api_route
 from scalesync.sandbox.team import (
     add_file,
     assign_groups,

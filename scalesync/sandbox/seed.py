@@ -5,10 +5,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from scalesync.sandbox.account import Account
-from scalesync.sandbox.briefs import decorate, finish, instruction_of, old_task, params_of
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.instants import format_millis
+from scalesync.sandbox.task_bodies import decorate, finish, instruction_of, old_task, params_of
 from scalesync.sandbox.tasks import TaskRecord, record_of
+from scalesync.sandbox.timestamps import format_millis
 
 HOUR = 3_600_000
 YEAR = 365 * 24 * HOUR

@@ -15,11 +15,11 @@ from uvicorn.server import ServerState
 
 from scalesync.sandbox.annotator import Annotator
 from scalesync.sandbox.app import SandboxApp
-from scalesync.sandbox.instants import Clock, system_clock
+from scalesync.sandbox.fault_injection import Transports, protocol_for
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.routes_results import PREFIX
-from scalesync.sandbox.wire import Transports, protocol_for
-from scalesync.sandbox.world import World
+from scalesync.sandbox.state import World
+from scalesync.sandbox.timestamps import Clock, system_clock
 
 HOST = "127.0.0.1"
 

@@ -3,11 +3,11 @@
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import batch_for_new_task, refresh_batch
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.instants import format_millis
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.projects import latest_params
-from scalesync.sandbox.refusals import RefusalError
-from scalesync.sandbox.responses import respond
+from scalesync.sandbox.task_responses import respond
 from scalesync.sandbox.tasks import TaskRecord
+from scalesync.sandbox.timestamps import format_millis
 from scalesync.sandbox.validation import (
     check_envelope,
     check_params,

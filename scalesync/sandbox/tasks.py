@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scalesync.sandbox.documents import Doc, decode, encode
-from scalesync.sandbox.instants import parse_millis
+from scalesync.sandbox.timestamps import parse_millis
 
 Key = tuple[int, str]
 """An instant in milliseconds and a task_id: the order in which tasks are listed, reversed."""

@@ -5,8 +5,8 @@ import random
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.errors import RefusalError, missing
 from scalesync.sandbox.geometry import new_uuid
-from scalesync.sandbox.refusals import RefusalError, missing
 
 ROLES = ("labeler", "member", "manager", "admin")
 

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.instants import format_millis, parse_millis
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key
+from scalesync.sandbox.timestamps import format_millis, parse_millis
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from scalesync.sandbox.documents import Doc, object_in
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.errors import RefusalError
 
 _FROM_ATTACHMENT = frozenset(
     [

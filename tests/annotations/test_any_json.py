@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from scalesync.annotations.flatten import SHAPES, flatten, result_urls
 from scalesync.annotations.models import Annotation, Flattened, Link
-from scalesync.sandbox import results
-from scalesync.sandbox.responses import respond
+from scalesync.sandbox import result_files
+from scalesync.sandbox.task_responses import respond
 from tests.annotations.reading import A_FILE, EVENTS_FILE
 
 WORDS = re.findall(
@@ -107,8 +107,8 @@ def test_responses_with_odd_parts_flatten(task_type: str, seed: int, odd: list[o
         response = _replaced(response, value, rng)
     files = {}
     for url in result_urls(task_type, json.dumps(response)):
-        kind, _, name = url.removeprefix(f"{results.RESULTS}/").partition("/")
-        content = (results.content(kind, name) or b"[]").rstrip(b"\0")
+        kind, _, name = url.removeprefix(f"{result_files.RESULTS}/").partition("/")
+        content = (result_files.content(kind, name) or b"[]").rstrip(b"\0")
         files[url] = json.dumps(_replaced(json.loads(content), rng.choice(odd), rng)).encode()
 
     fits(flatten(task_type, json.dumps(response), files))

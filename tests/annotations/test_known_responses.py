@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scalesync.annotations.flatten import SHAPES, flatten, result_urls
-from scalesync.sandbox import results
-from scalesync.sandbox.responses import respond
+from scalesync.sandbox import result_files
+from scalesync.sandbox.task_responses import respond
 
 RECORDED = Path(__file__).parents[3] / "shared" / "recorded" / "bodies"
 RECORDED_ROWS = {
@@ -125,8 +125,8 @@ def test_as_many_rows_as_annotations(task_type: str, params: dict[str, Any]) -> 
 
 
 def _content(url: str) -> bytes:
-    kind, name = url.removeprefix(f"{results.RESULTS}/").split("/")
-    content = results.content(kind, name)
+    kind, name = url.removeprefix(f"{result_files.RESULTS}/").split("/")
+    content = result_files.content(kind, name)
     assert content is not None
     return content
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from scalesync.sandbox.documents import Doc, encode
-from scalesync.sandbox.instants import Span, format_millis, span_of
+from scalesync.sandbox.timestamps import Span, format_millis, span_of
 from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks
 
 Query = Mapping[str, str]

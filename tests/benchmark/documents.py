@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scalesync.sandbox.documents import Doc, encode
 from scalesync.sandbox.geometry import HEIGHT, WIDTH, new_uuid, number
-from scalesync.sandbox.instants import format_millis
+from scalesync.sandbox.timestamps import format_millis
 
 PROJECTS = ("Street scenes", "Parking lots", "Highway at night", "Level crossings")
 PER_BATCH = 500

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.world import World
+from scalesync.sandbox.state import World
 from tests.fixtures.sandboxes import LIVE
 
 Doc = dict[str, Any]

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
-from scalesync.sandbox.results import RESULTS, content
-from scalesync.sandbox.world import World
+from scalesync.sandbox.result_files import RESULTS, content
+from scalesync.sandbox.state import World
 from tests.fixtures.sandboxes import LIVE, StartSandbox
 
 FORMS: dict[str, tuple[type, str]] = {

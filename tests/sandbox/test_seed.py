@@ -9,7 +9,7 @@ import pytest
 
 from scalesync.sandbox import SandboxOptions
 from scalesync.sandbox.seed import PLANS
-from scalesync.sandbox.world import World
+from scalesync.sandbox.state import World
 
 Doc = dict[str, Any]
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from scalesync.sandbox import SandboxServer
-from scalesync.sandbox.effects import Effects
+from scalesync.sandbox.side_effects import Effects
 from tests.fixtures.sandboxes import LIVE
 
 Doc = dict[str, Any]

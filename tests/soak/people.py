@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.projects import set_params
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import (
     audit_task,
     cancel_task,
@@ -18,7 +19,6 @@ from scalesync.sandbox.task_writes import (
     set_metadata,
     set_unique_id,
 )
-from scalesync.sandbox.world import World
 
 OURS = "soak "
 """Begins the name of everything that the soak submits."""

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from scalesync.db import changes, runs
 from scalesync.db.annotation_tables import annotation_links, annotations
 from scalesync.db.engine import Database
-from scalesync.sandbox.results import content
+from scalesync.sandbox.result_files import content
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.expected import SILENT, Expected, expected
 from tests.sync.mirrors import served, sync

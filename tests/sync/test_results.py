@@ -24,7 +24,7 @@ from scalesync.db.annotations import write_again
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sandbox.results import content
+from scalesync.sandbox.result_files import content
 from scalesync.sync.results import Kept
 from tests.sync.mirrors import sync, verify
 from tests.sync.shelf import (

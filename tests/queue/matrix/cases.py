@@ -10,8 +10,8 @@ from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.projects import create_project
+from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import create_task
-from scalesync.sandbox.world import World
 
 TASK_TYPE = "imageannotation"
 TASK: dict[str, Any] = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}

@@ -12,8 +12,8 @@ from scalesync.errors import DatabaseError
 from scalesync.queue.ledger import Ledger
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params
+from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import complete_task, create_task
-from scalesync.sandbox.world import World
 from tests.queue.matrix.broken import ArmFails, ArmUnknown, DownForGood, DownForMoments, SettleUnknown
 from tests.queue.matrix.cases import BY_NAME, CASES, PARAMS, TASK, TASK_TYPE, Case
 from tests.queue.matrix.scenarios import finish, forward

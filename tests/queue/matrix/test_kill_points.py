@@ -13,8 +13,8 @@ from scalesync.queue import orders
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.projects import create_project
+from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import create_task
-from scalesync.sandbox.world import World
 from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
 from tests.queue.matrix.mortal import WAITS, Mortals, Point, mortals
 

@@ -16,13 +16,13 @@ from scalesync.retry import RetryPolicy
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc, encode
-from scalesync.sandbox.listing import is_yes, present
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.options import SandboxOptions
+from scalesync.sandbox.pagination import is_yes, present
 from scalesync.sandbox.projects import create_project, set_params
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.state import World
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.task_writes import cancel_task, create_task
-from scalesync.sandbox.world import World
 from tests.queue.matrix.timeline import Timeline, VirtualClock
 
 KEY = "live_0123456789abcdef"

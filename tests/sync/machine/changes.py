@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.projects import create_project, set_params
-from scalesync.sandbox.refusals import RefusalError
 from scalesync.sandbox.task_writes import (
     audit_task,
     cancel_task,

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 from scalesync.sandbox.account import KINDS, Account, Mode
 from scalesync.sandbox.churn import churn
-from scalesync.sandbox.effects import Effects
 from scalesync.sandbox.faults import FaultPlan
 from scalesync.sandbox.filters import Params
-from scalesync.sandbox.instants import Clock, system_clock, to_millis
-from scalesync.sandbox.journal import StateFile
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.results import RESULTS, addressed
+from scalesync.sandbox.persistence import StateFile
+from scalesync.sandbox.result_files import RESULTS, addressed
 from scalesync.sandbox.seed import seed_account
+from scalesync.sandbox.side_effects import Effects
 from scalesync.sandbox.task_writes import complete_task, recall_task
+from scalesync.sandbox.timestamps import Clock, system_clock, to_millis
 
 MODES: tuple[Mode, Mode] = ("live", "test")
 

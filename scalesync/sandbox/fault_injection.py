@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from scalesync.sandbox.calls import error_response
 from scalesync.sandbox.faults import Fault, FaultKind
+from scalesync.sandbox.http import error_response
 
 _HTML = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>error</body></html>"
 

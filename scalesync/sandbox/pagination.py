@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from scalesync.sandbox.documents import Doc, decode, encode
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.filters import Matches, Params, TaskFilters, find, one, read_filters
-from scalesync.sandbox.refusals import RefusalError
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
 from scalesync.sandbox.tokens import Token, make_offset_token, make_token, read_offset_token, read_token

@@ -6,7 +6,7 @@ from typing import Any
 
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.geometry import SHAPES, drawn, new_uuid, number
-from scalesync.sandbox.results import link
+from scalesync.sandbox.result_files import link
 
 Maker = Callable[[Doc, random.Random], Doc]
 

@@ -4,8 +4,8 @@ import random
 from typing import Any
 
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.instants import format_millis
-from scalesync.sandbox.responses import respond
+from scalesync.sandbox.task_responses import respond
+from scalesync.sandbox.timestamps import format_millis
 
 PICTURES = "https://pictures.sandbox.example"
 

@@ -12,9 +12,9 @@ from starlette.routing import Route
 
 from scalesync.sandbox.account import Account, Mode
 from scalesync.sandbox.documents import Doc, as_object, decode_body, encode
+from scalesync.sandbox.errors import RefusalError
 from scalesync.sandbox.filters import Params
-from scalesync.sandbox.refusals import RefusalError
-from scalesync.sandbox.world import World
+from scalesync.sandbox.state import World
 
 Answer = Doc | list[Doc] | bytes
 """What a call answers: an object or a list to be encoded, or JSON text as it is."""

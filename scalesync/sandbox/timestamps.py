@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 
-from scalesync.sandbox.refusals import RefusalError
+from scalesync.sandbox.errors import RefusalError
 
 Clock = Callable[[], datetime]
 """Tells the present instant, with its offset. Handed in, so that a test can turn it."""
