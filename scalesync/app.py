@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from scalesync.db.runs import Run
     from scalesync.export.exporter import WaysOut
     from scalesync.model import BatchStatus
+    from scalesync.queue.bulk_submit import Recipe, Submitted
+    from scalesync.queue.dispatch_summary import Summary as Dispatched
     from scalesync.queue.events import Watcher as QueueWatcher
-    from scalesync.queue.mending import Queue
+    from scalesync.queue.management import Queue
     from scalesync.queue.sending import Sending
-    from scalesync.queue.submissions import Recipe, Submitted
-    from scalesync.queue.summary import Summary as Dispatched
     from scalesync.queue.transaction import Transaction
     from scalesync.sync.drift import Verification
     from scalesync.sync.drift import Watcher as ProofWatcher
@@ -196,7 +196,7 @@ class App:
     @property
     def queue(self) -> "Queue":
         """The queue, to see and to mend."""
-        from scalesync.queue.mending import Queue
+        from scalesync.queue.management import Queue
 
         return Queue(self.database)
 
@@ -220,14 +220,14 @@ class App:
 
         The database is not written to before the last of them has come.
         """
-        from scalesync.queue import submissions
+        from scalesync.queue import bulk_submit
 
         with (
             self.database() as database,
-            submissions.checked(given, recipe) as spool,
+            bulk_submit.checked(given, recipe) as spool,
             database.write(durable=True) as conn,
         ):
-            return submissions.enqueue(conn, spool)
+            return bulk_submit.enqueue(conn, spool)
 
     def dispatch(self, how: "Sending", watch: "QueueWatcher") -> "Dispatched":
         """Send what is queued, or only look at what is in doubt, and return what was done and why it ended.
@@ -237,7 +237,7 @@ class App:
         """
         from scalesync.owner import fresh_owner
         from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
-        from scalesync.queue.ledger import Ledger
+        from scalesync.queue.dispatcher_store import Ledger
         from scalesync.queue.timing import Timing
 
         timing = Timing(request=how.timeout, settle=how.timeout + how.settle_time)

@@ -22,10 +22,10 @@ from scalesync.keywords import (
 )
 from scalesync.model import BatchStatus
 from scalesync.ownership import Initialized
-from scalesync.queue.mending import Queue
+from scalesync.queue.bulk_submit import Recipe, Submitted
+from scalesync.queue.dispatch_summary import Summary as DispatchSummary
+from scalesync.queue.management import Queue
 from scalesync.queue.sending import Sending
-from scalesync.queue.submissions import Recipe, Submitted
-from scalesync.queue.summary import Summary as DispatchSummary
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 from scalesync.reports import Finding
 from scalesync.settings import DEFAULT_DATABASE, Choices, resolve

@@ -16,7 +16,7 @@ from scalesync import Mirror
 from scalesync.app import App
 from scalesync.cli.context import Context
 from scalesync.errors import ConfigurationError
-from scalesync.queue.submissions import Recipe, checked
+from scalesync.queue.bulk_submit import Recipe, checked
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import Choices, KeyringSecret, resolve
 from tests.cli.commands import Scalesync, check_refusal, execute, scalesync_in

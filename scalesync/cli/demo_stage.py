@@ -11,8 +11,8 @@ from scalesync.cli.progress import watching
 from scalesync.cli.sql import print_answer
 from scalesync.cli.sync import print_changes
 from scalesync.errors import IncompleteError, InterruptedRunError
+from scalesync.queue.dispatch_summary import Summary
 from scalesync.queue.sending import Sending
-from scalesync.queue.summary import Summary
 from scalesync.sync.plan import Request
 
 

@@ -23,8 +23,8 @@ from scalesync.errors import (
 
 if TYPE_CHECKING:
     from scalesync.app import App
+    from scalesync.queue.dispatch_summary import Summary
     from scalesync.queue.sending import Sending
-    from scalesync.queue.summary import Summary
 
 _LATER = "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
 _REOPEN = "Correct the key or the account, then run `scalesync queue resume`."

@@ -15,7 +15,7 @@ from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
     from scalesync.commands import Enqueued
-    from scalesync.queue.submissions import Ids, Recipe, Submitted
+    from scalesync.queue.bulk_submit import Ids, Recipe, Submitted
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, Transaction
 
 
@@ -168,7 +168,7 @@ def project_update(context: Context, name: str, params: dict[str, object], patch
 
 def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Recipe":
     """Return what the tasks have in common. Raises ConfigurationError for a field given twice."""
-    from scalesync.queue.submissions import Recipe
+    from scalesync.queue.bulk_submit import Recipe
 
     given = [*fields, *((name, options.pop(name)) for name in ("project", "batch"))]
     defaults: dict[str, object] = {}
@@ -184,7 +184,7 @@ def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_jso
     """Queue one command and say what became of it."""
     with context.app().transaction() as tx:
         enqueued = add(tx)
-    from scalesync.queue.submissions import Submitted
+    from scalesync.queue.bulk_submit import Submitted
 
     submitted = Submitted()
     submitted.add(enqueued)

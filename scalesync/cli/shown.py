@@ -13,7 +13,7 @@ from scalesync.errors import NeedsPersonError
 from scalesync.model import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.queue.mending import Story
+    from scalesync.queue.management import Story
 
 COLUMNS = ("id", "kind", "name", "state", "sends", "reason")
 

@@ -12,16 +12,16 @@ from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Gate, PausedBy
 from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
-from scalesync.queue.agenda import Agenda, DispatchOptions
 from scalesync.queue.answers import Meaning, pause_reason
-from scalesync.queue.endings import Alarm, Done
+from scalesync.queue.claimer import Agenda, DispatchOptions
+from scalesync.queue.dispatch_summary import Ended, Summary, Tally
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.events import Away, Closed, Rested, Settled, Stepped, Unreachable, Waiting, Watcher
+from scalesync.queue.execution_result import Alarm, Done
+from scalesync.queue.executor import Work
 from scalesync.queue.handlers import HANDLERS, Handler
-from scalesync.queue.ledger import Ledger
-from scalesync.queue.summary import Ended, Summary, Tally
 from scalesync.queue.timing import Timing, backoff, longest_turn
 from scalesync.queue.tools import Tools
-from scalesync.queue.work import Work
 
 __all__ = ["DispatchOptions", "Dispatcher", "Ended", "Summary"]
 

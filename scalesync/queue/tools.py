@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Claim
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.handlers import HANDLERS, Handler
-from scalesync.queue.ledger import Ledger
 from scalesync.queue.timing import Timing
 
 

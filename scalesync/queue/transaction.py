@@ -9,8 +9,8 @@ from scalesync.db import exports, queue_views
 from scalesync.db.borrowed import Connection, savepoint
 from scalesync.db.documents import BATCHES
 from scalesync.errors import QueueError
-from scalesync.queue import orders, submissions
-from scalesync.queue.submissions import Recipe, Submitted
+from scalesync.queue import bulk_submit, new_commands
+from scalesync.queue.bulk_submit import Recipe, Submitted
 
 
 class TaskOptions(TypedDict, total=False):
@@ -53,7 +53,7 @@ class Transaction:
         self._conn = conn
 
     def enqueue(self, order: NewCommand) -> Enqueued:
-        """Queue a command that was made by `scalesync.queue.orders`."""
+        """Queue a command that was made by `scalesync.queue.new_commands`."""
         return queued.enqueue(self._conn, order)
 
     def create_task(
@@ -78,8 +78,8 @@ class Transaction:
         `unique_id_field` names the field, with dots into objects, that holds each task's unique_id.
         """
         recipe = Recipe(type, unique_id_field=unique_id_field, **options)
-        with submissions.checked(bodies, recipe) as spool:
-            return submissions.enqueue(self._conn, spool)
+        with bulk_submit.checked(bodies, recipe) as spool:
+            return bulk_submit.enqueue(self._conn, spool)
 
     def cancel_task(
         self, task_id: str | None = None, *, unique_id: str | None = None, clear_unique_id: bool = False
@@ -90,7 +90,9 @@ class Transaction:
         """
         if task_id is not None and unique_id is None:
             unique_id = queued.unique_ids(self._conn, [task_id]).get(task_id)
-        order = orders.cancel_task(task_id=task_id, unique_id=unique_id, clear_unique_id=clear_unique_id)
+        order = new_commands.cancel_task(
+            task_id=task_id, unique_id=unique_id, clear_unique_id=clear_unique_id
+        )
         return self.enqueue(order)
 
     def cancel_tasks(
@@ -118,11 +120,11 @@ class Transaction:
 
     def create_batch(self, name: str, project: str, **more: Unpack[BatchOptions]) -> Enqueued:
         """Queue a batch; if its project is queued here, the batch waits for it."""
-        return self.enqueue(orders.create_batch(name, project, **more))
+        return self.enqueue(new_commands.create_batch(name, project, **more))
 
     def finalize_batch(self, name: str) -> Enqueued:
         """Queue the finalizing of a batch, after every task that is queued for it; it takes no more."""
-        return self.enqueue(orders.finalize_batch(name))
+        return self.enqueue(new_commands.finalize_batch(name))
 
     def create_project(
         self,
@@ -132,11 +134,11 @@ class Transaction:
         **more: Unpack[ProjectOptions],
     ) -> Enqueued:
         """Queue a project for tasks of one type, with its first parameters."""
-        return self.enqueue(orders.create_project(name, type, params, **more))
+        return self.enqueue(new_commands.create_project(name, type, params, **more))
 
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
         """Queue new parameters of a project, in place of the latest ones or (`patch`) merged over them."""
-        return self.enqueue(orders.update_project(name, params, patch=patch))
+        return self.enqueue(new_commands.update_project(name, params, patch=patch))
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of what can be canceled of a batch; a queued create has no task_id."""

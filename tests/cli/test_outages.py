@@ -13,9 +13,9 @@ from sqlalchemy import text
 from scalesync.app import App
 from scalesync.db.engine import Database
 from scalesync.errors import DatabaseAwayError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
+from scalesync.queue.dispatch_summary import Ended
 from scalesync.queue.events import Away, Settled
-from scalesync.queue.summary import Ended
 from scalesync.sandbox import SandboxServer
 from scalesync.settings import Choices, resolve
 from scalesync.sync.plan import Request
@@ -66,7 +66,7 @@ def test_a_postgres_that_crashes_and_comes_back(
         session(server, database) as staying,
         desk(database, server, timing=BRIEF) as at,
     ):
-        ids = at.put(*(orders.create_task("textcollection", {"unique_id": name}) for name in NAMES))
+        ids = at.put(*(new_commands.create_task("textcollection", {"unique_id": name}) for name in NAMES))
         at.chance = lambda: 0.0
         assert stopped.stderr is not None
         assert "begins a run" in stopped.stderr.readline()

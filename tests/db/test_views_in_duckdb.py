@@ -12,7 +12,7 @@ import pytest
 from scalesync.commands import CommandState
 from scalesync.db.schema import metadata
 from scalesync.db.views import VIEWS
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.db.view_corners import ODD, done, hold_corners
 from tests.fixtures.databases import opened
 from tests.queue.ledgers import change, mirror, put
@@ -29,7 +29,7 @@ def path(sqlite_url: str) -> Path:
         hold_corners(database)
         for number, name in enumerate(("there", 'quoted "name"', ODD, "waits"), 101):
             body = {"unique_id": name, "project": ODD, "batch": "b"}
-            queued = put(database, orders.create_task("annotation", body))
+            queued = put(database, new_commands.create_task("annotation", body))
             if name != "waits":
                 mirror(database, "tasks", **done(number, "2024-01-01T00:00:00.000Z", unique_id=name))
             if name == "there":

@@ -6,7 +6,7 @@ from scalesync.commands import CommandState, NewCommand, Outcome
 from scalesync.db.documents import TASKS
 from scalesync.db.engine import Database
 from scalesync.db.upserts import mark_missing
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.db.view_checks import check, exported
 from tests.db.view_corners import ODD, done
 from tests.queue.ledgers import NOON, change, mirror, put
@@ -14,7 +14,7 @@ from tests.queue.ledgers import NOON, change, mirror, put
 
 def create(unique_id: str, **body: object) -> NewCommand:
     """Return the create of a task."""
-    return orders.create_task("annotation", {"unique_id": unique_id, **body})
+    return new_commands.create_task("annotation", {"unique_id": unique_id, **body})
 
 
 def named(task_id: int) -> str:
@@ -38,7 +38,7 @@ def test_submissions_stand_beside_their_tasks(database: Database) -> None:
         ODD + "😀": (CommandState.DELIVERED, {}),
     }
     ids = {name: put(database, create(name, project=ODD, batch="b" + ODD)).command_id for name in given}
-    put(database, orders.create_batch("no task", "p"))
+    put(database, new_commands.create_batch("no task", "p"))
     for name, (state, values) in given.items():
         change(database, ids[name] or 0, state, **values)
     uncertain = ("nameless", "doubtful", "refused", "dropped", "absent", ODD + "😀")

@@ -22,7 +22,7 @@ ANSWERS = (
     ),
     Variant(
         "a send counts as delivered, whoever's answer came",
-        "queue/work.py",
+        "queue/executor.py",
         "if document is not None and not handler.proves(self.command, document):",
         "if document is not None and handler.result(document) is None:",
         ("queue/test_mixed_up_answers.py::test_every_effect_is_there_once[sqlite-False-1]",),
@@ -36,7 +36,7 @@ ANSWERS = (
     ),
     Variant(
         "a cancel looks its task up again",
-        "queue/handlers/handler.py",
+        "queue/handlers/interface.py",
         'return payload if command.target is None else {**payload, "task_id": command.target}',
         'return payload if command.sends == 0 or "body" in payload else {**payload, "task_id": None}',
         ("queue/test_refusals.py::test_a_cancel_never_touches_another_task",),
@@ -50,7 +50,7 @@ ANSWERS = (
     ),
     Variant(
         "a process rescues what it has in hand",
-        "queue/agenda.py",
+        "queue/claimer.py",
         "self.in_hand.add(claim.command.id)",
         "pass",
         ("queue/test_clock_steps.py::test_a_clock_that_steps_forward_while_it_sends[sqlite]",),
@@ -71,7 +71,7 @@ ANSWERS = (
     ),
     Variant(
         "a refusal is believed without a look",
-        "queue/work.py",
+        "queue/executor.py",
         "case Meaning.LOOK | Meaning.REFUSED:",
         "case Meaning.REFUSED: return Ending(verdicts.refused(error))\n            case Meaning.LOOK:",
         ("queue/test_refusals.py::test_a_refusal_kills_nobody_else",),

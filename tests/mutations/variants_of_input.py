@@ -14,7 +14,7 @@ INPUT = (
     ),
     Variant(
         "a blank name is called empty",
-        "queue/orders.py",
+        "queue/new_commands.py",
         "if not isinstance(name, str) or not name:",
         "if not isinstance(name, str) or not name.strip():",
         ("cli/test_names.py::test_python_refuses_an_empty_name_too",),

@@ -13,7 +13,7 @@ from scalesync.clock import Clock
 from scalesync.db.engine import Database
 from scalesync.owner import fresh_owner
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy
 

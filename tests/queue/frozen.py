@@ -16,8 +16,8 @@ from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.db.engine import Database
 from scalesync.model import Document
 from scalesync.owner import fresh_owner
-from scalesync.queue.agenda import DispatchOptions
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.claimer import DispatchOptions
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing
 from tests.queue.queues import desk
 

@@ -14,14 +14,14 @@ from scalesync.db.engine import Database
 from scalesync.db.queue_tables import commands
 from scalesync.db.upserts import write_rows
 from scalesync.errors import QueueError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 
 def task(unique_id: str, batch: str | None = None, **body: Any) -> NewCommand:
     """Return the create of a task."""
-    return orders.create_task("annotation", {"unique_id": unique_id, "batch": batch, **body})
+    return new_commands.create_task("annotation", {"unique_id": unique_id, "batch": batch, **body})
 
 
 def put(database: Database, order: NewCommand) -> Enqueued:

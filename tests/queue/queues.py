@@ -12,14 +12,14 @@ from scalesync.commands import Command, CommandState, NewCommand
 from scalesync.db.commands import attempts, enqueue, find
 from scalesync.db.engine import Database
 from scalesync.owner import fresh_owner
-from scalesync.queue.agenda import DispatchOptions
+from scalesync.queue.claimer import DispatchOptions
+from scalesync.queue.dispatch_summary import Summary
 from scalesync.queue.dispatcher import Dispatcher
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.events import Event
-from scalesync.queue.ledger import Ledger
-from scalesync.queue.summary import Summary
+from scalesync.queue.executor import Work
 from scalesync.queue.timing import Timing
 from scalesync.queue.tools import Tools
-from scalesync.queue.work import Work
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 

@@ -15,7 +15,7 @@ from scalesync.commands import NewCommand
 from scalesync.db.commands import enqueue
 from scalesync.db.engine import Database
 from scalesync.db.queue_tables import commands
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.queue.dispatcher import DispatchOptions
 from scalesync.sandbox import SandboxServer
 from tests.queue.dispatchers import KEY, Launcher, dispatcher, launching
@@ -60,20 +60,20 @@ def project_of(batch: str) -> str:
 def intents() -> Iterator[NewCommand]:
     """Yield everything that is queued: all six kinds, the batches' tasks mixed with one another."""
     for name in PROJECTS:
-        yield orders.create_project(name, "textcollection", {"instruction": "first"}, studio=True)
+        yield new_commands.create_project(name, "textcollection", {"instruction": "first"}, studio=True)
     for name in BATCHES:
-        yield orders.create_batch(name, project_of(name))
+        yield new_commands.create_batch(name, project_of(name))
     for number in range(TASKS):
         batch = BATCHES[number % len(BATCHES)]
         body = {"unique_id": f"task {number}", "project": project_of(batch), "batch": batch, "number": number}
-        yield orders.create_task("textcollection", body)
+        yield new_commands.create_task("textcollection", body)
     for number in range(CANCELS):
-        yield orders.cancel_task(unique_id=f"old {number}")
+        yield new_commands.cancel_task(unique_id=f"old {number}")
     for version in range(UPDATES):
         for name in PROJECTS:
-            yield orders.update_project(name, {"instruction": f"version {version}"})
+            yield new_commands.update_project(name, {"instruction": f"version {version}"})
     for name in BATCHES:
-        yield orders.finalize_batch(name)
+        yield new_commands.finalize_batch(name)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from scalesync.db.engine import Database
 from scalesync.db.gate import pause
 from scalesync.db.queue_tables import commands
 from scalesync.errors import DatabaseError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.claiming import DONE, alter, claim, ids, settle, soon, taken
 from tests.queue.ledgers import change, found, put, put_all, task
 
@@ -193,7 +193,10 @@ def test_commands_far_behind_what_is_blocked_are_found(database: Database) -> No
 
 def test_a_claim_says_how_long_ago_it_was_sent_and_its_place_made(database: Database) -> None:
     """Only a request that may have an effect counts; the creation is its own, or of what it depends on."""
-    put_all(database, [new("create_batch", "batch:b"), task("a", "b"), task("c"), orders.finalize_batch("b")])
+    put_all(
+        database,
+        [new("create_batch", "batch:b"), task("a", "b"), task("c"), new_commands.finalize_batch("b")],
+    )
     change(database, 1, DELIVERED, outcome=Outcome.APPLIED, finished_at=soon(-30))
     alter(database, 2, sent_at=soon(-20), ambiguous=True)
     alter(database, 3, sent_at=soon(-20))

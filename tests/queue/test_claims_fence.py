@@ -7,7 +7,7 @@ import pytest
 from scalesync.commands import CommandState, Outcome, Step, Verdict
 from scalesync.db.engine import Database
 from scalesync.db.rescue import CRASH_LOOP
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.claiming import BACK, DONE, DOUBT, REFUSED, alter, arm, claim, ids, settle, soon, taken
 from tests.queue.ledgers import change, found, put, put_all, steps, task
 
@@ -65,7 +65,7 @@ def test_the_base_is_that_of_the_first_send(
     database: Database, ambiguous: bool, before: int | None, after: int
 ) -> None:
     """What may have been sent keeps the version it had before; everything else takes the one just read."""
-    put(database, orders.update_project("p", {"instruction": "x"}))
+    put(database, new_commands.update_project("p", {"instruction": "x"}))
     alter(database, 1, ambiguous=ambiguous, base=before)
     assert arm(database, taken(database), base=7)
     assert found(database, 1).base == after
@@ -160,7 +160,9 @@ def test_a_name_that_is_free_again_is_given_up(database: Database) -> None:
     put_all(database, [task("a"), task("b")])
     for one in claim(database):
         settle(database, one, DONE)
-    cancel = put(database, orders.cancel_task(task_id="t", unique_id="a", clear_unique_id=True)).command_id
+    cancel = put(
+        database, new_commands.cancel_task(task_id="t", unique_id="a", clear_unique_id=True)
+    ).command_id
     assert cancel is not None
     [one] = claim(database)
     settle(database, one, Verdict(DELIVERED, Outcome.APPLIED, frees_key=True))
@@ -173,7 +175,7 @@ def test_a_requested_discard_is_honoured_once_there_is_no_effect(
     database: Database, verdict: Verdict
 ) -> None:
     """With what hung on the command; in doubt it stays requested."""
-    put_all(database, [orders.create_batch("b", "p"), task("a", "b"), orders.finalize_batch("b")])
+    put_all(database, [new_commands.create_batch("b", "p"), task("a", "b"), new_commands.finalize_batch("b")])
     one = claim(database)[0]
     alter(database, 1, discard_requested=True)
     assert settle(database, one, verdict)

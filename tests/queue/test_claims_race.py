@@ -8,7 +8,7 @@ from threading import Barrier
 
 from scalesync.commands import CommandState
 from scalesync.db.engine import Database
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
 from tests.queue.claiming import DONE, arm, claim, ids, settle
 from tests.queue.ledgers import found, put_all, states, task
@@ -72,7 +72,7 @@ def test_processes_share_the_queue(database_url: str) -> None:
 
 def test_a_resource_is_in_one_hand_however_many_claim(database: Database) -> None:
     """Updates of one project are claimed one after the other, in order, by whoever comes."""
-    put_all(database, (orders.update_project("p", {"n": n}) for n in range(12)))
+    put_all(database, (new_commands.update_project("p", {"n": n}) for n in range(12)))
     order: list[int] = []
 
     def work(_: int) -> None:

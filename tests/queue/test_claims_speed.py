@@ -7,7 +7,7 @@ from sqlalchemy import event
 from scalesync.commands import CommandState, Outcome, Verdict
 from scalesync.db import claims, gate
 from scalesync.db.engine import Database
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.claiming import LEASE, arm, claim, settle
 from tests.queue.ledgers import put_all, task
 
@@ -51,7 +51,10 @@ def plan(database: Database, statement: str, parameters: Any) -> str:
 
 def test_no_statement_of_a_claim_reads_the_whole_table(database: Database) -> None:
     """Every one has an index to go by, before and after the database counted its rows."""
-    put_all(database, [orders.create_batch("b", "p"), orders.update_project("p", {}), *map(task, "cdefg")])
+    put_all(
+        database,
+        [new_commands.create_batch("b", "p"), new_commands.update_project("p", {}), *map(task, "cdefg")],
+    )
     put_all(database, (task(f"b{n}", "b") for n in range(9)))
     seen = statements(database)
     assert len(seen) >= 12

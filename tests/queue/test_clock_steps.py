@@ -8,8 +8,8 @@ import pytest
 
 from scalesync.commands import CommandState
 from scalesync.db.engine import Database
-from scalesync.queue import orders
-from scalesync.queue.agenda import DispatchOptions
+from scalesync.queue import new_commands
+from scalesync.queue.claimer import DispatchOptions
 from scalesync.sandbox import SandboxServer
 from tests.queue.matrix.cases import BY_NAME
 from tests.queue.matrix.stage import Process, Stage
@@ -30,7 +30,7 @@ def at(database: Database, sandbox: SandboxServer) -> Iterator[Desk]:
 
 def test_a_clock_that_steps_forward_while_it_sends(at: Desk, sandbox: SandboxServer) -> None:
     """Its lease is over by that clock, and it goes on claiming: the update is sent once all the same."""
-    [one] = at.put(orders.update_project("p", {"a": 1}))
+    [one] = at.put(new_commands.update_project("p", {"a": 1}))
     sandbox.world.faults.replace(["latency:1500ms@POST"])
     dispatcher = at.dispatcher(DispatchOptions(workers=4, patience=20))
     thread = threading.Thread(target=dispatcher.run)

@@ -8,7 +8,7 @@ import pytest
 
 from scalesync.db import hands
 from scalesync.db.backup import back_up
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened
 from tests.queue.queues import Desk, desk
@@ -20,11 +20,11 @@ BODY = {"project": "p", "batch": "b", "attachment": "https://example.com/1.jpg"}
 def put(at: Desk) -> list[int]:
     """Queue a project, an update of it, a batch with its tasks, and its finalize."""
     return at.put(
-        orders.create_project("p", "imageannotation", {"instruction": "one"}, studio=True),
-        orders.update_project("p", {"instruction": "two"}),
-        orders.create_batch("b", "p"),
-        *(orders.create_task("imageannotation", {**BODY, "unique_id": name}) for name in TASKS),
-        orders.finalize_batch("b"),
+        new_commands.create_project("p", "imageannotation", {"instruction": "one"}, studio=True),
+        new_commands.update_project("p", {"instruction": "two"}),
+        new_commands.create_batch("b", "p"),
+        *(new_commands.create_task("imageannotation", {**BODY, "unique_id": name}) for name in TASKS),
+        new_commands.finalize_batch("b"),
     )
 
 

@@ -14,11 +14,11 @@ from scalesync.db import exports
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
 from scalesync.model import Document
-from scalesync.queue import orders
+from scalesync.queue import new_commands
+from scalesync.queue.dispatch_summary import Ended
 from scalesync.queue.events import Settled, Stepped
 from scalesync.queue.handlers import Payload
 from scalesync.queue.handlers.projects import CreateProject
-from scalesync.queue.summary import Ended
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened
 from tests.queue.queues import HASTY, QUICK, WHOLE, Desk, desk
@@ -54,15 +54,15 @@ def seed(made: Desk) -> None:
 
 def everything() -> Iterator[NewCommand]:
     """Yield orders of all kinds, each thing after what it needs."""
-    yield orders.create_project("p", BOX, {"a": 1}, rapid=True)
-    yield orders.create_batch("b", "p")
+    yield new_commands.create_project("p", BOX, {"a": 1}, rapid=True)
+    yield new_commands.create_batch("b", "p")
     for unique_id in TASKS:
-        yield orders.create_task(BOX, {**BODY, "unique_id": unique_id})
-    yield orders.update_project("p", {"a": 2})
-    yield orders.update_project("p", {"b": 3}, patch=True)
-    yield orders.finalize_batch("b")
-    yield orders.cancel_task(unique_id="old 1")
-    yield orders.cancel_task(unique_id="old 2", clear_unique_id=True)
+        yield new_commands.create_task(BOX, {**BODY, "unique_id": unique_id})
+    yield new_commands.update_project("p", {"a": 2})
+    yield new_commands.update_project("p", {"b": 3}, patch=True)
+    yield new_commands.finalize_batch("b")
+    yield new_commands.cancel_task(unique_id="old 1")
+    yield new_commands.cancel_task(unique_id="old 2", clear_unique_id=True)
 
 
 def once(server: SandboxServer) -> dict[tuple[str, str, str], int]:
@@ -159,14 +159,14 @@ def five_of_each() -> Iterator[NewCommand]:
     """Yield orders of all kinds, as many of each as there are faults."""
     for number in NUMBERS:
         name = f"p{number}"
-        yield orders.create_project(name, BOX, {"a": 1}, rapid=True)
-        yield orders.update_project(name, {"b": 2}, patch=number % 2 == 0)
-        yield orders.create_batch(f"b{number}", name)
-        yield orders.create_task(
+        yield new_commands.create_project(name, BOX, {"a": 1}, rapid=True)
+        yield new_commands.update_project(name, {"b": 2}, patch=number % 2 == 0)
+        yield new_commands.create_batch(f"b{number}", name)
+        yield new_commands.create_task(
             BOX, {**BODY, "unique_id": f"t{number}", "project": name, "batch": f"b{number}"}
         )
-        yield orders.finalize_batch(f"b{number}")
-        yield orders.cancel_task(unique_id=f"old {number + 3}", clear_unique_id=number % 2 == 0)
+        yield new_commands.finalize_batch(f"b{number}")
+        yield new_commands.cancel_task(unique_id=f"old {number + 3}", clear_unique_id=number % 2 == 0)
 
 
 def test_each_kind_is_done_once_whatever_the_answer(at: Desk, sandbox: SandboxServer) -> None:
@@ -201,7 +201,7 @@ def test_an_unanswered_request_is_cut_off_and_looked_up(sqlite_url: str, sandbox
     """An API that says nothing, or never ends, holds a worker no longer than a request may last."""
     sandbox.world.faults.replace(["hang:100%:times=1@POST", "trickle:100%:times=1@POST"])
     with opened(sqlite_url) as database, desk(database, sandbox, timing=HASTY) as at:
-        ids = at.put(*(orders.create_project(name, BOX, {"a": "b" * 50}) for name in ("x", "y")))
+        ids = at.put(*(new_commands.create_project(name, BOX, {"a": "b" * 50}) for name in ("x", "y")))
         at.dispatch()
 
         assert at.states(ids) == ["delivered"] * 2
@@ -211,7 +211,7 @@ def test_an_unanswered_request_is_cut_off_and_looked_up(sqlite_url: str, sandbox
 
 def test_a_failed_look_is_no_absence(alone: Desk, sandbox: SandboxServer) -> None:
     """It is looked again until the API shows what came of the request; only unanswered sends are failures."""
-    [one] = alone.put(orders.update_project("q", {"a": 2}))
+    [one] = alone.put(new_commands.update_project("q", {"a": 2}))
     alone.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
     work = alone.work()
     sandbox.world.faults.replace(["applied-then-dropped:100%:times=1@POST"])
@@ -229,8 +229,8 @@ def test_a_task_that_is_there_already_is_not_made_again(at: Desk, sandbox: Sandb
     for unique_id in ("same", "other"):
         at.api.create_task(BOX, {**body, "unique_id": unique_id})
     ids = at.put(
-        orders.create_task(BOX, {**body, "unique_id": "same"}),
-        orders.create_task(BOX, {"attachment": "https://example.com/2.jpg", "unique_id": "other"}),
+        new_commands.create_task(BOX, {**body, "unique_id": "same"}),
+        new_commands.create_task(BOX, {"attachment": "https://example.com/2.jpg", "unique_id": "other"}),
     )
     at.dispatch()
 
@@ -243,11 +243,11 @@ def test_a_task_that_is_there_already_is_not_made_again(at: Desk, sandbox: Sandb
 def test_what_the_api_refuses_is_dead_with_its_words(alone: Desk) -> None:
     """400 and 404 without doubt are the last word; what the API cannot even be asked is refused here."""
     ids = alone.put(
-        orders.create_task(BOX, {"unique_id": "no attachment"}),
-        orders.cancel_task(task_id="0" * 24),
-        orders.cancel_task(unique_id="nobody's"),
-        orders.update_project("nowhere", {}),
-        orders.finalize_batch("nowhere"),
+        new_commands.create_task(BOX, {"unique_id": "no attachment"}),
+        new_commands.cancel_task(task_id="0" * 24),
+        new_commands.cancel_task(unique_id="nobody's"),
+        new_commands.update_project("nowhere", {}),
+        new_commands.finalize_batch("nowhere"),
     )
     summary = alone.dispatch()
 
@@ -261,8 +261,8 @@ def test_a_task_type_that_is_not_enabled_is_refused(sqlite_url: str, start_sandb
     server = start_sandbox(types_not_enabled=(BOX,))
     with opened(sqlite_url) as database, desk(database, server) as at:
         ids = at.put(
-            orders.create_task(BOX, {"attachment": "https://example.com/1.jpg"}),
-            orders.create_task("annotation", {"attachment": "https://example.com/1.jpg"}),
+            new_commands.create_task(BOX, {"attachment": "https://example.com/1.jpg"}),
+            new_commands.create_task("annotation", {"attachment": "https://example.com/1.jpg"}),
         )
         at.dispatch()
 
@@ -271,7 +271,7 @@ def test_a_task_type_that_is_not_enabled_is_refused(sqlite_url: str, start_sandb
 
 def test_a_cancel_in_doubt_of_a_completed_task_is_too_late(alone: Desk, sandbox: SandboxServer) -> None:
     """Nobody could have won that race: it is discarded, says why, and needs no person."""
-    [one] = alone.put(orders.cancel_task(unique_id="old 1"))
+    [one] = alone.put(new_commands.cancel_task(unique_id="old 1"))
     sandbox.world.faults.replace(["reset:100%:times=1@POST"])
     list(alone.work().run())
     sandbox.world.complete(sandbox.world.live.tasks.by_unique_id["old 1"])
@@ -284,11 +284,11 @@ def test_a_cancel_in_doubt_of_a_completed_task_is_too_late(alone: Desk, sandbox:
 def test_a_cancel_that_clears_lets_the_name_be_used_again(at: Desk, sandbox: SandboxServer) -> None:
     """The delivered create gives up its key, so the same unique_id can be queued for another task."""
     body = {"attachment": "https://example.com/1.jpg", "unique_id": "u"}
-    at.put(orders.create_task(BOX, body))
+    at.put(new_commands.create_task(BOX, body))
     at.dispatch()
-    at.put(orders.cancel_task(unique_id="u", clear_unique_id=True))
+    at.put(new_commands.cancel_task(unique_id="u", clear_unique_id=True))
     at.dispatch()
-    [again] = at.put(orders.create_task(BOX, body))
+    [again] = at.put(new_commands.create_task(BOX, body))
     at.dispatch()
 
     assert at.ended(again) == ("delivered", "applied")
@@ -298,7 +298,9 @@ def test_a_cancel_that_clears_lets_the_name_be_used_again(at: Desk, sandbox: San
 def test_an_update_that_would_change_nothing_is_not_sent(at: Desk, sandbox: SandboxServer) -> None:
     """It is delivered as a no_op, and the project it found is mirrored."""
     at.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
-    ids = at.put(orders.update_project("q", {"a": 1}), orders.update_project("q", {"a": 1}, patch=True))
+    ids = at.put(
+        new_commands.update_project("q", {"a": 1}), new_commands.update_project("q", {"a": 1}, patch=True)
+    )
     summary = at.dispatch()
 
     assert [at.ended(one) for one in ids] == [("delivered", "no_op")] * 2
@@ -309,7 +311,7 @@ def test_an_update_that_would_change_nothing_is_not_sent(at: Desk, sandbox: Sand
 def test_an_update_in_doubt_stops_at_a_version_of_somebody_else(alone: Desk, sandbox: SandboxServer) -> None:
     """It is held for a person; once that one withdraws it, the next look drops it."""
     alone.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
-    [one] = alone.put(orders.update_project("q", {"a": 2}))
+    [one] = alone.put(new_commands.update_project("q", {"a": 2}))
     sandbox.world.faults.replace(["reset:100%:times=1@POST"])
     list(alone.work().run())
     alone.api.update_project("q", {"a": 9})
@@ -334,7 +336,7 @@ def test_an_update_in_doubt_stops_at_a_version_of_somebody_else(alone: Desk, san
 
 def test_a_person_may_withdraw_what_is_in_doubt(at: Desk, sandbox: SandboxServer) -> None:
     """Dropped once it is proven absent, which takes the settle time; never sent again meanwhile."""
-    [one] = at.put(orders.create_batch("never", "p"))
+    [one] = at.put(new_commands.create_batch("never", "p"))
     sandbox.world.faults.replace(["503:100%:times=1@POST"])
     list(at.work().run())
     at.change(one, discard_requested=True)
@@ -347,7 +349,7 @@ def test_a_person_may_withdraw_what_is_in_doubt(at: Desk, sandbox: SandboxServer
 
 def test_a_command_that_failed_too_often_is_dead_once_proven_absent(at: Desk, sandbox: SandboxServer) -> None:
     """Not before the settle time is over, and with what went wrong last."""
-    [one] = at.put(orders.create_batch("never", "p"))
+    [one] = at.put(new_commands.create_batch("never", "p"))
     at.change(one, max_failures=2)
     sandbox.world.faults.replace(["503:100%@POST"])
     summary = at.dispatch()
@@ -368,7 +370,7 @@ def test_read_lag_after_a_creation_is_waited_out(alone: Desk, sandbox: SandboxSe
 
 def test_a_kind_that_nobody_knows_is_held(alone: Desk) -> None:
     """A newer version queued it: this one leaves it to a person and goes on with the rest."""
-    ids = alone.put(NewCommand("paint_task", "{}", "task:u"), orders.cancel_task(unique_id="old 1"))
+    ids = alone.put(NewCommand("paint_task", "{}", "task:u"), new_commands.cancel_task(unique_id="old 1"))
     alone.dispatch()
 
     assert alone.states(ids) == ["queued", "delivered"]
@@ -386,7 +388,7 @@ class Nameless(CreateProject):
 
 def test_a_200_that_names_nothing_is_looked_up(alone: Desk, sandbox: SandboxServer) -> None:
     """What it means is not known, so the API is asked."""
-    [one] = alone.put(orders.create_project("p", BOX, {"a": 1}))
+    [one] = alone.put(new_commands.create_project("p", BOX, {"a": 1}))
     summary = alone.dispatch(handlers={"create_project": Nameless()})
 
     assert (alone.ended(one), summary.sends, summary.looks) == (("delivered", "applied"), 1, 1)
@@ -423,7 +425,7 @@ def test_an_answer_that_the_mirror_cannot_take_is_delivered_all_the_same(
 
     A number that is beyond the database's own is none of these.
     """
-    [one] = at.put(orders.create_project("huge", BOX, {"a": 1}))
+    [one] = at.put(new_commands.create_project("huge", BOX, {"a": 1}))
     at.dispatch(handlers={"create_project": Huge(text)})
 
     assert at.ended(one) == ("delivered", "applied")

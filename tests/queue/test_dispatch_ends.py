@@ -16,12 +16,12 @@ from scalesync.db.engine import Database
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.model import Document
 from scalesync.owner import fresh_owner
-from scalesync.queue import orders
+from scalesync.queue import new_commands
+from scalesync.queue.dispatch_summary import Ended, Summary
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.events import Closed, Rested, Settled, Stepped, Unreachable, Waiting
 from scalesync.queue.handlers import HANDLERS, Payload
 from scalesync.queue.handlers.projects import CreateProject
-from scalesync.queue.ledger import Ledger
-from scalesync.queue.summary import Ended, Summary
 from scalesync.sandbox import SandboxServer, Switches
 from tests.fixtures.databases import opened
 from tests.queue.queues import HASTY, QUICK, WHOLE, Desk, desk
@@ -50,7 +50,7 @@ def alone(sqlite_url: str, sandbox: SandboxServer) -> Iterator[Desk]:
 def projects(count: int, first: int = 0) -> Iterator[NewCommand]:
     """Yield orders that depend on nothing."""
     for number in range(first, first + count):
-        yield orders.create_project(f"p{number}", BOX, {})
+        yield new_commands.create_project(f"p{number}", BOX, {})
 
 
 def events(at: Desk, kind: type) -> list[Any]:
@@ -175,7 +175,9 @@ def test_an_api_that_cannot_be_reached_ends_it(sqlite_url: str) -> None:
 def test_a_low_rate_slows_it_and_nothing_else(alone: Desk, sandbox: SandboxServer) -> None:
     """The wait for one's turn comes before the arming: nobody rests, and nothing comes too late."""
     alone.api.create_project({"name": "q", "type": BOX})
-    alone.put(orders.update_project("q", {"a": 1}), orders.update_project("q", {"a": 2}), *projects(2))
+    alone.put(
+        new_commands.update_project("q", {"a": 1}), new_commands.update_project("q", {"a": 2}), *projects(2)
+    )
     tight = replace(QUICK, margin=0.1)
     with desk(alone.database, sandbox, timing=tight, rate=5.0) as slow:
         summary = slow.dispatch()
@@ -390,7 +392,8 @@ class Mistaken(CreateProject):
 def test_a_mistake_of_ours_does_not_vanish(alone: Desk) -> None:
     """It stops the dispatcher and is raised; whatever else was in hand is settled."""
     ids = alone.put(
-        orders.create_project("p", BOX, {}), *(orders.create_batch(f"b{n}", "q") for n in range(9))
+        new_commands.create_project("p", BOX, {}),
+        *(new_commands.create_batch(f"b{n}", "q") for n in range(9)),
     )
     alone.api.create_project({"name": "q", "type": BOX})
     with pytest.raises(ZeroDivisionError):

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from scalesync.db.commands import enqueue
 from scalesync.db.engine import Database
 from scalesync.db.signals import Signals
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.fixtures.databases import PostgresServer, opened
 from tests.fixtures.poolers import needs_own_sessions
 
@@ -29,7 +29,7 @@ def signals(database: Database) -> Iterator[Signals]:
 def put(database: Database, name: str = "p") -> None:
     """Queue something."""
     with database.write() as conn:
-        enqueue(conn, orders.create_project(name, "annotation", {}))
+        enqueue(conn, new_commands.create_project(name, "annotation", {}))
 
 
 @needs_own_sessions

@@ -13,13 +13,13 @@ from scalesync.commands import Command
 from scalesync.db import hands
 from scalesync.db.engine import Database
 from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTurnTooLate
-from scalesync.queue import orders
-from scalesync.queue.endings import Done
+from scalesync.queue import new_commands
+from scalesync.queue.dispatcher_store import Ledger
+from scalesync.queue.execution_result import Done
+from scalesync.queue.executor import Steps
 from scalesync.queue.handlers import Payload, Sighting
 from scalesync.queue.handlers.batches import FinalizeBatch
 from scalesync.queue.handlers.tasks import CancelTask
-from scalesync.queue.ledger import Ledger
-from scalesync.queue.work import Steps
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened
 from tests.queue.queues import QUICK, Desk, desk
@@ -84,7 +84,7 @@ def sent(sandbox: SandboxServer) -> int:
 
 def test_the_steps_of_a_clean_send(alone: Desk) -> None:
     """Nothing is looked up where nothing is in doubt."""
-    alone.put(orders.update_project("p", {"a": 2}))
+    alone.put(new_commands.update_project("p", {"a": 2}))
     names, done = finish(alone.work().run())
 
     assert names == ["prepare", "arm", "send", "settle"]
@@ -96,7 +96,7 @@ def test_nothing_is_sent_long_after_it_was_armed(
     alone: Desk, sandbox: SandboxServer, clock: Suspended, seconds: float
 ) -> None:
     """A machine suspended between the two steps wakes up, and gives the command back unsent."""
-    [one] = alone.put(orders.update_project("p", {"a": 2}))
+    [one] = alone.put(new_commands.update_project("p", {"a": 2}))
     steps = alone.work().run()
     until(steps, "send")
     clock.asleep.append(seconds)
@@ -109,7 +109,7 @@ def test_nothing_is_sent_long_after_it_was_armed(
 
 def test_nothing_is_sent_late_in_a_lease(alone: Desk, sandbox: SandboxServer, clock: Suspended) -> None:
     """What armed in time by the database's clock is still late by the clock that counted the suspension."""
-    alone.put(orders.update_project("p", {"a": 2}))
+    alone.put(new_commands.update_project("p", {"a": 2}))
     steps = alone.work().run()
     until(steps, "arm")
     clock.asleep.append(QUICK.lease - QUICK.need + 0.01)
@@ -121,7 +121,7 @@ def test_nothing_is_sent_late_in_a_lease(alone: Desk, sandbox: SandboxServer, cl
 def test_a_lease_that_is_nearly_over_is_not_armed(at: Desk, sandbox: SandboxServer) -> None:
     """By the database's clock there must be time for a whole request."""
     with desk(at.database, sandbox, timing=replace(QUICK, request=0.1)) as short:
-        [one] = at.put(orders.update_project("p", {"a": 2}))
+        [one] = at.put(new_commands.update_project("p", {"a": 2}))
         work = short.work()
         work.tools = at.tools()
         names, _ = finish(work.run())
@@ -131,7 +131,7 @@ def test_a_lease_that_is_nearly_over_is_not_armed(at: Desk, sandbox: SandboxServ
 
 def test_who_was_overtaken_sends_nothing(at: Desk, sandbox: SandboxServer) -> None:
     """The lease ran out before the arming, and a peer has done it: the fence keeps the first one back."""
-    [one] = at.put(orders.update_project("p", {"a": 2}))
+    [one] = at.put(new_commands.update_project("p", {"a": 2}))
     steps = at.work().run()
     until(steps, "arm")
     at.expire(one)
@@ -145,7 +145,7 @@ def test_who_was_overtaken_sends_nothing(at: Desk, sandbox: SandboxServer) -> No
 
 def test_a_success_that_comes_late_is_recorded_all_the_same(at: Desk, sandbox: SandboxServer) -> None:
     """The lease ran out after the send, and a peer took the command in doubt: the answer settles it."""
-    [one] = at.put(orders.update_project("p", {"a": 2}))
+    [one] = at.put(new_commands.update_project("p", {"a": 2}))
     steps = at.work().run()
     until(steps, "settle")
     at.expire(one)
@@ -162,7 +162,7 @@ def test_a_success_that_comes_late_is_recorded_all_the_same(at: Desk, sandbox: S
 @pytest.mark.parametrize("step", ["prepare", "arm"])
 def test_a_discard_before_the_arming_wins(at: Desk, sandbox: SandboxServer, step: str) -> None:
     """It is honoured at the last moment before the send; the command is discarded."""
-    [one] = at.put(orders.update_project("p", {"a": 2}))
+    [one] = at.put(new_commands.update_project("p", {"a": 2}))
     steps = at.work().run()
     until(steps, step)
     with at.database.write() as conn:
@@ -176,7 +176,7 @@ def test_a_discard_before_the_arming_wins(at: Desk, sandbox: SandboxServer, step
 
 def test_a_discard_after_the_arming_comes_too_late(at: Desk, sandbox: SandboxServer) -> None:
     """The send goes on; what was delivered stays delivered."""
-    [one] = at.put(orders.update_project("p", {"a": 2}))
+    [one] = at.put(new_commands.update_project("p", {"a": 2}))
     steps = at.work().run()
     until(steps, "send")
     with at.database.write() as conn:
@@ -191,7 +191,7 @@ def test_a_dispatcher_that_dies_leaves_no_doubt_that_is_not_settled(
     at: Desk, sandbox: SandboxServer, step: str
 ) -> None:
     """Before the arming: sent by the next one; after it: looked up by the next one, and sent if absent."""
-    [one] = at.put(orders.update_project("p", {"a": 2}))
+    [one] = at.put(new_commands.update_project("p", {"a": 2}))
     steps = at.work().run()
     until(steps, step)
     steps.close()
@@ -207,7 +207,7 @@ def test_the_claims_of_a_dead_process_are_free_at_once(at: Desk) -> None:
     place, _, own = at.ledger.owner.split("/")
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    [one] = at.put(orders.update_project("p", {"a": 2}))
+    [one] = at.put(new_commands.update_project("p", {"a": 2}))
     assert Ledger(at.database, f"{place}/{dead.pid}/{own}", QUICK).claim(1)
     summary = at.dispatch()
 
@@ -218,7 +218,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
     alone: Desk, sandbox: SandboxServer
 ) -> None:
     """An absent update may still arrive: it waits; everything else may go again at once."""
-    [update] = alone.put(orders.update_project("p", {"a": 2}))
+    [update] = alone.put(new_commands.update_project("p", {"a": 2}))
     sandbox.world.faults.replace(["503:100%:times=2@POST"])
     finish(alone.work().run())
     alone.change(update, not_before=None)
@@ -226,7 +226,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
     assert (names, done.sends) == (["look", "settle"], 0)
     assert 0 < done.verdict.wait <= QUICK.settle
 
-    [create] = alone.put(orders.create_task(BOX, BODY))
+    [create] = alone.put(new_commands.create_task(BOX, BODY))
     finish(alone.work().run())
     alone.change(create, not_before=None)
     names, done = finish(alone.work().run())
@@ -236,7 +236,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
 
 def test_a_4xx_while_in_doubt_is_looked_at_in_the_same_claim(alone: Desk, sandbox: SandboxServer) -> None:
     """The first request was applied late, so that the second is refused: it is our own echo."""
-    [one] = alone.put(orders.create_task(BOX, {**BODY, "unique_id": "u"}))
+    [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
     sandbox.world.faults.replace(["reset:100%:times=1@POST"])
     finish(alone.work().run())
     alone.change(one, not_before=None)
@@ -260,9 +260,9 @@ class Lagging(CancelTask):
 
 def test_a_look_that_lags_behind_a_creation_proves_nothing(alone: Desk, sandbox: SandboxServer) -> None:
     """A task of ours that cannot be found at first has not lost its unique_id: the cancel stays in doubt."""
-    [create] = alone.put(orders.create_task(BOX, {**BODY, "unique_id": "u"}))
+    [create] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
     finish(alone.work().run())
-    [one] = alone.put(orders.cancel_task(unique_id="u", clear_unique_id=True))
+    [one] = alone.put(new_commands.cancel_task(unique_id="u", clear_unique_id=True))
     sandbox.world.faults.replace(["reset:100%:times=1@POST"])
     finish(alone.work().run())
     alone.change(one, not_before=None)
@@ -277,7 +277,7 @@ def test_a_look_that_lags_behind_a_creation_proves_nothing(alone: Desk, sandbox:
 
 def test_a_409_whose_task_cannot_be_found_is_a_failure_in_doubt(alone: Desk, sandbox: SandboxServer) -> None:
     """A look that lags behind the refusal proves nothing: it is looked up again, and in the end given up."""
-    [one] = alone.put(orders.create_task(BOX, {**BODY, "unique_id": "u"}))
+    [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
     sandbox.world.faults.replace(["409:100%@POST"])
     finish(alone.work().run())
 
@@ -288,7 +288,7 @@ def test_a_409_whose_task_cannot_be_found_is_a_failure_in_doubt(alone: Desk, san
 
 def test_a_409_that_cannot_be_looked_at_is_in_doubt(alone: Desk, sandbox: SandboxServer) -> None:
     """Without a failure: the send was answered, and the look alone failed."""
-    [one] = alone.put(orders.create_task(BOX, {**BODY, "unique_id": "u"}))
+    [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
     sandbox.world.faults.replace(["409:100%@POST", "500:100%@GET"])
     finish(alone.work().run())
 
@@ -308,7 +308,7 @@ def test_a_bare_ok_proves_nothing_and_the_batch_is_looked_at(alone: Desk, sandbo
     """It names no batch, so the look decides; as long as that fails, the command is in doubt."""
     for name, faults in (("b1", []), ("b2", ["500:100%@GET"])):
         alone.api.create_batch({"name": name, "project": "p"})
-        [one] = alone.put(orders.finalize_batch(name))
+        [one] = alone.put(new_commands.finalize_batch(name))
         work = alone.work()
         work.tools = replace(work.tools, handlers={"finalize_batch": Terse()})
         sandbox.world.faults.replace(faults)

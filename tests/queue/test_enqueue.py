@@ -19,7 +19,7 @@ from scalesync.db.engine import Database
 from scalesync.db.queue_tables import batch_seals
 from scalesync.db.upserts import mark_missing
 from scalesync.errors import ConflictError, QueueError, SealedError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task
 
 
@@ -67,8 +67,8 @@ def test_nothing_is_queued_when_the_caller_rolls_back(database: Database) -> Non
 
     def half() -> None:
         with database.write() as conn:
-            queued.enqueue(conn, orders.cancel_task(unique_id="a"))
-            list(queued.enqueue_many(conn, [task("c", "d"), orders.finalize_batch("b")]))
+            queued.enqueue(conn, new_commands.cancel_task(unique_id="a"))
+            list(queued.enqueue_many(conn, [task("c", "d"), new_commands.finalize_batch("b")]))
             raise ChangedMyMindError
 
     with pytest.raises(ChangedMyMindError):
@@ -112,7 +112,7 @@ def test_what_is_dead_or_discarded_leaves_its_key(database: Database) -> None:
 
 def test_orders_without_a_key_are_never_the_same(database: Database) -> None:
     """The same update of a project can be meant twice."""
-    order = orders.update_project("p", {"x": 1})
+    order = new_commands.update_project("p", {"x": 1})
     assert put(database, order).new
     assert put(database, order).new
 
@@ -155,15 +155,15 @@ def test_content_as_deep_as_json_gets_is_compared(database: Database) -> None:
 
 def test_the_same_content_for_another_batch_is_a_conflict_with_advice(database: Database) -> None:
     """A task without a unique_id is the same in every batch, and people are told how to have it twice."""
-    put(database, orders.create_task("annotation", {"instruction": "x", "batch": "one"}))
+    put(database, new_commands.create_task("annotation", {"instruction": "x", "batch": "one"}))
     again = {"instruction": "x", "batch": "two"}
     with pytest.raises(ConflictError) as refused:
-        put(database, orders.create_task("annotation", again))
+        put(database, new_commands.create_task("annotation", again))
     assert refused.value.message == (
         "The same content is already queued as command 1, which is queued, for another batch;"
         " --allow-duplicates submits it again."
     )
-    assert put(database, orders.create_task("annotation", again, duplicate="another")).new
+    assert put(database, new_commands.create_task("annotation", again, duplicate="another")).new
 
 
 def test_what_the_mirror_holds_is_not_queued(database: Database) -> None:
@@ -173,8 +173,8 @@ def test_what_the_mirror_holds_is_not_queued(database: Database) -> None:
     mirror(database, "projects", name="p", type="annotation")
     assert put(database, task("a", "b", project="p")) == Enqueued(None, new=False, mirrored="5c84")
     assert put(database, task("a")).mirrored == "5c84"
-    assert put(database, orders.create_batch("b", "p")).mirrored == "b"
-    assert put(database, orders.create_project("p", "annotation", {})).mirrored == "p"
+    assert put(database, new_commands.create_batch("b", "p")).mirrored == "b"
+    assert put(database, new_commands.create_project("p", "annotation", {})).mirrored == "p"
     assert count(database) == 0
 
 
@@ -191,7 +191,7 @@ def test_a_mirrored_object_that_differs_is_a_conflict(database: Database) -> Non
     with pytest.raises(
         ConflictError, match=r"in batches has the name 'b'.*: its project is \"q\", not \"p\""
     ):
-        put(database, orders.create_batch("b", "p"))
+        put(database, new_commands.create_batch("b", "p"))
 
 
 MIRRORED_TASK = {
@@ -221,17 +221,17 @@ BOX = "imageannotation"
 
 def of(**body: Any) -> NewCommand:
     """Return the create of a task, of the one that the mirror has unless it is named otherwise."""
-    return orders.create_task(BOX, {"unique_id": "a", **body})
+    return new_commands.create_task(BOX, {"unique_id": "a", **body})
 
 
 KNOWN = [
     of(attachment="https://x/1.jpg", metadata={"camera": 3.0}, tags=["two"], callback_url="https://x/done"),
     of(geometries={"box": {"objects": ["car"]}}, instruction="Look.", metadata={}, force=True, priority=None),
     of(project="p", urgency="standard", metadata={"by": {"who": "me"}}),
-    orders.create_batch("b", "p", metadata={"week": 47.0}, calibration_batch=True),
-    orders.create_batch("b", "p", metadata={}),
-    orders.create_project("p", BOX, {"instruction": "Look."}, rapid=True),
-    orders.create_project("p", BOX, {"instruction": "Look again."}, studio=True),
+    new_commands.create_batch("b", "p", metadata={"week": 47.0}, calibration_batch=True),
+    new_commands.create_batch("b", "p", metadata={}),
+    new_commands.create_project("p", BOX, {"instruction": "Look."}, rapid=True),
+    new_commands.create_project("p", BOX, {"instruction": "Look again."}, studio=True),
 ]
 OTHERS = [
     (of(attachment="https://x/2.jpg"), 'its params.attachment is "https://x/1.jpg", not "https://x/2.jpg"'),
@@ -245,10 +245,13 @@ OTHERS = [
     (of(tags=["three"]), 'its tags is ["one", "two"], not ["three"]'),
     (of(urgency="immediate"), 'its urgency is "standard", not "immediate"'),
     (of(project="q"), 'its project is "p", not "q"'),
-    (orders.create_batch("b", "p", metadata={"week": 48}), "its metadata.week is 47, not 48"),
-    (orders.create_batch("b", "p", callback="https://x"), 'its callback is "", not "https://x"'),
-    (orders.create_project("p", BOX, {"instruction": "Do."}), 'its params.instruction is "Look.", not "Do."'),
-    (orders.create_project("p", "chat", {}), 'its type is "imageannotation", not "chat"'),
+    (new_commands.create_batch("b", "p", metadata={"week": 48}), "its metadata.week is 47, not 48"),
+    (new_commands.create_batch("b", "p", callback="https://x"), 'its callback is "", not "https://x"'),
+    (
+        new_commands.create_project("p", BOX, {"instruction": "Do."}),
+        'its params.instruction is "Look.", not "Do."',
+    ),
+    (new_commands.create_project("p", "chat", {}), 'its type is "imageannotation", not "chat"'),
 ]
 
 
@@ -282,11 +285,15 @@ def test_what_the_mirror_holds_with_other_content_is_refused(
 
 def test_content_that_gave_its_unique_id_is_the_same(database: Database) -> None:
     """People may have changed the metadata at Scale since; only another batch makes it another task."""
-    order = orders.create_task(BOX, {"attachment": "https://x/1.jpg", "metadata": {"n": 1}, "batch": "b"})
+    order = new_commands.create_task(
+        BOX, {"attachment": "https://x/1.jpg", "metadata": {"n": 1}, "batch": "b"}
+    )
     made = {**MIRRORED_TASK, "unique_id": order.resource.removeprefix("task:"), "batch": "b"}
     mirror(database, "tasks", **made)
     assert put(database, order).mirrored == "5c84"
-    other = orders.create_task(BOX, {"attachment": "https://x/1.jpg", "metadata": {"n": 1}, "batch": "c"})
+    other = new_commands.create_task(
+        BOX, {"attachment": "https://x/1.jpg", "metadata": {"n": 1}, "batch": "c"}
+    )
     with pytest.raises(ConflictError, match="in another batch; --allow-duplicates submits it again"):
         put(database, other)
 
@@ -302,14 +309,14 @@ def test_a_mirrored_object_that_is_missing_at_the_api_does_not_count(database: D
 def test_a_sealed_batch_takes_nothing_more(database: Database) -> None:
     """After a finalize is queued, creates for its batch are refused, others are not; the same again is."""
     early = put(database, task("early", "b"))
-    finalize = put(database, orders.finalize_batch("b"))
-    for late in (task("late", "b"), orders.create_batch("b", "p")):
+    finalize = put(database, new_commands.finalize_batch("b"))
+    for late in (task("late", "b"), new_commands.create_batch("b", "p")):
         with pytest.raises(SealedError) as refused:
             put(database, late)
         assert refused.value.message == "Batch 'b' takes nothing more: command 2 finalizes it."
         assert "queue discard 2" in refused.value.advice
     assert put(database, task("early", "b")) == replace(early, new=False)
-    assert put(database, orders.finalize_batch("b")) == replace(finalize, new=False)
+    assert put(database, new_commands.finalize_batch("b")) == replace(finalize, new=False)
     assert put(database, task("late", "c")).new
     assert put(database, task("late without a batch")).new
     with database.read() as conn:
@@ -319,9 +326,9 @@ def test_a_sealed_batch_takes_nothing_more(database: Database) -> None:
 
 def test_a_second_finalize_takes_the_seal_of_a_dead_one(database: Database) -> None:
     """When a finalize is dead and another is queued, it is the newer one that keeps the batch closed."""
-    put(database, orders.finalize_batch("b"))
+    put(database, new_commands.finalize_batch("b"))
     change(database, 1, CommandState.DEAD)
-    assert put(database, orders.finalize_batch("b")).command_id == 2
+    assert put(database, new_commands.finalize_batch("b")).command_id == 2
     with pytest.raises(SealedError, match="command 2"):
         put(database, task("a", "b"))
 
@@ -331,15 +338,15 @@ def test_many_orders_behave_like_one_call_after_the_other(database: Database) ->
     answers = put_all(
         database,
         [
-            orders.create_batch("b", "p"),
+            new_commands.create_batch("b", "p"),
             task("a", "b"),
             task("a", "b"),
             task("a", "b", instruction="x"),
-            orders.update_project("p", {"x": 1}),
-            orders.update_project("p", {"x": 1}),
-            orders.finalize_batch("b"),
+            new_commands.update_project("p", {"x": 1}),
+            new_commands.update_project("p", {"x": 1}),
+            new_commands.finalize_batch("b"),
             task("c", "b"),
-            orders.cancel_task(unique_id="a"),
+            new_commands.cancel_task(unique_id="a"),
             task("a", "b", instruction="x"),
         ],
     )
@@ -400,7 +407,9 @@ def test_what_the_mirror_and_the_queue_know_of_a_batch(database: Database) -> No
     mirror(database, "tasks", task_id="t5", batch="b", status="pending")
     with database.write() as conn:
         mark_missing(conn, MIRRORED["tasks"], ["t4"], NOON)
-    put_all(database, [task("a", "b"), task("c", "b"), task("d", "other"), orders.create_batch("x", "p")])
+    put_all(
+        database, [task("a", "b"), task("c", "b"), task("d", "other"), new_commands.create_batch("x", "p")]
+    )
     change(database, 1, CommandState.DELIVERED)
     with database.read() as conn:
         assert queued.pending_tasks(conn, "b") == [("t1", "u-t1"), ("t3", "u-t3"), ("t5", None)]
@@ -411,7 +420,7 @@ def test_what_the_mirror_and_the_queue_know_of_a_batch(database: Database) -> No
 def test_a_create_may_name_no_columns_to_agree(database: Database) -> None:
     """An object of that name is the same one where an order asks for nothing more."""
     mirror(database, "batches", name="b", project="q")
-    order = replace(orders.create_batch("b", "p"), creates=Creation("batches", "b", ()))
+    order = replace(new_commands.create_batch("b", "p"), creates=Creation("batches", "b", ()))
     assert put(database, order).mirrored == "b"
 
 
@@ -423,31 +432,31 @@ def of_length(size: int, kind: str = "u") -> str:
 
 def test_the_longest_names_can_be_queued(database: Database) -> None:
     """The same on both databases, in every place where a name stands."""
-    names = {kind: of_length(orders.LONGEST_NAME, kind) for kind in ("u", "b", "p", "t")}
+    names = {kind: of_length(new_commands.LONGEST_NAME, kind) for kind in ("u", "b", "p", "t")}
     made = [
-        orders.create_project(names["p"], BOX, {}),
-        orders.create_batch(names["b"], names["p"]),
+        new_commands.create_project(names["p"], BOX, {}),
+        new_commands.create_batch(names["b"], names["p"]),
         of(unique_id=names["u"], project=names["p"], batch=names["b"]),
-        orders.cancel_task(unique_id=names["u"], task_id=names["t"], clear_unique_id=True),
-        orders.update_project(names["p"], {"a": 1}, patch=True),
-        orders.finalize_batch(names["b"]),
+        new_commands.cancel_task(unique_id=names["u"], task_id=names["t"], clear_unique_id=True),
+        new_commands.update_project(names["p"], {"a": 1}, patch=True),
+        new_commands.finalize_batch(names["b"]),
     ]
     assert [put(database, order).new for order in made] == [True] * len(made)
 
 
-TOO_LONG = of_length(orders.LONGEST_NAME + 1)
+TOO_LONG = of_length(new_commands.LONGEST_NAME + 1)
 MAKING: list[tuple[str, Callable[[], NewCommand]]] = [
     ("unique_id", lambda: of(unique_id=TOO_LONG)),
     ("project", lambda: of(project=TOO_LONG)),
     ("batch", lambda: of(batch=TOO_LONG)),
-    ("task type", lambda: orders.create_task(TOO_LONG, {})),
-    ("unique_id", lambda: orders.cancel_task(unique_id=TOO_LONG)),
-    ("task id", lambda: orders.cancel_task(task_id=TOO_LONG)),
-    ("batch", lambda: orders.create_batch(TOO_LONG, "p")),
-    ("project", lambda: orders.create_batch("b", TOO_LONG)),
-    ("batch", lambda: orders.finalize_batch(TOO_LONG)),
-    ("project", lambda: orders.create_project(TOO_LONG, BOX, {})),
-    ("project", lambda: orders.update_project(TOO_LONG, {})),
+    ("task type", lambda: new_commands.create_task(TOO_LONG, {})),
+    ("unique_id", lambda: new_commands.cancel_task(unique_id=TOO_LONG)),
+    ("task id", lambda: new_commands.cancel_task(task_id=TOO_LONG)),
+    ("batch", lambda: new_commands.create_batch(TOO_LONG, "p")),
+    ("project", lambda: new_commands.create_batch("b", TOO_LONG)),
+    ("batch", lambda: new_commands.finalize_batch(TOO_LONG)),
+    ("project", lambda: new_commands.create_project(TOO_LONG, BOX, {})),
+    ("project", lambda: new_commands.update_project(TOO_LONG, {})),
 ]
 
 

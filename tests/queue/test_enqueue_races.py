@@ -15,7 +15,7 @@ from scalesync.db import commands as queued
 from scalesync.db.claims import claim
 from scalesync.db.engine import Database
 from scalesync.errors import ConflictError, SealedError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
 from tests.queue.ledgers import count, found, put, put_all, states, steps, task
 
@@ -66,7 +66,7 @@ def test_a_finalize_waits_for_a_create_that_is_not_committed(
         put(database, task("before", "b"))
     with database.write() as conn:
         create = queued.enqueue(conn, task("a", "b"))
-        finalize = other.submit(put, database, orders.finalize_batch("b"))
+        finalize = other.submit(put, database, new_commands.finalize_batch("b"))
         assert waits(finalize)
         another = queued.enqueue(conn, task("c", "b"))
     assert (finalize.result(10).command_id or 0) > (another.command_id or 0) > (create.command_id or 0)
@@ -82,7 +82,7 @@ def test_a_create_waits_for_a_finalize_that_is_not_committed(
     if known:
         put(database, task("before", "b"))
     with database.write() as conn:
-        queued.enqueue(conn, orders.finalize_batch("b"))
+        queued.enqueue(conn, new_commands.finalize_batch("b"))
         create = other.submit(put_all, database, [task("a", "b"), task("c", "d")])
         assert waits(create)
     refused, other_batch = create.result(10)
@@ -95,7 +95,7 @@ def test_a_finalize_that_comes_to_nothing_seals_nothing(
 ) -> None:
     """A create that waited for it is queued when it is rolled back."""
     with rolled_back(database) as conn:
-        queued.enqueue(conn, orders.finalize_batch("b"))
+        queued.enqueue(conn, new_commands.finalize_batch("b"))
         create = other.submit(put, database, task("a", "b"))
         assert waits(create)
     assert create.result(10).new
@@ -170,7 +170,7 @@ def test_a_cancel_that_loses_against_a_claim_waits_its_turn(
     put(database, task("a"))
     with database.write() as conn:
         assert take(conn) == [1]
-        cancel = other.submit(put, database, orders.cancel_task(unique_id="a"))
+        cancel = other.submit(put, database, new_commands.cancel_task(unique_id="a"))
         assert waits(cancel)
     assert cancel.result(10) == Enqueued(2, new=True)
     assert states(database) == {1: "sending", 2: "queued"}
@@ -187,7 +187,7 @@ def test_a_claim_that_loses_against_a_cancel_gets_nothing(
             return take(conn)
 
     with database.write() as conn:
-        queued.enqueue(conn, orders.cancel_task(unique_id="a"))
+        queued.enqueue(conn, new_commands.cancel_task(unique_id="a"))
         later = other.submit(claimed)
         waits(later)
     assert later.result(10) == []
@@ -211,7 +211,9 @@ def test_of_a_cancel_and_a_claim_exactly_one_wins(database: Database) -> None:
 
     def cancel_all() -> dict[int, int | None]:
         start.wait()
-        cancels = [put(database, orders.cancel_task(unique_id=f"t{number}")) for number in range(24, -1, -1)]
+        cancels = [
+            put(database, new_commands.cancel_task(unique_id=f"t{number}")) for number in range(24, -1, -1)
+        ]
         return {25 - number: cancel.withdrew for number, cancel in enumerate(cancels)}
 
     with ThreadPoolExecutor(2) as threads:

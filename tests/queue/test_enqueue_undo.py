@@ -7,10 +7,10 @@ from sqlalchemy import update
 from scalesync.commands import CommandState, Enqueued, Outcome
 from scalesync.db.engine import Database
 from scalesync.db.queue_tables import commands
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.ledgers import change, found, mirror, put, put_all, states, steps, task
 
-CANCEL = orders.cancel_task(unique_id="a")
+CANCEL = new_commands.cancel_task(unique_id="a")
 
 
 def test_a_create_and_its_cancel_undo_each_other(database: Database) -> None:
@@ -51,7 +51,7 @@ def test_a_cancel_of_what_may_be_there_is_queued(database: Database) -> None:
     put_all(database, (task(f"t{number}") for number in range(len(THERE))))
     for number, (state, values) in enumerate(THERE, 1):
         change(database, number, state, **values)
-        cancel = put(database, orders.cancel_task(unique_id=f"t{number - 1}"))
+        cancel = put(database, new_commands.cancel_task(unique_id=f"t{number - 1}"))
         assert cancel == Enqueued(len(THERE) + number, new=True)
         assert states(database)[number] == state
 
@@ -82,7 +82,7 @@ def test_a_cancel_of_a_mirrored_task_is_queued_whatever_is_queued(database: Data
     """A task of that unique_id is at Scale, so withdrawing a create is not enough."""
     put(database, task("a"))
     mirror(database, "tasks", task_id="5c84", unique_id="a", type="annotation")
-    order = orders.cancel_task(task_id="5c84", unique_id="a")
+    order = new_commands.cancel_task(task_id="5c84", unique_id="a")
     assert put(database, order) == Enqueued(2, new=True)
     assert states(database) == {1: "queued", 2: "queued"}
 
@@ -91,7 +91,7 @@ def test_what_hung_on_the_create_goes_with_it(database: Database) -> None:
     """A cancel queued while the create was claimed is of no use when a later cancel withdraws the create."""
     put(database, task("a"))
     change(database, 1, CommandState.SENDING)
-    put(database, orders.cancel_task(unique_id="a", clear_unique_id=True))
+    put(database, new_commands.cancel_task(unique_id="a", clear_unique_id=True))
     change(database, 1, CommandState.QUEUED)
     assert put(database, CANCEL) == Enqueued(3, new=True, withdrew=1)
     assert states(database) == {1: "discarded", 2: "discarded", 3: "discarded"}
@@ -101,13 +101,13 @@ def test_what_hung_on_the_create_goes_with_it(database: Database) -> None:
 def test_a_cancel_by_id_alone_undoes_nothing(database: Database) -> None:
     """A task known by its id is at Scale."""
     put(database, task("a"))
-    assert put(database, orders.cancel_task(task_id="5c84")) == Enqueued(2, new=True)
+    assert put(database, new_commands.cancel_task(task_id="5c84")) == Enqueued(2, new=True)
 
 
 def test_many_cancels_are_as_quick_as_many_creates(database: Database) -> None:
     """Withdrawing a whole input is a matter of seconds, and each cancel is answered with its own create."""
     put_all(database, (task(f"t{number}", "b") for number in range(2_000)))
-    cancels = (orders.cancel_task(unique_id=f"t{number}") for number in range(2_000))
+    cancels = (new_commands.cancel_task(unique_id=f"t{number}") for number in range(2_000))
     answers = put_all(database, cancels)
     assert answers == [Enqueued(2_001 + number, new=True, withdrew=1 + number) for number in range(2_000)]
     assert set(states(database).values()) == {"discarded"}

@@ -12,7 +12,7 @@ from scalesync.commands import CommandState, Gate, PausedBy
 from scalesync.db import gate
 from scalesync.db.engine import Database
 from scalesync.db.migrate import upgrade
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.claiming import alter, arm, claim, ids, soon, taken
 from tests.queue.ledgers import change, put, task
 from tests.readme import ROOT
@@ -156,7 +156,11 @@ def test_who_locks_the_gate_keeps_claims_waiting(postgres_url: str) -> None:
 def test_when_there_is_something_to_claim(database: Database) -> None:
     """At once, at the first time that something unblocked waits for, or when a lease ends; else never."""
     assert due(database) is None
-    for order in (orders.update_project("p", {"n": 1}), orders.update_project("p", {"n": 2}), task("a")):
+    for order in (
+        new_commands.update_project("p", {"n": 1}),
+        new_commands.update_project("p", {"n": 2}),
+        task("a"),
+    ):
         put(database, order)
     assert due(database) == 0.0
     alter(database, 1, hold_reason="held")

@@ -12,7 +12,7 @@ from scalesync.commands import NewCommand
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFound
 from scalesync.likeness import first_difference
 from scalesync.model import Document
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.queue.handlers import (
     HANDLERS,
     Absent,
@@ -69,7 +69,9 @@ def shown(sighting: Sighting) -> dict[str, Any]:
 
 def task(unique_id: str = "u", **more: Any) -> NewCommand:
     """Return the order for a task in batch `b`."""
-    return orders.create_task(BOX, {**BODY, "unique_id": unique_id, "project": "p", "batch": "b", **more})
+    return new_commands.create_task(
+        BOX, {**BODY, "unique_id": unique_id, "project": "p", "batch": "b", **more}
+    )
 
 
 # create_task ---------------------------------------------------------------------------------------------
@@ -142,7 +144,9 @@ def test_one_is_not_true(api: ScaleApi) -> None:
 
 def test_a_task_of_another_type_is_a_conflict(api: ScaleApi) -> None:
     """The type is a part of what was asked for."""
-    send(api, orders.create_task("annotation", {**BODY, "unique_id": "u", "project": "p", "batch": "b"}))
+    send(
+        api, new_commands.create_task("annotation", {**BODY, "unique_id": "u", "project": "p", "batch": "b"})
+    )
     sighting = look(api, task())
 
     assert isinstance(sighting, Conflict)
@@ -185,7 +189,7 @@ def test_a_list_of_other_tasks_proves_nothing(api: ScaleApi, sandbox: SandboxSer
 def test_a_cancel_is_absent_before_and_present_after(api: ScaleApi, by: str, clear: bool) -> None:
     """By id or unique_id, with or without freeing the unique_id; without an id, a freed one is missing."""
     made = send(api, task())
-    order = orders.cancel_task(**{by: made[by]}, clear_unique_id=clear)
+    order = new_commands.cancel_task(**{by: made[by]}, clear_unique_id=clear)
 
     assert look(api, order) == Absent()
     assert send(api, order)["status"] == "canceled"
@@ -201,8 +205,8 @@ def test_a_cancel_is_absent_before_and_present_after(api: ScaleApi, by: str, cle
 def test_a_canceled_task_that_keeps_its_unique_id_is_not_what_was_asked_for(api: ScaleApi) -> None:
     """Somebody canceled it without freeing the unique_id."""
     made = send(api, task())
-    order = orders.cancel_task(task_id=made["task_id"], clear_unique_id=True)
-    send(api, orders.cancel_task(task_id=made["task_id"]))
+    order = new_commands.cancel_task(task_id=made["task_id"], clear_unique_id=True)
+    send(api, new_commands.cancel_task(task_id=made["task_id"]))
 
     assert look(api, order) == Absent()
 
@@ -212,31 +216,31 @@ def test_a_completed_task_cannot_be_canceled(api: ScaleApi, sandbox: SandboxServ
     made = send(api, task())
     sandbox.world.complete(made["task_id"])
 
-    assert isinstance(look(api, orders.cancel_task(unique_id="u")), TooLate)
+    assert isinstance(look(api, new_commands.cancel_task(unique_id="u")), TooLate)
 
 
 def test_a_cancel_by_unique_id_learns_the_id_before_it_is_armed(api: ScaleApi) -> None:
     """What is sent then names the task; without any such task there is nothing to send."""
     made = send(api, task())
 
-    assert prepare(api, orders.cancel_task(task_id=made["task_id"])) == Prepared()
-    assert prepare(api, orders.cancel_task(unique_id="u")) == Prepared(target=made["task_id"])
+    assert prepare(api, new_commands.cancel_task(task_id=made["task_id"])) == Prepared()
+    assert prepare(api, new_commands.cancel_task(unique_id="u")) == Prepared(target=made["task_id"])
     with pytest.raises(ScaleResourceNotFound):
-        prepare(api, orders.cancel_task(unique_id="nobody's"))
+        prepare(api, new_commands.cancel_task(unique_id="nobody's"))
     with pytest.raises(ScaleResourceNotFound):
-        send(api, orders.cancel_task(unique_id="nobody's"))
+        send(api, new_commands.cancel_task(unique_id="nobody's"))
 
 
 def test_only_a_cancel_that_clears_frees_the_name() -> None:
     """No other kind gives up its idempotency key."""
     made = [
         task(),
-        orders.cancel_task(task_id="1"),
-        orders.create_batch("b", "p"),
-        orders.finalize_batch("b"),
-        orders.create_project("p", BOX, {}),
-        orders.update_project("p", {}),
-        orders.cancel_task(task_id="1", clear_unique_id=True),
+        new_commands.cancel_task(task_id="1"),
+        new_commands.create_batch("b", "p"),
+        new_commands.finalize_batch("b"),
+        new_commands.create_project("p", BOX, {}),
+        new_commands.update_project("p", {}),
+        new_commands.cancel_task(task_id="1", clear_unique_id=True),
     ]
     frees = [HANDLERS[order.kind].frees_key(payload_of(claimed(order))) for order in made]
 
@@ -248,23 +252,23 @@ def test_only_a_cancel_that_clears_frees_the_name() -> None:
 
 def test_a_batch_is_absent_before_and_present_after(api: ScaleApi) -> None:
     """The look finds the batch of our name in our project, and takes any other for a conflict."""
-    order = orders.create_batch("n", "p", callback="https://example.com/done")
+    order = new_commands.create_batch("n", "p", callback="https://example.com/done")
     api.create_project({"name": "q", "type": BOX})
 
     assert look(api, order) == Absent()
     assert shown(look(api, order) if send(api, order) else Absent())["name"] == "n"
-    assert isinstance(look(api, orders.create_batch("n", "q")), Conflict)
+    assert isinstance(look(api, new_commands.create_batch("n", "q")), Conflict)
 
 
 def test_a_finalized_batch_has_left_staging(api: ScaleApi) -> None:
     """Before it is absent, after it is present; a batch that is not there is no answer to the question."""
-    order = orders.finalize_batch("b")
+    order = new_commands.finalize_batch("b")
 
     assert look(api, order) == Absent()
     assert send(api, order)["status"] == "in_progress"
     assert shown(look(api, order))["status"] == "in_progress"
     with pytest.raises(ScaleResourceNotFound):
-        look(api, orders.finalize_batch("nowhere"))
+        look(api, new_commands.finalize_batch("nowhere"))
 
 
 # Projects ------------------------------------------------------------------------------------------------
@@ -273,15 +277,15 @@ def test_a_finalized_batch_has_left_staging(api: ScaleApi) -> None:
 @pytest.mark.parametrize("params", [{"instruction": "Look.", "unset": None}, {}])
 def test_a_project_is_absent_before_and_present_after(api: ScaleApi, params: dict[str, Any]) -> None:
     """The look compares type and first params, whatever versions came later."""
-    order = orders.create_project("n", BOX, params)
+    order = new_commands.create_project("n", BOX, params)
 
     assert look(api, order) == Absent()
     send(api, order)
     if params:
         api.update_project("n", {"instruction": "Later."})
     assert shown(look(api, order))["name"] == "n"
-    assert isinstance(look(api, orders.create_project("n", "annotation", params)), Conflict)
-    assert isinstance(look(api, orders.create_project("n", BOX, {"instruction": "No."})), Conflict)
+    assert isinstance(look(api, new_commands.create_project("n", "annotation", params)), Conflict)
+    assert isinstance(look(api, new_commands.create_project("n", BOX, {"instruction": "No."})), Conflict)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +303,7 @@ def test_an_update_that_would_change_nothing(
     api: ScaleApi, params: dict[str, Any], patch: bool | None, no_op: bool
 ) -> None:
     """Whole or merged over the last version, it is compared by content; the last version is the base."""
-    found = prepare(api, orders.update_project("p", params, patch=patch))
+    found = prepare(api, new_commands.update_project("p", params, patch=patch))
 
     assert (found.base, found.no_op is not None) == (0, no_op)
 
@@ -307,7 +311,7 @@ def test_an_update_that_would_change_nothing(
 def test_the_first_version_of_a_project_has_nothing_before_it(api: ScaleApi) -> None:
     """A project without params has base -1, and any params are news to it, even none."""
     api.create_project({"name": "bare", "type": BOX})
-    order = orders.update_project("bare", {})
+    order = new_commands.update_project("bare", {})
 
     assert prepare(api, order) == Prepared(base=-1)
     assert look(api, order, base=-1) == Absent()
@@ -320,7 +324,7 @@ def test_an_update_is_the_version_after_the_base_that_says_the_same(
     api: ScaleApi, patch: bool | None
 ) -> None:
     """Before the send there is none; the same content before the base is not ours."""
-    order = orders.update_project("p", {"a": 2}, patch=patch)
+    order = new_commands.update_project("p", {"a": 2}, patch=patch)
     send(api, order)
     api.update_project("p", {"a": 3})
 
@@ -331,7 +335,7 @@ def test_an_update_is_the_version_after_the_base_that_says_the_same(
 
 def test_a_version_of_somebody_else_stops_an_update(api: ScaleApi) -> None:
     """What neither we nor the base explain is foreign; if ours is there as well, it is present."""
-    order = orders.update_project("p", {"a": 2}, patch=True)
+    order = new_commands.update_project("p", {"a": 2}, patch=True)
     api.update_project("p", {"a": 9, "x": 9})
 
     sighting = look(api, order, base=0)
@@ -343,7 +347,7 @@ def test_a_version_of_somebody_else_stops_an_update(api: ScaleApi) -> None:
 
 def test_without_a_base_only_the_last_version_proves_anything(api: ScaleApi) -> None:
     """After `queue distrust`: last is ours: present; an older one is: somebody has to look; none: absent."""
-    order = orders.update_project("p", {"a": 2})
+    order = new_commands.update_project("p", {"a": 2})
 
     assert look(api, order) == Absent()
     send(api, order)
@@ -360,12 +364,12 @@ def test_a_look_that_fails_is_no_absence(api: ScaleApi, sandbox: SandboxServer) 
     sandbox.world.faults.replace(["500:100%@GET"])
     made = [
         task(),
-        orders.cancel_task(task_id="1"),
-        orders.cancel_task(unique_id="u"),
-        orders.create_batch("n", "p"),
-        orders.finalize_batch("b"),
-        orders.create_project("n", BOX, {}),
-        orders.update_project("p", {}),
+        new_commands.cancel_task(task_id="1"),
+        new_commands.cancel_task(unique_id="u"),
+        new_commands.create_batch("n", "p"),
+        new_commands.finalize_batch("b"),
+        new_commands.create_project("n", BOX, {}),
+        new_commands.update_project("p", {}),
     ]
     for order in made:
         with pytest.raises(ScaleException) as caught:
@@ -401,7 +405,7 @@ def test_a_history_that_cannot_be_read_proves_nothing(
         account.save("projects", "p", {**account.project("p"), "param_history": json.loads(history)})
 
     with pytest.raises(ScaleNoAnswer):
-        look(api, orders.update_project("p", {"a": 2}), base=0)
+        look(api, new_commands.update_project("p", {"a": 2}), base=0)
 
 
 def test_what_a_look_found_is_logged_under_these_words() -> None:

@@ -11,7 +11,7 @@ from scalesync.db.engine import Database
 from scalesync.db.queue_tables import command_attempts, commands
 from scalesync.db.withdrawals import Gone, follow
 from scalesync.errors import QueueError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, found, mirror, put, put_all, states, steps, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
@@ -107,7 +107,7 @@ def test_what_is_delivered_is_too_late_and_the_way_out_is_named(
 
 def test_what_cannot_be_undone_has_no_way_out(database: Database) -> None:
     """There is no call that takes back a finalize."""
-    put(database, orders.finalize_batch("b"))
+    put(database, new_commands.finalize_batch("b"))
     change(database, 1, DELIVERED)
     assert discard(database, 1) == Discarded(1, Discard.TOO_LATE, instead=None)
 
@@ -115,12 +115,12 @@ def test_what_cannot_be_undone_has_no_way_out(database: Database) -> None:
 def fill(database: Database) -> None:
     """Queue a project (1), a batch in it (2), its two tasks (3, 4), their finalize (5), and more."""
     more = [
-        orders.create_project("p", "annotation", {}),
-        orders.create_batch("b", "p"),
+        new_commands.create_project("p", "annotation", {}),
+        new_commands.create_batch("b", "p"),
         task("a", "b"),
         task("c", "b"),
-        orders.finalize_batch("b"),
-        orders.update_project("p", {"x": 1}),
+        new_commands.finalize_batch("b"),
+        new_commands.update_project("p", {"x": 1}),
         task("in the project", project="p"),
         task("elsewhere", "other"),
     ]
@@ -150,7 +150,7 @@ def test_a_discarded_create_takes_its_cancel_with_it_and_not_the_finalize(databa
     """Discarding a dead create is how people let the finalize of its batch go on."""
     fill(database)
     change(database, 3, SENDING)
-    put(database, orders.cancel_task(unique_id="a"))
+    put(database, new_commands.cancel_task(unique_id="a"))
     change(database, 3, DEAD, outcome=Outcome.REJECTED)
     assert discard(database, 3).also == (9,)
     assert states(database)[5] == QUEUED
@@ -169,7 +169,7 @@ def test_what_another_command_makes_is_not_missed(database: Database) -> None:
     """Clearing away a refused create leaves the tasks alone when the batch was created by a second one."""
     fill(database)
     change(database, 2, DEAD, outcome=Outcome.REJECTED)
-    put(database, orders.create_batch("other", "p"))
+    put(database, new_commands.create_batch("other", "p"))
     with database.write() as conn:
         conn.execute(
             update(commands).where(commands.c.id == 9).values(resource="batch:b", idempotency_key="batch:b")
@@ -190,17 +190,17 @@ def test_what_the_mirror_holds_is_not_missed(database: Database) -> None:
 
 def test_what_came_before_a_discarded_create_does_not_hang_on_it(database: Database) -> None:
     """A task queued for a batch that was there is not concerned by a later create of that batch."""
-    put_all(database, [task("a", "b"), orders.create_batch("b", "p"), task("c", "b")])
+    put_all(database, [task("a", "b"), new_commands.create_batch("b", "p"), task("c", "b")])
     assert discard(database, 2).also == (3,)
     assert states(database)[1] == QUEUED
 
 
 def test_a_discarded_finalize_opens_its_batch_again(database: Database) -> None:
     """Tasks can be added to it, and the finalize can be queued anew."""
-    put_all(database, [task("a", "b"), orders.finalize_batch("b")])
+    put_all(database, [task("a", "b"), new_commands.finalize_batch("b")])
     discard(database, 2)
     assert put(database, task("c", "b")).new
-    assert put(database, orders.finalize_batch("b")).new
+    assert put(database, new_commands.finalize_batch("b")).new
 
 
 def test_a_discard_that_is_honoured_later_has_the_same_consequences(database: Database) -> None:
@@ -209,7 +209,7 @@ def test_a_discard_that_is_honoured_later_has_the_same_consequences(database: Da
     change(database, 2, DISCARDED, outcome=Outcome.WITHDRAWN)
     with database.write() as conn:
         assert follow(conn, [gone(database, 2)]) == (3, 4, 5)
-    put(database, orders.finalize_batch("other"))
+    put(database, new_commands.finalize_batch("other"))
     change(database, 9, DISCARDED, outcome=Outcome.WITHDRAWN)
     with database.write() as conn:
         assert follow(conn, [gone(database, 9)]) == ()
@@ -285,7 +285,7 @@ def test_what_was_replaced_is_not_retried(database: Database) -> None:
 
 def test_an_update_that_a_newer_one_has_overtaken_is_not_retried(database: Database) -> None:
     """Sending it would put old parameters over the new ones."""
-    put_all(database, [orders.update_project("p", {"x": number}) for number in (1, 2)])
+    put_all(database, [new_commands.update_project("p", {"x": number}) for number in (1, 2)])
     change(database, 1, DEAD)
     for state in (DELIVERED, SENDING, IN_DOUBT):
         change(database, 2, state)
@@ -298,7 +298,7 @@ def test_an_update_that_a_newer_one_has_overtaken_is_not_retried(database: Datab
 
 def test_an_update_that_no_newer_one_has_overtaken_is_retried(database: Database) -> None:
     """What is newer and has no effect comes after it."""
-    put_all(database, [orders.update_project("p", {"x": number}) for number in (1, 2)])
+    put_all(database, [new_commands.update_project("p", {"x": number}) for number in (1, 2)])
     for state in (QUEUED, DEAD, DISCARDED):
         change(database, 1, DEAD)
         change(database, 2, state)
@@ -308,7 +308,7 @@ def test_an_update_that_no_newer_one_has_overtaken_is_retried(database: Database
 
 def test_one_at_a_time_is_in_doubt(database: Database) -> None:
     """What must be looked up waits until its resource is free, and is refused until then."""
-    put_all(database, [orders.update_project("p", {"x": number}) for number in (1, 2)])
+    put_all(database, [new_commands.update_project("p", {"x": number}) for number in (1, 2)])
     change(database, 1, SENDING)
     change(database, 2, DEAD, ambiguous=True)
     for hand in (retry, discard):
@@ -320,9 +320,9 @@ def test_one_at_a_time_is_in_doubt(database: Database) -> None:
 
 def test_a_finalize_whose_batch_was_opened_is_not_retried(database: Database) -> None:
     """Creates may have come after it, which it would overtake."""
-    put(database, orders.finalize_batch("b"))
+    put(database, new_commands.finalize_batch("b"))
     change(database, 1, DEAD)
-    put(database, orders.finalize_batch("b"))
+    put(database, new_commands.finalize_batch("b"))
     discard(database, 2)
     put(database, task("late", "b"))
     with pytest.raises(QueueError, match="its batch was opened again"):
@@ -331,7 +331,7 @@ def test_a_finalize_whose_batch_was_opened_is_not_retried(database: Database) ->
 
 def test_a_finalize_that_keeps_its_batch_closed_is_retried(database: Database) -> None:
     """A dead finalize keeps its seal, so nothing came after it."""
-    put(database, orders.finalize_batch("b"))
+    put(database, new_commands.finalize_batch("b"))
     change(database, 1, DEAD)
     retry(database, 1)
     assert states(database) == {1: QUEUED}
@@ -339,10 +339,10 @@ def test_a_finalize_that_keeps_its_batch_closed_is_retried(database: Database) -
 
 def test_everything_dead_is_retried_that_can_be(database: Database) -> None:
     """Of two commands with one name the newer goes on; what was overtaken stays dead."""
-    put_all(database, [task("a"), task("b"), orders.update_project("p", {"x": 1})])
+    put_all(database, [task("a"), task("b"), new_commands.update_project("p", {"x": 1})])
     change(database, 1, DEAD)
     change(database, 3, DEAD)
-    put_all(database, [task("a", instruction="right"), orders.update_project("p", {"x": 2})])
+    put_all(database, [task("a", instruction="right"), new_commands.update_project("p", {"x": 2})])
     change(database, 4, DEAD)
     change(database, 5, DELIVERED)
     with database.write() as conn:
@@ -368,7 +368,7 @@ def test_nothing_is_trusted_after_a_backup_was_restored(database: Database) -> N
     put_all(database, (task(f"t{number}") for number in range(len(CASES))))
     for number, (state, values, _, _) in enumerate(CASES, 1):
         change(database, number, state, **values)
-    update = put(database, orders.update_project("p", {"x": 1})).command_id or 0
+    update = put(database, new_commands.update_project("p", {"x": 1})).command_id or 0
     before = [found(database, number) for number in range(1, len(CASES) + 1)]
     assert distrust(database) == len(CASES)
     assert (found(database, update).state, found(database, update).sent_at is None) == (IN_DOUBT, False)
@@ -393,8 +393,8 @@ def test_what_is_final_is_trusted(database: Database) -> None:
 
 def test_one_command_of_each_resource_is_looked_up_at_a_time(database: Database) -> None:
     """The first of a resource goes in doubt, those behind it when it is their turn."""
-    put_all(database, [orders.update_project("p", {"x": number}) for number in range(4)])
-    put_all(database, [orders.create_batch("b", "q"), orders.finalize_batch("b")])
+    put_all(database, [new_commands.update_project("p", {"x": number}) for number in range(4)])
+    put_all(database, [new_commands.create_batch("b", "q"), new_commands.finalize_batch("b")])
     change(database, 1, DELIVERED)
     change(database, 3, SENDING)
     change(database, 5, DEAD)

@@ -13,7 +13,7 @@ import pytest
 
 from scalesync.commands import NewCommand
 from scalesync.db.engine import Database
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from tests.queue.queues import WHOLE, desk
 
@@ -116,14 +116,14 @@ def mixing(server: SandboxServer, *, swaps: bool) -> Iterator[tuple[Mixer, str]]
 def intents() -> Iterator[tuple[NewCommand, tuple[str, str, str]]]:
     """Yield commands of every kind, each with its effect at the API."""
     for number in range(10):
-        order = orders.create_task(BOX, {**BODY, "unique_id": f"u{number}"})
+        order = new_commands.create_task(BOX, {**BODY, "unique_id": f"u{number}"})
         yield order, ("unique_id", f"u{number}", "created")
     for number in range(3):
-        yield orders.create_batch(f"new {number}", "p"), ("batch", f"new {number}", "created")
-        yield orders.create_project(f"q{number}", BOX, {}), ("project", f"q{number}", "created")
-        yield orders.cancel_task(unique_id=f"old {number}"), ("unique_id", f"old {number}", "canceled")
-        yield orders.finalize_batch(f"full {number}"), ("batch", f"full {number}", "finalized")
-        yield orders.update_project(f"r{number}", {"a": 1}), ("project", f"r{number}", "versioned")
+        yield new_commands.create_batch(f"new {number}", "p"), ("batch", f"new {number}", "created")
+        yield new_commands.create_project(f"q{number}", BOX, {}), ("project", f"q{number}", "created")
+        yield new_commands.cancel_task(unique_id=f"old {number}"), ("unique_id", f"old {number}", "canceled")
+        yield new_commands.finalize_batch(f"full {number}"), ("batch", f"full {number}", "finalized")
+        yield new_commands.update_project(f"r{number}", {"a": 1}), ("project", f"r{number}", "versioned")
 
 
 @pytest.fixture

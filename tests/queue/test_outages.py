@@ -12,10 +12,10 @@ from scalesync.clock import Clock
 from scalesync.commands import Claim, NewCommand
 from scalesync.db.engine import Database
 from scalesync.errors import DatabaseAwayError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
+from scalesync.queue.dispatch_summary import Ended
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.events import Away
-from scalesync.queue.ledger import Ledger
-from scalesync.queue.summary import Ended
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened
@@ -31,8 +31,8 @@ NAMES = [f"u{number}" for number in range(6)]
 def everything() -> list[NewCommand]:
     """Return a project, a batch in it, and tasks."""
     place = {"project": "p", "batch": "b", "attachment": "https://a"}
-    tasks = (orders.create_task(BOX, place | {"unique_id": name}) for name in NAMES)
-    return [orders.create_project("p", BOX, {}), orders.create_batch("b", "p"), *tasks]
+    tasks = (new_commands.create_task(BOX, place | {"unique_id": name}) for name in NAMES)
+    return [new_commands.create_project("p", BOX, {}), new_commands.create_batch("b", "p"), *tasks]
 
 
 def effects(server: SandboxServer) -> list[int]:
@@ -88,7 +88,7 @@ class Unsteady(Ledger):
 def test_what_is_in_doubt_is_looked_at_in_spite_of_an_outage(sandbox: SandboxServer, sqlite_url: str) -> None:
     """What could not be claimed at first is not left out."""
     with opened(sqlite_url) as database, desk(database, sandbox, timing=BRIEF) as at:
-        ids = at.put(*(orders.create_project(name, BOX, {}) for name in NAMES[:3]))
+        ids = at.put(*(new_commands.create_project(name, BOX, {}) for name in NAMES[:3]))
         sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
         for _ in ids:
             list(at.work().run())

@@ -11,7 +11,7 @@ from scalesync.db import hands
 from scalesync.db.engine import Database
 from scalesync.errors import ScaleException
 from scalesync.model import Document
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.queue.handlers import HANDLERS, Absent, Handler, Payload, Sighting
 from scalesync.queue.handlers.batches import CreateBatch
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
@@ -41,15 +41,15 @@ def alone(sqlite_url: str, sandbox: SandboxServer) -> Iterator[Desk]:
 
 
 HOPELESS: dict[str, NewCommand] = {
-    "a task without its attachment": orders.create_task(BOX, {"unique_id": "u"}),
-    "a task of no type": orders.create_task("nothing", BODY),
-    "a task in no batch": orders.create_task(BOX, {**BODY, "batch": "nowhere"}),
-    "a batch in no project": orders.create_batch("b", "nowhere"),
-    "no batch": orders.finalize_batch("nowhere"),
-    "no project": orders.update_project("nowhere", {"a": 1}),
-    "a project of no type": orders.create_project("q", "nothing", {}),
-    "no task": orders.cancel_task(task_id=NOBODY),
-    "no task of this name": orders.cancel_task(unique_id="nobody's"),
+    "a task without its attachment": new_commands.create_task(BOX, {"unique_id": "u"}),
+    "a task of no type": new_commands.create_task("nothing", BODY),
+    "a task in no batch": new_commands.create_task(BOX, {**BODY, "batch": "nowhere"}),
+    "a batch in no project": new_commands.create_batch("b", "nowhere"),
+    "no batch": new_commands.finalize_batch("nowhere"),
+    "no project": new_commands.update_project("nowhere", {"a": 1}),
+    "a project of no type": new_commands.create_project("q", "nothing", {}),
+    "no task": new_commands.cancel_task(task_id=NOBODY),
+    "no task of this name": new_commands.cancel_task(unique_id="nobody's"),
 }
 
 
@@ -113,7 +113,7 @@ class Unseen(CreateBatch):
 def test_a_taken_name_that_nobody_finds_is_a_conflict(alone: Desk, sandbox: SandboxServer) -> None:
     """A 409 may be an echo that a look does not show yet: it is final when it comes again, later."""
     alone.api.create_batch({"name": "taken", "project": "p"})
-    [one] = alone.put(orders.create_batch("b", "p"))
+    [one] = alone.put(new_commands.create_batch("b", "p"))
     summary = alone.dispatch(replace(WHOLE, patience=30), handlers={**HANDLERS, "create_batch": Unseen()})
 
     assert (alone.ended(one), alone.command(one).error_code) == (("dead", "conflict"), 409)
@@ -153,7 +153,7 @@ def test_a_refusal_kills_nobody_else(
     alone: Desk, sandbox: SandboxServer, misled: Misled, sends: int, end: str
 ) -> None:
     """It is looked at whether it was applied; words about another object alone are not believed at once."""
-    [one] = alone.put(orders.create_task(BOX, {**BODY, "unique_id": "u"}))
+    [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
     summary = alone.dispatch(handlers={"create_task": misled})
 
     # One more where a look and a send take less than the settle time.
@@ -193,7 +193,7 @@ def test_a_cancel_that_came_too_late_needs_nobody(
     at.api.create_task(BOX, {**BODY, "unique_id": "u"})
     task_id = sandbox.world.live.tasks.by_unique_id["u"]
     by_id = by == "task_id"
-    order = orders.cancel_task(task_id=task_id if by_id else None, unique_id=None if by_id else "u")
+    order = new_commands.cancel_task(task_id=task_id if by_id else None, unique_id=None if by_id else "u")
     [one] = at.put(order)
     lose(sandbox, task_id)
     summary = at.dispatch()
@@ -243,7 +243,7 @@ def test_a_cancel_never_touches_another_task(
     """In doubt, it looks for the task that it found first, although another one has the unique_id by then."""
     at.api.create_task(BOX, {**BODY, "unique_id": "u"})
     first = sandbox.world.live.tasks.by_unique_id["u"]
-    [one] = at.put(orders.cancel_task(unique_id="u", clear_unique_id=clear))
+    [one] = at.put(new_commands.cancel_task(unique_id="u", clear_unique_id=clear))
     handlers: dict[str, Handler] = {"cancel_task": Overtaken(sandbox, [fault])}
     at.dispatch(handlers=handlers)
     second = sandbox.world.live.tasks.by_unique_id["u"]

@@ -3,7 +3,7 @@
 import time
 from contextlib import ExitStack
 
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
 from tests.fixtures.sandboxes import StartSandbox
 from tests.queue.frozen import BRIEF, Point, frozen
@@ -19,7 +19,9 @@ def test_a_stalled_dispatcher_does_nothing_again(
         for url in (sqlite_url, postgres_url):
             server, database = start_sandbox(), stack.enter_context(opened(url))
             successor = stack.enter_context(desk(database, server, timing=BRIEF))
-            ids = successor.put(*(orders.create_project(point.name, "annotation", {}) for point in Point))
+            ids = successor.put(
+                *(new_commands.create_project(point.name, "annotation", {}) for point in Point)
+            )
             ordered = list(zip(ids, Point, strict=True))
             both.append((server, successor, ids, stack.enter_context(frozen(url, server.url, ordered))))
         while not all(stalled.all_stopped for *_, stalled in both):

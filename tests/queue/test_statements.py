@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 from scalesync.commands import CommandState, Outcome, Step, Verdict
 from scalesync.db.engine import Database
 from scalesync.model import Document
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing
 from tests.queue.ledgers import put_all, task
 

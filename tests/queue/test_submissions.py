@@ -14,8 +14,8 @@ from scalesync.db.commands import enqueue
 from scalesync.db.engine import Database
 from scalesync.db.queue_tables import commands
 from scalesync.errors import ConfigurationError, Problem, SubmissionError
-from scalesync.queue import orders, submissions
-from scalesync.queue.submissions import Ids, Recipe, Submitted
+from scalesync.queue import bulk_submit, new_commands
+from scalesync.queue.bulk_submit import Ids, Recipe, Submitted
 
 PLAIN = Recipe("imageannotation", {"project": "P"})
 MANY = 20_000
@@ -25,8 +25,8 @@ def submit(
     database: Database, given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe = PLAIN
 ) -> Submitted:
     """Queue everything in one transaction."""
-    with submissions.checked(given, recipe) as spool, database.write() as conn:
-        return submissions.enqueue(conn, spool)
+    with bulk_submit.checked(given, recipe) as spool, database.write() as conn:
+        return bulk_submit.enqueue(conn, spool)
 
 
 def refused(
@@ -89,8 +89,10 @@ def test_a_bad_line_is_named_and_nothing_is_queued(line: bytes, words: str, sqli
 def test_every_bad_line_is_named_at_once(database: Database) -> None:
     """What is wrong in itself, what clashes with a command, a line or a seal: in order of lines."""
     with database.write() as conn:
-        enqueue(conn, orders.create_task("imageannotation", {"project": "P", "unique_id": "here", "a": 1}))
-        enqueue(conn, orders.finalize_batch("closed"))
+        enqueue(
+            conn, new_commands.create_task("imageannotation", {"project": "P", "unique_id": "here", "a": 1})
+        )
+        enqueue(conn, new_commands.finalize_batch("closed"))
     problems = refused(
         database,
         [
@@ -214,7 +216,7 @@ def test_a_slow_source_keeps_nobody_waiting(database: Database) -> None:
     def slow() -> Iterator[bytes]:
         for number in range(3):
             with database.write() as conn:
-                enqueue(conn, orders.update_project("other", {"number": number}))
+                enqueue(conn, new_commands.update_project("other", {"number": number}))
             yield b'{"a": %d}' % number
 
     assert len(submit(database, slow()).queued) == 3
@@ -245,12 +247,12 @@ def test_long_runs_of_ids_take_no_room() -> None:
 _PROGRAM = """
 import resource, sys, time
 from scalesync.db.engine import Database
-from scalesync.queue import submissions
+from scalesync.queue import bulk_submit
 lines = (b'{"image": %d, "instruction": "Draw a box around every car.", "metadata": {"row": %d}}' % (n, n)
          for n in range(int(sys.argv[2])))
 database = Database.open(sys.argv[1])
-with submissions.checked(lines, submissions.Recipe("imageannotation")) as spool, database.write() as conn:
-    count = len(submissions.enqueue(conn, spool).queued)
+with bulk_submit.checked(lines, bulk_submit.Recipe("imageannotation")) as spool, database.write() as conn:
+    count = len(bulk_submit.enqueue(conn, spool).queued)
 database.close()
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -16,7 +16,7 @@ from scalesync.db.engine import Database
 from scalesync.db.exports import Selection
 from scalesync.db.queue_tables import commands
 from scalesync.model import format_instant
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.ledgers import change, put, put_all, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
@@ -104,12 +104,12 @@ def fill(database: Database) -> None:
     put_all(
         database,
         [
-            orders.create_project("p", "annotation", {}),
-            orders.create_batch("b", "p"),
+            new_commands.create_project("p", "annotation", {}),
+            new_commands.create_batch("b", "p"),
             task("a", "b"),
             task("c", "b"),
-            orders.finalize_batch("b"),
-            orders.update_project("p", {"x": 1}),
+            new_commands.finalize_batch("b"),
+            new_commands.update_project("p", {"x": 1}),
         ],
     )
 
@@ -157,7 +157,9 @@ def test_why_walks_to_the_root(database: Database) -> None:
 
 def test_why_never_goes_in_circles(database: Database) -> None:
     """Commands that somebody made wait for each other are each named once."""
-    put_all(database, [orders.create_project("p", "annotation", {}), orders.create_batch("b", "p")])
+    put_all(
+        database, [new_commands.create_project("p", "annotation", {}), new_commands.create_batch("b", "p")]
+    )
     change(database, 2, IN_DOUBT)
     with database.write() as conn:
         conn.execute(update(commands).where(commands.c.id == 1).values(resource="batch:b"))
@@ -169,7 +171,7 @@ def test_why_never_goes_in_circles(database: Database) -> None:
 def test_a_list_is_in_order_and_has_what_was_asked_for(database: Database) -> None:
     """Filters go together; what belongs to a batch is its create, its tasks' creates and its finalize."""
     fill(database)
-    put_all(database, [task("d", "other"), orders.cancel_task(task_id="5c84")])
+    put_all(database, [task("d", "other"), new_commands.cancel_task(task_id="5c84")])
     change(database, 7, QUEUED, hold_reason="odd")
     assert listed(database) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert listed(database, limit=2) == [1, 2]
@@ -211,10 +213,10 @@ def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -
 
 def test_queued_tasks_stand_beside_mirrored_ones(database: Database) -> None:
     """Each is the body that will be sent, with its type, its command and where it stands."""
-    put(database, orders.create_batch("b", "p"))
+    put(database, new_commands.create_batch("b", "p"))
     put(database, task("a", "b", project="p", params={"size": 0.10, "huge": 123456789012345678901234567890}))
     put(database, task("c", project="q"))
-    put(database, orders.create_task("video", {"unique_id": "v", "project": "q"}))
+    put(database, new_commands.create_task("video", {"unique_id": "v", "project": "q"}))
     put_all(database, [task("gone"), task("there")])
     change(database, 5, DISCARDED)
     change(database, 6, DELIVERED)
@@ -250,12 +252,12 @@ def anything(dice: random.Random) -> NewCommand:
     name, number = dice.choice("abcd"), dice.randrange(9)
     return dice.choice(
         [
-            orders.create_project(name, "annotation", {}),
-            orders.update_project(name, {"x": number}),
-            orders.create_batch(name, dice.choice("abcd")),
+            new_commands.create_project(name, "annotation", {}),
+            new_commands.update_project(name, {"x": number}),
+            new_commands.create_batch(name, dice.choice("abcd")),
             task(f"{name}{number}", dice.choice(["a", "b", None]), project=name),
-            orders.cancel_task(unique_id=f"{name}{number}"),
-            orders.finalize_batch(name),
+            new_commands.cancel_task(unique_id=f"{name}{number}"),
+            new_commands.finalize_batch(name),
         ]
     )
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from scalesync.commands import CommandKind
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
-from scalesync.queue.handlers.handler import (
+from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,
     Foreign,

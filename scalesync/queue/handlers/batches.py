@@ -4,7 +4,7 @@ from scalesync.api.client import ScaleApi
 from scalesync.commands import Command
 from scalesync.errors import ScaleResourceNotFound
 from scalesync.model import Document
-from scalesync.queue.handlers.handler import (
+from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,
     Handler,

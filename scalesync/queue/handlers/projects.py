@@ -9,7 +9,7 @@ from scalesync.commands import Command
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
 from scalesync.likeness import same
 from scalesync.model import Document
-from scalesync.queue.handlers.handler import (
+from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,
     Foreign,

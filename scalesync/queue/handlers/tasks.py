@@ -8,7 +8,7 @@ from scalesync.commands import Command
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
 from scalesync.likeness import first_difference, params_of
 from scalesync.model import Document, TaskFilter
-from scalesync.queue.handlers.handler import (
+from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,
     Handler,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.errors import DatabaseError
 from scalesync.model import Document
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.dispatcher_store import Ledger
 
 
 @dataclass

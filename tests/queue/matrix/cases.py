@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalesync.commands import NewCommand
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.documents import Doc
@@ -77,30 +77,34 @@ def _here(account: Account) -> str:
 CASES = [
     Case(
         "create_task",
-        lambda _: orders.create_task(TASK_TYPE, {**TASK, "unique_id": "new", "metadata": {"n": 1}}),
+        lambda _: new_commands.create_task(TASK_TYPE, {**TASK, "unique_id": "new", "metadata": {"n": 1}}),
         _counted("unique_id", "new", "created"),
     ),
     Case(
         "cancel_task",
-        lambda account: orders.cancel_task(task_id=_here(account)),
+        lambda account: new_commands.cancel_task(task_id=_here(account)),
         _counted("unique_id", "here", "canceled"),
     ),
     Case(
         "cancel_and_clear",
-        lambda _: orders.cancel_task(unique_id="here", clear_unique_id=True),
+        lambda _: new_commands.cancel_task(unique_id="here", clear_unique_id=True),
         _cleared,
     ),
-    Case("create_batch", lambda _: orders.create_batch("new", "p"), _counted("batch", "new", "created")),
-    Case("finalize_batch", lambda _: orders.finalize_batch("b"), _counted("batch", "b", "finalized")),
+    Case(
+        "create_batch", lambda _: new_commands.create_batch("new", "p"), _counted("batch", "new", "created")
+    ),
+    Case("finalize_batch", lambda _: new_commands.finalize_batch("b"), _counted("batch", "b", "finalized")),
     Case(
         "create_project",
-        lambda _: orders.create_project("new", TASK_TYPE, PARAMS),
+        lambda _: new_commands.create_project("new", TASK_TYPE, PARAMS),
         _counted("project", "new", "created"),
     ),
-    Case("update_project", lambda _: orders.update_project("p", PARAMS), _versions(PARAMS), appends=True),
+    Case(
+        "update_project", lambda _: new_commands.update_project("p", PARAMS), _versions(PARAMS), appends=True
+    ),
     Case(
         "patch_project",
-        lambda _: orders.update_project("p", PATCH, patch=True),
+        lambda _: new_commands.update_project("p", PATCH, patch=True),
         _versions({"instruction": "Third.", "extra": {"kept": True}}),
         appends=True,
     ),

@@ -20,7 +20,7 @@ from scalesync.db.engine import Database
 from scalesync.model import Document
 from scalesync.owner import fresh_owner
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy
 

@@ -11,12 +11,12 @@ from scalesync.db.engine import Database
 from scalesync.db.gate import gate, resume
 from scalesync.model import parse_instant
 from scalesync.owner import fresh_owner
-from scalesync.queue.endings import Done
+from scalesync.queue.dispatcher_store import Ledger
+from scalesync.queue.execution_result import Done
+from scalesync.queue.executor import Work
 from scalesync.queue.handlers import HANDLERS, Handler
-from scalesync.queue.ledger import Ledger
 from scalesync.queue.timing import Timing
 from scalesync.queue.tools import Tools
-from scalesync.queue.work import Work
 from scalesync.sandbox.switches import Switches
 from tests.queue.matrix.cases import seed
 from tests.queue.matrix.timeline import Timeline, VirtualClock

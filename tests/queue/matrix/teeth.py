@@ -8,11 +8,11 @@ from scalesync.api.client import ScaleApi
 from scalesync.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
 from scalesync.db import commands as queued
 from scalesync.model import Document
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.handlers import HANDLERS, Absent, Handler, Prepared, Sighting
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
-from scalesync.queue.ledger import Ledger
 from scalesync.queue.timing import Timing
 from tests.queue.matrix.scenarios import Wire
 from tests.queue.matrix.stage import Means

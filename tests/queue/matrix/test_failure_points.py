@@ -9,7 +9,7 @@ from scalesync.commands import CommandState, Discard
 from scalesync.db import hands
 from scalesync.db.engine import Database
 from scalesync.errors import DatabaseError
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.dispatcher_store import Ledger
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.state import World

@@ -9,7 +9,7 @@ import pytest
 from scalesync.commands import CommandKind, CommandState, NewCommand
 from scalesync.db import commands as queued
 from scalesync.db.engine import Database
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.projects import create_project
@@ -52,17 +52,17 @@ def order(world: World, kind: CommandKind, name: str) -> NewCommand:
     """Return the command of a kind about the object of that name."""
     match kind:
         case CommandKind.CREATE_TASK:
-            return orders.create_task(TASK_TYPE, {**TASK, "unique_id": name})
+            return new_commands.create_task(TASK_TYPE, {**TASK, "unique_id": name})
         case CommandKind.CANCEL_TASK:
-            return orders.cancel_task(task_id=world.live.tasks.by_unique_id[name])
+            return new_commands.cancel_task(task_id=world.live.tasks.by_unique_id[name])
         case CommandKind.CREATE_BATCH:
-            return orders.create_batch(name, "p")
+            return new_commands.create_batch(name, "p")
         case CommandKind.FINALIZE_BATCH:
-            return orders.finalize_batch(name)
+            return new_commands.finalize_batch(name)
         case CommandKind.CREATE_PROJECT:
-            return orders.create_project(name, TASK_TYPE, PARAMS)
+            return new_commands.create_project(name, TASK_TYPE, PARAMS)
         case CommandKind.UPDATE_PROJECT:
-            return orders.update_project(name, PARAMS)
+            return new_commands.update_project(name, PARAMS)
 
 
 EFFECTS = {

@@ -10,7 +10,7 @@ from scalesync.db import hands
 from scalesync.db.engine import Database
 from scalesync.db.gate import resume
 from scalesync.db.queue_tables import commands
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.matrix.cases import CASES, PARAMS, TASK, TASK_TYPE, Case
 from tests.queue.matrix.scenarios import forward
 from tests.queue.matrix.stage import FINAL, Means, Process, Stage, drain
@@ -73,7 +73,7 @@ def test_a_command_that_kills_its_dispatcher_each_time(arena: Database, at: str,
     """It is held after some crashes in a row, others go on, and a retry lets it go on to its one effect."""
     for case in cases:
         stage, command_id = staged(arena, case)
-        other = stage.queue(orders.create_batch("other", "p"))
+        other = stage.queue(new_commands.create_batch("other", "p"))
         for _ in range(CRASHES):
             crash(stage, command_id, at)
             if stage.command(command_id).hold_reason:
@@ -159,16 +159,16 @@ def test_the_database_s_clock_jumps(arena: Database, jump: float, killed: bool) 
 
 def everything() -> list[NewCommand]:
     """Return a project, two batches in it with three tasks each, and their finalizes, in the order queued."""
-    found = [orders.create_project("np", TASK_TYPE, PARAMS, rapid=True)]
+    found = [new_commands.create_project("np", TASK_TYPE, PARAMS, rapid=True)]
     for batch in ("x", "y"):
-        found.append(orders.create_batch(batch, "np"))
+        found.append(new_commands.create_batch(batch, "np"))
         found += [
-            orders.create_task(
+            new_commands.create_task(
                 TASK_TYPE, {**TASK, "project": "np", "batch": batch, "unique_id": f"{batch}{number}"}
             )
             for number in range(3)
         ]
-        found.append(orders.finalize_batch(batch))
+        found.append(new_commands.finalize_batch(batch))
     return found
 
 

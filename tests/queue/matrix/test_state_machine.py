@@ -27,7 +27,7 @@ from scalesync.db.engine import Database
 from scalesync.db.gate import resume
 from scalesync.db.queue_tables import commands
 from scalesync.errors import QueueError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
 from tests.queue.matrix.stage import Means, Process, Stage, drain
 from tests.queue.matrix.wire import OnLook, OnWrite
@@ -83,34 +83,36 @@ class Machine(RuleBasedStateMachine):
     def create_task(self, number: int, batch: str) -> None:
         """Queue a task; the same number is the same task."""
         name = f"{batch}{number}"
-        new = orders.create_task(TASK_TYPE, {**TASK, "batch": batch, "unique_id": name})
+        new = new_commands.create_task(TASK_TYPE, {**TASK, "batch": batch, "unique_id": name})
         self._queue(Sent(new, ("unique_id", name, "created"), batch))
 
     @rule(name=st.sampled_from(["here", "b0", "b1", "x0"]))
     def cancel_task(self, name: str) -> None:
         """Queue a cancel of a task that is there, queued, or neither."""
-        self._queue(Sent(orders.cancel_task(unique_id=name), ("unique_id", name, "canceled")))
+        self._queue(Sent(new_commands.cancel_task(unique_id=name), ("unique_id", name, "canceled")))
 
     @rule()
     def create_batch(self) -> None:
         """Queue the batch x, in the project p."""
-        self._queue(Sent(orders.create_batch("x", "p"), X))
+        self._queue(Sent(new_commands.create_batch("x", "p"), X))
 
     @rule(name=st.sampled_from(["b", "x"]))
     def finalize_batch(self, name: str) -> None:
         """Queue a finalize, which seals the batch."""
-        self._queue(Sent(orders.finalize_batch(name), ("batch", name, "finalized"), name))
+        self._queue(Sent(new_commands.finalize_batch(name), ("batch", name, "finalized"), name))
 
     @rule()
     def create_project(self) -> None:
         """Queue another project."""
-        self._queue(Sent(orders.create_project("np", TASK_TYPE, PARAMS), ("project", "np", "created")))
+        self._queue(Sent(new_commands.create_project("np", TASK_TYPE, PARAMS), ("project", "np", "created")))
 
     @rule(patch=st.booleans())
     def update_project(self, patch: bool) -> None:
         """Queue new params, each time others."""
         self.versions += 1
-        new = orders.update_project("p", {"instruction": f"Version {self.versions}."}, patch=patch or None)
+        new = new_commands.update_project(
+            "p", {"instruction": f"Version {self.versions}."}, patch=patch or None
+        )
         self._queue(Sent(new, None))
 
     def _queue(self, sent: Sent) -> None:

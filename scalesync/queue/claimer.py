@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from scalesync.clock import Clock
 from scalesync.commands import Claim, Gate, PausedBy
-from scalesync.queue.endings import Done
-from scalesync.queue.ledger import Ledger
+from scalesync.queue.dispatcher_store import Ledger
+from scalesync.queue.execution_result import Done
 
 
 @dataclass(frozen=True, slots=True)

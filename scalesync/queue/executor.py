@@ -14,9 +14,9 @@ from scalesync.errors import (
     ScaleTurnTooLate,
 )
 from scalesync.model import Document
-from scalesync.queue import verdicts
+from scalesync.queue import settlements
 from scalesync.queue.answers import READ_LAG, Circumstances, Meaning, meaning_of, pause_reason, rest_seconds
-from scalesync.queue.endings import Alarm, Done, Ending
+from scalesync.queue.execution_result import Alarm, Done, Ending
 from scalesync.queue.handlers import (
     Absent,
     Foreign,
@@ -59,7 +59,7 @@ class Work:
     def __post_init__(self) -> None:
         self.claim = replace(self.claim, since_sent=self.tools.since_sent(self.claim))
         self.command = self.claim.command
-        self.stands = verdicts.standing(self.claim, self.tools.timing)
+        self.stands = settlements.standing(self.claim, self.tools.timing)
 
     def run(self) -> Steps:
         """Take every step and return what came of it.
@@ -69,7 +69,7 @@ class Work:
         handler = self.tools.handlers.get(self.command.kind)
         if handler is None:
             words = f"This version of scalesync cannot send {self.command.kind}."
-            return (yield from self._settle(Ending(verdicts.held(self.stands, words)), None))
+            return (yield from self._settle(Ending(settlements.held(self.stands, words)), None))
         ending = yield from self._look_and_send(handler)
         return (yield from self._settle(ending, handler))
 
@@ -80,7 +80,7 @@ class Work:
             if ending is not None:
                 return ending
         if self.look_only:
-            return Ending(verdicts.back(self.stands))
+            return Ending(settlements.back(self.stands))
         yield "prepare"
         prepared = self._prepare(handler)
         if isinstance(prepared, Ending):
@@ -108,11 +108,11 @@ class Work:
         if self.stands.unsettled:
             if handler.resend_before_settle and self.stands.may_be_repeated:
                 return None
-            return Ending(verdicts.waiting(self.stands, self.tools.random()))
+            return Ending(settlements.waiting(self.stands, self.tools.random()))
         self.stands = replace(self.stands, ambiguous=False)
         if self.command.discard_requested:
-            return Ending(verdicts.back(self.stands))
-        return Ending(verdicts.exhausted(self.command)) if self.stands.exhausted else None
+            return Ending(settlements.back(self.stands))
+        return Ending(settlements.exhausted(self.command)) if self.stands.exhausted else None
 
     def _look_afterwards(self, handler: Handler, answer: ScaleException | None) -> Ending:
         """Return what a look after the send decides; the answer was a refusal, or None for a bare `OK`.
@@ -129,7 +129,7 @@ class Work:
         if isinstance(sighting, Present) and answer is None:
             return self._delivered(handler, Outcome.APPLIED, sighting.document)
         if isinstance(sighting, Absent) or (isinstance(sighting, Foreign) and not self.stands.ambiguous):
-            return Ending(verdicts.unseen(self.stands, self.tools.random(), answer))
+            return Ending(settlements.unseen(self.stands, self.tools.random(), answer))
         return self._seen(handler, sighting)
 
     def _look(self, handler: Handler) -> Sighting | ScaleException:
@@ -154,7 +154,7 @@ class Work:
         meaning = meaning_of(error, Circumstances())
         if meaning in _FOR_ALL:
             return self._alarmed(meaning, error)
-        return Ending(verdicts.later(self.stands, self.tools.random(), error))
+        return Ending(settlements.later(self.stands, self.tools.random(), error))
 
     def _seen(self, handler: Handler, sighting: Seen) -> Ending:
         if isinstance(sighting, Present):
@@ -162,8 +162,8 @@ class Work:
             outcome = Outcome.APPLIED if ours else Outcome.ALREADY_APPLIED
             return self._delivered(handler, outcome, sighting.document)
         if isinstance(sighting, Foreign):
-            return Ending(verdicts.foreign(self.stands, sighting))
-        return Ending(verdicts.hopeless(sighting))
+            return Ending(settlements.foreign(self.stands, sighting))
+        return Ending(settlements.hopeless(sighting))
 
     # The send --------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Work:
             if meaning is not Meaning.REFUSED or error.about_another:
                 return self._not_seen(error)
             wait = self.stands.unsettled
-            return Ending(verdicts.back(self.stands, wait=wait) if wait else verdicts.refused(error))
+            return Ending(settlements.back(self.stands, wait=wait) if wait else settlements.refused(error))
         if prepared.no_op is None:
             return prepared
         self._noted("prepare", Outcome.NO_OP)
@@ -191,13 +191,13 @@ class Work:
         except ScaleTooManyRequests as error:
             return self._alarmed(Meaning.REST, error)
         except ScaleNotSent:
-            return Ending(verdicts.back(self.stands))
+            return Ending(settlements.back(self.stands))
         self.armed_at = clock.boottime()
         self.tools.arms[self.command.id] = Arm(self.command.fence, self.armed_at)
         arm, base, target = self.tools.ledger.arm, prepared.base, prepared.target
         if clock.stopping.is_set() or not arm(self.claim, base=base, target=target):
             self.steps.append(Step("arm", "stopping" if clock.stopping.is_set() else "refused"))
-            return Ending(verdicts.back(self.stands))
+            return Ending(settlements.back(self.stands))
         base = self.command.base if self.stands.ambiguous else base
         target = self.command.target or target
         self.command = replace(self.command, sends=self.command.sends + 1, base=base, target=target)
@@ -216,7 +216,7 @@ class Work:
         except ScaleNotSent as error:
             self._noted("send", Meaning.NOT_SENT, error)
             own = clock.stopping.is_set() or clock.boottime() > deadline
-            return Ending(verdicts.back(self.stands)) if own else self._alarmed(Meaning.NOT_SENT, error)
+            return Ending(settlements.back(self.stands)) if own else self._alarmed(Meaning.NOT_SENT, error)
         except ScaleException as error:
             return self._unsuccessful(handler, error)
         self.sends += 1
@@ -233,9 +233,9 @@ class Work:
             case Meaning.LOOK | Meaning.REFUSED:
                 return error
             case Meaning.LAGGING:
-                return Ending(verdicts.later(self.stands, self.tools.random(), error))
+                return Ending(settlements.later(self.stands, self.tools.random(), error))
             case _:
-                return Ending(verdicts.in_doubt(self.stands, self.tools.random(), error))
+                return Ending(settlements.in_doubt(self.stands, self.tools.random(), error))
 
     # The end ---------------------------------------------------------------------------------------------
 
@@ -277,14 +277,14 @@ class Work:
     def _delivered(self, handler: Handler, outcome: Outcome, document: Document | None) -> Ending:
         result = None if document is None else handler.result(document)
         frees_key = handler.frees_key(payload_of(self.command))
-        return Ending(verdicts.delivered(outcome, result, frees_key=frees_key), document)
+        return Ending(settlements.delivered(outcome, result, frees_key=frees_key), document)
 
     def _alarmed(self, meaning: Meaning, error: ScaleException) -> Ending:
         """Return the ending after what concerns everybody: the command is where it was."""
         if isinstance(error, ScaleTurnTooLate):
-            return Ending(verdicts.back(self.stands))
+            return Ending(settlements.back(self.stands))
         rest = rest_seconds(error.retry_after, self.tools.random()) if meaning is Meaning.REST else None
-        return Ending(verdicts.back(self.stands, error=error), alarm=Alarm(meaning, error, rest))
+        return Ending(settlements.back(self.stands, error=error), alarm=Alarm(meaning, error, rest))
 
     def _circumstances(self, handler: Handler) -> Circumstances:
         return Circumstances(self.stands.ambiguous, handler.rejects_402, self.claim.since_created)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from scalesync.commands import CommandState
 from scalesync.errors import ScaleException
-from scalesync.queue.endings import Done
+from scalesync.queue.execution_result import Done
 
 
 class Ended(StrEnum):

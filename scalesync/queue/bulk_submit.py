@@ -15,7 +15,7 @@ from scalesync.commands import Enqueued, NewCommand
 from scalesync.db.borrowed import Connection, savepoint
 from scalesync.db.commands import enqueue_many
 from scalesync.errors import ConfigurationError, ConflictError, Problem, QueueError, SubmissionError
-from scalesync.queue import orders
+from scalesync.queue import new_commands
 
 _BYTE_ORDER_MARK = "\ufeff"
 _NAMES = 1_000
@@ -44,7 +44,7 @@ class Recipe:
         if self.unique_id_field is not None:
             body["unique_id"] = _unique_id(body, self.unique_id_field)
         duplicate = uuid.uuid4().hex if self.allow_duplicates else None
-        order = orders.create_task(self.task_type, body, duplicate=duplicate)
+        order = new_commands.create_task(self.task_type, body, duplicate=duplicate)
         if order.creates is not None and len(self.named) < _NAMES:
             self.named.update(order.creates.like)
         return replace(order, priority=self.priority) if self.priority else order
