@@ -73,7 +73,7 @@ ANSWERS = (
         "a refusal is believed without a look",
         "queue/executor.py",
         "case Meaning.LOOK | Meaning.REFUSED:",
-        "case Meaning.REFUSED: return Ending(verdicts.refused(error))\n            case Meaning.LOOK:",
+        "case Meaning.REFUSED: return Ending(settlements.refused(error))\n            case Meaning.LOOK:",
         ("queue/test_refusals.py::test_a_refusal_kills_nobody_else",),
     ),
 )
