@@ -72,9 +72,10 @@ def _first_lease(conn: Connection) -> Select[float]:
 def _gate(conn: Connection, *, lock: bool) -> Gate:
     row = conn.execute(built(conn, _reading, lock)).one()
     left = None if row.left is None else float(row.left)
-    if row.pause_reason is None or (left is not None and left <= 0):
+    if row.pause_reason is None if left is None else left <= 0:
         return Gate(False, None, None)
-    return Gate(True, left, row.pause_reason, PausedBy(row.paused_by))
+    # A pause that somebody wrote into the table by hand need not say whose it is.
+    return Gate(True, left, row.pause_reason, row.paused_by and PausedBy(row.paused_by))
 
 
 def _reading(conn: Connection, lock: bool) -> Select[float, str | None, str | None]:

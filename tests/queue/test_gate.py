@@ -106,7 +106,7 @@ def test_a_pause_is_never_shortened(
 
 
 def test_a_persons_pause_is_told_from_one_of_the_api(database: Database) -> None:
-    """Whatever the reasons say, and only while it is in force."""
+    """Read who paused from its column and not from the reason; nobody once the queue is resumed."""
     assert now(database).paused_by is None
     pause(database, 60, "paused by a person")
     assert now(database).paused_by is PausedBy.API
@@ -134,6 +134,20 @@ def test_who_paused_is_known_of_older_rows(
     upgrade(database)
 
     assert (now(database).paused_by, now(database).reason) == (by, reason)
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["paused_until = '2999-01-01T00:00:00.000Z'", "pause_reason = 'by hand'"],
+)
+def test_a_pause_that_somebody_wrote_in_sql_is_one(values: str, database: Database) -> None:
+    """Keep everybody from sending although no column says who paused; it counts as no person's pause."""
+    put(database, task("a"))
+    with database.write() as conn:
+        conn.execute(text(f"UPDATE dispatch_gate SET {values}"))
+
+    assert (now(database).paused, now(database).paused_by) == (True, None)
+    assert ids(database) == []
 
 
 def test_who_locks_the_gate_keeps_claims_waiting(postgres_url: str) -> None:
