@@ -5,7 +5,7 @@ from scalesync.annotations.json_values import leaves
 IN_A_FRAME = frozenset({"annotations", "cuboids", "camera_responses", "global_attributes"})
 """Fields of which a frame has at least one."""
 PLACES = frozenset({"left", "top", "x", "y", "vertices", "position", "points_2d"})
-"""Fields of which whatever is somewhere has at least one."""
+"""Fields that give a position: anything that has a position has at least one of them."""
 _LABELLED = PLACES | {"label"}
 _OF_AN_EVENT = ("label", "type", "name", "frame", "start")
 _OF_POINTS = ("objects", "labels", "point_objects", "point_labels")

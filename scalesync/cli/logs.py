@@ -2,6 +2,8 @@
 
 import logging
 import time
+from dataclasses import fields
+from typing import Any
 
 import click
 
@@ -26,6 +28,11 @@ def log_to_stderr(verbose: int, *, quiet: bool) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
     logger.propagate = False
+
+
+def fields_of(event: Any) -> dict[str, object]:
+    """Return the fields of an event, a dataclass, as `extra` of a log record takes them."""
+    return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
 class _Stderr(logging.Handler):

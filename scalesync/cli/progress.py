@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
+from scalesync.cli.logs import fields_of
 from scalesync.cli.output import one_line
 from scalesync.model import format_instant
 from scalesync.sync.events import (
@@ -53,8 +54,7 @@ def watching(*, quiet: bool) -> Iterator[Watcher]:
 def _logging(watch: Watcher) -> Watcher:
     def note(event: Event) -> None:
         level = logging.DEBUG if isinstance(event, Waiting) else logging.INFO
-        told = {field.name: getattr(event, field.name) for field in fields(event)}
-        log.log(level, event.name, extra=told)
+        log.log(level, event.name, extra=fields_of(event))
         watch(event)
 
     return note

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 
 from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
+from scalesync.cli.logs import fields_of
 from scalesync.cli.options import DURATION, SIZE, json_option, workers_option
 from scalesync.cli.output import counted, one_line, print_json
 from scalesync.clock import Clock
@@ -131,8 +132,7 @@ def _watching(*, quiet: bool) -> "Iterator[Watcher]":
 
 def _logging(watch: "Watcher") -> "Watcher":
     def note(event: "Event") -> None:
-        told = {field.name: getattr(event, field.name) for field in fields(event)}
-        log.info(event.name, extra=told)
+        log.info(event.name, extra=fields_of(event))
         watch(event)
 
     return note

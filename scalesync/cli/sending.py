@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
+from scalesync.cli.logs import fields_of
 from scalesync.cli.output import ago, one_line
 from scalesync.cli.progress import EVERY, drawing
 from scalesync.cli.shown import subject
@@ -68,7 +69,7 @@ def _fields(event: Event) -> dict[str, object]:
             "outcome": verdict.outcome,
             "status": verdict.error_code,
         }
-    return {field.name: getattr(event, field.name) for field in fields(event)}
+    return fields_of(event)
 
 
 def sentence(event: Event) -> str | None:

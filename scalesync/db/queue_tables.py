@@ -103,8 +103,8 @@ dispatch_gate = Table(
     Column("paused_by", Text),
 )
 """One row, made by the migration. Nothing is claimed before `paused_until`; a reason without it: not before
-somebody resumes. `paused_by` is a PausedBy, NULL where
-nothing was paused, or somebody did it in SQL."""
+somebody resumes. `paused_by` is a PausedBy; NULL where nothing was paused, or
+where it was done by hand in SQL."""
 
 batch_seals = Table(
     "batch_seals",

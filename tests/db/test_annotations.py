@@ -2,11 +2,8 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import delete, select, text, update
 
 from scalesync.db import annotations
@@ -19,9 +16,8 @@ from scalesync.db.migrate import upgrade
 from scalesync.db.upserts import write_rows
 from scalesync.model import Written, format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
-from tests.fixtures.databases import opened
+from tests.fixtures.databases import downgrade, opened
 
-ROOT = Path(__file__).parents[2]
 FRAMES = b'[{"annotations": [{"uuid": "u", "label": "car", "left": 1}]}, {"annotations": []}]'
 
 
@@ -114,10 +110,8 @@ def test_an_upgrade_flattens_what_is_here(database: Database) -> None:
     annotated(database, response=boxes("car"))
     annotated(database, task_id="z", response=boxes("bus"))
     annotated(database, task_id="none")
-    config = Config(str(ROOT / "alembic.ini"))
     with database.write() as conn:
-        config.attributes["connection"] = conn
-        command.downgrade(config, "0002")
+        downgrade(conn, "0002")
     upgrade(database)
     assert labels(database) == [("a", 0, "car"), ("z", 0, "bus")]
     annotated(database, response=boxes("car"), batch="new")
@@ -146,10 +140,8 @@ def test_an_upgrade_reads_again_what_is_here(database: Database) -> None:
     annotated(
         database, task_id="drawn", response={"annotations": [{"key": "k", "type": "box", "label": "bus"}]}
     )
-    config = Config(str(ROOT / "alembic.ini"))
     with database.write() as conn:
-        config.attributes["connection"] = conn
-        command.downgrade(config, "0007")
+        downgrade(conn, "0007")
         conn.execute(
             text("UPDATE result_files SET fetched_at = :at WHERE content IS NOT NULL"),
             {"at": format_instant(at(1))},
@@ -169,8 +161,7 @@ def test_an_upgrade_reads_again_what_is_here(database: Database) -> None:
         ]
         assert result_files_db.pending(conn, "", 9) == [row.url for row in found if row.read_at is None]
     with database.write() as conn:
-        config.attributes["connection"] = conn
-        command.downgrade(config, "0007")
+        downgrade(conn, "0007")
         came = conn.execute(text("SELECT count(*) FROM result_files WHERE fetched_at IS NOT NULL"))
         assert came.scalar_one() == 1
 

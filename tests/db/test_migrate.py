@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
@@ -19,7 +17,7 @@ from scalesync.db.migrate import REVISIONS, check_schema, current_revision, head
 from scalesync.db.schema import metadata
 from scalesync.db.views import VIEWS
 from scalesync.errors import DatabaseError
-from tests.fixtures.databases import opened
+from tests.fixtures.databases import downgrade, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,10 +62,8 @@ def test_upgrade_creates_the_schema_once(empty_database_url: str) -> None:
 
 def test_the_schema_goes_up_and_down_and_up(database: Database) -> None:
     """Every migration can be undone and done again."""
-    config = Config(str(ROOT / "alembic.ini"))
     with database.write() as conn:
-        config.attributes["connection"] = conn
-        command.downgrade(config, "base")
+        downgrade(conn, "base")
     assert tables(database) == {"alembic_version"}
     assert view_names(database) == set()
     assert upgrade(database) == (None, head_revision())

@@ -1,25 +1,17 @@
 """Upgrades that die or fail at any statement: the old schema, and all that is in it, is as before."""
 
-from pathlib import Path
-
-from alembic import command
-from alembic.config import Config
-
 from scalesync.db.engine import Database
 from tests.db.mortal_upgrades import FAILED, KILLED, upgrade_mortally
 from tests.db.test_annotations import annotated, boxes, labels
-
-ROOT = Path(__file__).parents[2]
+from tests.fixtures.databases import downgrade
 
 
 def test_an_upgrade_may_die_or_fail_at_any_statement(database: Database, database_url: str) -> None:
     """From an older schema with rows in it: nothing of it happened, and the last one does all of it."""
     for number in range(30):
         annotated(database, task_id=f"t{number:02}", response=boxes("car"))
-    config = Config(str(ROOT / "alembic.ini"))
     with database.write() as conn:
-        config.attributes["connection"] = conn
-        command.downgrade(config, "0002")
+        downgrade(conn, "0002")
 
     *ended, last = upgrade_mortally(database_url)
 

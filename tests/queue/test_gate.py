@@ -4,8 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import text
 
 from scalesync.commands import CommandState, Gate, PausedBy
@@ -13,9 +11,9 @@ from scalesync.db import gate
 from scalesync.db.engine import Database
 from scalesync.db.migrate import upgrade
 from scalesync.queue import new_commands
+from tests.fixtures.databases import downgrade
 from tests.queue.claiming import alter, arm, claim, ids, soon, taken
 from tests.queue.ledgers import change, put, task
-from tests.readme import ROOT
 
 OPEN = Gate(paused=False, seconds=None, reason=None)
 
@@ -125,10 +123,8 @@ def test_who_paused_is_known_of_older_rows(
     reason: str | None, by: PausedBy | None, database: Database
 ) -> None:
     """Before it had a column, a person's pause was known by how its reason began."""
-    config = Config(str(ROOT / "alembic.ini"))
     with database.write() as conn:
-        config.attributes["connection"] = conn
-        command.downgrade(config, "0011")
+        downgrade(conn, "0011")
         conn.execute(text("UPDATE dispatch_gate SET pause_reason = :reason"), {"reason": reason})
 
     upgrade(database)
