@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import IO, Self
 
 from scalesync.clock import Clock
@@ -224,3 +225,22 @@ class SteppingClock(Clock):
         """Note the wait and be done with it."""
         if not self.stopping.is_set():
             self.slept.append(seconds)
+
+
+@dataclass(frozen=True)
+class SkippingClock(Clock):
+    """A clock that goes on by itself and jumps to the end of every sleep."""
+
+    skipped: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """Return the time of day, later by all that was slept."""
+        return super().now() + timedelta(seconds=sum(self.skipped))
+
+    def monotonic(self) -> float:
+        """Return the seconds of the machine's clock and all that were slept."""
+        return super().monotonic() + sum(self.skipped)
+
+    def sleep(self, seconds: float) -> None:
+        """Return at once."""
+        self.skipped.append(max(0.0, seconds))

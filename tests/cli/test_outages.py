@@ -19,6 +19,7 @@ from scalesync.queue.events import Away, Settled
 from scalesync.sandbox import SandboxServer
 from scalesync.settings import Choices, resolve
 from scalesync.sync.plan import Request
+from tests.api.scripted import SkippingClock
 from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
 from tests.cli.in_process import in_process
 from tests.cli.test_databases import limited
@@ -27,7 +28,6 @@ from tests.fixtures.sandboxes import LIVE_KEY
 from tests.queue.frozen import BRIEF
 from tests.queue.queues import desk
 from tests.queue.test_dispatch_ends import until
-from tests.queue.test_outages import Skipping
 from tests.sync.mirrors import KEY, differences, session
 
 Start = Callable[..., SandboxServer]
@@ -139,7 +139,7 @@ def away() -> None:
 def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxServer) -> None:
     """From Python as well: whoever asks again finds it free."""
     settings = resolve(Choices(str(empty_mirror.mirror), sandbox.url), {"SCALE_API_KEY": LIVE_KEY})
-    app = App(settings, Skipping())
+    app = App(settings, SkippingClock())
     looks: list[bool] = []
 
     def look(database: Database) -> None:
@@ -153,7 +153,7 @@ def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxSe
     with app.patient().database(look) as database:
         assert database.is_sqlite
     assert len(looks) == 3
-    impatient = App(replace(settings, patience=1.0), Skipping()).patient()
+    impatient = App(replace(settings, patience=1.0), SkippingClock()).patient()
     with pytest.raises(DatabaseAwayError), impatient.database(lambda _: away()):
         pass
     assert 0 < sum(impatient.clock.skipped) <= 1  # type: ignore[attr-defined]

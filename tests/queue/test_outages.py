@@ -2,13 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from scalesync.clock import Clock
 from scalesync.commands import Claim, NewCommand
 from scalesync.db.engine import Database
 from scalesync.errors import DatabaseAwayError
@@ -18,6 +17,7 @@ from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.events import Away
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
+from tests.api.scripted import SkippingClock
 from tests.fixtures.databases import opened
 from tests.fixtures.shaky import shaky
 from tests.queue.frozen import BRIEF
@@ -41,21 +41,6 @@ def effects(server: SandboxServer) -> list[int]:
     return [server.world.effects.count(*name, "created") for name in named]
 
 
-@dataclass(frozen=True)
-class Skipping(Clock):
-    """A clock that jumps to the end of every sleep."""
-
-    skipped: list[float] = field(default_factory=list)
-
-    def monotonic(self) -> float:
-        """Return the time, with what was skipped of it."""
-        return super().monotonic() + sum(self.skipped)
-
-    def sleep(self, seconds: float) -> None:
-        """Return at once."""
-        self.skipped.append(max(0.0, seconds))
-
-
 def test_every_transaction_of_a_dispatch_may_fail_on_either_side_of_its_commit(
     sandbox: SandboxServer, sqlite_url: str
 ) -> None:
@@ -63,7 +48,7 @@ def test_every_transaction_of_a_dispatch_may_fail_on_either_side_of_its_commit(
     swift = Timing(request=0.2, margin=0.05, settle=0.2)
     with opened(sqlite_url) as database, desk(database, sandbox, timing=swift) as healthy:
         ids = healthy.put(*everything())
-        with shaky(sqlite_url) as failing, desk(failing, sandbox, timing=swift, clock=Skipping()) as at:
+        with shaky(sqlite_url) as failing, desk(failing, sandbox, timing=swift, clock=SkippingClock()) as at:
             at.dispatch(replace(WHOLE, max=len(ids)), random=lambda: 0.0)
         assert healthy.states(ids) == ["delivered"] * len(ids)
     assert effects(sandbox) == [1] * len(ids)

@@ -1,15 +1,13 @@
 """What changed since the last sync is behind and not wrong; what nothing explains is wrong."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from scalesync.clock import Clock
 from scalesync.db.annotation_tables import annotations
 from scalesync.db.engine import Database
 from scalesync.db.tables import batches, project_versions, tasks
@@ -17,6 +15,7 @@ from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.drift import Begun, Found, Step, Verification
 from scalesync.sync.plan import Request
 from scalesync.sync.proving import Proof, Prover
+from tests.api.scripted import SkippingClock
 from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, session, sync
 from tests.sync.test_verify import Start, found, keys
@@ -24,22 +23,8 @@ from tests.sync.test_verify import Start, found, keys
 Watcher = Callable[[Begun | Step | Found], None]
 
 
-@dataclass(frozen=True)
-class SkippingClock(Clock):
-    """A clock on which nobody waits: a sleep puts it forward, for the API as well."""
-
-    skipped: list[float] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        """Return the time of day, later by all that was slept."""
-        return super().now() + timedelta(seconds=sum(self.skipped))
-
-    def sleep(self, seconds: float) -> None:
-        """Return at once."""
-        self.skipped.append(seconds)
-
-
 CLOCK = SkippingClock()
+"""Of the API as well, so that what changed before a verification is dated before it."""
 
 
 @pytest.fixture
