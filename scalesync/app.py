@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from scalesync.queue.management import Queue
     from scalesync.queue.sending import Sending
     from scalesync.queue.transaction import Transaction
-    from scalesync.sync.drift import Verification
-    from scalesync.sync.drift import Watcher as ProofWatcher
     from scalesync.sync.events import Watcher
-    from scalesync.sync.plan import Plan, Request
-    from scalesync.sync.proving import Proof, Watchers
-    from scalesync.sync.results import Fetching
-    from scalesync.sync.results import Summary as Results
-    from scalesync.sync.results import Watcher as ResultsWatcher
-    from scalesync.sync.session import Session, Summary
+    from scalesync.sync.planner import Plan, Request
+    from scalesync.sync.result_files.fetcher import Fetching
+    from scalesync.sync.result_files.fetcher import Summary as Results
+    from scalesync.sync.result_files.fetcher import Watcher as ResultsWatcher
+    from scalesync.sync.runner import Session, Summary
+    from scalesync.sync.verify.models import Verification
+    from scalesync.sync.verify.models import Watcher as ProofWatcher
+    from scalesync.sync.verify.runner import Proof, Watchers
 
 
 @dataclass
@@ -63,7 +63,7 @@ class App:
         self, look: Callable[[Database], object] = migrate.check_schema, *, create: bool = False
     ) -> Iterator[Database]:
         """Yield the mirror after a first `look` at it: at its schema. Raises DatabaseError."""
-        from scalesync.sync.outages import Outages, say_away
+        from scalesync.sync.outage_backoff import Outages, say_away
 
         outages = Outages(self.clock, say_away, self.waits, self.clock.ends_at)
         database = outages.opened(lambda: Database.open(self.settings.database_url, create=create), look)
@@ -119,7 +119,7 @@ class App:
         self, request: "Request", watch: "Watchers", *, deep: bool, repair: bool, workers: int
     ) -> "Proof":
         """Hold the mirror against the API and remember what came of it; `repair` reads anew what differs."""
-        from scalesync.sync.proving import Prover
+        from scalesync.sync.verify.runner import Prover
 
         with self._session(watch.reading, workers, None) as session:
             return Prover(session, watch.proving).prove(request, deep=deep, repair=repair)
@@ -128,7 +128,7 @@ class App:
         self, runs: "Sequence[Run]", watch: "ProofWatcher", *, workers: int = 8
     ) -> "Verification":
         """Hold what these runs have read against the API, and remember what came of it."""
-        from scalesync.sync.proving import Prover
+        from scalesync.sync.verify.runner import Prover
 
         with self._session(lambda _: None, workers, None) as session:
             return Prover(session, watch).prove_runs(runs)
@@ -140,8 +140,8 @@ class App:
 
     def fetch_results(self, how: "Fetching", watch: "ResultsWatcher") -> "Results":
         """Fetch the files that responses name and are not here. Without a key, what nobody needs one for."""
-        from scalesync.sync.links import Links
-        from scalesync.sync.results import Fetcher
+        from scalesync.sync.result_files.fetcher import Fetcher
+        from scalesync.sync.result_files.url_refresh import Links
 
         key = None if self.settings.key is None else self.settings.key.reveal()
         with (
@@ -290,8 +290,8 @@ class App:
     @contextmanager
     def _session(self, watch: "Watcher", workers: int, time_limit: float | None) -> "Iterator[Session]":
         from scalesync.owner import fresh_owner
-        from scalesync.sync.commits import Ledger
-        from scalesync.sync.session import Session
+        from scalesync.sync.runner import Session
+        from scalesync.sync.store import Ledger
 
         clock = self.clock.allowing(time_limit)
         with replace(self, clock=clock).database() as database, self.api(clock) as api:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from scalesync.db.exports import Selection
 from scalesync.errors import ConfigurationError
 from scalesync.settings import instant_of
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 
 When = datetime | date | timedelta | str
 """ISO 8601 text, a date, a time; or a span such as `7d` or a timedelta: that long ago. UTC if not said."""

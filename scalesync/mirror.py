@@ -29,12 +29,12 @@ from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 from scalesync.reports import Finding
 from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
-from scalesync.sync.drift import Verification
-from scalesync.sync.plan import EVERY_STREAM, Plan, in_order
-from scalesync.sync.proving import Watchers
-from scalesync.sync.results import Fetching
-from scalesync.sync.results import Summary as FetchSummary
-from scalesync.sync.session import Summary as SyncSummary
+from scalesync.sync.planner import EVERY_STREAM, Plan, in_order
+from scalesync.sync.result_files.fetcher import Fetching
+from scalesync.sync.result_files.fetcher import Summary as FetchSummary
+from scalesync.sync.runner import Summary as SyncSummary
+from scalesync.sync.verify.models import Verification
+from scalesync.sync.verify.runner import Watchers
 
 __all__ = ["Document", "Mirror"]
 

@@ -13,7 +13,7 @@ from scalesync.cli.sync import print_changes
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.queue.dispatch_summary import Summary
 from scalesync.queue.sending import Sending
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from scalesync.sync.events import (
     Waiting,
     Watcher,
 )
-from scalesync.sync.plan import EVERY_STREAM
+from scalesync.sync.planner import EVERY_STREAM
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

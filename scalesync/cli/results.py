@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from scalesync.app import App
-    from scalesync.sync.results import Event, Fetching, Summary, Watcher
+    from scalesync.sync.result_files.fetcher import Event, Fetching, Summary, Watcher
 
 log = logging.getLogger("scalesync.results")
 
@@ -54,7 +54,7 @@ def fetch_results(
     They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
     if one could not be, or could not be read; the next run tries it again.
     """
-    from scalesync.sync.results import Fetching
+    from scalesync.sync.result_files.fetcher import Fetching
 
     how = Fetching(workers, max_size, timeout.total_seconds(), allow_private)
     clock = Clock()
@@ -147,7 +147,7 @@ class Told:
 
     def note(self, event: "Event") -> None:
         """Count an event."""
-        from scalesync.sync.results import Begun
+        from scalesync.sync.result_files.fetcher import Begun
 
         if isinstance(event, Begun):
             self.files = event.files

@@ -14,14 +14,14 @@ from scalesync.cli.options import DURATION, INSTANT, NAME, json_option, workers_
 from scalesync.cli.output import counted, print_json, print_table, print_text
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
-from scalesync.sync.plan import EVERY_STREAM, Request, in_order
+from scalesync.sync.planner import EVERY_STREAM, Request, in_order
 
 if TYPE_CHECKING:
     from scalesync.app import App
     from scalesync.model import Written
-    from scalesync.sync.plan import Plan
-    from scalesync.sync.results import Fetching
-    from scalesync.sync.session import Summary
+    from scalesync.sync.planner import Plan
+    from scalesync.sync.result_files.fetcher import Fetching
+    from scalesync.sync.runner import Summary
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def sync(
         return
     how = None
     if results:
-        from scalesync.sync.results import Fetching
+        from scalesync.sync.result_files.fetcher import Fetching
 
         how = Fetching(allow_private=allow_private)
     after = Afterwards(results=how, verify=verify)

@@ -16,11 +16,11 @@ from scalesync.cli.output import counted, one_line, print_json, print_table, pri
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
 from scalesync.model import format_instant
-from scalesync.sync.plan import EVERY_STREAM, Request, in_order
+from scalesync.sync.planner import EVERY_STREAM, Request, in_order
 
 if TYPE_CHECKING:
-    from scalesync.sync.drift import Begun, Drift, Found, Step, Verification, Watcher
-    from scalesync.sync.proving import Proof
+    from scalesync.sync.verify.models import Begun, Drift, Found, Step, Verification, Watcher
+    from scalesync.sync.verify.runner import Proof
 
 log = logging.getLogger("scalesync.verify")
 
@@ -59,7 +59,7 @@ def verify(
     changed since the last sync is only behind: it is counted apart.
     """
     from scalesync.cli.progress import watching
-    from scalesync.sync.proving import Watchers
+    from scalesync.sync.verify.runner import Watchers
 
     request = Request(in_order(streams), since=since, until=until, projects=project)
     clock = Clock()
@@ -78,7 +78,7 @@ def verify(
 def telling(*, quiet: bool) -> "Watcher":
     """Return what says on stderr what a verification will cost and how far it is, and logs what it finds."""
     from scalesync.cli.progress import EVERY
-    from scalesync.sync.drift import Begun, Found
+    from scalesync.sync.verify.models import Begun, Found
 
     told_at = time.monotonic()
 

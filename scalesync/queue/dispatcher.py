@@ -12,8 +12,8 @@ from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Gate, PausedBy
 from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
-from scalesync.queue.answers import Meaning, pause_reason
 from scalesync.queue.claimer import Agenda, DispatchOptions
+from scalesync.queue.classify_response import Meaning, pause_reason
 from scalesync.queue.dispatch_summary import Ended, Summary, Tally
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.events import Away, Closed, Rested, Settled, Stepped, Unreachable, Waiting, Watcher

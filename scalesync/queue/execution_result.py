@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scalesync.commands import Command, CommandState, Verdict
 from scalesync.errors import ScaleException
 from scalesync.model import Document
-from scalesync.queue.answers import Meaning
+from scalesync.queue.classify_response import Meaning
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ from scalesync.errors import (
 )
 from scalesync.model import Document
 from scalesync.queue import settlements
-from scalesync.queue.answers import READ_LAG, Circumstances, Meaning, meaning_of, pause_reason, rest_seconds
+from scalesync.queue.classify_response import (
+    READ_LAG,
+    Circumstances,
+    Meaning,
+    meaning_of,
+    pause_reason,
+    rest_seconds,
+)
 from scalesync.queue.execution_result import Alarm, Done, Ending
 from scalesync.queue.handlers import (
     Absent,

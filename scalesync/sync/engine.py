@@ -18,15 +18,15 @@ from scalesync.errors import (
 )
 from scalesync.model import Page, Window, WindowState
 from scalesync.owner import is_dead
-from scalesync.sync.backlog import Backlog, Totals
 from scalesync.sync.collecting import seldom_collected
-from scalesync.sync.commits import Ledger
 from scalesync.sync.events import Contradicted, Expected, Missed, Waiting, Watcher
-from scalesync.sync.failed_windows import FailedWindows
-from scalesync.sync.readers import AHEAD, Arrival, Contradiction, Readers, Unanswered
-from scalesync.sync.reading import Lookups, Reading, Taken
+from scalesync.sync.parser_client import Typist
+from scalesync.sync.reader_pool import AHEAD, Arrival, Contradiction, Readers, Unanswered
+from scalesync.sync.store import Ledger
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.typist import Typist
+from scalesync.sync.window_progress import Lookups, Reading, Taken
+from scalesync.sync.window_recovery import FailedWindows
+from scalesync.sync.write_buffer import Backlog, Totals
 
 POLL = 0.25
 """Seconds between two looks for a free window."""

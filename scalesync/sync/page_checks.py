@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from scalesync.db.forms import Row
 from scalesync.errors import OutsideWindowError, PageError
 from scalesync.model import Page, Window
-from scalesync.sync.split import INSTANT
+from scalesync.sync.splitting import INSTANT
 from scalesync.sync.streams import WIDENING
 
 ALLOWED = WIDENING + INSTANT

@@ -18,7 +18,7 @@ from scalesync.queue.dispatch_summary import Ended
 from scalesync.queue.events import Away, Settled
 from scalesync.sandbox import SandboxServer
 from scalesync.settings import Choices, resolve
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.api.scripted import SkippingClock
 from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
 from tests.cli.in_process import in_process

@@ -16,7 +16,7 @@ main()
 
 DATABASE = {"sqlalchemy", "scalesync.db"}
 NETWORK = {"asyncio", "ssl", "requests", "urllib3", "scalesync.api"}
-READING = {"scalesync.sync.session", "scalesync.sync.verify", "scalesync.annotations.flatten"}
+READING = {"scalesync.sync.runner", "scalesync.sync.verify.verifier", "scalesync.annotations.flatten"}
 SELDOM = {
     "alembic",
     "psycopg",
@@ -33,7 +33,7 @@ SELDOM = {
     [
         ("--help", DATABASE | NETWORK | READING | SELDOM),
         ("status", READING | SELDOM | {"requests", "urllib3", "scalesync.api"}),
-        ("sync", SELDOM | {"scalesync.sync.verify", "scalesync.sync.results"}),
+        ("sync", SELDOM | {"scalesync.sync.verify.verifier", "scalesync.sync.result_files.fetcher"}),
     ],
 )
 def test_a_command_loads_what_it_needs(command: str, unneeded: set[str], mirror: Scalesync) -> None:

@@ -40,35 +40,35 @@ WATERMARK = (
     ),
     Variant(
         "a backfill moves the watermark",
-        "sync/plan.py",
+        "sync/planner.py",
         "return Plan(kind, tuple(windows), None if request.partial else facts.now)",
         "return Plan(kind, tuple(windows), facts.now)",
         ("sync/test_plan.py::test_a_part_never_moves_a_watermark[request_0]",),
     ),
     Variant(
         "no lookback",
-        "sync/plan.py",
+        "sync/planner.py",
         "since = min(watermark, facts.now) - request.lookback if watermark else None",
         "since = min(watermark, facts.now) if watermark else None",
         ("sync/test_plan.py::test_a_later_run_reads_changes_since_the_watermark_less_the_lookback",),
     ),
     Variant(
         "a watermark in the future is believed",
-        "sync/plan.py",
+        "sync/planner.py",
         "since = min(watermark, facts.now) - request.lookback if watermark else None",
         "since = watermark - request.lookback if watermark else None",
         ("sync/test_plan.py::test_a_watermark_in_the_future_does_not_skip_anything",),
     ),
     Variant(
         "unfinished batches are forgotten",
-        "sync/plan.py",
+        "sync/planner.py",
         "begin = min(since, facts.oldest_unfinished_batch or since)",
         "begin = since",
         ("sync/test_plan.py::test_batches_are_read_from_the_oldest_unfinished_one",),
     ),
     Variant(
         "tasks without an update time are forgotten",
-        "sync/plan.py",
+        "sync/planner.py",
         "if facts.some_task_without_update_time:",
         "if facts.some_task_without_update_time and since is None:",
         ("sync/test_plan.py::test_tasks_without_update_times_are_looked_for_by_creation",),
@@ -144,21 +144,21 @@ TOMBSTONES = (
     ),
     Variant(
         "absence without a 404",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "found.append(stream.one(api, key))",
         "gone.append(key)",
         ("sync/test_absence.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
     ),
     Variant(
         "absence from an incremental pass",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "return self.window.updated_from is None",
         "return True",
         ("sync/test_absence.py::test_an_incremental_pass_proves_no_absence[sqlite]",),
     ),
     Variant(
         "absence is never noticed",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "return self.window.updated_from is None",
         "return False",
         ("sync/test_absence.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
@@ -168,7 +168,7 @@ TOMBSTONES = (
 TRANSACTION = (
     Variant(
         "the token is saved in a transaction before its page's rows",
-        "sync/commits.py",
+        "sync/store.py",
         "written = _way_to_write([page.reading for page in pages])(conn, kind, rows, served_at, run_id)",
         "ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
@@ -176,14 +176,14 @@ TRANSACTION = (
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
-        "sync/commits.py",
+        "sync/store.py",
         "ledger.save_pages(conn, received)",
         "conn.commit(); ledger.save_pages(conn, received)",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
         "pages of one window are written out of order",
-        "sync/backlog.py",
+        "sync/write_buffer.py",
         "self.pages.append(page)",
         "self.pages.appendleft(page)",
         ("sync/test_together.py::test_pages_of_several_windows_are_written_together[sqlite]",),
@@ -240,7 +240,7 @@ FILTERS = (
     ),
     Variant(
         "parts leave a gap between them",
-        "sync/split.py",
+        "sync/splitting.py",
         "uppers = [oldest_read, *(cut - INSTANT for cut in cuts)]",
         "uppers = [oldest_read, *(cut - 2 * INSTANT for cut in cuts)]",
         ("sync/test_split.py::test_the_parts_cover_the_unread_rest_and_nothing_else",),
@@ -267,7 +267,7 @@ LEASES = (
     ),
     Variant(
         "one lost window costs the others their pages",
-        "sync/backlog.py",
+        "sync/write_buffer.py",
         "self._save([page])",
         "page.reading.lost = True",
         ("sync/test_together.py::test_one_lost_window_costs_the_others_nothing[sqlite]",),
@@ -291,21 +291,21 @@ LEASES = (
 PAGES = (
     Variant(
         "rows are not counted against the total",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "check_count(self.window, page)",
         "pass",
         (f"{_PAGE}[pages4-2 rows came where the API counts 3]",),
     ),
     Variant(
         "rows are counted twice",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "rows_received=len(self.seen),",
         "rows_received=self.window.rows_received + len(fetched.rows),",
         (f"{_PAGE}[pages5-1 rows came where the API counts 2]",),
     ),
     Variant(
         "a page is not checked",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "check_page(page, self.tokens, has_news=bool(fresh))",
         "pass",
         (f"{_PAGE}[pages0-says that there is more and gives no token]",),
@@ -340,7 +340,7 @@ PAGES = (
     ),
     Variant(
         "a list that does not count is accepted",
-        "sync/reading.py",
+        "sync/window_progress.py",
         "if self.stream.counted and page.total is None:",
         "if not self.stream.counted and page.total is None:",
         (f"{_PAGE}[pages6-does not say how many there are]",),
@@ -413,7 +413,7 @@ CONTENT = (
     ),
     Variant(
         "a run counts no batches",
-        "sync/session.py",
+        "sync/runner.py",
         "batch_counts.count_batches(conn, at)",
         "batch_counts.completed_and_touched(conn, at)",
         ("sync/test_session.py::test_batches_tell_the_apis_own_counts[sqlite]",),
@@ -423,7 +423,7 @@ CONTENT = (
 FILES = (
     Variant(
         "the first look at the database does not wait",
-        "sync/outages.py",
+        "sync/outage_backoff.py",
         "self.outlast(error, saved=0)",
         "raise error",
         ("cli/test_outages.py::test_a_locked_file_is_waited_for",),

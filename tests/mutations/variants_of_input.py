@@ -28,7 +28,7 @@ INPUT = (
     ),
     Variant(
         "--until includes its end in a sync",
-        "sync/plan.py",
+        "sync/planner.py",
         "return self.until and self.until - timedelta(milliseconds=1)",
         "return self.until",
         (_UNTIL, "sync/test_plan.py::test_a_backfill_is_bounded_by_creation"),
@@ -42,7 +42,7 @@ INPUT = (
     ),
     Variant(
         "--until includes its end in a verification",
-        "sync/listing.py",
+        "sync/verify/api_listing.py",
         "yield tuple(row for row in rows if row.created_at is None or is_within(window, row))",
         "yield rows",
         (_UNTIL,),

@@ -43,21 +43,21 @@ _WHOLE = "sync/test_verify_whole.py::test_tasks_that_no_list_by_time_holds_are_m
 PROOFS = (
     Variant(
         "behind counts as drift",
-        "sync/comparing.py",
+        "sync/verify/differ.py",
         "if there and told and self._is_behind(kind, there, told, here, derived=derived):",
         "if False:",
         (_BEHIND,),
     ),
     Variant(
         "any later change excuses a loss",
-        "sync/comparing.py",
+        "sync/verify/differ.py",
         "return isinstance(created, datetime) and created >= mark",
         "return _is_dated(there, told, mark)",
         ("sync/test_verify_behind.py::test_a_later_change_excuses_no_loss[sqlite-lose]",),
     ),
     Variant(
         "the unbounded total is not compared",
-        "sync/verify_tasks.py",
+        "sync/verify/tasks.py",
         "if not _is_dateless(window):",
         "if True:",
         (f"{_WHOLE}-0-False]", f"{_WHOLE}-10000-False]"),

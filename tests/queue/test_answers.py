@@ -10,7 +10,7 @@ from scalesync.errors import (
     ScaleNoAnswer,
     ScaleNotSent,
 )
-from scalesync.queue.answers import Circumstances, Meaning, meaning_of, rest_seconds
+from scalesync.queue.classify_response import Circumstances, Meaning, meaning_of, rest_seconds
 from scalesync.queue.handlers import HANDLERS
 from scalesync.queue.timing import Timing, backoff
 

@@ -19,12 +19,12 @@ from scalesync.model import Window
 from scalesync.owner import fresh_owner
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
-from scalesync.sync.commits import Ledger
-from scalesync.sync.drift import Inquiry, Verification, Watcher
 from scalesync.sync.events import Event
-from scalesync.sync.plan import Request
-from scalesync.sync.session import Session, Summary
-from scalesync.sync.verify import LISTED, Verifier
+from scalesync.sync.planner import Request
+from scalesync.sync.runner import Session, Summary
+from scalesync.sync.store import Ledger
+from scalesync.sync.verify.models import Inquiry, Verification, Watcher
+from scalesync.sync.verify.verifier import LISTED, Verifier
 from tests.api.scripted import Scripted
 from tests.sync.odd_api import OddApi
 

@@ -18,8 +18,8 @@ from scalesync.db.documents import TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.db.upserts import write_rows
 from scalesync.retry import RetryPolicy
-from scalesync.sync.links import Links
-from scalesync.sync.results import Event, Fetcher, Summary, Watcher
+from scalesync.sync.result_files.fetcher import Event, Fetcher, Summary, Watcher
+from scalesync.sync.result_files.url_refresh import Links
 
 KEY = "live_0123456789abcdef"
 

@@ -7,7 +7,7 @@ from scalesync.db.documents import TASKS, to_row
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
 from scalesync.db.upserts import write_rows
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import differences, served, sync
 from tests.sync.test_session import missing

@@ -16,8 +16,8 @@ from scalesync.db.tables import tasks, windows
 from scalesync.errors import ClaimLostError
 from scalesync.model import RunKind, RunState, Window, WindowState
 from scalesync.owner import fresh_owner, is_dead
-from scalesync.sync.reading import Reading, typed
 from scalesync.sync.streams import PAGE, STREAMS
+from scalesync.sync.window_progress import Reading, typed
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import session
 

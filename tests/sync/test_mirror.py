@@ -9,7 +9,7 @@ import pytest
 
 from scalesync.db.engine import Database
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, served, session, sync
 

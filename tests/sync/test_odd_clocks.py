@@ -9,7 +9,7 @@ from scalesync.db import runs
 from scalesync.db.engine import Database
 from scalesync.model import format_instant
 from scalesync.sync.events import ClockWasAhead
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.sync.mirrors import TASKS_ONLY, mirrored, present, session, sync
 from tests.sync.odd_api import Answer, OddApi, Query, batch, project, task
 

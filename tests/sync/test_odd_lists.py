@@ -11,7 +11,7 @@ from scalesync.db.engine import Database
 from scalesync.db.tables import runs as runs_table
 from scalesync.db.tables import windows
 from scalesync.model import RunState, WindowState
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.sync.mirrors import TASKS_ONLY, present, session, sync
 from tests.sync.odd_api import BEGAN, Answer, Doc, OddApi, Query, as_promised, page, task
 

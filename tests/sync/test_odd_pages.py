@@ -8,7 +8,7 @@ from sqlalchemy import select
 from scalesync.db.documents import MIRRORED
 from scalesync.db.engine import Database
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.sync.mirrors import ONCE_MORE, TASKS_ONLY, present, sync
 from tests.sync.odd_api import Answer, OddApi, Query, batch, page, project, task
 

@@ -12,9 +12,9 @@ from scalesync.db.tables import runs as runs_table
 from scalesync.db.tables import tasks, window_pages, windows
 from scalesync.errors import DatabaseError
 from scalesync.model import RunKind, Window
-from scalesync.sync.commits import Ledger
-from scalesync.sync.reading import Reading
+from scalesync.sync.store import Ledger
 from scalesync.sync.streams import STREAMS
+from scalesync.sync.window_progress import Reading
 from tests.sync.mirrors import KEY
 from tests.sync.test_reading import NOW, page
 

@@ -20,8 +20,8 @@ from scalesync.errors import DatabaseAwayError, DatabaseError
 from scalesync.model import WindowState
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.events import Away, Event
-from scalesync.sync.outages import Outages
-from scalesync.sync.plan import Request
+from scalesync.sync.outage_backoff import Outages
+from scalesync.sync.planner import Request
 from tests.fixtures.databases import opened
 from tests.fixtures.shaky import shaky
 from tests.sync.mirrors import differences, mirrored, session, sync, task_pages

@@ -6,7 +6,7 @@ import pytest
 
 from scalesync.errors import ConfigurationError
 from scalesync.model import RunKind, Window
-from scalesync.sync.plan import Facts, Request, plan
+from scalesync.sync.planner import Facts, Request, plan
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WATERMARK = datetime(2026, 3, 1, 11, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from scalesync.db.documents import TASKS, to_row
 from scalesync.errors import PageError
 from scalesync.model import Page, Window
-from scalesync.sync.reading import Fetched, Reading
 from scalesync.sync.streams import STREAMS
+from scalesync.sync.window_progress import Fetched, Reading
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

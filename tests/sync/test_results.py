@@ -25,7 +25,7 @@ from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
-from scalesync.sync.results import Kept
+from scalesync.sync.result_files.fetcher import Kept
 from tests.sync.mirrors import sync, verify
 from tests.sync.shelf import (
     KEY,

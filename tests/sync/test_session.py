@@ -14,7 +14,7 @@ from scalesync.db.tables import batches, runs, tasks, windows
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.model import RunState, WindowState, parse_instant
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.sync.mirrors import differences, mirrored, served, session, sync, task_pages
 
 Start = Callable[..., SandboxServer]

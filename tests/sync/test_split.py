@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalesync.model import Window
-from scalesync.sync.split import divide, halve, is_newest_first
+from scalesync.sync.splitting import divide, halve, is_newest_first
 
 MILLISECOND = timedelta(milliseconds=1)
 START = datetime(2020, 1, 1, tzinfo=UTC)

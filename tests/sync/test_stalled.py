@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from scalesync.db.engine import Database
 from scalesync.db.tables import runs, tasks, window_pages, windows
 from scalesync.sandbox import SandboxServer
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
 from tests.fixtures.databases import opened
 from tests.sync.mirrors import differences, served, session, sync, task_pages
 from tests.sync.test_processes import spawn

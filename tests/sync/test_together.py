@@ -12,10 +12,10 @@ from scalesync.db import windows as ledger
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks, windows
 from scalesync.model import RunKind, Window
-from scalesync.sync.backlog import Backlog, Totals
-from scalesync.sync.commits import Ledger
-from scalesync.sync.reading import Reading, Taken
+from scalesync.sync.store import Ledger
 from scalesync.sync.streams import STREAMS
+from scalesync.sync.window_progress import Reading, Taken
+from scalesync.sync.write_buffer import Backlog, Totals
 from tests.fixtures.databases import opened
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import KEY, sync, task_pages

@@ -12,7 +12,7 @@ import pytest
 from scalesync.db.documents import TASKS
 from scalesync.db.foresight import foresee
 from scalesync.db.forms import Row
-from scalesync.sync.typist import Typist
+from scalesync.sync.parser_client import Typist
 from tests.benchmark.documents import make_tasks
 
 _TEXTS = tuple(msgspec.Raw(task.raw) for task in make_tasks(20, 1))

@@ -15,9 +15,9 @@ from scalesync.db.tables import batches, project_versions, tasks
 from scalesync.errors import DatabaseError
 from scalesync.model import Window
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.drift import Begun, Found, Step, Verification
-from scalesync.sync.plan import Request
-from scalesync.sync.proving import Proof, Prover
+from scalesync.sync.planner import Request
+from scalesync.sync.verify.models import Begun, Found, Step, Verification
+from scalesync.sync.verify.runner import Proof, Prover
 from tests.fixtures.turns import in_turn
 from tests.sync.machine.expected import drift
 from tests.sync.mirrors import Hurried, differences, session, sync, verify

@@ -12,9 +12,9 @@ from scalesync.db.annotation_tables import annotations
 from scalesync.db.engine import Database
 from scalesync.db.tables import batches, project_versions, tasks
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.drift import Begun, Found, Step, Verification
-from scalesync.sync.plan import Request
-from scalesync.sync.proving import Proof, Prover
+from scalesync.sync.planner import Request
+from scalesync.sync.verify.models import Begun, Found, Step, Verification
+from scalesync.sync.verify.runner import Proof, Prover
 from tests.api.scripted import SkippingClock
 from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, session, sync

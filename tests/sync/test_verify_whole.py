@@ -7,8 +7,8 @@ from sqlalchemy import delete
 
 from scalesync.db.engine import Database
 from scalesync.db.tables import tasks
-from scalesync.sync.plan import Request
-from scalesync.sync.proving import Proof, Prover
+from scalesync.sync.planner import Request
+from scalesync.sync.verify.runner import Proof, Prover
 from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync
 from tests.sync.odd_api import Doc, OddApi, Query, project, task
 from tests.sync.test_odd_lists import cut_to_days, without_bounds

@@ -6,7 +6,7 @@ from tests.benchmark.contenders.contest import held, measured, order, tell
 
 def main() -> None:
     """Sync, and see that it is complete."""
-    import scalesync.sync.session  # noqa: F401 - what a sync loads when it begins
+    import scalesync.sync.runner  # noqa: F401 - what a sync loads when it begins
 
     asked = order()
     mirror = Mirror(asked.database, api_key=asked.key, api_url=asked.api)

@@ -20,11 +20,11 @@ from scalesync.db.tables import windows
 from scalesync.errors import ScalesyncError
 from scalesync.owner import fresh_owner
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
-from scalesync.sync.commits import Ledger
-from scalesync.sync.plan import EVERY_STREAM, Request
-from scalesync.sync.proving import Proof, Prover
-from scalesync.sync.session import Session, Summary
-from scalesync.sync.verify import LISTED
+from scalesync.sync.planner import EVERY_STREAM, Request
+from scalesync.sync.runner import Session, Summary
+from scalesync.sync.store import Ledger
+from scalesync.sync.verify.runner import Proof, Prover
+from scalesync.sync.verify.verifier import LISTED
 from tests.sync.machine.changes import Scene, Time
 from tests.sync.machine.mortal import Crash, Fate, MortalDatabase
 from tests.sync.mirrors import KEY, QUICK

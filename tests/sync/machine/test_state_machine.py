@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 
 from scalesync.errors import HeldElsewhereError
 from scalesync.sandbox import Switches
-from scalesync.sync.drift import Verification
-from scalesync.sync.plan import Request
+from scalesync.sync.planner import Request
+from scalesync.sync.verify.models import Verification
 from tests.sync.machine.changes import BURST, CHANGES, LEFT, burst, one_of
 from tests.sync.machine.expected import Difference, drift
 from tests.sync.machine.mortal import End, Fate, MortalDatabase

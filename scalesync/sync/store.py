@@ -9,7 +9,7 @@ from scalesync.db import runs, splits, upserts
 from scalesync.db import windows as ledger
 from scalesync.db.engine import Database
 from scalesync.model import Window, WindowState, Written
-from scalesync.sync.reading import Fetched, Lookups, Reading, Taken
+from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken
 
 
 @dataclass

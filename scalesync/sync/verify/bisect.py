@@ -6,8 +6,8 @@ from datetime import datetime
 
 from scalesync.db import proofs
 from scalesync.db.engine import Database
-from scalesync.sync.counting import Cell, Counted, Counter, halves
 from scalesync.sync.streams import PAGE
+from scalesync.sync.verify.counts import Cell, Counted, Counter, halves
 
 
 @dataclass

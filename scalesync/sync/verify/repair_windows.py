@@ -8,7 +8,7 @@ from scalesync.db import proofs
 from scalesync.db.documents import MIRRORED, PROJECTS, TASKS
 from scalesync.db.engine import Database
 from scalesync.model import Window
-from scalesync.sync.drift import Drift
+from scalesync.sync.verify.models import Drift
 
 TOGETHER = 50
 """Objects that differ, and objects here between them, that are read as one range."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from scalesync.model import Window
-from scalesync.sync.plan import EVERY_STREAM
+from scalesync.sync.planner import EVERY_STREAM
 
 
 class DriftKind(StrEnum):

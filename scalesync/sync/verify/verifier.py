@@ -12,13 +12,13 @@ from scalesync.db.documents import BATCHES, TASKS
 from scalesync.db.engine import Database
 from scalesync.errors import InterruptedRunError, ScaleException
 from scalesync.model import Window
-from scalesync.sync.comparing import Comparer, TooFastError
-from scalesync.sync.counting import Counter
-from scalesync.sync.drift import Begun, Drift, Inquiry, Verification, Watcher, in_order
-from scalesync.sync.plan import EVERY_STREAM
+from scalesync.sync.planner import EVERY_STREAM
 from scalesync.sync.streams import probe
-from scalesync.sync.verify_others import verify_batch_counts, verify_batches, verify_projects
-from scalesync.sync.verify_tasks import PIECE, TaskVerifier
+from scalesync.sync.verify.batches_and_projects import verify_batch_counts, verify_batches, verify_projects
+from scalesync.sync.verify.counts import Counter
+from scalesync.sync.verify.differ import Comparer, TooFastError
+from scalesync.sync.verify.models import Begun, Drift, Inquiry, Verification, Watcher, in_order
+from scalesync.sync.verify.tasks import PIECE, TaskVerifier
 
 TICK = 1.0
 """Seconds. The API tells its time in whole ones (recorded: `Date`), so what was made just before a

@@ -7,11 +7,11 @@ from scalesync.db import proofs
 from scalesync.db.documents import TASKS
 from scalesync.errors import PageError
 from scalesync.model import Window
-from scalesync.sync.comparing import Comparer, named
-from scalesync.sync.counting import STATUSES, Cell, Counted, Counter
-from scalesync.sync.listing import listed
-from scalesync.sync.narrowing import Narrower
 from scalesync.sync.streams import PAGE
+from scalesync.sync.verify.api_listing import listed
+from scalesync.sync.verify.bisect import Narrower
+from scalesync.sync.verify.counts import STATUSES, Cell, Counted, Counter
+from scalesync.sync.verify.differ import Comparer, named
 
 ROUNDS = 5
 """How often counts are narrowed down before it is said that they do not come to agree."""

@@ -14,10 +14,10 @@ from scalesync.db.forms import Row
 from scalesync.db.proofs import Facts
 from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import TaskFilter, Window, format_instant
-from scalesync.sync.counting import Cell, Judged
-from scalesync.sync.drift import Drift, DriftKind, Found, Step, Verification, Watcher
-from scalesync.sync.listing import listed
 from scalesync.sync.streams import STREAMS
+from scalesync.sync.verify.api_listing import listed
+from scalesync.sync.verify.counts import Cell, Judged
+from scalesync.sync.verify.models import Drift, DriftKind, Found, Step, Verification, Watcher
 
 COMPARED = ("status", "project", "batch", "created_at")
 """What is compared of a task or a batch unless whole documents are."""

@@ -9,9 +9,9 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.documents import TASKS
 from scalesync.errors import PageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import Page
-from scalesync.sync.reading import Fetched, Lookups, Reading, Taken, look_up, typed
+from scalesync.sync.parser_client import MANY, Typist
 from scalesync.sync.streams import PAGE, answers_elsewhere, is_everything
-from scalesync.sync.typist import MANY, Typist
+from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken, look_up, typed
 
 AHEAD = 2
 """Pages of a window that may wait to be written, so that memory stays flat however slow the disk is."""

@@ -11,17 +11,9 @@ from scalesync.db.windows import key_digest
 from scalesync.errors import PageError, ScaleException, ScaleResourceNotFound
 from scalesync.model import Document, Page, Window, WindowState
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
-from scalesync.sync.split import (
-    AGAIN,
-    LARGE,
-    WORTHWHILE,
-    divide,
-    how_many,
-    is_newest_first,
-    newer_than,
-)
+from scalesync.sync.parser_client import Typist
+from scalesync.sync.splitting import AGAIN, LARGE, WORTHWHILE, divide, how_many, is_newest_first, newer_than
 from scalesync.sync.streams import PAGE, Stream, answers_elsewhere
-from scalesync.sync.typist import Typist
 
 NAMED = 5
 """How many objects that are not in the mirror are named."""

@@ -8,9 +8,9 @@ from itertools import islice, takewhile
 
 from scalesync.errors import ClaimLostError
 from scalesync.model import Written
-from scalesync.sync.commits import Ledger
 from scalesync.sync.events import Received, Watcher
-from scalesync.sync.reading import Taken
+from scalesync.sync.store import Ledger
+from scalesync.sync.window_progress import Taken
 
 TOGETHER = 10
 """Pages in one transaction, so that none takes long: others wait for it, and leases run on."""

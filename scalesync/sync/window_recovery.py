@@ -17,11 +17,11 @@ from scalesync.errors import (
     ScaleResourceNotFound,
 )
 from scalesync.model import Window, WindowState
-from scalesync.sync.commits import Ledger
 from scalesync.sync.events import Contradicted, Watcher
-from scalesync.sync.reading import Reading
-from scalesync.sync.split import beside_failure, halve, middle
+from scalesync.sync.splitting import beside_failure, halve, middle
+from scalesync.sync.store import Ledger
 from scalesync.sync.streams import PAGE
+from scalesync.sync.window_progress import Reading
 
 MAX_FAILURES = 5
 """How often a window that cannot be divided is begun again before it is given up."""

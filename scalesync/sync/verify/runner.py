@@ -11,14 +11,14 @@ from scalesync.db.runs import Run, read_watermarks
 from scalesync.db.verifications import VerificationState, Verified
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.model import Window
-from scalesync.sync.drift import Drift, Inquiry, Verification, Watcher, in_order
 from scalesync.sync.events import Watcher as ReadingWatcher
-from scalesync.sync.plan import EVERY_STREAM, Request
-from scalesync.sync.reading import look_up
-from scalesync.sync.repair import windows_to_read
-from scalesync.sync.session import Session, Summary
+from scalesync.sync.planner import EVERY_STREAM, Request
+from scalesync.sync.runner import Session, Summary
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.verify import LISTED, Verifier
+from scalesync.sync.verify.models import Drift, Inquiry, Verification, Watcher, in_order
+from scalesync.sync.verify.repair_windows import windows_to_read
+from scalesync.sync.verify.verifier import LISTED, Verifier
+from scalesync.sync.window_progress import look_up
 
 FEW = 20
 """Tasks that are behind up to which they are read where they are, and not in a list of changes."""

@@ -21,14 +21,14 @@ from scalesync.errors import (
     ScaleResourceNotFound,
 )
 from scalesync.model import Page, RunState, Window, WindowState
-from scalesync.sync.backlog import Totals
-from scalesync.sync.commits import Ledger
 from scalesync.sync.engine import Engine
 from scalesync.sync.events import ClockWasAhead, Contradicted, OnlyByProject, Planned, Watcher
-from scalesync.sync.outages import Outages
-from scalesync.sync.plan import Facts, Plan, Request, plan
-from scalesync.sync.reading import Lookups, look_up
+from scalesync.sync.outage_backoff import Outages
+from scalesync.sync.planner import Facts, Plan, Request, plan
+from scalesync.sync.store import Ledger
 from scalesync.sync.streams import PAGE, STREAMS, WIDENING, count, probe
+from scalesync.sync.window_progress import Lookups, look_up
+from scalesync.sync.write_buffer import Totals
 
 T = TypeVar("T")
 

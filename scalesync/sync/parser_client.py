@@ -14,7 +14,7 @@ import msgspec
 
 import scalesync
 from scalesync.db.forms import Form, Row
-from scalesync.sync.typing_process import receive, send
+from scalesync.sync.parser_main import receive, send
 
 log = logging.getLogger("scalesync.sync")
 
@@ -27,9 +27,7 @@ PATIENCE = 30.0
 _PIPE = 1 << 20
 """Bytes: a page goes through in one piece."""
 
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from scalesync.sync.typing_process import main; main()"
-)
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from scalesync.sync.parser_main import main; main()"
 
 _decode = msgspec.msgpack.Decoder(tuple[Row, ...]).decode
 _encode = msgspec.msgpack.Encoder().encode

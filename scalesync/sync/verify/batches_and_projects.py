@@ -8,11 +8,11 @@ from scalesync.db.batch_counts import COUNTED_STATUSES
 from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.errors import PageError, ScaleResourceNotFound
 from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
-from scalesync.sync.comparing import Comparer
-from scalesync.sync.counting import Cell
-from scalesync.sync.drift import Drift, DriftKind, Found, Step
-from scalesync.sync.listing import listed
 from scalesync.sync.streams import all_projects
+from scalesync.sync.verify.api_listing import listed
+from scalesync.sync.verify.counts import Cell
+from scalesync.sync.verify.differ import Comparer
+from scalesync.sync.verify.models import Drift, DriftKind, Found, Step
 
 STATUSES = ("staging", "in_progress")
 """Together with the total these say how many are completed, which is all else that a batch can be

@@ -13,7 +13,7 @@ from scalesync.db.engine import Database
 from scalesync.db.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.storable import storable
-from scalesync.sync.links import Links
+from scalesync.sync.result_files.url_refresh import Links
 
 POLL = 0.25
 """Seconds between two looks whether to stop."""

@@ -9,8 +9,8 @@ from scalesync.db.forms import Row
 from scalesync.errors import PageError, ScaleInvalidRequest
 from scalesync.model import TaskFilter, Window
 from scalesync.sync.page_checks import is_within
-from scalesync.sync.reading import Fetched, Reading
 from scalesync.sync.streams import PAGE, STREAMS, task_filter
+from scalesync.sync.window_progress import Fetched, Reading
 
 ATTEMPTS = 3
 """How often a list that contradicts itself is read before that is held against the API."""
