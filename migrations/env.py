@@ -5,8 +5,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from scalesync.db.engine import Database
-from scalesync.db.schema import metadata
+from scalesync.db.database import Database
+from scalesync.db.schema.partial_indexes import metadata
 from scalesync.settings import DEFAULT_DATABASE, database_url
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
-from scalesync.db import migrate, stamp
-from scalesync.db.engine import Database
+from scalesync.db import migrate
+from scalesync.db.database import Database
+from scalesync.db.mirror import account
 from scalesync.errors import ConfigurationError, ScaleResourceNotFound
 from scalesync.ownership import Initialized, ask_about_key, settle_owner
 from scalesync.reports import Finding, Status, compared, described, look_at, owner_of, standing
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     # Only some methods need these, and they take a while to load.
     from scalesync.api.client import ScaleApi
     from scalesync.db.backup import Watcher as BackupWatcher
-    from scalesync.db.changes import Change
-    from scalesync.db.exports import Selection
-    from scalesync.db.runs import Run
+    from scalesync.db.mirror.changes import Change
+    from scalesync.db.mirror.query import Selection
+    from scalesync.db.sync.runs import Run
     from scalesync.export.exporter import WaysOut
     from scalesync.model import BatchStatus
     from scalesync.queue.bulk_submit import Recipe, Submitted
@@ -85,13 +86,13 @@ class App:
         with ScaleApi(settings.require_key().reveal(), options, clock=clock or self.clock) as api:
             yield api
 
-    def account(self) -> stamp.Stamp:
+    def account(self) -> account.Stamp:
         """Return whose mirror the key may work on, at an address that it may be sent to."""
         from scalesync.api.options import ApiOptions
 
         key = self.settings.require_key().reveal()
         url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
-        return stamp.Stamp(stamp.fingerprint(key), stamp.mode_of(key), url, self.clock.now())
+        return account.Stamp(account.fingerprint(key), account.mode_of(key), url, self.clock.now())
 
     def init(self, *, adopt: bool) -> Initialized:
         """Create or upgrade the schema, settle whose mirror it is where there is a key, and say what became.
@@ -161,25 +162,25 @@ class App:
 
     def documents(self, stream: str, chosen: "Selection") -> Iterator[bytes]:
         """Yield the mirrored documents of a stream as the API sent them, in flat memory."""
-        from scalesync.db import exports
-        from scalesync.db.documents import MIRRORED
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MIRRORED
 
         with self.database() as database, database.read() as conn:
-            yield from exports.documents(conn, MIRRORED[stream], chosen)
+            yield from query.documents(conn, MIRRORED[stream], chosen)
 
     def document(self, stream: str, key: str) -> bytes | None:
         """Return one mirrored document, or None if there is none here."""
-        from scalesync.db import exports
-        from scalesync.db.documents import MIRRORED
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MIRRORED
 
         with self.database() as database, database.read() as conn:
-            return exports.find(conn, MIRRORED[stream], key)
+            return query.find(conn, MIRRORED[stream], key)
 
     def changes(
         self, *, after_id: int | None = None, since: datetime | None = None, until: datetime | None = None
     ) -> "Iterator[Change]":
         """Yield what changed in the mirrored tasks, oldest first, in flat memory."""
-        from scalesync.db import changes
+        from scalesync.db.mirror import changes
 
         with self.database() as database, database.read() as conn:
             yield from changes.listing(conn, after_id=after_id, since=since, until=until)
@@ -259,7 +260,7 @@ class App:
     def check(self) -> Iterator[Finding]:
         """Look at the database, the key and the API, and say what to do about each."""
         yield look_at("database", self._check_database)
-        yield look_at("key", lambda: stamp.described(self.settings.require_key().reveal()))
+        yield look_at("key", lambda: account.described(self.settings.require_key().reveal()))
         yield look_at("api", lambda: compared(self.api, self.settings.api_url, self.clock))
         yield look_at("account", self._check_account)
 
@@ -276,7 +277,7 @@ class App:
         """Return where the mirror has our schema, and is of our account or of none yet and so ours now."""
         migrate.check_schema(database)
         with database.write() as conn:
-            stamp.stamp(conn, self.account())
+            account.stamp(conn, self.account())
 
     @contextmanager
     def _queue_api(self, how: "Sending") -> "Iterator[ScaleApi]":

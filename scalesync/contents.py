@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any, Unpack
 
 from scalesync.app import App
-from scalesync.db.changes import Change
+from scalesync.db.mirror.changes import Change
 from scalesync.errors import ConfigurationError
 from scalesync.export.counts import Tally
 from scalesync.export.exporter import Export, Format

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, TypedDict
 
-from scalesync.db.exports import Selection
+from scalesync.db.mirror.query import Selection
 from scalesync.errors import ConfigurationError
 from scalesync.settings import instant_of
 from scalesync.sync.planner import Request

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from scalesync.app import App
 from scalesync.commands import Enqueued
 from scalesync.contents import Contents, Document
-from scalesync.db.borrowed import Connection, borrowed
+from scalesync.db.caller_transaction import Connection, borrowed
 from scalesync.errors import ConfigurationError
 from scalesync.keywords import (
     DispatchOptions,

@@ -141,6 +141,17 @@ class WindowState(StrEnum):
     """Given up after repeated contradictions; `error` says which. Its run ends incomplete."""
 
 
+class VerificationState(StrEnum):
+    """What came of a verification."""
+
+    PROVEN = "proven"
+    """Nothing differs."""
+    DRIFT = "drift"
+    """Something differs; `drift` says how much."""
+    UNPROVEN = "unproven"
+    """Nothing is known to differ, but not everything could be compared; `unproven` says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A unit of reading: one stream under one exact filter."""

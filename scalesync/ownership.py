@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scalesync.db import exports, stamp
-from scalesync.db.borrowed import Connection
-from scalesync.db.documents import PROJECTS, to_row
+from scalesync.db.caller_transaction import Connection
+from scalesync.db.mirror import account, query
+from scalesync.db.mirror.documents import PROJECTS, to_row
 from scalesync.errors import DatabaseError, ScaleException, ScaleUnauthorized
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Initialized:
     before: str | None
     """None: it had none."""
     after: str
-    owner: stamp.Stamp | None
+    owner: account.Stamp | None
     """None: there was no key to say."""
     asked: Asked | None
     """None: nothing was asked."""
@@ -50,14 +50,14 @@ def ask_about_key(lend: "Callable[[], AbstractContextManager[ScaleApi]]") -> Ask
         return Asked(None, str(error))
 
 
-def settle_owner(conn: Connection, mine: stamp.Stamp, asked: Asked | None) -> None:
+def settle_owner(conn: Connection, mine: account.Stamp, asked: Asked | None) -> None:
     """Make it the mirror of `mine` at its first use, or hand it over where the API was `asked` about that.
 
     Raises DatabaseError where it is the mirror of somebody else, or the account has none of its projects,
     which are never deleted at Scale.
     """
-    stamp.stamp(conn, mine, adopt=asked is not None)
-    here = frozenset(exports.keys(conn, PROJECTS))
+    account.stamp(conn, mine, adopt=asked is not None)
+    here = frozenset(query.keys(conn, PROJECTS))
     if asked is not None and asked.projects is not None and here and not here & asked.projects:
         msg = f"None of the {len(here):,} projects in this mirror is in the account of this key."
         raise DatabaseError(msg, advice="Use a key of the mirror's account, or another database with --db.")

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from scalesync.api.client import ScaleApi
     from scalesync.commands import Depth, Gate
-    from scalesync.db import exports, runs, stamp, verifications
-    from scalesync.db.borrowed import Connection
-    from scalesync.db.engine import Database
+    from scalesync.db.caller_transaction import Connection
+    from scalesync.db.database import Database
+    from scalesync.db.mirror import account, query
+    from scalesync.db.sync import runs, verifications
 
 SKEW_TOLERATED = 60.0
 """Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
@@ -71,14 +72,14 @@ def compared(lend: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: st
     return f"{api_url} answers; its clock and ours differ by {skew:+.0f} s"
 
 
-def owner_of(conn: "Connection", mine: "stamp.Stamp") -> str:
+def owner_of(conn: "Connection", mine: "account.Stamp") -> str:
     """Return whose mirror it is. Raises DatabaseError where it is not that of `mine`."""
-    from scalesync.db import stamp
+    from scalesync.db.mirror import account
 
-    held = stamp.read_stamp(conn)
+    held = account.read_stamp(conn)
     if held is None:
         return "the mirror belongs to no account yet; the first sync settles whose it is"
-    stamp.stamp(conn, mine)
+    account.stamp(conn, mine)
     return f"the mirror belongs to this {held.mode} account"
 
 
@@ -87,8 +88,8 @@ class Status:
     """What is here and how far behind it is."""
 
     database: str
-    account: "stamp.Stamp | None"
-    counts: "dict[str, exports.Counts]"
+    account: "account.Stamp | None"
+    counts: "dict[str, query.Counts]"
     watermarks: dict[str, datetime]
     open_windows: int
     runs: "list[runs.Run]"
@@ -116,21 +117,23 @@ class Status:
 
 def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
     """Return how the mirror stands at `now` by our clock, with the last `recent` runs."""
-    from scalesync.db import depth, exports, gate, runs, stamp, verifications, windows
+    from scalesync.db.mirror import account, query
+    from scalesync.db.queue import pause, stats
+    from scalesync.db.sync import runs, verifications, windows
     from scalesync.model import WindowState
 
     run = runs.open_run(conn)
     return Status(
         database,
-        stamp.read_stamp(conn),
-        exports.counts(conn),
+        account.read_stamp(conn),
+        query.counts(conn),
         runs.read_watermarks(conn),
         0 if run is None else windows.count(conn, run.id, WindowState.OPEN),
         runs.recent(conn, recent),
-        depth.depth(conn),
-        gate.gate(conn),
-        exports.files_wanted(conn),
-        exports.files_unread(conn),
+        stats.depth(conn),
+        pause.gate(conn),
+        query.files_wanted(conn),
+        query.files_unread(conn),
         verifications.last(conn),
         verifications.last_proof(conn),
         now,

@@ -19,9 +19,9 @@ import scalesync.errors
 from scalesync.cli.boundary import INTERRUPTED
 from scalesync.cli.demo import CHANGES
 from scalesync.cli.main import cli
-from scalesync.db.engine import Database
-from scalesync.db.schema import metadata
-from scalesync.db.views import VIEWS
+from scalesync.db.database import Database
+from scalesync.db.schema.partial_indexes import metadata
+from scalesync.db.schema.views import VIEWS
 from scalesync.errors import ScalesyncError
 from scalesync.model import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of

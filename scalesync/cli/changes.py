@@ -11,7 +11,7 @@ from scalesync.cli.output import as_json_line, print_line, print_lines
 from scalesync.model import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.db.changes import Change
+    from scalesync.db.mirror.changes import Change
 
 
 @click.command()

@@ -11,7 +11,7 @@ from scalesync.errors import ConfigurationError, ScalesyncError
 
 if TYPE_CHECKING:
     from scalesync.cli.context import Context
-    from scalesync.db.exports import Selection
+    from scalesync.db.mirror.query import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -83,7 +83,7 @@ def chosen(stream: str, options: dict[str, object]) -> "Selection":
 
     Whether other tables and views have it is known only to the database's door.
     """
-    from scalesync.db.exports import Selection
+    from scalesync.db.mirror.query import Selection
 
     given = {name: value for name, value in options.items() if value not in (None, False)}
     for name in given:

@@ -18,7 +18,7 @@ from scalesync.storable import read_json
 
 if TYPE_CHECKING:
     from scalesync.app import App
-    from scalesync.db.exports import Selection
+    from scalesync.db.mirror.query import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _Object = dict[str, Any]

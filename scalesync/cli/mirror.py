@@ -27,7 +27,7 @@ from scalesync.cli.shown import depth_sentences, needs
 
 if TYPE_CHECKING:
     from scalesync.db.backup import Watcher
-    from scalesync.db.exports import Counts
+    from scalesync.db.mirror.query import Counts
     from scalesync.ownership import Initialized
     from scalesync.reports import Finding, Status
 

@@ -9,7 +9,7 @@ from scalesync.cli.output import counted
 from scalesync.model import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.db.verifications import Verified
+    from scalesync.db.sync.verifications import Verified
     from scalesync.reports import Status
 
 

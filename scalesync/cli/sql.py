@@ -11,7 +11,7 @@ from scalesync.cli.options import DURATION
 from scalesync.cli.output import print_data, print_table
 
 if TYPE_CHECKING:
-    from scalesync.db.sql import Answer
+    from scalesync.db.export.readonly_sql import Answer
 
 
 @click.command()

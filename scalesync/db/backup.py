@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.wal import BESIDE, SUFFIXES, is_of_database, random_number
 from scalesync.errors import ConfigurationError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 import scalesync
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
             command.upgrade(_config(connection), "head")
             if found in _WITHOUT_ANNOTATIONS:
-                from scalesync.db.annotations import catch_up
+                from scalesync.db.mirror.annotations import catch_up
 
                 catch_up(connection)
             elif found in _OLDER_FORMS:
-                from scalesync.db.annotations import make_anew
+                from scalesync.db.mirror.annotations import make_anew
 
                 make_anew(connection)
         return found, head

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scalesync.db.sqlite import BEGIN, BUSY_SECONDS
-from scalesync.db.tables import json_as_text
+from scalesync.db.types import json_as_text
 from scalesync.errors import DatabaseError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from scalesync.db.address import ADVICE_URL
-from scalesync.db.plans import IndexedBy
+from scalesync.db.statements import IndexedBy
+from scalesync.db.url import ADVICE_URL
 from scalesync.db.wal import SUFFIXES, count_transaction
 from scalesync.errors import ConfigurationError, DatabaseError
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from scalesync.db.shapes import Drawings, Image, Shape, Undrawn
+from scalesync.db.export.drawn_shapes import Drawings, Image, Shape, Undrawn
 from scalesync.export.counts import Tally, joined
 
 UNLABELED = "unlabeled"

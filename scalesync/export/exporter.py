@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import IO
 
 from scalesync.clock import Clock
-from scalesync.db import exports, rows, shapes, sql
-from scalesync.db.documents import MIRRORED, TASKS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.export import drawn_shapes, readonly_sql, rows
+from scalesync.db.mirror import query
+from scalesync.db.mirror.documents import MIRRORED, TASKS
 from scalesync.errors import ConfigurationError
 from scalesync.export import parquet
 from scalesync.export.coco import coco_lines
@@ -42,7 +43,7 @@ class Export:
     name: str
     """A table or a view."""
     format: Format = Format.JSONL
-    wanted: exports.Selection = exports.EVERYTHING
+    wanted: query.Selection = query.EVERYTHING
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError where the format holds no such thing."""
@@ -60,11 +61,11 @@ class WaysOut:
         self._clock = clock
 
     @contextmanager
-    def answer(self, statement: str, *, seconds: float) -> Iterator[sql.Answer]:
-        """Lend the answer to one statement that only reads, as `sql.asking` does."""
+    def answer(self, statement: str, *, seconds: float) -> Iterator[readonly_sql.Answer]:
+        """Lend the answer to one statement that only reads, as `readonly_sql.asking` does."""
         with (
             self._lend() as database,
-            sql.asking(database, statement, seconds=seconds, clock=self._clock) as answer,
+            readonly_sql.asking(database, statement, seconds=seconds, clock=self._clock) as answer,
         ):
             yield answer
 
@@ -76,12 +77,12 @@ class WaysOut:
         name, wanted = export.name, export.wanted
         with self._lend() as database, database.read() as conn:
             if export.format is Format.COCO:
-                yield from coco_lines(shapes.Drawings(conn, wanted), tally)
+                yield from coco_lines(drawn_shapes.Drawings(conn, wanted), tally)
             elif export.format is Format.FIFTYONE:
-                documents = exports.documents(conn, TASKS, replace(wanted, limit=None))
+                documents = query.documents(conn, TASKS, replace(wanted, limit=None))
                 yield from fiftyone_lines(documents, tally, limit=wanted.limit)
             elif export.format is Format.JSONL and name in MIRRORED:
-                yield from tally.counting(exports.documents(conn, MIRRORED[name], wanted))
+                yield from tally.counting(query.documents(conn, MIRRORED[name], wanted))
             else:
                 with closing(rows.rows(conn, name, wanted)) as found:
                     written = tally.counting(found.rows)
@@ -90,15 +91,15 @@ class WaysOut:
                     else:
                         yield from csv_lines(found.columns, written, tally)
 
-    def total(self, stream: str, wanted: exports.Selection) -> int:
+    def total(self, stream: str, wanted: query.Selection) -> int:
         """Return how many mirrored objects of a stream are wanted, without a limit."""
         with self._lend() as database, database.read() as conn:
-            return exports.total(conn, MIRRORED[stream], wanted)
+            return query.total(conn, MIRRORED[stream], wanted)
 
     def task_counts(self) -> dict[str, dict[str, int | None]]:
         """Return how many tasks of each batch are pending and completed; None until they are counted."""
         with self._lend() as database, database.read() as conn:
-            return exports.task_counts(conn)
+            return query.task_counts(conn)
 
     def parquet(self, export: Export, file: IO[bytes], tally: Tally) -> None:
         """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""

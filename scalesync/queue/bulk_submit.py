@@ -12,8 +12,8 @@ from typing import IO, Any
 import msgspec
 
 from scalesync.commands import Enqueued, NewCommand
-from scalesync.db.borrowed import Connection, savepoint
-from scalesync.db.commands import enqueue_many
+from scalesync.db.caller_transaction import Connection, savepoint
+from scalesync.db.queue.enqueue import enqueue_many
 from scalesync.errors import ConfigurationError, ConflictError, Problem, QueueError, SubmissionError
 from scalesync.queue import new_commands
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from scalesync.commands import Claim, CommandState, Gate, PausedBy, Step, Verdict
-from scalesync.db import claims
-from scalesync.db import commands as queued
-from scalesync.db import gate as the_gate
-from scalesync.db.answers import take_in
-from scalesync.db.doubts import in_doubt, still_waiting
-from scalesync.db.engine import Database
-from scalesync.db.signals import Signals
+from scalesync.db.database import Database
+from scalesync.db.queue import claim_arm_settle
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue import pause as the_gate
+from scalesync.db.queue.apply_response import take_in
+from scalesync.db.queue.notifier import Signals
+from scalesync.db.queue.selection import in_doubt, still_waiting
 from scalesync.model import Document
 from scalesync.owner import is_dead
 from scalesync.queue.timing import Timing
@@ -47,12 +47,12 @@ class Ledger:
         process has `in_hand`.
         """
         with self.database.write() as conn:
-            return claims.claim(
+            return claim_arm_settle.claim(
                 conn,
                 owner=self.owner,
                 lease=self.timing.lease,
                 limit=limit,
-                gone=[owner for owner in claims.owners(conn) if is_dead(owner)],
+                gone=[owner for owner in claim_arm_settle.owners(conn) if is_dead(owner)],
                 in_hand=in_hand,
                 looking_only=looking_only,
                 only=only,
@@ -64,7 +64,7 @@ class Ledger:
         Raises DatabaseError where that is not known: then it must not be sent either.
         """
         with self.database.write(durable=True) as conn:
-            return claims.arm(conn, claim, need=self.timing.need, base=base, target=target)
+            return claim_arm_settle.arm(conn, claim, need=self.timing.need, base=base, target=target)
 
     def settle(
         self,
@@ -81,7 +81,7 @@ class Ledger:
         does not undo the delivery.
         """
         with self.database.write() as conn:
-            kept = claims.settle(conn, claim, verdict, steps)
+            kept = claim_arm_settle.settle(conn, claim, verdict, steps)
             if answer is not None and not take_in(conn, *answer):
                 log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
             if not kept or verdict.state not in (CommandState.QUEUED, CommandState.DEAD):

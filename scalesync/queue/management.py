@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalesync.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, PausedBy, Shown
-from scalesync.db import commands as queued
-from scalesync.db import depth as how_full
-from scalesync.db import gate as the_gate
-from scalesync.db import hands, queue_views
-from scalesync.db.engine import Database
-from scalesync.db.exports import Selection
-from scalesync.db.known import Unknown, unknown
+from scalesync.db.database import Database
+from scalesync.db.mirror.known_names import Unknown, unknown
+from scalesync.db.mirror.query import Selection
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue import listing, management
+from scalesync.db.queue import pause as the_gate
+from scalesync.db.queue import stats as how_full
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
 
 _LONGEST_PAUSE = 36_500 * 86_400.0
@@ -55,7 +55,7 @@ class Queue:
         display = None if state is None else Display(state)
         chosen = {"kind": kind, "batch": batch, "finished": finished or display is not None, "limit": limit}
         with self._lend() as database, database.read() as conn:
-            yield from queue_views.listing(conn, display=display, **chosen)  # type: ignore[arg-type]
+            yield from listing.listing(conn, display=display, **chosen)  # type: ignore[arg-type]
 
     def tasks(self, wanted: Selection) -> Iterator[bytes]:
         """Yield tasks that are queued and not known to be at Scale, as JSON, in flat memory.
@@ -63,15 +63,15 @@ class Queue:
         Each is what will be sent, with `command_id`, `type` and, as `state`, where the command stands.
         """
         with self._lend() as database, database.read() as conn:
-            yield from queue_views.queued_tasks(conn, wanted)
+            yield from listing.queued_tasks(conn, wanted)
 
     def show(self, command_id: int) -> Story:
         """Return a command with every step that was taken with it."""
         with self._lend() as database, database.read() as conn:
-            shown = queue_views.shown(conn, command_id)
+            shown = listing.shown(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
-            return Story(shown, queued.attempts(conn, command_id), queue_views.why(conn, command_id))
+            return Story(shown, queued.attempts(conn, command_id), listing.why(conn, command_id))
 
     def result(self, command_id: int) -> dict[str, Any] | None:
         """Return what the API named for a delivered command, such as its task_id; None: not delivered yet.
@@ -110,13 +110,13 @@ class Queue:
         asked = list(dict.fromkeys(command_ids))
         with self._lend() as database, database.write(durable=True) as conn:
             for command_id in asked:
-                hands.retry(conn, command_id)
+                management.retry(conn, command_id)
         return asked
 
     def retry_dead(self) -> list[int]:
         """Have every dead command tried again and return their ids."""
         with self._lend() as database, database.write(durable=True) as conn:
-            return hands.retry_dead(conn)
+            return management.retry_dead(conn)
 
     def discard(self, command_ids: Iterable[int]) -> list[Discarded]:
         """Withdraw commands, and return for each whether it is withdrawn, will be, or is too late."""
@@ -124,7 +124,7 @@ class Queue:
         answers = list[Discarded]()
         with self._lend() as database, database.write(durable=True) as conn:
             for command_id in asked:
-                answers.append(hands.discard(conn, command_id))
+                answers.append(management.discard(conn, command_id))
         return answers
 
     def discard_dead(self) -> list[Discarded]:
@@ -133,7 +133,7 @@ class Queue:
         One whose effect is unknown stays dead while another command has its task, batch or project in hand.
         """
         with self._lend() as database, database.write(durable=True) as conn:
-            return hands.discard_dead(conn)
+            return management.discard_dead(conn)
 
     def pause(self, *, seconds: float | None = None, reason: str = "") -> Gate:
         """Let no host send anything for `seconds`, or until `resume`, and return what is in force now.
@@ -163,4 +163,4 @@ class Queue:
         commands are looked up too, when they are retried.
         """
         with self._lend() as database, database.write(durable=True) as conn:
-            return hands.distrust(conn)
+            return management.distrust(conn)

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, Unpack
 
 from scalesync.commands import Enqueued, NewCommand
-from scalesync.db import commands as queued
-from scalesync.db import exports, queue_views
-from scalesync.db.borrowed import Connection, savepoint
-from scalesync.db.documents import BATCHES
+from scalesync.db.caller_transaction import Connection, savepoint
+from scalesync.db.mirror import query
+from scalesync.db.mirror.documents import BATCHES
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue import listing
 from scalesync.errors import QueueError
 from scalesync.queue import bulk_submit, new_commands
 from scalesync.queue.bulk_submit import Recipe, Submitted
@@ -143,8 +144,8 @@ class Transaction:
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of what can be canceled of a batch; a queued create has no task_id."""
         pending, creates = queued.pending_tasks(self._conn, batch), queued.queued_creates(self._conn, batch)
-        known = pending or creates or exports.find(self._conn, BATCHES, batch)
-        if not known and next(queue_views.listing(self._conn, batch=batch, limit=1), None) is None:
+        known = pending or creates or query.find(self._conn, BATCHES, batch)
+        if not known and next(listing.listing(self._conn, batch=batch, limit=1), None) is None:
             msg = f"There is no batch {batch!r} in the mirror or in the queue."
             raise QueueError(msg, advice="If it is new at Scale, run `scalesync sync` first.")
         return [*pending, *((None, unique_id) for unique_id in creates)]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from scalesync.clock import Clock
-from scalesync.db import splits
-from scalesync.db import windows as ledger
-from scalesync.db.documents import TASKS
-from scalesync.db.runs import Run
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.sync import window_splits
+from scalesync.db.sync import windows as ledger
+from scalesync.db.sync.runs import Run
 from scalesync.errors import (
     ClaimLostError,
     DatabaseAwayError,
@@ -220,8 +220,8 @@ class Engine:
         if not parts:
             return ()
         with self.ledger.database.read() as conn:
-            undated = splits.has_undated(conn, reading.stream.kind, window.project)
-            whole = splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
+            undated = window_splits.has_undated(conn, reading.stream.kind, window.project)
+            whole = window_splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
         smaller = whole is None or window.api_total is None or window.api_total < whole
         return parts if smaller and not undated else ()
 

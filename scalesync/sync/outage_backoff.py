@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from scalesync.clock import Clock
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.retry import doubled
 from scalesync.sync.events import Away, Event, Watcher

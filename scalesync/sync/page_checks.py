@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from scalesync.db.forms import Row
 from scalesync.errors import OutsideWindowError, PageError
 from scalesync.model import Page, Window
+from scalesync.parsing.row_parser import Row
 from scalesync.sync.splitting import INSTANT
 from scalesync.sync.streams import WIDENING
 

@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 
 import scalesync
-from scalesync.db.forms import Form, Row
+from scalesync.parsing.row_parser import Form, Row
 from scalesync.sync.parser_main import receive, send
 
 log = logging.getLogger("scalesync.sync")

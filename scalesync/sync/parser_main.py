@@ -9,9 +9,9 @@ from typing import IO
 
 import msgspec
 
-from scalesync.db.foresight import foresee
-from scalesync.db.forms import Form, repeats, typing
 from scalesync.errors import PageError
+from scalesync.parsing.annotation_rows import foresee
+from scalesync.parsing.row_parser import Form, repeats, typing
 
 _SIZE = 4
 """Bytes in which a message's length comes before it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import TASKS
+from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import PageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import Page
 from scalesync.sync.parser_client import MANY, Typist

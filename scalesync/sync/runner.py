@@ -9,10 +9,12 @@ from math import inf
 from typing import TypeVar
 
 from scalesync.clock import Clock
-from scalesync.db import batch_counts, facts, runs, splits, stamp, upserts
-from scalesync.db import windows as ledger
-from scalesync.db.documents import BATCHES, TASKS
-from scalesync.db.runs import Run
+from scalesync.db.mirror import batch_counts, upsert
+from scalesync.db.mirror.account import Stamp, stamp
+from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.sync import runs, window_splits
+from scalesync.db.sync import windows as ledger
+from scalesync.db.sync.runs import Run
 from scalesync.errors import (
     ConfigurationError,
     DatabaseAwayError,
@@ -79,7 +81,7 @@ class Session:
     ledger: Ledger
     clock: Clock
     watch: Watcher
-    account: stamp.Stamp
+    account: Stamp
     """Whose mirror this must be."""
     workers: int = 8
     time_limit: float | None = None
@@ -156,7 +158,7 @@ class Session:
     def _stamp(self, at: datetime) -> None:
         """Return if the mirror is of our account, or of none yet and so ours from now on."""
         with self.ledger.database.write() as conn:
-            stamp.stamp(conn, replace(self.account, created_at=at))
+            stamp(conn, replace(self.account, created_at=at))
 
     def _plan_and_start(self, request: Request) -> tuple[Run, bool]:
         """Return the open run, and whether it is ours or one that somebody else opened just before."""
@@ -177,8 +179,8 @@ class Session:
         """Ask the API for its time and habits, and the mirror for what it holds."""
         with self.ledger.database.read() as conn:
             known = runs.read_watermarks(conn)
-            unfinished = facts.oldest_unfinished_batch(conn)
-            undated = facts.some_task_without_update_time(conn)
+            unfinished = runs.oldest_unfinished_batch(conn)
+            undated = runs.some_task_without_update_time(conn)
         tasks = TASKS.table.name
         everything = tasks in request.streams and not request.partial
         everything = everything and (request.full or tasks not in known)
@@ -229,16 +231,18 @@ class Session:
         API counts in it by now, less what was created since. A filter on changes leaves no such count.
         """
         with self.ledger.database.read() as conn:
-            short = splits.short(conn, run.id) if not ledger.count(conn, run.id, WindowState.OPEN) else []
+            short = (
+                window_splits.short(conn, run.id) if not ledger.count(conn, run.id, WindowState.OPEN) else []
+            )
         again = False
         for window, rows in short:
             total = None if window.updated_from else self._count_again(window)
             with self.ledger.database.write() as conn:
                 if total is not None and rows >= total:
-                    splits.recount(conn, window, total)
+                    window_splits.recount(conn, window, total)
                     continue
                 reason = f"the parts of a list hold {rows} rows where the API counts {window.api_total} in it"
-                again |= splits.read_undivided(conn, run.id, window.id, f"{window.title}: {reason}")
+                again |= window_splits.read_undivided(conn, run.id, window.id, f"{window.title}: {reason}")
             self.watch(Contradicted(window.stream, reason, given_up=False))
         return again
 
@@ -266,7 +270,7 @@ class Session:
             for looked_up in pool.map(self._look_up_batch, names):
                 failed += (f"batches: {each}" for each in looked_up.failed)
                 with self.ledger.database.write() as conn:
-                    upserts.write_documents(conn, BATCHES, looked_up.found)
+                    upsert.write_documents(conn, BATCHES, looked_up.found)
         return failed
 
     def _look_up_batch(self, name: str) -> Lookups:

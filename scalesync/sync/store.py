@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import runs, splits, upserts
-from scalesync.db import windows as ledger
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror import upsert
+from scalesync.db.sync import runs, window_splits
+from scalesync.db.sync import windows as ledger
 from scalesync.model import Window, WindowState, Written
 from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken
 
@@ -67,7 +68,7 @@ class Ledger:
                 lacking = page.reading.shortfall
                 error = f"{page.window.title}: {lacking}" if lacking else None
                 if page.parts:
-                    splits.add_read_part(conn, page.window, page.reading.read_part, served_at, error)
+                    window_splits.add_read_part(conn, page.window, page.reading.read_part, served_at, error)
                 if page.state is not WindowState.OPEN:
                     ledger.finish(conn, page.window, page.state, error)
             runs.tally(conn, run_id, self._tally(pages, written))
@@ -93,16 +94,16 @@ class Ledger:
         kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
         with self.database.write() as conn:
             ledger.hold(conn, [reading.window], self.owner, self.lease)
-            written = upserts.write_documents(conn, kind, looked_up.found, run_id, upserts.write_last)
+            written = upsert.write_documents(conn, kind, looked_up.found, run_id, upsert.write_last)
             if last is not None:
-                upserts.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
+                upsert.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
         self.saved += 1
         return written
 
     def doubtful(self, reading: Reading, window: Window) -> list[str]:
         """Return the keys that are here, within the bounds of `window`, and were on no page that was read."""
         with self.database.read() as conn:
-            here = upserts.keys_present(
+            here = upsert.keys_present(
                 conn,
                 reading.stream.kind,
                 project=window.project,
@@ -128,14 +129,14 @@ class Ledger:
             ledger.hold(conn, [window], self.owner, self.lease)
             ledger.add(conn, window.run_id, parts, parent_id=window.id)
             if self.latest is not None:
-                splits.add_read_part(conn, window, reading.read_part, self.latest, None)
+                window_splits.add_read_part(conn, window, reading.read_part, self.latest, None)
             ledger.finish(conn, window, WindowState.SPLIT, error)
 
     def read_undivided(self, window: Window, error: str) -> None:
         """Have what `window` is a part of read as a whole. Raises ClaimLostError."""
         with self.database.write() as conn:
             ledger.hold(conn, [window], self.owner, self.lease)
-            splits.read_undivided(conn, window.run_id, splits.root_of(conn, window), error)
+            window_splits.read_undivided(conn, window.run_id, window_splits.root_of(conn, window), error)
 
     def give_up(self, window: Window, error: str) -> None:
         """Fail the window: its run will end incomplete. Raises ClaimLostError."""
@@ -173,4 +174,4 @@ class Ledger:
 def _way_to_write(readings: Sequence[Reading]) -> Callable[..., Written]:
     """Return how pages are written: in a pass that reads all there is, the copy served last stays."""
     reads_all = all(reading.proves_absence for reading in readings)
-    return upserts.write_last if reads_all else upserts.write_rows
+    return upsert.write_last if reads_all else upsert.write_rows

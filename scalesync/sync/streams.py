@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.errors import (
     PageError,
     ScaleException,

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.forms import Row
-from scalesync.db.windows import key_digest
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.sync.windows import key_digest
 from scalesync.errors import PageError, ScaleException, ScaleResourceNotFound
 from scalesync.model import Document, Page, Window, WindowState
+from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
 from scalesync.sync.parser_client import Typist
 from scalesync.sync.splitting import AGAIN, LARGE, WORTHWHILE, divide, how_many, is_newest_first, newer_than

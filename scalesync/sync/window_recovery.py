@@ -6,8 +6,8 @@ has the window by now.
 
 from dataclasses import dataclass, replace
 
-from scalesync.db import splits
-from scalesync.db import windows as ledger
+from scalesync.db.sync import window_splits
+from scalesync.db.sync import windows as ledger
 from scalesync.errors import (
     OutsideWindowError,
     PageError,
@@ -55,12 +55,12 @@ class FailedWindows:
         window = reading.window
         with self.ledger.database.read() as conn:
             failed = ledger.count(conn, window.run_id, WindowState.FAILED)
-            whole = splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
+            whole = window_splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
             smaller = whole is None or window.api_total is None or window.api_total < whole
             several_pages = reading.pages > 0 or (window.api_total or 0) > PAGE
             divisible = several_pages and smaller and not window.undivided
             created = reading.stream.kind.table.c.created_at
-            at = splits.dividing_instant(conn, created, window) if divisible else None
+            at = window_splits.dividing_instant(conn, created, window) if divisible else None
         outside = isinstance(error, OutsideWindowError)
         last_time = window.failures + 1 >= MAX_FAILURES
         if window.parent_id is not None and (not smaller or (outside and last_time)):
@@ -102,7 +102,7 @@ class FailedWindows:
             page = (reading.newest - reading.oldest) / max(1, reading.taken)
             return beside_failure(window, reading.oldest, page)
         with self.ledger.database.read() as conn:
-            failed, came = splits.failed_and_came(conn, window)
+            failed, came = window_splits.failed_and_came(conn, window)
             at = middle(window, ledger.began(conn, window.run_id))
         hopeless = failed >= MAX_FAILED_PARTS or (failed >= FAILED_WITHOUT_ONE and not came)
         return () if at is None or hopeless else halve(window, at)

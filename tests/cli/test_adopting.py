@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scalesync.db.stamp import fingerprint
+from scalesync.db.mirror.account import fingerprint
 from scalesync.sandbox import SandboxServer
 from tests.api.scripted import Scripted, say
 from tests.cli.commands import Scalesync, check_refusal, execute

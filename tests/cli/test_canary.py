@@ -12,8 +12,8 @@ import click
 import pytest
 from sqlalchemy import text
 
-from scalesync.db.engine import Database
-from scalesync.db.tables import metadata
+from scalesync.db.database import Database
+from scalesync.db.types import metadata
 from scalesync.sandbox import SandboxServer
 from tests.api.scripted import Scripted, say
 from tests.api.test_connection import tls_server

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL
 
-from scalesync.db.address import parse
+from scalesync.db.url import parse
 from scalesync.errors import ConfigurationError
 from scalesync.settings import database_url
 from tests.cli.commands import Scalesync, scalesync_in

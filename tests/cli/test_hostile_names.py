@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from scalesync.db.annotation_tables import annotations
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS
+from scalesync.db.schema.annotations_and_changes import annotations
 from tests.api.scripted import Scripted, say
 from tests.cli.broken_api import BrokenApi, page
 from tests.cli.broken_api import task as served_task

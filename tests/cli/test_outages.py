@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from scalesync.app import App
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import Ended

@@ -13,7 +13,7 @@ from typing import NoReturn
 from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import Engine
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 
 STEP = 15

@@ -6,14 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import delete, select, text, update
 
-from scalesync.db import annotations
-from scalesync.db import result_files as result_files_db
-from scalesync.db.annotation_tables import annotation_links, result_files, task_changes, task_files
-from scalesync.db.annotation_tables import annotations as rows
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
-from scalesync.db.upserts import write_rows
+from scalesync.db.mirror import annotations
+from scalesync.db.mirror import result_files as result_files_db
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.upsert import write_rows
+from scalesync.db.schema.annotations_and_changes import (
+    annotation_links,
+    result_files,
+    task_changes,
+    task_files,
+)
+from scalesync.db.schema.annotations_and_changes import annotations as rows
 from scalesync.model import Written, format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.fixtures.databases import downgrade, opened

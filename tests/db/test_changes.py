@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scalesync.db import changes
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
-from scalesync.db.upserts import mark_missing, write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror import changes
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.model import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.fixtures.databases import opened

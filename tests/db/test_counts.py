@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from scalesync.db.batch_counts import completed_and_touched, count_batches
-from scalesync.db.documents import BATCHES, TASKS
-from scalesync.db.engine import Database
-from scalesync.db.tables import batches
-from scalesync.db.upserts import mark_missing, write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.batch_counts import completed_and_touched, count_batches
+from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.mirror.upsert import mark_missing, write_rows
+from scalesync.db.schema.tables import batches
 from tests.db.test_upserts import at, held, row, task, wait_until_blocked, write
 from tests.fixtures.databases import opened
 

@@ -11,13 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from scalesync.db.documents import BATCHES, MIRRORED, PROJECTS, TASKS, Mirrored, project_versions, to_row
-from scalesync.db.engine import Database
-from scalesync.db.exports import find
-from scalesync.db.forms import Row
-from scalesync.db.tables import tasks
-from scalesync.db.upserts import write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import (
+    BATCHES,
+    MIRRORED,
+    PROJECTS,
+    TASKS,
+    Mirrored,
+    project_versions,
+    to_row,
+)
+from scalesync.db.mirror.query import find
+from scalesync.db.mirror.upsert import write_rows
+from scalesync.db.schema.tables import tasks
 from scalesync.errors import PageError
+from scalesync.parsing.row_parser import Row
 from scalesync.storable import storable
 
 SERVED_AT = datetime(2024, 1, 1, tzinfo=UTC)

@@ -14,11 +14,11 @@ from types import FrameType
 import pytest
 from sqlalchemy import Engine, event
 
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.engine import Database
-from scalesync.db.foresight import foresee
-from scalesync.db.forms import Row
-from scalesync.db.upserts import write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.upsert import write_rows
+from scalesync.parsing.annotation_rows import foresee
+from scalesync.parsing.row_parser import Row
 from tests.benchmark.documents import make_tasks
 
 _NUMBER = 1_000

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, insert, select, text, update
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
-from scalesync.db.tables import watermarks
+from scalesync.db.schema.tables import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_upserts import NOON
 from tests.fixtures.databases import opened

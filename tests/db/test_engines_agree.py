@@ -14,14 +14,15 @@ import pytest
 from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.exc import IntegrityError
 
-from scalesync.db import annotations, batch_counts, exports, mirrored, result_files, upserts
-from scalesync.db import windows as ledger
-from scalesync.db.borrowed import savepoint
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
-from scalesync.db.engine import Database
-from scalesync.db.exports import Selection
-from scalesync.db.rows import rows, rows_by_month
-from scalesync.db.tables import project_versions, tasks, watermarks
+from scalesync.db.caller_transaction import savepoint
+from scalesync.db.database import Database
+from scalesync.db.export.rows import rows, rows_by_month
+from scalesync.db.mirror import annotations, batch_counts, query, result_files, upsert
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.mirror.query import Selection
+from scalesync.db.queue import mirror_lookup
+from scalesync.db.schema.tables import project_versions, tasks, watermarks
+from scalesync.db.sync import windows as ledger
 from scalesync.errors import DatabaseError
 from scalesync.model import Document, Written, format_instant
 from tests.db.test_documents import exactly
@@ -53,10 +54,10 @@ def test_names_are_equal_only_to_themselves(database: Database) -> None:
     write(database, BATCHES, [row(BATCHES, name=name, status=name) for name in NAMES], NOON)
     with database.read() as conn:
         for name in NAMES:
-            (found,) = exports.documents(conn, BATCHES, Selection(status=name))
-            assert exports.find(conn, BATCHES, name) == found
-        assert mirrored.held(conn, [f"batch:{name}" for name in NAMES]) == {f"batch:{n}" for n in NAMES}
-        assert exports.counts(conn)["batches"].by_status == dict.fromkeys(NAMES, 1)
+            (found,) = query.documents(conn, BATCHES, Selection(status=name))
+            assert query.find(conn, BATCHES, name) == found
+        assert mirror_lookup.held(conn, [f"batch:{name}" for name in NAMES]) == {f"batch:{n}" for n in NAMES}
+        assert query.counts(conn)["batches"].by_status == dict.fromkeys(NAMES, 1)
 
 
 def test_the_newest_come_first_and_what_has_no_time_last(database: Database) -> None:
@@ -71,7 +72,7 @@ def test_the_newest_come_first_and_what_has_no_time_last(database: Database) -> 
     given = [task(key, created_at=when) for key, when in times.items()]
     write(database, TASKS, [task("a none"), *given], NOON)
     with database.read() as conn:
-        newest = exports.documents(conn, TASKS, Selection(newest_first=True))
+        newest = query.documents(conn, TASKS, Selection(newest_first=True))
         keys = [json.loads(document)["task_id"] for document in newest]
     assert keys == [*times, "a none"]
 
@@ -95,13 +96,13 @@ def test_rows_of_nothing_come_first(database: Database, limit: int) -> None:
 
 
 EMPTY: dict[str, Callable[[Connection], object]] = {
-    "write_rows": lambda conn: upserts.write_rows(conn, TASKS, [], NOON).new,
-    "write_documents": lambda conn: upserts.write_documents(conn, TASKS, list[Document]()).new,
-    "mark_missing": lambda conn: upserts.mark_missing(conn, TASKS, [], NOON),
+    "write_rows": lambda conn: upsert.write_rows(conn, TASKS, [], NOON).new,
+    "write_documents": lambda conn: upsert.write_documents(conn, TASKS, list[Document]()).new,
+    "mark_missing": lambda conn: upsert.mark_missing(conn, TASKS, [], NOON),
     "count_batches": lambda conn: batch_counts.count_batches(conn, NOON),
-    "objects": lambda conn: len(mirrored.objects(conn, [])),
-    "held": lambda conn: len(mirrored.held(conn, [])),
-    "unique_ids": lambda conn: len(mirrored.unique_ids(conn, [])),
+    "objects": lambda conn: len(mirror_lookup.objects(conn, [])),
+    "held": lambda conn: len(mirror_lookup.held(conn, [])),
+    "unique_ids": lambda conn: len(mirror_lookup.unique_ids(conn, [])),
     "addresses": lambda conn: len(result_files.addresses(conn, [])),
     "release": lambda conn: ledger.release(conn, []),
     "write": lambda conn: annotations.write(conn, []).annotations,
@@ -123,7 +124,7 @@ def test_no_list_is_too_long(database: Database) -> None:
     many = [f"{number:05}" for number in range(66_000)]
     write(database, TASKS, [task("00007", unique_id="u")], NOON)
     with database.write() as conn:
-        assert mirrored.unique_ids(conn, many) == {"00007": "u"}
+        assert mirror_lookup.unique_ids(conn, many) == {"00007": "u"}
 
 
 FAR = {
@@ -151,7 +152,7 @@ def test_no_number_stops_a_page(database: Database, given: str, on_postgres: str
 
     assert (outcome.new, write(database, TASKS, rows, at(1)).unchanged) == (2, 2)
     with database.read() as conn:
-        held = exports.find(conn, TASKS, "a")
+        held = query.find(conn, TASKS, "a")
         versions = conn.scalar(select(project_versions.c.params))
     expected = given if database.is_sqlite else on_postgres
     assert held is not None
@@ -171,8 +172,8 @@ def test_rows_are_locked_in_an_order_that_no_collation_changes(postgres_url: str
         write(database, BATCHES, [row(BATCHES, name=name) for name in "aB"], NOON)
         write(database, TASKS, [task(name, batch=name) for name in "aB"], NOON)
         with database.write() as conn:
-            upserts.mark_missing(conn, TASKS, ["a", "B"], NOON)
-            upserts.mark_missing(conn, BATCHES, ["a", "B"], NOON)
+            upsert.mark_missing(conn, TASKS, ["a", "B"], NOON)
+            upsert.mark_missing(conn, BATCHES, ["a", "B"], NOON)
             batch_counts.count_batches(conn, NOON)
 
     assert len(locking) == 5
@@ -226,7 +227,7 @@ def test_a_value_that_no_column_takes_changes_nothing(database: Database) -> Non
 
     def attempt(statement: str) -> None:
         with database.write() as conn:
-            upserts.write_rows(conn, TASKS, [task("a")], NOON)
+            upsert.write_rows(conn, TASKS, [task("a")], NOON)
             conn.execute(text(statement))
 
     for statement in ("UPDATE tasks SET task_id = NULL", "INSERT INTO mirror (id) VALUES (2)"):
@@ -239,7 +240,7 @@ def test_a_value_that_no_column_takes_changes_nothing(database: Database) -> Non
 _KILLED = """
 import os, signal, sys
 from sqlalchemy import text
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 database = Database.open(sys.argv[1])
 insert = "INSERT INTO tasks (task_id, digest, synced_at) VALUES ('%s', 'x', '2026-01-01')"
 with database.write() as conn:

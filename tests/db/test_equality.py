@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from scalesync.db import proofs
-from scalesync.db.documents import MIRRORED, PROJECTS, TASKS, Mirrored, to_row
-from scalesync.db.engine import Database
-from scalesync.db.equality import canonical, repeated_names, same_content, same_value
-from scalesync.db.forms import Row
-from scalesync.db.tables import tasks
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.schema.tables import tasks
+from scalesync.db.sync import comparison
 from scalesync.model import Written
+from scalesync.parsing.json_equality import canonical, repeated_names, same_content, same_value
+from scalesync.parsing.row_parser import Row
 from tests.db.test_changes import seen
 from tests.db.test_documents import exactly, given_back, texts
 from tests.db.test_upserts import at, held, write
@@ -163,7 +163,7 @@ def test_a_response_in_another_spelling_is_no_row_of_the_history(database: Datab
 
 def to_digest(response: str) -> str | None:
     """Return the digest that the history has of a response."""
-    from scalesync.db.foresight import response_digest
+    from scalesync.parsing.annotation_rows import response_digest
 
     return response_digest(response)
 
@@ -172,7 +172,7 @@ def differing(database: Database, kind: Mirrored, text: str) -> tuple[str, ...]:
     """Return what `verify` calls different of an object here and a document of the API."""
     row = to_row(kind, text.encode())
     with database.read() as conn:
-        return proofs.differing(kind, row, proofs.facts(conn, kind, [row.key], whole=True)[row.key])
+        return comparison.differing(kind, row, comparison.facts(conn, kind, [row.key], whole=True)[row.key])
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
-from scalesync.db.engine import Database
-from scalesync.db.exports import Counts, Selection, counts, documents, find
-from scalesync.db.upserts import mark_missing, write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.query import Counts, Selection, counts, documents, find
+from scalesync.db.mirror.upsert import mark_missing, write_rows
 from tests.fixtures.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

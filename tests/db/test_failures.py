@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, text
 
-from scalesync.db.engine import Database
-from scalesync.db.tables import watermarks
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON
@@ -36,7 +36,7 @@ def test_a_file_of_another_user_is_an_error(sqlite_template: Path) -> None:
     """A file that this user may not write is refused at once (as nobody where the tests run as root)."""
     program = (
         "import os, sys\n"
-        "from scalesync.db.engine import Database\n"
+        "from scalesync.db.database import Database\n"
         "from scalesync.errors import DatabaseError\n"
         "Database.open('sqlite:///' + sys.argv[1]).close()\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
@@ -193,7 +193,7 @@ def test_a_missing_driver_names_what_to_install() -> None:
     """Without psycopg a Postgres URL says how to install it, and SQLite still works."""
     program = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from scalesync.db.engine import Database; from scalesync.errors import ConfigurationError\n"
+        "from scalesync.db.database import Database; from scalesync.errors import ConfigurationError\n"
         "try: Database.open('postgresql://h/d')\n"
         "except ConfigurationError as error: print(error.advice)"
     )

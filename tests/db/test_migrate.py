@@ -12,10 +12,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.migrate import REVISIONS, check_schema, current_revision, head_revision, upgrade
-from scalesync.db.schema import metadata
-from scalesync.db.views import VIEWS
+from scalesync.db.schema.partial_indexes import metadata
+from scalesync.db.schema.views import VIEWS
 from scalesync.errors import DatabaseError
 from tests.fixtures.databases import downgrade, opened
 
@@ -103,7 +103,7 @@ def test_the_migrations_make_the_checks_that_the_models_say(empty_database_url: 
 def test_processes_may_upgrade_at_once(empty_database_url: str) -> None:
     """Of several processes that upgrade at the same moment each succeeds, and one did it."""
     program = (
-        "import sys; from scalesync.db.engine import Database; from scalesync.db.migrate import upgrade\n"
+        "import sys; from scalesync.db.database import Database; from scalesync.db.migrate import upgrade\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "database = Database.open(sys.argv[1], create=True); print(upgrade(database)); database.close()"
     )

@@ -1,6 +1,6 @@
 """Upgrades that die or fail at any statement: the old schema, and all that is in it, is as before."""
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.db.mortal_upgrades import FAILED, KILLED, upgrade_mortally
 from tests.db.test_annotations import annotated, boxes, labels
 from tests.fixtures.databases import downgrade

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import make_url
 
 from scalesync.clock import Clock
-from scalesync.db.engine import Database
-from scalesync.db.signals import Signals
-from scalesync.db.sql import asking
+from scalesync.db.database import Database
+from scalesync.db.export.readonly_sql import asking
+from scalesync.db.queue.notifier import Signals
 from scalesync.errors import DatabaseError
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from tests.cli.commands import Done, Scalesync, scalesync_in

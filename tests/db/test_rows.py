@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import inspect
 
 from scalesync.cli.export import TABLES, VIEWS
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
-from scalesync.db.exports import Selection
-from scalesync.db.rows import rows, rows_by_month
-from scalesync.db.schema import metadata
+from scalesync.db.database import Database
+from scalesync.db.export.rows import rows, rows_by_month
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.mirror.query import Selection
+from scalesync.db.schema.partial_indexes import metadata
 from scalesync.errors import ConfigurationError
 from scalesync.model import ColumnKind
 from scalesync.queue.transaction import Transaction

@@ -3,9 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from scalesync.db import runs
-from scalesync.db import windows as ledger
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.sync import runs
+from scalesync.db.sync import windows as ledger
 from scalesync.model import RunKind, RunState, Window, WindowState
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import create_engine, make_url, select, text
 
 from scalesync.clock import Clock
-from scalesync.db.annotation_tables import annotations
-from scalesync.db.borrowed import borrowed
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
+from scalesync.db.caller_transaction import borrowed
+from scalesync.db.database import Database
+from scalesync.db.export.readonly_sql import asking
 from scalesync.db.migrate import upgrade
-from scalesync.db.sql import asking
-from scalesync.db.tables import watermarks
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.tables import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON

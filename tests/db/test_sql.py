@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import text
 
 from scalesync.clock import Clock
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
-from scalesync.db.exports import counts
-from scalesync.db.sql import asking
+from scalesync.db.database import Database
+from scalesync.db.export.readonly_sql import asking
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.mirror.query import counts
 from scalesync.errors import ConfigurationError, DatabaseError, IncompleteError, ScalesyncError
 from scalesync.model import ColumnKind
 from tests.export.account import task, written

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from scalesync.db.documents import TASKS
+from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import ConfigurationError
 from tests.cli.commands import Scalesync, check_refusal, scalesync_in
 from tests.cli.in_process import in_process

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scalesync.db.engine import Database
-from scalesync.db.stamp import Stamp, fingerprint, mode_of, read_stamp, stamp
+from scalesync.db.database import Database
+from scalesync.db.mirror.account import Stamp, fingerprint, mode_of, read_stamp, stamp
 from scalesync.errors import DatabaseError
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

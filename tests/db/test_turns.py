@@ -3,7 +3,7 @@
 import threading
 import time
 
-from scalesync.db.turns import Turns
+from scalesync.db.locks import Turns
 
 
 def test_a_turn_is_one_threads_own() -> None:

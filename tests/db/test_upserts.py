@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select, text
 
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
-from scalesync.db.engine import Database
-from scalesync.db.forms import Row
-from scalesync.db.tables import project_versions, projects, tasks
-from scalesync.db.upserts import keys_present, mark_missing, write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.upsert import keys_present, mark_missing, write_rows
+from scalesync.db.schema.tables import project_versions, projects, tasks
 from scalesync.model import Written, format_instant
+from scalesync.parsing.row_parser import Row
 from tests.fixtures.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import inspect, text
 
-from scalesync.db.engine import Database
-from scalesync.db.tables import watermarks
-from scalesync.db.views import VIEWS
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.views import VIEWS
 from tests.db.view_answers import ANSWERS
 from tests.db.view_checks import check, exported, said
 from tests.db.view_corners import CORNERS, MISSING, ODD, hold_corners

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from scalesync.db.engine import Database
-from scalesync.db.tables import watermarks
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import watermarks
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count
@@ -21,7 +21,7 @@ from tests.fixtures.databases import migrate, opened
 KILLED = """
 import os, sys
 from sqlalchemy import text
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.db.test_engine import add
 database = Database.open(sys.argv[1])
 for name in sys.argv[2:]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError, DatabaseError
 from scalesync.mirror import Mirror
 from tests.db.test_engine import add, count
@@ -18,7 +18,7 @@ from tests.fixtures.databases import opened
 
 WAITING = """
 import sys
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add
 database = Database.open(sys.argv[1])

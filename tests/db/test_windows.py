@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, select, text, update
 
-from scalesync.db import runs, splits
-from scalesync.db import windows as ledger
-from scalesync.db.clock import database_time
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
-from scalesync.db.tables import runs as runs_table
-from scalesync.db.tables import tasks, window_pages, windows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.schema.tables import runs as runs_table
+from scalesync.db.schema.tables import tasks, window_pages, windows
+from scalesync.db.server_clock import database_time
+from scalesync.db.sync import runs, window_splits
+from scalesync.db.sync import windows as ledger
 from scalesync.errors import ClaimLostError
 from scalesync.model import RunKind, RunState, Window, WindowState, format_instant
 from tests.db.test_upserts import at, task, write
@@ -201,7 +201,7 @@ def test_an_empty_ledger_is_no_trouble(database: Database) -> None:
         assert ledger.claim(conn, "me", 30) is None
         assert (ledger.owners(conn), ledger.streams(conn, 7), ledger.progress(conn, 7)) == ([], [], [])
         assert (ledger.count(conn, 7, WindowState.OPEN), ledger.received(conn, 7)) == (0, (0, set()))
-        assert splits.dividing_instant(conn, TASKS.table.c.created_at, NARROW) is None
+        assert window_splits.dividing_instant(conn, TASKS.table.c.created_at, NARROW) is None
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_window_is_divided_where_about_half_is_older(
     write(database, TASKS, [*rows, task("ageless")], at(0))
 
     with database.read() as conn:
-        found = splits.dividing_instant(conn, tasks.c.created_at, NARROW)
+        found = window_splits.dividing_instant(conn, tasks.c.created_at, NARROW)
 
     assert found == (None if divided_at is None else at(divided_at))
 

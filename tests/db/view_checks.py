@@ -6,14 +6,14 @@ from collections.abc import Iterable
 import pytest
 from sqlalchemy import select
 
-from scalesync.db import commands as queued
-from scalesync.db.annotation_tables import annotations
-from scalesync.db.documents import BATCHES, TASKS
-from scalesync.db.engine import Database
-from scalesync.db.exports import documents
-from scalesync.db.queue_tables import commands
-from scalesync.db.tables import watermarks
-from scalesync.db.views import VIEWS
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.mirror.query import documents
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.queue import commands
+from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.views import VIEWS
 from tests.db.view_answers import ANSWERS, Answer, Exported
 
 

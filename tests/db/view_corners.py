@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from scalesync.db.documents import BATCHES, TASKS
-from scalesync.db.engine import Database
-from scalesync.db.tables import watermarks
-from scalesync.db.upserts import mark_missing
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.mirror.upsert import mark_missing
+from scalesync.db.schema.tables import watermarks
 from tests.db.view_answers import Doc
 from tests.queue.ledgers import NOON, mirror
 

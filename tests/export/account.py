@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scalesync.clock import Clock
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
-from scalesync.db.engine import Database
-from scalesync.db.upserts import mark_missing, write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.export.exporter import WaysOut
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 from pycocotools.coco import COCO
 from sqlalchemy import func, select
 
-from scalesync.db.annotation_tables import annotations
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.export.counts import Tally
 from scalesync.export.exporter import Export, Format
 from tests.export.account import Doc, box, image, polygon, task, ways_out, written

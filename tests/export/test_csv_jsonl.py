@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from scalesync.clock import Clock
-from scalesync.db.engine import Database
-from scalesync.db.sql import asking
+from scalesync.db.database import Database
+from scalesync.db.export.readonly_sql import asking
 from scalesync.export.counts import Tally
 from scalesync.export.csv_jsonl import csv_lines, json_lines, told
 from scalesync.model import Column, ColumnKind

@@ -8,10 +8,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.mask import area
 
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.engine import Database
-from scalesync.db.exports import Selection
-from scalesync.db.upserts import write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.query import Selection
+from scalesync.db.mirror.upsert import write_rows
 from scalesync.errors import ConfigurationError
 from scalesync.export.counts import Tally
 from scalesync.export.exporter import Export, Format

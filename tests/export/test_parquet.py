@@ -18,7 +18,7 @@ from pyarrow import dataset
 from pyarrow import parquet as pq
 
 from scalesync.cli.export import TABLES, VIEWS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import ConfigurationError
 from scalesync.export import parquet
 from scalesync.export.counts import Tally

@@ -19,21 +19,21 @@ _PAGE = "sync/test_reading.py::test_a_contradiction_closes_no_window"
 WATERMARK = (
     Variant(
         "the watermark moves although a window failed",
-        "db/runs.py",
+        "db/sync/runs.py",
         "if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:",
         "if ended.rowcount and found.watermark_at is not None:",
         ("sync/test_ledger.py::test_a_failed_window_leaves_the_watermark[sqlite]",),
     ),
     Variant(
         "the watermark moves while windows are open",
-        "db/runs.py",
+        "db/sync/runs.py",
         "if ledger.count(conn, run.id, WindowState.OPEN):",
         "if ledger.count(conn, run.id, WindowState.OPEN) > 1:",
         ("sync/test_ledger.py::test_watermarks_move_only_with_the_last_window[sqlite]",),
     ),
     Variant(
         "the watermark is when the run ended",
-        "db/runs.py",
+        "db/sync/runs.py",
         "_set_watermark(conn, stream, found.watermark_at)",
         "_set_watermark(conn, stream, at)",
         ("db/test_runs.py::test_a_watermark_is_when_the_run_began[sqlite]",),
@@ -78,42 +78,42 @@ WATERMARK = (
 GUARD = (
     Variant(
         "equal times do not refresh",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "return isinstance(synced_at, datetime) and served_at < synced_at",
         "return isinstance(synced_at, datetime) and served_at <= synced_at",
         (f"{_GUARD}[sqlite-1-1-0-True]", f"{_GUARD}[sqlite-None-None-0-True]"),
     ),
     Variant(
         "equal times do not refresh in the statement",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "newer = given.synced_at >= kept.synced_at",
         "newer = given.synced_at > kept.synced_at",
         (f"{_GUARD}[sqlite-1-1-0-True]", f"{_GUARD}[sqlite-None-None-0-True]"),
     ),
     Variant(
         "an older copy overwrites",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "return updated < ours",
         "return False",
         (f"{_GUARD}[sqlite-1-0-5-False]",),
     ),
     Variant(
         "an older copy overwrites where the API tells no change",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "return isinstance(synced_at, datetime) and served_at < synced_at",
         "return False",
         (f"{_GUARD}[sqlite-None-None--5-False]",),
     ),
     Variant(
         "an older copy overwrites in a race",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)",
         "return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes)",
         (f"{_RACE}[-1-first-batches]", f"{_RACE}[-1-first-projects]"),
     ),
     Variant(
         "writers of tasks do not take turns",
-        "db/turns.py",
+        "db/locks.py",
         'if conn.dialect.name != "sqlite":',
         'if conn.dialect.name == "neither":',
         ("db/test_changes.py::test_a_first_sight_is_seen_once_by_two_at_once",),
@@ -123,21 +123,21 @@ GUARD = (
 TOMBSTONES = (
     Variant(
         "what comes back stays missing",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         'changes["missing_since"] = null()',
         'changes["missing_since"] = kept.missing_since',
         (_BACK,),
     ),
     Variant(
         "what comes back unchanged stays missing",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         'if old is not None and alike and old["missing_since"] is None and not ahead:',
         "if old is not None and alike and not ahead:",
         (_BACK,),
     ),
     Variant(
         "a late 404 hides what was served since",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), served)",
         "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None))",
         ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
@@ -190,7 +190,7 @@ TRANSACTION = (
     ),
     Variant(
         "keys received before a crash are forgotten",
-        "db/windows.py",
+        "db/sync/windows.py",
         "return len(pages), digests",
         "return len(pages), set()",
         ("sync/test_ledger.py::test_what_was_received_is_known_after_a_crash[sqlite]",),
@@ -250,7 +250,7 @@ FILTERS = (
 LEASES = (
     Variant(
         "the fence is not checked",
-        "db/windows.py",
+        "db/sync/windows.py",
         "if conn.execute(built(conn, _holding), mine).rowcount != len(mine):",
         "if conn.execute(built(conn, _holding), mine).rowcount > len(mine):",
         (
@@ -260,7 +260,7 @@ LEASES = (
     ),
     Variant(
         "the fence does not tell two claims of one owner",
-        "db/windows.py",
+        "db/sync/windows.py",
         'windows.c.attempts == bindparam("fence"),',
         'windows.c.attempts >= bindparam("fence"),',
         ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
@@ -274,14 +274,14 @@ LEASES = (
     ),
     Variant(
         "a lease ends by our clock",
-        "db/windows.py",
+        "db/sync/windows.py",
         "windows.c.leased_until < database_time(conn),",
         "windows.c.leased_until < datetime.now().astimezone(),",
         ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
     ),
     Variant(
         "a lease never ends",
-        "db/windows.py",
+        "db/sync/windows.py",
         "windows.c.leased_until < database_time(conn),",
         "windows.c.leased_until < database_time(conn, -7200),",
         ("sync/test_ledger.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),
@@ -364,14 +364,14 @@ PAGES = (
 CONTENT = (
     Variant(
         "rows are locked in the order of the collation",
-        "db/turns.py",
+        "db/locks.py",
         'return key if conn.dialect.name == "sqlite" else key.collate("C")',
         "return key",
         ("db/test_engines_agree.py::test_rows_are_locked_in_an_order_that_no_collation_changes",),
     ),
     Variant(
         "a number beyond the limits of Postgres stops a page",
-        "db/numerals.py",
+        "db/mirror/numeric_limits.py",
         "mended = [_mended(row, columns) for row in rows]",
         "mended = list(rows)",
         ('db/test_engines_agree.py::test_no_number_stops_a_page[postgres-1e200000-"1e200000"]',),
@@ -392,21 +392,21 @@ CONTENT = (
     ),
     Variant(
         "the batch that a task left is not counted again",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         'batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
         'batch_counts.outdate(conn, {row.values["batch"] for row in fresh})',
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches are not counted again",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         'batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
         "batch_counts.outdate(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches of what is gone are not counted again",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "batch_counts.outdate(conn, touched)",
         "batch_counts.outdate(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
@@ -430,7 +430,7 @@ FILES = (
     ),
     Variant(
         "a -wal of another state is replayed",
-        "db/engine.py",
+        "db/database.py",
         "check_log(path)",
         "pass",
         ("db/test_wal.py::test_a_backup_copied_over_a_mirror_whose_wal_was_left",),
@@ -482,7 +482,7 @@ SESSION = (
     ),
     Variant(
         "an @ that was not escaped is taken for the end of a password",
-        "db/address.py",
+        "db/url.py",
         r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.~-]*)",
         r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.~@-]*)",
         ("cli/test_canary_addresses.py::test_no_password_is_taken_for_another_part_of_an_address",),

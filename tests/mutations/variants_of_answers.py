@@ -43,7 +43,7 @@ ANSWERS = (
     ),
     Variant(
         "a cancel does not keep the task that it found",
-        "db/claims.py",
+        "db/queue/claim_arm_settle.py",
         'target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),',
         "target=_C.target,",
         ("queue/test_refusals.py::test_a_cancel_never_touches_another_task",),
@@ -64,7 +64,7 @@ ANSWERS = (
     ),
     Variant(
         "what the mirror holds under a name is taken for the same, whatever it is",
-        "db/conflicts.py",
+        "db/queue/conflicts.py",
         "return differences(new.kind, json.loads(new.payload), found.document)",
         "return []",
         ("queue/test_enqueue.py::test_what_the_mirror_holds_with_other_content_is_refused",),

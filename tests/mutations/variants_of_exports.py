@@ -5,7 +5,7 @@ from tests.mutations.workshop import Variant
 EXPORTS = (
     Variant(
         "a task in error is a COCO image",
-        "db/shapes.py",
+        "db/export/drawn_shapes.py",
         "is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))",
         "is_image = or_(answered, _has_shapes())",
         ("export/test_coco.py::test_a_task_in_error_is_no_image[sqlite]",),

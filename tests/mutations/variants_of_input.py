@@ -35,7 +35,7 @@ INPUT = (
     ),
     Variant(
         "--until includes its end in lists and exports",
-        "db/exports.py",
+        "db/mirror/query.py",
         "yield columns.created_at < wanted.until",
         "yield columns.created_at <= wanted.until",
         (_UNTIL,),
@@ -49,7 +49,7 @@ INPUT = (
     ),
     Variant(
         "--until includes its end in changes",
-        "db/changes.py",
+        "db/mirror/changes.py",
         "statement = statement.where(task_changes.c.seen_at < until)",
         "statement = statement.where(task_changes.c.seen_at <= until)",
         ("cli/test_times.py::test_changes_are_half_open_too",),

@@ -9,28 +9,28 @@ _ANY = '-{"annotations": [ {"label": "car", "left": 1} ]}]'
 EQUALITY = (
     Variant(
         "spelling counts as a change",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         'alike = old is not None and (old["digest"] == row.digest or key in respelled)',
         'alike = old is not None and old["digest"] == row.digest',
         (_SPELLING,),
     ),
     Variant(
         "spelling is a row of the history",
-        "db/spelling.py",
+        "db/mirror/unchanged_spelling.py",
         'if response is not None and same_content(response, str(values["response"])):',
         'if response is not None and response == values["response"]:',
         (_HISTORY + _ANY,),
     ),
     Variant(
         "numbers are compared as doubles",
-        "db/equality.py",
+        "parsing/json_equality.py",
         "_decode = msgspec.json.Decoder(float_hook=_number).decode",
         "_decode = msgspec.json.Decoder(float_hook=float).decode",
         ("db/test_equality.py::test_another_value_is_another[a long decimal]",),
     ),
     Variant(
         "what Postgres drops is not counted",
-        "db/numerals.py",
+        "db/mirror/numeric_limits.py",
         "repeated = sum(row.repeated for row in rows)",
         "repeated = 0",
         ("db/test_equality.py::test_what_no_database_gives_back_is_counted[sqlite-metadata]",),

@@ -8,7 +8,7 @@ _ORIGIN = "api/test_downloads.py::test_the_key_goes_to_the_apis_own_origin_and_t
 RESULTS = (
     Variant(
         "a file that could not be read counts as read",
-        "db/annotations.py",
+        "db/mirror/annotations.py",
         "conn.execute(noted.values(read_at=None, error=reason))",
         "conn.execute(noted.values(error=reason))",
         (f"{_UNREAD}-cut]", f"{_UNREAD}-form]"),
@@ -22,7 +22,7 @@ RESULTS = (
     ),
     Variant(
         "what could not be read is not tried again",
-        "db/result_files.py",
+        "db/mirror/result_files.py",
         "query = select(_C.url).where(_C.read_at.is_(None), _C.url > after)",
         "query = select(_C.url).where(_C.fetched_at.is_(None), _C.url > after)",
         (f"{_UNREAD}-empty]",),

@@ -9,7 +9,7 @@ _ONE_PAGE = "sync/test_odd_pages.py::"
 WINDOWS = (
     Variant(
         "parts need not add up to the whole",
-        "db/splits.py",
+        "db/sync/window_splits.py",
         "return [(window, rows[window.id]) for window in found if rows[window.id] < (window.api_total or 0)]",
         "return [(window, rows[window.id]) for window in found if rows[window.id] < 0]",
         (
@@ -40,7 +40,7 @@ WINDOWS = (
     ),
     Variant(
         "a watermark in the future stays",
-        "db/runs.py",
+        "db/sync/runs.py",
         "for stream in [stream for stream, at in found.items() if at > now]:",
         "for stream in [stream for stream, at in found.items() if at < now < at]:",
         (f"{_CLOCK}test_a_watermark_in_the_future_skips_nothing[sqlite-a later run]",),
@@ -54,7 +54,7 @@ WINDOWS = (
     ),
     Variant(
         "what was stamped in the future keeps copies out",
-        "db/upserts.py",
+        "db/mirror/upsert.py",
         "return isinstance(instant, datetime) and instant > served_at + CLOCK_TOLERANCE",
         "return isinstance(instant, datetime) and instant < served_at < instant",
         (f"{_CLOCK}test_what_was_stamped_in_the_future_takes_changes_all_the_same[sqlite-projects]",),

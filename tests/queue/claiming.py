@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import update
 
 from scalesync.commands import Claim, CommandState, Outcome, Step, Verdict
-from scalesync.db import claims
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.queue import claim_arm_settle
+from scalesync.db.schema.queue import commands
 
 LEASE = 200.0
 NEED = 65.0
@@ -27,7 +27,7 @@ def soon(seconds: float) -> datetime:
 def claim(database: Database, limit: int = 10, **options: Any) -> list[Claim]:
     """Claim as `me`."""
     with database.write() as conn:
-        return claims.claim(conn, **{"owner": "me", "lease": LEASE, "limit": limit, **options})
+        return claim_arm_settle.claim(conn, **{"owner": "me", "lease": LEASE, "limit": limit, **options})
 
 
 def ids(database: Database, limit: int = 10, **options: Any) -> list[int]:
@@ -44,13 +44,13 @@ def taken(database: Database) -> Claim:
 def arm(database: Database, one: Claim, need: float = NEED, base: int | None = None) -> bool:
     """Arm."""
     with database.write(durable=True) as conn:
-        return claims.arm(conn, one, need=need, base=base)
+        return claim_arm_settle.arm(conn, one, need=need, base=base)
 
 
 def settle(database: Database, one: Claim, verdict: Verdict, steps: Sequence[Step] = ()) -> bool:
     """Settle."""
     with database.write() as conn:
-        return claims.settle(conn, one, verdict, steps)
+        return claim_arm_settle.settle(conn, one, verdict, steps)
 
 
 def alter(database: Database, command_id: int, **values: Any) -> None:

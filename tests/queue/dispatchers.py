@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.owner import fresh_owner
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
 from scalesync.queue.dispatcher_store import Ledger

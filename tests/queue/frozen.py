@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesync.commands import Claim, CommandState, Step, Verdict
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.model import Document
 from scalesync.owner import fresh_owner
 from scalesync.queue.claimer import DispatchOptions

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from scalesync.commands import Command, CommandState, Enqueued, NewCommand
-from scalesync.db import commands as queued
-from scalesync.db.documents import MIRRORED, to_row
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import commands
-from scalesync.db.upserts import write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import MIRRORED, to_row
+from scalesync.db.mirror.upsert import write_rows
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
 from scalesync.queue import new_commands
 

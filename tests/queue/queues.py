@@ -9,8 +9,8 @@ from typing import Any
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Command, CommandState, NewCommand
-from scalesync.db.commands import attempts, enqueue, find
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue.enqueue import attempts, enqueue, find
 from scalesync.owner import fresh_owner
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatch_summary import Summary
@@ -140,7 +140,7 @@ class Desk:
         """Change a row behind everybody's back."""
         from sqlalchemy import update
 
-        from scalesync.db.queue_tables import commands
+        from scalesync.db.schema.queue import commands
 
         with self.database.write() as conn:
             conn.execute(update(commands).where(commands.c.id == command_id).values(**columns))

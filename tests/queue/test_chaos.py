@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.commands import NewCommand
-from scalesync.db.commands import enqueue
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.queue.enqueue import enqueue
+from scalesync.db.schema.queue import commands
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher import DispatchOptions
 from scalesync.sandbox import SandboxServer

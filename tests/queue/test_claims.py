@@ -7,10 +7,10 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from scalesync.commands import CommandState, NewCommand, Outcome, PausedBy, Verdict
-from scalesync.db import claims
-from scalesync.db.engine import Database
-from scalesync.db.gate import pause
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.queue import claim_arm_settle
+from scalesync.db.queue.pause import pause
+from scalesync.db.schema.queue import commands
 from scalesync.errors import DatabaseError
 from scalesync.queue import new_commands
 from tests.queue.claiming import DONE, alter, claim, ids, settle, soon, taken
@@ -37,7 +37,7 @@ def test_a_claim_gives_a_command_to_one_owner(database: Database) -> None:
     assert 190 < (command.leased_until - soon(0)).total_seconds() < 210
     assert claim(database) == []
     with database.read() as conn:
-        assert claims.owners(conn) == ["me"]
+        assert claim_arm_settle.owners(conn) == ["me"]
 
 
 def test_the_lower_priority_goes_first_and_then_the_older_command(database: Database) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 from scalesync.commands import CommandState
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
 from tests.queue.claiming import DONE, arm, claim, ids, settle
@@ -17,7 +17,7 @@ THREADS, PROCESSES, COMMANDS = 6, 3, 90
 
 _CLAIM_ALL = """
 import sys
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.queue.claiming import ids
 database = Database.open(sys.argv[1])
 print("ready", flush=True)

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import event
 
 from scalesync.commands import CommandState, Outcome, Verdict
-from scalesync.db import claims, gate
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import claim_arm_settle, pause
 from scalesync.queue import new_commands
 from tests.queue.claiming import LEASE, arm, claim, settle
 from tests.queue.ledgers import put_all, task
@@ -26,14 +26,14 @@ def statements(database: Database) -> list[tuple[str, Any]]:
     event.listen(engine, "before_cursor_execute", note)
     try:
         with database.write() as conn:
-            claims.owners(conn)
-            claims.claim(conn, owner="me", lease=LEASE, limit=3, only=[7])
-            claims.claim(conn, owner="me", lease=LEASE, limit=1, looking_only=True, only=[7])
+            claim_arm_settle.owners(conn)
+            claim_arm_settle.claim(conn, owner="me", lease=LEASE, limit=3, only=[7])
+            claim_arm_settle.claim(conn, owner="me", lease=LEASE, limit=1, looking_only=True, only=[7])
         one, *_ = claim(database, 50)
         arm(database, one)
         settle(database, one, FREED)
         with database.read() as conn:
-            gate.next_due(conn)
+            pause.next_due(conn)
     finally:
         event.remove(engine, "before_cursor_execute", note)
     return seen
@@ -86,7 +86,7 @@ def test_a_claim_reads_far_only_where_the_front_has_too_little(database: Databas
     with database.write() as conn:
         counted: list[str] = []
         event.listen(conn, "before_cursor_execute", lambda *given: counted.append(given[2]))
-        claims.claim(conn, owner="me", lease=LEASE, limit=2)
+        claim_arm_settle.claim(conn, owner="me", lease=LEASE, limit=2)
         assert not [one for one in counted if "named" in one]
-        claims.claim(conn, owner="me", lease=LEASE, limit=3)
+        claim_arm_settle.claim(conn, owner="me", lease=LEASE, limit=3)
         assert [one for one in counted if "named" in one]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scalesync.commands import CommandState
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.queue import new_commands
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.sandbox import SandboxServer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scalesync.db import hands
 from scalesync.db.backup import back_up
+from scalesync.db.queue import management
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened
@@ -49,7 +49,7 @@ def test_two_copies_dispatch(how: str, sandbox: SandboxServer, sqlite_url: str, 
                 first.result()
             if how == "distrusted":
                 with database.write() as conn:
-                    assert hands.distrust(conn) == len(ids)
+                    assert management.distrust(conn) == len(ids)
             pool.submit(other.dispatch).result()
             first.result()
         if how == "distrusted":

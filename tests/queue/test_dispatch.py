@@ -10,9 +10,9 @@ import pytest
 
 from scalesync.api import ScaleApi
 from scalesync.commands import Command, NewCommand
-from scalesync.db import exports
-from scalesync.db.documents import MIRRORED
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror import query
+from scalesync.db.mirror.documents import MIRRORED
 from scalesync.model import Document
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import Ended
@@ -89,7 +89,7 @@ def mirrored(database: Database, stream: str) -> dict[str, dict[str, Any]]:
     """Return what the mirror holds of a stream, by key."""
     kind = MIRRORED[stream]
     with database.read() as conn:
-        return {doc[kind.key]: doc for doc in map(json.loads, exports.documents(conn, kind))}
+        return {doc[kind.key]: doc for doc in map(json.loads, query.documents(conn, kind))}
 
 
 def served(server: SandboxServer, stream: str) -> dict[str, dict[str, Any]]:

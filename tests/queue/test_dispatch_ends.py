@@ -11,8 +11,8 @@ import pytest
 
 from scalesync.api import ScaleApi
 from scalesync.commands import NewCommand, PausedBy
-from scalesync.db import gate
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import pause
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.model import Document
 from scalesync.owner import fresh_owner
@@ -121,7 +121,7 @@ def test_a_refused_key_closes_the_gate(alone: Desk, sandbox: SandboxServer, stat
     sandbox.world.faults.replace([])
     assert (alone.dispatch(STAYING).ended, alone.api.requests_made) == (Ended.CLOSED, asked)
     with alone.database.write() as conn:
-        gate.resume(conn)
+        pause.resume(conn)
     assert alone.dispatch().delivered == 6
 
 
@@ -140,13 +140,13 @@ def test_a_persons_pause_ends_a_dispatcher_or_is_waited_out(alone: Desk) -> None
     """One that stays goes on when the queue is resumed."""
     alone.put(*projects(3))
     with alone.database.write() as conn:
-        gate.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
+        pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
     assert (alone.dispatch().ended, alone.api.requests_made) == (Ended.PAUSED, 0)
 
     thread, summaries = in_background(lambda: alone.dispatch(STAYING))
     until(lambda: bool(events(alone, Waiting)))
     with alone.database.write() as conn:
-        gate.resume(conn)
+        pause.resume(conn)
     until(lambda: len(events(alone, Settled)) == 3, seconds=15)
     alone.clock.stopping.set()
     thread.join()
@@ -372,7 +372,7 @@ def test_looking_goes_on_while_a_person_paused_the_queue(alone: Desk, sandbox: S
     sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
     list(alone.work().run())
     with alone.database.write() as conn:
-        gate.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
+        pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
 
     assert alone.dispatch(replace(WHOLE, look_only=True)).delivered == 1
     assert alone.states(ids) == ["delivered"]

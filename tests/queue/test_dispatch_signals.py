@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from scalesync.db.commands import enqueue
-from scalesync.db.engine import Database
-from scalesync.db.signals import Signals
+from scalesync.db.database import Database
+from scalesync.db.queue.enqueue import enqueue
+from scalesync.db.queue.notifier import Signals
 from scalesync.queue import new_commands
 from tests.fixtures.databases import PostgresServer, opened
 from tests.fixtures.poolers import needs_own_sessions

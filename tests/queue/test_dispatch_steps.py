@@ -10,8 +10,8 @@ import pytest
 from scalesync.api import ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Command
-from scalesync.db import hands
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import management
 from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTurnTooLate
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher_store import Ledger
@@ -166,7 +166,7 @@ def test_a_discard_before_the_arming_wins(at: Desk, sandbox: SandboxServer, step
     steps = at.work().run()
     until(steps, step)
     with at.database.write() as conn:
-        hands.discard(conn, one)
+        management.discard(conn, one)
     _, done = finish(steps)
 
     assert (at.ended(one), sent(sandbox)) == (("discarded", "withdrawn"), 0)
@@ -180,7 +180,7 @@ def test_a_discard_after_the_arming_comes_too_late(at: Desk, sandbox: SandboxSer
     steps = at.work().run()
     until(steps, "send")
     with at.database.write() as conn:
-        hands.discard(conn, one)
+        management.discard(conn, one)
     finish(steps)
 
     assert (at.ended(one), sent(sandbox)) == (("delivered", "applied"), 1)

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.commands import CommandState, Creation, Enqueued, NewCommand, Step
-from scalesync.db import commands as queued
-from scalesync.db.documents import MIRRORED
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import batch_seals
-from scalesync.db.upserts import mark_missing
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.upsert import mark_missing
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.schema.queue import batch_seals
 from scalesync.errors import ConflictError, QueueError, SealedError
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task

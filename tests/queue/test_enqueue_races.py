@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection
 
 from scalesync.commands import Enqueued
-from scalesync.db import commands as queued
-from scalesync.db.claims import claim
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue.claim_arm_settle import claim
 from scalesync.errors import ConflictError, SealedError
 from scalesync.queue import new_commands
 from tests.fixtures.databases import opened

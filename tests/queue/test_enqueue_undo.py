@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import update
 
 from scalesync.commands import CommandState, Enqueued, Outcome
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.schema.queue import commands
 from scalesync.queue import new_commands
 from tests.queue.ledgers import change, found, mirror, put, put_all, states, steps, task
 

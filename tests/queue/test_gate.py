@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from scalesync.commands import CommandState, Gate, PausedBy
-from scalesync.db import gate
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
+from scalesync.db.queue import pause
 from scalesync.queue import new_commands
 from tests.fixtures.databases import downgrade
 from tests.queue.claiming import alter, arm, claim, ids, soon, taken
@@ -21,34 +21,34 @@ OPEN = Gate(paused=False, seconds=None, reason=None)
 def now(database: Database) -> Gate:
     """Return the gate as it is."""
     with database.read() as conn:
-        return gate.gate(conn)
+        return pause.gate(conn)
 
 
-def pause(
+def close(
     database: Database, seconds: float | None, reason: str = "429", by: PausedBy = PausedBy.API
 ) -> None:
     """Pause in a transaction of its own."""
     with database.write() as conn:
-        gate.pause(conn, seconds=seconds, reason=reason, by=by)
+        pause.pause(conn, seconds=seconds, reason=reason, by=by)
 
 
 def due(database: Database) -> float | None:
     """Return in how many seconds there may be something to claim."""
     with database.read() as conn:
-        return gate.next_due(conn)
+        return pause.next_due(conn)
 
 
 def test_nothing_is_claimed_while_the_gate_is_closed(database: Database) -> None:
     """It is closed for everybody until its time is over or somebody resumes."""
     put(database, task("a"))
     assert now(database) == OPEN
-    pause(database, 60)
+    close(database, 60)
     shut = now(database)
     assert (shut.paused, shut.reason) == (True, "429")
     assert shut.seconds == pytest.approx(60, abs=5)
     assert claim(database) == []
     with database.write() as conn:
-        gate.resume(conn)
+        pause.resume(conn)
     assert now(database) == OPEN
     assert ids(database) == [1]
 
@@ -56,7 +56,7 @@ def test_nothing_is_claimed_while_the_gate_is_closed(database: Database) -> None
 def test_a_pause_ends_by_itself(database: Database) -> None:
     """A time that is past closes nothing, and gives no reason."""
     put(database, task("a"))
-    pause(database, -1)
+    close(database, -1)
     assert now(database) == OPEN
     assert ids(database) == [1]
 
@@ -65,7 +65,7 @@ def test_what_is_armed_is_not_stopped_by_a_pause(database: Database) -> None:
     """The gate is passed by the claim."""
     put(database, task("a"))
     one = taken(database)
-    pause(database, None)
+    close(database, None)
     assert arm(database, one)
 
 
@@ -74,10 +74,10 @@ def test_whoever_lost_a_command_loses_it_at_a_closed_gate_too(database: Database
     put(database, task("a"))
     taken(database)
     alter(database, 1, leased_until=soon(-1))
-    pause(database, None)
+    close(database, None)
     assert claim(database) == []
     with database.write() as conn:
-        gate.resume(conn)
+        pause.resume(conn)
     assert ids(database) == [1]
 
 
@@ -96,8 +96,8 @@ def test_a_pause_is_never_shortened(
     database: Database, first: Any, second: Any, left: Any, reason: str
 ) -> None:
     """The longer one counts, with its reason; without an end is longest."""
-    pause(database, *first)
-    pause(database, *second)
+    close(database, *first)
+    close(database, *second)
     shut = now(database)
     assert (shut.paused, shut.reason) == (True, reason)
     assert shut.seconds == (None if left is None else pytest.approx(left, abs=5))
@@ -106,12 +106,12 @@ def test_a_pause_is_never_shortened(
 def test_a_persons_pause_is_told_from_one_of_the_api(database: Database) -> None:
     """Read who paused from its column and not from the reason; nobody once the queue is resumed."""
     assert now(database).paused_by is None
-    pause(database, 60, "paused by a person")
+    close(database, 60, "paused by a person")
     assert now(database).paused_by is PausedBy.API
-    pause(database, None, "401", PausedBy.PERSON)
+    close(database, None, "401", PausedBy.PERSON)
     assert now(database).paused_by is PausedBy.PERSON
     with database.write() as conn:
-        gate.resume(conn)
+        pause.resume(conn)
     assert now(database).paused_by is None
 
 
@@ -153,11 +153,11 @@ def test_who_locks_the_gate_keeps_claims_waiting(postgres_url: str) -> None:
         put(database, task("a"))
         with ThreadPoolExecutor(1) as other:
             with database.write() as conn:
-                gate.lock(conn)
+                pause.lock(conn)
                 waiting = other.submit(ids, database)
                 with pytest.raises(TimeoutError):
                     waiting.result(timeout=0.3)
-                gate.pause(conn, seconds=None, reason="closed", by=PausedBy.API)
+                pause.pause(conn, seconds=None, reason="closed", by=PausedBy.API)
             assert waiting.result(timeout=20) == []
     finally:
         database.close()

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scalesync.commands import CommandState, Discard, Discarded, Outcome
-from scalesync.db import hands
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import command_attempts, commands
-from scalesync.db.withdrawals import Gone, follow
+from scalesync.db.database import Database
+from scalesync.db.queue import management
+from scalesync.db.queue.discard_cascade import Gone, follow
+from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.errors import QueueError
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, found, mirror, put, put_all, states, steps, task
@@ -21,19 +21,19 @@ DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandS
 def discard(database: Database, command_id: int) -> Discarded:
     """Discard in a transaction of its own."""
     with database.write() as conn:
-        return hands.discard(conn, command_id)
+        return management.discard(conn, command_id)
 
 
 def retry(database: Database, command_id: int) -> None:
     """Retry in a transaction of its own."""
     with database.write() as conn:
-        hands.retry(conn, command_id)
+        management.retry(conn, command_id)
 
 
 def distrust(database: Database) -> int:
     """Distrust in a transaction of its own."""
     with database.write() as conn:
-        return hands.distrust(conn)
+        return management.distrust(conn)
 
 
 def gone(database: Database, command_id: int) -> Gone:
@@ -346,7 +346,7 @@ def test_everything_dead_is_retried_that_can_be(database: Database) -> None:
     change(database, 4, DEAD)
     change(database, 5, DELIVERED)
     with database.write() as conn:
-        assert hands.retry_dead(conn) == [4]
+        assert management.retry_dead(conn) == [4]
     assert states(database) == {1: DEAD, 2: QUEUED, 3: DEAD, 4: QUEUED, 5: DELIVERED}
 
 

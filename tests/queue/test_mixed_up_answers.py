@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from scalesync.commands import NewCommand
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from tests.queue.queues import WHOLE, desk

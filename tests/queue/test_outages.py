@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from scalesync.commands import Claim, NewCommand
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import Ended

@@ -7,8 +7,8 @@ import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.commands import Command, NewCommand
-from scalesync.db import hands
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import management
 from scalesync.errors import ScaleException
 from scalesync.model import Document
 from scalesync.queue import new_commands
@@ -65,8 +65,8 @@ def test_what_can_only_fail_is_dead_after_one_send(at: Desk, order: NewCommand) 
         assert at.command(one).sends <= sends
         ends.append((at.ended(one), at.command(one).error_code, at.command(one).error))
         with at.database.write() as conn:
-            assert hands.distrust(conn) == 0
-            assert hands.retry_dead(conn) == [one]
+            assert management.distrust(conn) == 0
+            assert management.retry_dead(conn) == [one]
     assert ends[0][0] == ("dead", "rejected")
     assert ends[0] == ends[1]
 
@@ -76,7 +76,7 @@ def test_a_distrusted_command_that_can_only_fail(alone: Desk, order: NewCommand)
     """What was never sent, as far as is known, is settled by one look and one refusal."""
     [one] = alone.put(order)
     with alone.database.write() as conn:
-        assert hands.distrust(conn) == 1
+        assert management.distrust(conn) == 1
     summary = alone.dispatch()
 
     assert alone.ended(one) == ("dead", "rejected")

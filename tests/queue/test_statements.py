@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Engine, event
 
 from scalesync.commands import CommandState, Outcome, Step, Verdict
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.model import Document
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scalesync.db.commands import enqueue
-from scalesync.db.engine import Database
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.queue.enqueue import enqueue
+from scalesync.db.schema.queue import commands
 from scalesync.errors import ConfigurationError, Problem, SubmissionError
 from scalesync.queue import bulk_submit, new_commands
 from scalesync.queue.bulk_submit import Ids, Recipe, Submitted
@@ -246,7 +246,7 @@ def test_long_runs_of_ids_take_no_room() -> None:
 
 _PROGRAM = """
 import resource, sys, time
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.queue import bulk_submit
 lines = (b'{"image": %d, "instruction": "Draw a box around every car.", "metadata": {"row": %d}}' % (n, n)
          for n in range(int(sys.argv[2])))

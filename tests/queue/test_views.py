@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import func, select, update
 
 from scalesync.commands import CommandState, Depth, Display, NewCommand, Outcome, Shown
-from scalesync.db import depth as how_full
-from scalesync.db import queue_views as views
-from scalesync.db.claims import claim
-from scalesync.db.engine import Database
-from scalesync.db.exports import Selection
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.mirror.query import Selection
+from scalesync.db.queue import listing as views
+from scalesync.db.queue import stats as how_full
+from scalesync.db.queue.claim_arm_settle import claim
+from scalesync.db.schema.queue import commands
 from scalesync.model import format_instant
 from scalesync.queue import new_commands
 from tests.queue.ledgers import change, put, put_all, task

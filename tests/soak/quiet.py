@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.soak.api import Api
 from tests.soak.crew import Crew, Life
 from tests.soak.submitter import Submitter

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from scalesync.db import exports
-from scalesync.db.documents import MIRRORED
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror import query
+from scalesync.db.mirror.documents import MIRRORED
 from tests.soak.api import KINDS
 from tests.soak.submitter import PROJECTS, Submitter
 
@@ -61,7 +61,7 @@ def _served(directory: Path, kind: str) -> dict[str, bytes]:
 
 def _mirrored(database: Database, kind: str) -> dict[str, bytes]:
     with database.read() as conn:
-        return dict(_digested(kind, exports.documents(conn, MIRRORED[kind])))
+        return dict(_digested(kind, query.documents(conn, MIRRORED[kind])))
 
 
 def _digested(kind: str, documents: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

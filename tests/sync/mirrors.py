@@ -11,10 +11,11 @@ from sqlalchemy import select
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions
 from scalesync.clock import Clock
-from scalesync.db import exports, stamp
-from scalesync.db.documents import MIRRORED
-from scalesync.db.engine import Database
-from scalesync.db.tables import tasks
+from scalesync.db.database import Database
+from scalesync.db.mirror import query
+from scalesync.db.mirror.account import Stamp, fingerprint
+from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.schema.tables import tasks
 from scalesync.model import Window
 from scalesync.owner import fresh_owner
 from scalesync.retry import RetryPolicy
@@ -53,9 +54,9 @@ def session(
     clock, events = clock or Clock(), list[Event]()
     options = ApiOptions(url=server.url, retry=retry, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:
-        account = stamp.Stamp(stamp.fingerprint(KEY), "live", server.url, clock.now())
+        mine = Stamp(fingerprint(KEY), "live", server.url, clock.now())
         ledger = Ledger(database, api, fresh_owner(), lease)
-        yield Session(ledger, clock, events.append, account, workers)
+        yield Session(ledger, clock, events.append, mine, workers)
 
 
 def sync(
@@ -102,7 +103,7 @@ def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:
     """Return every mirrored document by its key, without what differs at every read."""
     kind = MIRRORED[stream]
     with database.read() as conn:
-        return _by_key(kind.key, list(exports.documents(conn, kind)))
+        return _by_key(kind.key, list(query.documents(conn, kind)))
 
 
 def served(server: SandboxServer, stream: str) -> dict[str, dict[str, object]]:

@@ -13,10 +13,10 @@ from sqlalchemy import Table, select
 from scalesync.api import ScaleApi
 from scalesync.api.downloads import DownloadOptions, Downloads
 from scalesync.clock import Clock
-from scalesync.db.annotation_tables import annotations, result_files
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.engine import Database
-from scalesync.db.upserts import write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.upsert import write_rows
+from scalesync.db.schema.annotations_and_changes import annotations, result_files
 from scalesync.retry import RetryPolicy
 from scalesync.sync.result_files.fetcher import Event, Fetcher, Summary, Watcher
 from scalesync.sync.result_files.url_refresh import Links

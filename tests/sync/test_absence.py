@@ -3,10 +3,10 @@
 import msgspec
 from sqlalchemy import func, select
 
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.engine import Database
-from scalesync.db.tables import tasks
-from scalesync.db.upserts import write_rows
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.upsert import write_rows
+from scalesync.db.schema.tables import tasks
 from scalesync.sync.planner import Request
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import differences, served, sync

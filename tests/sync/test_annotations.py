@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from scalesync.db import changes, runs
-from scalesync.db.annotation_tables import annotation_links, annotations
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror import changes
+from scalesync.db.schema.annotations_and_changes import annotation_links, annotations
+from scalesync.db.sync import runs
 from scalesync.sandbox.result_files import content
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.expected import SILENT, Expected, expected

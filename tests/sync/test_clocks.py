@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.clock import Clock
-from scalesync.db.engine import Database
-from scalesync.db.runs import read_watermarks
-from scalesync.db.schema import metadata
+from scalesync.db.database import Database
+from scalesync.db.schema.partial_indexes import metadata
+from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScaleNoAnswer
 from scalesync.sandbox import SandboxServer
 from tests.api.scripted import Scripted, say

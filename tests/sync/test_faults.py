@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from scalesync.db.engine import Database
-from scalesync.db.runs import read_watermarks
+from scalesync.db.database import Database
+from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.turns import in_turn

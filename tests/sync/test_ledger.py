@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from scalesync.db import runs
-from scalesync.db import windows as ledger
-from scalesync.db.engine import Database
-from scalesync.db.tables import tasks, windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import tasks, windows
+from scalesync.db.sync import runs
+from scalesync.db.sync import windows as ledger
 from scalesync.errors import ClaimLostError
 from scalesync.model import RunKind, RunState, Window, WindowState
 from scalesync.owner import fresh_owner, is_dead

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import Request
 from tests.fixtures.turns import in_turn

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scalesync.db import runs
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.sync import runs
 from scalesync.model import format_instant
 from scalesync.sync.events import ClockWasAhead
 from scalesync.sync.planner import Request

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from scalesync.db import runs
-from scalesync.db.engine import Database
-from scalesync.db.tables import runs as runs_table
-from scalesync.db.tables import windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import runs as runs_table
+from scalesync.db.schema.tables import windows
+from scalesync.db.sync import runs
 from scalesync.model import RunState, WindowState
 from scalesync.sync.planner import Request
 from tests.sync.mirrors import TASKS_ONLY, present, session, sync

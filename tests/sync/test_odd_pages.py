@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from scalesync.db.documents import MIRRORED
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import MIRRORED
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
 from scalesync.sync.planner import Request
 from tests.sync.mirrors import ONCE_MORE, TASKS_ONLY, present, sync

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Table, select, text
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import runs
-from scalesync.db.engine import Database
-from scalesync.db.tables import runs as runs_table
-from scalesync.db.tables import tasks, window_pages, windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import runs as runs_table
+from scalesync.db.schema.tables import tasks, window_pages, windows
+from scalesync.db.sync import runs
 from scalesync.errors import DatabaseError
 from scalesync.model import RunKind, Window
 from scalesync.sync.store import Ledger

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import func, select, text
 
 from scalesync.clock import Clock
-from scalesync.db import windows as ledger
-from scalesync.db.engine import Database
-from scalesync.db.runs import read_watermarks
-from scalesync.db.tables import runs, windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import runs, windows
+from scalesync.db.sync import windows as ledger
+from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import DatabaseAwayError, DatabaseError
 from scalesync.model import WindowState
 from scalesync.sandbox import SandboxServer

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from scalesync.db.documents import TASKS, to_row
+from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import PageError
 from scalesync.model import Page, Window
 from scalesync.sync.streams import STREAMS

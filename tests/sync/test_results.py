@@ -18,11 +18,11 @@ from scalesync.annotations.flatten import flatten, result_urls
 from scalesync.annotations.urls import lasting
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
-from scalesync.db import exports
-from scalesync.db.annotation_tables import annotations, result_files, task_files
-from scalesync.db.annotations import write_again
-from scalesync.db.engine import Database
-from scalesync.db.tables import tasks
+from scalesync.db.database import Database
+from scalesync.db.mirror import query
+from scalesync.db.mirror.annotations import write_again
+from scalesync.db.schema.annotations_and_changes import annotations, result_files, task_files
+from scalesync.db.schema.tables import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
 from scalesync.sync.result_files.fetcher import Kept
@@ -289,7 +289,7 @@ def test_a_label_is_never_read_from_bytes_that_are_no_utf_8(
 def counted(database: Database) -> tuple[int, int]:
     """Return how many files are still to come, and how many came and were not read."""
     with database.read() as conn:
-        return exports.files_wanted(conn), exports.files_unread(conn)
+        return query.files_wanted(conn), query.files_unread(conn)
 
 
 def test_what_came_and_was_not_read_outlasts_a_failure(database: Database, shelf: Shelf) -> None:

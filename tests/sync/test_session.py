@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from scalesync.db.engine import Database
-from scalesync.db.runs import read_watermarks
-from scalesync.db.tables import batches, runs, tasks, windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import batches, runs, tasks, windows
+from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.model import RunState, WindowState, parse_instant
 from scalesync.sandbox import SandboxServer, Switches

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.sandbox import SandboxServer, Switches
 from tests.sync.mirrors import differences, sync
 

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, func, select
 
-from scalesync.db.engine import Database
-from scalesync.db.tables import runs, tasks, window_pages, windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import runs, tasks, window_pages, windows
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.planner import Request
 from tests.fixtures.databases import opened

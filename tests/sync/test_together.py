@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, event, select
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import runs
-from scalesync.db import windows as ledger
-from scalesync.db.engine import Database
-from scalesync.db.tables import tasks, windows
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import tasks, windows
+from scalesync.db.sync import runs
+from scalesync.db.sync import windows as ledger
 from scalesync.model import RunKind, Window
 from scalesync.sync.store import Ledger
 from scalesync.sync.streams import STREAMS

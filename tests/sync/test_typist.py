@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from scalesync.db.documents import TASKS
-from scalesync.db.foresight import foresee
-from scalesync.db.forms import Row
+from scalesync.db.mirror.documents import TASKS
+from scalesync.parsing.annotation_rows import foresee
+from scalesync.parsing.row_parser import Row
 from scalesync.sync.parser_client import Typist
 from tests.benchmark.documents import make_tasks
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import and_, delete, func, insert, select, update
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.annotation_tables import annotations
-from scalesync.db.engine import Database
-from scalesync.db.tables import batches, project_versions, tasks
+from scalesync.db.database import Database
+from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.tables import batches, project_versions, tasks
 from scalesync.errors import DatabaseError
 from scalesync.model import Window
 from scalesync.sandbox import SandboxServer, Switches

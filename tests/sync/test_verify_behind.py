@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from scalesync.db.annotation_tables import annotations
-from scalesync.db.engine import Database
-from scalesync.db.tables import batches, project_versions, tasks
+from scalesync.db.database import Database
+from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.tables import batches, project_versions, tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import Request
 from scalesync.sync.verify.models import Begun, Found, Step, Verification

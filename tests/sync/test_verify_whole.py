@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import delete
 
-from scalesync.db.engine import Database
-from scalesync.db.tables import tasks
+from scalesync.db.database import Database
+from scalesync.db.schema.tables import tasks
 from scalesync.sync.planner import Request
 from scalesync.sync.verify.runner import Proof, Prover
 from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync

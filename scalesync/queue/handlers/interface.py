@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from scalesync.api.client import ScaleApi
 from scalesync.commands import Command
-from scalesync.db.documents import MIRRORED
+from scalesync.db.mirror.documents import MIRRORED
 from scalesync.errors import ScaleNoAnswer
 from scalesync.model import Document
 

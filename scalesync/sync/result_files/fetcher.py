@@ -8,9 +8,9 @@ from typing import ClassVar
 from scalesync.annotations.json_values import is_text, unmarked
 from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
 from scalesync.clock import Clock
-from scalesync.db import exports, result_files
-from scalesync.db.engine import Database
-from scalesync.db.result_files import Fetched
+from scalesync.db.database import Database
+from scalesync.db.mirror import query, result_files
+from scalesync.db.mirror.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.storable import storable
 from scalesync.sync.result_files.url_refresh import Links
@@ -160,7 +160,7 @@ class Fetcher:
         """
         began = self.clock.monotonic()
         with self.database.read() as conn:
-            self.watch(Begun(exports.files_wanted(conn) + exports.files_unread(conn)))
+            self.watch(Begun(query.files_wanted(conn) + query.files_unread(conn)))
         with ThreadPoolExecutor(self.workers, thread_name_prefix="result") as pool:
             try:
                 self._work(pool)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import result_files, upserts
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror import result_files, upsert
+from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import ScaleException
 
 
@@ -32,5 +32,5 @@ class Links:
         except ScaleException:
             return None
         with self.database.write() as conn:
-            upserts.write_documents(conn, TASKS, [document])
+            upsert.write_documents(conn, TASKS, [document])
             return result_files.addresses(conn, [url]).get(url)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.documents import TASKS, to_row
-from scalesync.db.forms import Row
+from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import PageError, ScaleInvalidRequest
 from scalesync.model import TaskFilter, Window
+from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import is_within
 from scalesync.sync.streams import PAGE, STREAMS, task_filter
 from scalesync.sync.window_progress import Fetched, Reading

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from scalesync.db import proofs
-from scalesync.db.batch_counts import COUNTED_STATUSES
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
+from scalesync.db.sync import comparison
 from scalesync.errors import PageError, ScaleResourceNotFound
 from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
 from scalesync.sync.streams import all_projects
@@ -31,7 +31,7 @@ def verify_projects(comparer: Comparer) -> None:
     rows = {row.key: row for row in (to_row(PROJECTS, doc) for doc in all_projects(comparer.api).docs)}
     comparer.take(stream, list(rows.values()))
     with comparer.database.read() as conn:
-        here = proofs.keys_in(conn, PROJECTS, Window(stream), comparer.found.as_of)
+        here = comparison.keys_in(conn, PROJECTS, Window(stream), comparer.found.as_of)
     comparer.judge(stream, dict.fromkeys(here - rows.keys()))
 
 
@@ -39,7 +39,7 @@ def verify_batches(comparer: Comparer, windows: Sequence[Window]) -> None:
     """Compare the batches of these windows: which there are, and their status."""
     for window in windows:
         with comparer.database.read() as conn:
-            number = proofs.count(conn, BATCHES, window, comparer.found.as_of)
+            number = comparison.count(conn, BATCHES, window, comparer.found.as_of)
         bounded = (window.created_from, window.created_to) != (None, None)
         if comparer.found.deep or bounded or number <= LISTED or _counts_differ(comparer, window):
             comparer.compare([Cell(window)])
@@ -50,9 +50,11 @@ def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: in
     found, room = comparer.found, limit
     with comparer.database.read() as conn:
         names = [
-            name for window in windows for name in proofs.batches_to_count(conn, window, found.as_of, room)
+            name
+            for window in windows
+            for name in comparison.batches_to_count(conn, window, found.as_of, room)
         ][:room]
-        wrong_columns = proofs.miscounted_batches(conn)
+        wrong_columns = comparison.miscounted_batches(conn)
     for name in wrong_columns:
         # Its tasks may have been changed behind our back, and so leave a trace here.
         if not (_explained(comparer, name) or any(_judged(comparer, name))):
@@ -92,7 +94,8 @@ def _counts_differ(comparer: Comparer, window: Window) -> bool:
     there = list(comparer.pool.map(total, (None, *STATUSES)))
     with comparer.database.read() as conn:
         here = [
-            proofs.count(conn, BATCHES, window, comparer.found.as_of, status) for status in (None, *STATUSES)
+            comparison.count(conn, BATCHES, window, comparer.found.as_of, status)
+            for status in (None, *STATUSES)
         ]
     return there != here
 
@@ -108,7 +111,7 @@ def _status_of(comparer: Comparer, name: str) -> BatchStatus | None:
 def _differs(comparer: Comparer, name: str, there: BatchStatus) -> bool:
     """Whether a batch counts its tasks otherwise than they are here, those left out that were judged."""
     with comparer.database.read() as conn:
-        here = proofs.batch_counts(conn, name)
+        here = comparison.batch_counts(conn, name)
     judged_there, judged_here = _judged(comparer, name)
     return any(
         getattr(there, status) - judged_there[status] != here.get(status, 0) - judged_here[status]
@@ -137,7 +140,7 @@ def _explained(comparer: Comparer, name: str) -> bool:
         comparer.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
         return True
     with comparer.database.read() as conn:
-        here = proofs.keys_of_batch(conn, name)
+        here = comparison.keys_of_batch(conn, name)
     comparer.judge(window.stream, dict.fromkeys(here - seen))
     return len(comparer.looked_at) > looked_at
 

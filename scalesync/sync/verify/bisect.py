@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from scalesync.db import proofs
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.sync import comparison
 from scalesync.sync.streams import PAGE
 from scalesync.sync.verify.counts import Cell, Counted, Counter, halves
 
@@ -53,7 +53,7 @@ class Narrower:
         divided: list[tuple[Counted, datetime]] = []
         with self.database.read() as conn:
             for whole in wholes:
-                at = proofs.boundary(conn, whole.cell.window, self.counter.as_of)
+                at = comparison.boundary(conn, whole.cell.window, self.counter.as_of)
                 if at is None:
                     self.leaves.append(whole)
                 else:

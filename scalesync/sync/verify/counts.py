@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import proofs
-from scalesync.db.documents import TASKS
-from scalesync.db.engine import Database
-from scalesync.db.proofs import Facts
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.sync import comparison
+from scalesync.db.sync.comparison import Facts
 from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import TaskFilter, Window
 
@@ -106,7 +106,7 @@ class Counter:
         with self.database.read() as conn:
             for cell, total in totals:
                 before = None if cell.unbounded else self.as_of
-                held = proofs.count(conn, TASKS, cell.window, before, cell.status)
+                held = comparison.count(conn, TASKS, cell.window, before, cell.status)
                 undated = cell.unbounded or not self.hides_undated
                 there = total - self._number_in(cell, self.judged.there.values(), undated=undated)
                 here = held - self._number_in(cell, self.judged.here.values())

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from scalesync.api.client import ScaleApi
-from scalesync.db import annotations, proofs
-from scalesync.db.borrowed import Connection
-from scalesync.db.documents import BATCHES, PROJECTS, TASKS, Mirrored, project_versions, to_row
-from scalesync.db.engine import Database
-from scalesync.db.forms import Row
-from scalesync.db.proofs import Facts
+from scalesync.db.caller_transaction import Connection
+from scalesync.db.database import Database
+from scalesync.db.mirror import annotations
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, project_versions, to_row
+from scalesync.db.sync import comparison
+from scalesync.db.sync.comparison import Facts
 from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.model import TaskFilter, Window, format_instant
+from scalesync.parsing.row_parser import Row
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.verify.api_listing import listed
 from scalesync.sync.verify.counts import Cell, Judged
@@ -98,7 +99,7 @@ class Comparer:
                 self.followed.update((row.key, row.digest) for row in fresh)
                 new += len(fresh)
                 self.take(window.stream, fresh)
-                told = {row.key: proofs.facts_of(TASKS, row) for row in fresh}
+                told = {row.key: comparison.facts_of(TASKS, row) for row in fresh}
                 self.judged.there.update({key: told[key] for key in told.keys() & self.judged.there.keys()})
                 times = [one["updated_at"] for one in told.values()]
                 latest = max([latest, *(at for at in times if isinstance(at, datetime))])
@@ -123,7 +124,7 @@ class Comparer:
             there = {key: doubts[key] for key in chunk}
             there.update(zip(unsure, self.pool.map(lambda key: self._find(stream, key), unsure), strict=True))
             with self.database.read() as conn:
-                here = proofs.facts(conn, kind, chunk, whole=self._whole(kind))
+                here = comparison.facts(conn, kind, chunk, whole=self._whole(kind))
                 derived = self._derived(conn, kind, [row for row in there.values() if row is not None])
             for key in chunk:
                 self._note(kind, there[key], here.get(key), key=key, derived=derived.get(key, ()))
@@ -149,13 +150,13 @@ class Comparer:
             return self._doubts(cell, limited=False) if limited else error.message
         if window.updated_from is None:
             with self.database.read() as conn:
-                here = proofs.keys_in(conn, kind, window, before, cell.status)
+                here = comparison.keys_in(conn, kind, window, before, cell.status)
             doubts.update(dict.fromkeys(here - seen))
         return doubts
 
     def _differing(self, kind: Mirrored, rows: Sequence[Row], *, limited: bool = False) -> Doubts:
         with self.database.read() as conn:
-            here = proofs.facts(conn, kind, [row.key for row in rows], whole=self._whole(kind))
+            here = comparison.facts(conn, kind, [row.key for row in rows], whole=self._whole(kind))
             derived = self._derived(conn, kind, rows)
         doubts: Doubts = {}
         for row in rows:
@@ -163,7 +164,9 @@ class Comparer:
             if stored is None or stored["missing_since"] is not None:
                 doubts[row.key] = None if limited else row
             elif row.key in derived or self._fields(kind, row, stored, limited=limited):
-                doubts[row.key] = None if limited or _is_newer(stored, proofs.facts_of(kind, row)) else row
+                doubts[row.key] = (
+                    None if limited or _is_newer(stored, comparison.facts_of(kind, row)) else row
+                )
         return doubts
 
     def _find(self, stream: str, key: str) -> Row | None:
@@ -176,7 +179,7 @@ class Comparer:
     def _derived(self, conn: Connection, kind: Mirrored, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
         """Return what was made of objects here and is not as it should be, by key."""
         if kind is PROJECTS:
-            return {row.key: ("versions",) for row in rows if proofs.versions_differ(conn, row)}
+            return {row.key: ("versions",) for row in rows if comparison.versions_differ(conn, row)}
         if kind is TASKS and self.found.deep:
             return dict.fromkeys(annotations.miscounted(conn, [row.key for row in rows]), ("annotations",))
         return {}
@@ -186,7 +189,7 @@ class Comparer:
     ) -> None:
         """Note an object that differs, unless it does only since the verification began."""
         present = here if here is not None and here["missing_since"] is None else None
-        told = proofs.facts_of(kind, there) if there else None
+        told = comparison.facts_of(kind, there) if there else None
         if kind is TASKS:
             self.judged.there.update({key: told} if told else {})
             self.judged.here.update({key: present} if present else {})
@@ -235,13 +238,13 @@ class Comparer:
         if not _is_dated(there, told, mark):
             return False
         with self.database.read() as conn:
-            return kind is not PROJECTS or not proofs.versions_differ(conn, there, mark)
+            return kind is not PROJECTS or not comparison.versions_differ(conn, there, mark)
 
     def _fields(self, kind: Mirrored, there: Row, here: Facts, *, limited: bool = False) -> tuple[str, ...]:
         if self._whole(kind) and not limited:
-            return proofs.differing(kind, there, here)
+            return comparison.differing(kind, there, here)
         names = (name for name in (LIMITED if limited else COMPARED) if name in here)
-        told = proofs.facts_of(kind, there)
+        told = comparison.facts_of(kind, there)
         return tuple(name for name in names if here[name] != told.get(name))
 
     def _whole(self, kind: Mirrored) -> bool:

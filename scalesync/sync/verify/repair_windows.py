@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from scalesync.db import proofs
-from scalesync.db.documents import MIRRORED, PROJECTS, TASKS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS
+from scalesync.db.sync import comparison
 from scalesync.model import Window
 from scalesync.sync.verify.models import Drift
 
@@ -56,4 +56,4 @@ def _together(database: Database, within: Window, instants: Iterable[datetime]) 
 
 def _held(database: Database, window: Window, until: datetime) -> int:
     with database.read() as conn:
-        return proofs.count(conn, MIRRORED[window.stream], window, until)
+        return comparison.count(conn, MIRRORED[window.stream], window, until)

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from scalesync.db import proofs, stamp, upserts, verifications
-from scalesync.db import windows as ledger
-from scalesync.db.documents import MIRRORED, TASKS
-from scalesync.db.runs import Run, read_watermarks
-from scalesync.db.verifications import VerificationState, Verified
+from scalesync.db.mirror import account, upsert
+from scalesync.db.mirror.documents import MIRRORED, TASKS
+from scalesync.db.sync import comparison, verifications
+from scalesync.db.sync import windows as ledger
+from scalesync.db.sync.runs import Run, read_watermarks
+from scalesync.db.sync.verifications import Verified
 from scalesync.errors import IncompleteError, InterruptedRunError
-from scalesync.model import Window
+from scalesync.model import VerificationState, Window
 from scalesync.sync.events import Watcher as ReadingWatcher
 from scalesync.sync.planner import EVERY_STREAM, Request
 from scalesync.sync.runner import Session, Summary
@@ -63,7 +64,7 @@ class Prover:
         with session.ledger.database.write() as conn:
             watermarks = read_watermarks(conn)
             inquiry = replace(inquire(request, watermarks, deep=deep), watermarks=watermarks)
-            stamp.stamp(conn, session.account)
+            account.stamp(conn, session.account)
         for name in request.projects:
             session.require_project(name)
         first = last = self._verify(inquiry)
@@ -103,7 +104,7 @@ class Prover:
         windows += (*changes, *(replace(window, undivided=True) for window in found.undivided))
         with database.write() as conn:
             for stream, kind in MIRRORED.items():
-                proofs.distrust(conn, kind, [one.key for one in drift if one.stream == stream])
+                comparison.distrust(conn, kind, [one.key for one in drift if one.stream == stream])
         self._read_alone([one for one in drift if one.created_at is None], found.as_of)
         summary = self.session.sync(Request(windows=windows)) if windows else None
         if self.session.clock.stopping.is_set():
@@ -118,8 +119,8 @@ class Prover:
             kind = MIRRORED[one.stream]
             looked_up = look_up(session.ledger.api, STREAMS[one.stream], [one.key])
             with session.ledger.database.write() as conn:
-                upserts.write_documents(conn, kind, looked_up.found)
-                upserts.mark_missing(conn, kind, looked_up.gone, at)
+                upsert.write_documents(conn, kind, looked_up.found)
+                upsert.mark_missing(conn, kind, looked_up.gone, at)
 
 
 def _wrong(found: Verification) -> tuple[object, ...]:

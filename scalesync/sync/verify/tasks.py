@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from scalesync.db import proofs
-from scalesync.db.documents import TASKS
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.sync import comparison
 from scalesync.errors import PageError
 from scalesync.model import Window
 from scalesync.sync.streams import PAGE
@@ -64,7 +64,7 @@ class TaskVerifier:
             return
         yield from (replace(window, project=name) for name in self.every_project)
         with self.comparer.database.read() as conn:
-            counts = proofs.counts(conn, TASKS, window, self.counter.as_of)
+            counts = comparison.counts(conn, TASKS, window, self.counter.as_of)
         homeless = sum(number for (project, _), number in counts.items() if project is None)
         if homeless and window.updated_from is None:
             said = f"the API lists tasks of a project only, and {homeless:,} here are of none"
@@ -83,7 +83,7 @@ class TaskVerifier:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
         lower = window.created_from
         with self.comparer.database.read() as conn:
-            for at in proofs.boundaries(conn, window, self.counter.as_of, size):
+            for at in comparison.boundaries(conn, window, self.counter.as_of, size):
                 yield replace(window, created_from=lower, created_to=at)
                 lower = at
         yield replace(window, created_from=lower)
@@ -91,8 +91,8 @@ class TaskVerifier:
     def _prove(self, window: Window) -> None:
         """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
         with self.comparer.database.read() as conn:
-            here = proofs.count(conn, TASKS, window, self.counter.as_of)
-            undated = proofs.keys_beyond(conn, window, self.counter.as_of)
+            here = comparison.count(conn, TASKS, window, self.counter.as_of)
+            undated = comparison.keys_beyond(conn, window, self.counter.as_of)
         self.comparer.judge(window.stream, dict.fromkeys(undated))
         if self.comparer.found.deep or here <= self.listed:
             self._read(window)
@@ -181,10 +181,12 @@ class TaskVerifier:
         """Return the window without the edges that have a task near them; those are to be listed."""
         lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
         with self.comparer.database.read() as conn:
-            unsafe = [at for at in (lower, upper) if at is not None and not proofs.is_safe(conn, window, at)]
+            unsafe = [
+                at for at in (lower, upper) if at is not None and not comparison.is_safe(conn, window, at)
+            ]
             if not unsafe:
                 return window
-            safe = list(proofs.boundaries(conn, window, as_of, 1))
+            safe = list(comparison.boundaries(conn, window, as_of, 1))
         if not safe:
             narrower.leaves.append(_unread(window))
             return None
@@ -204,7 +206,7 @@ class TaskVerifier:
         here, which the whole shows, or here with another status.
         """
         with self.comparer.database.read() as conn:
-            here = proofs.counts(conn, TASKS, window, self.counter.as_of)
+            here = comparison.counts(conn, TASKS, window, self.counter.as_of)
         places = sorted((project, status) for project, status in here if project and status)
         [whole] = self.counter.count([Cell(window)])
         parts = self.counter.count_possible(

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.db import exports, proofs
-from scalesync.db.documents import BATCHES, TASKS
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.mirror import query
+from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.sync import comparison
 from scalesync.errors import InterruptedRunError, ScaleException
 from scalesync.model import Window
 from scalesync.sync.planner import EVERY_STREAM
@@ -142,10 +143,10 @@ class Verifier:
             return []
         with self.database.read() as conn:
             wanted = {
-                exports.Selection(project=window.project, since=window.created_from, until=window.created_to)
+                query.Selection(project=window.project, since=window.created_from, until=window.created_to)
                 for window in _of(inquiry, TASKS.table.name)
             }
-            unread = sum(exports.tasks_unread(conn, selection) for selection in wanted)
+            unread = sum(query.tasks_unread(conn, selection) for selection in wanted)
         if not unread:
             return []
         tasks = "1 task" if unread == 1 else f"{unread:,} tasks"
@@ -162,12 +163,12 @@ class Verifier:
         with self.database.read() as conn:
             for window in _of(inquiry, TASKS.table.name):
                 if window.updated_from is None:
-                    cells = proofs.counts(conn, TASKS, window, as_of)
-                    expected += len(proofs.keys_beyond(conn, window, as_of))
+                    cells = comparison.counts(conn, TASKS, window, as_of)
+                    expected += len(comparison.keys_beyond(conn, window, as_of))
                     here = sum(cells.values())
                     expected += here // PIECE if inquiry.deep or here <= self.listed else len(cells)
             batches = sum(
-                proofs.count(conn, BATCHES, window, as_of) for window in _of(inquiry, BATCHES.table.name)
+                comparison.count(conn, BATCHES, window, as_of) for window in _of(inquiry, BATCHES.table.name)
             )
         return expected + (batches if inquiry.deep else min(batches, max(OWN_COUNTS, BUDGET - expected)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.fixtures.databases import PostgresServer, fast_disk, opened
 
 _NAME = "matrix"

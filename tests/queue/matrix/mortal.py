@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.commands import Claim, CommandState, Step, Verdict
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.model import Document
 from scalesync.owner import fresh_owner
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scalesync.commands import CommandState
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.queue.matrix.cases import CASES, Case
 from tests.queue.matrix.stage import Means, Process, Stage, drain
 from tests.queue.matrix.wire import OnLook, OnWrite

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from itertools import count
 
 from scalesync.commands import Command, CommandState, NewCommand
-from scalesync.db import commands as queued
-from scalesync.db.engine import Database
-from scalesync.db.gate import gate, resume
+from scalesync.db.database import Database
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue.pause import gate, resume
 from scalesync.model import parse_instant
 from scalesync.owner import fresh_owner
 from scalesync.queue.dispatcher_store import Ledger

@@ -6,7 +6,7 @@ from typing import Any
 
 from scalesync.api.client import ScaleApi
 from scalesync.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
-from scalesync.db import commands as queued
+from scalesync.db.queue import enqueue as queued
 from scalesync.model import Document
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.handlers import HANDLERS, Absent, Handler, Prepared, Sighting

@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 
 from scalesync.commands import CommandState, Discard
-from scalesync.db import hands
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import management
 from scalesync.errors import DatabaseError
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.sandbox.batches import create_batch, finalize_batch
@@ -109,7 +109,7 @@ def test_a_discard_races_with_the_send(arena: Database, case: Case, killed: bool
                 break
             sent = stage.command(command_id).sends
             with arena.write() as conn:
-                answer = hands.discard(conn, command_id).answer
+                answer = management.discard(conn, command_id).answer
             if not killed:
                 list(steps)
             drain(stage)
@@ -213,7 +213,7 @@ def test_another_version_while_in_doubt(arena: Database) -> None:
     drain(stage)
     held = stage.command(command_id)
     with arena.write() as conn:
-        answer = hands.discard(conn, command_id).answer
+        answer = management.discard(conn, command_id).answer
     drain(stage)
 
     assert (held.state, bool(held.hold_reason)) == (CommandState.IN_DOUBT, True)

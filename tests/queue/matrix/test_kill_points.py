@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 
 from scalesync.commands import CommandKind, CommandState, NewCommand
-from scalesync.db import commands as queued
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
+from scalesync.db.queue import enqueue as queued
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.batches import create_batch

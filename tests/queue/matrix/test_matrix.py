@@ -11,7 +11,7 @@ from itertools import islice
 
 import pytest
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from tests.queue.matrix.cases import BY_NAME, CASES, Case
 from tests.queue.matrix.scenarios import PAIRS, Scenario, Wire, play, scenarios_of
 from tests.queue.matrix.teeth import WITHOUT

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import delete, insert, select
 
 from scalesync.commands import CommandState, NewCommand
-from scalesync.db import hands
-from scalesync.db.engine import Database
-from scalesync.db.gate import resume
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.queue import management
+from scalesync.db.queue.pause import resume
+from scalesync.db.schema.queue import commands
 from scalesync.queue import new_commands
 from tests.queue.matrix.cases import CASES, PARAMS, TASK, TASK_TYPE, Case
 from tests.queue.matrix.scenarios import forward
@@ -55,7 +55,7 @@ def test_a_restored_backup(arena: Database, steps: int) -> None:
         with arena.write() as conn:
             conn.execute(delete(commands))
             conn.execute(insert(commands), rows)
-            assert hands.distrust(conn) == 1
+            assert management.distrust(conn) == 1
         drain(stage)
         assert ended(stage, case, command_id) == ONCE, (case.name, stage.story())
 
@@ -85,7 +85,7 @@ def test_a_command_that_kills_its_dispatcher_each_time(arena: Database, at: str,
         assert stage.command(other).state is CommandState.DELIVERED
 
         with arena.write() as conn:
-            hands.retry(conn, command_id)
+            management.retry(conn, command_id)
         drain(stage)
         assert ended(stage, case, command_id) == ONCE, (case.name, stage.story())
 

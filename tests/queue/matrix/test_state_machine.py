@@ -20,12 +20,12 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 from scalesync.commands import Command, CommandKind, CommandState, Discard, NewCommand
-from scalesync.db import commands as queued
-from scalesync.db import hands
-from scalesync.db.commands import command_of
-from scalesync.db.engine import Database
-from scalesync.db.gate import resume
-from scalesync.db.queue_tables import commands
+from scalesync.db.database import Database
+from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue import management
+from scalesync.db.queue.enqueue import command_of
+from scalesync.db.queue.pause import resume
+from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
 from scalesync.queue import new_commands
 from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
@@ -188,7 +188,7 @@ class Machine(RuleBasedStateMachine):
     def discard(self, which: int) -> None:
         """Withdraw a command."""
         command_id = self._chosen(which)
-        answer = self._by_hand(lambda conn: hands.discard(conn, command_id))
+        answer = self._by_hand(lambda conn: management.discard(conn, command_id))
         if answer is not None:
             self.answers[command_id] = answer.answer
 
@@ -196,12 +196,12 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 20))
     def retry(self, which: int) -> None:
         """Have a command tried again."""
-        self._by_hand(lambda conn: hands.retry(conn, self._chosen(which)))
+        self._by_hand(lambda conn: management.retry(conn, self._chosen(which)))
 
     @rule()
     def distrust(self) -> None:
         """Distrust the queue."""
-        self._by_hand(hands.distrust)
+        self._by_hand(management.distrust)
 
     @rule()
     def resume(self) -> None:

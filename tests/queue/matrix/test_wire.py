@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.model import Document, Page, TaskFilter
 from scalesync.retry import RetryPolicy

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from scalesync.clock import Clock
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 
 _COLUMNS = {
     "commands": ("leased_until", "sent_at", "not_before", "created_at", "finished_at"),

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Engine
 
-from scalesync.db.engine import Database
+from scalesync.db.database import Database
 from scalesync.db.sqlite import File
 from scalesync.errors import DatabaseAwayError
 

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, delete, select, update
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions
 from scalesync.clock import Clock
-from scalesync.db import stamp
-from scalesync.db.documents import MIRRORED
-from scalesync.db.runs import read_watermarks
-from scalesync.db.schema import metadata
-from scalesync.db.tables import windows
+from scalesync.db.mirror.account import Stamp, fingerprint
+from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.schema.partial_indexes import metadata
+from scalesync.db.schema.tables import windows
+from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
 from scalesync.owner import fresh_owner
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
@@ -171,10 +171,10 @@ class Stage:
         owner = f"elsewhere/1/{rest}" if elsewhere else f"{place}/{_NOBODY}/{rest}"
         options = ApiOptions(url=self.server.url, retry=QUICK)
         with ScaleApi(KEY, options, clock=clock) as api:
-            account = stamp.Stamp(stamp.fingerprint(KEY), "live", self.server.url, clock.now())
+            mine = Stamp(fingerprint(KEY), "live", self.server.url, clock.now())
             ledger = Ledger(self.database.lent(fate), api, owner, LEASE)
             # With one worker the same example takes the same steps each time.
-            yield Session(ledger, clock, lambda _: None, account, workers=1)
+            yield Session(ledger, clock, lambda _: None, mine, workers=1)
 
     def _let_changes_land(self, _kind: str, _params: object) -> None:
         if self.arriving:

@@ -1,0 +1,139 @@
+"""Many rows into one table at once, past SQLAlchemy's handling of every single value.
+
+The statements are SQLAlchemy's, compiled from the tables; the values go to the driver as they are. On SQLite
+many rows share one statement, so that Python's lock is free while it runs; Postgres takes them by COPY.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain, compress
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, Table, bindparam, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+
+from scalesync.db.postgres import is_pooled
+from scalesync.db.statements import Insert, built, insert_into
+
+Values = Sequence[object]
+"""A row as the driver takes it: instants and JSON as text."""
+
+_TOGETHER = 100
+"""Rows in one statement on SQLite: far below the 32,766 parameters that it takes."""
+_WORTH_A_COPY = 50
+"""Rows from which on COPY is quicker for Postgres, which has to make a temporary table for it."""
+
+
+def _plain(insert: Insert) -> Insert:
+    return insert
+
+
+@dataclass(frozen=True, slots=True)
+class Into:
+    """Where rows go: some columns of a table, and what becomes of a row whose key is taken."""
+
+    table: Table
+    names: tuple[str, ...]
+    """The columns, in the table's order, in which a row's values come too."""
+    on_conflict: Callable[[Insert], Insert]
+    """Completes the statement, the same way at every call."""
+
+    @classmethod
+    def of(
+        cls, table: Table, names: Collection[str], on_conflict: Callable[[Insert], Insert] = _plain
+    ) -> "Into":
+        """Return where rows of these columns of the table go; without `on_conflict` their keys are new."""
+        ordered = tuple(str(each.name) for each in table.columns if each.name in names)
+        return cls(table, ordered, on_conflict)
+
+    def rows(self, given: Iterable[Mapping[str, object]]) -> list[Values]:
+        """Return values by name as rows of these columns."""
+        return list(map(itemgetter(*self.names), given))
+
+
+def write(conn: Connection, into: Into, rows: Sequence[Values]) -> None:
+    """Insert the rows in their order, by `into`. Raises DBAPIError as SQLAlchemy would."""
+    if conn.dialect.name == "sqlite":
+        whole = len(rows) - len(rows) % _TOGETHER
+        for start in range(0, whole, _TOGETHER):
+            _write_together(conn, into, rows[start : start + _TOGETHER])
+        if whole < len(rows):
+            conn.exec_driver_sql(built(conn, _statement, into), list(rows[whole:]))
+    elif len(rows) < _WORTH_A_COPY:
+        if rows:
+            named = [dict(zip(into.names, row, strict=True)) for row in rows]
+            conn.exec_driver_sql(built(conn, _statement, into), named)
+    elif into.on_conflict is _plain:
+        _copy(conn, into.table.name, into.names, rows)
+    else:
+        make, staged, merge = built(
+            conn, _by_way_of_a_copy, into, is_pooled(conn.connection.driver_connection)
+        )
+        conn.exec_driver_sql(make)
+        _copy(conn, staged, into.names, rows)
+        conn.exec_driver_sql(merge)
+
+
+def _write_together(conn: Connection, into: Into, rows: Sequence[Values]) -> None:
+    """Write as many rows as go into one statement of SQLite's.
+
+    Columns that are empty in all of them are left out: Python's driver takes longest over None.
+    """
+    columns = list(zip(*rows, strict=True))
+    used = [column[0] is not None or column.count(None) < len(rows) for column in columns]
+    names = tuple(compress(into.names, used))
+    values = tuple(chain.from_iterable(zip(*compress(columns, used), strict=True)))
+    one = built(conn, _statement, replace(into, names=names))
+    conn.exec_driver_sql(_together(one, len(names), len(rows)), values)
+
+
+def _statement(conn: Connection, into: Into) -> str:
+    """Return the statement that takes one row."""
+    insert = insert_into(conn.dialect.name, into.table)
+    values = insert.values({name: bindparam(name) for name in into.names})
+    return str(into.on_conflict(values).compile(dialect=conn.dialect))
+
+
+@lru_cache(maxsize=64)
+def _together(one: str, columns: int, rows: int) -> str:
+    """Return the statement that takes so many rows, their values one after another.
+
+    To have SQLAlchemy compile it takes a tenth of a second.
+    """
+    row = f"({', '.join('?' * columns)})"
+    return one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * rows)}")
+
+
+def _by_way_of_a_copy(conn: Connection, into: Into, pooled: bool) -> tuple[str, str, str]:
+    """Return what makes a temporary table of these columns, its name, and what merges its rows in order.
+
+    It is kept for the next transaction, but where that may be in another session it ends with this one.
+    """
+    columns = (Column(name, into.table.c[name].type) for name in into.names)
+    staged = Table(
+        f"scalesync_{into.table.name}",
+        MetaData(),
+        *columns,
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP" if pooled else "DELETE ROWS",
+    )
+    insert = insert_into(conn.dialect.name, into.table).from_select(into.names, select(staged))
+    make, merge = CreateTable(staged, if_not_exists=True), into.on_conflict(insert)
+    return str(make.compile(dialect=conn.dialect)), staged.name, str(merge.compile(dialect=conn.dialect))
+
+
+def _copy(conn: Connection, table: str, names: Sequence[str], rows: Sequence[Values]) -> None:
+    quoted = ", ".join(map(conn.dialect.identifier_preparer.quote, names))
+    driver: Any = conn.connection.driver_connection
+    kind = conn.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({quoted}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    except kind as error:
+        raise DBAPIError.instance(
+            "COPY", None, error, kind, hide_parameters=True, dialect=conn.dialect
+        ) from error

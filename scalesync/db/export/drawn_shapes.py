@@ -1,0 +1,125 @@
+"""Read the boxes and polygons that were drawn on images, image by image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import starmap
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, not_, or_, select
+
+from scalesync.annotations.models import Geometry
+from scalesync.db.export.rows import stream
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.mirror.query import Selection, conditions
+from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.tables import tasks
+
+_TYPES = ("imageannotation", "annotation", "polygonannotation")
+"""Types of tasks that ask for boxes or polygons: answered with none, an image has none."""
+
+_A = annotations.c
+_DRAWN = and_(func.coalesce(_A.geometry, "").in_([Geometry.BOX, Geometry.POLYGON]), _A.frame.is_(None))
+"""With a frame, it stands in a video or on a page of a document."""
+
+
+class Image(NamedTuple):
+    """A task about one image."""
+
+    task_id: str
+    params: str | None
+    """A JSON object, or whatever else came in its place; so is `metadata`."""
+    metadata: str | None
+
+
+class Shape(NamedTuple):
+    """A box or a polygon, as its row in `annotations`."""
+
+    task_id: str
+    uuid: str | None
+    label: str | None
+    geometry: str
+    left: float | None
+    top: float | None
+    width: float | None
+    height: float | None
+    vertices: str | None
+    attributes: str | None
+
+
+class Undrawn(NamedTuple):
+    """How many annotations of one kind are not among the shapes."""
+
+    geometry: str | None
+    has_frame: bool
+    """In a video, or on a page of a document."""
+    of_error: bool
+    """Of a task in error."""
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """The shapes on the wanted images; whatever is asked twice within a transaction comes twice the same."""
+
+    conn: Connection
+    wanted: Selection
+
+    def labels(self) -> list[str | None]:
+        """Return the distinct labels of the shapes, in no order."""
+        return list(self.conn.scalars(select(_A.label).distinct().where(*self._drawn())))
+
+    def images(self) -> Iterator[Image]:
+        """Yield the wanted tasks that ask for shapes and have an answer, or have shapes, in order of ids.
+
+        A task in error is no image: it has none, or nobody has looked at it.
+        """
+        columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
+        yield from starmap(Image, stream(self.conn, _images(self.wanted, *columns)))
+
+    def shapes(self) -> Iterator[Shape]:
+        """Yield the shapes in the order of `images`, each image's in that of its response."""
+        statement = select(*(_A[name] for name in Shape._fields)).where(*self._drawn())
+        yield from starmap(Shape, stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
+
+    def undrawn(self) -> list[Undrawn]:
+        """Return the counts of all other annotations of the wanted tasks; with a limit, of these images."""
+        of_error = _is_error().label("of_error")
+        has_frame = _A.frame.is_not(None).label("has_frame")
+        found = (
+            select(_A.geometry, has_frame, of_error, func.count())
+            .join_from(annotations, tasks, _A.task_id == tasks.c.task_id)
+            .where(*conditions(TASKS, self.wanted), or_(not_(_DRAWN), of_error))
+            .group_by(_A.geometry, has_frame, of_error)
+            .order_by(_A.geometry, has_frame, of_error)
+        )
+        if self.wanted.limit is not None:
+            found = found.where(_A.task_id.in_(_images(self.wanted, tasks.c.task_id)))
+        return list(starmap(Undrawn, self.conn.execute(found)))
+
+    def tasks_in_error(self) -> int:
+        """Return how many of the wanted tasks asked for shapes, or have some, and are in error."""
+        asked = or_(tasks.c.type.in_(_TYPES), _has_shapes())
+        found = select(func.count()).select_from(tasks).where(*conditions(TASKS, self.wanted))
+        return self.conn.execute(found.where(asked, _is_error())).scalar_one()
+
+    def _drawn(self) -> tuple[ColumnElement[bool], ...]:
+        """Return what the shapes have in common. Whatever has one is an image: only a limit must be asked."""
+        chosen = select(tasks.c.task_id).where(*conditions(TASKS, self.wanted), not_(_is_error()))
+        if self.wanted.limit is not None:
+            chosen = _images(self.wanted, tasks.c.task_id)
+        return _DRAWN, _A.task_id.in_(chosen)
+
+
+def _images(wanted: Selection, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    answered = and_(tasks.c.type.in_(_TYPES), tasks.c.response.is_not(None))
+    is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))
+    images = select(*columns).where(*conditions(TASKS, wanted), is_image)
+    return images.order_by(tasks.c.task_id).limit(wanted.limit)
+
+
+def _has_shapes() -> ColumnElement[bool]:
+    return exists().where(_A.task_id == tasks.c.task_id, _DRAWN)
+
+
+def _is_error() -> ColumnElement[bool]:
+    return func.coalesce(tasks.c.status == "error", false())

@@ -1,0 +1,196 @@
+"""Read tables and views out of the mirror as rows, of the same kinds on both databases."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Date,
+    Float,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
+from sqlalchemy.types import TypeEngine
+
+from scalesync.db.mirror.documents import MIRRORED, TASKS
+from scalesync.db.mirror.query import EVERYTHING, Selection, conditions
+from scalesync.db.schema.partial_indexes import metadata
+from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.views import VIEWS
+from scalesync.db.types import Instant, Json
+from scalesync.errors import ConfigurationError
+from scalesync.model import Column, ColumnKind
+
+_AT_ONCE = 200
+"""Rows held in memory while streaming."""
+
+_FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
+
+_WHEN = ("created_at", "queued_at", "day")
+"""What tells the month of a row."""
+
+_KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
+    (Instant, ColumnKind.INSTANT),
+    (Json, ColumnKind.JSON),
+    (Boolean, ColumnKind.BOOLEAN),
+    (Integer, ColumnKind.INTEGER),
+    (Float, ColumnKind.NUMBER),
+    (Date, ColumnKind.DAY),
+    (LargeBinary, ColumnKind.BYTES),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table or a view, a few at a time."""
+
+    columns: tuple[Column, ...]
+    rows: Generator[Sequence[Any], None, None]
+    """The connection must stay open until they are exhausted, or this is closed."""
+
+    def close(self) -> None:
+        """Let go of the connection, wherever the rows stand."""
+        self.rows.close()
+
+
+def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
+    """Return the wanted rows of a table or view, in the order of its key.
+
+    Rows are chosen by their own columns, and those that have a `task_id` otherwise by their task. Raises
+    ConfigurationError for an unknown table or view, or a filter that cannot be applied to it.
+    """
+    source = _source(name)
+    statement = _chosen(source, select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
+    return Rows(tuple(map(_column, source.columns)), stream(conn, statement.limit(wanted.limit)))
+
+
+def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
+    """Return the wanted rows, each with a project and a month such as 2026-11 before it, in that order.
+
+    They are the row's own, by its creation or its day, or those of its task; None where there is none.
+    `columns` are those of the rest, which is without `project`. Raises ConfigurationError as `rows` does,
+    and where there is no project and time.
+    """
+    source = _source(name)
+    when = next((source.c[each] for each in _WHEN if each in source.c), None)
+    of_task = "task_id" in source.c and when is None
+    project = (tasks if of_task else source).c.get("project")
+    when = tasks.c.created_at if of_task else when
+    if project is None or when is None:
+        msg = f"{name} has no project and time to be partitioned by."
+        raise ConfigurationError(msg, advice="Leave --partition out.")
+    place = (project, _month(conn, when))
+    kept = [each for each in source.columns if each.name != "project"]
+    statement = select(*place, *map(_selected, kept))
+    if of_task:
+        statement = statement.join_from(source, tasks, tasks.c.task_id == source.c.task_id)
+    first = (each.nulls_first() for each in place)
+    statement = _chosen(source, statement, wanted).order_by(*first, *_key(source))
+    return Rows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
+
+
+def _source(name: str) -> Table:
+    source = VIEWS.get(name, metadata.tables.get(name))
+    if source is None:
+        raise ConfigurationError(
+            f"There is no table or view {name!r}.", advice="`scalesync export -h` has all."
+        )
+    return source
+
+
+def _column(given: ColumnElement[Any]) -> Column:
+    return Column(str(given.key), _kind(given))
+
+
+def _kind(given: ColumnElement[Any]) -> ColumnKind:
+    return next((kind for of, kind in _KINDS if isinstance(given.type, of)), ColumnKind.TEXT)
+
+
+def _selected(given: ColumnElement[Any]) -> ColumnElement[Any]:
+    # A day is a `date` on Postgres and text on SQLite; as text it is the same on both.
+    return cast(type_coerce(given, Text), Text) if isinstance(given.type, Date) else given
+
+
+def _key(source: Table) -> Sequence[ColumnElement[Any]]:
+    """Return what orders the rows: a table's key; of a view what tells its rows apart, unknown first."""
+    key: list[ColumnElement[Any]] = list(source.primary_key) or [
+        source.c[each] for each in ("command_id", "task_id") if each in source.c
+    ]
+    texts = (each for each in source.columns if _kind(each) in (ColumnKind.TEXT, ColumnKind.DAY))
+    return key or [each.nulls_first() for each in texts]
+
+
+def _chosen(
+    source: Table, statement: Select[*tuple[Any, ...]], wanted: Selection
+) -> Select[*tuple[Any, ...]]:
+    if source.name in MIRRORED:
+        _check(source, wanted)
+        return statement.where(*conditions(MIRRORED[source.name], wanted))
+    if "task_id" not in source.c:
+        _check(source, wanted)
+        return statement.where(*_own_conditions(source, wanted))
+    own = [each for each in _FILTERS if each in source.c]
+    statement = statement.where(*_equal(source, wanted, own))
+    nothing: dict[str, Any] = dict.fromkeys([*own, "limit"])
+    rest = replace(wanted, **nothing)
+    if rest == EVERYTHING and source.name in VIEWS:
+        # What a view shows is not missing, and may not be a task yet.
+        return statement
+    return statement.where(source.c.task_id.in_(select(tasks.c.task_id).where(*conditions(TASKS, rest))))
+
+
+def _check(source: Table, wanted: Selection) -> None:
+    """Raise ConfigurationError for a filter that needs a column which is not there."""
+    when = "day" if "day" in source.c else "created_at"
+    needed = dict(zip(_FILTERS, _FILTERS, strict=True)) | {"since": when, "until": when}
+    given = [name for name in needed if getattr(wanted, name) is not None]
+    needed["missing"] = "missing_since"
+    for name in [*given, *(["missing"] if wanted.missing else [])]:
+        if needed[name] not in source.c:
+            raise ConfigurationError(f"--{name} does not apply to {source.name}.", advice="Leave it out.")
+
+
+def _own_conditions(source: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    yield from _equal(source, wanted, _FILTERS)
+    by_day = "day" in source.c
+    if wanted.since is not None:
+        yield _first_day(source, wanted.since) if by_day else source.c.created_at >= wanted.since
+    if wanted.until is not None:
+        yield ~_first_day(source, wanted.until) if by_day else source.c.created_at < wanted.until
+
+
+def _equal(source: Table, wanted: Selection, names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
+    for name in names:
+        value = getattr(wanted, name)
+        if value is not None:
+            yield source.c[name] == value
+
+
+def _first_day(source: Table, at: datetime) -> ColumnElement[bool]:
+    """Return whether a row's day begins at this instant or later."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight if midnight == at else midnight + timedelta(days=1)
+    return _selected(source.c.day) >= first.date().isoformat()
+
+
+def _month(conn: Connection, when: ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(when.type, Instant) and conn.dialect.name == "postgresql":
+        return func.to_char(func.timezone("UTC", when), "YYYY-MM")
+    return func.substr(cast(type_coerce(when, Text), Text), 1, 7)
+
+
+def stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
+    """Yield the rows of a query, a few at a time; until that is closed the connection does nothing else."""
+    with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
+        yield from result

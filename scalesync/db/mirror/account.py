@@ -1,0 +1,82 @@
+"""Whose mirror a database is: stamped at first use, so that two accounts or modes never mix."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import blake2b
+
+from sqlalchemy import Connection, select, update
+
+from scalesync.db.schema.tables import mirror
+from scalesync.db.statements import insert_into
+from scalesync.errors import DatabaseError
+
+_PERSON = b"scalesync.stamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Which account, mode and API a database mirrors, and since when."""
+
+    account_fingerprint: str
+    mode: str
+    api_url: str
+    created_at: datetime
+
+
+def fingerprint(key: str) -> str:
+    """Return 16 hex digits that tell API keys apart and do not lead back to one."""
+    return blake2b(key.encode(), digest_size=8, person=_PERSON).hexdigest()
+
+
+def mode_of(key: str) -> str:
+    """Return "test" or "live": which of the account's two separate worlds a key opens (documented)."""
+    return "test" if key.startswith("test_") or key.endswith("|test") else "live"
+
+
+def described(key: str) -> str:
+    """Return what a key is by its looks; the mode of one that looks like none is only assumed."""
+    mode = mode_of(key)
+    if mode == "live" and not key.startswith("live_"):
+        return "a key that begins with neither live_ nor test_"
+    return f"a {mode} key"
+
+
+def read_stamp(conn: Connection) -> Stamp | None:
+    """Return the database's stamp, None before its first use."""
+    found = conn.execute(
+        select(mirror.c.account_fingerprint, mirror.c.mode, mirror.c.api_url, mirror.c.created_at)
+    ).first()
+    return None if found is None else Stamp(*found)
+
+
+def stamp(conn: Connection, mine: Stamp, *, adopt: bool = False) -> None:
+    """Return where the database mirrors my account, mode and API; its first use stamps it with all of `mine`.
+
+    With `adopt` another key of the same account, or another address of the API, is taken over. Raises
+    DatabaseError for anything else that differs; the mode can never change.
+    """
+    first = insert_into(conn.dialect.name, mirror).values({"id": 1, **asdict(mine)})
+    conn.execute(first.on_conflict_do_nothing())
+    held = conn.execute(select(mirror)).one()
+    if held.mode != mine.mode:
+        raise DatabaseError(
+            f"This database mirrors {held.mode} data, and the key is a {mine.mode} key.",
+            advice="Use another key, or another database with --db.",
+        )
+    differing = [
+        f"{what} ({old}, not {new})"
+        for what, old, new in (
+            ("key", held.account_fingerprint, mine.account_fingerprint),
+            ("API address", held.api_url, mine.api_url),
+        )
+        if old != new
+    ]
+    if not differing:
+        return
+    if not adopt:
+        raise DatabaseError(
+            f"This database was made with another {' and another '.join(differing)}.",
+            advice="Name another with --db; for a new key of the same account run `scalesync init --adopt`.",
+        )
+    taken = {"account_fingerprint": mine.account_fingerprint, "api_url": mine.api_url}
+    conn.execute(update(mirror).values(taken))

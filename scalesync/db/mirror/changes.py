@@ -1,0 +1,123 @@
+"""The history of tasks: what really changed, in the order in which it was seen."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, RowMapping, select
+
+from scalesync.db import bulk_insert
+from scalesync.db.schema.annotations_and_changes import task_changes
+from scalesync.model import check_order, format_instant
+
+FOLLOWED = {
+    "status": "status",
+    "customer_review_status": "customer_review_status",
+    "batch": "batch",
+    "completed_at": "completed_at",
+    "response": "response_digest",
+    "missing_since": "missing_since",
+}
+"""What a change is called, by the column of `tasks` that it is seen in."""
+
+UNKNOWN = ""
+"""A digest that nothing can be compared with: of a response that was here before there were digests."""
+
+_AT_ONCE = 500
+"""Rows held in memory while streaming."""
+
+_NEW = bulk_insert.Into.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """When and by whom a change was seen."""
+
+    at: datetime
+    """The API's clock."""
+    run_id: int | None = None
+    """None: not by a run, but in the answer to a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of `task_changes`."""
+
+    id: int
+    """Later changes have larger ids, and no smaller one appears any more."""
+    task_id: str
+    run_id: int | None
+    seen_at: datetime
+    field: str
+    before: str | None
+    after: str | None
+
+
+class Step(NamedTuple):
+    """A task's followed columns before and after it was written; no `before`: it was not here."""
+
+    task_id: str
+    before: Mapping[str, object] | RowMapping | None
+    after: Mapping[str, object]
+    """What was written; a task that is written is not missing."""
+
+
+def note(conn: Connection, steps: Sequence[Step], seen: Sighting) -> None:
+    """Add a row for each followed column that differs; of a task new here only its status."""
+    seen_at = format_instant(seen.at)
+    rows = [
+        (step.task_id, seen.run_id, seen_at, field, before, after)
+        for step in steps
+        for field, before, after in _differences(step)
+    ]
+    bulk_insert.write(conn, _NEW, rows)
+
+
+def note_missing(conn: Connection, task_ids: Sequence[str], seen: Sighting) -> None:
+    """Add a row for each of these tasks, which the API has no more."""
+    at = format_instant(seen.at)
+    bulk_insert.write(
+        conn, _NEW, [(task_id, seen.run_id, at, "missing_since", None, at) for task_id in task_ids]
+    )
+
+
+def listing(
+    conn: Connection,
+    *,
+    after_id: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Iterator[Change]:
+    """Yield the changes with larger ids than `after_id`, seen at `since` or later and before `until`.
+
+    Oldest first, in flat memory; the connection can do nothing else
+    until the iterator is exhausted or closed.
+    """
+    check_order(since, until)
+    statement = select(task_changes).order_by(task_changes.c.id)
+    if after_id is not None:
+        statement = statement.where(task_changes.c.id > after_id)
+    if since is not None:
+        statement = statement.where(task_changes.c.seen_at >= since)
+    if until is not None:
+        statement = statement.where(task_changes.c.seen_at < until)
+    with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
+        for row in result.mappings():
+            yield Change(**row)
+
+
+def _differences(step: Step) -> Sequence[tuple[str, str | None, str | None]]:
+    if step.before is None:
+        return (("status", None, _text(step.after["status"])),)
+    compared = (
+        (field, _text(step.before[column]), _text(step.after.get(column)))
+        for field, column in FOLLOWED.items()
+    )
+    return [(field, before, after) for field, before, after in compared if before not in (after, UNKNOWN)]
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return format_instant(value) if isinstance(value, datetime) else str(value)

@@ -1,0 +1,36 @@
+"""What follows from writing tasks: their annotations and their history, in the same transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from scalesync.annotations.urls import is_signed
+from scalesync.db.mirror import annotations, changes
+from scalesync.db.mirror.annotations import Answered
+from scalesync.db.mirror.changes import Sighting, Step
+from scalesync.parsing.row_parser import Row, answer
+
+
+def follow(conn: Connection, rows: Sequence[Row], steps: Sequence[Step], seen: Sighting) -> int:
+    """Note what changed in tasks just written, and write their annotations anew: the step of each row.
+
+    Those of a response that is as it was stay, unless its links have signatures: these are new. Returns how
+    many of the responses were not understood.
+    """
+    changes.note(conn, steps, seen)
+    answered = [
+        Answered(row.key, *answer(row), row.foreseen.drawn if row.foreseen else None)
+        for row, step in zip(rows, steps, strict=True)
+        if _is_answered_anew(step)
+    ]
+    if not answered:
+        return 0
+    return annotations.write(conn, answered).unread
+
+
+def _is_answered_anew(step: Step) -> bool:
+    before = None if step.before is None else step.before["response_digest"]
+    if before != step.after["response_digest"]:
+        return True
+    response = step.after["response"]
+    return isinstance(response, str) and is_signed(response)

@@ -1,0 +1,100 @@
+"""Which names are known here, and which of them is nearest to one that is not: the one that may be meant."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from scalesync.commands import CommandKind, CommandState
+from scalesync.db.schema.queue import commands
+from scalesync.db.schema.tables import batches, projects, tasks
+
+_MANY = 20_000
+"""Names that are compared at most: each takes some microseconds."""
+_NEAR = 0.6
+"""Share of letters in common from which on a name can be a slip of another one."""
+_C = commands.c
+
+_COLUMNS: dict[str, tuple[ColumnElement[str | None], ...]] = {
+    "project": (projects.c.name, batches.c.project, tasks.c.project),
+    "batch": (batches.c.name, tasks.c.batch),
+    "type": (projects.c.type, tasks.c.type),
+    "status": (tasks.c.status,),
+    "batch status": (batches.c.status,),
+    "review": (tasks.c.customer_review_status,),
+}
+"""By what a name is of: where it stands, the places that name it for certain first."""
+_DOCUMENTED: dict[str, tuple[str, ...]] = {
+    "type": (
+        "annotation", "audiotranscription", "categorization", "chat", "chatlite", "comparison",
+        "cuboidannotation", "datacollection", "documentmodel", "documenttranscription", "imageannotation",
+        "laneannotation", "lidarannotation", "lidarlinking", "lidarsegmentation", "lidartopdown",
+        "lineannotation", "multichat", "multistage", "namedentityrecognition", "pointannotation",
+        "polygonannotation", "segmentannotation", "sensorfusion", "textcollection", "transcription",
+        "videoannotation", "videoboxannotation", "videocuboidannotation", "videoplaybackannotation",
+    ),
+    "status": ("pending", "completed", "canceled", "error"),
+    "batch status": ("staging", "in_progress", "completed"),
+    "review": ("accepted", "fixed", "commented", "rejected", "pending"),
+}  # fmt: skip
+"""What is known without any mirror (documented). Types are an open set."""
+_MAKERS = {"project": CommandKind.CREATE_PROJECT, "batch": CommandKind.CREATE_BATCH}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A name that nothing here has."""
+
+    what: str
+    """project, batch, type, status, batch status or review."""
+    name: str
+    nearest: str | None
+    """The known name that is most like it; None: none is."""
+
+
+def unknown(conn: Connection, names: Iterable[tuple[str, str]], *, listed: bool) -> Iterator[Unknown]:
+    """Yield those of `names`, each with what it is of, that neither mirror nor queue knows.
+
+    A batch that was only queued for counts as known if `listed`: then there is something to list. A type, of
+    which new ones come, counts as unknown only where it is like a known one, and a project or batch only
+    where any is known at all.
+    """
+    for what, name in names:
+        if _is_known(conn, what, name, listed=listed):
+            continue
+        candidates = list(_candidates(conn, what))
+        near = _nearest(name, candidates)
+        if near is not None or (candidates and what != "type"):
+            yield Unknown(what, name, near)
+
+
+def _is_known(conn: Connection, what: str, name: str, *, listed: bool) -> bool:
+    if name in _DOCUMENTED.get(what, ()):
+        return True
+    there = [column == name for column in _COLUMNS[what]]
+    if what in _MAKERS:
+        made = (_C.kind == _MAKERS[what]) & (_C.state != CommandState.DISCARDED)
+        there.append((_C.resource == f"{what}:{name}") & made)
+    if listed and what == "batch":
+        there.append(_C.scope == f"batch:{name}")
+    return any(conn.execute(select(1).where(condition).limit(1)).first() for condition in there)
+
+
+def _candidates(conn: Connection, what: str) -> Iterator[str]:
+    """Yield the known names; those that only tasks have where no other place has any."""
+    yield from _DOCUMENTED.get(what, ())
+    if what in _MAKERS:
+        made = select(_C.resource).where(_C.kind == _MAKERS[what], _C.state != CommandState.DISCARDED)
+        yield from (resource.partition(":")[2] for resource in conn.scalars(made.limit(_MANY)))
+    for column in _COLUMNS[what]:
+        names = conn.scalars(select(column).where(column.is_not(None)).distinct().limit(_MANY)).all()
+        yield from (name for name in names if name)
+        if names:
+            return
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str | None:
+    spelled = {candidate.casefold(): candidate for candidate in candidates}
+    found = get_close_matches(name.casefold(), spelled, n=1, cutoff=_NEAR)
+    return spelled[found[0]] if found else None

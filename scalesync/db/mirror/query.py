@@ -1,0 +1,181 @@
+"""Read documents back out of the mirror, as they came, and count what is here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Connection, UnaryExpression, exists, func, select
+
+from scalesync.db.mirror.documents import BATCHES, MIRRORED, TASKS, Mirrored, to_document
+from scalesync.db.schema.annotations_and_changes import result_files, task_files
+from scalesync.db.types import Json
+from scalesync.errors import ConfigurationError
+from scalesync.model import check_order
+
+_AT_ONCE = 200
+"""Rows held in memory while streaming."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which objects are wanted; None leaves a filter out. Filter only by columns that the table has."""
+
+    project: str | None = None
+    batch: str | None = None
+    status: str | None = None
+    type: str | None = None
+    unique_id: str | None = None
+    customer_review_status: str | None = None
+    since: datetime | None = None
+    """Created at this instant or later."""
+    until: datetime | None = None
+    """Created before this instant."""
+    missing: bool = False
+    """Also objects that the API no longer has."""
+    newest_first: bool = False
+    """In descending order of creation; otherwise in order of keys."""
+    sort: str | None = None
+    """In order of this field, with `-` before it in descending order; those without one are last."""
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for times between which nothing can lie."""
+        check_order(self.since, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many objects of one stream are here."""
+
+    here: int
+    missing: int
+    """Objects here that the API no longer has; not in `here`, nor in `by_status`."""
+    by_status: dict[str | None, int]
+    """Empty for a stream without statuses."""
+
+
+EVERYTHING = Selection()
+
+
+def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
+    """Yield the documents of the wanted objects as compact JSON, in flat memory.
+
+    The connection can do nothing else until the iterator is exhausted or closed. Raises ConfigurationError
+    where there is no such field to filter or sort by.
+    """
+    statement = select(*_document_columns(kind)).where(*conditions(kind, wanted)).limit(wanted.limit)
+    statement = statement.order_by(*_order(kind, wanted))
+    with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
+        for row in result.mappings():
+            yield to_document(kind, row)
+
+
+def total(conn: Connection, kind: Mirrored, wanted: Selection) -> int:
+    """Return how many objects are wanted, without a limit."""
+    found = select(func.count()).select_from(kind.table).where(*conditions(kind, wanted))
+    return conn.execute(found).scalar_one()
+
+
+def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:
+    """Return how many tasks of each batch are pending and completed; None until they are counted."""
+    columns = BATCHES.table.c
+    found = conn.execute(select(columns.name, columns.tasks_pending, columns.tasks_completed))
+    return {name: {"pending": pending, "completed": completed} for name, pending, completed in found}
+
+
+def find(conn: Connection, kind: Mirrored, key: str) -> bytes | None:
+    """Return the document with this key, missing at the API or not; None where it was never here."""
+    wanted = select(*_document_columns(kind)).where(kind.table.c[kind.key] == key)
+    row = conn.execute(wanted).mappings().first()
+    return None if row is None else to_document(kind, row)
+
+
+def keys(conn: Connection, kind: Mirrored) -> Iterator[str]:
+    """Yield the keys of everything here that is not missing at the API."""
+    columns = kind.table.c
+    yield from conn.execute(select(columns[kind.key]).where(columns.missing_since.is_(None))).scalars()
+
+
+def counts(conn: Connection) -> dict[str, Counts]:
+    """Return the counts of every stream by its name."""
+    return {name: _count(conn, kind) for name, kind in MIRRORED.items()}
+
+
+def files_wanted(conn: Connection) -> int:
+    """Return how many result files were named and not fetched yet."""
+    unfetched = select(func.count()).select_from(result_files).where(result_files.c.fetched_at.is_(None))
+    return conn.execute(unfetched).scalar_one()
+
+
+def files_unread(conn: Connection) -> int:
+    """Return how many result files were fetched and could not be read: their annotations are not complete."""
+    columns = result_files.c
+    unread = columns.fetched_at.is_not(None) & columns.read_at.is_(None)
+    return conn.execute(select(func.count()).select_from(result_files).where(unread)).scalar_one()
+
+
+def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
+    """Return how many of the wanted tasks have a result file that was fetched and could not be read."""
+    columns, key = result_files.c, TASKS.table.c[TASKS.key]
+    unread = exists().where(
+        task_files.c.task_id == key,
+        task_files.c.url == columns.url,
+        columns.fetched_at.is_not(None),
+        columns.read_at.is_(None),
+    )
+    counting = select(func.count()).select_from(TASKS.table).where(unread, *conditions(TASKS, wanted))
+    return conn.execute(counting).scalar_one()
+
+
+def _count(conn: Connection, kind: Mirrored) -> Counts:
+    """Return the counts. Of a table with statuses only what is missing is read, the rest is in an index."""
+    columns = kind.table.c
+    gone = columns.missing_since.is_not(None)
+    if "status" not in columns:
+        found = conn.execute(select(gone, func.count()).group_by(gone))
+        number = {bool(missing): int(rows) for missing, rows in found}
+        return Counts(number.get(False, 0), number.get(True, 0), {})
+    parts = select(columns.status, func.count().label("rows")).group_by(columns.project, columns.status)
+    part = parts.subquery().c
+    everywhere = conn.execute(select(part.status, func.sum(part.rows)).group_by(part.status)).all()
+    missing = conn.execute(select(columns.status, func.count()).where(gone).group_by(columns.status))
+    away = {status: int(rows) for status, rows in missing}
+    by_status = {status: int(rows) - away.get(status, 0) for status, rows in everywhere}
+    here = {status: rows for status, rows in by_status.items() if rows}
+    return Counts(sum(here.values()), sum(away.values()), here)
+
+
+def _order(kind: Mirrored, wanted: Selection) -> Iterator[UnaryExpression[Any] | Column[Any]]:
+    columns = kind.table.c
+    sort = "-created_at" if wanted.sort is None and wanted.newest_first else wanted.sort
+    if sort is not None:
+        fields = [each.name for each in kind.emitted if not isinstance(columns[each.name].type, Json)]
+        name = sort.removeprefix("-")
+        if name not in fields:
+            msg = f"{kind.table.name} cannot be sorted by {name!r}."
+            raise ConfigurationError(msg, advice=f"Choose one of {', '.join(fields)}.")
+        yield (columns[name].desc() if sort.startswith("-") else columns[name].asc()).nulls_last()
+    yield columns[kind.key]
+
+
+def _document_columns(kind: Mirrored) -> list[Column[object]]:
+    return [kind.table.c[name] for name in (*(field.name for field in kind.emitted), "extra")]
+
+
+def conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    """Yield what the wanted objects have in common; their table must have the columns that are asked for."""
+    columns = kind.table.c
+    for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):
+        value = getattr(wanted, name)
+        if value is not None and name not in columns:
+            msg = f"{name} does not apply to {kind.table.name}."
+            raise ConfigurationError(msg, advice="Leave it out.")
+        if value is not None:
+            yield columns[name] == value
+    if wanted.since is not None:
+        yield columns.created_at >= wanted.since
+    if wanted.until is not None:
+        yield columns.created_at < wanted.until
+    if not wanted.missing:
+        yield columns.missing_since.is_(None)

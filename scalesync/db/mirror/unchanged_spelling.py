@@ -1,0 +1,82 @@
+"""What is here in another spelling already: it is no change, and no row of the history."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Select, Text, and_, select, type_coerce, update
+
+from scalesync.db.mirror.changes import UNKNOWN
+from scalesync.db.mirror.documents import TASKS, Mirrored, fields_of
+from scalesync.db.statements import among, built
+from scalesync.db.types import Instant
+from scalesync.model import format_instant
+from scalesync.parsing.json_equality import differing_fields, same_content
+from scalesync.parsing.row_parser import DISTRUSTED, VOLATILE, Row
+
+
+def only_respelled(
+    conn: Connection, kind: Mirrored, rows: Mapping[str, Row], here: Mapping[str, RowMapping]
+) -> set[str]:
+    """Return the keys of rows whose document differs from the one here in nothing but its spelling.
+
+    Tasks take their digest over, so that the next reading need not look. Of the rest there are few, and they
+    are locked in the order in which they are written.
+    """
+    doubtful = sorted(key for key, old in here.items() if _may_be_respelled(kind, rows[key], old))
+    if not doubtful:
+        return set()
+    stored = conn.execute(built(conn, _storing, kind), {"keys": doubtful}).mappings()
+    alike = {found[kind.key] for found in stored if _is_same(kind, rows[found[kind.key]], found)}
+    columns = kind.table.c
+    for key in sorted(alike) if kind is TASKS else ():
+        known = and_(columns[kind.key] == key, columns.digest == here[key]["digest"])
+        conn.execute(update(kind.table).where(known).values(digest=rows[key].digest))
+    return alike
+
+
+def keep_response_digests(
+    conn: Connection, given: Sequence[dict[str, object]], here: Mapping[str, RowMapping]
+) -> None:
+    """Leave tasks the digest of the response that is here if the given one says the same."""
+    doubtful = {
+        str(values["task_id"]): values
+        for values in given
+        if (old := here.get(str(values["task_id"]))) is not None
+        and old["response_digest"] not in {None, UNKNOWN, values["response_digest"]}
+        and values["response"] is not None
+    }
+    if not doubtful:
+        return
+    for task_id, response in conn.execute(built(conn, _answering), {"keys": list(doubtful)}):
+        values = doubtful[task_id]
+        if response is not None and same_content(response, str(values["response"])):
+            values["response_digest"] = here[task_id]["response_digest"]
+
+
+def _may_be_respelled(kind: Mirrored, row: Row, old: RowMapping) -> bool:
+    """Return whether it takes the whole document to know; of tasks most changes move `updated_at`."""
+    if old["digest"] in {row.digest, DISTRUSTED} or old["missing_since"] is not None:
+        return False
+    updated = old["updated_at"] if kind is TASKS else None
+    return kind is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
+
+
+def _storing(conn: Connection, kind: Mirrored) -> Select[*tuple[Any, ...]]:
+    """Return what finds the documents of the `keys`; a damaged time in them is one more that differs."""
+    columns = [kind.table.c[name] for name in (*(field.name for field in kind.emitted), "extra")]
+    wanted = (type_coerce(each, Text) if isinstance(each.type, Instant) else each for each in columns)
+    return select(*wanted).where(among(conn, kind.table.c[kind.key], "keys"))
+
+
+def _is_same(kind: Mirrored, row: Row, stored: RowMapping) -> bool:
+    try:
+        ours, theirs = fields_of(kind, stored), fields_of(kind, row.values)
+    except msgspec.MsgspecError:
+        return False
+    return not differing_fields(ours, theirs, VOLATILE, signed=True)
+
+
+def _answering(conn: Connection) -> Select[str, str]:
+    columns = TASKS.table.c
+    return select(columns.task_id, columns.response).where(among(conn, columns.task_id, "keys"))

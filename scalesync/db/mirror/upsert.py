@@ -1,0 +1,289 @@
+"""Write a page's rows: what did not change is not written, and an older copy never overwrites a newer one.
+
+All of it happens in the caller's transaction. Rows are locked in the order of their keys, and batches after
+tasks, so that two writers wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from scalesync.db import bulk_insert
+from scalesync.db.locks import in_order, take_turn
+from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_spelling
+from scalesync.db.mirror.changes import Sighting, Step
+from scalesync.db.mirror.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
+from scalesync.db.mirror.numeric_limits import within_limits
+from scalesync.db.schema.tables import batches
+from scalesync.db.schema.tables import project_versions as versions_table
+from scalesync.db.statements import Insert, among, built, chunks, insert_into
+from scalesync.model import Document, Written, format_instant, parse_instant
+from scalesync.parsing.annotation_rows import response_digest
+from scalesync.parsing.row_parser import DISTRUSTED, Row, answer
+
+CLOCK_TOLERANCE = timedelta(minutes=10)
+"""How far ahead of a page's own clock a row here may be: readers and writers overlap, and clocks differ.
+
+What is further ahead was stamped by a clock that was wrong, and keeps no copy out.
+"""
+
+
+def write_rows(
+    conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+) -> Written:
+    """Bring the table up to the rows of one page that the API served at `served_at`.
+
+    A copy equal by value to what is here is not written. Of two copies of a task the one with the larger
+    `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
+    equal instants refresh. A distrusted row takes any copy, and so does one with times that lie ahead of
+    the copy's clock. A written row is no longer missing, and its
+    batches are to be counted anew. Of a key that comes twice the last copy counts. With a task go its
+    annotations and its history, which names the run. Returns what became of each distinct key.
+    """
+    if kind is TASKS:
+        take_turn(conn)
+    latest = {row.key: row for row in rows}
+    here = _here(conn, kind, latest)
+    respelled = unchanged_spelling.only_respelled(conn, kind, latest, here)
+    fresh: list[Row] = []
+    overruled: list[str] = []
+    unchanged = stale = 0
+    for key in sorted(latest):
+        row, old = latest[key], here.get(key)
+        ahead = old is not None and _is_ahead(old["synced_at"], served_at)
+        alike = old is not None and (old["digest"] == row.digest or key in respelled)
+        if old is not None and alike and old["missing_since"] is None and not ahead:
+            unchanged += 1
+            continue
+        if old is not None and (ahead or _is_stale(row, old, served_at)):
+            if not ahead and not _is_ahead(old.get("updated_at"), served_at):
+                stale += 1
+                continue
+            overruled.append(key)
+        fresh.append(row)
+    _accept_next_copy(conn, kind, overruled)
+    unread = replaced = 0
+    if fresh:
+        seen = Sighting(served_at, run_id)
+        unread, replaced = within_limits(conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen))
+    new = sum(row.key not in here for row in fresh)
+    return Written(new, len(fresh) - new, unchanged, stale, unread, replaced)
+
+
+def write_last(
+    conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+) -> Written:
+    """Write rows as `write_rows`, but of two copies of a task the one served last stays.
+
+    It does so whatever the `updated_at` of the two, except that what was changed in the very second of the
+    copy, or after it, is not on it.
+    """
+    written = write_rows(conn, kind, rows, served_at, run_id)
+    if not written.stale or kind is not TASKS:
+        return written
+    here = _here(conn, kind, {row.key for row in rows})
+    older = [
+        row for row in rows if (old := here[row.key])["digest"] != row.digest and _came_before(old, served_at)
+    ]
+    _accept_next_copy(conn, kind, sorted({row.key for row in older}))
+    again = write_rows(conn, kind, older, served_at, run_id)
+    return replace(written, stale=written.stale - again.changed) + again
+
+
+def write_documents(
+    conn: Connection,
+    kind: Mirrored,
+    documents: Iterable[Document],
+    run_id: int | None = None,
+    write: Callable[..., Written] = write_rows,
+) -> Written:
+    """Write single objects, each as of its own answer; otherwise as `write_rows`, or as `write` does."""
+    written = Written()
+    for document in documents:
+        written += write(conn, kind, [to_row(kind, document.raw)], document.served_at, run_id)
+    return written
+
+
+def _accept_next_copy(conn: Connection, kind: Mirrored, keys: Sequence[str]) -> None:
+    """Let the next copy of these objects replace what is here, older or not."""
+    for chunk in chunks(keys):
+        key = kind.table.c[kind.key]
+        ours = key.in_(chunk)
+        conn.execute(select(key).where(ours).order_by(in_order(conn, key)).with_for_update()).all()
+        conn.execute(update(kind.table).where(ours).values(digest=DISTRUSTED))
+
+
+def keys_present(
+    conn: Connection,
+    kind: Mirrored,
+    *,
+    project: str | None,
+    created_from: datetime | None,
+    created_to: datetime | None,
+) -> set[str]:
+    """Return the keys here that are not missing, created within [from, to], both inclusive; None is open.
+
+    Rows whose creation is unknown count only where both ends are open.
+    """
+    columns = kind.table.c
+    statement = select(columns[kind.key]).where(columns.missing_since.is_(None))
+    if project is not None:
+        statement = statement.where(columns.project == project)
+    if created_from is not None:
+        statement = statement.where(columns.created_at >= created_from)
+    if created_to is not None:
+        statement = statement.where(columns.created_at <= created_to)
+    return set(conn.scalars(statement))
+
+
+def mark_missing(
+    conn: Connection, kind: Mirrored, keys: Collection[str], at: datetime, run_id: int | None = None
+) -> int:
+    """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
+
+    Rows already missing and rows that the API served later than `at`, by no more than clocks may differ, stay
+    as they are. Nothing is deleted. A copy served before `at` does not bring an object back.
+    """
+    if kind is TASKS:
+        take_turn(conn)
+    table, columns = kind.table, kind.table.c
+    marked = 0
+    touched: set[str | None] = set()
+    for chunk in chunks(sorted(keys)):
+        served = or_(columns.synced_at <= at, columns.synced_at > at + CLOCK_TOLERANCE)
+        going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), served)
+        batch = columns.batch if kind is TASKS else null()
+        key = columns[kind.key]
+        locked = conn.execute(
+            select(key, batch).where(going).order_by(in_order(conn, key)).with_for_update()
+        ).all()
+        touched.update(name for _, name in locked)
+        if kind is TASKS:
+            changes.note_missing(conn, [task_id for task_id, _ in locked], Sighting(at, run_id))
+        marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
+    batch_counts.outdate(conn, touched)
+    return marked
+
+
+def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, RowMapping]:
+    found = conn.execute(built(conn, _looking, kind), {"keys": list(keys)})
+    return {row["key"]: row for row in found.mappings()}
+
+
+def _looking(conn: Connection, kind: Mirrored) -> Select[*tuple[Any, ...]]:
+    """Return what finds the rows of the `keys` as far as a write depends on them."""
+    columns = kind.table.c
+    wanted = [columns[kind.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
+    if kind is TASKS:
+        followed = {column for column in changes.FOLLOWED.values() if column != "missing_since"}
+        wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
+    return select(*wanted).where(among(conn, columns[kind.key], "keys"))
+
+
+def _given(kind: Mirrored, row: Row, synced_at: str) -> dict[str, object]:
+    """Return a row's columns with those of our own."""
+    given = {**row.values, "digest": row.digest, "synced_at": synced_at}
+    if kind is TASKS:
+        known = row.foreseen
+        given["response_digest"] = known.response_digest if known else response_digest(answer(row)[1])
+    return given
+
+
+def _put(
+    conn: Connection, kind: Mirrored, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: Sighting
+) -> int:
+    """Write rows, and what follows from them, and return how many responses were not understood."""
+    synced_at = format_instant(seen.at)
+    given = [_given(kind, row, synced_at) for row in fresh]
+    if kind is TASKS:
+        unchanged_spelling.keep_response_digests(conn, given, here)
+    into = _into(kind, tuple(given[0]))
+    bulk_insert.write(conn, into, into.rows(given))
+    _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
+    if kind is not TASKS:
+        return 0
+    steps = [Step(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
+    return consequences.follow(conn, fresh, steps, seen)
+
+
+def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
+    if old["digest"] == DISTRUSTED:
+        return False
+    ours, theirs = old.get("updated_at"), row.values.get("updated_at")
+    if isinstance(ours, datetime) and isinstance(theirs, str) and ours != (updated := parse_instant(theirs)):
+        return updated < ours
+    synced_at = old["synced_at"]
+    return isinstance(synced_at, datetime) and served_at < synced_at
+
+
+def _is_ahead(instant: object, served_at: datetime) -> bool:
+    return isinstance(instant, datetime) and instant > served_at + CLOCK_TOLERANCE
+
+
+def _came_before(old: RowMapping, served_at: datetime) -> bool:
+    """Return whether the row here was served and changed before a copy that was served at this time."""
+    updated = old["updated_at"]
+    return old["synced_at"] <= served_at and (updated is None or updated < served_at)
+
+
+@cache
+def _into(kind: Mirrored, names: tuple[str, ...]) -> bulk_insert.Into:
+    """Return where rows of `names` go: over an older copy, but not over a newer one that came in between."""
+    table = kind.table
+
+    def on_conflict(insert: Insert) -> Insert:
+        given, kept = insert.excluded, table.c
+        changes: dict[str, object] = {name: given[name] for name in names if name != kind.key}
+        changes["missing_since"] = null()
+        if table is batches:
+            changes["counted_at"] = null()
+        newer = given.synced_at >= kept.synced_at
+        if kind is TASKS:
+            undecided = or_(
+                given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
+            )
+            newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
+        newer = or_(newer, kept.digest == literal_column(f"'{DISTRUSTED}'"))
+        return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
+
+    return bulk_insert.Into.of(table, names, on_conflict)
+
+
+def _follow(conn: Connection, kind: Mirrored, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
+    """Bring up to date what depends on rows just written over `old`."""
+    if kind is TASKS:
+        batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
+    elif kind is PROJECTS:
+        _write_versions(conn, fresh)
+
+
+def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:
+    versions = [asdict(version) for row in rows for version in project_versions(row)]
+    if not versions:
+        return
+    table = versions_table
+    insert = insert_into(conn.dialect.name, table)
+    given, kept = insert.excluded, table.c
+    statement = insert.on_conflict_do_update(
+        index_elements=[kept.project, kept.version],
+        set_={"created_at": given.created_at, "params": given.params},
+        where=or_(
+            kept.params.is_distinct_from(given.params), kept.created_at.is_distinct_from(given.created_at)
+        ),
+    )
+    conn.execute(statement, sorted(versions, key=itemgetter("project", "version")))

@@ -1,0 +1,271 @@
+"""Claim, arm, settle: the three moments at which a command changes hands, each under its fence.
+
+A claim's number is the command's `fence`. Whoever else moves the command raises it, and from then on nothing
+that the claim's owner writes about it counts, except that its effect was seen.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from scalesync.commands import Claim, Command, CommandState, Outcome, PausedBy, Step, Verdict
+from scalesync.db.queue import pause
+from scalesync.db.queue.attempts import log_steps
+from scalesync.db.queue.claim_conditions import holds, is_due, is_waiting
+from scalesync.db.queue.discard_cascade import follow, withdraw
+from scalesync.db.queue.enqueue import command_of
+from scalesync.db.queue.rescue import rescue
+from scalesync.db.queue.selection import first_claimable, unblocked
+from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
+from scalesync.db.server_clock import database_time, seconds_until, time_in
+from scalesync.db.statements import ONCE, among, built, indexed
+
+_C = commands.c
+_BY_RESOURCE = "ix_commands_resource_kind"
+_FINAL = (CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED)
+_AMBIGUOUS = {
+    CommandState.QUEUED: (False,),
+    CommandState.IN_DOUBT: (True,),
+    CommandState.DELIVERED: (False,),
+    CommandState.DEAD: (False, True),
+    CommandState.DISCARDED: (False,),
+}
+"""What a claim comes to."""
+
+
+def owners(conn: Connection) -> list[str]:
+    """Return everybody who holds a claim."""
+    return [str(owner) for owner in conn.scalars(built(conn, _owners))]
+
+
+def claim(  # noqa: PLR0913 - by name, and each of them decides
+    conn: Connection,
+    *,
+    owner: str,
+    lease: float,
+    limit: int,
+    gone: Collection[str] = (),
+    in_hand: Collection[int] = (),
+    looking_only: bool = False,
+    only: Collection[int] | None = None,
+) -> list[Claim]:
+    """Return up to `limit` commands that are `owner`'s for `lease` seconds, in the order they are to be sent.
+
+    Before that, commands whose lease ran out or whose owner is `gone` are taken from them, but not what the
+    caller has `in_hand`, however the database's clock was set. Nothing is claimed while the gate is closed,
+    nor what is held, not due, or blocked by another command; `only` chooses by id. With `looking_only` it is
+    what is in doubt, held and not due included, whatever a person paused.
+    """
+    shut = pause.lock(conn)
+    rescue(conn, lease, gone, in_hand)
+    if limit <= 0 or (shut.paused and not (looking_only and shut.paused_by is PausedBy.PERSON)):
+        return []
+    ids = _pick(conn, only, limit, looking_only=looking_only)
+    return _take(conn, ids, owner, lease) if ids else []
+
+
+def arm(
+    conn: Connection, claim: Claim, *, need: float, base: int | None = None, target: str | None = None
+) -> bool:
+    """Return whether the command may be sent now: committing this says "I am about to send".
+
+    False where it is not ours any more, its discard was requested, or less than `need` seconds of the lease
+    are left by the database's clock. A command that may have been sent before keeps the `base` it has, and
+    one that ever had a `target` keeps that.
+    """
+    given = {**_key(claim), "need": need, "new_base": base, "new_target": target}
+    return conn.execute(built(conn, _arming), given).rowcount == 1
+
+
+def settle(conn: Connection, claim: Claim, verdict: Verdict, steps: Sequence[Step]) -> bool:
+    """Write what a claim came to, and log its steps. Returns whether it counted.
+
+    A verdict on a command that is not ours any more is dropped, unless it is DELIVERED: that is a fact about
+    the API, taken from anybody while the command is neither delivered nor discarded. A command that proves
+    without effect and whose discard was requested is discarded, with what hung on it. Raises ValueError for a
+    verdict that cannot be.
+    """
+    if verdict.ambiguous not in _AMBIGUOUS.get(verdict.state, ()):
+        msg = f"No claim comes to {verdict.state} with ambiguous={verdict.ambiguous}."
+        raise ValueError(msg)
+    final = verdict.state in _FINAL
+    timed = (final, verdict.wait > 0 and not final)
+    given = {**_key(claim), **_changes(verdict)}
+    row = conn.execute(built(conn, _settling, *timed), given).first()
+    merged = row is None and verdict.state is CommandState.DELIVERED and _merge(conn, given)
+    if row is None:
+        steps = [*steps, Step("settle", "merged" if merged else "dropped")]
+    log_steps(conn, claim.command.id, claim.command.fence, steps)
+    if merged or row is not None:
+        _draw_consequences(conn, claim.command, verdict, unwanted=row is not None and row.discard_requested)
+    return merged or row is not None
+
+
+# The claim -----------------------------------------------------------------------------------------------
+
+
+def _owners(conn: Connection) -> Select[str | None]:  # noqa: ARG001 - the same for both databases
+    return indexed(select(_C.owner).where(text(SENDING)).distinct(), commands, "ix_commands_leases")
+
+
+def _pick(conn: Connection, only: Collection[int] | None, limit: int, *, looking_only: bool) -> list[int]:
+    if only is None and not looking_only:
+        return first_claimable(conn, limit)
+    query = built(conn, _picking, looking_only, only is not None)
+    return list(conn.scalars(query, {"limit": limit, "chosen": list(only or ())}))
+
+
+def _picking(conn: Connection, looking_only: bool, chosen: bool) -> Select[int]:
+    claimable = (is_waiting(commands), holds(commands, UNHELD), is_due(conn, commands), unblocked(commands))
+    query = select(_C.id).where(*((text(IN_DOUBT),) if looking_only else claimable))
+    if chosen:
+        query = query.where(among(conn, _C.id, "chosen"))
+    return query.order_by(_C.priority, _C.id).limit(bindparam("limit"))
+
+
+def _take(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
+    given = {"chosen": ids, "claimer": owner, "lease": lease}
+    rows = conn.execute(built(conn, _taking), given).mappings().all()
+    names = {row[name] for row in rows for name in ("resource", "depends_on")} - {None}
+    created = dict(conn.execute(built(conn, _creations), {"names": list(names)}).all())
+    claims = [
+        Claim(
+            command_of(row),
+            row["since_sent"],
+            created.get(row["resource"], created.get(row["depends_on"])),
+        )
+        for row in rows
+    ]
+    return sorted(claims, key=lambda one: (one.command.priority, one.command.id))
+
+
+def _taking(conn: Connection) -> Update:
+    listed = select(_C.id, _C.state).where(among(conn, _C.id, "chosen")).with_for_update(skip_locked=True)
+    c = listed.cte("listed").prefix_with(ONCE)
+    free = select(c.c.id).where(holds(c, WAITING))
+    since_sent = case((_C.sent_at.is_not(None), -seconds_until(conn, _C.sent_at)))
+    taken = update(commands).where(_C.id.in_(free))
+    return taken.values(
+        state=CommandState.SENDING,
+        fence=_C.fence + 1,
+        owner=bindparam("claimer"),
+        leased_until=time_in(conn, "lease"),
+        sent_at=case((_C.ambiguous, _C.sent_at)),
+    ).returning(commands, since_sent.label("since_sent"))
+
+
+def _creations(conn: Connection) -> Select[str, float]:
+    """Return a query for how many seconds ago each of some resources was created by this queue, if it was."""
+    age = -seconds_until(conn, func.max(_C.finished_at))
+    delivered = _C.state == literal_column(f"'{CommandState.DELIVERED}'")
+    query = select(_C.resource, age).where(among(conn, _C.resource, "names"), text(CREATES), delivered)
+    return indexed(query.group_by(_C.resource), commands, _BY_RESOURCE)
+
+
+# Under the fence -----------------------------------------------------------------------------------------
+
+
+def _key(claim: Claim) -> dict[str, Any]:
+    return {"which": claim.command.id, "ours": claim.command.fence}
+
+
+def _is_ours() -> ColumnElement[bool]:
+    return and_(_C.id == bindparam("which"), _C.fence == bindparam("ours"), text(SENDING))
+
+
+def _arming(conn: Connection) -> Update:
+    in_time = _C.leased_until >= time_in(conn, "need")
+    given = bindparam("new_base", type_=_C.base.type)
+    return (
+        update(commands)
+        .where(_is_ours(), _C.discard_requested.is_(false()), in_time)
+        .values(
+            sent_at=database_time(conn),
+            sends=_C.sends + 1,
+            base=case((_C.ambiguous, func.coalesce(_C.base, given)), else_=given),
+            target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),
+        )
+    )
+
+
+def _settling(conn: Connection, final: bool, waits: bool) -> Update:
+    return (
+        update(commands)
+        .where(_is_ours())
+        .values(_assignments(conn, final=final, waits=waits))
+        .returning(_C.discard_requested)
+    )
+
+
+def _changes(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "to_state": verdict.state,
+        "to_outcome": verdict.outcome,
+        "to_ambiguous": verdict.ambiguous,
+        "to_hold_reason": verdict.hold_reason,
+        "to_error_code": verdict.error_code,
+        "to_error": verdict.error,
+        "to_result": verdict.result,
+        "failed": int(verdict.failed),
+        "wait": verdict.wait,
+    }
+
+
+def _assignments(conn: Connection, *, final: bool, waits: bool) -> dict[str, Any]:
+    """Return what `_changes` sets."""
+    names = ("state", "outcome", "ambiguous", "hold_reason", "error_code", "error", "result")
+    given: dict[str, BindParameter[Any]] = {
+        name: bindparam(f"to_{name}", type_=_C[name].type) for name in names
+    }
+    return {
+        **given,
+        "failures": _C.failures + bindparam("failed", type_=_C.failures.type),
+        "not_before": time_in(conn, "wait") if waits else None,
+        "finished_at": database_time(conn) if final else None,
+        "owner": None,
+        "leased_until": None,
+    }
+
+
+def _merge(conn: Connection, given: dict[str, Any]) -> bool:
+    return conn.execute(built(conn, _merging), given).rowcount == 1
+
+
+def _merging(conn: Connection) -> Update:
+    """Return what records a late success; a key that another command took meanwhile stays with that one."""
+    other = commands.alias("other")
+    taken = exists().where(
+        other.c.idempotency_key == _C.idempotency_key, other.c.id != _C.id, literal_column(f"other.{KEYED}")
+    )
+    over = _C.state.not_in((CommandState.DELIVERED, CommandState.DISCARDED))
+    changes = _assignments(conn, final=True, waits=False)
+    changes |= {"fence": _C.fence + 1, "idempotency_key": case((~taken, _C.idempotency_key))}
+    return update(commands).where(_C.id == bindparam("which"), over).values(changes)
+
+
+def _draw_consequences(conn: Connection, command: Command, verdict: Verdict, *, unwanted: bool) -> None:
+    """Bring up to date what hangs on a command that was just settled."""
+    if verdict.frees_key:
+        same = and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
+        keyed = update(commands).with_hint(f"INDEXED BY {_BY_RESOURCE}", dialect_name="sqlite")
+        conn.execute(keyed.where(same).values(idempotency_key=None))
+    if unwanted and verdict.state in (CommandState.QUEUED, CommandState.DEAD):
+        details = {command.id: "It was asked for, and it proved without effect."}
+        follow(conn, withdraw(conn, _C.id == command.id, Outcome.WITHDRAWN, details))

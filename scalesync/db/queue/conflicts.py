@@ -1,0 +1,90 @@
+"""Why an order cannot be queued, in sentences: a command or an object has its name already, or it is late."""
+
+import json
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from scalesync.annotations.urls import unsigned
+from scalesync.commands import GENERATED, Command, CommandKind, Creation, NewCommand
+from scalesync.db.queue.mirror_lookup import Object
+from scalesync.errors import ConflictError, SealedError
+from scalesync.likeness import Difference, differences
+
+_AGAIN = "--allow-duplicates submits it again"
+_MANY = 3
+_LONGEST = 80
+_NOTHING = object()
+
+
+def clash(new: NewCommand, existing: Command) -> ConflictError:
+    """Return the refusal of an order whose key another command has, with other content."""
+    name = new.resource.partition(":")[2]
+    there = f"command {existing.id}, which is {existing.state.replace('_', ' ')}"
+    if new.kind == CommandKind.CREATE_TASK and name.startswith(GENERATED):
+        return ConflictError(f"The same content is already queued as {there}, for another batch; {_AGAIN}.")
+    there_and_here = (json.loads(text, parse_float=Decimal) for text in (existing.payload, new.payload))
+    found = list(_differences(*there_and_here))
+    fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
+    return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
+
+
+def unlike(new: NewCommand, found: Object) -> list[Difference]:
+    """Return in what a mirrored object that has the name of a create is another one; where, ours and theirs.
+
+    A unique_id that was made from its content says that this is the same: then only the batch may differ.
+    """
+    creation = new.creates
+    if creation is None or not creation.like:
+        return []
+    if creation.name.startswith(GENERATED):
+        batch, theirs = dict(creation.like).get("batch"), found.document.get("batch")
+        return [] if batch in (None, theirs) else [("batch", batch, theirs)]
+    return differences(new.kind, json.loads(new.payload), found.document)
+
+
+def mirrored_clash(creation: Creation, found: Object, differing: Sequence[Difference]) -> ConflictError:
+    """Return the refusal of a create whose name a mirrored object has that is not the same."""
+    if creation.name.startswith(GENERATED):
+        return ConflictError(f"The same content is mirrored as {found.key}, in another batch; {_AGAIN}.")
+    said = [f"its {where} is {_shown(theirs)}, not {_shown(ours)}" for where, ours, theirs in differing]
+    key = "" if found.key == creation.name else f" {found.key}"
+    where = f"The mirrored object{key} in {creation.stream} has the name {creation.name!r}"
+    return ConflictError(f"{where}, and is another one: {_some(said, '; ')}.")
+
+
+def sealed(new: NewCommand, sealed_by: int) -> SealedError:
+    """Return the refusal of an order that comes after its batch's finalize."""
+    batch = str(new.scope).partition(":")[2]
+    return SealedError(
+        f"Batch {batch!r} takes nothing more: command {sealed_by} finalizes it.",
+        advice=f"`scalesync queue discard {sealed_by}` opens it again, unless that is sent already.",
+    )
+
+
+def _some(parts: Sequence[str], between: str = ", ") -> str:
+    more = f" and {len(parts) - _MANY} more" if len(parts) > _MANY else ""
+    return between.join(parts[:_MANY]) + more
+
+
+def _shown(value: object) -> str:
+    """Return a value for people: short, and without what signs an address."""
+    if value is None or value is _NOTHING:
+        return "nothing"
+    text = unsigned(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _differences(one: object, other: object) -> Iterator[Difference]:
+    """Yield where two JSON values differ, however deep they are; 1 and 1.0 do not, 1 and true do."""
+    rest = [("", one, other)]
+    while rest:
+        path, left, right = rest.pop()
+        if isinstance(left, dict) and isinstance(right, dict):
+            names = sorted(left.keys() | right.keys(), reverse=True)
+            dot = "." if path else ""
+            rest += [(f"{path}{dot}{n}", left.get(n, _NOTHING), right.get(n, _NOTHING)) for n in names]
+        elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+            pairs = list(enumerate(zip(left, right, strict=True)))
+            rest += [(f"{path}[{n}]", *pair) for n, pair in reversed(pairs)]
+        elif left != right or isinstance(left, bool) is not isinstance(right, bool):
+            yield path, left, right

@@ -1,0 +1,231 @@
+"""The ledger of commands: how they come into the queue, once each, and how they are read back.
+
+Nothing here commits: what is queued is there when the caller's transaction is, and not before.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
+
+from scalesync.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
+from scalesync.db.queue import discard_cascade, mirror_lookup, seals
+from scalesync.db.queue.attempts import attempts, log, log_steps
+from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
+from scalesync.db.queue.inserts import insert_commands
+from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
+from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
+from scalesync.db.statements import among, built
+from scalesync.errors import QueueError
+from scalesync.parsing.json_equality import same_value
+
+__all__ = [
+    "CHANNEL",
+    "announce",
+    "attempts",
+    "command_of",
+    "enqueue",
+    "enqueue_many",
+    "find",
+    "log_steps",
+    "pending_tasks",
+    "queued_creates",
+    "unique_ids",
+]
+
+CHANNEL = "scalesync_commands"
+"""Where Postgres tells that there is something new in the queue, once it is committed."""
+
+_CHUNK = 500
+_BULK_LOCK = 0x5CA1E5
+"""Held on Postgres by whoever queues many commands: two of them would wait for each other's names."""
+_C = commands.c
+_FIELDS = tuple(field.name for field in fields(Command))
+
+Answer = Enqueued | QueueError
+_Round = dict[str, NewCommand]
+"""Orders by resource: no two on the same one."""
+
+
+def command_of(row: Row[Any] | RowMapping) -> Command:
+    """Return the command that a row holds with all columns of `commands`, whatever else it holds."""
+    given = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's documented name
+    values = {name: given[name] for name in _FIELDS}
+    values["state"] = CommandState(values["state"])
+    values["outcome"] = None if values["outcome"] is None else Outcome(values["outcome"])
+    return Command(**values)
+
+
+def find(conn: Connection, command_id: int) -> Command | None:
+    """Return a command, or None where there is no such number."""
+    row = conn.execute(select(commands).where(_C.id == command_id)).one_or_none()
+    return None if row is None else command_of(row)
+
+
+def queued_creates(conn: Connection, batch: str) -> list[str]:
+    """Return the unique_ids, oldest first, of the tasks queued for a batch and not known to be delivered."""
+    query = select(_C.resource).where(
+        _C.scope == f"batch:{batch}", text(f"kind = '{CommandKind.CREATE_TASK}' AND {UNSETTLED}")
+    )
+    return [resource.removeprefix("task:") for resource in conn.scalars(query.order_by(_C.id))]
+
+
+def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
+    """Put one command into the queue, unless the same one is there or the mirror holds what it would make.
+
+    Raises ConflictError where a command or a mirrored object has the same name and other content, and
+    SealedError where its batch is being finalized; nothing is changed then. On Postgres a finalize waits for
+    the transactions that queue creates for its batch.
+    """
+    [answer] = _enqueue(conn, [new])
+    if isinstance(answer, QueueError):
+        raise answer
+    return answer
+
+
+def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[Answer]:
+    """Do as `enqueue` for each order as the iterator is drawn, in flat memory; errors are yielded in place.
+
+    Orders are read some hundred ahead of what is yielded. On Postgres only one transaction at a time queues
+    many, and the next one waits: so two cannot wait for each other's names, in whatever order they come.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
+    for chunk in _chunks(orders):
+        yield from _enqueue(conn, chunk)
+
+
+def announce(conn: Connection) -> None:
+    """Wake whoever listens on Postgres, once the transaction is committed; SQLite has nothing like it."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
+    """Yield the orders in lists; one that seals stands alone, so that what came before it comes before it."""
+    chunk: list[NewCommand] = []
+    for new in orders:
+        if chunk and (len(chunk) == _CHUNK or new.seals or chunk[0].seals):
+            yield chunk
+            chunk = []
+        chunk.append(new)
+    if chunk:
+        yield chunk
+
+
+def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[Answer]:
+    """Return what became of each order; those on one resource have the effect of one call after the other."""
+    answers: dict[int, Answer] = {}
+    rest = dict(enumerate(orders))
+    new = False
+    while rest:
+        numbers: dict[str, int] = {}
+        for number, order in rest.items():
+            numbers.setdefault(order.resource, number)
+        for resource, answer in _enqueue_round(conn, {one: rest[at] for one, at in numbers.items()}).items():
+            answers[numbers[resource]] = answer
+            new = new or (isinstance(answer, Enqueued) and answer.new)
+        rest = {number: order for number, order in rest.items() if number not in answers}
+    if new:
+        announce(conn)
+    return [answers[number] for number in range(len(orders))]
+
+
+def _enqueue_round(conn: Connection, orders: _Round) -> dict[str, Answer]:
+    """Return what became of each order, or of some where another transaction was in the way of the rest."""
+    answers: dict[str, Answer] = {}
+    for settle in (_known, _mirrored, _sealed):
+        answers |= settle(conn, {name: new for name, new in orders.items() if name not in answers})
+    rest = {name: new for name, new in orders.items() if name not in answers}
+    return answers | _insert(conn, rest)
+
+
+def _known(conn: Connection, orders: _Round) -> dict[str, Answer]:
+    """Answer for the orders whose key a command has already."""
+    by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
+    answers: dict[str, Answer] = {}
+    if by_key:
+        for row in conn.execute(built(conn, _keyed), {"keys": list(by_key)}):
+            name = by_key[row.idempotency_key]
+            if same_value(row.payload, orders[name].payload):
+                answers[name] = Enqueued(row.id, new=False)
+            else:
+                answers[name] = clash(orders[name], command_of(row))
+    return answers
+
+
+def _keyed(conn: Connection) -> Select[Any]:
+    return select(commands).where(among(conn, _C.idempotency_key, "keys"), text(KEYED))
+
+
+def _mirrored(conn: Connection, orders: _Round) -> dict[str, Answer]:
+    """Answer for the creates whose object the mirror holds."""
+    creations = {name: new.creates for name, new in orders.items() if new.creates is not None}
+    found = mirror_lookup.objects(conn, creations.values()) if creations else {}
+    answers: dict[str, Answer] = {}
+    for name, creation in creations.items():
+        objects = found.get((creation.stream, creation.name), [])
+        against = sorted(((unlike(orders[name], one), one) for one in objects), key=lambda pair: len(pair[0]))
+        for differing, one in against[:1]:
+            known = Enqueued(None, new=False, mirrored=one.key)
+            answers[name] = mirrored_clash(creation, one, differing) if differing else known
+    return answers
+
+
+def _sealed(conn: Connection, orders: _Round) -> dict[str, Answer]:
+    """Hold the seals of the orders' scopes, and answer for those that come too late."""
+    scopes = {new.scope for new in orders.values() if new.scope is not None}
+    if any(new.seals for new in orders.values()):
+        seals.hold(conn, scopes, alone=True)
+        return {}
+    closed = seals.hold(conn, scopes)
+    return {name: sealed(new, closed[new.scope]) for name, new in orders.items() if new.scope in closed}
+
+
+def _insert(conn: Connection, orders: _Round) -> dict[str, Answer]:
+    """Put the orders into the queue, except where another transaction took the key meanwhile."""
+    undone = discard_cascade.undo(conn, [name for name, new in orders.items() if new.undoes])
+    rest = {name: new for name, new in orders.items() if name not in undone}
+    queued = insert_commands(conn, _rows(rest))
+    void = _insert_withdrawn(conn, orders, undone)
+    for name, command_id in queued.items():
+        new = orders[name]
+        if new.seals and new.scope is not None:
+            seals.seal(conn, new.scope, command_id)
+    return {
+        name: Enqueued(command_id, new=True, withdrew=undone.get(name))
+        for name, command_id in (queued | void).items()
+    }
+
+
+def _insert_withdrawn(conn: Connection, orders: _Round, undone: Mapping[str, int]) -> dict[str, int]:
+    """Keep the orders that undid a create, as proof, and discarded like it."""
+    withdrawn = {name: new for name, new in orders.items() if name in undone}
+    ids = insert_commands(conn, _rows(withdrawn), withdrawn=True)
+    details = {
+        name: f"Command {create} was never sent, so there is nothing to undo."
+        for name, create in undone.items()
+    }
+    log(
+        conn,
+        ((one, 0, Step("discard", Outcome.WITHDRAWN, detail=details[name])) for name, one in ids.items()),
+    )
+    return ids
+
+
+def _rows(orders: _Round) -> list[dict[str, Any]]:
+    return [
+        {
+            "cid": uuid.uuid4().hex,
+            "kind": new.kind,
+            "resource": new.resource,
+            "scope": new.scope,
+            "depends_on": None if new.depends_on == new.resource else new.depends_on,
+            "payload": new.payload,
+            "idempotency_key": new.idempotency_key,
+            "priority": new.priority,
+        }
+        for new in orders.values()
+    ]

@@ -1,0 +1,194 @@
+"""The queue as people see it: where each command stands, and why it waits.
+
+Whether a command is blocked, held or due is asked by the very conditions of `order` that a claim goes by.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
+
+from scalesync.commands import Command, CommandKind, CommandState, Display, Outcome, Shown
+from scalesync.db.mirror.query import Selection
+from scalesync.db.queue.claim_conditions import blockers, holds, is_due, is_held, is_waiting
+from scalesync.db.queue.discard_cascade import named, words
+from scalesync.db.queue.enqueue import command_of
+from scalesync.db.schema.queue import UNSETTLED, commands
+from scalesync.model import format_instant
+
+_AT_ONCE = 500
+"""Commands held in memory while listing."""
+_C = commands.alias("c")
+_BLOCKERS = blockers(_C)
+_STATES: dict[Display, ColumnElement[bool]] = {
+    Display.READY: _C.c.state == CommandState.QUEUED,
+    Display.SCHEDULED: _C.c.state == CommandState.QUEUED,
+    Display.RETRYING: _C.c.state == CommandState.QUEUED,
+    Display.BLOCKED: _C.c.state == CommandState.QUEUED,
+    Display.HELD: and_(is_waiting(_C), is_held(_C)),
+}
+"""What is common to the commands that are displayed so; the others are displayed by their state."""
+
+
+class _Order(msgspec.Struct):
+    """The payload of a create_task."""
+
+    type: str
+    body: dict[str, msgspec.Raw]
+
+
+_decode_order = msgspec.json.Decoder(_Order).decode
+_decode = msgspec.json.decode
+_ENDS = {
+    Outcome.REJECTED: "the API refused it",
+    Outcome.CONFLICT: "something else has its name",
+    Outcome.EXHAUSTED: "it failed too often",
+    Outcome.DEPENDENCY_FAILED: "what it depended on was discarded",
+}
+
+
+def listing(  # noqa: PLR0913 - by name, and each of them a filter
+    conn: Connection,
+    *,
+    display: Display | None = None,
+    kind: str | None = None,
+    batch: str | None = None,
+    finished: bool = True,
+    limit: int | None = None,
+) -> Iterator[Shown]:
+    """Yield commands in the order of their ids, in flat memory; None leaves a filter out.
+
+    `batch` chooses what has that batch for its scope: its create, its tasks' creates, its finalize. Without
+    `finished` what is delivered or discarded is left out, and not read.
+    """
+    wanted: list[ColumnElement[bool]] = [] if finished else [holds(_C, UNSETTLED)]
+    if display is not None:
+        wanted.append(_STATES.get(display, _C.c.state == str(display)))
+    if kind is not None:
+        wanted.append(_C.c.kind == kind)
+    if batch is not None:
+        wanted.append(_C.c.scope == f"batch:{batch}")
+    found = (one for one in _pages(conn, wanted) if display in (None, one.display))
+    return islice(found, limit)
+
+
+def shown(conn: Connection, command_id: int) -> Shown | None:
+    """Return one command with why it waits, or None where there is no such number."""
+    return next(iter(_shown(conn, _query(conn).where(_C.c.id == command_id))), None)
+
+
+def why(conn: Connection, command_id: int) -> list[Shown]:
+    """Return the command, the one it waits for, and so on to the root, each once; empty without such one."""
+    chain: dict[int, Shown] = {}
+    following: int | None = command_id
+    while following is not None and following not in chain:
+        one = shown(conn, following)
+        if one is None:
+            break
+        chain[following] = one
+        following = one.waits_for
+    return list(chain.values())
+
+
+def _pages(
+    conn: Connection, wanted: list[ColumnElement[bool]], *, backwards: bool = False
+) -> Iterator[Shown]:
+    query = _query(conn).where(*wanted).limit(_AT_ONCE)
+    query = query.order_by(_C.c.id.desc() if backwards else _C.c.id)
+    page = _shown(conn, query)
+    while page:
+        yield from page
+        last = page[-1].command.id
+        page = _shown(conn, query.where(_C.c.id < last if backwards else _C.c.id > last))
+
+
+def _query(conn: Connection) -> Select[*tuple[Any, ...]]:
+    """Return a query for commands with what keeps a claim from taking them: NULL where nothing does."""
+    waits_for = case((is_waiting(_C), func.coalesce(*_BLOCKERS))).label("waits_for")
+    return select(_C, waits_for, is_held(_C).label("held"), is_due(conn, _C).label("due"))
+
+
+def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[Shown]:
+    rows = conn.execute(query).mappings().all()
+    blocking = _named(conn, {row["waits_for"] for row in rows if row["waits_for"] is not None})
+    return [_one(row, blocking) for row in rows]
+
+
+def _named(conn: Connection, ids: Iterable[int]) -> dict[int, str]:
+    """Return how people know these commands, and what is with them."""
+    columns = (_C.c.id, _C.c.kind, _C.c.resource, _C.c.state, is_held(_C))
+    found = conn.execute(select(*columns).where(_C.c.id.in_(ids)))
+    return {
+        number: f"{named(number, kind, resource)}, which is {'held' if held else words(CommandState(state))}"
+        for number, kind, resource, state, held in found
+    }
+
+
+def _one(row: RowMapping, blocking: dict[int, str]) -> Shown:
+    command, waits_for = command_of(row), row["waits_for"]
+    display = _display(command, row)
+    if waits_for is not None and display is not Display.HELD:
+        return Shown(command, display, waits_for, f"waits for {blocking[waits_for]}")
+    return Shown(command, display, waits_for, _reason(command, display, due=bool(row["due"])))
+
+
+def _display(command: Command, row: RowMapping) -> Display:
+    if command.state in (CommandState.QUEUED, CommandState.IN_DOUBT) and row["held"]:
+        return Display.HELD
+    if command.state is not CommandState.QUEUED:
+        return Display(command.state)
+    if row["waits_for"] is not None:
+        return Display.BLOCKED
+    if row["due"]:
+        return Display.READY
+    return Display.RETRYING if command.failures or command.sends else Display.SCHEDULED
+
+
+def _reason(command: Command, display: Display, *, due: bool) -> str | None:
+    when = "" if due or command.not_before is None else f" not before {format_instant(command.not_before)}"
+    if display is Display.HELD:
+        return command.hold_reason
+    if display in (Display.SCHEDULED, Display.RETRYING):
+        failed = f"has failed {command.failures} times, and " if command.failures else ""
+        return f"{failed}is tried again{when}"
+    if display in (Display.DEAD, Display.DISCARDED):
+        return command.error or _ENDS.get(command.outcome or Outcome.WITHDRAWN)
+    if display is Display.DELIVERED:
+        return None
+    if command.discard_requested:
+        return f"is discarded if the API shows that it was not applied{when}"
+    return f"may have been applied: the API is asked first{when}" if command.ambiguous else None
+
+
+def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
+    """Yield the wanted tasks that are queued to be created and not known to be there, in flat memory.
+
+    Each is the body of its create as compact JSON, with its `type`, its `command_id` and, as `state`, where
+    the command stands. Since and until are about when it was queued. What only a task at Scale has, such as
+    a status, none of them has.
+    """
+    if wanted.status is not None or wanted.customer_review_status is not None:
+        return iter(())
+    conditions = [holds(_C, f"kind = '{CommandKind.CREATE_TASK}'"), holds(_C, UNSETTLED)]
+    if wanted.batch is not None:
+        conditions.append(_C.c.scope == f"batch:{wanted.batch}")
+    if wanted.unique_id is not None:
+        conditions.append(_C.c.resource == f"task:{wanted.unique_id}")
+    if wanted.since is not None:
+        conditions.append(_C.c.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(_C.c.created_at < wanted.until)
+    return islice(_documents(_pages(conn, conditions, backwards=wanted.newest_first), wanted), wanted.limit)
+
+
+def _documents(creates: Iterable[Shown], wanted: Selection) -> Iterator[bytes]:
+    for one in creates:
+        order = _decode_order(one.command.payload)
+        project = order.body.get("project")
+        if wanted.type not in (None, order.type):
+            continue
+        if wanted.project is None or (project is not None and _decode(project) == wanted.project):
+            named = {"command_id": one.command.id, "state": one.display, "type": order.type}
+            yield msgspec.json.format(msgspec.json.encode(named | order.body), indent=-1)

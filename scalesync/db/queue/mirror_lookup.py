@@ -1,0 +1,105 @@
+"""What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Connection, RowMapping, Select, select
+
+from scalesync.commands import Creation
+from scalesync.db.mirror.documents import MIRRORED, to_document
+from scalesync.db.schema.tables import batches, projects, tasks
+from scalesync.db.statements import among, built, chunks
+
+_NAMES: dict[str, tuple[Column[str], Column[str]]] = {
+    "tasks": (tasks.c.unique_id, tasks.c.task_id),
+    "batches": (batches.c.name, batches.c.name),
+    "projects": (projects.c.name, projects.c.name),
+}
+"""By stream: the column by which a create names its object, and the key."""
+_DECIDED = {
+    "tasks": (
+        "batch", "extra", "instruction", "metadata", "params", "priority", "project", "tags", "type",
+    ),
+    "batches": ("callback", "extra", "metadata", "project"),
+    "projects": ("extra", "type"),
+}  # fmt: skip
+"""By stream: the columns that hold what a create decides of an object."""
+_STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
+"""By the word before the colon of a resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A mirrored object that has the name of something to be made."""
+
+    key: str
+    document: dict[str, Any]
+    """What a create decides of it, as the API's document says it."""
+
+
+def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[Object]]:
+    """Return the mirrored objects that have a wanted name, by (stream, name).
+
+    Objects that the API no longer has are left out.
+    """
+    found: dict[tuple[str, str], list[Object]] = {}
+    by_stream: dict[str, list[str]] = {}
+    for creation in wanted:
+        by_stream.setdefault(creation.stream, []).append(creation.name)
+    for stream, names in by_stream.items():
+        kind = MIRRORED[stream]
+        unread = dict.fromkeys(field.name for field in kind.emitted)
+        for row in _named(conn, stream, names, _DECIDED[stream]):
+            document = json.loads(to_document(kind, {**unread, **row}))
+            found.setdefault((stream, row["name"]), []).append(Object(row["key"], document))
+    return found
+
+
+def held(conn: Connection, resources: Iterable[str]) -> set[str]:
+    """Return those of `resources` whose object the mirror holds, and the API still had when last asked."""
+    names: dict[str, list[str]] = {}
+    for resource in resources:
+        word, _, name = resource.partition(":")
+        if word in _STREAMS:
+            names.setdefault(word, []).append(name)
+    return {
+        f"{word}:{row['name']}"
+        for word, wanted in names.items()
+        for row in _named(conn, _STREAMS[word], wanted, ())
+    }
+
+
+def unique_ids(conn: Connection, task_ids: Iterable[str]) -> dict[str, str | None]:
+    """Return the unique_id of each of these tasks that the mirror holds, None for a task without one."""
+    columns = tasks.c
+    found: dict[str, str | None] = {}
+    for chunk in chunks(task_ids):
+        query = select(columns.task_id, columns.unique_id).where(columns.task_id.in_(chunk))
+        found.update((task_id, unique_id) for task_id, unique_id in conn.execute(query))
+    return found
+
+
+def pending_tasks(conn: Connection, batch: str) -> list[tuple[str, str | None]]:
+    """Return (task_id, unique_id) of the mirrored pending tasks of a batch, by id; missing ones left out."""
+    columns = tasks.c
+    pending = select(columns.task_id, columns.unique_id).where(
+        columns.batch == batch, columns.status == "pending", columns.missing_since.is_(None)
+    )
+    return [(task_id, unique_id) for task_id, unique_id in conn.execute(pending.order_by(columns.task_id))]
+
+
+def _named(
+    conn: Connection, stream: str, names: Sequence[str], compared: Collection[str]
+) -> Iterator[RowMapping]:
+    query = built(conn, _naming, stream, *sorted(compared))
+    for chunk in chunks(names):
+        yield from conn.execute(query, {"names": chunk}).mappings()
+
+
+def _naming(conn: Connection, stream: str, *compared: str) -> Select[Any]:
+    name, key = _NAMES[stream]
+    columns = name.table.c
+    query = select(key.label("key"), name.label("name"), *(columns[column] for column in compared))
+    return query.where(among(conn, name, "names"), columns.missing_since.is_(None))

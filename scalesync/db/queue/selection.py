@@ -1,0 +1,196 @@
+"""Which commands a claim takes: the first in order that nothing keeps back, however many stand before them.
+
+Two looks, so that neither a long queue nor a long history slows a claim. `near` walks the front of the queue,
+which nearly always has enough. Where it is full of commands that wait for their batch or for their time,
+`far` passes whole batches by at once. What may be claimed, both take from `order` and from nowhere else.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql.selectable import Subquery
+
+from scalesync.commands import CommandState
+from scalesync.db.queue.claim_conditions import (
+    Commands,
+    blockers,
+    holds,
+    is_due,
+    is_waiting,
+    time_has_come,
+    unmade,
+)
+from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
+from scalesync.db.statements import ONCE, among, built, indexed, one_of_those
+
+FRONT = 200
+"""How many commands `near` looks at."""
+
+_NEVER: ColumnElement[int] = literal_column(str(2**62))
+_BEFORE_ALL: ColumnElement[int] = literal_column("0")
+_NEEDED = ("id", "kind", "state", "resource", "scope", "depends_on", "not_before", "priority")
+
+Ids = Select[int]
+_LIMIT: ColumnElement[int] = bindparam("limit", type_=Integer)
+_FIRST: ColumnElement[int] = literal_column("1")
+_G = commands.alias("grouped")
+_BY_INDEX = select(
+    *(func.set_config(f"enable_{way}", "off", True) for way in ("sort", "seqscan", "bitmapscan")),
+    func.set_config("jit", "off", True),
+)
+"""Keeps Postgres, until the transaction ends, to the indexes that have the order asked for.
+
+It would sort where it believes that there is next to nothing to sort, as it does while a hundred thousand
+new commands are not in its statistics yet, and sort them all for every batch.
+"""
+
+
+def first_claimable(conn: Connection, limit: int) -> list[int]:
+    """Return the first `limit` claimable commands, in no order.
+
+    Only among those that had to wait for a time, and whose time has come, the first are those that could
+    have been claimed for the longest time, if there are not enough others at the front.
+    """
+    found = list(conn.scalars(built(conn, near), {"limit": limit}))
+    if len(found) == limit:
+        return found
+    if conn.dialect.name == "postgresql":
+        conn.execute(_BY_INDEX)
+    return list(conn.scalars(built(conn, far), {"limit": limit}))
+
+
+def near(conn: Connection) -> Ids:
+    """Return a query for the first `limit` (a parameter) claimable commands among the front of the queue."""
+    c = commands.alias("waiting")
+    first = select(*(c.c[name] for name in _NEEDED)).where(is_waiting(c), holds(c, UNHELD))
+    front = indexed(first, c, "ix_commands_waiting").order_by(c.c.priority, c.c.id).limit(FRONT)
+    f = front.subquery("front")
+    query = select(f.c.id).where(is_due(conn, f), unblocked(f)).limit(_LIMIT)
+    # SQLite hands on what it reads in order, and would test all of it before it sorted it once more.
+    return query if conn.dialect.name == "sqlite" else query.order_by(f.c.priority, f.c.id)
+
+
+def far(conn: Connection) -> Ids:
+    """Return a query for the first `limit` (a parameter) claimable commands of the whole queue."""
+    sources = [select(part) for part in (_free(), _placed(conn), _timed(conn))]
+    found = union_all(*sources).subquery("found")
+    return select(found.c.id).order_by(found.c.priority, found.c.id).limit(_LIMIT)
+
+
+def unblocked(c: Commands) -> ColumnElement[bool]:
+    """Return the condition for a command that waits for no other."""
+    return and_(*(blocking.is_(None) for blocking in blockers(c)))
+
+
+def _free() -> Subquery:
+    """Return the first of those that are made in nothing: projects, cancels, updates, finalizes."""
+    c = commands.alias("free")
+    return _ready(c, c.c.depends_on.is_(None), _LIMIT).subquery("free_ones")
+
+
+def _timed(conn: Connection) -> Subquery:
+    """Return the first of those that had to wait for a time which is past."""
+    c = commands.alias("timed")
+    query = select(*_place(c)).where(is_waiting(c), holds(c, UNHELD), holds(c, TIMED))
+    query = query.where(time_has_come(conn, c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
+    return indexed(query, c, "ix_commands_timed").subquery("timed_ones")
+
+
+def _placed(conn: Connection) -> Subquery:
+    """Return the first of those that are made in a batch or project.
+
+    The first claimable command of each group is found by itself: the first `limit` commands of all are in
+    the groups that come first by it.
+    """
+    groups = _groups(conn)
+    head = _inside(conn, groups, "head", _FIRST).scalar_subquery().label("head")
+    heads = select(groups, head).cte("heads").prefix_with(ONCE)
+    first = select(heads).where(heads.c.head.is_not(None)).order_by(heads.c.priority, heads.c.head)
+    tops = first.limit(_LIMIT).cte("tops").prefix_with(ONCE)
+    c = commands.alias("placed")
+    member = one_of_those(conn.dialect.name, c.c.id, _inside(conn, tops, "member", _LIMIT))
+    query = select(*_place(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
+    return query.limit(_LIMIT).subquery("placed_ones")
+
+
+def _groups(conn: Connection) -> CTE:
+    """Return every batch and project that commands are to be made in, once for each priority of these.
+
+    Beside each stands `unmade`, the number from which on its commands wait for it to be created.
+    """
+    f, n = commands.alias("first_one"), commands.alias("next_one")
+    head = _first_of_group(_G.c.depends_on.is_not(None))
+    first = select(f.c.depends_on, f.c.priority).where(f.c.id == head)
+    groups = first.cte("groups", recursive=True)
+    following = select(n.c.depends_on, n.c.priority)
+    groups = groups.union_all(following.join_from(groups, n, n.c.id == _first_beyond(conn, groups)))
+    e = commands.alias("maker")
+    making = (
+        select(e.c.id).where(unmade(e), e.c.resource == groups.c.depends_on).order_by(e.c.id).limit(_FIRST)
+    )
+    waits = indexed(making, e, "ix_commands_containers").correlate(groups).scalar_subquery()
+    return select(groups, func.coalesce(waits, _NEVER).label("unmade")).cte("named").prefix_with(ONCE)
+
+
+def _first_beyond(conn: Connection, groups: CTE) -> ColumnElement[int]:
+    """Return the first command of the next group. SQLite would walk through all of this one for a pair."""
+    place, priority = groups.c.depends_on, groups.c.priority
+    if conn.dialect.name == "sqlite":
+        same = and_(_G.c.depends_on == place, _G.c.priority > priority)
+        return func.coalesce(_first_of_group(same), _first_of_group(_G.c.depends_on > place))
+    return _first_of_group(tuple_(_G.c.depends_on, _G.c.priority) > tuple_(place, priority))
+
+
+def _first_of_group(which: ColumnElement[bool]) -> ColumnElement[int]:
+    query = select(_G.c.id).where(is_waiting(_G), holds(_G, UNHELD), holds(_G, UNTIMED), which)
+    query = query.order_by(_G.c.depends_on, _G.c.priority, _G.c.id).limit(_FIRST)
+    return indexed(query, _G, "ix_commands_ready").scalar_subquery()
+
+
+def _inside(conn: Connection, groups: CTE, name: str, limit: ColumnElement[int]) -> Ids:
+    c = commands.alias(name)
+    group = (groups.c.depends_on, groups.c.priority)
+    if conn.dialect.name == "sqlite":
+        inside = and_(c.c.depends_on == group[0], c.c.priority == group[1], c.c.id < groups.c.unmade)
+    else:
+        # One range of the only index that has this order, and Postgres sees it; SQLite has its hint.
+        place = tuple_(c.c.depends_on, c.c.priority, c.c.id)
+        inside = and_(place > tuple_(*group, _BEFORE_ALL), place < tuple_(*group, groups.c.unmade))
+    return _ready(c, inside, limit).with_only_columns(c.c.id).correlate(groups)
+
+
+def _ready(c: Commands, where: ColumnElement[bool], limit: ColumnElement[int]) -> Select[int, int]:
+    query = select(*_place(c)).where(is_waiting(c), holds(c, UNHELD), holds(c, UNTIMED), where, unblocked(c))
+    query = indexed(query, c, "ix_commands_ready").limit(limit)
+    return query.order_by(c.c.depends_on, c.c.priority, c.c.id)
+
+
+def _place(c: Commands) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    return c.c.id, c.c.priority
+
+
+def in_doubt(conn: Connection) -> list[int]:
+    """Return every command in doubt, held ones included, in the order in which they would be claimed."""
+    columns = commands.c
+    query = select(columns.id).where(columns.state == CommandState.IN_DOUBT)
+    return list(conn.scalars(query.order_by(columns.priority, columns.id)))
+
+
+def still_waiting(conn: Connection, ids: Collection[int]) -> set[int]:
+    """Return those of `ids` that may be claimed once due: not settled, not held, in nobody's hands."""
+    chosen = among(conn, commands.c.id, "chosen")
+    waiting = select(commands.c.id).where(chosen, is_waiting(commands), holds(commands, UNHELD))
+    return set(conn.scalars(waiting, {"chosen": list(ids)}))

@@ -1,0 +1,49 @@
+"""How full the queue is, by the very conditions of `order` that a claim goes by."""
+
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select
+
+from scalesync.commands import CommandState, Depth
+from scalesync.db.queue.claim_conditions import holds, is_held, is_waiting
+from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
+from scalesync.db.server_clock import seconds_until
+from scalesync.db.statements import indexed
+
+_C = commands.alias("c")
+
+
+def depth(conn: Connection) -> Depth:
+    """Return how full the queue is; `by_state` has the states of open commands that there are.
+
+    Reads what is open, however much is finished.
+    """
+    waiting, oldest_waiting = _count(conn, and_(is_waiting(_C), holds(_C, UNHELD)), "ix_commands_waiting")
+    held, oldest_held = _count(conn, and_(is_waiting(_C), is_held(_C)), "ix_commands_held")
+    sending, oldest_sending = _count(conn, holds(_C, SENDING), "ix_commands_leases")
+    in_doubt, _ = _count(conn, holds(_C, IN_DOUBT), "ix_commands_in_doubt")
+    dead, _ = _count(conn, _C.c.state == literal_column("'dead'"), "ix_commands_state")
+    counts = {
+        CommandState.QUEUED: waiting + held - in_doubt,
+        CommandState.SENDING: sending,
+        CommandState.IN_DOUBT: in_doubt,
+    }
+    oldest = min((number for number in (oldest_waiting, oldest_held, oldest_sending) if number), default=None)
+    return Depth(
+        open=waiting + held + sending,
+        by_state={str(state): count for state, count in counts.items() if count},
+        oldest_seconds=None if oldest is None else _age(conn, oldest),
+        dead=dead,
+        in_doubt=in_doubt,
+        held=held,
+    )
+
+
+def _count(conn: Connection, where: ColumnElement[bool], index: str) -> tuple[int, int | None]:
+    """Return how many commands there are and the smallest id; the index has them all, and few others."""
+    query = indexed(select(func.count(), func.min(_C.c.id)).where(where), _C, index)
+    count, first = conn.execute(query).one()
+    return int(count), first
+
+
+def _age(conn: Connection, command_id: int) -> float:
+    query = select(seconds_until(conn, _C.c.created_at)).where(_C.c.id == command_id)
+    return max(0.0, -float(conn.execute(query).scalar_one()))

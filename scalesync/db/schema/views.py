@@ -1,0 +1,129 @@
+"""The views, column by column: a public contract like the tables.
+
+Their SQL stands in the migration that makes them. None of them shows a task or batch that is missing at the
+API.
+"""
+
+from sqlalchemy import BigInteger, Column, Date, Double, Integer, MetaData, Table, Text
+
+from scalesync.db.types import Instant
+
+views = MetaData()
+"""Apart from the tables' metadata, which migrations are compared with."""
+
+VIEWS = views.tables
+"""Each view by its name; `comment` says in one line what a row is, and what each column means."""
+
+Table(
+    "task_facts",
+    views,
+    Column("task_id", Text, comment="as in `tasks`"),
+    Column("project", Text, comment="as in `tasks`"),
+    Column("batch", Text, comment="as in `tasks`"),
+    Column("type", Text, comment="as in `tasks`"),
+    Column("status", Text, comment="as in `tasks`"),
+    Column("customer_review_status", Text, comment="as in `tasks`"),
+    Column("created_at", Instant, comment="as in `tasks`"),
+    Column("completed_at", Instant, comment="as in `tasks`"),
+    Column("seconds_to_complete", Double, comment="from creation to completion, of completed tasks"),
+    Column(
+        "pending_seconds",
+        Double,
+        comment="age of a pending task at the instant up to which tasks are known complete (`watermarks`)",
+    ),
+    Column("annotations", BigInteger, comment="how many rows it has in `annotations`"),
+    Column("labels", BigInteger, comment="how many different labels these have"),
+    comment="one row for each task",
+)
+
+Table(
+    "batch_progress",
+    views,
+    Column("batch", Text, comment="its name"),
+    Column("project", Text, comment="of the batch; where that says none, of its tasks if they agree"),
+    Column("status", Text, comment="of the batch; empty where it is missing, or only tasks name it"),
+    Column("tasks", BigInteger, comment="how many are here, whatever their status"),
+    Column("tasks_pending", BigInteger, comment="how many of them are pending"),
+    Column("tasks_completed", BigInteger, comment="how many are completed"),
+    Column("tasks_error", BigInteger, comment="how many are in error"),
+    Column("tasks_canceled", BigInteger, comment="how many are canceled"),
+    Column("share_done", Double, comment="completed ones among all but the canceled, 0 to 1"),
+    Column("first_completed_at", Instant, comment="when the first of its completed tasks was completed"),
+    Column("last_completed_at", Instant, comment="when the last of them was"),
+    Column(
+        "median_hours",
+        Double,
+        comment="half of its completed tasks took no longer, from creation to completion",
+    ),
+    Column(
+        "p90_hours", Double, comment="nine in ten took no longer; both interpolated as `percentile_cont` does"
+    ),
+    comment="one row for each batch, also where only tasks name it",
+)
+
+Table(
+    "label_counts",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("label", Text, comment="as in `annotations`"),
+    Column("geometry", Text, comment="as in `annotations`"),
+    Column("annotations", BigInteger, comment="how many there are"),
+    Column("tasks", BigInteger, comment="how many tasks have them"),
+    comment="one row for each project, label and geometry that annotations have",
+)
+
+Table(
+    "daily_throughput",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("day", Date, comment="in UTC: a `date` on Postgres, text `YYYY-MM-DD` on SQLite"),
+    Column("created", BigInteger, comment="tasks created on that day"),
+    Column("completed", BigInteger, comment="completed tasks, by `completed_at`"),
+    Column("canceled", BigInteger, comment="canceled tasks, by `updated_at`: the API dates no cancel"),
+    comment="one row for each project and day on which something happened",
+)
+
+Table(
+    "review_quality",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("batch", Text, comment="of the tasks; empty for those without one"),
+    Column("completed", BigInteger, comment="how many tasks are completed"),
+    Column(
+        "reviewed", BigInteger, comment="how many have one of the next four reviews, whatever their status"
+    ),
+    Column("accepted", BigInteger, comment="how many were accepted"),
+    Column("fixed", BigInteger, comment="how many were fixed"),
+    Column("commented", BigInteger, comment="how many were commented"),
+    Column("rejected", BigInteger, comment="how many were rejected"),
+    Column("accepted_rate", Double, comment="accepted ones among the reviewed, 0 to 1"),
+    Column("fixed_rate", Double, comment="fixed ones among the reviewed"),
+    Column("rejected_rate", Double, comment="rejected ones among the reviewed"),
+    comment="one row for each project and batch that tasks name",
+)
+
+Table(
+    "submissions",
+    views,
+    Column("command_id", BigInteger, comment="its `id` in `commands`"),
+    Column("state", Text, comment="as in `commands`"),
+    Column("outcome", Text, comment="as in `commands`"),
+    Column("queued_at", Instant, comment="when it was queued"),
+    Column("sent_at", Instant, comment="when it was last sent, unless that is proven without effect"),
+    Column("settled_at", Instant, comment="when it became delivered, dead or discarded"),
+    Column("sends", Integer, comment="how often it was sent"),
+    Column("error_code", Integer, comment="HTTP status of the last failure"),
+    Column("error", Text, comment="the API's words, or ours"),
+    Column("unique_id", Text, comment="the task's, as queued"),
+    Column("project", Text, comment="the task's, as queued"),
+    Column("batch", Text, comment="the task's, as queued"),
+    Column("type", Text, comment="the task's, as queued"),
+    Column(
+        "task_id",
+        Text,
+        comment="what the API named, else the task here with that `unique_id` (not if dead or discarded)",
+    ),
+    Column("task_status", Text, comment="of the task, once it is here"),
+    Column("task_completed_at", Instant, comment="of the task, once it is here"),
+    comment="one row for each command that creates a task",
+)

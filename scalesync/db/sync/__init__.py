@@ -1,0 +1,1 @@
+"""SQL of runs, windows and verifications, on a connection that the caller has."""

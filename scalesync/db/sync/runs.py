@@ -1,0 +1,192 @@
+"""Runs and watermarks: what was planned, what it did, and up to when each stream is complete."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, select, text, update
+
+from scalesync.db.schema.tables import batches, runs, tasks, watermarks, windows
+from scalesync.db.statements import built, insert_into
+from scalesync.db.sync import window_splits
+from scalesync.db.sync import windows as ledger
+from scalesync.model import RunKind, RunState, Window, WindowState
+
+NAMED = 20
+"""How many of the failed windows of a run are named in its error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a plan, by however many processes."""
+
+    id: int
+    kind: RunKind
+    started_at: datetime
+    """The API's clock when it was planned."""
+    watermark_at: datetime | None
+    """What the watermarks of its streams become once it is complete; None: they stay."""
+    state: RunState
+    finished_at: datetime | None
+    requests: int
+    pages: int
+    rows_received: int
+    rows_written: int
+    texts_replaced: int
+    error: str | None
+    responses_unread: int
+    values_replaced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a piece of work adds to its run."""
+
+    requests: int = 0
+    pages: int = 0
+    rows_received: int = 0
+    rows_written: int = 0
+    texts_replaced: int = 0
+    responses_unread: int = 0
+    values_replaced: int = 0
+
+
+def open_run(conn: Connection) -> Run | None:
+    """Return the run that is open, if any. There is never more than one."""
+    row = conn.execute(select(runs).where(runs.c.state == RunState.OPEN)).one_or_none()
+    return None if row is None else _run(row)
+
+
+def start(
+    conn: Connection,
+    kind: RunKind,
+    started_at: datetime,
+    planned: Sequence[Window],
+    *,
+    watermark_at: datetime | None,
+) -> bool:
+    """Open a run with its windows. False, and nothing is written, if another run is open."""
+    values = {"kind": kind, "started_at": started_at, "state": RunState.OPEN, "watermark_at": watermark_at}
+    statement = insert_into(conn.dialect.name, runs).values(**values)
+    only_one = statement.on_conflict_do_nothing(index_elements=["state"], index_where=text("state = 'open'"))
+    run_id = conn.execute(only_one.returning(runs.c.id)).scalar_one_or_none()
+    if run_id is None:
+        return False
+    ledger.add(conn, run_id, planned)
+    return True
+
+
+def tally(conn: Connection, run_id: int, done: Tally) -> None:
+    """Add `done` to what the run did so far."""
+    conn.execute(built(conn, _adding), {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
+
+
+def _adding(_: Connection) -> Update:
+    more = {field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(Tally)}
+    return update(runs).where(runs.c.id == bindparam("which")).values(more)
+
+
+def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] = ()) -> Run | None:
+    """End the run if none of its windows is open, and return it; None if some are.
+
+    It is complete, and the watermarks of its streams move, only when every window closed, the parts of those
+    that were divided add up, and nothing else failed; otherwise it is incomplete and no watermark moves.
+    """
+    if ledger.count(conn, run.id, WindowState.OPEN):
+        return None
+    short = (
+        f"{window.title}: its parts hold {rows} rows where the API counts {window.api_total}"
+        for window, rows in window_splits.short(conn, run.id)
+    )
+    failed = [*ledger.failures(conn, run.id), *short, *also_failed]
+    if len(failed) > NAMED:
+        failed = [*failed[:NAMED], f"and {len(failed) - NAMED:,} more"]
+    state = RunState.INCOMPLETE if failed else RunState.COMPLETE
+    ended = conn.execute(
+        update(runs)
+        .where(runs.c.id == run.id, runs.c.state == RunState.OPEN)
+        .values(state=state, finished_at=at, error="; ".join(failed) or None)
+    )
+    found = find(conn, run.id)
+    if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:
+        for stream in ledger.streams(conn, run.id):
+            _set_watermark(conn, stream, found.watermark_at)
+    return found
+
+
+def find(conn: Connection, run_id: int) -> Run:
+    """Return one run."""
+    return _run(conn.execute(select(runs).where(runs.c.id == run_id)).one())
+
+
+def recent(conn: Connection, limit: int) -> list[Run]:
+    """Return the last `limit` runs, newest first."""
+    return [_run(row) for row in conn.execute(select(runs).order_by(runs.c.id.desc()).limit(limit))]
+
+
+def read_watermarks(conn: Connection) -> dict[str, datetime]:
+    """Return up to which instant of the API's clock each stream is known complete."""
+    found = conn.execute(select(watermarks.c.stream, watermarks.c.at))
+    return {row.stream: row.at for row in found}
+
+
+def trusted_watermarks(conn: Connection, now: datetime) -> dict[str, datetime]:
+    """Return the watermarks that do not lie ahead of the API's clock `now`.
+
+    One that does was set by a clock that was ahead: the last earlier one of its stream is in its place, and
+    the stream is left out if there is none.
+    """
+    found = read_watermarks(conn)
+    for stream in [stream for stream, at in found.items() if at > now]:
+        of_stream = select(windows.c.run_id).where(windows.c.stream == stream)
+        earlier = select(runs.c.watermark_at).where(
+            runs.c.state == RunState.COMPLETE, runs.c.id.in_(of_stream)
+        )
+        usable = earlier.where(runs.c.watermark_at <= now).order_by(runs.c.id.desc()).limit(1)
+        before: datetime | None = conn.execute(usable).scalar_one_or_none()
+        if before is None:
+            del found[stream]
+        else:
+            found[stream] = before
+    return found
+
+
+def lower_watermarks(conn: Connection, now: datetime) -> None:
+    """Put in place of every watermark ahead of the API's clock `now` what `trusted_watermarks` gives."""
+    trusted = trusted_watermarks(conn, now)
+    for stream, at in read_watermarks(conn).items():
+        if stream not in trusted:
+            conn.execute(delete(watermarks).where(watermarks.c.stream == stream))
+        elif trusted[stream] != at:
+            _set_watermark(conn, stream, trusted[stream])
+
+
+def lower_start(conn: Connection, run_id: int, at: datetime) -> None:
+    """Have the run leave no watermark later than `at`: the API's clock said so while it was read."""
+    lower = runs.c.id == run_id, runs.c.watermark_at > at
+    conn.execute(update(runs).where(*lower).values(watermark_at=at))
+
+
+def _set_watermark(conn: Connection, stream: str, at: datetime) -> None:
+    statement = insert_into(conn.dialect.name, watermarks).values(stream=stream, at=at)
+    conn.execute(statement.on_conflict_do_update(index_elements=["stream"], set_={"at": at}))
+
+
+def _run(row: Row[Any]) -> Run:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return Run(**values | {"kind": RunKind(values["kind"]), "state": RunState(values["state"])})
+
+
+def oldest_unfinished_batch(conn: Connection) -> datetime | None:
+    """Return when the oldest batch was created that is not completed here, or None if all are."""
+    unfinished = func.coalesce(batches.c.status, "") != "completed"
+    query = select(func.min(batches.c.created_at)).where(unfinished, batches.c.missing_since.is_(None))
+    oldest: datetime | None = conn.execute(query).scalar_one()
+    return oldest
+
+
+def some_task_without_update_time(conn: Connection) -> bool:
+    """Return whether any task here has no `updated_at`: such tasks hide from a filter on it."""
+    query = select(tasks.c.task_id).where(tasks.c.updated_at.is_(None)).limit(1)
+    return conn.execute(query).first() is not None

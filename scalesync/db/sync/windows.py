@@ -1,0 +1,297 @@
+"""The ledger of windows: who reads what, how far they came, and what is proven complete."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Insert,
+    Row,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from scalesync.db.schema.tables import runs, window_pages, windows
+from scalesync.db.server_clock import database_time, time_in
+from scalesync.db.statements import built
+from scalesync.errors import ClaimLostError
+from scalesync.model import RunState, Window, WindowState
+
+KEY_BYTES = 8
+"""Length of a key's digest: two of 10 million keys share one with a chance of about 3 in a million."""
+
+_FILTER = ("stream", "project", "created_from", "created_to", "updated_from")
+_FIELDS = (
+    *_FILTER, "id", "run_id", "parent_id", "next_token", "rows_received", "rows_within", "undivided",
+    "api_total", "attempts", "failures",
+)  # fmt: skip
+
+
+def key_digest(key: str) -> bytes:
+    """Return the short digest under which a received key is remembered while its window is open."""
+    return blake2b(key.encode(), digest_size=KEY_BYTES).digest()
+
+
+def add(conn: Connection, run_id: int, planned: Iterable[Window], *, parent_id: int | None = None) -> None:
+    """Put planned windows into the ledger, open and free to claim."""
+    rows = [
+        {name: getattr(window, name) for name in (*_FILTER, "failures")}
+        | {"run_id": run_id, "parent_id": parent_id, "state": WindowState.OPEN}
+        for window in planned
+    ]
+    if rows:
+        conn.execute(insert(windows), rows)
+
+
+def claim(conn: Connection, owner: str, lease: float) -> Window | None:
+    """Return the oldest free window of the open run, now ours as by `claim_several`, or None."""
+    return next(iter(claim_several(conn, owner, lease, 1)), None)
+
+
+def claim_several(conn: Connection, owner: str, lease: float, number: int) -> list[Window]:
+    """Return the oldest free windows of the open run, at most so many, now leased for `lease` seconds.
+
+    Free is what nobody owns, what a lease ran out on, and what is leased for longer than two leases: then the
+    database's clock went back. `attempts` of a window is the fence that `hold` checks.
+    """
+    given = {"claimer": owner, "lease": lease, "too_far": 2 * lease, "number": number}
+    return sorted(map(_window, conn.execute(built(conn, _claiming), given)), key=attrgetter("id"))
+
+
+def _claiming(conn: Connection) -> ReturningUpdate[Any]:
+    free = or_(
+        windows.c.owner.is_(None),
+        windows.c.leased_until < database_time(conn),
+        windows.c.leased_until > time_in(conn, "too_far"),
+    )
+    candidates = (
+        select(windows.c.id)
+        .join(runs, runs.c.id == windows.c.run_id)
+        .where(runs.c.state == RunState.OPEN, windows.c.state == WindowState.OPEN, free)
+        .order_by(windows.c.id)
+        .limit(bindparam("number"))
+        .with_for_update(skip_locked=True, of=windows)
+        .cte("candidates")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    return (
+        update(windows)
+        .where(windows.c.id.in_(select(candidates.c.id)), windows.c.state == WindowState.OPEN)
+        .values(
+            owner=bindparam("claimer"),
+            leased_until=time_in(conn, "lease"),
+            attempts=windows.c.attempts + 1,
+        )
+        .returning(*(windows.c[name] for name in _FIELDS))
+    )
+
+
+def extend(conn: Connection, owner: str, lease: float) -> None:
+    """Make every lease of `owner` last `lease` seconds from now."""
+    conn.execute(
+        update(windows)
+        .where(windows.c.owner == owner, windows.c.state == WindowState.OPEN)
+        .values(leased_until=database_time(conn, lease))
+    )
+
+
+def release(conn: Connection, owners: Collection[str]) -> int:
+    """Give up every lease of `owners` and return how many there were; their pages and tokens stay."""
+    return conn.execute(
+        update(windows)
+        .where(windows.c.owner.in_(owners), windows.c.state == WindowState.OPEN)
+        .values(owner=None, leased_until=None)
+    ).rowcount
+
+
+def owners(conn: Connection) -> list[str]:
+    """Return everybody who owns an open window."""
+    query = select(windows.c.owner).distinct()
+    found = conn.execute(query.where(windows.c.state == WindowState.OPEN, windows.c.owner.is_not(None)))
+    return [str(owner) for owner in found.scalars()]
+
+
+def hold(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
+    """Lock the windows for this transaction, in the order of their ids, and extend their leases.
+
+    Raises ClaimLostError if any was claimed by somebody else since, so that a process which was stalled
+    cannot write over its successor.
+    """
+    mine = [
+        {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
+        for window in sorted(held, key=attrgetter("id"))
+    ]
+    if conn.execute(built(conn, _holding), mine).rowcount != len(mine):
+        names = ", ".join(str(each["held"]) for each in mine)
+        raise ClaimLostError(f"Window {names} was taken over by another process.")
+
+
+def _holding(conn: Connection) -> Update:
+    mine = and_(
+        windows.c.id == bindparam("held"),
+        windows.c.owner == bindparam("holder"),
+        windows.c.attempts == bindparam("fence"),
+        windows.c.state == WindowState.OPEN,
+    )
+    return update(windows).where(mine).values(leased_until=time_in(conn, "lease"))
+
+
+def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
+    """Remember that these pages were received, each the `number`-th of its window, and their keys.
+
+    Of each window the token and both counts are as they stand in its last page here.
+    """
+    pages = [
+        {"window_id": window.id, "number": number, "keys": b"".join(map(key_digest, keys))}
+        for window, number, keys in came
+    ]
+    progress = [
+        {
+            "which": it.id,
+            "token": it.next_token,
+            "received": it.rows_received,
+            "within": it.rows_within,
+            "counted": it.api_total,
+        }
+        for it in {window.id: window for window, _, _ in came}.values()
+    ]
+    conn.execute(built(conn, _new_page), pages)
+    conn.execute(built(conn, _going_on), progress)
+
+
+def _new_page(_: Connection) -> Insert:
+    return insert(window_pages)
+
+
+def _going_on(_: Connection) -> Update:
+    return (
+        update(windows)
+        .where(windows.c.id == bindparam("which"))
+        .values(
+            next_token=bindparam("token"),
+            rows_received=bindparam("received"),
+            rows_within=bindparam("within"),
+            api_total=bindparam("counted"),
+        )
+    )
+
+
+def received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
+    """Return how many pages of an open window are here and the digests of all keys on them."""
+    query = select(window_pages.c["keys"]).where(window_pages.c.window_id == window_id)
+    pages = conn.execute(query).scalars().all()
+    digests = {page[at : at + KEY_BYTES] for page in pages for at in range(0, len(page), KEY_BYTES)}
+    return len(pages), digests
+
+
+def finish(conn: Connection, window: Window, state: WindowState, error: str | None = None) -> None:
+    """Leave the window in a final state; its counts stay for people to see."""
+    conn.execute(built(conn, _forgetting), {"which": window.id})
+    conn.execute(built(conn, _finishing), {"which": window.id, "now": state, "why": error})
+
+
+def _forgetting(_: Connection) -> Delete:
+    return delete(window_pages).where(window_pages.c.window_id == bindparam("which"))
+
+
+def _finishing(_: Connection) -> Update:
+    return (
+        update(windows)
+        .where(windows.c.id == bindparam("which"))
+        .values(
+            state=bindparam("now"), error=bindparam("why"), owner=None, leased_until=None, next_token=None
+        )
+    )
+
+
+def begin_again(conn: Connection, window: Window, error: str) -> None:
+    """Forget what was received of the window and leave it free to be read from its first page."""
+    conn.execute(built(conn, _forgetting), {"which": window.id})
+    conn.execute(
+        update(windows)
+        .where(windows.c.id == window.id)
+        .values(
+            next_token=None,
+            rows_received=0,
+            rows_within=0,
+            api_total=None,
+            failures=windows.c.failures + 1,
+            error=error,
+            owner=None,
+            leased_until=None,
+        )
+    )
+
+
+def began(conn: Connection, run_id: int) -> datetime:
+    """Return when a run was planned, by the API's clock."""
+    at: datetime = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
+    return at
+
+
+def count(conn: Connection, run_id: int, state: WindowState) -> int:
+    """Return how many windows of a run are in `state`."""
+    query = select(func.count()).where(windows.c.run_id == run_id, windows.c.state == state)
+    return int(conn.execute(query).scalar_one())
+
+
+def planned(conn: Connection, run_id: int) -> list[Window]:
+    """Return what a run was to read: its windows as they were before any was split."""
+    whole = select(*(windows.c[name] for name in _FILTER)).where(windows.c.parent_id.is_(None))
+    found = conn.execute(whole.where(windows.c.run_id == run_id).order_by(windows.c.id))
+    return [_window(row) for row in found]
+
+
+def unclaimed(conn: Connection, run_id: int) -> int:
+    """Return how many windows of a run wait for somebody to claim them."""
+    return int(conn.execute(built(conn, _counting_unclaimed), {"run": run_id}).scalar_one())
+
+
+def _counting_unclaimed(_: Connection) -> Select[int]:
+    query = select(func.count()).where(windows.c.run_id == bindparam("run"), windows.c.owner.is_(None))
+    return query.where(windows.c.state == WindowState.OPEN)
+
+
+def streams(conn: Connection, run_id: int) -> list[str]:
+    """Return the streams that a run reads."""
+    query = select(windows.c.stream).distinct().where(windows.c.run_id == run_id)
+    return [str(stream) for stream in conn.execute(query).scalars()]
+
+
+def progress(conn: Connection, run_id: int) -> list[tuple[str, int, int]]:
+    """Return (stream, rows received, rows expected as far as first pages told) of a run."""
+    rows = conn.execute(built(conn, _adding_up), {"run": run_id})
+    return [(str(stream), int(done), int(total)) for stream, done, total in rows]
+
+
+def _adding_up(_: Connection) -> Select[str, int, int]:
+    # What a divided window received is counted again by the part that holds it.
+    done = func.coalesce(func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0)
+    expected = func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0)
+    query = select(windows.c.stream, done, expected).where(windows.c.run_id == bindparam("run"))
+    return query.group_by(windows.c.stream)
+
+
+def failures(conn: Connection, run_id: int) -> list[str]:
+    """Return why windows of a run were given up, once each."""
+    query = select(windows.c.error).distinct()
+    found = query.where(windows.c.run_id == run_id, windows.c.state == WindowState.FAILED)
+    return [str(error) for error in conn.execute(found).scalars()]
+
+
+def _window(row: Row[Any]) -> Window:
+    given = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return Window(**given | {"rows_within": given.get("rows_within") or 0})
