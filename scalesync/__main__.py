@@ -7,17 +7,17 @@ import sys
 def main() -> None:
     """Run the command line and exit with its code."""
     gc.disable()  # looking for garbage among modules takes long and finds none; `all_loaded` enables it
-    from scalesync.cli import streams
+    from scalesync.cli import std_streams
 
-    streams.prepare()
+    std_streams.prepare()
     from scalesync.cli.main import cli
 
     try:
         cli(prog_name="scalesync")
     except OSError as error:
-        if error is not streams.output_failure():
+        if error is not std_streams.output_failure():
             raise
-        from scalesync.cli.boundary import say
+        from scalesync.cli.error_handling import say
         from scalesync.cli.output import cannot_write
 
         sys.exit(say(cannot_write(error)))

@@ -8,24 +8,24 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scalesync.account_adoption import Initialized, ask_about_key, settle_owner
 from scalesync.clock import Clock
 from scalesync.db import migrate
 from scalesync.db.database import Database
 from scalesync.db.mirror import account
 from scalesync.errors import ConfigurationError, ScaleResourceNotFound
-from scalesync.ownership import Initialized, ask_about_key, settle_owner
-from scalesync.reports import Finding, Status, compared, described, look_at, owner_of, standing
 from scalesync.settings import Settings
+from scalesync.status import Finding, Status, compared, described, look_at, owner_of, standing
 
 if TYPE_CHECKING:
     # Only some methods need these, and they take a while to load.
     from scalesync.api.client import ScaleApi
     from scalesync.db.backup import Watcher as BackupWatcher
-    from scalesync.db.mirror.changes import Change
-    from scalesync.db.mirror.query import Selection
-    from scalesync.db.sync.runs import Run
     from scalesync.export.exporter import WaysOut
-    from scalesync.model import BatchStatus
+    from scalesync.models.api import BatchStatus
+    from scalesync.models.changes import Change
+    from scalesync.models.selection import Selection
+    from scalesync.models.sync import Run
     from scalesync.queue.bulk_submit import Recipe, Submitted
     from scalesync.queue.dispatch_summary import Summary as Dispatched
     from scalesync.queue.events import Watcher as QueueWatcher
@@ -236,7 +236,7 @@ class App:
         Raises ScalesyncError for what keeps it from beginning; a database that fails in the middle raises
         DatabaseError, and what was in hand is left to its lease.
         """
-        from scalesync.owner import fresh_owner
+        from scalesync.lease_owner import fresh_owner
         from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
         from scalesync.queue.dispatcher_store import Ledger
         from scalesync.queue.timing import Timing
@@ -290,7 +290,7 @@ class App:
 
     @contextmanager
     def _session(self, watch: "Watcher", workers: int, time_limit: float | None) -> "Iterator[Session]":
-        from scalesync.owner import fresh_owner
+        from scalesync.lease_owner import fresh_owner
         from scalesync.sync.runner import Session
         from scalesync.sync.store import Ledger
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import IO, Any, Unpack
 
 from scalesync.app import App
-from scalesync.db.mirror.changes import Change
 from scalesync.errors import ConfigurationError
 from scalesync.export.counts import Tally
 from scalesync.export.exporter import Export, Format
+from scalesync.json_sanitizing import read_json
 from scalesync.keywords import BatchFilters, ProjectFilters, TaskFilters, When, check_name, selection
-from scalesync.model import check_order
-from scalesync.reports import Status
-from scalesync.settings import Settings, instant_of
-from scalesync.storable import read_json
+from scalesync.models.changes import Change
+from scalesync.settings import Settings
+from scalesync.status import Status
+from scalesync.timestamps import check_order, instant_of
 
 Document = dict[str, Any]
 """An object as the API sent it."""

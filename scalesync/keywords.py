@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, TypedDict
 
-from scalesync.db.mirror.query import Selection
 from scalesync.errors import ConfigurationError
-from scalesync.settings import instant_of
+from scalesync.models.selection import Selection
 from scalesync.sync.planner import Request
+from scalesync.timestamps import instant_of
 
 When = datetime | date | timedelta | str
 """ISO 8601 text, a date, a time; or a span such as `7d` or a timedelta: that long ago. UTC if not said."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from scalesync.account_adoption import Initialized
 from scalesync.app import App
-from scalesync.commands import Enqueued
 from scalesync.contents import Contents, Document
 from scalesync.db.caller_transaction import Connection, borrowed
 from scalesync.errors import ConfigurationError
@@ -20,15 +20,15 @@ from scalesync.keywords import (
     check_name,
     request,
 )
-from scalesync.model import BatchStatus
-from scalesync.ownership import Initialized
+from scalesync.models.api import BatchStatus
+from scalesync.models.commands import Enqueued
 from scalesync.queue.bulk_submit import Recipe, Submitted
 from scalesync.queue.dispatch_summary import Summary as DispatchSummary
 from scalesync.queue.management import Queue
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
-from scalesync.reports import Finding
 from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
+from scalesync.status import Finding
 from scalesync.sync.planner import EVERY_STREAM, Plan, in_order
 from scalesync.sync.result_files.fetcher import Fetching
 from scalesync.sync.result_files.fetcher import Summary as FetchSummary

@@ -6,11 +6,12 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from scalesync.errors import ConfigurationError, how_to_install
-from scalesync.model import DEFAULT_API_URL, parse_instant, whole_milliseconds
+from scalesync.models.api import DEFAULT_API_URL
+from scalesync.timestamps import parse_duration
 
 DEFAULT_DATABASE = "scalesync.db"
 
@@ -22,13 +23,6 @@ _LIKE_AN_ADDRESS = re.compile(
     re.IGNORECASE,
 )
 """A scheme without its `//`, a user and a password without a scheme, or libpq's KEY=VALUE."""
-
-YEARS = range(1900, 2200)
-"""Years that a person can mean: arithmetic around them never leaves the calendar."""
-
-_ALMOST_A_MILLISECOND = timedelta(microseconds=999)
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Secret:
@@ -148,57 +142,6 @@ def database_url(text: str) -> str:
     path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111
     # What a URL gives another meaning to.
     return f"sqlite:///{path}".replace("%", "%25").replace("?", "%3F")
-
-
-def parse_duration(text: str) -> timedelta:
-    """Return the time span that `90s`, `15m`, `2h`, `1d` or a plain number of seconds names.
-
-    Raises ConfigurationError for anything else.
-    """
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhd]?)", text.strip())
-    if match is None:
-        msg = f"{text!r} is not a time span."
-        raise ConfigurationError(msg, advice="Write for example 90s, 15m, 2h or 1d.")
-    try:
-        return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
-    except OverflowError as error:
-        msg = f"{text!r} is too long a time span."
-        raise ConfigurationError(msg, advice="Write for example 90s, 15m, 2h or 1d.") from error
-
-
-def instant_of(given: object, now: datetime) -> datetime:
-    """Return the instant that a person means: ISO 8601 text, a date, a time, or a span back from `now`.
-
-    A date is its first instant, `7d` or a timedelta is that long ago; what has no offset is UTC. A part of
-    a millisecond, which the API's times do not have, counts as a whole one. Raises ConfigurationError for
-    anything else and for years that nobody can mean.
-    """
-    try:
-        instant = _instant(given, now)
-        instant = None if instant is None else whole_milliseconds(instant + _ALMOST_A_MILLISECOND)
-    except (ValueError, OverflowError, ConfigurationError):
-        instant = None
-    if instant is None or instant.year not in YEARS:
-        msg = f"{given!r} is not a time."
-        raise ConfigurationError(
-            msg, advice="Write 2026-11-23 or 2026-11-23T08:30:00Z, or 7d for seven days ago."
-        )
-    return instant
-
-
-def _instant(given: object, now: datetime) -> datetime | None:
-    match given:
-        case str() if re.fullmatch(r"[\d.]+[smhd]", given):
-            return now - parse_duration(given)
-        case str():
-            return parse_instant(given)
-        case datetime():
-            return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
-        case date():
-            return datetime(given.year, given.month, given.day, tzinfo=UTC)
-        case timedelta():
-            return now - given
-    return None
 
 
 def _read_lease(environment: Mapping[str, str]) -> float:

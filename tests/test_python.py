@@ -12,7 +12,6 @@ import sqlalchemy
 
 import scalesync
 from scalesync import Mirror
-from scalesync.commands import Discard, Display
 from scalesync.errors import (
     ConfigurationError,
     ConflictError,
@@ -23,6 +22,7 @@ from scalesync.errors import (
     SealedError,
     SubmissionError,
 )
+from scalesync.models.commands import Discard, Display
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.sandboxes import LIVE_KEY
 

@@ -16,14 +16,14 @@ import psycopg
 import pytest
 
 import scalesync.errors
-from scalesync.cli.boundary import INTERRUPTED
-from scalesync.cli.demo import CHANGES
+from scalesync.cli.demo.walkthrough import CHANGES
+from scalesync.cli.error_handling import INTERRUPTED
 from scalesync.cli.main import cli
 from scalesync.db.database import Database
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
 from scalesync.errors import ScalesyncError
-from scalesync.model import DEFAULT_API_URL
+from scalesync.models.api import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of
 from scalesync.sandbox.faults import FaultKind
 from scalesync.settings import DEFAULT_DATABASE

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.storable import read_json, storable
+from scalesync.json_sanitizing import read_json, storable
 
 PIECES = [
     "a",

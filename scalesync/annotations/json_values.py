@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.storable import is_utf8, storable
+from scalesync.json_sanitizing import is_utf8, storable
 
 Object = dict[str, Any]
 

@@ -17,7 +17,7 @@ from scalesync.api.request import Request, build, offset_of, query_of
 from scalesync.api.transport import Answer, Transport
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent, UnreadablePageError
-from scalesync.model import BatchFilter, BatchStatus, Document, Page, TaskFilter
+from scalesync.models.api import BatchFilter, BatchStatus, Document, Page, TaskFilter
 from scalesync.retry import wait_before_retry
 
 log = logging.getLogger("scalesync.api")

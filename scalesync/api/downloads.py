@@ -22,7 +22,7 @@ from scalesync.api.transport import reason_of, seconds_asked, served_at
 from scalesync.api.watchdog import Watchdog
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
-from scalesync.model import DEFAULT_API_URL
+from scalesync.models.api import DEFAULT_API_URL
 from scalesync.retry import RetryPolicy, wait_before_retry
 
 _READ_SIZE = 256 * 1024

@@ -6,7 +6,7 @@ from math import inf
 from urllib.parse import urlsplit
 
 from scalesync.errors import ConfigurationError
-from scalesync.model import DEFAULT_API_URL
+from scalesync.models.api import DEFAULT_API_URL
 from scalesync.retry import RetryPolicy
 
 

@@ -8,7 +8,8 @@ from math import inf
 from urllib.parse import quote, urlencode
 
 from scalesync.errors import ScaleInvalidRequest
-from scalesync.model import BatchFilter, TaskFilter, format_instant
+from scalesync.models.api import BatchFilter, TaskFilter
+from scalesync.timestamps import format_instant
 
 _COMMA_SEPARATED = frozenset({"customer_review_status"})
 """Lists that go as one value (documented); all others repeat their key."""

@@ -10,8 +10,8 @@ import msgspec
 from scalesync.api.request import Request, offset_of, offset_token
 from scalesync.api.transport import Answer
 from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer, UnreadablePageError
-from scalesync.model import BatchStatus, Document, Page
-from scalesync.storable import storable
+from scalesync.json_sanitizing import storable
+from scalesync.models.api import BatchStatus, Document, Page
 
 _T = TypeVar("_T")
 _LONGEST_MESSAGE = 1000

@@ -19,7 +19,7 @@ from scalesync.api.connection import KeyAuth
 from scalesync.api.interruptible_connect import Mark, marking
 from scalesync.api.options import is_loopback
 from scalesync.errors import ScaleException
-from scalesync.model import DEFAULT_API_URL
+from scalesync.models.api import DEFAULT_API_URL
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": f"scalesync/{__version__}"}
 

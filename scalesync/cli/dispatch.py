@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli import shown
-from scalesync.cli.boundary import stoppable
+from scalesync.cli import queue_format
 from scalesync.cli.context import Context
-from scalesync.cli.options import COUNT, DURATION, RATE, json_option, workers_option
+from scalesync.cli.error_handling import stoppable
 from scalesync.cli.output import counted, print_json, print_line, print_table, print_text
+from scalesync.cli.param_types import COUNT, DURATION, RATE, json_option, workers_option
 from scalesync.clock import Clock
-from scalesync.commands import Depth, Display, Gate, PausedBy
 from scalesync.errors import (
     ApiClosedError,
     DatabaseAwayError,
@@ -20,6 +19,7 @@ from scalesync.errors import (
     ScaleException,
     ScalesyncError,
 )
+from scalesync.models.commands import Depth, Display, Gate, PausedBy
 
 if TYPE_CHECKING:
     from scalesync.app import App
@@ -108,7 +108,7 @@ def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
             print_json(_as_dict(summary, depth, gate))
         elif not context.quiet:
             print_summary(summary)
-            for text in shown.depth_sentences(depth, gate):
+            for text in queue_format.depth_sentences(depth, gate):
                 print_line(text)
         _raise_if_incomplete(summary, depth, gate, look_only=how.look_only)
 
@@ -141,7 +141,7 @@ def _raise_if_incomplete(summary: "Summary", depth: Depth, gate: Gate, *, look_o
     """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
     if stopped := _stopped(summary, gate):
         raise stopped
-    shown.raise_if_person_needed(dead=depth.dead, in_doubt=depth.in_doubt, held=depth.held)
+    queue_format.raise_if_person_needed(dead=depth.dead, in_doubt=depth.in_doubt, held=depth.held)
     others_go_on = depth.by_state.get("sending", 0) > 0
     if summary.ended == "enough" or look_only or others_go_on or not depth.open:
         return
@@ -175,7 +175,7 @@ def _paused(gate: Gate) -> ScalesyncError:
     """Return that a person paused the queue, or that the API asked for a rest."""
     if not gate.paused:
         return IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
-    msg = f"Just now {shown.paused(gate)}."
+    msg = f"Just now {queue_format.paused(gate)}."
     if gate.paused_by is PausedBy.PERSON:
         return IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
     return ScaleException(msg, advice=_LATER)
@@ -187,11 +187,11 @@ def _print_ready(context: Context, *, as_json: bool) -> None:
     found = [one for one in app.queue.listing() if one.display in (Display.READY, Display.IN_DOUBT)]
     _, gate = app.queue.depth()
     if as_json:
-        print_json({"commands": [shown.as_dict(one) for one in found], "gate": gate})
+        print_json({"commands": [queue_format.as_dict(one) for one in found], "gate": gate})
         return
-    print_table(shown.COLUMNS, map(shown.row, found))
+    print_table(queue_format.COLUMNS, map(queue_format.row, found))
     if gate.paused:
-        print_line(shown.paused(gate))
+        print_line(queue_format.paused(gate))
     print_text(f"{counted(len(found), 'command', 'commands')} at once, others after them. Nothing was sent.")
 
 

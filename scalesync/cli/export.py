@@ -8,8 +8,8 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from scalesync.cli.atomic_files import replacing, replacing_directory, write_lines
 from scalesync.cli.context import Context
-from scalesync.cli.files import replacing, replacing_directory, write_lines
 from scalesync.cli.filters import chosen, filters, warn_of_filters
 from scalesync.cli.output import one_line, print_data, printing
 from scalesync.errors import ConfigurationError

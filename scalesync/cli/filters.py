@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from scalesync.cli.options import INSTANT, NAME, NumberType
 from scalesync.cli.output import one_line
+from scalesync.cli.param_types import INSTANT, NAME, NumberType
 from scalesync.errors import ConfigurationError, ScalesyncError
 
 if TYPE_CHECKING:
     from scalesync.cli.context import Context
-    from scalesync.db.mirror.query import Selection
+    from scalesync.models.selection import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -83,7 +83,7 @@ def chosen(stream: str, options: dict[str, object]) -> "Selection":
 
     Whether other tables and views have it is known only to the database's door.
     """
-    from scalesync.db.mirror.query import Selection
+    from scalesync.models.selection import Selection
 
     given = {name: value for name, value in options.items() if value not in (None, False)}
     for name in given:

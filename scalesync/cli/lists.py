@@ -1,9 +1,10 @@
-"""How tasks, batches and projects are listed: all of them for a pipe, a screenful for a person."""
+"""Lists of tasks, batches and projects, and `scalesync changes`: all for a pipe, a screenful for a person."""
 
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,14 +12,16 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.filters import chosen, warn_of_filters
-from scalesync.cli.options import NAME
 from scalesync.cli.output import GAP, NARROWEST, as_json_line, print_line, print_lines, print_table
+from scalesync.cli.param_types import INSTANT, NAME, NumberType, json_option
 from scalesync.errors import ConfigurationError
-from scalesync.storable import read_json
+from scalesync.json_sanitizing import read_json
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.app import App
-    from scalesync.db.mirror.query import Selection
+    from scalesync.models.changes import Change
+    from scalesync.models.selection import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _Object = dict[str, Any]
@@ -168,3 +171,33 @@ def _say_how_many_more(app: "App", stream: str, wanted: "Selection", shown: int,
         more += sum(1 for _ in app.queue.tasks(replace(wanted, limit=None)))
     if more > 0:
         print_line(f"{more:,} more {stream}: `--limit 0` lists all.")
+
+
+@click.command()
+@click.option("--since", type=INSTANT, help="Only what was seen at this time or later.")
+@click.option("--until", type=INSTANT, help="Only what was seen before this time.")
+@click.option("--since-id", type=NumberType(0), metavar="N", help="Only what came after change number N.")
+@json_option
+@click.pass_obj
+def changes(
+    context: Context, since: datetime | None, until: datetime | None, since_id: int | None, json: bool
+) -> None:
+    """Print what changed in the mirrored tasks, oldest first.
+
+    To follow the mirror, remember the id of the last line and give it to --since-id: nothing that came before
+    it appears later. `response` changes are told by digests of the responses, without signatures of links.
+    """
+    found = context.app().changes(after_id=since_id, since=since, until=until)
+    if json:
+        print_lines(map(as_json_line, found))
+        return
+    for change in found:
+        print_line(_line(change))
+
+
+def _line(change: "Change") -> str:
+    seen = f"{change.id:>8}  {format_instant(change.seen_at)}  {change.task_id}"
+    return f"{seen}  {change.field:<22}  {change.before or '-'} -> {change.after or '-'}"
+
+
+COMMANDS = (changes,)

@@ -10,29 +10,29 @@ from typing import Any
 import click
 
 import scalesync
-from scalesync.cli.boundary import BoundedGroup
+from scalesync.cli.common_options import explain, prepare
 from scalesync.cli.context import Context
-from scalesync.cli.everywhere import explain, prepare
+from scalesync.cli.error_handling import BoundedGroup
 from scalesync.cli.logs import log_to_stderr
-from scalesync.cli.options import DURATION, GIVEN
+from scalesync.cli.param_types import DURATION, GIVEN
 
 _MODULES = {
-    "backup": "mirror",
-    "batch": "objects",
-    "changes": "changes",
-    "check": "mirror",
-    "demo": "try_out",
+    "backup": "setup_and_status",
+    "batch": "resources",
+    "changes": "lists",
+    "check": "setup_and_status",
+    "demo": "sandbox",
     "dispatch": "dispatch",
     "export": "export",
-    "fetch-results": "results",
-    "init": "mirror",
-    "project": "objects",
+    "fetch-results": "fetch_results",
+    "init": "setup_and_status",
+    "project": "resources",
     "queue": "queue",
-    "sandbox": "try_out",
+    "sandbox": "sandbox",
     "sql": "sql",
-    "status": "mirror",
+    "status": "setup_and_status",
     "sync": "sync",
-    "task": "objects",
+    "task": "resources",
     "verify": "verify",
 }
 """By the name of a command, the module of this package that has it among its COMMANDS."""

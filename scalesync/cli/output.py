@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from scalesync.errors import ConfigurationError
-from scalesync.model import format_instant
+from scalesync.timestamps import format_instant
 
 GAP = "  "
 NARROWEST = 8

@@ -12,7 +12,6 @@ import click
 
 from scalesync.cli.logs import fields_of
 from scalesync.cli.output import one_line
-from scalesync.model import format_instant
 from scalesync.sync.events import (
     Away,
     ClockWasAhead,
@@ -27,6 +26,7 @@ from scalesync.sync.events import (
     Watcher,
 )
 from scalesync.sync.planner import EVERY_STREAM
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

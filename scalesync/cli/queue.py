@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalesync.cli import dispatch, shown
+from scalesync.cli import dispatch, queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.options import COUNT, DURATION, NAME, json_option
 from scalesync.cli.output import (
     as_json_line,
     counted,
@@ -20,12 +19,13 @@ from scalesync.cli.output import (
     print_table,
     print_text,
 )
-from scalesync.cli.streams import report_only
-from scalesync.commands import CommandKind, Discard, Display
+from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
+from scalesync.cli.std_streams import report_only
 from scalesync.errors import ConfigurationError, IncompleteError
+from scalesync.models.commands import CommandKind, Discard, Display
 
 if TYPE_CHECKING:
-    from scalesync.commands import Shown
+    from scalesync.models.commands import Shown
 
 
 @click.group()
@@ -55,11 +55,11 @@ def queue_list(
     listed = context.app().queue.listing(finished=all, **chosen)
     states = Counter[Display]()
     if json:
-        print_lines(as_json_line(shown.as_dict(one)) for one in _counting(listed, states))
+        print_lines(as_json_line(queue_format.as_dict(one)) for one in _counting(listed, states))
     else:
-        print_table(shown.COLUMNS, map(shown.row, _counting(listed, states)))
+        print_table(queue_format.COLUMNS, map(queue_format.row, _counting(listed, states)))
     if check:
-        shown.raise_if_person_needed(
+        queue_format.raise_if_person_needed(
             dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD]
         )
 
@@ -72,9 +72,9 @@ def queue_show(context: Context, command_id: int, json: bool) -> None:
     """Show one command: payload, every step, what it waits for."""
     story = context.app().queue.show(command_id)
     if json:
-        print_json(shown.story_as_dict(story))
+        print_json(queue_format.story_as_dict(story))
     else:
-        shown.print_story(story)
+        queue_format.print_story(story)
 
 
 @queue.command("why")
@@ -85,9 +85,9 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
     """Say what a command waits for, and what that waits for."""
     chain = context.app().queue.why(command_id)
     if json:
-        print_lines(as_json_line(shown.as_dict(one)) for one in chain)
+        print_lines(as_json_line(queue_format.as_dict(one)) for one in chain)
     else:
-        shown.print_why(chain)
+        queue_format.print_why(chain)
 
 
 @queue.command("retry")
@@ -125,7 +125,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
         print_json({"answers": answers})
     elif not context.quiet:
         for one in answers:
-            print_line(shown.answer(one))
+            print_line(queue_format.answer(one))
         if not answers:
             print_text("no command is dead")
     if late := [str(one.command_id) for one in answers if one.answer is Discard.TOO_LATE]:
@@ -146,7 +146,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     if json:
         print_json(gate)
     elif not context.quiet:
-        print_line(shown.paused(gate))
+        print_line(queue_format.paused(gate))
 
 
 @queue.command("resume")

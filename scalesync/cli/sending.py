@@ -14,8 +14,8 @@ import click
 from scalesync.cli.logs import fields_of
 from scalesync.cli.output import ago, one_line
 from scalesync.cli.progress import EVERY, drawing
-from scalesync.cli.shown import subject
-from scalesync.commands import CommandState
+from scalesync.cli.queue_format import subject
+from scalesync.models.commands import CommandState
 from scalesync.queue.events import (
     Away,
     Closed,

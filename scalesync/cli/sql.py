@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.options import DURATION
 from scalesync.cli.output import print_data, print_table
+from scalesync.cli.param_types import DURATION
 
 if TYPE_CHECKING:
     from scalesync.db.export.readonly_sql import Answer

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
-from scalesync.cli.options import DURATION, INSTANT, NAME, json_option, workers_option
+from scalesync.cli.error_handling import stoppable
 from scalesync.cli.output import counted, print_json, print_table, print_text
+from scalesync.cli.param_types import DURATION, INSTANT, NAME, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
 from scalesync.sync.planner import EVERY_STREAM, Request, in_order
 
 if TYPE_CHECKING:
     from scalesync.app import App
-    from scalesync.model import Written
+    from scalesync.models.sync import Written
     from scalesync.sync.planner import Plan
     from scalesync.sync.result_files.fetcher import Fetching
     from scalesync.sync.runner import Summary
@@ -114,8 +114,8 @@ def run_and_report(
 
 def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, *, as_json: bool) -> None:
     """Do what comes after a complete sync, print what was found, and raise if anything is incomplete."""
-    from scalesync.cli.results import as_dict as fetched_as_dict
-    from scalesync.cli.results import raise_if_incomplete, tell_summary, watched
+    from scalesync.cli.fetch_results import as_dict as fetched_as_dict
+    from scalesync.cli.fetch_results import raise_if_incomplete, tell_summary, watched
     from scalesync.cli.verify import raise_if_unproven, tell, telling, verification_as_dict
 
     found = app.verify_runs(summary.runs, telling(quiet=context.quiet)) if after.verify else None

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
-from scalesync.cli.options import INSTANT, NAME, json_option, workers_option
+from scalesync.cli.error_handling import stoppable
 from scalesync.cli.output import counted, one_line, print_json, print_table, print_text
+from scalesync.cli.param_types import INSTANT, NAME, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
-from scalesync.model import format_instant
 from scalesync.sync.planner import EVERY_STREAM, Request, in_order
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.sync.verify.models import Begun, Drift, Found, Step, Verification, Watcher

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from scalesync.errors import DatabaseError
-from scalesync.model import format_instant, parse_instant
+from scalesync.timestamps import format_instant, parse_instant
 
 
 class Instant(TypeDecorator[datetime]):

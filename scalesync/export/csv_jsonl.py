@@ -10,8 +10,9 @@ from decimal import Decimal
 import msgspec
 
 from scalesync.export.counts import Tally
-from scalesync.model import Column, ColumnKind, format_instant
-from scalesync.storable import formatted
+from scalesync.json_sanitizing import formatted
+from scalesync.models.columns import Column, ColumnKind
+from scalesync.timestamps import format_instant
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula; the last four are wide forms of the first."""

@@ -18,6 +18,7 @@ from scalesync.export.coco import coco_lines
 from scalesync.export.counts import Tally
 from scalesync.export.csv_jsonl import csv_lines, json_lines
 from scalesync.export.fiftyone import fiftyone_lines
+from scalesync.models.selection import EVERYTHING, Selection
 
 
 class Format(StrEnum):
@@ -43,7 +44,7 @@ class Export:
     name: str
     """A table or a view."""
     format: Format = Format.JSONL
-    wanted: query.Selection = query.EVERYTHING
+    wanted: Selection = EVERYTHING
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError where the format holds no such thing."""
@@ -91,7 +92,7 @@ class WaysOut:
                     else:
                         yield from csv_lines(found.columns, written, tally)
 
-    def total(self, stream: str, wanted: query.Selection) -> int:
+    def total(self, stream: str, wanted: Selection) -> int:
         """Return how many mirrored objects of a stream are wanted, without a limit."""
         with self._lend() as database, database.read() as conn:
             return query.total(conn, MIRRORED[stream], wanted)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from scalesync.errors import ConfigurationError, how_to_install
-from scalesync.model import Column, ColumnKind
+from scalesync.models.columns import Column, ColumnKind
 
 if TYPE_CHECKING:
     import pyarrow as pa

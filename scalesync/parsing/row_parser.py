@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from scalesync.errors import PageError
-from scalesync.model import format_instant, parse_instant, whole_milliseconds
 from scalesync.parsing.json_equality import repeated_names
+from scalesync.timestamps import format_instant, parse_instant, whole_milliseconds
 
 VOLATILE = frozenset({"attachmentS3Downloads"})
 """Fields that differ at every read without any change of the object: presigned addresses (recorded)."""

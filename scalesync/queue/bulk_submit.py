@@ -11,10 +11,10 @@ from typing import IO, Any
 
 import msgspec
 
-from scalesync.commands import Enqueued, NewCommand
 from scalesync.db.caller_transaction import Connection, savepoint
 from scalesync.db.queue.enqueue import enqueue_many
 from scalesync.errors import ConfigurationError, ConflictError, Problem, QueueError, SubmissionError
+from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import new_commands
 
 _BYTE_ORDER_MARK = "\ufeff"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from scalesync.clock import Clock
-from scalesync.commands import Claim, Gate, PausedBy
+from scalesync.models.commands import Claim, Gate, PausedBy
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.execution_result import Done
 

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scalesync.commands import CommandState
 from scalesync.errors import ScaleException
+from scalesync.models.commands import CommandState
 from scalesync.queue.execution_result import Done
 
 

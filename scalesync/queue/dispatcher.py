@@ -10,8 +10,8 @@ from queue import Empty, SimpleQueue
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.commands import Gate, PausedBy
 from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
+from scalesync.models.commands import Gate, PausedBy
 from scalesync.queue.claimer import Agenda, DispatchOptions
 from scalesync.queue.classify_response import Meaning, pause_reason
 from scalesync.queue.dispatch_summary import Ended, Summary, Tally

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-from scalesync.commands import Claim, CommandState, Gate, PausedBy, Step, Verdict
 from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle
 from scalesync.db.queue import enqueue as queued
@@ -13,8 +12,9 @@ from scalesync.db.queue import pause as the_gate
 from scalesync.db.queue.apply_response import take_in
 from scalesync.db.queue.notifier import Signals
 from scalesync.db.queue.selection import in_doubt, still_waiting
-from scalesync.model import Document
-from scalesync.owner import is_dead
+from scalesync.lease_owner import is_dead
+from scalesync.models.api import Document
+from scalesync.models.commands import Claim, CommandState, Gate, PausedBy, Step, Verdict
 from scalesync.queue.timing import Timing
 
 log = logging.getLogger("scalesync.queue")

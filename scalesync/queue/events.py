@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scalesync.commands import Command, Verdict
+from scalesync.models.commands import Command, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from scalesync.commands import Command, CommandState, Verdict
 from scalesync.errors import ScaleException
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Command, CommandState, Verdict
 from scalesync.queue.classify_response import Meaning
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
-from scalesync.commands import Claim, CommandState, Outcome, Step
 from scalesync.errors import (
     DatabaseError,
     ScaleException,
@@ -13,7 +12,8 @@ from scalesync.errors import (
     ScaleTooManyRequests,
     ScaleTurnTooLate,
 )
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Claim, CommandState, Outcome, Step
 from scalesync.queue import settlements
 from scalesync.queue.classify_response import (
     READ_LAG,

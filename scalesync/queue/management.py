@@ -6,15 +6,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from scalesync.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, PausedBy, Shown
 from scalesync.db.database import Database
 from scalesync.db.mirror.known_names import Unknown, unknown
-from scalesync.db.mirror.query import Selection
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import listing, management
 from scalesync.db.queue import pause as the_gate
 from scalesync.db.queue import stats as how_full
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
+from scalesync.models.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, PausedBy, Shown
+from scalesync.models.selection import Selection
 
 _LONGEST_PAUSE = 36_500 * 86_400.0
 """Seconds."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from scalesync.commands import GENERATED, CommandKind, Creation, NewCommand
 from scalesync.errors import QueueError
+from scalesync.models.commands import GENERATED, CommandKind, Creation, NewCommand
 
 LONGEST_NAME = 2_000
 """Bytes of a name in UTF-8. Commands are found by it, and Postgres takes no more than 2,700 into an index."""

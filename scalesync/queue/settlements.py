@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from scalesync.commands import Claim, Command, CommandState, Outcome, Verdict
 from scalesync.errors import ScaleException, ScaleNoAnswer
+from scalesync.models.commands import Claim, Command, CommandState, Outcome, Verdict
 from scalesync.queue.handlers import Conflict, Foreign, TooLate
 from scalesync.queue.timing import Timing, backoff
 

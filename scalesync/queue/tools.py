@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.commands import Claim
+from scalesync.models.commands import Claim
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.handlers import HANDLERS, Handler
 from scalesync.queue.timing import Timing

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, Unpack
 
-from scalesync.commands import Enqueued, NewCommand
 from scalesync.db.caller_transaction import Connection, savepoint
 from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import listing
 from scalesync.errors import QueueError
+from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import bulk_submit, new_commands
 from scalesync.queue.bulk_submit import Recipe, Submitted
 

@@ -8,7 +8,6 @@ from scalesync.clock import Clock
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.db.sync.runs import Run
 from scalesync.errors import (
     ClaimLostError,
     DatabaseAwayError,
@@ -16,8 +15,9 @@ from scalesync.errors import (
     ScaleException,
     ScalesyncError,
 )
-from scalesync.model import Page, Window, WindowState
-from scalesync.owner import is_dead
+from scalesync.lease_owner import is_dead
+from scalesync.models.api import Page
+from scalesync.models.sync import Run, Window, WindowState
 from scalesync.sync.collecting import seldom_collected
 from scalesync.sync.events import Contradicted, Expected, Missed, Waiting, Watcher
 from scalesync.sync.parser_client import Typist

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from scalesync.model import RunKind, Written
+from scalesync.models.sync import RunKind, Written
 
 
 @dataclass(frozen=True, slots=True)

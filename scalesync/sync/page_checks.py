@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from scalesync.errors import OutsideWindowError, PageError
-from scalesync.model import Page, Window
+from scalesync.models.api import Page
+from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.splitting import INSTANT
 from scalesync.sync.streams import WIDENING

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scalesync.model import RunKind, Window, check_order
+from scalesync.models.sync import RunKind, Window
+from scalesync.timestamps import check_order
 
 EVERY_STREAM = ("projects", "batches", "tasks")
 """In the order in which a run reads them, and people see them."""

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import PageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
-from scalesync.model import Page
+from scalesync.models.api import Page
 from scalesync.sync.parser_client import MANY, Typist
 from scalesync.sync.streams import PAGE, answers_elsewhere, is_everything
 from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken, look_up, typed

@@ -14,7 +14,6 @@ from scalesync.db.mirror.account import Stamp, stamp
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.db.sync.runs import Run
 from scalesync.errors import (
     ConfigurationError,
     DatabaseAwayError,
@@ -22,7 +21,8 @@ from scalesync.errors import (
     ScaleException,
     ScaleResourceNotFound,
 )
-from scalesync.model import Page, RunState, Window, WindowState
+from scalesync.models.api import Page
+from scalesync.models.sync import Run, RunState, Window, WindowState
 from scalesync.sync.engine import Engine
 from scalesync.sync.events import ClockWasAhead, Contradicted, OnlyByProject, Planned, Watcher
 from scalesync.sync.outage_backoff import Outages

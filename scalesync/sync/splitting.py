@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import ceil
 
-from scalesync.model import Window, whole_milliseconds
+from scalesync.models.sync import Window
+from scalesync.timestamps import whole_milliseconds
 
 INSTANT = timedelta(milliseconds=1)
 """The API's resolution: the smallest difference between two times of creation."""

@@ -9,7 +9,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import upsert
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.model import Window, WindowState, Written
+from scalesync.models.sync import Tally, Window, WindowState, Written
 from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken
 
 
@@ -154,12 +154,12 @@ class Ledger:
         with self.database.write() as conn:
             ledger.release(conn, [self.owner])
 
-    def untold(self) -> runs.Tally:
+    def untold(self) -> Tally:
         """Return the requests that no run counted yet, as counted from now on."""
         told, self.requests_told = self.requests_told, self.api.requests_made
-        return runs.Tally(requests=self.requests_told - told)
+        return Tally(requests=self.requests_told - told)
 
-    def _tally(self, pages: Sequence[Taken], written: Written) -> runs.Tally:
+    def _tally(self, pages: Sequence[Taken], written: Written) -> Tally:
         return replace(
             self.untold(),
             pages=len(pages),

@@ -17,7 +17,8 @@ from scalesync.errors import (
     ScaleTooManyRequests,
     ScaleUnauthorized,
 )
-from scalesync.model import BatchFilter, Document, Page, TaskFilter, Window
+from scalesync.models.api import BatchFilter, Document, Page, TaskFilter
+from scalesync.models.sync import Window
 
 PAGE = 100
 """Rows of a page: the most that the API gives (documented)."""

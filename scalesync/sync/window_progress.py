@@ -8,7 +8,8 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.sync.windows import key_digest
 from scalesync.errors import PageError, ScaleException, ScaleResourceNotFound
-from scalesync.model import Document, Page, Window, WindowState
+from scalesync.models.api import Document, Page
+from scalesync.models.sync import Window, WindowState
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
 from scalesync.sync.parser_client import Typist

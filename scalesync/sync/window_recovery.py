@@ -16,7 +16,7 @@ from scalesync.errors import (
     ScaleInvalidRequest,
     ScaleResourceNotFound,
 )
-from scalesync.model import Window, WindowState
+from scalesync.models.sync import Window, WindowState
 from scalesync.sync.events import Contradicted, Watcher
 from scalesync.sync.splitting import beside_failure, halve, middle
 from scalesync.sync.store import Ledger

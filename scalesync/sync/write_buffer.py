@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice, takewhile
 
 from scalesync.errors import ClaimLostError
-from scalesync.model import Written
+from scalesync.models.sync import Written
 from scalesync.sync.events import Received, Watcher
 from scalesync.sync.store import Ledger
 from scalesync.sync.window_progress import Taken

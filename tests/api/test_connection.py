@@ -10,7 +10,7 @@ import trustme
 
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
-from scalesync.model import TaskFilter
+from scalesync.models.api import TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
 from tests.api.scripted import (

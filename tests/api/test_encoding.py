@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalesync.errors import ScaleInvalidRequest
-from scalesync.model import TaskFilter
+from scalesync.models.api import TaskFilter
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import say
 

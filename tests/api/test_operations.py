@@ -8,7 +8,7 @@ import pytest
 
 from scalesync.api import ScaleApi
 from scalesync.errors import ScaleException, ScaleInvalidRequest
-from scalesync.model import BatchFilter, BatchStatus, Document, TaskFilter
+from scalesync.models.api import BatchFilter, BatchStatus, Document, TaskFilter
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import Step, raw, say
 

@@ -25,7 +25,7 @@ from scalesync.errors import (
     ScaleUnauthorized,
     UnreadablePageError,
 )
-from scalesync.model import BatchFilter, TaskFilter
+from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
 from tests.api.scripted import (

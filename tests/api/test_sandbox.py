@@ -15,7 +15,7 @@ from scalesync.errors import (
     ScaleResourceNotFound,
     ScaleUnauthorized,
 )
-from scalesync.model import BatchFilter, Document, TaskFilter
+from scalesync.models.api import BatchFilter, Document, TaskFilter
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.sandboxes import LIVE_KEY, StartSandbox

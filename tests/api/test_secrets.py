@@ -10,7 +10,7 @@ import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.errors import ConfigurationError, ScaleException
-from scalesync.model import TaskFilter
+from scalesync.models.api import TaskFilter
 from tests.api.conftest import KEY, Connect, Serve
 from tests.api.scripted import Step, cut_chunk, hang, raw, reset, say, truncated
 

@@ -14,7 +14,7 @@ from scalesync.errors import (
     ScaleResourceNotFound,
     UnreadablePageError,
 )
-from scalesync.model import TaskFilter
+from scalesync.models.api import TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import say

@@ -6,7 +6,7 @@ import pytest
 
 from scalesync.api import ScaleApi
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.model import Document
+from scalesync.models.api import Document
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import Connect, Serve
 from tests.api.scripted import say

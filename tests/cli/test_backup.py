@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, text
 
-from scalesync.cli.files import ended_by_sigterm
+from scalesync.cli.atomic_files import ended_by_sigterm
 from scalesync.db.backup import back_up
 from scalesync.db.schema.tables import watermarks
 from scalesync.errors import ConfigurationError

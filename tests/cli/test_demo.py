@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scalesync.cli.demo import _held
+from scalesync.cli.demo.walkthrough import _held
 from tests.cli.commands import Done, Scalesync, check_refusal
 from tests.readme import ROOT
 

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from scalesync.cli.files import replacing, replacing_directory
+from scalesync.cli.atomic_files import replacing, replacing_directory
 from scalesync.errors import ConfigurationError
 
 

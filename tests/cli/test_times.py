@@ -7,9 +7,8 @@ import pytest
 
 from scalesync import Mirror
 from scalesync.errors import ConfigurationError
-from scalesync.model import format_instant
 from scalesync.sandbox import SandboxServer
-from scalesync.settings import instant_of
+from scalesync.timestamps import format_instant, instant_of
 from tests.cli.commands import Scalesync, check_refusal, execute
 from tests.fixtures.sandboxes import LIVE_KEY
 

@@ -12,7 +12,7 @@ import pytest
 
 import scalesync
 import scalesync.errors
-from scalesync.cli import shown
+from scalesync.cli import queue_format
 from scalesync.cli.main import cli
 from scalesync.cli.output import program
 from scalesync.errors import ScaleException
@@ -55,7 +55,7 @@ def test_no_help_nor_heading_has_one() -> None:
         shown_help = command.get_help(click.Context(command, info_name=" ".join(path)))
         assert not UNKNOWN.search(shown_help), path
     assert not UNKNOWN.search(re.sub("`[^`]*`", "", PROSE))
-    assert {"of", "why"} & set(shown.COLUMNS) == set()
+    assert {"of", "why"} & set(queue_format.COLUMNS) == set()
     assert cli.name == "cli"
 
 

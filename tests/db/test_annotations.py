@@ -19,7 +19,8 @@ from scalesync.db.schema.annotations_and_changes import (
     task_files,
 )
 from scalesync.db.schema.annotations_and_changes import annotations as rows
-from scalesync.model import Written, format_instant
+from scalesync.models.sync import Written
+from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.fixtures.databases import downgrade, opened
 

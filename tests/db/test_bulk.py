@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from scalesync.db import bulk_insert
 from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations, task_changes
-from scalesync.model import format_instant
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.db.statements import Insert

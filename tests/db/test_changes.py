@@ -8,7 +8,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import changes
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
-from scalesync.model import format_instant
+from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.fixtures.databases import opened
 

@@ -25,8 +25,8 @@ from scalesync.db.mirror.query import find
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.tables import tasks
 from scalesync.errors import PageError
+from scalesync.json_sanitizing import storable
 from scalesync.parsing.row_parser import Row
-from scalesync.storable import storable
 
 SERVED_AT = datetime(2024, 1, 1, tzinfo=UTC)
 

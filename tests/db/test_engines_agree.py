@@ -19,12 +19,14 @@ from scalesync.db.database import Database
 from scalesync.db.export.rows import rows, rows_by_month
 from scalesync.db.mirror import annotations, batch_counts, query, result_files, upsert
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
-from scalesync.db.mirror.query import Selection
 from scalesync.db.queue import mirror_lookup
 from scalesync.db.schema.tables import project_versions, tasks, watermarks
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import DatabaseError
-from scalesync.model import Document, Written, format_instant
+from scalesync.models.api import Document
+from scalesync.models.selection import Selection
+from scalesync.models.sync import Written
+from scalesync.timestamps import format_instant
 from tests.db.test_documents import exactly
 from tests.db.test_upserts import NOON, at, row, task, write
 from tests.fixtures.databases import opened

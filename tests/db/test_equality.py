@@ -12,7 +12,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.db.schema.tables import tasks
 from scalesync.db.sync import comparison
-from scalesync.model import Written
+from scalesync.models.sync import Written
 from scalesync.parsing.json_equality import canonical, repeated_names, same_content, same_value
 from scalesync.parsing.row_parser import Row
 from tests.db.test_changes import seen

@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
-from scalesync.db.mirror.query import Counts, Selection, counts, documents, find
+from scalesync.db.mirror.query import counts, documents, find
 from scalesync.db.mirror.upsert import mark_missing, write_rows
+from scalesync.models.selection import Counts, Selection
 from tests.fixtures.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -11,10 +11,10 @@ from scalesync.cli.export import TABLES, VIEWS
 from scalesync.db.database import Database
 from scalesync.db.export.rows import rows, rows_by_month
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.mirror.query import Selection
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.errors import ConfigurationError
-from scalesync.model import ColumnKind
+from scalesync.models.columns import ColumnKind
+from scalesync.models.selection import Selection
 from scalesync.queue.transaction import Transaction
 from tests.export.account import ODD, box, filled, task, written
 from tests.fixtures.databases import opened

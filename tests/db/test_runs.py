@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from scalesync.db.database import Database
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
-from scalesync.model import RunKind, RunState, Window, WindowState
+from scalesync.models.sync import Run, RunKind, RunState, Tally, Window, WindowState
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 ENDED = BEGAN + timedelta(minutes=7)
@@ -16,7 +16,7 @@ EVERY_STREAM = [Window("projects"), Window("batches"), Window("tasks")]
 
 def started(
     database: Database, windows: list[Window], at: datetime = BEGAN, *, watermark: bool = True
-) -> runs.Run:
+) -> Run:
     """Return a run just opened."""
     with database.write() as conn:
         assert runs.start(conn, RunKind.FULL, at, windows, watermark_at=at if watermark else None)
@@ -26,8 +26,8 @@ def started(
 
 
 def ended(
-    database: Database, run: runs.Run, *states: WindowState, at: datetime = ENDED, error: str | None = None
-) -> runs.Run:
+    database: Database, run: Run, *states: WindowState, at: datetime = ENDED, error: str | None = None
+) -> Run:
     """End the windows of a run, in their order, and then the run."""
     with database.write() as conn:
         for state in states:
@@ -108,7 +108,7 @@ def test_of_planners_at_once_one_opens_a_run(database: Database) -> None:
 def test_a_tally_loses_nothing(database: Database) -> None:
     """Whatever several processes add at once is there in the end, also beyond 32 bits."""
     run = started(database, [Window("tasks")])
-    piece = runs.Tally(1, 2, 3, 4, 5, 6)
+    piece = Tally(1, 2, 3, 4, 5, 6)
 
     def add(_: int) -> None:
         with database.write() as conn:
@@ -117,7 +117,7 @@ def test_a_tally_loses_nothing(database: Database) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(add, range(20)))
     with database.write() as conn:
-        runs.tally(conn, run.id, runs.Tally(rows_received=3_000_000_000))
+        runs.tally(conn, run.id, Tally(rows_received=3_000_000_000))
         found = runs.find(conn, run.id)
     counted = (found.requests, found.pages, found.rows_written, found.texts_replaced, found.responses_unread)
     assert counted == (20, 40, 80, 100, 120)

@@ -21,7 +21,7 @@ from scalesync.db.export.readonly_sql import asking
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.query import counts
 from scalesync.errors import ConfigurationError, DatabaseError, IncompleteError, ScalesyncError
-from scalesync.model import ColumnKind
+from scalesync.models.columns import ColumnKind
 from tests.export.account import task, written
 from tests.fixtures.databases import opened
 

@@ -14,8 +14,9 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.db.mirror.upsert import keys_present, mark_missing, write_rows
 from scalesync.db.schema.tables import project_versions, projects, tasks
-from scalesync.model import Written, format_instant
+from scalesync.models.sync import Written
 from scalesync.parsing.row_parser import Row
+from scalesync.timestamps import format_instant
 from tests.fixtures.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

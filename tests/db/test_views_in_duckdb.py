@@ -9,9 +9,9 @@ import duckdb
 import duckdb_extension_sqlite_scanner
 import pytest
 
-from scalesync.commands import CommandState
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
+from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
 from tests.db.view_corners import ODD, done, hold_corners
 from tests.fixtures.databases import opened

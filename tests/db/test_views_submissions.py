@@ -2,10 +2,10 @@
 
 import json
 
-from scalesync.commands import CommandState, NewCommand, Outcome
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import mark_missing
+from scalesync.models.commands import CommandState, NewCommand, Outcome
 from scalesync.queue import new_commands
 from tests.db.view_checks import check, exported
 from tests.db.view_corners import ODD, done

@@ -17,7 +17,8 @@ from scalesync.db.server_clock import database_time
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import ClaimLostError
-from scalesync.model import RunKind, RunState, Window, WindowState, format_instant
+from scalesync.models.sync import RunKind, RunState, Window, WindowState
+from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, write
 from tests.fixtures.databases import PostgresServer, opened
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import median, quantiles
 from typing import Any
 
-from scalesync.commands import Command
+from scalesync.models.commands import Command
 
 Doc = Mapping[str, Any]
 Answer = dict[str, object]

@@ -17,7 +17,7 @@ from scalesync.db.database import Database
 from scalesync.db.export.readonly_sql import asking
 from scalesync.export.counts import Tally
 from scalesync.export.csv_jsonl import csv_lines, json_lines, told
-from scalesync.model import Column, ColumnKind
+from scalesync.models.columns import Column, ColumnKind
 from tests.fixtures.databases import opened
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)

@@ -10,11 +10,11 @@ from pycocotools.mask import area
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
-from scalesync.db.mirror.query import Selection
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.errors import ConfigurationError
 from scalesync.export.counts import Tally
 from scalesync.export.exporter import Export, Format
+from scalesync.models.selection import Selection
 from tests.export.account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
 from tests.fixtures.databases import opened
 

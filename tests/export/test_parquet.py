@@ -23,7 +23,8 @@ from scalesync.errors import ConfigurationError
 from scalesync.export import parquet
 from scalesync.export.counts import Tally
 from scalesync.export.exporter import Export, Format, WaysOut
-from scalesync.model import Column, ColumnKind, format_instant
+from scalesync.models.columns import Column, ColumnKind
+from scalesync.timestamps import format_instant
 from tests.export.account import ODD, filled, ways_out
 from tests.fixtures.databases import opened
 

@@ -378,7 +378,7 @@ CONTENT = (
     ),
     Variant(
         "U+0000 is not replaced",
-        "storable.py",
+        "json_sanitizing.py",
         "| u0000",
         "| u0001",
         ("test_storable.py::test_examples",),

@@ -26,14 +26,14 @@ API = (
     ),
     Variant(
         "a failed write to stderr stops the work",
-        "cli/streams.py",
+        "cli/std_streams.py",
         "if self.optional or self.failure is not None:",
         "if self.failure is not None:",
         ("cli/test_deaf_streams.py::test_a_sync_completes_whoever_listens[sync-2>/dev/full]",),
     ),
     Variant(
         "a report that cannot be written stops the work",
-        "cli/streams.py",
+        "cli/std_streams.py",
         "raw.optional = True",
         "raw.optional = False",
         ("cli/test_deaf_streams.py::test_a_sync_completes_whoever_listens[sync->/dev/full]",),

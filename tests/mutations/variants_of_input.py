@@ -7,7 +7,7 @@ _UNTIL = "cli/test_times.py::test_until_is_not_included_in_any_command"
 INPUT = (
     Variant(
         "a name is stripped",
-        "cli/options.py",
+        "cli/param_types.py",
         "name = super().convert(value, param, ctx)",
         "name = super().convert(value, param, ctx).strip()",
         ("cli/test_names.py::test_a_field_that_gives_the_unique_id_is_named_as_it_was_typed",),
@@ -21,7 +21,7 @@ INPUT = (
     ),
     Variant(
         "an empty option is taken for none",
-        "cli/options.py",
+        "cli/param_types.py",
         "if not value:",
         "if value is None:",
         ("cli/test_names.py::test_an_empty_argument_is_refused",),

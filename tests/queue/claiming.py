@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import update
 
-from scalesync.commands import Claim, CommandState, Outcome, Step, Verdict
 from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle
 from scalesync.db.schema.queue import commands
+from scalesync.models.commands import Claim, CommandState, Outcome, Step, Verdict
 
 LEASE = 200.0
 NEED = 65.0

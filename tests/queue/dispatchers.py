@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing

@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.db.database import Database
-from scalesync.model import Document
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
+from scalesync.models.api import Document
+from scalesync.models.commands import Claim, CommandState, Step, Verdict
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing

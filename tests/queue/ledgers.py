@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
-from scalesync.commands import Command, CommandState, Enqueued, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MIRRORED, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
+from scalesync.models.commands import Command, CommandState, Enqueued, NewCommand
 from scalesync.queue import new_commands
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -8,10 +8,10 @@ from typing import Any
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
-from scalesync.commands import Command, CommandState, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import attempts, enqueue, find
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
+from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatch_summary import Summary
 from scalesync.queue.dispatcher import Dispatcher

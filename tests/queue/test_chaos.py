@@ -11,10 +11,10 @@ import msgspec
 from sqlalchemy import func, select
 
 from scalesync.api import ApiOptions, ScaleApi
-from scalesync.commands import NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import enqueue
 from scalesync.db.schema.queue import commands
+from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher import DispatchOptions
 from scalesync.sandbox import SandboxServer

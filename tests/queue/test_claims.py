@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from scalesync.commands import CommandState, NewCommand, Outcome, PausedBy, Verdict
 from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle
 from scalesync.db.queue.pause import pause
 from scalesync.db.schema.queue import commands
 from scalesync.errors import DatabaseError
+from scalesync.models.commands import CommandState, NewCommand, Outcome, PausedBy, Verdict
 from scalesync.queue import new_commands
 from tests.queue.claiming import DONE, alter, claim, ids, settle, soon, taken
 from tests.queue.ledgers import change, found, put, put_all, task

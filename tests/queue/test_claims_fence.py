@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scalesync.commands import CommandState, Outcome, Step, Verdict
 from scalesync.db.database import Database
 from scalesync.db.queue.rescue import CRASH_LOOP
+from scalesync.models.commands import CommandState, Outcome, Step, Verdict
 from scalesync.queue import new_commands
 from tests.queue.claiming import BACK, DONE, DOUBT, REFUSED, alter, arm, claim, ids, settle, soon, taken
 from tests.queue.ledgers import change, found, put, put_all, steps, task

@@ -6,8 +6,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from scalesync.commands import CommandState
 from scalesync.db.database import Database
+from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
 from tests.queue.claiming import DONE, arm, claim, ids, settle

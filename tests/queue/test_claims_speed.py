@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy import event
 
-from scalesync.commands import CommandState, Outcome, Verdict
 from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle, pause
+from scalesync.models.commands import CommandState, Outcome, Verdict
 from scalesync.queue import new_commands
 from tests.queue.claiming import LEASE, arm, claim, settle
 from tests.queue.ledgers import put_all, task

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scalesync.commands import CommandState
 from scalesync.db.database import Database
+from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.sandbox import SandboxServer

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from scalesync.api import ScaleApi
-from scalesync.commands import Command, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import MIRRORED
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import Ended
 from scalesync.queue.events import Settled, Stepped

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from scalesync.api import ScaleApi
-from scalesync.commands import NewCommand, PausedBy
 from scalesync.db.database import Database
 from scalesync.db.queue import pause
 from scalesync.errors import ConfigurationError, DatabaseError
-from scalesync.model import Document
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
+from scalesync.models.api import Document
+from scalesync.models.commands import NewCommand, PausedBy
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import Ended, Summary
 from scalesync.queue.dispatcher_store import Ledger

@@ -9,10 +9,10 @@ import pytest
 
 from scalesync.api import ScaleApi
 from scalesync.clock import Clock
-from scalesync.commands import Command
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTurnTooLate
+from scalesync.models.commands import Command
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.execution_result import Done

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scalesync.commands import CommandState, Creation, Enqueued, NewCommand, Step
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MIRRORED
 from scalesync.db.mirror.upsert import mark_missing
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import batch_seals
 from scalesync.errors import ConflictError, QueueError, SealedError
+from scalesync.models.commands import CommandState, Creation, Enqueued, NewCommand, Step
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from scalesync.commands import Enqueued
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue.claim_arm_settle import claim
 from scalesync.errors import ConflictError, SealedError
+from scalesync.models.commands import Enqueued
 from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
 from tests.queue.ledgers import count, found, put, put_all, states, steps, task

@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy import update
 
-from scalesync.commands import CommandState, Enqueued, Outcome
 from scalesync.db.database import Database
 from scalesync.db.schema.queue import commands
+from scalesync.models.commands import CommandState, Enqueued, Outcome
 from scalesync.queue import new_commands
 from tests.queue.ledgers import change, found, mirror, put, put_all, states, steps, task
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from scalesync.commands import CommandState, Gate, PausedBy
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.queue import pause
+from scalesync.models.commands import CommandState, Gate, PausedBy
 from scalesync.queue import new_commands
 from tests.fixtures.databases import downgrade
 from tests.queue.claiming import alter, arm, claim, ids, soon, taken

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
-from scalesync.commands import NewCommand
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.likeness import first_difference
-from scalesync.model import Document
+from scalesync.json_comparison import first_difference
+from scalesync.models.api import Document
+from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.handlers import (
     HANDLERS,

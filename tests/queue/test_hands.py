@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from scalesync.commands import CommandState, Discard, Discarded, Outcome
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.db.queue.discard_cascade import Gone, follow
 from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.errors import QueueError
+from scalesync.models.commands import CommandState, Discard, Discarded, Outcome
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, found, mirror, put, put_all, states, steps, task
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scalesync.commands import NewCommand
 from scalesync.db.database import Database
+from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from tests.queue.queues import WHOLE, desk

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from scalesync.commands import Claim, NewCommand
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
+from scalesync.models.commands import Claim, NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import Ended
 from scalesync.queue.dispatcher_store import Ledger

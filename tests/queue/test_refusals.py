@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
-from scalesync.commands import Command, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.errors import ScaleException
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.handlers import HANDLERS, Absent, Handler, Payload, Sighting
 from scalesync.queue.handlers.batches import CreateBatch

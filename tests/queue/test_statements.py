@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, event
 
-from scalesync.commands import CommandState, Outcome, Step, Verdict
 from scalesync.db.database import Database
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import CommandState, Outcome, Step, Verdict
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing
 from tests.queue.ledgers import put_all, task

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from scalesync.commands import CommandState, Depth, Display, NewCommand, Outcome, Shown
 from scalesync.db.database import Database
-from scalesync.db.mirror.query import Selection
 from scalesync.db.queue import listing as views
 from scalesync.db.queue import stats as how_full
 from scalesync.db.queue.claim_arm_settle import claim
 from scalesync.db.schema.queue import commands
-from scalesync.model import format_instant
+from scalesync.models.commands import CommandState, Depth, Display, NewCommand, Outcome, Shown
+from scalesync.models.selection import Selection
 from scalesync.queue import new_commands
+from scalesync.timestamps import format_instant
 from tests.queue.ledgers import change, put, put_all, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT

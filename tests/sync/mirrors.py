@@ -16,8 +16,8 @@ from scalesync.db.mirror import query
 from scalesync.db.mirror.account import Stamp, fingerprint
 from scalesync.db.mirror.documents import MIRRORED
 from scalesync.db.schema.tables import tasks
-from scalesync.model import Window
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
+from scalesync.models.sync import Window
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.events import Event

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from scalesync.model import format_instant
+from scalesync.timestamps import format_instant
 
 Doc = dict[str, Any]
 Query = dict[str, str]

@@ -14,8 +14,8 @@ from scalesync.db.schema.tables import tasks, windows
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import ClaimLostError
-from scalesync.model import RunKind, RunState, Window, WindowState
-from scalesync.owner import fresh_owner, is_dead
+from scalesync.lease_owner import fresh_owner, is_dead
+from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.sync.streams import PAGE, STREAMS
 from scalesync.sync.window_progress import Reading, typed
 from tests.fixtures.sandboxes import StartSandbox
@@ -24,7 +24,7 @@ from tests.sync.mirrors import session
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def open_run(database: Database, count: int = 1) -> runs.Run:
+def open_run(database: Database, count: int = 1) -> Run:
     """Open a run with so many windows."""
     with database.write() as conn:
         runs.start(conn, RunKind.FULL, NOW, [Window("tasks")] * count, watermark_at=NOW)
@@ -156,7 +156,7 @@ def test_a_failed_window_leaves_the_watermark(database: Database) -> None:
 
 def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
     """A process that ended is dead; this one, and one on another machine, is not."""
-    code = "from scalesync.owner import fresh_owner; print(fresh_owner())"
+    code = "from scalesync.lease_owner import fresh_owner; print(fresh_owner())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = done.stdout.strip()
 

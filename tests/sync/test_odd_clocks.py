@@ -7,9 +7,9 @@ import pytest
 
 from scalesync.db.database import Database
 from scalesync.db.sync import runs
-from scalesync.model import format_instant
 from scalesync.sync.events import ClockWasAhead
 from scalesync.sync.planner import Request
+from scalesync.timestamps import format_instant
 from tests.sync.mirrors import TASKS_ONLY, mirrored, present, session, sync
 from tests.sync.odd_api import Answer, OddApi, Query, batch, project, task
 

@@ -10,7 +10,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.tables import runs as runs_table
 from scalesync.db.schema.tables import windows
 from scalesync.db.sync import runs
-from scalesync.model import RunState, WindowState
+from scalesync.models.sync import RunState, WindowState
 from scalesync.sync.planner import Request
 from tests.sync.mirrors import TASKS_ONLY, present, session, sync
 from tests.sync.odd_api import BEGAN, Answer, Doc, OddApi, Query, as_promised, page, task

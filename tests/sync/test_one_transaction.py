@@ -11,7 +11,7 @@ from scalesync.db.schema.tables import runs as runs_table
 from scalesync.db.schema.tables import tasks, window_pages, windows
 from scalesync.db.sync import runs
 from scalesync.errors import DatabaseError
-from scalesync.model import RunKind, Window
+from scalesync.models.sync import RunKind, Window
 from scalesync.sync.store import Ledger
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import Reading

@@ -17,7 +17,7 @@ from scalesync.db.schema.tables import runs, windows
 from scalesync.db.sync import windows as ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import DatabaseAwayError, DatabaseError
-from scalesync.model import WindowState
+from scalesync.models.sync import WindowState
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.events import Away, Event
 from scalesync.sync.outage_backoff import Outages

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scalesync.errors import ConfigurationError
-from scalesync.model import RunKind, Window
+from scalesync.models.sync import RunKind, Window
 from scalesync.sync.planner import Facts, Request, plan
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

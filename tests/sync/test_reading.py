@@ -7,7 +7,8 @@ import pytest
 
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import PageError
-from scalesync.model import Page, Window
+from scalesync.models.api import Page
+from scalesync.models.sync import Window
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import Fetched, Reading
 

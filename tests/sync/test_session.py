@@ -12,9 +12,10 @@ from scalesync.db.database import Database
 from scalesync.db.schema.tables import batches, runs, tasks, windows
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
-from scalesync.model import RunState, WindowState, parse_instant
+from scalesync.models.sync import RunState, WindowState
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import Request
+from scalesync.timestamps import parse_instant
 from tests.sync.mirrors import differences, mirrored, served, session, sync, task_pages
 
 Start = Callable[..., SandboxServer]

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.model import Window
+from scalesync.models.sync import Window
 from scalesync.sync.splitting import divide, halve, is_newest_first
 
 MILLISECOND = timedelta(milliseconds=1)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions
-from scalesync.model import BatchFilter, TaskFilter, Window
+from scalesync.models.api import BatchFilter, TaskFilter
+from scalesync.models.sync import Window
 from scalesync.sandbox import Switches
 from scalesync.sync.streams import STREAMS, batch_filter, task_filter
 from tests.fixtures.sandboxes import LIVE_KEY, StartSandbox

@@ -11,7 +11,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.tables import tasks, windows
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
-from scalesync.model import RunKind, Window
+from scalesync.models.sync import RunKind, Window
 from scalesync.sync.store import Ledger
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import Reading, Taken

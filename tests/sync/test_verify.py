@@ -13,7 +13,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.tables import batches, project_versions, tasks
 from scalesync.errors import DatabaseError
-from scalesync.model import Window
+from scalesync.models.sync import Window
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import Request
 from scalesync.sync.verify.models import Begun, Found, Step, Verification

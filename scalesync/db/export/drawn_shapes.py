@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, f
 from scalesync.annotations.models import Geometry
 from scalesync.db.export.rows import stream
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.mirror.query import Selection, conditions
+from scalesync.db.mirror.query import conditions
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.tables import tasks
+from scalesync.models.selection import Selection
 
 _TYPES = ("imageannotation", "annotation", "polygonannotation")
 """Types of tasks that ask for boxes or polygons: answered with none, an image has none."""

@@ -12,7 +12,7 @@ from scalesync.db import postgres
 from scalesync.db.database import Database
 from scalesync.db.own_thread import OwnThread
 from scalesync.errors import ConfigurationError, IncompleteError, ScalesyncError
-from scalesync.model import Column, ColumnKind
+from scalesync.models.columns import Column, ColumnKind
 
 if TYPE_CHECKING:
     import psycopg

@@ -24,13 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from scalesync.db.mirror.documents import MIRRORED, TASKS
-from scalesync.db.mirror.query import EVERYTHING, Selection, conditions
+from scalesync.db.mirror.query import conditions
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.tables import tasks
 from scalesync.db.schema.views import VIEWS
 from scalesync.db.types import Instant, Json
 from scalesync.errors import ConfigurationError
-from scalesync.model import Column, ColumnKind
+from scalesync.models.columns import Column, ColumnKind
+from scalesync.models.selection import EVERYTHING, Selection
 
 _AT_ONCE = 200
 """Rows held in memory while streaming."""

@@ -1,7 +1,6 @@
 """The history of tasks: what really changed, in the order in which it was seen."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,7 +8,8 @@ from sqlalchemy import Connection, RowMapping, select
 
 from scalesync.db import bulk_insert
 from scalesync.db.schema.annotations_and_changes import task_changes
-from scalesync.model import check_order, format_instant
+from scalesync.models.changes import Change, Sighting
+from scalesync.timestamps import check_order, format_instant
 
 FOLLOWED = {
     "status": "status",
@@ -28,30 +28,6 @@ _AT_ONCE = 500
 """Rows held in memory while streaming."""
 
 _NEW = bulk_insert.Into.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """When and by whom a change was seen."""
-
-    at: datetime
-    """The API's clock."""
-    run_id: int | None = None
-    """None: not by a run, but in the answer to a command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One row of `task_changes`."""
-
-    id: int
-    """Later changes have larger ids, and no smaller one appears any more."""
-    task_id: str
-    run_id: int | None
-    seen_at: datetime
-    field: str
-    before: str | None
-    after: str | None
 
 
 class Step(NamedTuple):

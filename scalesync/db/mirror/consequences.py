@@ -7,7 +7,8 @@ from sqlalchemy import Connection
 from scalesync.annotations.urls import is_signed
 from scalesync.db.mirror import annotations, changes
 from scalesync.db.mirror.annotations import Answered
-from scalesync.db.mirror.changes import Sighting, Step
+from scalesync.db.mirror.changes import Step
+from scalesync.models.changes import Sighting
 from scalesync.parsing.row_parser import Row, answer
 
 

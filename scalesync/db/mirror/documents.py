@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 
 from scalesync.db.schema.tables import batches, projects, tasks
 from scalesync.db.types import Instant, Json
-from scalesync.model import format_instant
+from scalesync.json_sanitizing import formatted
 from scalesync.parsing.row_parser import (
     Fields,
     Form,
@@ -27,7 +27,7 @@ from scalesync.parsing.row_parser import (
     take_integer,
     typing,
 )
-from scalesync.storable import formatted
+from scalesync.timestamps import format_instant
 
 _decode_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode

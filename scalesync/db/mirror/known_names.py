@@ -6,9 +6,9 @@ from difflib import get_close_matches
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from scalesync.commands import CommandKind, CommandState
 from scalesync.db.schema.queue import commands
 from scalesync.db.schema.tables import batches, projects, tasks
+from scalesync.models.commands import CommandKind, CommandState
 
 _MANY = 20_000
 """Names that are compared at most: each takes some microseconds."""

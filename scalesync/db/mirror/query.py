@@ -1,8 +1,6 @@
 """Read documents back out of the mirror, as they came, and count what is here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, UnaryExpression, exists, func, select
@@ -11,51 +9,10 @@ from scalesync.db.mirror.documents import BATCHES, MIRRORED, TASKS, Mirrored, to
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
-from scalesync.model import check_order
+from scalesync.models.selection import EVERYTHING, Counts, Selection
 
 _AT_ONCE = 200
 """Rows held in memory while streaming."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which objects are wanted; None leaves a filter out. Filter only by columns that the table has."""
-
-    project: str | None = None
-    batch: str | None = None
-    status: str | None = None
-    type: str | None = None
-    unique_id: str | None = None
-    customer_review_status: str | None = None
-    since: datetime | None = None
-    """Created at this instant or later."""
-    until: datetime | None = None
-    """Created before this instant."""
-    missing: bool = False
-    """Also objects that the API no longer has."""
-    newest_first: bool = False
-    """In descending order of creation; otherwise in order of keys."""
-    sort: str | None = None
-    """In order of this field, with `-` before it in descending order; those without one are last."""
-    limit: int | None = None
-
-    def __post_init__(self) -> None:
-        """Raise ConfigurationError for times between which nothing can lie."""
-        check_order(self.since, self.until)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many objects of one stream are here."""
-
-    here: int
-    missing: int
-    """Objects here that the API no longer has; not in `here`, nor in `by_status`."""
-    by_status: dict[str | None, int]
-    """Empty for a stream without statuses."""
-
-
-EVERYTHING = Selection()
 
 
 def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) -> Iterator[bytes]:

@@ -10,9 +10,9 @@ from scalesync.db.mirror.changes import UNKNOWN
 from scalesync.db.mirror.documents import TASKS, Mirrored, fields_of
 from scalesync.db.statements import among, built
 from scalesync.db.types import Instant
-from scalesync.model import format_instant
 from scalesync.parsing.json_equality import differing_fields, same_content
 from scalesync.parsing.row_parser import DISTRUSTED, VOLATILE, Row
+from scalesync.timestamps import format_instant
 
 
 def only_respelled(

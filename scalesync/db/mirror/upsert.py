@@ -26,15 +26,18 @@ from sqlalchemy import (
 from scalesync.db import bulk_insert
 from scalesync.db.locks import in_order, take_turn
 from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_spelling
-from scalesync.db.mirror.changes import Sighting, Step
+from scalesync.db.mirror.changes import Step
 from scalesync.db.mirror.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
 from scalesync.db.mirror.numeric_limits import within_limits
 from scalesync.db.schema.tables import batches
 from scalesync.db.schema.tables import project_versions as versions_table
 from scalesync.db.statements import Insert, among, built, chunks, insert_into
-from scalesync.model import Document, Written, format_instant, parse_instant
+from scalesync.models.api import Document
+from scalesync.models.changes import Sighting
+from scalesync.models.sync import Written
 from scalesync.parsing.annotation_rows import response_digest
 from scalesync.parsing.row_parser import DISTRUSTED, Row, answer
+from scalesync.timestamps import format_instant, parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """How far ahead of a page's own clock a row here may be: readers and writers overlap, and clocks differ.

@@ -9,7 +9,7 @@ from scalesync.db.caller_transaction import savepoint
 from scalesync.db.mirror import upsert
 from scalesync.db.mirror.documents import MIRRORED
 from scalesync.errors import PageError
-from scalesync.model import Document
+from scalesync.models.api import Document
 
 _BEYOND_LIMITS = "54"
 """The class of SQLSTATE for what is too large, such as an index entry."""

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Insert, insert, select
 
-from scalesync.commands import Attempt, Step
 from scalesync.db.schema.queue import command_attempts
 from scalesync.db.server_clock import database_time
 from scalesync.db.statements import built
+from scalesync.models.commands import Attempt, Step
 
 
 def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[Step]) -> None:

@@ -25,7 +25,6 @@ from sqlalchemy import (
     update,
 )
 
-from scalesync.commands import Claim, Command, CommandState, Outcome, PausedBy, Step, Verdict
 from scalesync.db.queue import pause
 from scalesync.db.queue.attempts import log_steps
 from scalesync.db.queue.claim_conditions import holds, is_due, is_waiting
@@ -36,6 +35,7 @@ from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
 from scalesync.db.server_clock import database_time, seconds_until, time_in
 from scalesync.db.statements import ONCE, among, built, indexed
+from scalesync.models.commands import Claim, Command, CommandState, Outcome, PausedBy, Step, Verdict
 
 _C = commands.c
 _BY_RESOURCE = "ix_commands_resource_kind"

@@ -30,10 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import NamedFromClause
 
-from scalesync.commands import CommandKind, CommandState
 from scalesync.db.schema.queue import CONTAINERS, CREATES, IN_FLIGHT, UNSETTLED, WAITING, commands
 from scalesync.db.server_clock import database_time
 from scalesync.db.statements import indexed
+from scalesync.models.commands import CommandKind, CommandState
 
 Commands = Table | NamedFromClause
 """The table `commands` or a named alias of it."""

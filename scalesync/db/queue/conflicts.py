@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from scalesync.annotations.urls import unsigned
-from scalesync.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 from scalesync.db.queue.mirror_lookup import Object
 from scalesync.errors import ConflictError, SealedError
-from scalesync.likeness import Difference, differences
+from scalesync.json_comparison import Difference, differences
+from scalesync.models.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 
 _AGAIN = "--allow-duplicates submits it again"
 _MANY = 3

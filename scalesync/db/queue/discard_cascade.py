@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, false, not_, select, text, update
 
-from scalesync.commands import CommandKind, CommandState, Outcome, Step
 from scalesync.db.queue import mirror_lookup, seals
 from scalesync.db.queue.attempts import log
 from scalesync.db.schema.queue import CREATES, UNSETTLED, commands
 from scalesync.db.server_clock import database_time
 from scalesync.db.statements import chunks
+from scalesync.models.commands import CommandKind, CommandState, Outcome, Step
 
 _C = commands.c
 _CONTAINERS = (CommandKind.CREATE_BATCH, CommandKind.CREATE_PROJECT)

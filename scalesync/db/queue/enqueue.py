@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
 
-from scalesync.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
 from scalesync.db.queue.attempts import attempts, log, log_steps
 from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
@@ -19,6 +18,7 @@ from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
 from scalesync.db.statements import among, built
 from scalesync.errors import QueueError
+from scalesync.models.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
 from scalesync.parsing.json_equality import same_value
 
 __all__ = [

@@ -19,10 +19,10 @@ from sqlalchemy import (
     text,
 )
 
-from scalesync.commands import CommandState, Outcome
 from scalesync.db.schema.queue import KEYED, commands
 from scalesync.db.server_clock import database_time
 from scalesync.db.statements import built, insert_into
+from scalesync.models.commands import CommandState, Outcome
 
 _C = commands.c
 _GIVEN = ("cid", "kind", "resource", "scope", "depends_on", "payload", "idempotency_key", "priority")

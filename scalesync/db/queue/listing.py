@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
-from scalesync.commands import Command, CommandKind, CommandState, Display, Outcome, Shown
-from scalesync.db.mirror.query import Selection
 from scalesync.db.queue.claim_conditions import blockers, holds, is_due, is_held, is_waiting
 from scalesync.db.queue.discard_cascade import named, words
 from scalesync.db.queue.enqueue import command_of
 from scalesync.db.schema.queue import UNSETTLED, commands
-from scalesync.model import format_instant
+from scalesync.models.commands import Command, CommandKind, CommandState, Display, Outcome, Shown
+from scalesync.models.selection import Selection
+from scalesync.timestamps import format_instant
 
 _AT_ONCE = 500
 """Commands held in memory while listing."""

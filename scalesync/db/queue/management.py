@@ -24,7 +24,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from scalesync.commands import Command, CommandKind, CommandState, Discard, Discarded, Outcome, Step
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.attempts import log_steps
 from scalesync.db.queue.claim_conditions import holds
@@ -33,6 +32,7 @@ from scalesync.db.queue.enqueue import announce, command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import database_time
 from scalesync.errors import QueueError
+from scalesync.models.commands import Command, CommandKind, CommandState, Discard, Discarded, Outcome, Step
 
 __all__ = ["discard", "discard_dead", "distrust", "retry", "retry_dead"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, RowMapping, Select, select
 
-from scalesync.commands import Creation
 from scalesync.db.mirror.documents import MIRRORED, to_document
 from scalesync.db.schema.tables import batches, projects, tasks
 from scalesync.db.statements import among, built, chunks
+from scalesync.models.commands import Creation
 
 _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
     "tasks": (tasks.c.unique_id, tasks.c.task_id),

@@ -2,12 +2,12 @@
 
 from sqlalchemy import Connection, Select, func, or_, select, text, update
 
-from scalesync.commands import Gate, PausedBy
 from scalesync.db.queue.claim_conditions import holds, is_waiting
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, commands, dispatch_gate
 from scalesync.db.server_clock import database_time, seconds_until
 from scalesync.db.statements import built, indexed
+from scalesync.models.commands import Gate, PausedBy
 
 
 def gate(conn: Connection) -> Gate:

@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Update, and_, case, func, not_, or_, select, text, update
 
-from scalesync.commands import CommandState, Outcome, Step
 from scalesync.db.queue.attempts import log
 from scalesync.db.queue.discard_cascade import follow, withdraw
 from scalesync.db.schema.queue import SENDING, command_attempts, commands
 from scalesync.db.server_clock import database_time, time_in
 from scalesync.db.statements import among, built
+from scalesync.models.commands import CommandState, Outcome, Step
 
 CRASH_LOOP = 10
 """After so many rescues with nothing between them a command is held: it may be what kills its dispatchers."""

@@ -23,7 +23,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import Subquery
 
-from scalesync.commands import CommandState
 from scalesync.db.queue.claim_conditions import (
     Commands,
     blockers,
@@ -35,6 +34,7 @@ from scalesync.db.queue.claim_conditions import (
 )
 from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
 from scalesync.db.statements import ONCE, among, built, indexed, one_of_those
+from scalesync.models.commands import CommandState
 
 FRONT = 200
 """How many commands `near` looks at."""

@@ -2,11 +2,11 @@
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select
 
-from scalesync.commands import CommandState, Depth
 from scalesync.db.queue.claim_conditions import holds, is_held, is_waiting
 from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
 from scalesync.db.server_clock import seconds_until
 from scalesync.db.statements import indexed
+from scalesync.models.commands import CommandState, Depth
 
 _C = commands.alias("c")
 

@@ -12,8 +12,8 @@ from sqlalchemy import (
     false,
 )
 
-from scalesync.commands import CommandState, Outcome
 from scalesync.db.types import Instant, Json, Serial, metadata, one_of
+from scalesync.models.commands import CommandState, Outcome
 
 OPEN = "state IN ('queued', 'sending', 'in_doubt')"
 """Commands that are not ended. Literal, like all conditions here: SQLite matches a partial index by text."""

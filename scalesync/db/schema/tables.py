@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from scalesync.db.types import Instant, Json, Serial, metadata, one_of
-from scalesync.model import RunKind, RunState, VerificationState, WindowState
+from scalesync.models.sync import RunKind, RunState, VerificationState, WindowState
 
 mirror = Table(
     "mirror",

@@ -14,9 +14,10 @@ from scalesync.db.schema.tables import batches, tasks
 from scalesync.db.schema.tables import project_versions as versions_table
 from scalesync.db.statements import chunks
 from scalesync.db.types import Instant
-from scalesync.model import Window, parse_instant, whole_milliseconds
+from scalesync.models.sync import Window
 from scalesync.parsing.json_equality import differing_fields, same_content
 from scalesync.parsing.row_parser import DISTRUSTED, VOLATILE, Row, taken
+from scalesync.timestamps import parse_instant, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
 """No task here is as near as this to a boundary, so that it does not matter whether bounds are inclusive."""

@@ -1,7 +1,7 @@
 """Runs and watermarks: what was planned, what it did, and up to when each stream is complete."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -11,45 +11,10 @@ from scalesync.db.schema.tables import batches, runs, tasks, watermarks, windows
 from scalesync.db.statements import built, insert_into
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.model import RunKind, RunState, Window, WindowState
+from scalesync.models.sync import Run, RunKind, RunState, Tally, Window, WindowState
 
 NAMED = 20
 """How many of the failed windows of a run are named in its error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One execution of a plan, by however many processes."""
-
-    id: int
-    kind: RunKind
-    started_at: datetime
-    """The API's clock when it was planned."""
-    watermark_at: datetime | None
-    """What the watermarks of its streams become once it is complete; None: they stay."""
-    state: RunState
-    finished_at: datetime | None
-    requests: int
-    pages: int
-    rows_received: int
-    rows_written: int
-    texts_replaced: int
-    error: str | None
-    responses_unread: int
-    values_replaced: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What a piece of work adds to its run."""
-
-    requests: int = 0
-    pages: int = 0
-    rows_received: int = 0
-    rows_written: int = 0
-    texts_replaced: int = 0
-    responses_unread: int = 0
-    values_replaced: int = 0
 
 
 def open_run(conn: Connection) -> Run | None:

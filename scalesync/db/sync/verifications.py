@@ -1,36 +1,14 @@
 """The record of verifications: when the mirror was last proven equal to the API, and over what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, insert, select
 
 from scalesync.db.schema.tables import verifications
-from scalesync.model import VerificationState, Window, format_instant
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """One verification, as it is remembered."""
-
-    as_of: datetime
-    """The API's clock when it began."""
-    state: VerificationState
-    scope: str
-    """What was held against the API: a JSON list of windows, each with the filters it has."""
-    everything: bool
-    """Whether that was all there is."""
-    deep: bool
-    """Whether whole documents were compared."""
-    drift: int
-    """How many objects differed."""
-    unproven: str | None
-    requests: int
-    behind: int
-    """How many objects differed for having changed since the last sync."""
-
+from scalesync.models.sync import VerificationState, Verified, Window
+from scalesync.timestamps import format_instant
 
 _FILTERS = ("stream", "project", "created_from", "created_to", "updated_from")
 

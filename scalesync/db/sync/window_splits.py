@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from scalesync.db.mirror.documents import Mirrored
 from scalesync.db.schema.tables import window_pages, windows
-from scalesync.model import Window, WindowState
+from scalesync.models.sync import Window, WindowState
 
 
 def add_read_part(

@@ -28,7 +28,7 @@ from scalesync.db.schema.tables import runs, window_pages, windows
 from scalesync.db.server_clock import database_time, time_in
 from scalesync.db.statements import built
 from scalesync.errors import ClaimLostError
-from scalesync.model import RunState, Window, WindowState
+from scalesync.models.sync import RunState, Window, WindowState
 
 KEY_BYTES = 8
 """Length of a key's digest: two of 10 million keys share one with a chance of about 3 in a million."""

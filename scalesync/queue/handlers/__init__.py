@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from scalesync.commands import CommandKind
+from scalesync.models.commands import CommandKind
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
 from scalesync.queue.handlers.interface import (
     Absent,

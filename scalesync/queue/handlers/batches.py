@@ -1,9 +1,9 @@
 """Batches: created, and finalized."""
 
 from scalesync.api.client import ScaleApi
-from scalesync.commands import Command
 from scalesync.errors import ScaleResourceNotFound
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Command
 from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,

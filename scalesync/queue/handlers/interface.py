@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from scalesync.api.client import ScaleApi
-from scalesync.commands import Command
 from scalesync.db.mirror.documents import MIRRORED
 from scalesync.errors import ScaleNoAnswer
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Command
 
 Payload = Mapping[str, Any]
 

@@ -5,10 +5,10 @@ from operator import itemgetter
 from typing import Any
 
 from scalesync.api.client import ScaleApi
-from scalesync.commands import Command
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.likeness import same
-from scalesync.model import Document
+from scalesync.json_comparison import same
+from scalesync.models.api import Document
+from scalesync.models.commands import Command
 from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,

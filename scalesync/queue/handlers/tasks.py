@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from scalesync.api.client import ScaleApi
-from scalesync.commands import Command
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.likeness import first_difference, params_of
-from scalesync.model import Document, TaskFilter
+from scalesync.json_comparison import first_difference, params_of
+from scalesync.models.api import Document, TaskFilter
+from scalesync.models.commands import Command
 from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,

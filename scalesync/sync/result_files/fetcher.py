@@ -12,7 +12,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import query, result_files
 from scalesync.db.mirror.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
-from scalesync.storable import storable
+from scalesync.json_sanitizing import storable
 from scalesync.sync.result_files.url_refresh import Links
 
 POLL = 0.25

@@ -6,7 +6,8 @@ from dataclasses import replace
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import PageError, ScaleInvalidRequest
-from scalesync.model import TaskFilter, Window
+from scalesync.models.api import TaskFilter
+from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import is_within
 from scalesync.sync.streams import PAGE, STREAMS, task_filter

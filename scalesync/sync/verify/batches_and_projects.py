@@ -7,7 +7,8 @@ from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.sync import comparison
 from scalesync.errors import PageError, ScaleResourceNotFound
-from scalesync.model import BatchFilter, BatchStatus, TaskFilter, Window
+from scalesync.models.api import BatchFilter, BatchStatus, TaskFilter
+from scalesync.models.sync import Window
 from scalesync.sync.streams import all_projects
 from scalesync.sync.verify.api_listing import listed
 from scalesync.sync.verify.counts import Cell

@@ -11,7 +11,8 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import comparison
 from scalesync.db.sync.comparison import Facts
 from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
-from scalesync.model import TaskFilter, Window
+from scalesync.models.api import TaskFilter
+from scalesync.models.sync import Window
 
 STATUSES = ("pending", "completed", "canceled", "error")
 """The statuses of tasks that the API is known to filter by (the last of them perhaps not)."""

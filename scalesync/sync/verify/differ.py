@@ -13,12 +13,14 @@ from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, pr
 from scalesync.db.sync import comparison
 from scalesync.db.sync.comparison import Facts
 from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
-from scalesync.model import TaskFilter, Window, format_instant
+from scalesync.models.api import TaskFilter
+from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.verify.api_listing import listed
 from scalesync.sync.verify.counts import Cell, Judged
 from scalesync.sync.verify.models import Drift, DriftKind, Found, Step, Verification, Watcher
+from scalesync.timestamps import format_instant
 
 COMPARED = ("status", "project", "batch", "created_at")
 """What is compared of a task or a batch unless whole documents are."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from scalesync.model import Window
+from scalesync.models.sync import Window
 from scalesync.sync.planner import EVERY_STREAM
 
 

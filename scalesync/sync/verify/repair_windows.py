@@ -7,7 +7,7 @@ from itertools import groupby
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS
 from scalesync.db.sync import comparison
-from scalesync.model import Window
+from scalesync.models.sync import Window
 from scalesync.sync.verify.models import Drift
 
 TOGETHER = 50

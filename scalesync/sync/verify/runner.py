@@ -8,10 +8,9 @@ from scalesync.db.mirror import account, upsert
 from scalesync.db.mirror.documents import MIRRORED, TASKS
 from scalesync.db.sync import comparison, verifications
 from scalesync.db.sync import windows as ledger
-from scalesync.db.sync.runs import Run, read_watermarks
-from scalesync.db.sync.verifications import Verified
+from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import IncompleteError, InterruptedRunError
-from scalesync.model import VerificationState, Window
+from scalesync.models.sync import Run, VerificationState, Verified, Window
 from scalesync.sync.events import Watcher as ReadingWatcher
 from scalesync.sync.planner import EVERY_STREAM, Request
 from scalesync.sync.runner import Session, Summary

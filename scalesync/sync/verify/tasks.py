@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import comparison
 from scalesync.errors import PageError
-from scalesync.model import Window
+from scalesync.models.sync import Window
 from scalesync.sync.streams import PAGE
 from scalesync.sync.verify.api_listing import listed
 from scalesync.sync.verify.bisect import Narrower

@@ -12,7 +12,8 @@ from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.sync import comparison
 from scalesync.errors import InterruptedRunError, ScaleException
-from scalesync.model import Window
+from scalesync.models.selection import Selection
+from scalesync.models.sync import Window
 from scalesync.sync.planner import EVERY_STREAM
 from scalesync.sync.streams import probe
 from scalesync.sync.verify.batches_and_projects import verify_batch_counts, verify_batches, verify_projects
@@ -143,7 +144,7 @@ class Verifier:
             return []
         with self.database.read() as conn:
             wanted = {
-                query.Selection(project=window.project, since=window.created_from, until=window.created_to)
+                Selection(project=window.project, since=window.created_from, until=window.created_to)
                 for window in _of(inquiry, TASKS.table.name)
             }
             unread = sum(query.tasks_unread(conn, selection) for selection in wanted)

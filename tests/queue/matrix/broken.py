@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.errors import DatabaseError
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Claim, CommandState, Step, Verdict
 from scalesync.queue.dispatcher_store import Ledger
 
 

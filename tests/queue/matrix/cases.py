@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scalesync.commands import NewCommand
+from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch

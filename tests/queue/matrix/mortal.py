@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
-from scalesync.commands import Claim, CommandState, Step, Verdict
 from scalesync.db.database import Database
-from scalesync.model import Document
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
+from scalesync.models.api import Document
+from scalesync.models.commands import Claim, CommandState, Step, Verdict
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.timing import Timing

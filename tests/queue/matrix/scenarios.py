@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scalesync.commands import CommandState
 from scalesync.db.database import Database
+from scalesync.models.commands import CommandState
 from tests.queue.matrix.cases import CASES, Case
 from tests.queue.matrix.stage import Means, Process, Stage, drain
 from tests.queue.matrix.wire import OnLook, OnWrite

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 
-from scalesync.commands import Command, CommandState, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue.pause import gate, resume
-from scalesync.model import parse_instant
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
+from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.execution_result import Done
 from scalesync.queue.executor import Work
@@ -18,6 +17,7 @@ from scalesync.queue.handlers import HANDLERS, Handler
 from scalesync.queue.timing import Timing
 from scalesync.queue.tools import Tools
 from scalesync.sandbox.switches import Switches
+from scalesync.timestamps import parse_instant
 from tests.queue.matrix.cases import seed
 from tests.queue.matrix.timeline import Timeline, VirtualClock
 from tests.queue.matrix.wire import NearApi, Server

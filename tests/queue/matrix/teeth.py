@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scalesync.api.client import ScaleApi
-from scalesync.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
 from scalesync.db.queue import enqueue as queued
-from scalesync.model import Document
+from scalesync.models.api import Document
+from scalesync.models.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.queue.handlers import HANDLERS, Absent, Handler, Prepared, Sighting
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch

@@ -5,10 +5,10 @@ from itertools import count
 
 import pytest
 
-from scalesync.commands import CommandState, Discard
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.errors import DatabaseError
+from scalesync.models.commands import CommandState, Discard
 from scalesync.queue.dispatcher_store import Ledger
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from scalesync.commands import CommandKind, CommandState, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
+from scalesync.models.commands import CommandKind, CommandState, NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.batches import create_batch

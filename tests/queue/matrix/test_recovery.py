@@ -5,11 +5,11 @@ from itertools import product
 import pytest
 from sqlalchemy import delete, insert, select
 
-from scalesync.commands import CommandState, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.db.queue.pause import resume
 from scalesync.db.schema.queue import commands
+from scalesync.models.commands import CommandState, NewCommand
 from scalesync.queue import new_commands
 from tests.queue.matrix.cases import CASES, PARAMS, TASK, TASK_TYPE, Case
 from tests.queue.matrix.scenarios import forward

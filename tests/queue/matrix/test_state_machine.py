@@ -19,7 +19,6 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from scalesync.commands import Command, CommandKind, CommandState, Discard, NewCommand
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import management
@@ -27,6 +26,7 @@ from scalesync.db.queue.enqueue import command_of
 from scalesync.db.queue.pause import resume
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
+from scalesync.models.commands import Command, CommandKind, CommandState, Discard, NewCommand
 from scalesync.queue import new_commands
 from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
 from tests.queue.matrix.stage import Means, Process, Stage, drain

@@ -9,7 +9,7 @@ import pytest
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.db.database import Database
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
-from scalesync.model import Document, Page, TaskFilter
+from scalesync.models.api import Document, Page, TaskFilter
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 from tests.queue.matrix.timeline import Timeline, VirtualClock

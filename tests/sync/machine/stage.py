@@ -18,7 +18,7 @@ from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.tables import windows
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
-from scalesync.owner import fresh_owner
+from scalesync.lease_owner import fresh_owner
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
 from scalesync.sync.planner import EVERY_STREAM, Request
 from scalesync.sync.runner import Session, Summary

@@ -2,14 +2,14 @@
 
 import click
 
-from scalesync.cli import orders
+from scalesync.cli import submit
 from scalesync.cli.context import Context
 from scalesync.cli.filters import filters, warn_of_unknown
 from scalesync.cli.lists import list_options, print_objects
-from scalesync.cli.options import NAME, json_option
 from scalesync.cli.output import print_document, print_json, print_table
+from scalesync.cli.param_types import NAME, json_option
 from scalesync.errors import IncompleteError
-from scalesync.storable import formatted
+from scalesync.json_sanitizing import formatted
 
 _ONE = {"batches": "batch", "projects": "project"}
 
@@ -116,7 +116,7 @@ def project_show(context: Context, name: str) -> None:
     _show(context, "projects", name)
 
 
-for _group, _more in ((task, orders.TASK), (batch, orders.BATCH), (project, orders.PROJECT)):
+for _group, _more in ((task, submit.TASK), (batch, submit.BATCH), (project, submit.PROJECT)):
     for _command in _more:
         _group.add_command(_command)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.options import json_option
 from scalesync.cli.output import (
     ago,
     as_called,
@@ -22,14 +21,15 @@ from scalesync.cli.output import (
     print_table,
     print_text,
 )
-from scalesync.cli.proofs import proof_sentences
-from scalesync.cli.shown import depth_sentences, needs
+from scalesync.cli.param_types import json_option
+from scalesync.cli.queue_format import depth_sentences, needs
+from scalesync.cli.verify_format import proof_sentences
 
 if TYPE_CHECKING:
+    from scalesync.account_adoption import Initialized
     from scalesync.db.backup import Watcher
-    from scalesync.db.mirror.query import Counts
-    from scalesync.ownership import Initialized
-    from scalesync.reports import Finding, Status
+    from scalesync.models.selection import Counts
+    from scalesync.status import Finding, Status
 
 IMPATIENT = timedelta(seconds=5)
 """How long the API is asked again unless told otherwise where somebody is waiting for the answer."""
@@ -90,7 +90,7 @@ def backup(context: Context, file: Path, overwrite: bool) -> None:
     FILE has the state of one moment, and appears whole or not at all. To restore it, end every process that
     uses the mirror, delete its -wal and -shm, copy FILE in its place, and run `scalesync queue distrust`.
     """
-    from scalesync.cli.files import ended_by_sigterm
+    from scalesync.cli.atomic_files import ended_by_sigterm
 
     with ended_by_sigterm(), _watching(quiet=context.quiet) as watch:
         size = context.app().back_up(file, watch, overwrite=overwrite)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scalesync.commands import CommandKind
+from scalesync.models.commands import CommandKind
 
 _OWN = (
     "unique_id",

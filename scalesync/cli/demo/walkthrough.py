@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 
 from scalesync.app import App
-from scalesync.cli import demo_offline
-from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
-from scalesync.cli.demo_stage import Stage
+from scalesync.cli.demo import offline
+from scalesync.cli.demo.stage import Stage
+from scalesync.cli.error_handling import stoppable
 from scalesync.cli.output import program
 from scalesync.clock import Clock
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -54,7 +54,7 @@ def run(context: Context, tasks: int) -> None:
             app = App(Settings(database_url(str(path)), server.url, Secret("live_demo")), clock)
             stage = Stage(app, quiet=context.quiet)
             _mirror(stage, server, tasks)
-        demo_offline.run(stage, world)
+        offline.run(stage, world)
     stage.title("The mirror stays here until the next demo; ask it anything")
     here = f"{program()} --db {shlex.quote(str(path))}"
     click.echo(f"{path}\n  {here} status\n  {here} task list")

@@ -11,7 +11,7 @@ import click
 
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError
-from scalesync.settings import instant_of, parse_duration
+from scalesync.timestamps import instant_of, parse_duration
 
 LARGEST = 2**63 - 1
 """The largest number that both databases take."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from scalesync.cli.logs import log_to_stderr
-from scalesync.cli.options import DURATION, INSTANT, SIZE
+from scalesync.cli.param_types import DURATION, INSTANT, SIZE
 
 _KINDS = (
     (

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
+from scalesync.models.selection import Counts
+from scalesync.models.sync import Run, Verified
 from scalesync.settings import open_to_others
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from scalesync.api.client import ScaleApi
-    from scalesync.commands import Depth, Gate
     from scalesync.db.caller_transaction import Connection
     from scalesync.db.database import Database
-    from scalesync.db.mirror import account, query
-    from scalesync.db.sync import runs, verifications
+    from scalesync.db.mirror import account
+    from scalesync.models.commands import Depth, Gate
 
 SKEW_TOLERATED = 60.0
 """Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
@@ -89,19 +90,19 @@ class Status:
 
     database: str
     account: "account.Stamp | None"
-    counts: "dict[str, query.Counts]"
+    counts: "dict[str, Counts]"
     watermarks: dict[str, datetime]
     open_windows: int
-    runs: "list[runs.Run]"
+    runs: "list[Run]"
     queue: "Depth"
     gate: "Gate"
     files_wanted: int
     """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
     files_unread: int
     """Files that were fetched and could not be read: their annotations are not complete."""
-    verified: "verifications.Verified | None"
+    verified: "Verified | None"
     """What the last verification came to."""
-    proven: "verifications.Verified | None"
+    proven: "Verified | None"
     """The last one that held everything against the API and found nothing to differ."""
     now: datetime
 
@@ -120,7 +121,7 @@ def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -
     from scalesync.db.mirror import account, query
     from scalesync.db.queue import pause, stats
     from scalesync.db.sync import runs, verifications, windows
-    from scalesync.model import WindowState
+    from scalesync.models.sync import WindowState
 
     run = runs.open_run(conn)
     return Status(

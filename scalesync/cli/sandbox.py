@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context, all_loaded
-from scalesync.cli.options import NAME, NumberType
 from scalesync.cli.output import program
+from scalesync.cli.param_types import NAME, NumberType
 from scalesync.errors import ConfigurationError, how_to_install
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
 def demo(context: Context, tasks: int) -> None:
     """Show it all on a made-up account, without a key."""
     _require_sandbox()
-    from scalesync.cli.demo import run
+    from scalesync.cli.demo.walkthrough import run
 
     all_loaded()
     run(context, tasks)

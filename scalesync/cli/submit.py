@@ -8,13 +8,13 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.options import NAME, OBJECT, PAIR, NumberType, json_option
 from scalesync.cli.output import counted, one_line, print_json, print_line
-from scalesync.cli.streams import report_only
+from scalesync.cli.param_types import NAME, OBJECT, PAIR, NumberType, json_option
+from scalesync.cli.std_streams import report_only
 from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
-    from scalesync.commands import Enqueued
+    from scalesync.models.commands import Enqueued
     from scalesync.queue.bulk_submit import Ids, Recipe, Submitted
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, Transaction
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scalesync.cli.output import counted
-from scalesync.model import format_instant
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.db.sync.verifications import Verified
-    from scalesync.reports import Status
+    from scalesync.models.sync import Verified
+    from scalesync.status import Status
 
 
 def proof_sentences(now: "Status") -> Iterator[str]:

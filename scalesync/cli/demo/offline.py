@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from scalesync.cli import shown
-from scalesync.cli.demo_stage import Stage
+from scalesync.cli import queue_format
+from scalesync.cli.demo.stage import Stage
 from scalesync.cli.output import print_table, print_text
-from scalesync.commands import GENERATED, Display
 from scalesync.errors import IncompleteError
+from scalesync.models.commands import GENERATED, Display
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -88,8 +88,8 @@ def _tasks() -> Iterator[dict[str, object]]:
 def _show_queue(stage: Stage) -> None:
     first = list(stage.app.queue.listing(limit=4))
     last = list(stage.app.queue.listing(kind="finalize_batch"))
-    print_table(shown.COLUMNS, map(shown.row, first + last))
-    for text in shown.depth_sentences(*stage.app.queue.depth()):
+    print_table(queue_format.COLUMNS, map(queue_format.row, first + last))
+    for text in queue_format.depth_sentences(*stage.app.queue.depth()):
         print_text(text)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from scalesync.cli.output import ago, counted, print_line, print_table, print_text
-from scalesync.commands import Command, Depth, Discard, Discarded, Gate, Shown
 from scalesync.errors import NeedsPersonError
-from scalesync.model import format_instant
+from scalesync.models.commands import Command, Depth, Discard, Discarded, Gate, Shown
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.queue.management import Story

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.boundary import stoppable
 from scalesync.cli.context import Context
+from scalesync.cli.error_handling import stoppable
 from scalesync.cli.logs import fields_of
-from scalesync.cli.options import DURATION, SIZE, json_option, workers_option
 from scalesync.cli.output import counted, one_line, print_json
+from scalesync.cli.param_types import DURATION, SIZE, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
 

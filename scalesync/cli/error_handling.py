@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from scalesync.cli.everywhere import misplaced
+from scalesync.cli.common_options import misplaced
 from scalesync.cli.output import as_called, one_line
-from scalesync.cli.streams import report_only, say_at_once
+from scalesync.cli.std_streams import report_only, say_at_once
 from scalesync.clock import Clock
 from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
 

@@ -1,0 +1,1 @@
+"""Frozen values that cross the packages: without a clock, a network or a disk."""
