@@ -34,8 +34,8 @@ def _started(typist: Typist) -> tuple[Row, ...]:
 
 @pytest.fixture
 def typist() -> Iterator[Typist]:
-    """Lend one that gives its process half a second for a page."""
-    with Typist(TASKS.form, patience=0.5) as one:
+    """Yield one that gives its process three seconds to start, and for each page."""
+    with Typist(TASKS.form, patience=3) as one:
         yield one
 
 
