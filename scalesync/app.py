@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from scalesync.models.changes import Change
     from scalesync.models.selection import Selection
     from scalesync.models.sync import Run
-    from scalesync.queue.bulk_submit import Recipe, Submitted
-    from scalesync.queue.dispatch_summary import Summary as Dispatched
-    from scalesync.queue.events import Watcher as QueueWatcher
+    from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
+    from scalesync.queue.dispatch_summary import DispatchSummary as Dispatched
+    from scalesync.queue.events import DispatchWatcher as QueueWatcher
     from scalesync.queue.management import Queue
     from scalesync.queue.sending import Sending
     from scalesync.queue.transaction import Transaction
-    from scalesync.sync.events import Watcher
-    from scalesync.sync.planner import Plan, Request
-    from scalesync.sync.result_files.fetcher import Fetching
-    from scalesync.sync.result_files.fetcher import Summary as Results
-    from scalesync.sync.result_files.fetcher import Watcher as ResultsWatcher
-    from scalesync.sync.runner import Session, Summary
+    from scalesync.sync.events import SyncWatcher
+    from scalesync.sync.planner import Plan, SyncRequest
+    from scalesync.sync.result_files.fetcher import FetchOptions
+    from scalesync.sync.result_files.fetcher import FetchSummary as Results
+    from scalesync.sync.result_files.fetcher import FetchWatcher as ResultsWatcher
+    from scalesync.sync.runner import SyncRunner, SyncSummary
     from scalesync.sync.verify.models import Verification
-    from scalesync.sync.verify.models import Watcher as ProofWatcher
-    from scalesync.sync.verify.runner import Proof, Watchers
+    from scalesync.sync.verify.models import VerifyWatcher as ProofWatcher
+    from scalesync.sync.verify.runner import VerifyResult, VerifyWatchers
 
 
 @dataclass
@@ -64,10 +64,12 @@ class App:
         self, look: Callable[[Database], object] = migrate.check_schema, *, create: bool = False
     ) -> Iterator[Database]:
         """Yield the mirror after a first `look` at it: at its schema. Raises DatabaseError."""
-        from scalesync.sync.outage_backoff import Outages, say_away
+        from scalesync.sync.outage_backoff import OutageBackoff, log_unavailable
 
-        outages = Outages(self.clock, say_away, self.waits, self.clock.ends_at)
-        database = outages.opened(lambda: Database.open(self.settings.database_url, create=create), look)
+        outages = OutageBackoff(self.clock, log_unavailable, self.waits, self.clock.ends_at)
+        database = outages.open_database(
+            lambda: Database.open(self.settings.database_url, create=create), look
+        )
         try:
             yield database
         finally:
@@ -110,39 +112,39 @@ class App:
         return Initialized(before, after, mine, asked)
 
     def sync(
-        self, request: "Request", watch: "Watcher", *, workers: int, time_limit: float | None
-    ) -> "Summary":
+        self, request: "SyncRequest", watch: "SyncWatcher", *, workers: int, time_limit: float | None
+    ) -> "SyncSummary":
         """Bring the mirror up to date. Raises ScalesyncError for what stops it; what came is saved."""
         with self._session(watch, workers, time_limit) as session:
             return session.sync(request)
 
     def verify(
-        self, request: "Request", watch: "Watchers", *, deep: bool, repair: bool, workers: int
-    ) -> "Proof":
+        self, request: "SyncRequest", watch: "VerifyWatchers", *, deep: bool, repair: bool, workers: int
+    ) -> "VerifyResult":
         """Hold the mirror against the API and remember what came of it; `repair` reads anew what differs."""
-        from scalesync.sync.verify.runner import Prover
+        from scalesync.sync.verify.runner import VerifyRunner
 
         with self._session(watch.reading, workers, None) as session:
-            return Prover(session, watch.proving).prove(request, deep=deep, repair=repair)
+            return VerifyRunner(session, watch.proving).verify(request, deep=deep, repair=repair)
 
     def verify_runs(
         self, runs: "Sequence[Run]", watch: "ProofWatcher", *, workers: int = 8
     ) -> "Verification":
         """Hold what these runs have read against the API, and remember what came of it."""
-        from scalesync.sync.verify.runner import Prover
+        from scalesync.sync.verify.runner import VerifyRunner
 
         with self._session(lambda _: None, workers, None) as session:
-            return Prover(session, watch).prove_runs(runs)
+            return VerifyRunner(session, watch).verify_runs(runs)
 
-    def look_ahead(self, request: "Request") -> "tuple[Plan, tuple[int, ...]]":
+    def look_ahead(self, request: "SyncRequest") -> "tuple[Plan, tuple[int, ...]]":
         """Return what a sync would read, and how many rows each window holds. Nothing is written."""
         with self._session(lambda _: None, 1, None) as session:
-            return session.look_ahead(request)
+            return session.dry_run(request)
 
-    def fetch_results(self, how: "Fetching", watch: "ResultsWatcher") -> "Results":
+    def fetch_results(self, how: "FetchOptions", watch: "ResultsWatcher") -> "Results":
         """Fetch the files that responses name and are not here. Without a key, what nobody needs one for."""
         from scalesync.sync.result_files.fetcher import Fetcher
-        from scalesync.sync.result_files.url_refresh import Links
+        from scalesync.sync.result_files.url_refresh import UrlRefresher
 
         key = None if self.settings.key is None else self.settings.key.reveal()
         with (
@@ -152,7 +154,7 @@ class App:
                 self.settings.api_url, key, self.clock, insecure_http=self.settings.insecure_http
             ) as downloads,
         ):
-            links = Links(database, api)
+            links = UrlRefresher(database, api)
             return Fetcher(database, downloads, self.clock, watch, how.workers, links).run()
 
     def status(self, *, recent: int = 5) -> Status:
@@ -216,7 +218,7 @@ class App:
         with self.database() as database, database.write(durable=True) as conn:
             yield Transaction(conn)
 
-    def submit(self, given: Iterable[bytes | Mapping[str, Any]], recipe: "Recipe") -> "Submitted":
+    def submit(self, given: Iterable[bytes | Mapping[str, Any]], recipe: "TaskTemplate") -> "SubmitResult":
         """Queue a task for each line or mapping; raise SubmissionError, naming every bad one, and queue none.
 
         The database is not written to before the last of them has come.
@@ -225,7 +227,7 @@ class App:
 
         with (
             self.database() as database,
-            bulk_submit.checked(given, recipe) as spool,
+            bulk_submit.validate(given, recipe) as spool,
             database.write(durable=True) as conn,
         ):
             return bulk_submit.enqueue(conn, spool)
@@ -238,16 +240,16 @@ class App:
         """
         from scalesync.lease_owner import fresh_owner
         from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
-        from scalesync.queue.dispatcher_store import Ledger
+        from scalesync.queue.dispatcher_store import DispatcherStore
         from scalesync.queue.timing import Timing
 
         timing = Timing(request=how.timeout, settle=how.timeout + how.settle_time)
         patience = self.settings.patience
-        options = DispatchOptions(how.workers, how.max, how.stay, look_only=how.look_only)
+        options = DispatchOptions(how.workers, how.max, how.watch, reconcile_only=how.reconcile_only)
         if patience is not None:
             options = replace(options, patience=patience)
         with self.database(self._look_and_stamp) as database, self._queue_api(how) as api:
-            ledger = Ledger(database, fresh_owner(), timing)
+            ledger = DispatcherStore(database, fresh_owner(), timing)
             return Dispatcher(ledger, api, self.clock, watch, timing, options).run()
 
     def back_up(self, target: Path, watch: "BackupWatcher", *, overwrite: bool = False) -> int:
@@ -289,12 +291,14 @@ class App:
             yield api
 
     @contextmanager
-    def _session(self, watch: "Watcher", workers: int, time_limit: float | None) -> "Iterator[Session]":
+    def _session(
+        self, watch: "SyncWatcher", workers: int, time_limit: float | None
+    ) -> "Iterator[SyncRunner]":
         from scalesync.lease_owner import fresh_owner
-        from scalesync.sync.runner import Session
-        from scalesync.sync.store import Ledger
+        from scalesync.sync.runner import SyncRunner
+        from scalesync.sync.store import SyncStore
 
         clock = self.clock.allowing(time_limit)
         with replace(self, clock=clock).database() as database, self.api(clock) as api:
-            writer = Ledger(database, api, fresh_owner(), self.settings.lease)
-            yield Session(writer, clock, watch, self.account(), workers, time_limit)
+            writer = SyncStore(database, api, fresh_owner(), self.settings.lease)
+            yield SyncRunner(writer, clock, watch, self.account(), workers, time_limit)

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from scalesync.errors import ConfigurationError
 from scalesync.models.selection import Selection
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from scalesync.timestamps import instant_of
 
 When = datetime | date | timedelta | str
@@ -93,7 +93,7 @@ class DispatchOptions(TypedDict, total=False):
     """How long to wait without any progress before it ends."""
 
 
-class FetchOptions(TypedDict, total=False):
+class FetchKeywords(TypedDict, total=False):
     """What `scalesync fetch-results` takes."""
 
     workers: int
@@ -119,13 +119,13 @@ def selection(filters: Mapping[str, Any], now: datetime) -> Selection:
     return Selection(**_with_instants(filters, now))
 
 
-def request(streams: tuple[str, ...], options: Mapping[str, Any], now: datetime) -> Request:
+def request(streams: tuple[str, ...], options: Mapping[str, Any], now: datetime) -> SyncRequest:
     """Return what a sync or a verification is to read. Raises ConfigurationError for what cannot be meant."""
     projects = options.get("projects", ())
     projects = (projects,) if isinstance(projects, str) else tuple(projects)
     for name in projects:
         check_name("project", name)
-    return Request(streams, **{**_with_instants(options, now), "projects": projects})
+    return SyncRequest(streams, **{**_with_instants(options, now), "projects": projects})
 
 
 def check_name(what: str, name: object) -> None:

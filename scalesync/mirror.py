@@ -14,7 +14,7 @@ from scalesync.db.caller_transaction import Connection, borrowed
 from scalesync.errors import ConfigurationError
 from scalesync.keywords import (
     DispatchOptions,
-    FetchOptions,
+    FetchKeywords,
     SyncOptions,
     VerifyOptions,
     check_name,
@@ -22,19 +22,18 @@ from scalesync.keywords import (
 )
 from scalesync.models.api import BatchStatus
 from scalesync.models.commands import Enqueued
-from scalesync.queue.bulk_submit import Recipe, Submitted
-from scalesync.queue.dispatch_summary import Summary as DispatchSummary
+from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
+from scalesync.queue.dispatch_summary import DispatchSummary
 from scalesync.queue.management import Queue
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
 from scalesync.status import Finding
-from scalesync.sync.planner import EVERY_STREAM, Plan, in_order
-from scalesync.sync.result_files.fetcher import Fetching
-from scalesync.sync.result_files.fetcher import Summary as FetchSummary
-from scalesync.sync.runner import Summary as SyncSummary
+from scalesync.sync.planner import EVERY_STREAM, Plan, in_stream_order
+from scalesync.sync.result_files.fetcher import FetchOptions, FetchSummary
+from scalesync.sync.runner import SyncSummary
 from scalesync.sync.verify.models import Verification
-from scalesync.sync.verify.runner import Watchers
+from scalesync.sync.verify.runner import VerifyWatchers
 
 __all__ = ["Document", "Mirror"]
 
@@ -44,7 +43,7 @@ def _streams(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in EVERY_STREAM:
             raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")
-    return in_order(names)
+    return in_stream_order(names)
 
 
 class Mirror(Contents):
@@ -124,15 +123,15 @@ class Mirror(Contents):
         """
         deep, repair = options.pop("deep", False), options.pop("repair", False)
         wanted = request(_streams(streams), options, self._now())
-        nobody = Watchers(lambda _: None, lambda _: None)
+        nobody = VerifyWatchers(lambda _: None, lambda _: None)
         return self._app.verify(wanted, nobody, deep=deep, repair=repair, workers=workers).last
 
-    def fetch_results(self, **options: Unpack[FetchOptions]) -> FetchSummary:
+    def fetch_results(self, **options: Unpack[FetchKeywords]) -> FetchSummary:
         """Fetch the files that responses name and write their annotations; `.complete` says whether all came.
 
         One that cannot be had raises nothing: `result_files` says why, and the next call tries again.
         """
-        return self._app.fetch_results(Fetching(**options), lambda _: None)
+        return self._app.fetch_results(FetchOptions(**options), lambda _: None)
 
     def batch_status(self, name: str) -> BatchStatus:
         """Return what the API counts in a batch now. Raises ScaleResourceNotFound where there is none."""
@@ -175,12 +174,12 @@ class Mirror(Contents):
         *,
         unique_id_field: str | None = None,
         **options: Unpack[TaskOptions],
-    ) -> Submitted:
+    ) -> SubmitResult:
         """Queue many tasks, in flat memory and without a transaction until the last has come.
 
         Raises SubmissionError, whose `.problems` name every bad one by its place, and queues none.
         """
-        return self._app.submit(bodies, Recipe(type, unique_id_field=unique_id_field, **options))
+        return self._app.submit(bodies, TaskTemplate(type, unique_id_field=unique_id_field, **options))
 
     def cancel_task(
         self, task_id: str | None = None, *, unique_id: str | None = None, clear_unique_id: bool = False
@@ -195,12 +194,12 @@ class Mirror(Contents):
         *,
         unique_ids: Iterable[str] = (),
         clear_unique_id: bool = False,
-    ) -> Submitted:
+    ) -> SubmitResult:
         """Queue the canceling of many tasks by their ids or unique_ids: of all, or of none."""
         with self.transaction() as tx:
             return tx.cancel_tasks(task_ids, unique_ids=unique_ids, clear_unique_id=clear_unique_id)
 
-    def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> Submitted:
+    def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> SubmitResult:
         """Queue the canceling of every task of a batch that is pending here or still queued."""
         with self.transaction() as tx:
             return tx.cancel_tasks(batch=name, clear_unique_id=clear_unique_id)
@@ -245,7 +244,7 @@ class Mirror(Contents):
 
     def reconcile(self, *, timeout: float = 60.0) -> DispatchSummary:
         """Ask the API about everything in doubt, and send nothing."""
-        return self._dispatch(Sending(timeout=timeout, look_only=True), None)
+        return self._dispatch(Sending(timeout=timeout, reconcile_only=True), None)
 
     @property
     def queue(self) -> Queue:
@@ -254,4 +253,4 @@ class Mirror(Contents):
 
     def _dispatch(self, how: Sending, patience: float | None) -> DispatchSummary:
         settings = self._settings if patience is None else replace(self._settings, patience=patience)
-        return App(settings).patient(stay=how.stay).dispatch(how, lambda _: None)
+        return App(settings).patient(stay=how.watch).dispatch(how, lambda _: None)

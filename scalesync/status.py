@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.models.selection import Counts
-from scalesync.models.sync import Run, Verified
+from scalesync.models.sync import Run, VerificationRecord
 from scalesync.settings import open_to_others
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalesync.db.caller_transaction import Connection
     from scalesync.db.database import Database
     from scalesync.db.mirror import account
-    from scalesync.models.commands import Depth, Gate
+    from scalesync.models.commands import PauseState, QueueStats
 
 SKEW_TOLERATED = 60.0
 """Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
@@ -94,15 +94,15 @@ class Status:
     watermarks: dict[str, datetime]
     open_windows: int
     runs: "list[Run]"
-    queue: "Depth"
-    gate: "Gate"
+    queue: "QueueStats"
+    gate: "PauseState"
     files_wanted: int
     """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
     files_unread: int
     """Files that were fetched and could not be read: their annotations are not complete."""
-    verified: "Verified | None"
+    verified: "VerificationRecord | None"
     """What the last verification came to."""
-    proven: "Verified | None"
+    proven: "VerificationRecord | None"
     """The last one that held everything against the API and found nothing to differ."""
     now: datetime
 

@@ -22,7 +22,7 @@ from scalesync.errors import (
     SealedError,
     SubmissionError,
 )
-from scalesync.models.commands import Discard, Display
+from scalesync.models.commands import DiscardAnswer, DisplayState
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.sandboxes import LIVE_KEY
 
@@ -211,7 +211,7 @@ def test_the_queue_is_seen_and_mended(mirror: Mirror) -> None:
     queue = mirror.queue
     mirror.create_task("imageannotation", {"batch": "B", "project": "P", "n": 1})
     mirror.finalize_batch("B")
-    assert [shown.display for shown in queue.listing()] == [Display.READY, Display.BLOCKED]
+    assert [shown.display for shown in queue.listing()] == [DisplayState.READY, DisplayState.BLOCKED]
     assert [shown.command.id for shown in queue.why(2)] == [2, 1]
     assert queue.result(1) is None
 
@@ -229,7 +229,7 @@ def test_the_queue_is_seen_and_mended(mirror: Mirror) -> None:
     assert queue.distrust() == 2
     assert mirror.reconcile(timeout=5).looks > 0
     answers = queue.discard([1, 1])
-    assert [answer.answer for answer in answers] in ([Discard.DISCARDED], [Discard.REQUESTED])
+    assert [answer.answer for answer in answers] in ([DiscardAnswer.DISCARDED], [DiscardAnswer.REQUESTED])
     story = queue.show(1)
     assert {"send", "retry", "distrust"} <= {attempt.step for attempt in story.attempts}
     with pytest.raises(QueueError, match="no command 99"):

@@ -16,7 +16,7 @@ from scalesync import Mirror
 from scalesync.app import App
 from scalesync.cli.context import Context
 from scalesync.errors import ConfigurationError
-from scalesync.queue.bulk_submit import Recipe, checked
+from scalesync.queue.bulk_submit import TaskTemplate, validate
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import Choices, KeyringSecret, resolve
 from tests.cli.commands import Scalesync, check_refusal, execute, scalesync_in
@@ -262,7 +262,7 @@ def nameless() -> dict[str, int]:
 def test_what_is_kept_while_a_submission_is_read_is_its_owners_alone() -> None:
     """The copy on disk has no name, and no mode for others."""
     before = nameless()
-    with checked([{"attachment": "x"}], Recipe("annotation")):
+    with validate([{"attachment": "x"}], TaskTemplate("annotation")):
         assert [mode for name, mode in nameless().items() if name not in before] == [0o600]
 
 

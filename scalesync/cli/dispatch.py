@@ -19,11 +19,11 @@ from scalesync.errors import (
     ScaleException,
     ScalesyncError,
 )
-from scalesync.models.commands import Depth, Display, Gate, PausedBy
+from scalesync.models.commands import DisplayState, PausedBy, PauseState, QueueStats
 
 if TYPE_CHECKING:
     from scalesync.app import App
-    from scalesync.queue.dispatch_summary import Summary
+    from scalesync.queue.dispatch_summary import DispatchSummary
     from scalesync.queue.sending import Sending
 
 _LATER = "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
@@ -65,7 +65,7 @@ def dispatch(
 
     settle_time = options.pop("settle_time")
     spans = {"timeout": _seconds(timeout), "settle_time": _seconds(settle_time)}
-    how = Sending(**spans, stay=watch, **options)  # type: ignore[arg-type]
+    how = Sending(**spans, watch=watch, **options)  # type: ignore[arg-type]
     if dry_run:
         _print_ready(context, as_json=json)
     else:
@@ -89,14 +89,14 @@ def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
     """
     from scalesync.queue.sending import Sending
 
-    run_and_report(context, Sending(timeout=_seconds(timeout), look_only=True), as_json=json)
+    run_and_report(context, Sending(timeout=_seconds(timeout), reconcile_only=True), as_json=json)
 
 
 def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
     """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
     clock = Clock()
-    with stoppable(clock, "the requests in hand", endless=how.stay):
-        app = context.app(clock).patient(stay=how.stay)
+    with stoppable(clock, "the requests in hand", endless=how.watch):
+        app = context.app(clock).patient(stay=how.watch)
         try:
             summary = watched(app, how, quiet=context.quiet)
             depth, gate = app.queue.depth()
@@ -110,20 +110,20 @@ def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
             print_summary(summary)
             for text in queue_format.depth_sentences(depth, gate):
                 print_line(text)
-        _raise_if_incomplete(summary, depth, gate, look_only=how.look_only)
+        _raise_if_incomplete(summary, depth, gate, look_only=how.reconcile_only)
 
 
-def watched(app: "App", how: "Sending", *, quiet: bool) -> "Summary":
+def watched(app: "App", how: "Sending", *, quiet: bool) -> "DispatchSummary":
     """Dispatch with progress on stderr."""
     from scalesync.cli.sending import watching
 
     depth, _ = app.queue.depth()
-    total = depth.in_doubt if how.look_only else min(depth.open, how.max or depth.open)
-    with watching(quiet=quiet, total=None if how.stay else total) as watch:
+    total = depth.in_doubt if how.reconcile_only else min(depth.open, how.max or depth.open)
+    with watching(quiet=quiet, total=None if how.watch else total) as watch:
         return app.dispatch(how, watch)
 
 
-def print_summary(summary: "Summary") -> None:
+def print_summary(summary: "DispatchSummary") -> None:
     """Print what a dispatcher did."""
     columns = ("delivered", "in doubt", "dead", "discarded", "still queued", "sends", "look-ups")
     names = ("delivered", "in_doubt", "dead", "discarded", "returned", "sends", "looks")
@@ -131,13 +131,15 @@ def print_summary(summary: "Summary") -> None:
     print_text(f"{counted(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")
 
 
-def _as_dict(summary: "Summary", depth: Depth, gate: Gate) -> dict[str, object]:
+def _as_dict(summary: "DispatchSummary", depth: QueueStats, gate: PauseState) -> dict[str, object]:
     fields = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
     error = None if summary.error is None else str(summary.error)
     return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": depth, "gate": gate}
 
 
-def _raise_if_incomplete(summary: "Summary", depth: Depth, gate: Gate, *, look_only: bool) -> None:
+def _raise_if_incomplete(
+    summary: "DispatchSummary", depth: QueueStats, gate: PauseState, *, look_only: bool
+) -> None:
     """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
     if stopped := _stopped(summary, gate):
         raise stopped
@@ -149,7 +151,7 @@ def _raise_if_incomplete(summary: "Summary", depth: Depth, gate: Gate, *, look_o
     raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
 
 
-def _stopped(summary: "Summary", gate: Gate) -> ScalesyncError | None:
+def _stopped(summary: "DispatchSummary", gate: PauseState) -> ScalesyncError | None:
     """Return what ended the dispatcher before everything was done, if anything did."""
     error = summary.error
     match summary.ended:
@@ -171,7 +173,7 @@ def _interrupted() -> InterruptedRunError:
     return InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
 
 
-def _paused(gate: Gate) -> ScalesyncError:
+def _paused(gate: PauseState) -> ScalesyncError:
     """Return that a person paused the queue, or that the API asked for a rest."""
     if not gate.paused:
         return IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
@@ -184,7 +186,7 @@ def _paused(gate: Gate) -> ScalesyncError:
 def _print_ready(context: Context, *, as_json: bool) -> None:
     """Print what a dispatch would begin with at this moment."""
     app = context.app()
-    found = [one for one in app.queue.listing() if one.display in (Display.READY, Display.IN_DOUBT)]
+    found = [one for one in app.queue.listing() if one.display in (DisplayState.READY, DisplayState.IN_DOUBT)]
     _, gate = app.queue.depth()
     if as_json:
         print_json({"commands": [queue_format.as_dict(one) for one in found], "gate": gate})

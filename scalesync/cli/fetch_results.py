@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from scalesync.app import App
-    from scalesync.sync.result_files.fetcher import Event, Fetching, Summary, Watcher
+    from scalesync.sync.result_files.fetcher import FetchEvent, FetchOptions, FetchSummary, FetchWatcher
 
 log = logging.getLogger("scalesync.results")
 
@@ -54,9 +54,9 @@ def fetch_results(
     They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
     if one could not be, or could not be read; the next run tries it again.
     """
-    from scalesync.sync.result_files.fetcher import Fetching
+    from scalesync.sync.result_files.fetcher import FetchOptions
 
-    how = Fetching(workers, max_size, timeout.total_seconds(), allow_private)
+    how = FetchOptions(workers, max_size, timeout.total_seconds(), allow_private)
     clock = Clock()
     with stoppable(clock, HAND):
         summary = watched(context.app(clock), how, quiet=context.quiet)
@@ -67,7 +67,7 @@ def fetch_results(
         raise_if_incomplete(summary)
 
 
-def watched(app: "App", how: "Fetching", *, quiet: bool) -> "Summary":
+def watched(app: "App", how: "FetchOptions", *, quiet: bool) -> "FetchSummary":
     """Fetch with progress on stderr."""
     with _watching(quiet=quiet) as watch:
         summary = app.fetch_results(how, watch)
@@ -76,12 +76,12 @@ def watched(app: "App", how: "Fetching", *, quiet: bool) -> "Summary":
     return summary
 
 
-def as_dict(summary: "Summary") -> dict[str, object]:
+def as_dict(summary: "FetchSummary") -> dict[str, object]:
     """Return the summary for machines."""
     return asdict(summary) | {"complete": summary.complete, "seconds": round(summary.seconds, 3)}
 
 
-def _tell_reasons(summary: "Summary") -> None:
+def _tell_reasons(summary: "FetchSummary") -> None:
     """Say on stderr why files failed: a line for each reason, with how many it holds for."""
     reasons = sorted(summary.reasons, key=lambda reason: -reason.files)
     for reason in reasons[:SAID]:
@@ -94,7 +94,7 @@ def _tell_reasons(summary: "Summary") -> None:
         click.echo(f"{files} for {counted(len(others), 'other reason', 'other reasons')}", err=True)
 
 
-def tell_summary(summary: "Summary") -> None:
+def tell_summary(summary: "FetchSummary") -> None:
     """Say on stderr what was fetched."""
     files = counted(summary.fetched, "result file", "result files")
     rows = counted(summary.annotations, "annotation", "annotations")
@@ -103,7 +103,7 @@ def tell_summary(summary: "Summary") -> None:
     click.echo(f"{came}, {summary.seconds:.1f} s", err=True)
 
 
-def raise_if_incomplete(summary: "Summary") -> None:
+def raise_if_incomplete(summary: "FetchSummary") -> None:
     """Return if every file is here and was read; raise what says why not, and how to go on."""
     if summary.stopped:
         raise InterruptedRunError(
@@ -117,7 +117,7 @@ def raise_if_incomplete(summary: "Summary") -> None:
 
 
 @contextmanager
-def _watching(*, quiet: bool) -> "Iterator[Watcher]":
+def _watching(*, quiet: bool) -> "Iterator[FetchWatcher]":
     """Lend a watcher that fits stderr: a bar, lines, or nothing. It also logs every event."""
     if quiet:
         yield _logging(lambda _: None)
@@ -130,8 +130,8 @@ def _watching(*, quiet: bool) -> "Iterator[Watcher]":
         yield _logging(Lines())
 
 
-def _logging(watch: "Watcher") -> "Watcher":
-    def note(event: "Event") -> None:
+def _logging(watch: "FetchWatcher") -> "FetchWatcher":
+    def note(event: "FetchEvent") -> None:
         log.info(event.name, extra=fields_of(event))
         watch(event)
 
@@ -145,11 +145,11 @@ class Told:
     files: int = 0
     done: int = 0
 
-    def note(self, event: "Event") -> None:
+    def note(self, event: "FetchEvent") -> None:
         """Count an event."""
-        from scalesync.sync.result_files.fetcher import Begun
+        from scalesync.sync.result_files.fetcher import FetchStarted
 
-        if isinstance(event, Begun):
+        if isinstance(event, FetchStarted):
             self.files = event.files
         else:
             self.done += 1
@@ -162,7 +162,7 @@ class Lines:
     told: Told = field(default_factory=Told)
     counted_at: float = field(default_factory=time.monotonic)
 
-    def __call__(self, event: "Event") -> None:
+    def __call__(self, event: "FetchEvent") -> None:
         """Count the event, and say the count if it is time."""
         from scalesync.cli.progress import EVERY
 
@@ -181,7 +181,7 @@ class Bar:
     bar: "TaskID"
     told: Told = field(default_factory=Told)
 
-    def __call__(self, event: "Event") -> None:
+    def __call__(self, event: "FetchEvent") -> None:
         """Move the bar."""
         self.told.note(event)
         self.progress.update(self.bar, completed=self.told.done, total=self.told.files)

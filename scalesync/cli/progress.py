@@ -13,17 +13,17 @@ import click
 from scalesync.cli.logs import fields_of
 from scalesync.cli.output import one_line
 from scalesync.sync.events import (
-    Away,
     ClockWasAhead,
-    Contradicted,
-    Event,
-    Expected,
-    Missed,
-    OnlyByProject,
-    Planned,
-    Received,
-    Waiting,
-    Watcher,
+    DatabaseUnavailable,
+    ObjectsMissing,
+    OthersReading,
+    PagesSaved,
+    ProjectRequired,
+    RowsExpected,
+    RunStarted,
+    SyncEvent,
+    SyncWatcher,
+    WindowInconsistent,
 )
 from scalesync.sync.planner import EVERY_STREAM
 from scalesync.timestamps import format_instant
@@ -38,7 +38,7 @@ EVERY = 5.0
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[Watcher]:
+def watching(*, quiet: bool) -> Iterator[SyncWatcher]:
     """Lend a watcher that fits stderr: bars, lines, or nothing. It also logs every event."""
     if quiet:
         yield _logging(lambda _: None)
@@ -51,29 +51,29 @@ def watching(*, quiet: bool) -> Iterator[Watcher]:
         lines.close()
 
 
-def _logging(watch: Watcher) -> Watcher:
-    def note(event: Event) -> None:
-        level = logging.DEBUG if isinstance(event, Waiting) else logging.INFO
+def _logging(watch: SyncWatcher) -> SyncWatcher:
+    def note(event: SyncEvent) -> None:
+        level = logging.DEBUG if isinstance(event, OthersReading) else logging.INFO
         log.log(level, event.name, extra=fields_of(event))
         watch(event)
 
     return note
 
 
-def sentence(event: Event) -> str | None:
+def sentence(event: SyncEvent) -> str | None:
     """Return what is said of an event in words, if anything is."""
     said = None
     match event:
-        case Planned(kind, started_at, resumed, _):
+        case RunStarted(kind, started_at, resumed, _):
             begins = "goes on with the run left open" if resumed else f"begins a run ({kind})"
             said = f"scalesync {begins}, as of {format_instant(started_at)}"
-        case Contradicted(stream, reason, given_up):
+        case WindowInconsistent(stream, reason, given_up):
             then = "given up" if given_up else "reading that part again"
             said = f"{stream}: {reason}; {then}"
-        case Missed(stream, keys):
+        case ObjectsMissing(stream, keys):
             named = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
             said = f"{stream}: {len(keys)} gone at the API: {named}"
-        case OnlyByProject(projects):
+        case ProjectRequired(projects):
             said = (
                 f"the API lists tasks by project only: tasks outside its {projects} projects cannot be seen"
             )
@@ -81,9 +81,9 @@ def sentence(event: Event) -> str | None:
             begin = "everything" if since is None else f"from {format_instant(since)} on"
             said = f"{stream}: complete up to {format_instant(at)} by a clock of the API that was ahead; "
             said += f"reading {begin}"
-        case Away(seconds, reason):
+        case DatabaseUnavailable(seconds, reason):
             said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
-        case Waiting():
+        case OthersReading():
             said = "waiting for another process that holds the rest; if it has died, that comes free soon"
     return said
 
@@ -95,15 +95,15 @@ class Counts:
     received: dict[str, int] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
 
-    def take(self, event: Event) -> None:
+    def take(self, event: SyncEvent) -> None:
         """Count what the event tells."""
-        if isinstance(event, Planned):
+        if isinstance(event, RunStarted):
             told = {stream: (received, expected) for stream, received, expected in event.progress}
             for stream in (name for name in EVERY_STREAM if name in told):
                 self.received[stream], self.expected[stream] = told[stream]
-        elif isinstance(event, Expected):
+        elif isinstance(event, RowsExpected):
             self.expected[event.stream] = self.expected.get(event.stream, 0) + event.rows
-        elif isinstance(event, Received):
+        elif isinstance(event, PagesSaved):
             self.received[event.stream] = self.received.get(event.stream, 0) + event.rows
 
     def share(self, stream: str) -> tuple[int, int]:
@@ -120,13 +120,13 @@ class Lines:
     told_at: dict[str, float] = field(default_factory=dict)
     waiting: bool = False
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: SyncEvent) -> None:
         """Count rows, and say what is worth a line."""
-        if isinstance(event, Waiting) and self.waiting:
+        if isinstance(event, OthersReading) and self.waiting:
             return
-        self.waiting = isinstance(event, Waiting)
+        self.waiting = isinstance(event, OthersReading)
         self.counts.take(event)
-        if isinstance(event, Received):
+        if isinstance(event, PagesSaved):
             self._tell_now_and_then(event.stream)
         if text := sentence(event):
             click.echo(one_line(text), err=True)
@@ -178,13 +178,13 @@ class Bars:
     counts: Counts = field(default_factory=Counts)
     bars: "dict[str, TaskID]" = field(default_factory=dict)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: SyncEvent) -> None:
         """Move the bars, and print above them what is worth a line."""
         self.counts.take(event)
-        if isinstance(event, Planned | Expected | Received):
+        if isinstance(event, RunStarted | RowsExpected | PagesSaved):
             for stream in self.counts.received:
                 self._draw(stream)
-        if not isinstance(event, Waiting) and (text := sentence(event)):
+        if not isinstance(event, OthersReading) and (text := sentence(event)):
             self.progress.console.print(one_line(text), markup=False, highlight=False)
 
     def _draw(self, stream: str) -> None:

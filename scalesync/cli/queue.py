@@ -22,10 +22,10 @@ from scalesync.cli.output import (
 from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
 from scalesync.cli.std_streams import report_only
 from scalesync.errors import ConfigurationError, IncompleteError
-from scalesync.models.commands import CommandKind, Discard, Display
+from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
 
 if TYPE_CHECKING:
-    from scalesync.models.commands import Shown
+    from scalesync.models.commands import CommandView
 
 
 @click.group()
@@ -34,7 +34,9 @@ def queue() -> None:
 
 
 @queue.command("list")
-@click.option("--state", type=click.Choice([str(state) for state in Display]), help="Only in this state.")
+@click.option(
+    "--state", type=click.Choice([str(state) for state in DisplayState]), help="Only in this state."
+)
 @click.option("--kind", type=click.Choice([str(kind) for kind in CommandKind]), help="Only of this kind.")
 @click.option("--batch", type=NAME, help="Only what belongs to this batch.")
 @click.option("--all", is_flag=True, help="Also what is delivered or discarded.")
@@ -53,14 +55,16 @@ def queue_list(
     """List commands, and why each of them waits."""
     warn_of_unknown(context, [("batch", chosen["batch"])], listed=True)
     listed = context.app().queue.listing(finished=all, **chosen)
-    states = Counter[Display]()
+    states = Counter[DisplayState]()
     if json:
         print_lines(as_json_line(queue_format.as_dict(one)) for one in _counting(listed, states))
     else:
         print_table(queue_format.COLUMNS, map(queue_format.row, _counting(listed, states)))
     if check:
         queue_format.raise_if_person_needed(
-            dead=states[Display.DEAD], in_doubt=states[Display.IN_DOUBT], held=states[Display.HELD]
+            dead=states[DisplayState.DEAD],
+            in_doubt=states[DisplayState.IN_DOUBT],
+            held=states[DisplayState.HELD],
         )
 
 
@@ -128,7 +132,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
             print_line(queue_format.answer(one))
         if not answers:
             print_text("no command is dead")
-    if late := [str(one.command_id) for one in answers if one.answer is Discard.TOO_LATE]:
+    if late := [str(one.command_id) for one in answers if one.answer is DiscardAnswer.TOO_LATE]:
         raise IncompleteError(f"Too late for {', '.join(late)}.", advice="Only another command can undo it.")
 
 
@@ -184,7 +188,7 @@ def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:
         raise ConfigurationError(msg, advice="Give one of the two.")
 
 
-def _counting(found: "Iterable[Shown]", states: Counter[Display]) -> "Iterator[Shown]":
+def _counting(found: "Iterable[CommandView]", states: Counter[DisplayState]) -> "Iterator[CommandView]":
     for one in found:
         states[one.display] += 1
         yield one

@@ -9,11 +9,18 @@ import msgspec
 
 from scalesync.cli.output import ago, counted, print_line, print_table, print_text
 from scalesync.errors import NeedsPersonError
-from scalesync.models.commands import Command, Depth, Discard, Discarded, Gate, Shown
+from scalesync.models.commands import (
+    Command,
+    CommandView,
+    DiscardAnswer,
+    DiscardResult,
+    PauseState,
+    QueueStats,
+)
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.queue.management import Story
+    from scalesync.queue.management import CommandDetail
 
 COLUMNS = ("id", "kind", "name", "state", "sends", "reason")
 
@@ -26,7 +33,7 @@ _STEP_COLUMNS = ("at", "claim", "step", "http_status", "outcome", "detail")
 _ADVICE = "`scalesync queue why ID` leads to the cause; `queue reconcile`, `retry` and `discard` settle it."
 
 
-def row(shown: Shown) -> tuple[object, ...]:
+def row(shown: CommandView) -> tuple[object, ...]:
     """Return a command as a row under COLUMNS."""
     command = shown.command
     return command.id, command.kind, subject(command), shown.display, command.sends, why(shown)
@@ -37,12 +44,12 @@ def subject(command: Command) -> str:
     return command.resource.partition(":")[2] or command.resource
 
 
-def why(shown: Shown) -> str | None:
+def why(shown: CommandView) -> str | None:
     """Return why a command is where it is, in a sentence, or None where that needs no words."""
     return shown.reason or shown.command.error
 
 
-def as_dict(shown: Shown) -> dict[str, object]:
+def as_dict(shown: CommandView) -> dict[str, object]:
     """Return a command for machines, without its payload."""
     command = shown.command
     fields = {name: getattr(command, name) for name in command.__dataclass_fields__ if name != "payload"}
@@ -50,7 +57,7 @@ def as_dict(shown: Shown) -> dict[str, object]:
     return fields | {"display": shown.display, "waits_for": shown.waits_for, "reason": shown.reason}
 
 
-def story_as_dict(story: "Story") -> dict[str, object]:
+def story_as_dict(story: "CommandDetail") -> dict[str, object]:
     """Return everything about a command for machines."""
     return as_dict(story.shown) | {
         "payload": json.loads(story.shown.command.payload),
@@ -59,7 +66,7 @@ def story_as_dict(story: "Story") -> dict[str, object]:
     }
 
 
-def print_story(story: "Story") -> None:
+def print_story(story: "CommandDetail") -> None:
     """Print everything about a command for people."""
     shown, command = story.shown, story.shown.command
     print_line(f"Command {command.id}: {command.kind} {subject(command)}, {shown.display}")
@@ -80,7 +87,7 @@ def print_story(story: "Story") -> None:
         print_why(story.why)
 
 
-def print_why(chain: Iterable[Shown]) -> None:
+def print_why(chain: Iterable[CommandView]) -> None:
     """Print a command, what it waits for, what that waits for, and so on, a line each."""
     for number, shown in enumerate(chain):
         command = shown.command
@@ -91,19 +98,19 @@ def print_why(chain: Iterable[Shown]) -> None:
         print_line(f"{'which waits for ' if number else ''}{told}{f': {reason}' if reason else ''}")
 
 
-def answer(discarded: Discarded) -> str:
+def answer(discarded: DiscardResult) -> str:
     """Return one of the three answers to a discard, as a sentence."""
     name = f"command {discarded.command_id}"
-    if discarded.answer is Discard.DISCARDED:
+    if discarded.answer is DiscardAnswer.DISCARDED:
         also = ", ".join(map(str, discarded.also))
         return f"{name} is discarded" + (f", and with it what depended on it: {also}" if also else "")
-    if discarded.answer is Discard.REQUESTED:
+    if discarded.answer is DiscardAnswer.REQUESTED:
         return f"{name} is being sent or in doubt: it will be dropped if it proves not applied"
     undo = f": `{discarded.instead}` undoes it" if discarded.instead else ", and nothing undoes it"
     return f"{name} is done, too late{undo}"
 
 
-def depth_sentences(depth: Depth, gate: Gate) -> Iterator[str]:
+def depth_sentences(depth: QueueStats, gate: PauseState) -> Iterator[str]:
     """Yield how many commands are open, if any, and what keeps them all from being sent."""
     if depth.open:
         oldest = f", the oldest {ago(depth.oldest_seconds)} old" if depth.oldest_seconds is not None else ""
@@ -113,13 +120,13 @@ def depth_sentences(depth: Depth, gate: Gate) -> Iterator[str]:
         yield paused(gate)
 
 
-def needs(depth: Depth) -> Iterator[str]:
+def needs(depth: QueueStats) -> Iterator[str]:
     """Yield how many commands need a person, if any do."""
     if depth.needs_a_person:
         yield f"{_needy(depth.dead, depth.in_doubt, depth.held)}: see `scalesync queue list`"
 
 
-def paused(gate: Gate) -> str:
+def paused(gate: PauseState) -> str:
     """Return that nothing is sent, why, and until when."""
     until = "until `scalesync queue resume`" if gate.seconds is None else f"for {ago(gate.seconds)}"
     return f"nothing is sent {until} ({gate.reason})"

@@ -17,15 +17,15 @@ from scalesync.cli.progress import EVERY, drawing
 from scalesync.cli.queue_format import subject
 from scalesync.models.commands import CommandState
 from scalesync.queue.events import (
-    Away,
-    Closed,
-    Event,
-    Rested,
-    Settled,
-    Stepped,
-    Unreachable,
-    Waiting,
-    Watcher,
+    AccessDenied,
+    ApiUnreachable,
+    CommandSettled,
+    DispatchEvent,
+    DispatchWatcher,
+    Idle,
+    QueueUnavailable,
+    StepStarted,
+    Throttled,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _WITHOUT_EFFECT = (CommandState.DEAD, CommandState.DISCARDED)
 
 
 @contextmanager
-def watching(*, quiet: bool, total: int | None) -> Iterator[Watcher]:
+def watching(*, quiet: bool, total: int | None) -> Iterator[DispatchWatcher]:
     """Lend a watcher that fits stderr; `total` is how many commands there are to end, None: nobody knows."""
     if quiet:
         yield _logging(lambda _: None)
@@ -49,18 +49,18 @@ def watching(*, quiet: bool, total: int | None) -> Iterator[Watcher]:
         yield _logging(Lines())
 
 
-def _logging(watch: Watcher) -> Watcher:
-    def note(event: Event) -> None:
-        level = logging.DEBUG if isinstance(event, Stepped | Waiting) else logging.INFO
+def _logging(watch: DispatchWatcher) -> DispatchWatcher:
+    def note(event: DispatchEvent) -> None:
+        level = logging.DEBUG if isinstance(event, StepStarted | Idle) else logging.INFO
         log.log(level, event.name, extra=_fields(event))
         watch(event)
 
     return note
 
 
-def _fields(event: Event) -> dict[str, object]:
+def _fields(event: DispatchEvent) -> dict[str, object]:
     """Return what is logged of an event: no payload."""
-    if isinstance(event, Settled):
+    if isinstance(event, CommandSettled):
         verdict = event.verdict
         return {
             "command": event.command.id,
@@ -72,22 +72,22 @@ def _fields(event: Event) -> dict[str, object]:
     return fields_of(event)
 
 
-def sentence(event: Event) -> str | None:
+def sentence(event: DispatchEvent) -> str | None:
     """Return what is said of an event in words, if anything is."""
     match event:
-        case Settled(command, verdict) if verdict.state in _WITHOUT_EFFECT or verdict.hold_reason:
+        case CommandSettled(command, verdict) if verdict.state in _WITHOUT_EFFECT or verdict.hold_reason:
             what = "held" if verdict.hold_reason else verdict.state
             why = verdict.hold_reason or " ".join(
                 str(part) for part in (verdict.error_code, verdict.error) if part is not None
             )
             return f"command {command.id}, {command.kind} {subject(command)}, is {what}: {why}"
-        case Rested(seconds, reason):
+        case Throttled(seconds, reason):
             return f"{reason.rstrip('.')}; all wait for {ago(seconds)}"
-        case Closed(reason):
+        case AccessDenied(reason):
             return f"{reason.rstrip('.')}; nothing more is sent"
-        case Unreachable(seconds, reason) | Away(seconds, reason):
+        case ApiUnreachable(seconds, reason) | QueueUnavailable(seconds, reason):
             return f"{reason.rstrip('.')}; trying again in {ago(seconds)}"
-        case Waiting(seconds) if seconds is None:
+        case Idle(seconds) if seconds is None:
             return "waiting for work"
     return None
 
@@ -101,18 +101,18 @@ class Told:
     in_doubt: set[int] = field(default_factory=set)
     offline_at: float = -EVERY
 
-    def words(self, event: Event) -> str | None:
+    def words(self, event: DispatchEvent) -> str | None:
         """Take note of an event and return what to say of it; not too often that the API is away."""
-        if isinstance(event, Settled):
+        if isinstance(event, CommandSettled):
             self._count(event)
-        elif isinstance(event, Unreachable | Away):
+        elif isinstance(event, ApiUnreachable | QueueUnavailable):
             now = time.monotonic()
             if now - self.offline_at < EVERY:
                 return None
             self.offline_at = now
         return sentence(event)
 
-    def _count(self, settled: Settled) -> None:
+    def _count(self, settled: CommandSettled) -> None:
         state = settled.verdict.state
         if state is CommandState.IN_DOUBT:
             self.in_doubt.add(settled.command.id)
@@ -134,13 +134,13 @@ class Lines:
     told: Told = field(default_factory=Told)
     counted_at: float = field(default_factory=time.monotonic)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: DispatchEvent) -> None:
         """Say what is worth a line, and the counts now and then."""
         if text := self.told.words(event):
             click.echo(one_line(text), err=True)
         now = time.monotonic()
         counts = self.told.counts()
-        if counts and isinstance(event, Settled) and now - self.counted_at >= EVERY:
+        if counts and isinstance(event, CommandSettled) and now - self.counted_at >= EVERY:
             self.counted_at = now
             click.echo(counts, err=True)
 
@@ -153,9 +153,9 @@ class Bar:
     bar: "TaskID"
     told: Told = field(default_factory=Told)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: DispatchEvent) -> None:
         """Move the bar, and print above it what is worth a line."""
         if text := self.told.words(event):
             self.progress.console.print(one_line(text), markup=False, highlight=False)
-        if isinstance(event, Settled):
+        if isinstance(event, CommandSettled):
             self.progress.update(self.bar, completed=self.told.ended.total())

@@ -15,7 +15,7 @@ from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
     from scalesync.models.commands import Enqueued
-    from scalesync.queue.bulk_submit import Ids, Recipe, Submitted
+    from scalesync.queue.bulk_submit import IdRanges, SubmitResult, TaskTemplate
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, Transaction
 
 
@@ -52,7 +52,7 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
     if source is None and not recipe.defaults:
         raise ConfigurationError("Nothing says what the task is.", advice="Give KEY=VALUE, or --from FILE.")
     if source is None:
-        _queue(context, lambda tx: tx.enqueue(recipe.order({})), as_json=json)
+        _queue(context, lambda tx: tx.enqueue(recipe.to_command({})), as_json=json)
     else:
         with _naming_lines():
             submitted = context.app().submit(source, recipe)
@@ -166,9 +166,9 @@ def project_update(context: Context, name: str, params: dict[str, object], patch
     warn_of_unknown(context, [("project", name)])
 
 
-def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Recipe":
+def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "TaskTemplate":
     """Return what the tasks have in common. Raises ConfigurationError for a field given twice."""
-    from scalesync.queue.bulk_submit import Recipe
+    from scalesync.queue.bulk_submit import TaskTemplate
 
     given = [*fields, *((name, options.pop(name)) for name in ("project", "batch"))]
     defaults: dict[str, object] = {}
@@ -177,16 +177,16 @@ def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Reci
             raise ConfigurationError(f"The field {name!r} is given twice.", advice="Leave one of them out.")
         if value is not None or name not in ("project", "batch"):
             defaults[name] = value
-    return Recipe(task_type, defaults, **options)  # type: ignore[arg-type]
+    return TaskTemplate(task_type, defaults, **options)  # type: ignore[arg-type]
 
 
 def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_json: bool) -> None:
     """Queue one command and say what became of it."""
     with context.app().transaction() as tx:
         enqueued = add(tx)
-    from scalesync.queue.bulk_submit import Submitted
+    from scalesync.queue.bulk_submit import SubmitResult
 
-    submitted = Submitted()
+    submitted = SubmitResult()
     submitted.add(enqueued)
     _report(context, submitted, as_json=as_json)
 
@@ -202,7 +202,7 @@ def _naming_lines() -> Iterator[None]:
         raise
 
 
-def _report(context: Context, submitted: "Submitted", *, as_json: bool) -> None:
+def _report(context: Context, submitted: "SubmitResult", *, as_json: bool) -> None:
     report_only()
     if as_json:
         ids = {name: list(getattr(submitted, name)) for name in submitted.__dataclass_fields__}
@@ -212,7 +212,7 @@ def _report(context: Context, submitted: "Submitted", *, as_json: bool) -> None:
             print_line(text)
 
 
-def _sentences(submitted: "Submitted") -> Iterator[str]:
+def _sentences(submitted: "SubmitResult") -> Iterator[str]:
     queued, before = submitted.queued, submitted.already_queued
     mirrored, withdrawn = submitted.already_mirrored, submitted.withdrawn
     if queued or not (before or mirrored or withdrawn):
@@ -226,7 +226,7 @@ def _sentences(submitted: "Submitted") -> Iterator[str]:
         yield f"{counted(len(withdrawn), 'was', 'were')} never sent and is withdrawn{_named(withdrawn)}"
 
 
-def _named(ids: "Ids") -> str:
+def _named(ids: "IdRanges") -> str:
     """Return the numbers behind a colon, long runs by their ends."""
     parts = [f"{first}-{last}" if last > first else f"{first}" for first, last in ids.runs[: SOME + 1]]
     shown = ", ".join(parts[:SOME]) + (" ..." if len(parts) > SOME else "")

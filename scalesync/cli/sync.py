@@ -14,21 +14,21 @@ from scalesync.cli.output import counted, print_json, print_table, print_text
 from scalesync.cli.param_types import DURATION, INSTANT, NAME, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
-from scalesync.sync.planner import EVERY_STREAM, Request, in_order
+from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
 
 if TYPE_CHECKING:
     from scalesync.app import App
-    from scalesync.models.sync import Written
+    from scalesync.models.sync import WriteCounts
     from scalesync.sync.planner import Plan
-    from scalesync.sync.result_files.fetcher import Fetching
-    from scalesync.sync.runner import Summary
+    from scalesync.sync.result_files.fetcher import FetchOptions
+    from scalesync.sync.runner import SyncSummary
 
 
 @dataclass(frozen=True)
 class Afterwards:
     """What is done after a sync that completed."""
 
-    results: "Fetching | None" = None
+    results: "FetchOptions | None" = None
     verify: bool = False
 
 
@@ -66,22 +66,22 @@ def sync(
     json: bool,
 ) -> None:
     """Read everything at first, afterwards what changed."""
-    request = Request(in_order(streams), full, since, until, project, lookback)
+    request = SyncRequest(in_stream_order(streams), full, since, until, project, lookback)
     if dry_run:
         _print_plan(*context.app().patient().look_ahead(request), as_json=json)
         return
     how = None
     if results:
-        from scalesync.sync.result_files.fetcher import Fetching
+        from scalesync.sync.result_files.fetcher import FetchOptions
 
-        how = Fetching(allow_private=allow_private)
+        how = FetchOptions(allow_private=allow_private)
     after = Afterwards(results=how, verify=verify)
     run_and_report(context, request, workers=workers, time_limit=time_limit, after=after, as_json=json)
 
 
 def run_and_report(
     context: Context,
-    request: Request,
+    request: SyncRequest,
     *,
     workers: int,
     time_limit: timedelta | None,
@@ -112,7 +112,7 @@ def run_and_report(
             print_json(as_dict(summary))
 
 
-def _go_on(context: Context, app: "App", summary: "Summary", after: Afterwards, *, as_json: bool) -> None:
+def _go_on(context: Context, app: "App", summary: "SyncSummary", after: Afterwards, *, as_json: bool) -> None:
     """Do what comes after a complete sync, print what was found, and raise if anything is incomplete."""
     from scalesync.cli.fetch_results import as_dict as fetched_as_dict
     from scalesync.cli.fetch_results import raise_if_incomplete, tell_summary, watched
@@ -152,7 +152,7 @@ def _stopped() -> InterruptedRunError:
     )
 
 
-def _incomplete(summary: "Summary", clock: Clock) -> IncompleteError | InterruptedRunError:
+def _incomplete(summary: "SyncSummary", clock: Clock) -> IncompleteError | InterruptedRunError:
     """Return what says why the mirror is not complete, and how to go on."""
     if clock.stopping.is_set():
         return _stopped()
@@ -164,7 +164,7 @@ def _incomplete(summary: "Summary", clock: Clock) -> IncompleteError | Interrupt
     return IncompleteError(msg, advice="Run `scalesync sync` again to go on where it stopped.")
 
 
-def as_dict(summary: "Summary") -> dict[str, object]:
+def as_dict(summary: "SyncSummary") -> dict[str, object]:
     """Return the summary for machines."""
     return {
         "complete": summary.complete,
@@ -179,13 +179,13 @@ def as_dict(summary: "Summary") -> dict[str, object]:
     }
 
 
-def _in_order(summary: "Summary") -> "list[tuple[str, Written]]":
+def _in_order(summary: "SyncSummary") -> "list[tuple[str, WriteCounts]]":
     """Return what became of the rows of each stream that was read, in the order of EVERY_STREAM."""
     written = summary.totals.written
     return [(stream, written[stream]) for stream in EVERY_STREAM if stream in written]
 
 
-def print_changes(summary: "Summary") -> None:
+def print_changes(summary: "SyncSummary") -> None:
     """Print for each stream how many rows are new, changed and unchanged."""
     rows = ((stream, w.new, w.changed, w.unchanged + w.stale) for stream, w in _in_order(summary))
     print_table(("stream", "new", "changed", "unchanged"), rows)
@@ -193,7 +193,7 @@ def print_changes(summary: "Summary") -> None:
     print_text(f"{requests}, {summary.seconds:.1f} s, {summary.rate:,.0f} rows/s")
 
 
-def _print_summary(summary: "Summary") -> None:
+def _print_summary(summary: "SyncSummary") -> None:
     totals = summary.totals
     print_changes(summary)
     if totals.missed:
@@ -223,9 +223,9 @@ def _print_plan(plan: "Plan", counts: tuple[int, ...], *, as_json: bool) -> None
         print_json({"kind": plan.kind, "windows": rows, "rows": sum(counts)})
         return
     print_table((*names, "rows"), (list(row.values()) for row in rows))
-    from scalesync.sync.streams import PAGE
+    from scalesync.sync.streams import PAGE_SIZE
 
-    pages = sum(max(1, -(-count // PAGE)) for count in counts)
+    pages = sum(max(1, -(-count // PAGE_SIZE)) for count in counts)
     print_text(f"{plan.kind} run: {sum(counts):,} rows, about {pages:,} requests. Nothing was written.")
 
 

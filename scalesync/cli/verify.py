@@ -15,12 +15,19 @@ from scalesync.cli.output import counted, one_line, print_json, print_table, pri
 from scalesync.cli.param_types import INSTANT, NAME, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
-from scalesync.sync.planner import EVERY_STREAM, Request, in_order
+from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.sync.verify.models import Begun, Drift, Found, Step, Verification, Watcher
-    from scalesync.sync.verify.runner import Proof
+    from scalesync.sync.verify.models import (
+        Drift,
+        DriftFound,
+        PartVerified,
+        Verification,
+        VerifyStarted,
+        VerifyWatcher,
+    )
+    from scalesync.sync.verify.runner import VerifyResult
 
 log = logging.getLogger("scalesync.verify")
 
@@ -59,14 +66,14 @@ def verify(
     changed since the last sync is only behind: it is counted apart.
     """
     from scalesync.cli.progress import watching
-    from scalesync.sync.verify.runner import Watchers
+    from scalesync.sync.verify.runner import VerifyWatchers
 
-    request = Request(in_order(streams), since=since, until=until, projects=project)
+    request = SyncRequest(in_stream_order(streams), since=since, until=until, projects=project)
     clock = Clock()
     with stoppable(clock, HAND):
         app = context.app(clock)
         with watching(quiet=context.quiet or not repair) as reading:
-            watchers = Watchers(telling(quiet=context.quiet), reading)
+            watchers = VerifyWatchers(telling(quiet=context.quiet), reading)
             proof = app.verify(request, watchers, deep=deep, repair=repair, workers=workers)
         if json:
             print_json(as_dict(proof))
@@ -75,18 +82,18 @@ def verify(
         raise_if_unproven(proof.last, repaired=repair, strict=strict)
 
 
-def telling(*, quiet: bool) -> "Watcher":
+def telling(*, quiet: bool) -> "VerifyWatcher":
     """Return what says on stderr what a verification will cost and how far it is, and logs what it finds."""
     from scalesync.cli.progress import EVERY
-    from scalesync.sync.verify.models import Begun, Found
+    from scalesync.sync.verify.models import DriftFound, VerifyStarted
 
     told_at = time.monotonic()
 
-    def watch(event: "Begun | Step | Found") -> None:
+    def watch(event: "VerifyStarted | PartVerified | DriftFound") -> None:
         nonlocal told_at
-        if isinstance(event, Found):
+        if isinstance(event, DriftFound):
             log.info("found", extra=asdict(event.drift))
-        elif isinstance(event, Begun):
+        elif isinstance(event, VerifyStarted):
             _say(f"verifying takes about {event.requests:,} requests if nothing differs", quiet=quiet)
         elif time.monotonic() - told_at >= EVERY:
             told_at = time.monotonic()
@@ -100,7 +107,7 @@ def _say(text: str, *, quiet: bool) -> None:
         click.echo(one_line(text), err=True)
 
 
-def as_dict(proof: "Proof") -> dict[str, object]:
+def as_dict(proof: "VerifyResult") -> dict[str, object]:
     """Return a proof for machines: its last verification, and what was found before a repair."""
     if proof.first is proof.last:
         return verification_as_dict(proof.last)
@@ -145,7 +152,7 @@ def tell(found: "Verification") -> None:
     print_text(f"{requests}, {found.seconds:.1f} s{own}")
 
 
-def _tell_proof(proof: "Proof") -> None:
+def _tell_proof(proof: "VerifyResult") -> None:
     tell(proof.first)
     if proof.last is not proof.first:
         print_text("\nRead again, and verified once more:")

@@ -9,7 +9,7 @@ from scalesync.cli.output import counted
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.models.sync import Verified
+    from scalesync.models.sync import VerificationRecord
     from scalesync.status import Status
 
 
@@ -33,11 +33,11 @@ def proof_sentences(now: "Status") -> Iterator[str]:
         yield f"proven {as_of}, by {_how(last)}: {_scope(last.scope)}{_but(last)}"
 
 
-def _how(verified: "Verified") -> str:
+def _how(verified: "VerificationRecord") -> str:
     return "whole documents" if verified.deep else "counts"
 
 
-def _but(verified: "Verified") -> str:
+def _but(verified: "VerificationRecord") -> str:
     behind = counted(verified.behind, "object that was", "objects that were")
     return f" but {behind} behind, having changed since the last sync" if verified.behind else ""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class SeenBy:
     """When and by whom a change was seen."""
 
     at: datetime

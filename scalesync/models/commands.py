@@ -66,7 +66,7 @@ class Creation:
     stream: str
     name: str
     """Its unique_id for a task, else its name."""
-    like: tuple[tuple[str, str], ...]
+    match_on: tuple[tuple[str, str], ...]
     """Where it is made, as columns and values. If empty, a mirrored object of that name is the same one."""
 
 
@@ -87,9 +87,9 @@ class NewCommand:
     """Shared by no two commands unless the one before is dead or discarded; None: never compared."""
     priority: int = 0
     """Lower goes first; equal ones by age."""
-    seals: bool = False
+    seals_batch: bool = False
     """Whether `scope` takes nothing more from now on (a finalize)."""
-    undoes: bool = False
+    cancels_create: bool = False
     """Whether it and a never sent create of the same resource discard each other (a cancel)."""
     creates: Creation | None = None
     """What it makes, if it makes anything."""
@@ -152,7 +152,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AttemptStep:
     """One line of the log that every command keeps: `command_attempts`."""
 
     step: str
@@ -179,7 +179,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Settlement:
     """What a claim came to: the state its command goes to, and what else changes with it."""
 
     state: CommandState
@@ -207,7 +207,7 @@ class PausedBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class PauseState:
     """Whether anything may be sent, for every host that uses the database."""
 
     paused: bool
@@ -231,7 +231,7 @@ class Enqueued:
     """The key of the object that the mirror holds already under this name."""
 
 
-class Display(StrEnum):
+class DisplayState(StrEnum):
     """Where a command stands, for people: `queued` and `in_doubt` told apart by what they wait for."""
 
     READY = "ready"
@@ -247,11 +247,11 @@ class Display(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class CommandView:
     """A command with what people ask about it."""
 
     command: Command
-    display: Display
+    display: DisplayState
     waits_for: int | None = None
     """The command that blocks it, by the very conditions under which it cannot be claimed."""
     reason: str | None = None
@@ -259,7 +259,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class QueueStats:
     """How full the queue is."""
 
     open: int
@@ -277,7 +277,7 @@ class Depth:
         return bool(self.dead or self.in_doubt or self.held)
 
 
-class Discard(StrEnum):
+class DiscardAnswer(StrEnum):
     """The three answers to a discard."""
 
     DISCARDED = "discarded"
@@ -289,11 +289,11 @@ class Discard(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Discarded:
+class DiscardResult:
     """What a discard came to."""
 
     command_id: int
-    answer: Discard
+    answer: DiscardAnswer
     also: tuple[int, ...] = ()
     """Commands that hung on it and were discarded with it."""
     instead: str | None = None

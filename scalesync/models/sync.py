@@ -98,7 +98,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteCounts:
     """What became of the rows of one page."""
 
     new: int = 0
@@ -112,9 +112,9 @@ class Written:
     """Values in the new and changed that the database does not give back as they came: of a name that an
     object has twice the earlier one, and on Postgres numbers beyond what it can hold, which become text."""
 
-    def __add__(self, other: "Written") -> "Written":
+    def __add__(self, other: "WriteCounts") -> "WriteCounts":
         """Return the sum of both."""
-        return Written(
+        return WriteCounts(
             self.new + other.new,
             self.changed + other.changed,
             self.unchanged + other.unchanged,
@@ -147,7 +147,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RunCounts:
     """What a piece of work adds to its run."""
 
     requests: int = 0
@@ -160,7 +160,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerificationRecord:
     """One verification, as it is remembered."""
 
     as_of: datetime

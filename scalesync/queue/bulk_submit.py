@@ -24,7 +24,7 @@ _SPOOLED = msgspec.json.Decoder(tuple[int, NewCommand])
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TaskTemplate:
     """What all tasks of a submission have in common."""
 
     task_type: str
@@ -38,7 +38,7 @@ class Recipe:
     named: set[tuple[str, str]] = field(default_factory=set, compare=False)
     """The types, projects and batches of the tasks so far, each with what it is of."""
 
-    def order(self, fields: Mapping[str, Any]) -> NewCommand:
+    def to_command(self, fields: Mapping[str, Any]) -> NewCommand:
         """Return the command that creates the task. Raises QueueError for what cannot be one."""
         body = {**self.defaults, **fields}
         if self.unique_id_field is not None:
@@ -46,12 +46,12 @@ class Recipe:
         duplicate = uuid.uuid4().hex if self.allow_duplicates else None
         order = new_commands.create_task(self.task_type, body, duplicate=duplicate)
         if order.creates is not None and len(self.named) < _NAMES:
-            self.named.update(order.creates.like)
+            self.named.update(order.creates.match_on)
         return replace(order, priority=self.priority) if self.priority else order
 
 
 @dataclass(slots=True)
-class Ids:
+class IdRanges:
     """Rising numbers, of which long runs take no more room than short ones."""
 
     runs: list[tuple[int, int]] = field(default_factory=list)
@@ -72,16 +72,16 @@ class Ids:
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class SubmitResult:
     """What became of everything that was to be queued."""
 
-    queued: Ids = field(default_factory=Ids)
+    queued: IdRanges = field(default_factory=IdRanges)
     """Commands that are new in the queue."""
-    already_queued: Ids = field(default_factory=Ids)
+    already_queued: IdRanges = field(default_factory=IdRanges)
     """Commands that were there before with the same content: nothing was queued twice."""
     already_mirrored: list[str] = field(default_factory=list)
     """Keys of objects that the mirror holds already under the same name."""
-    withdrawn: Ids = field(default_factory=Ids)
+    withdrawn: IdRanges = field(default_factory=IdRanges)
     """Creates that were never sent, and now never will be."""
 
     def add(self, enqueued: Enqueued) -> None:
@@ -94,7 +94,7 @@ class Submitted:
             (self.queued if enqueued.new else self.already_queued).add(enqueued.command_id)
 
 
-class Checked:
+class ValidatedSpool:
     """Orders that are each fit to be queued, kept on disk, and what is wrong with the others."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -103,13 +103,13 @@ class Checked:
         """How many there were, good and bad."""
         self._file = file
 
-    def take(self, number: int, given: bytes | Mapping[str, Any], recipe: Recipe) -> None:
+    def add(self, number: int, given: bytes | Mapping[str, Any], recipe: TaskTemplate) -> None:
         """Keep one order, or what is wrong with it; a blank line is neither."""
         if isinstance(given, bytes) and not given.strip():
             return
         self.count += 1
         try:
-            self._file.write(msgspec.json.encode((number, recipe.order(_fields(given)))) + b"\n")
+            self._file.write(msgspec.json.encode((number, recipe.to_command(_fields(given)))) + b"\n")
         except QueueError as error:
             self.problems.append(Problem(number, error.message))
 
@@ -128,7 +128,7 @@ class Checked:
 
 
 @contextmanager
-def checked(given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe) -> Iterator[Checked]:
+def validate(given: Iterable[bytes | Mapping[str, Any]], recipe: TaskTemplate) -> Iterator[ValidatedSpool]:
     """Lend the orders of a source, each looked at by itself; numbers count from 1, blank lines included.
 
     The source may be slow and large: no transaction is open while it is read, and no more than one line is in
@@ -137,9 +137,9 @@ def checked(given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe) -> Itera
     with ExitStack() as stack:
         try:
             file = stack.enter_context(tempfile.TemporaryFile())
-            spool = Checked(file)
+            spool = ValidatedSpool(file)
             for number, one in enumerate(given, 1):
-                spool.take(number, _without_mark(one) if number == 1 else one, recipe)
+                spool.add(number, _without_mark(one) if number == 1 else one, recipe)
             file.flush()
         except OSError as error:
             msg = f"The tasks cannot be read and kept: {error.strerror}."
@@ -147,12 +147,12 @@ def checked(given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe) -> Itera
         yield spool
 
 
-def enqueue(conn: Connection, spool: Checked) -> Submitted:
+def enqueue(conn: Connection, spool: ValidatedSpool) -> SubmitResult:
     """Queue every order and return what became of them.
 
     Raises SubmissionError, with everything that is wrong, and leaves nothing of them in the transaction.
     """
-    submitted, refused = Submitted(), list[tuple[int, str, QueueError]]()
+    submitted, refused = SubmitResult(), list[tuple[int, str, QueueError]]()
     under_way = deque[tuple[int, str]]()
 
     def tracked() -> Iterator[NewCommand]:
@@ -173,7 +173,7 @@ def enqueue(conn: Connection, spool: Checked) -> Submitted:
     return submitted
 
 
-def _explained(spool: Checked, refused: list[tuple[int, str, QueueError]]) -> Iterator[Problem]:
+def _explained(spool: ValidatedSpool, refused: list[tuple[int, str, QueueError]]) -> Iterator[Problem]:
     """Yield what is wrong; where two of the source are in each other's way, by the number of the first."""
     first = spool.first({resource for _, resource, error in refused if isinstance(error, ConflictError)})
     numbers = {number for number, _, _ in refused}

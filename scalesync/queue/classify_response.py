@@ -14,7 +14,7 @@ _CLOSED = "The API answered"
 """How the reason of a pause begins that an answer caused, and no person."""
 
 
-class Meaning(StrEnum):
+class ResponseClass(StrEnum):
     """What is known of a request from the answer to it."""
 
     DELIVERED = "delivered"
@@ -23,20 +23,20 @@ class Meaning(StrEnum):
     """Nothing of it reached the API."""
     REFUSED = "refused"
     """It was not applied, and never will be as it is."""
-    LAGGING = "lagging"
+    NOT_VISIBLE_YET = "lagging"
     """It was not applied: the API does not know yet what was created just before."""
-    REST = "rest"
+    THROTTLED = "rest"
     """It was not applied: everybody is to wait."""
-    CLOSED = "closed"
+    ACCESS_DENIED = "closed"
     """It was not applied: nobody can send anything before a person acts."""
-    LOOK = "look"
+    NEEDS_LOOKUP = "look"
     """It may be the echo of an earlier request that was applied: the API has to be asked."""
     UNKNOWN = "unknown"
     """It may have been applied, or may yet be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class SendContext:
     """What an answer's meaning depends on besides itself."""
 
     ambiguous: bool = False
@@ -47,34 +47,38 @@ class Circumstances:
     """Seconds since what the command is about was created by this queue; None: not here, or long ago."""
 
 
-def meaning_of(error: ScaleException, seen: Circumstances) -> Meaning:
+def classify(error: ScaleException, seen: SendContext) -> ResponseClass:
     """Return what an error raised by a send means; `seen` is what else is known."""
     if isinstance(error, ScaleNotSent):
-        return Meaning.NOT_SENT
+        return ResponseClass.NOT_SENT
     code = error.code
     if isinstance(error, ScaleNoAnswer) or code is None or not 400 <= code < 500:
-        return Meaning.UNKNOWN
+        return ResponseClass.UNKNOWN
     return _about_all(code, seen) or _about_one(code, seen)
 
 
-def _about_all(code: int, seen: Circumstances) -> Meaning | None:
+def _about_all(code: int, seen: SendContext) -> ResponseClass | None:
     """Return the meaning of a status that says nothing of this command, None for any other."""
     if code == 429:
-        return Meaning.REST
+        return ResponseClass.THROTTLED
     # A 407 is a proxy's: were it taken for a refusal, one wrong setting would give up the whole queue.
-    return Meaning.CLOSED if code in (401, 403, 407) or (code == 402 and not seen.rejects_402) else None
+    return (
+        ResponseClass.ACCESS_DENIED
+        if code in (401, 403, 407) or (code == 402 and not seen.rejects_402)
+        else None
+    )
 
 
-def _about_one(code: int, seen: Circumstances) -> Meaning:
+def _about_one(code: int, seen: SendContext) -> ResponseClass:
     if code == 409 or seen.ambiguous:
-        return Meaning.LOOK
+        return ResponseClass.NEEDS_LOOKUP
     if code == 408:
-        return Meaning.UNKNOWN
+        return ResponseClass.UNKNOWN
     young = seen.since_created is not None and seen.since_created < READ_LAG
-    return Meaning.LAGGING if code == 404 and young else Meaning.REFUSED
+    return ResponseClass.NOT_VISIBLE_YET if code == 404 and young else ResponseClass.REFUSED
 
 
-def rest_seconds(asked: float | None, chance: float) -> float:
+def throttle_seconds(asked: float | None, chance: float) -> float:
     """Return for how long to rest after a 429 that asked for so many seconds; `chance` is from 0 to 1.
 
     At most an hour whatever was asked for, 5 s if nothing was, and up to a tenth more, so that not everybody

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 from scalesync.errors import ScaleException
 from scalesync.models.commands import CommandState
-from scalesync.queue.execution_result import Done
+from scalesync.queue.execution_result import ExecutionResult
 
 
-class Ended(StrEnum):
+class StopReason(StrEnum):
     """Why a dispatcher ended."""
 
     DONE = "done"
@@ -31,10 +31,10 @@ class Ended(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DispatchSummary:
     """What one dispatcher did. Commands are counted once, by where it left them."""
 
-    ended: Ended
+    ended: StopReason
     delivered: int
     dead: int
     discarded: int
@@ -52,7 +52,7 @@ class Summary:
 
 
 @dataclass
-class Tally:
+class SummaryBuilder:
     """Counts while it goes on."""
 
     states: dict[int, CommandState] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Tally:
     sends: int = 0
     looks: int = 0
 
-    def add(self, done: Done) -> None:
+    def add(self, done: ExecutionResult) -> None:
         """Count one more claim."""
         self.sends += done.sends
         self.looks += done.looks
@@ -68,11 +68,11 @@ class Tally:
             self.states[done.command.id] = done.state
 
     def summary(
-        self, ended: Ended, *, requests: int, seconds: float, error: ScaleException | None
-    ) -> Summary:
+        self, ended: StopReason, *, requests: int, seconds: float, error: ScaleException | None
+    ) -> DispatchSummary:
         """Return the sum of it all."""
         counts = Counter(self.states.values())
-        return Summary(
+        return DispatchSummary(
             ended=ended,
             delivered=counts[CommandState.DELIVERED],
             dead=counts[CommandState.DEAD],

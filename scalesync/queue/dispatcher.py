@@ -11,23 +11,32 @@ from queue import Empty, SimpleQueue
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
-from scalesync.models.commands import Gate, PausedBy
-from scalesync.queue.claimer import Agenda, DispatchOptions
-from scalesync.queue.classify_response import Meaning, pause_reason
-from scalesync.queue.dispatch_summary import Ended, Summary, Tally
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.events import Away, Closed, Rested, Settled, Stepped, Unreachable, Waiting, Watcher
-from scalesync.queue.execution_result import Alarm, Done
-from scalesync.queue.executor import Work
-from scalesync.queue.handlers import HANDLERS, Handler
+from scalesync.models.commands import PausedBy, PauseState
+from scalesync.queue.claimer import Claimer, DispatchOptions
+from scalesync.queue.classify_response import ResponseClass, pause_reason
+from scalesync.queue.dispatch_summary import DispatchSummary, StopReason, SummaryBuilder
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.events import (
+    AccessDenied,
+    ApiUnreachable,
+    CommandSettled,
+    DispatchWatcher,
+    Idle,
+    QueueUnavailable,
+    StepStarted,
+    Throttled,
+)
+from scalesync.queue.execution_result import ExecutionResult, QueueWideSignal
+from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.handlers import HANDLERS, CommandHandler
 from scalesync.queue.timing import Timing, backoff, longest_turn
-from scalesync.queue.tools import Tools
+from scalesync.queue.tools import ExecutorDeps
 
-__all__ = ["DispatchOptions", "Dispatcher", "Ended", "Summary"]
+__all__ = ["DispatchOptions", "DispatchSummary", "Dispatcher", "StopReason"]
 
-POLL = 0.25
+POLL_SECONDS = 0.25
 """Seconds between two claims while there is less to do than there are workers."""
-TOLD_WITHIN = 0.02
+EVENT_DELAY = 0.02
 """Seconds after which a step is told to whoever watches. To wake for each would cost more than all else."""
 IDLE_POLL = 2.0
 """Seconds after which one that waits for work looks for it, whether it was told of any or not."""
@@ -42,27 +51,27 @@ class Dispatcher:
     Construction raises ConfigurationError where the client lets a request last longer than `timing` says.
     """
 
-    ledger: Ledger
+    ledger: DispatcherStore
     api: ScaleApi
     clock: Clock
-    watch: Watcher
+    watch: DispatchWatcher
     timing: Timing
     options: DispatchOptions = field(default_factory=DispatchOptions)
     random: Callable[[], float] = randomness.random
-    handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
+    handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
 
     def __post_init__(self) -> None:
         if self.api.options.total > self.timing.request or self.timing != self.ledger.timing:
             raise ConfigurationError(
                 "A request of the queue must be cut off within the time that it may take."
             )
-        self._tools = Tools(self.ledger, self.api, self.clock, self.timing, self.random, self.handlers)
-        self._agenda = Agenda(self.ledger, self.clock, self.options)
-        self._active: dict[Future[Done], Work] = {}
-        self._ended: SimpleQueue[Future[Done]] = SimpleQueue()
-        self._steps: deque[Stepped] = deque()
+        self._tools = ExecutorDeps(self.ledger, self.api, self.clock, self.timing, self.random, self.handlers)
+        self._agenda = Claimer(self.ledger, self.clock, self.options)
+        self._active: dict[Future[ExecutionResult], CommandExecutor] = {}
+        self._ended: SimpleQueue[Future[ExecutionResult]] = SimpleQueue()
+        self._steps: deque[StepStarted] = deque()
         """What is to be told."""
-        self._tally = Tally()
+        self._tally = SummaryBuilder()
         self._failure: BaseException | None = None
         self._closed: ScaleException | None = None
         self._silence: ScaleException | None = None
@@ -74,7 +83,7 @@ class Dispatcher:
         self._next_claim_at = self._offline_until = self._resting_until = self._progress_at = -inf
         self._idle = False
 
-    def run(self) -> Summary:
+    def run(self) -> DispatchSummary:
         """Work on the queue, and return what was done.
 
         Whatever is in hand at the end is settled. Raises DatabaseError for what could not be read or written,
@@ -98,7 +107,7 @@ class Dispatcher:
             ended,
             requests=self.api.requests_made - asked,
             seconds=self.clock.monotonic() - began,
-            error={Ended.CLOSED: self._closed, Ended.UNREACHABLE: self._silence}.get(ended),
+            error={StopReason.CLOSED: self._closed, StopReason.UNREACHABLE: self._silence}.get(ended),
         )
 
     @property
@@ -120,9 +129,9 @@ class Dispatcher:
     def _tired(self) -> bool:
         """Whether its patience is over."""
         overdue = self.clock.monotonic() > self._progress_at + self.options.patience
-        return overdue and not self.options.stay
+        return overdue and not self.options.watch
 
-    def _work(self, pool: ThreadPoolExecutor) -> Ended:
+    def _work(self, pool: ThreadPoolExecutor) -> StopReason:
         while True:
             try:
                 self._fill(pool)
@@ -134,7 +143,7 @@ class Dispatcher:
                 continue
             if self._active:
                 self._collect()
-            elif isinstance(outlook, Ended):
+            elif isinstance(outlook, StopReason):
                 return outlook
             else:
                 self._away = 0
@@ -150,7 +159,7 @@ class Dispatcher:
         claimed_at = self.clock.boottime()
         claims = self._agenda.claim(wanted) if wanted > 0 else []
         for claim in claims:
-            work = Work(claim, self._tools, claimed_at, self.options.look_only)
+            work = CommandExecutor(claim, self._tools, claimed_at, self.options.reconcile_only)
             future = pool.submit(self._carry_out, work)
             self._active[future] = work
             future.add_done_callback(self._ended.put)
@@ -158,25 +167,25 @@ class Dispatcher:
             self._away = 0
             self._idle = False
         if len(claims) < wanted:
-            self._next_claim_at = now + POLL
+            self._next_claim_at = now + POLL_SECONDS
 
-    def _carry_out(self, work: Work) -> Done:
+    def _carry_out(self, work: CommandExecutor) -> ExecutionResult:
         """Take every step of a piece of work, in a worker's thread."""
         steps = work.run()
         while True:
             try:
                 step = next(steps)
             except StopIteration as end:
-                done: Done = end.value
+                done: ExecutionResult = end.value
                 return done
-            self._steps.append(Stepped(work.command.id, work.command.kind, step))
+            self._steps.append(StepStarted(work.command.id, work.command.kind, step))
 
     # News ------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
         """Wait until something ends, a little at the most, and take note of all there is."""
         try:
-            self._note(self._ended.get(timeout=TOLD_WITHIN))
+            self._note(self._ended.get(timeout=EVENT_DELAY))
             while True:
                 self._note(self._ended.get_nowait())
         except Empty:
@@ -186,7 +195,7 @@ class Dispatcher:
         while self._steps:
             self.watch(self._steps.popleft())
 
-    def _note(self, ended: Future[Done]) -> None:
+    def _note(self, ended: Future[ExecutionResult]) -> None:
         self._tell_steps()
         work = self._active.pop(ended)
         self._next_claim_at = -inf
@@ -195,39 +204,39 @@ class Dispatcher:
             self._take(ended.result())
         elif isinstance(error, DatabaseAwayError):
             # As if it had died with this one command: the end of the lease decides.
-            self._agenda.left(work.command.id)
+            self._agenda.give_back(work.command.id)
             self._outlast(error)
         else:
             self._failure = self._failure or error
             self.clock.stopping.set()
 
-    def _take(self, done: Done) -> None:
+    def _take(self, done: ExecutionResult) -> None:
         self._tally.add(done)
         self._agenda.settled(done)
         if done.answered is not None:
             self._silence = None if done.answered else done.error
         if done.answered:
             self._offline = 0
-        if done.progress or self.options.look_only:
+        if done.progress or self.options.reconcile_only:
             self._progress_at = self.clock.monotonic()
-        self.watch(Settled(done.command, done.verdict))
+        self.watch(CommandSettled(done.command, done.verdict))
         if done.alarm is not None:
             self._alarm(done.alarm)
 
-    def _alarm(self, alarm: Alarm) -> None:
+    def _alarm(self, alarm: QueueWideSignal) -> None:
         now, reason = self.clock.monotonic(), pause_reason(alarm.error)
-        if alarm.meaning is Meaning.CLOSED:
+        if alarm.meaning is ResponseClass.ACCESS_DENIED:
             self._closed = alarm.error
-            self.watch(Closed(reason))
+            self.watch(AccessDenied(reason))
         elif alarm.seconds is not None:
             if now >= self._resting_until:
-                self.watch(Rested(alarm.seconds, reason))
+                self.watch(Throttled(alarm.seconds, reason))
             self._resting_until = max(self._resting_until, now + alarm.seconds)
         elif now >= self._offline_until:
             self._offline += 1
-            wait = POLL + backoff(min(self._offline, OFFLINE_TRIES), self.random())
+            wait = POLL_SECONDS + backoff(min(self._offline, OFFLINE_TRIES), self.random())
             self._offline_until = now + wait
-            self.watch(Unreachable(wait, alarm.error.message))
+            self.watch(ApiUnreachable(wait, alarm.error.message))
 
     def _outlast(self, error: DatabaseAwayError) -> None:
         """Let nobody claim for a while, or raise `error` once patience is over."""
@@ -237,19 +246,19 @@ class Dispatcher:
         self._away += 1
         if self._away == 1:
             self._away_since = now
-        wait = POLL + backoff(min(self._away, OFFLINE_TRIES), self.random())
-        if not self.options.stay and now + wait > self._away_since + self.options.patience:
+        wait = POLL_SECONDS + backoff(min(self._away, OFFLINE_TRIES), self.random())
+        if not self.options.watch and now + wait > self._away_since + self.options.patience:
             raise error
         self._away_until = now + wait
-        self.watch(Away(wait, error.message))
+        self.watch(QueueUnavailable(wait, error.message))
 
     # Nothing in hand -------------------------------------------------------------------------------------
 
-    def _outlook(self) -> Ended | float | None:
+    def _outlook(self) -> StopReason | float | None:
         """Return why to end, or how many seconds to wait; None: until something is queued."""
         if self._halting:
-            return Ended.CLOSED if self._closed else Ended.STOPPED
-        gate = self._agenda.shut()
+            return StopReason.CLOSED if self._closed else StopReason.STOPPED
+        gate = self._agenda.closed()
         due = self._agenda.due()
         if due is None and not (gate and self.options.only):
             return self._nothing_due()
@@ -259,26 +268,26 @@ class Dispatcher:
         rest = 0.0 if gate is None else gate.seconds or 0.0
         held_back = max(self._offline_until, self._away_until) - now
         wait = max(due or self._next_claim_at - now, rest, held_back, 0.0)
-        if self.options.stay or now + wait <= self._progress_at + self.options.patience:
+        if self.options.watch or now + wait <= self._progress_at + self.options.patience:
             return wait
         if gate is not None:
-            return Ended.RESTING
-        return Ended.UNREACHABLE if self._silence else Ended.LATER
+            return StopReason.RESTING
+        return StopReason.UNREACHABLE if self._silence else StopReason.LATER
 
-    def _nothing_due(self) -> Ended | None:
+    def _nothing_due(self) -> StopReason | None:
         if self._agenda.full:
-            return Ended.ENOUGH
-        return None if self.options.stay and not self.options.look_only else Ended.DONE
+            return StopReason.ENOUGH
+        return None if self.options.watch and not self.options.reconcile_only else StopReason.DONE
 
-    def _closed_gate(self, gate: Gate) -> Ended | None:
+    def _closed_gate(self, gate: PauseState) -> StopReason | None:
         if gate.paused_by is not PausedBy.PERSON:
-            return Ended.CLOSED
-        return None if self.options.stay else Ended.PAUSED
+            return StopReason.CLOSED
+        return None if self.options.watch else StopReason.PAUSED
 
     def _wait(self, seconds: float | None) -> None:
         """Wait, but not for long, and less if something is queued."""
         if not self._idle:
             self._idle = True
-            self.watch(Waiting(seconds))
+            self.watch(Idle(seconds))
         self.ledger.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL), self.clock.stopping)
         self._next_claim_at = -inf

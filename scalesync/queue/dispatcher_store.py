@@ -14,14 +14,14 @@ from scalesync.db.queue.notifier import Signals
 from scalesync.db.queue.selection import in_doubt, still_waiting
 from scalesync.lease_owner import is_dead
 from scalesync.models.api import Document
-from scalesync.models.commands import Claim, CommandState, Gate, PausedBy, Step, Verdict
+from scalesync.models.commands import AttemptStep, Claim, CommandState, PausedBy, PauseState, Settlement
 from scalesync.queue.timing import Timing
 
 log = logging.getLogger("scalesync.queue")
 
 
 @dataclass
-class Ledger:
+class DispatcherStore:
     """The queue and the mirror, as one process works with them. Every method may raise DatabaseError."""
 
     database: Database
@@ -64,13 +64,15 @@ class Ledger:
         Raises DatabaseError where that is not known: then it must not be sent either.
         """
         with self.database.write(durable=True) as conn:
-            return claim_arm_settle.arm(conn, claim, need=self.timing.need, base=base, target=target)
+            return claim_arm_settle.arm(
+                conn, claim, need=self.timing.min_lease_left, base=base, target=target
+            )
 
     def settle(
         self,
         claim: Claim,
-        verdict: Verdict,
-        steps: Sequence[Step] = (),
+        verdict: Settlement,
+        steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:
@@ -94,7 +96,7 @@ class Ledger:
         with self.database.write() as conn:
             the_gate.pause(conn, seconds=seconds, reason=reason, by=PausedBy.API)
 
-    def gate(self) -> Gate:
+    def pause_state(self) -> PauseState:
         """Return whether anything may be sent."""
         with self.database.read() as conn:
             return the_gate.gate(conn)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scalesync.models.commands import Command, Verdict
+from scalesync.models.commands import Command, Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class Stepped:
+class StepStarted:
     """A step with a command began, a moment ago at most: look, prepare, arm, send or settle."""
 
     name: ClassVar = "stepped"
@@ -18,17 +18,17 @@ class Stepped:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class CommandSettled:
     """What came of a command is in the database."""
 
     name: ClassVar = "settled"
     command: Command
     """As it was claimed."""
-    verdict: Verdict
+    verdict: Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class Rested:
+class Throttled:
     """The API asked everybody to wait."""
 
     name: ClassVar = "rested"
@@ -37,7 +37,7 @@ class Rested:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class AccessDenied:
     """Nothing can be sent before a person acts: the API refuses the key or the account."""
 
     name: ClassVar = "closed"
@@ -45,7 +45,7 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
+class ApiUnreachable:
     """The API could not be reached; the next attempt comes after so many seconds."""
 
     name: ClassVar = "unreachable"
@@ -54,7 +54,7 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class QueueUnavailable:
     """The database does not answer; the next attempt comes after so many seconds."""
 
     name: ClassVar = "away"
@@ -63,7 +63,7 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Idle:
     """Nothing can be done at present."""
 
     name: ClassVar = "waiting"
@@ -71,7 +71,9 @@ class Waiting:
     """Until something can be done by itself; None: not before something is queued."""
 
 
-Event = Stepped | Settled | Rested | Closed | Unreachable | Away | Waiting
+DispatchEvent = (
+    StepStarted | CommandSettled | Throttled | AccessDenied | ApiUnreachable | QueueUnavailable | Idle
+)
 
-Watcher = Callable[[Event], None]
+DispatchWatcher = Callable[[DispatchEvent], None]
 """Takes note of one event after the other; called from the coordinating thread only."""

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from scalesync.errors import ScaleException
 from scalesync.models.api import Document
-from scalesync.models.commands import Command, CommandState, Verdict
-from scalesync.queue.classify_response import Meaning
+from scalesync.models.commands import Command, CommandState, Settlement
+from scalesync.queue.classify_response import ResponseClass
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class QueueWideSignal:
     """An answer, or the lack of one, that concerns more than the command it was about."""
 
-    meaning: Meaning
+    meaning: ResponseClass
     """NOT_SENT, REST or CLOSED."""
     error: ScaleException
     seconds: float | None = None
@@ -20,22 +20,22 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class PendingSettlement:
     """What is to be written about a claim."""
 
-    verdict: Verdict
+    verdict: Settlement
     document: Document | None = None
     """The API's answer, for the mirror."""
-    alarm: Alarm | None = None
+    alarm: QueueWideSignal | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ExecutionResult:
     """What became of a claim."""
 
     command: Command
     """As it was claimed."""
-    verdict: Verdict
+    verdict: Settlement
     state: CommandState | None
     """Where the command is now; None: it belonged to somebody else by then."""
     sends: int
@@ -45,7 +45,7 @@ class Done:
     """Whether the API answered anything at all; None: it was asked nothing."""
     error: ScaleException | None
     """What went wrong last."""
-    alarm: Alarm | None
+    alarm: QueueWideSignal | None
 
     @property
     def progress(self) -> bool:

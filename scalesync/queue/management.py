@@ -13,7 +13,16 @@ from scalesync.db.queue import listing, management
 from scalesync.db.queue import pause as the_gate
 from scalesync.db.queue import stats as how_full
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
-from scalesync.models.commands import Attempt, CommandState, Depth, Discarded, Display, Gate, PausedBy, Shown
+from scalesync.models.commands import (
+    Attempt,
+    CommandState,
+    CommandView,
+    DiscardResult,
+    DisplayState,
+    PausedBy,
+    PauseState,
+    QueueStats,
+)
 from scalesync.models.selection import Selection
 
 _LONGEST_PAUSE = 36_500 * 86_400.0
@@ -21,13 +30,13 @@ _LONGEST_PAUSE = 36_500 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class CommandDetail:
     """Everything there is to know about one command."""
 
-    shown: Shown
+    shown: CommandView
     attempts: list[Attempt]
     """Every step that was taken with it, oldest first, a person's included."""
-    why: list[Shown]
+    why: list[CommandView]
     """From the command to the one at the root of its waiting; only itself where it waits for no other."""
 
 
@@ -41,18 +50,18 @@ class Queue:
     def listing(
         self,
         *,
-        state: Display | str | None = None,
+        state: DisplayState | str | None = None,
         kind: str | None = None,
         batch: str | None = None,
         finished: bool = False,
         limit: int | None = None,
-    ) -> Iterator[Shown]:
+    ) -> Iterator[CommandView]:
         """Yield commands in the order of their ids, in flat memory, with why each of them waits.
 
         `batch` chooses what belongs to a batch: its create, its tasks' creates and its finalize. What is
         delivered or discarded is there only if `finished` or that very state is asked for.
         """
-        display = None if state is None else Display(state)
+        display = None if state is None else DisplayState(state)
         chosen = {"kind": kind, "batch": batch, "finished": finished or display is not None, "limit": limit}
         with self._lend() as database, database.read() as conn:
             yield from listing.listing(conn, display=display, **chosen)  # type: ignore[arg-type]
@@ -65,13 +74,13 @@ class Queue:
         with self._lend() as database, database.read() as conn:
             yield from listing.queued_tasks(conn, wanted)
 
-    def show(self, command_id: int) -> Story:
+    def show(self, command_id: int) -> CommandDetail:
         """Return a command with every step that was taken with it."""
         with self._lend() as database, database.read() as conn:
             shown = listing.shown(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
-            return Story(shown, queued.attempts(conn, command_id), listing.why(conn, command_id))
+            return CommandDetail(shown, queued.attempts(conn, command_id), listing.why(conn, command_id))
 
     def result(self, command_id: int) -> dict[str, Any] | None:
         """Return what the API named for a delivered command, such as its task_id; None: not delivered yet.
@@ -84,7 +93,7 @@ class Queue:
             raise kind(command.error or "", command.error_code)
         return None if command.result is None else json.loads(command.result)
 
-    def why(self, command_id: int) -> list[Shown]:
+    def why(self, command_id: int) -> list[CommandView]:
         """Return the command, the one it waits for, the one that waits for, and so on to the root."""
         return self.show(command_id).why
 
@@ -97,7 +106,7 @@ class Queue:
         with self._lend() as database, database.read() as conn:
             return list(unknown(conn, names, listed=listed))
 
-    def depth(self) -> tuple[Depth, Gate]:
+    def depth(self) -> tuple[QueueStats, PauseState]:
         """Return how full the queue is, and whether anything may be sent."""
         with self._lend() as database, database.read() as conn:
             return how_full.depth(conn), the_gate.gate(conn)
@@ -118,16 +127,16 @@ class Queue:
         with self._lend() as database, database.write(durable=True) as conn:
             return management.retry_dead(conn)
 
-    def discard(self, command_ids: Iterable[int]) -> list[Discarded]:
+    def discard(self, command_ids: Iterable[int]) -> list[DiscardResult]:
         """Withdraw commands, and return for each whether it is withdrawn, will be, or is too late."""
         asked = list(dict.fromkeys(command_ids))
-        answers = list[Discarded]()
+        answers = list[DiscardResult]()
         with self._lend() as database, database.write(durable=True) as conn:
             for command_id in asked:
                 answers.append(management.discard(conn, command_id))
         return answers
 
-    def discard_dead(self) -> list[Discarded]:
+    def discard_dead(self) -> list[DiscardResult]:
         """Withdraw every dead command, oldest first, and return the same for each that was dead.
 
         One whose effect is unknown stays dead while another command has its task, batch or project in hand.
@@ -135,7 +144,7 @@ class Queue:
         with self._lend() as database, database.write(durable=True) as conn:
             return management.discard_dead(conn)
 
-    def pause(self, *, seconds: float | None = None, reason: str = "") -> Gate:
+    def pause(self, *, seconds: float | None = None, reason: str = "") -> PauseState:
         """Let no host send anything for `seconds`, or until `resume`, and return what is in force now.
 
         A longer pause stays. Raises ConfigurationError for less than a second, and for more than 100 years.
@@ -150,7 +159,7 @@ class Queue:
             the_gate.pause(conn, seconds=seconds, reason=why, by=PausedBy.PERSON)
             return the_gate.gate(conn)
 
-    def resume(self) -> Gate:
+    def resume(self) -> PauseState:
         """End a pause, whatever its reason, and return what is in force now."""
         with self._lend() as database, database.write(durable=True) as conn:
             the_gate.resume(conn)

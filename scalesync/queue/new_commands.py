@@ -68,7 +68,7 @@ def cancel_task(
         payload=canonical(given),
         resource=resource,
         idempotency_key=f"cancel{'+clear' if clear_unique_id else ''}:{resource}",
-        undoes=True,
+        cancels_create=True,
     )
 
 
@@ -97,7 +97,7 @@ def finalize_batch(name: str) -> NewCommand:
         resource=f"batch:{name}",
         scope=f"batch:{name}",
         idempotency_key=f"finalize:{name}",
-        seals=True,
+        seals_batch=True,
     )
 
 

@@ -38,9 +38,9 @@ class Sending:
     """Seconds that one request may take as a whole; then it is cut off, and its command in doubt."""
     settle_time: float = 60.0
     """Seconds after which the API applies no request any more that was cut off."""
-    stay: bool = False
+    watch: bool = False
     """Whether to wait for work instead of ending."""
-    look_only: bool = False
+    reconcile_only: bool = False
     """Whether to look at what is in doubt and send nothing."""
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from scalesync.errors import ScaleException, ScaleNoAnswer
-from scalesync.models.commands import Claim, Command, CommandState, Outcome, Verdict
+from scalesync.models.commands import Claim, Command, CommandState, Outcome, Settlement
 from scalesync.queue.handlers import Conflict, Foreign, TooLate
 from scalesync.queue.timing import Timing, backoff
 
@@ -13,7 +13,7 @@ _SOON = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ClaimState:
     """How a claimed command stands."""
 
     claim: Claim
@@ -48,15 +48,15 @@ class Standing:
         return self.command.failures >= self.command.max_failures
 
 
-def standing(claim: Claim, timing: Timing) -> Standing:
+def claim_state(claim: Claim, timing: Timing) -> ClaimState:
     """Return how a command stands that was just claimed."""
-    return Standing(claim, timing, claim.command.ambiguous or claim.since_sent is not None)
+    return ClaimState(claim, timing, claim.command.ambiguous or claim.since_sent is not None)
 
 
-def back(stands: Standing, *, wait: float = 0.0, error: ScaleException | None = None) -> Verdict:
+def release(stands: ClaimState, *, wait: float = 0.0, error: ScaleException | None = None) -> Settlement:
     """Return the verdict by which a command goes to where it was, as if it had not been claimed."""
     command = stands.command
-    return Verdict(
+    return Settlement(
         CommandState.IN_DOUBT if stands.ambiguous else CommandState.QUEUED,
         ambiguous=stands.ambiguous,
         wait=wait,
@@ -66,20 +66,20 @@ def back(stands: Standing, *, wait: float = 0.0, error: ScaleException | None = 
     )
 
 
-def later(stands: Standing, chance: float, error: ScaleException) -> Verdict:
+def retry_lookup(stands: ClaimState, chance: float, error: ScaleException) -> Settlement:
     """Return the same for a command that could not be looked at, after a wait that grows with its claims."""
-    return back(stands, wait=backoff(stands.command.fence, chance), error=error)
+    return release(stands, wait=backoff(stands.command.fence, chance), error=error)
 
 
-def waiting(stands: Standing, chance: float) -> Verdict:
+def await_effect(stands: ClaimState, chance: float) -> Settlement:
     """Return the verdict on a command in doubt that shows no effect, and is looked at again."""
     if stands.command.error_code != _TAKEN or stands.unwanted:
-        return back(stands, wait=stands.unsettled)
+        return release(stands, wait=stands.unsettled)
     soon = max(_SOON, backoff(stands.command.fence, chance))
-    return back(stands, wait=min(stands.unsettled, soon))
+    return release(stands, wait=min(stands.unsettled, soon))
 
 
-def unseen(stands: Standing, chance: float, refusal: ScaleException | None) -> Verdict:
+def without_effect(stands: ClaimState, chance: float, refusal: ScaleException | None) -> Settlement:
     """Return the verdict on a send that was refused (None: answered with `OK`), and shows no effect.
 
     The refusal is final where it can be about nothing else. A 409 says that something is there, and words
@@ -93,12 +93,12 @@ def unseen(stands: Standing, chance: float, refusal: ScaleException | None) -> V
     doubtful = refusal.code == _TAKEN or refusal.about_another
     if stands.ambiguous and (heard or not doubtful):
         return replace(in_doubt(stands, chance, refusal), wait=stands.timing.settle)
-    return refused(refusal) if heard or not doubtful else in_doubt(stands, chance, refusal)
+    return rejected(refusal) if heard or not doubtful else in_doubt(stands, chance, refusal)
 
 
-def in_doubt(stands: Standing, chance: float, error: ScaleException) -> Verdict:
+def in_doubt(stands: ClaimState, chance: float, error: ScaleException) -> Settlement:
     """Return the verdict on a send of which nobody knows whether it was applied."""
-    return Verdict(
+    return Settlement(
         CommandState.IN_DOUBT,
         ambiguous=True,
         failed=True,
@@ -108,41 +108,43 @@ def in_doubt(stands: Standing, chance: float, error: ScaleException) -> Verdict:
     )
 
 
-def delivered(outcome: Outcome, result: str | None, *, frees_key: bool) -> Verdict:
+def delivered(outcome: Outcome, result: str | None, *, frees_key: bool) -> Settlement:
     """Return the verdict on an effect that was seen."""
-    return Verdict(CommandState.DELIVERED, outcome, result=result, frees_key=frees_key)
+    return Settlement(CommandState.DELIVERED, outcome, result=result, frees_key=frees_key)
 
 
-def refused(error: ScaleException) -> Verdict:
+def rejected(error: ScaleException) -> Settlement:
     """Return the verdict on a send that the API refused for good."""
     outcome = Outcome.CONFLICT if error.code == _TAKEN else Outcome.REJECTED
-    return Verdict(CommandState.DEAD, outcome, error_code=error.code, error=error.message)
+    return Settlement(CommandState.DEAD, outcome, error_code=error.code, error=error.message)
 
 
-def exhausted(command: Command) -> Verdict:
+def exhausted(command: Command) -> Settlement:
     """Return the verdict on a command that was not applied after as many failures as it may have."""
-    return Verdict(CommandState.DEAD, Outcome.EXHAUSTED, error_code=command.error_code, error=command.error)
+    return Settlement(
+        CommandState.DEAD, Outcome.EXHAUSTED, error_code=command.error_code, error=command.error
+    )
 
 
-def hopeless(sighting: Conflict | TooLate) -> Verdict:
+def impossible(sighting: Conflict | TooLate) -> Settlement:
     """Return the verdict on a command that can never be applied.
 
     Whose name is taken by something else is dead: a person has to choose another. What came too late is
     discarded: nobody could have won that race, and there is nothing to be done.
     """
     if isinstance(sighting, TooLate):
-        return Verdict(CommandState.DISCARDED, Outcome.REJECTED, error=sighting.words)
-    return Verdict(CommandState.DEAD, Outcome.CONFLICT, error=sighting.words)
+        return Settlement(CommandState.DISCARDED, Outcome.REJECTED, error=sighting.words)
+    return Settlement(CommandState.DEAD, Outcome.CONFLICT, error=sighting.words)
 
 
-def held(stands: Standing, words: str) -> Verdict:
+def hold(stands: ClaimState, words: str) -> Settlement:
     """Return the verdict by which a command stays as it is until a person has looked at it."""
     state = CommandState.IN_DOUBT if stands.ambiguous else CommandState.QUEUED
-    return Verdict(state, ambiguous=stands.ambiguous, hold_reason=words)
+    return Settlement(state, ambiguous=stands.ambiguous, hold_reason=words)
 
 
-def foreign(stands: Standing, sighting: Foreign) -> Verdict:
+def hold_external(stands: ClaimState, sighting: Foreign) -> Settlement:
     """Return the verdict where somebody else changed the object: held, unless a person has withdrawn it."""
     if not stands.command.discard_requested:
-        return held(stands, sighting.words)
-    return back(stands, wait=stands.unsettled) if stands.unsettled else Verdict(CommandState.QUEUED)
+        return hold(stands, sighting.words)
+    return release(stands, wait=stands.unsettled) if stands.unsettled else Settlement(CommandState.QUEUED)

@@ -43,7 +43,7 @@ class Timing:
         return 3 * self.request + self.margin
 
     @property
-    def need(self) -> float:
+    def min_lease_left(self) -> float:
         """How much of the lease must be left when a command is armed or sent."""
         return self.request + self.margin
 

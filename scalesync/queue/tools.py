@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.models.commands import Claim
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.handlers import HANDLERS, Handler
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.handlers import HANDLERS, CommandHandler
 from scalesync.queue.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class ArmTiming:
     """An arming by this process, as long as nobody else has changed the command since."""
 
     fence: int
@@ -22,17 +22,17 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Tools:
+class ExecutorDeps:
     """The same for all claims of a dispatcher."""
 
-    ledger: Ledger
+    ledger: DispatcherStore
     api: ScaleApi
     clock: Clock
     timing: Timing
     random: Callable[[], float]
     """Gives a number from 0 to 1 for each wait."""
-    handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
-    arms: dict[int, Arm] = field(default_factory=dict)
+    handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
+    arms: dict[int, ArmTiming] = field(default_factory=dict)
     """What this process armed and did not see settled, by the command's id. Each command has one thread."""
 
     def since_sent(self, claim: Claim) -> float | None:
@@ -44,5 +44,5 @@ class Tools:
         arm, fence = self.arms.pop(claim.command.id, None), claim.command.fence
         if arm is None or claim.since_sent is None or fence != arm.fence + 1:
             return claim.since_sent
-        self.arms[claim.command.id] = Arm(fence, arm.at)
+        self.arms[claim.command.id] = ArmTiming(fence, arm.at)
         return self.clock.boottime() - arm.at

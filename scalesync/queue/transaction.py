@@ -11,7 +11,7 @@ from scalesync.db.queue import listing
 from scalesync.errors import QueueError
 from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import bulk_submit, new_commands
-from scalesync.queue.bulk_submit import Recipe, Submitted
+from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
 
 
 class TaskOptions(TypedDict, total=False):
@@ -64,7 +64,7 @@ class Transaction:
         **options: Unpack[TaskOptions],
     ) -> Enqueued:
         """Queue a task of any type; `body` is that of `POST /task/{type}`, with project, batch, unique_id."""
-        return self.enqueue(Recipe(type, **options).order(body))
+        return self.enqueue(TaskTemplate(type, **options).to_command(body))
 
     def create_tasks(
         self,
@@ -73,13 +73,13 @@ class Transaction:
         *,
         unique_id_field: str | None = None,
         **options: Unpack[TaskOptions],
-    ) -> Submitted:
+    ) -> SubmitResult:
         """Queue many tasks, in flat memory; raise SubmissionError, which names every bad one, and queue none.
 
         `unique_id_field` names the field, with dots into objects, that holds each task's unique_id.
         """
-        recipe = Recipe(type, unique_id_field=unique_id_field, **options)
-        with bulk_submit.checked(bodies, recipe) as spool:
+        recipe = TaskTemplate(type, unique_id_field=unique_id_field, **options)
+        with bulk_submit.validate(bodies, recipe) as spool:
             return bulk_submit.enqueue(self._conn, spool)
 
     def cancel_task(
@@ -103,7 +103,7 @@ class Transaction:
         unique_ids: Iterable[str] = (),
         batch: str | None = None,
         clear_unique_id: bool = False,
-    ) -> Submitted:
+    ) -> SubmitResult:
         """Queue the canceling of tasks by their ids, their unique_ids, and all of a batch; all, or none.
 
         Of a batch it takes what is pending in the mirror or still queued here. Raises QueueError for a batch
@@ -113,7 +113,7 @@ class Transaction:
         named += [(None, unique_id) for unique_id in unique_ids]
         if batch is not None:
             named += self._tasks_of(batch)
-        submitted = Submitted()
+        submitted = SubmitResult()
         with savepoint(self._conn):
             for task_id, unique_id in named:
                 submitted.add(self.cancel_task(task_id, unique_id=unique_id, clear_unique_id=clear_unique_id))

@@ -9,7 +9,7 @@ _SELDOM = 50_000
 
 
 @contextmanager
-def seldom_collected() -> Iterator[None]:
+def relaxed_gc() -> Iterator[None]:
     """Have Python look for cycles less often while the block lasts; otherwise it takes a tenth of a sync."""
     before = gc.get_threshold()
     gc.set_threshold(max(_SELDOM, before[0]), *before[1:])

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from scalesync.models.sync import RunKind, Written
+from scalesync.models.sync import RunKind, WriteCounts
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class RunStarted:
     """A run begins, or one that was left open goes on."""
 
     name: ClassVar = "planned"
@@ -21,7 +21,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class RowsExpected:
     """The API told how many more rows a stream holds."""
 
     name: ClassVar = "expected"
@@ -30,17 +30,17 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class PagesSaved:
     """Pages are in the database."""
 
     name: ClassVar = "received"
     stream: str
     rows: int
-    written: Written
+    written: WriteCounts
 
 
 @dataclass(frozen=True, slots=True)
-class Contradicted:
+class WindowInconsistent:
     """A window came out contradictory and is read again, or given up."""
 
     name: ClassVar = "contradicted"
@@ -50,7 +50,7 @@ class Contradicted:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class ObjectsMissing:
     """Objects that the mirror holds are gone at the API: it answered 404 for each."""
 
     name: ClassVar = "missed"
@@ -59,7 +59,7 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class OnlyByProject:
+class ProjectRequired:
     """The API refuses to list tasks without naming a project, so tasks of no project cannot be seen."""
 
     name: ClassVar = "onlybyproject"
@@ -78,14 +78,14 @@ class ClockWasAhead:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OthersReading:
     """Other processes hold every window that is left."""
 
     name: ClassVar = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class DatabaseUnavailable:
     """The database does not answer; the next attempt comes after so many seconds."""
 
     name: ClassVar = "away"
@@ -93,8 +93,18 @@ class Away:
     reason: str
 
 
-Event = Planned | Expected | Received | Contradicted | Missed | OnlyByProject | ClockWasAhead | Waiting | Away
+SyncEvent = (
+    RunStarted
+    | RowsExpected
+    | PagesSaved
+    | WindowInconsistent
+    | ObjectsMissing
+    | ProjectRequired
+    | ClockWasAhead
+    | OthersReading
+    | DatabaseUnavailable
+)
 
 
-Watcher = Callable[[Event], None]
+SyncWatcher = Callable[[SyncEvent], None]
 """Takes note of one event after the other; called from the writing thread only."""

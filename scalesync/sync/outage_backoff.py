@@ -10,21 +10,21 @@ from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.retry import doubled
-from scalesync.sync.events import Away, Event, Watcher
+from scalesync.sync.events import DatabaseUnavailable, SyncEvent, SyncWatcher
 
-FIRST = 0.5
+INITIAL_DELAY = 0.5
 """Seconds to wait after the first failure; they double with every further one."""
 
-LONGEST = 10.0
+MAX_DELAY = 10.0
 """Where the waits stop growing."""
 
 
 @dataclass
-class Outages:
+class OutageBackoff:
     """How often the database was away, and for how long that is borne. Used by one thread."""
 
     clock: Clock
-    watch: Watcher
+    watch: SyncWatcher
     patience: float
     """Seconds from the first failure after which it is given up, unless something was saved meanwhile."""
     deadline: float = inf
@@ -33,7 +33,7 @@ class Outages:
     began: float = 0.0
     saved: int = 0
 
-    def opened(self, open_it: Callable[[], Database], look: Callable[[Database], object]) -> Database:
+    def open_database(self, open_it: Callable[[], Database], look: Callable[[Database], object]) -> Database:
         """Return an open database that was looked at, opened anew after each time that it was away."""
         while True:
             try:
@@ -43,9 +43,9 @@ class Outages:
                     undo.pop_all()
                     return database
             except DatabaseAwayError as error:
-                self.outlast(error, saved=0)
+                self.wait(error, saved=0)
 
-    def outlast(self, error: DatabaseAwayError, *, saved: int) -> None:
+    def wait(self, error: DatabaseAwayError, *, saved: int) -> None:
         """Return when it is time to try again; raise `error` if patience is over or a stop was asked for.
 
         `saved` grows with everything that is saved: a failure after that is the first of another outage.
@@ -53,17 +53,17 @@ class Outages:
         now = self.clock.monotonic()
         if self.tries == 0 or saved > self.saved:
             self.tries, self.began, self.saved = 0, now, saved
-        pause = doubled(FIRST, self.tries, cap=LONGEST)
+        pause = doubled(INITIAL_DELAY, self.tries, cap=MAX_DELAY)
         self.tries += 1
         if now + pause > min(self.began + self.patience, self.deadline):
             raise error
-        self.watch(Away(pause, error.message))
+        self.watch(DatabaseUnavailable(pause, error.message))
         self.clock.sleep(pause)
         if self.clock.stopping.is_set():
             raise error
 
 
-def say_away(event: Event) -> None:
+def log_unavailable(event: SyncEvent) -> None:
     """Warn that the database does not answer, where nobody watches yet."""
-    if isinstance(event, Away):
+    if isinstance(event, DatabaseUnavailable):
         logging.getLogger("scalesync").warning("%s Trying again in %.1f s.", event.reason, event.seconds)

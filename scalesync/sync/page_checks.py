@@ -6,10 +6,10 @@ from scalesync.errors import OutsideWindowError, PageError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
-from scalesync.sync.splitting import INSTANT
-from scalesync.sync.streams import WIDENING
+from scalesync.sync.splitting import TIME_RESOLUTION
+from scalesync.sync.streams import BOUND_MARGIN
 
-ALLOWED = WIDENING + INSTANT
+ALLOWED = BOUND_MARGIN + TIME_RESOLUTION
 """How far outside of its window a row may be: requests are widened, and times may be rounded."""
 
 

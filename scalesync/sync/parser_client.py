@@ -18,10 +18,10 @@ from scalesync.sync.parser_main import receive, send
 
 log = logging.getLogger("scalesync.sync")
 
-MANY = 3_000
+MIN_ROWS_FOR_PROCESS = 3_000
 """Rows still to come from which a process of its own is worth its while."""
 
-PATIENCE = 30.0
+ANSWER_SECONDS = 30.0
 """Seconds for one page, after which the process is taken for dead."""
 
 _PIPE = 1 << 20
@@ -33,10 +33,10 @@ _decode = msgspec.msgpack.Decoder(tuple[Row, ...]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Typist:
+class ParserProcess:
     """Types documents of one form. Whatever happens to its process, its users go on without it."""
 
-    def __init__(self, form: Form, patience: float = PATIENCE, *, repeats: bool = False) -> None:
+    def __init__(self, form: Form, patience: float = ANSWER_SECONDS, *, repeats: bool = False) -> None:
         """Type documents of a form; with `repeats` names given twice are counted as well."""
         self._task = form, repeats
         self._patience = patience
@@ -68,7 +68,7 @@ class Typist:
                 self._starting = threading.Thread(target=self._start, name="typist", daemon=True)
                 self._starting.start()
 
-    def rows(self, texts: tuple[msgspec.Raw, ...]) -> tuple[Row, ...] | None:
+    def parse(self, texts: tuple[msgspec.Raw, ...]) -> tuple[Row, ...] | None:
         """Return the rows of documents and what follows from them; None if others must see to them."""
         if not self._ready:
             return None

@@ -11,13 +11,13 @@ EVERY_STREAM = ("projects", "batches", "tasks")
 """In the order in which a run reads them, and people see them."""
 
 
-def in_order(streams: Collection[str]) -> tuple[str, ...]:
+def in_stream_order(streams: Collection[str]) -> tuple[str, ...]:
     """Return these streams in the order of EVERY_STREAM; all, if there are none."""
     return tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SyncRequest:
     """What a person asked to be read."""
 
     streams: tuple[str, ...] = EVERY_STREAM
@@ -50,7 +50,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PlanningFacts:
     """What the API and the mirror say before a run."""
 
     now: datetime
@@ -72,7 +72,7 @@ class Plan:
     """What the watermarks become when all of them are closed; None: they stay."""
 
 
-def plan(request: Request, facts: Facts) -> Plan:
+def plan(request: SyncRequest, facts: PlanningFacts) -> Plan:
     """Return what has to be read for `request`.
 
     A stream that has a watermark is read from it on, unless everything or certain dates were asked for.
@@ -91,12 +91,12 @@ def plan(request: Request, facts: Facts) -> Plan:
     return Plan(kind, tuple(windows), None if request.partial else facts.now)
 
 
-def _plan_projects(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:  # noqa: ARG001
+def _plan_projects(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:  # noqa: ARG001
     """Return the one list that there is; it has no filter."""
     yield Window("projects")
 
 
-def _plan_batches(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:
+def _plan_batches(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:
     """Read from the oldest batch that may still change, for there is no filter on change."""
     begin = request.since
     if since is not None:
@@ -105,7 +105,7 @@ def _plan_batches(request: Request, facts: Facts, since: datetime | None) -> Ite
         yield Window("batches", project, created_from=begin, created_to=request.last)
 
 
-def _plan_tasks(request: Request, facts: Facts, since: datetime | None) -> Iterator[Window]:
+def _plan_tasks(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:
     """Read what changed, with no upper bound, and what is new, if some tasks tell no time of change."""
     for project in request.projects or facts.every_project or (None,):
         if since is None:

@@ -9,11 +9,18 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import PageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.models.api import Page
-from scalesync.sync.parser_client import MANY, Typist
-from scalesync.sync.streams import PAGE, answers_elsewhere, is_everything
-from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken, look_up, typed
+from scalesync.sync.parser_client import MIN_ROWS_FOR_PROCESS, ParserProcess
+from scalesync.sync.streams import PAGE_SIZE, api_works_otherwise, is_everything
+from scalesync.sync.window_progress import (
+    AcceptedPage,
+    LookupResult,
+    ParsedPage,
+    WindowProgress,
+    look_up,
+    parse_page,
+)
 
-AHEAD = 2
+PREFETCH_PAGES = 2
 """Pages of a window that may wait to be written, so that memory stays flat however slow the disk is."""
 
 
@@ -22,38 +29,38 @@ ATTEMPTS_LATER = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Contradiction:
+class InconsistentPage:
     """A page that contradicts what came before, and why."""
 
-    fetched: Fetched
+    fetched: ParsedPage
     error: PageError
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
+class FailedRead:
     """A page that the API refuses or fails to give, while it answers other requests."""
 
     error: ScaleException
 
 
-Arrival = Taken | Contradiction | Unanswered | Lookups | Exception
+ReadResult = AcceptedPage | InconsistentPage | FailedRead | LookupResult | Exception
 """What became of a request."""
 
 
 @dataclass
-class Readers:
+class ReaderPool:
     """Reads windows in the threads of a pool. Whatever comes is handed over to one other thread."""
 
     api: ScaleApi
     halting: Callable[[], bool]
     """Whether nothing new should be begun; asked from any thread."""
     pool: ThreadPoolExecutor
-    typist: Typist
-    newest: Page | None = None
+    parser: ParserProcess
+    first_page: Page | None = None
     """The first page of all tasks, if the API gave it already: it is not asked for again."""
-    arrived: SimpleQueue[tuple[Reading, Arrival]] = field(default_factory=SimpleQueue)
+    arrived: SimpleQueue[tuple[WindowProgress, ReadResult]] = field(default_factory=SimpleQueue)
 
-    def begin(self, reading: Reading) -> None:
+    def begin(self, reading: WindowProgress) -> None:
         """Have the window read from its token on, until a page is `resting` or something else comes.
 
         The first page of a window is, for it is then that the window is divided or not; so is whatever comes
@@ -61,11 +68,11 @@ class Readers:
         """
         self.pool.submit(self._read, reading)
 
-    def look_up(self, reading: Reading) -> None:
+    def look_up(self, reading: WindowProgress) -> None:
         """Have the next of the window's doubtful keys looked up."""
-        self.pool.submit(self._look_up, reading, reading.next_doubtful())
+        self.pool.submit(self._look_up, reading, reading.next_unconfirmed())
 
-    def arrivals(self, patience: float) -> list[tuple[Reading, Arrival]]:
+    def results(self, patience: float) -> list[tuple[WindowProgress, ReadResult]]:
         """Return what has come, in order; where that is nothing, wait so many seconds for it at most."""
         came = []
         try:
@@ -75,51 +82,51 @@ class Readers:
         except Empty:
             return came
 
-    def _read(self, reading: Reading) -> None:
+    def _read(self, reading: WindowProgress) -> None:
         going_on = True
         while going_on:
             came = self._next(reading)
-            if isinstance(came, Taken):
+            if isinstance(came, AcceptedPage):
                 going_on = self._may_go_on(came)
-                came = replace(came, resting=not going_on)
+                came = replace(came, paused=not going_on)
             else:
                 going_on = False
             self.arrived.put((reading, came))
 
-    def _next(self, reading: Reading) -> Arrival:
+    def _next(self, reading: WindowProgress) -> ReadResult:
         try:
-            fetched = typed(reading.stream, self._page(reading), self.typist)
+            fetched = parse_page(reading.stream, self._page(reading), self.parser)
         except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
-            return Unanswered(error)
+            return FailedRead(error)
         except ScaleException as error:
-            return Unanswered(error) if answers_elsewhere(self.api, reading.stream.name, error) else error
+            return FailedRead(error) if api_works_otherwise(self.api, reading.stream.name, error) else error
         except Exception as error:  # noqa: BLE001 - the other thread raises it, or knows what to do
             return error
         try:
-            taken = reading.take(fetched)
+            taken = reading.accept(fetched)
         except PageError as error:
-            return Contradiction(fetched, error)
+            return InconsistentPage(fetched, error)
         if (
             reading.stream.kind is TASKS
-            and (taken.window.api_total or 0) - taken.window.rows_received >= MANY
+            and (taken.window.api_total or 0) - taken.window.rows_received >= MIN_ROWS_FOR_PROCESS
         ):
-            self.typist.start()
+            self.parser.start()
         return taken
 
-    def _page(self, reading: Reading) -> Page:
-        if self.newest is None or not is_everything(reading.window):
+    def _page(self, reading: WindowProgress) -> Page:
+        if self.first_page is None or not is_everything(reading.window):
             api = self.api.with_attempts(ATTEMPTS_LATER) if reading.window.failures else self.api
-            return reading.stream.page(api, reading.window, PAGE)
-        page, self.newest = self.newest, None
+            return reading.stream.page(api, reading.window, PAGE_SIZE)
+        page, self.first_page = self.first_page, None
         return page
 
-    def _may_go_on(self, page: Taken) -> bool:
+    def _may_go_on(self, page: AcceptedPage) -> bool:
         reading = page.reading
-        waiting = reading.taken - reading.pages
+        waiting = reading.accepted - reading.pages
         more = page.window.next_token is not None
-        return more and page.number > 0 and waiting < AHEAD and not (reading.lost or self.halting())
+        return more and page.number > 0 and waiting < PREFETCH_PAGES and not (reading.lost or self.halting())
 
-    def _look_up(self, reading: Reading, keys: list[str]) -> None:
+    def _look_up(self, reading: WindowProgress, keys: list[str]) -> None:
         try:
             self.arrived.put((reading, look_up(self.api, reading.stream, keys)))
         except Exception as error:  # noqa: BLE001 - as above

@@ -24,22 +24,22 @@ from scalesync.errors import (
 from scalesync.models.api import Page
 from scalesync.models.sync import Run, RunState, Window, WindowState
 from scalesync.sync.engine import Engine
-from scalesync.sync.events import ClockWasAhead, Contradicted, OnlyByProject, Planned, Watcher
-from scalesync.sync.outage_backoff import Outages
-from scalesync.sync.planner import Facts, Plan, Request, plan
-from scalesync.sync.store import Ledger
-from scalesync.sync.streams import PAGE, STREAMS, WIDENING, count, probe
-from scalesync.sync.window_progress import Lookups, look_up
-from scalesync.sync.write_buffer import Totals
+from scalesync.sync.events import ClockWasAhead, ProjectRequired, RunStarted, SyncWatcher, WindowInconsistent
+from scalesync.sync.outage_backoff import OutageBackoff
+from scalesync.sync.planner import Plan, PlanningFacts, SyncRequest, plan
+from scalesync.sync.store import SyncStore
+from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, STREAMS, count, probe
+from scalesync.sync.window_progress import LookupResult, look_up
+from scalesync.sync.write_buffer import SyncTotals
 
 T = TypeVar("T")
 
 
 @dataclass
-class Summary:
+class SyncSummary:
     """What one `scalesync sync` did."""
 
-    totals: Totals = field(default_factory=Totals)
+    totals: SyncTotals = field(default_factory=SyncTotals)
     runs: list[Run] = field(default_factory=list)
     """The runs this process took part in, as they stood when it ended."""
     reached: bool = False
@@ -75,12 +75,12 @@ class Summary:
 
 
 @dataclass
-class Session:
+class SyncRunner:
     """Everything that one sync needs, opened and ready."""
 
-    ledger: Ledger
+    ledger: SyncStore
     clock: Clock
-    watch: Watcher
+    watch: SyncWatcher
     account: Stamp
     """Whose mirror this must be."""
     workers: int = 8
@@ -89,31 +89,31 @@ class Session:
     newest: Page | None = None
     """The first page of all tasks, where a run of ours that was just planned is to read them all."""
 
-    def sync(self, request: Request) -> Summary:
+    def sync(self, request: SyncRequest) -> SyncSummary:
         """Read what is open, then what `request` asks for, and return what was done.
 
         Raises ScalesyncError for whatever stops it; what was received by then is saved. A database that is
         away is waited for, as long as a read that fails is tried again.
         """
-        began, summary = self.clock.monotonic(), Summary()
+        began, summary = self.clock.monotonic(), SyncSummary()
         deadline = None if self.time_limit is None else min(began + self.time_limit, self.clock.ends_at)
         engine = Engine(self.ledger, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
         patience = self.ledger.api.options.retry.seconds
-        outages = Outages(self.clock, self.watch, patience, inf if deadline is None else deadline)
+        outages = OutageBackoff(self.clock, self.watch, patience, inf if deadline is None else deadline)
         try:
-            while not (summary.reached or summary.left_open or engine.halting):
-                run, mine = self._bear(outages, lambda _: self._open_or_start(request))
+            while not (summary.reached or summary.left_open or engine.stopping):
+                run, mine = self._retry_outage(outages, lambda _: self._open_or_start(request))
                 summary.reached = mine
                 summary.runs.append(run)
-                summary.runs[-1] = self._bear(outages, partial(self._go_on, engine, run, mine=mine))
+                summary.runs[-1] = self._retry_outage(outages, partial(self._work_on, engine, run, mine=mine))
         except ScaleException:
             # Soon after a stop, or the end of its time, the client gives no more answers.
-            if engine.error is not None or not engine.halting:
+            if engine.error is not None or not engine.stopping:
                 raise
         finally:
             summary.requests = self.ledger.api.requests_made
             summary.seconds = self.clock.monotonic() - began
-        if summary.left_open and not engine.halting:
+        if summary.left_open and not engine.stopping:
             msg = "Another run holds everything that is left to do."
             raise HeldElsewhereError(
                 msg,
@@ -121,12 +121,12 @@ class Session:
             )
         return summary
 
-    def look_ahead(self, request: Request) -> tuple[Plan, tuple[int, ...]]:
+    def dry_run(self, request: SyncRequest) -> tuple[Plan, tuple[int, ...]]:
         """Return what a sync would read, and the rows of each window; nothing is written."""
         made = plan(request, self._facts(request))
         return made, tuple(count(self.ledger.api, window) for window in made.windows)
 
-    def _bear(self, outages: Outages, act: Callable[[bool], T]) -> T:
+    def _retry_outage(self, outages: OutageBackoff, act: Callable[[bool], T]) -> T:
         """Return what `act` returns, told whether it is begun again: after an outage, as after a crash.
 
         Never goes on where it was: whether the transaction that failed was committed is not known, and what
@@ -139,10 +139,10 @@ class Session:
                     self.ledger.release()
                 return act(again)
             except DatabaseAwayError as error:
-                outages.outlast(error, saved=self.ledger.saved)
+                outages.wait(error, saved=self.ledger.saved)
                 again = True
 
-    def _open_or_start(self, request: Request) -> tuple[Run, bool]:
+    def _open_or_start(self, request: SyncRequest) -> tuple[Run, bool]:
         """Return the run that is left open, or else a new one, and whether that is ours."""
         run = self._open_run()
         return self._plan_and_start(request) if run is None else (run, False)
@@ -160,7 +160,7 @@ class Session:
         with self.ledger.database.write() as conn:
             stamp(conn, replace(self.account, created_at=at))
 
-    def _plan_and_start(self, request: Request) -> tuple[Run, bool]:
+    def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool]:
         """Return the open run, and whether it is ours or one that somebody else opened just before."""
         known = self._facts(request)
         made = plan(request, known)
@@ -175,7 +175,7 @@ class Session:
             raise HeldElsewhereError(msg, advice="Run `scalesync sync` again.")
         return run, mine
 
-    def _facts(self, request: Request) -> Facts:
+    def _facts(self, request: SyncRequest) -> PlanningFacts:
         """Ask the API for its time and habits, and the mirror for what it holds."""
         with self.ledger.database.read() as conn:
             known = runs.read_watermarks(conn)
@@ -184,17 +184,17 @@ class Session:
         tasks = TASKS.table.name
         everything = tasks in request.streams and not request.partial
         everything = everything and (request.full or tasks not in known)
-        told = probe(self.ledger.api, limit=PAGE if everything else 1)
+        told = probe(self.ledger.api, limit=PAGE_SIZE if everything else 1)
         with self.ledger.database.read() as conn:
             watermarks = runs.trusted_watermarks(conn, told.now)
         for stream in (stream for stream, at in known.items() if at > told.now):
             self.watch(ClockWasAhead(stream, known[stream], watermarks.get(stream)))
-        self.newest = told.newest if everything else None
+        self.newest = told.first_page if everything else None
         if told.every_project is not None:
-            self.watch(OnlyByProject(len(told.every_project)))
+            self.watch(ProjectRequired(len(told.every_project)))
         for name in request.projects:
             self.require_project(name)
-        return Facts(told.now, watermarks, unfinished, undated, told.every_project)
+        return PlanningFacts(told.now, watermarks, unfinished, undated, told.every_project)
 
     def require_project(self, name: str) -> None:
         """Return if the account has this project. Raises ConfigurationError."""
@@ -204,21 +204,21 @@ class Session:
             msg = f"There is no project {name!r} in this account."
             raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
 
-    def _go_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
+    def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
         """Take part in a run to its end, or until something stops this process, and return it."""
         with self.ledger.database.read() as conn:
             progress = tuple(ledger.progress(conn, run.id))
-        self.watch(Planned(run.kind, run.started_at, again or not mine, progress))
+        self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
         newest, self.newest = self.newest if mine else None, None
         self.ledger.run_began = run.started_at
-        engine.drain(run, newest)
-        while not engine.halting and self._read_short_windows_again(run):
-            engine.drain(run)
-        failed = [] if engine.halting else self._look_after_completed_batches(run)
+        engine.run(run, newest)
+        while not engine.stopping and self._read_short_windows_again(run):
+            engine.run(run)
+        failed = [] if engine.stopping else self._recheck_completed_batches(run)
         at = self.ledger.latest or run.started_at
         with self.ledger.database.write() as conn:
-            runs.tally(conn, run.id, self.ledger.untold())
-            if not engine.halting:
+            runs.tally(conn, run.id, self.ledger.unreported())
+            if not engine.stopping:
                 runs.finish(conn, run, at, failed)
                 if TASKS.table.name in runs.read_watermarks(conn):
                     batch_counts.count_batches(conn, at)
@@ -243,7 +243,7 @@ class Session:
                     continue
                 reason = f"the parts of a list hold {rows} rows where the API counts {window.api_total} in it"
                 again |= window_splits.read_undivided(conn, run.id, window.id, f"{window.title}: {reason}")
-            self.watch(Contradicted(window.stream, reason, given_up=False))
+            self.watch(WindowInconsistent(window.stream, reason, given_up=False))
         return again
 
     def _count_again(self, window: Window) -> int:
@@ -252,12 +252,12 @@ class Session:
         if window.divided_at is None:
             return whole
         # Its dates are whole seconds, and requests are widened: rows of that second are not taken for newer.
-        since = window.divided_at + timedelta(seconds=1) + 2 * WIDENING
+        since = window.divided_at + timedelta(seconds=1) + 2 * BOUND_MARGIN
         if window.created_to is not None and window.created_to < since:
             return whole
         return whole - count(self.ledger.api, replace(window, next_token=None, created_from=since))
 
-    def _look_after_completed_batches(self, run: Run) -> list[str]:
+    def _recheck_completed_batches(self, run: Run) -> list[str]:
         """Read batches again that are completed here and had a task change: they may have reopened.
 
         Returns those that could not be read, each with the reason.
@@ -273,5 +273,5 @@ class Session:
                     upsert.write_documents(conn, BATCHES, looked_up.found)
         return failed
 
-    def _look_up_batch(self, name: str) -> Lookups:
+    def _look_up_batch(self, name: str) -> LookupResult:
         return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])

@@ -8,31 +8,31 @@ from math import ceil
 from scalesync.models.sync import Window
 from scalesync.timestamps import whole_milliseconds
 
-INSTANT = timedelta(milliseconds=1)
+TIME_RESOLUTION = timedelta(milliseconds=1)
 """The API's resolution: the smallest difference between two times of creation."""
 
-FOUNDED = datetime(2016, 1, 1, tzinfo=UTC)
+EARLIEST_TASK = datetime(2016, 1, 1, tzinfo=UTC)
 """Before the first task in any account: where guessing begins without a lower bound. Not a bound itself."""
 
-PART = 500
+MIN_PART_ROWS = 500
 """Rows that make a part worth its own first request."""
 
-WORTHWHILE = 1_000
+MIN_SPLIT_ROWS = 1_000
 """Rows left to read from which dividing pays, while somebody has nothing to do or less to do."""
 
-AGAIN = 300
+MIN_RESPLIT_ROWS = 300
 """The same of a part: what is large enough to be divided should not wait for its slowest part."""
 
-LARGE = 10_000
+MAX_WINDOW_ROWS = 10_000
 """Rows left to read from which a window is always divided, so that memory stays flat."""
 
-MOST = 2_000
+MAX_PART_ROWS = 2_000
 """Parts that a window is divided into at most: what is left of larger ones is divided again."""
 
-BEYOND = 3
+TAIL_PARTS = 3
 """Parts for what lies further back than the rows should reach, and may hold them all or none."""
 
-ENOUGH = 0.6
+DENSE_SHARE = 0.6
 """Of the length of the rest: rows that should reach further back than this are taken to fill it."""
 
 
@@ -42,10 +42,10 @@ def is_newest_first(created: Sequence[datetime | None]) -> bool:
     return len(known) == len(created) and all(a >= b for a, b in pairwise(known))
 
 
-def how_many(left: int, workers: int) -> int:
+def part_count(left: int, workers: int) -> int:
     """Return into how many parts so many rows are best divided for so many workers."""
-    rows = min(max(PART, left / workers), LARGE / 2)
-    return min(MOST, max(2, ceil(left / rows))) + BEYOND
+    rows = min(max(MIN_PART_ROWS, left / workers), MAX_WINDOW_ROWS / 2)
+    return min(MAX_PART_ROWS, max(2, ceil(left / rows))) + TAIL_PARTS
 
 
 def divide(
@@ -57,31 +57,31 @@ def divide(
     down to there. As far back as these reach where they lie as densely, the parts are equally long; behind
     that each is a fixed factor longer than the one after it. An empty tuple: the rest is too short to divide.
     """
-    length = oldest_read - (window.created_from or FOUNDED)
-    ages = _ages(max(newest_read - oldest_read, INSTANT), length, parts, ahead)
+    length = oldest_read - (window.created_from or EARLIEST_TASK)
+    ages = _part_ages(max(newest_read - oldest_read, TIME_RESOLUTION), length, parts, ahead)
     edges = [whole_milliseconds(oldest_read - age) for age in ages]
     cuts = _strictly_falling(edges, oldest_read, window.created_from)
     if not cuts:
         return ()
-    uppers = [oldest_read, *(cut - INSTANT for cut in cuts)]
+    uppers = [oldest_read, *(cut - TIME_RESOLUTION for cut in cuts)]
     lowers = [*cuts, window.created_from]
     return tuple(_part(window, lower, upper) for lower, upper in zip(lowers, uppers, strict=True))
 
 
 def newer_than(window: Window, oldest_read: datetime) -> Window:
     """Return the part of `window` that was read, newest first, down to `oldest_read` and without it."""
-    return _part(window, oldest_read + INSTANT, window.created_to)
+    return _part(window, oldest_read + TIME_RESOLUTION, window.created_to)
 
 
-def beside_failure(window: Window, oldest_read: datetime, page: timedelta) -> tuple[Window, ...]:
+def without_failing_page(window: Window, oldest_read: datetime, page: timedelta) -> tuple[Window, ...]:
     """Return the parts of what is unread of `window`, whose next page cannot be had.
 
     The first is as long as a `page` that came, and so holds most of the one that did not.
     """
-    at = whole_milliseconds(oldest_read - max(page, INSTANT))
+    at = whole_milliseconds(oldest_read - max(page, TIME_RESOLUTION))
     if window.created_from is not None and at <= window.created_from:
         return (_part(window, window.created_from, oldest_read),)
-    return _part(window, at, oldest_read), _part(window, window.created_from, at - INSTANT)
+    return _part(window, at, oldest_read), _part(window, window.created_from, at - TIME_RESOLUTION)
 
 
 def middle(window: Window, now: datetime) -> datetime | None:
@@ -89,27 +89,27 @@ def middle(window: Window, now: datetime) -> datetime | None:
 
     An open end is taken to be `now`.
     """
-    upper, lower = window.created_to or now, window.created_from or FOUNDED
+    upper, lower = window.created_to or now, window.created_from or EARLIEST_TASK
     at = whole_milliseconds(lower + (upper - lower) / 2)
     return at if lower < at <= upper else None
 
 
 def halve(window: Window, at: datetime) -> tuple[Window, Window]:
     """Return the part of `window` created at `at` or later, and the part created before."""
-    return _part(window, at, window.created_to), _part(window, window.created_from, at - INSTANT)
+    return _part(window, at, window.created_to), _part(window, window.created_from, at - TIME_RESOLUTION)
 
 
 def _part(window: Window, lower: datetime | None, upper: datetime | None) -> Window:
     return Window(window.stream, window.project, lower, upper, window.updated_from)
 
 
-def _ages(page: timedelta, length: timedelta, parts: int, ahead: float) -> list[timedelta]:
+def _part_ages(page: timedelta, length: timedelta, parts: int, ahead: float) -> list[timedelta]:
     """Return how far the parts of a rest of this `length` reach back, the last left out.
 
     No part of the first kind is meant to be shorter than the `page` that was read.
     """
-    near = max(1, min(parts - BEYOND, int(ahead)))
-    if ahead >= length / page * ENOUGH:
+    near = max(1, min(parts - TAIL_PARTS, int(ahead)))
+    if ahead >= length / page * DENSE_SHARE:
         near = max(2, near)
         return [length * number / near for number in range(1, near)]
     reach = page * ahead

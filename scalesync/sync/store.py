@@ -9,12 +9,12 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import upsert
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.models.sync import Tally, Window, WindowState, Written
-from scalesync.sync.window_progress import Fetched, Lookups, Reading, Taken
+from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
+from scalesync.sync.window_progress import AcceptedPage, LookupResult, ParsedPage, WindowProgress
 
 
 @dataclass
-class Ledger:
+class SyncStore:
     """The mirror and its ledger, as one process writes to them."""
 
     database: Database
@@ -41,14 +41,14 @@ class Ledger:
         with self.database.write() as conn:
             return ledger.claim_several(conn, self.owner, self.lease, number)
 
-    def resume(self, reading: Reading) -> None:
+    def resume(self, reading: WindowProgress) -> None:
         """Remember what earlier claims of the window received."""
         if reading.window.next_token is not None:
             with self.database.read() as conn:
                 reading.pages, reading.seen = ledger.received(conn, reading.window.id)
-            reading.taken, reading.in_order = reading.pages, False
+            reading.accepted, reading.in_order = reading.pages, False
 
-    def save_together(self, pages: Sequence[Taken]) -> Written:
+    def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
         """Write pages of one stream, all of one instant, and what they mean for their windows.
 
         It is one transaction, and pages of one window are in their order. Raises ClaimLostError, with nothing
@@ -82,14 +82,14 @@ class Ledger:
         self.latest = served_at
         return written
 
-    def save_rows(self, reading: Reading, fetched: Fetched) -> Written:
+    def save_rows(self, reading: WindowProgress, fetched: ParsedPage) -> WriteCounts:
         """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
         with self.database.write() as conn:
             ledger.hold(conn, [reading.window], self.owner, self.lease)
             at, run_id = fetched.page.served_at, reading.window.run_id
             return _way_to_write([reading])(conn, reading.stream.kind, fetched.rows, at, run_id)
 
-    def save_lookups(self, reading: Reading, looked_up: Lookups) -> Written:
+    def save_lookups(self, reading: WindowProgress, looked_up: LookupResult) -> WriteCounts:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
         kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
         with self.database.write() as conn:
@@ -100,7 +100,7 @@ class Ledger:
         self.saved += 1
         return written
 
-    def doubtful(self, reading: Reading, window: Window) -> list[str]:
+    def unconfirmed(self, reading: WindowProgress, window: Window) -> list[str]:
         """Return the keys that are here, within the bounds of `window`, and were on no page that was read."""
         with self.database.read() as conn:
             here = upsert.keys_present(
@@ -122,7 +122,7 @@ class Ledger:
             else:
                 ledger.begin_again(conn, window, error)
 
-    def split_at(self, reading: Reading, parts: tuple[Window, ...], error: str) -> None:
+    def split_at(self, reading: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
         """Leave what is unread of a window to parts, and close what was read. Raises ClaimLostError."""
         window = reading.window
         with self.database.write() as conn:
@@ -154,14 +154,14 @@ class Ledger:
         with self.database.write() as conn:
             ledger.release(conn, [self.owner])
 
-    def untold(self) -> Tally:
+    def unreported(self) -> RunCounts:
         """Return the requests that no run counted yet, as counted from now on."""
         told, self.requests_told = self.requests_told, self.api.requests_made
-        return Tally(requests=self.requests_told - told)
+        return RunCounts(requests=self.requests_told - told)
 
-    def _tally(self, pages: Sequence[Taken], written: Written) -> Tally:
+    def _tally(self, pages: Sequence[AcceptedPage], written: WriteCounts) -> RunCounts:
         return replace(
-            self.untold(),
+            self.unreported(),
             pages=len(pages),
             rows_received=sum(len(page.fetched.rows) for page in pages),
             rows_written=written.new + written.changed,
@@ -171,7 +171,7 @@ class Ledger:
         )
 
 
-def _way_to_write(readings: Sequence[Reading]) -> Callable[..., Written]:
+def _way_to_write(readings: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
     """Return how pages are written: in a pass that reads all there is, the copy served last stays."""
     reads_all = all(reading.proves_absence for reading in readings)
     return upsert.write_last if reads_all else upsert.write_rows

@@ -20,10 +20,10 @@ from scalesync.errors import (
 from scalesync.models.api import BatchFilter, Document, Page, TaskFilter
 from scalesync.models.sync import Window
 
-PAGE = 100
+PAGE_SIZE = 100
 """Rows of a page: the most that the API gives (documented)."""
 
-WIDENING = timedelta(milliseconds=1)
+BOUND_MARGIN = timedelta(milliseconds=1)
 """Added to both ends of every window, because it is not known whether the API's bounds are inclusive."""
 
 
@@ -48,9 +48,9 @@ class Stream:
 def task_filter(window: Window) -> TaskFilter:
     """Return the filters that read at least what the window means, under either reading of bounds."""
     return TaskFilter(
-        start_time=window.created_from and window.created_from - WIDENING,
-        end_time=window.created_to and window.created_to + WIDENING,
-        updated_after=window.updated_from and window.updated_from - WIDENING,
+        start_time=window.created_from and window.created_from - BOUND_MARGIN,
+        end_time=window.created_to and window.created_to + BOUND_MARGIN,
+        updated_after=window.updated_from and window.updated_from - BOUND_MARGIN,
         project=window.project,
     )
 
@@ -67,8 +67,8 @@ def is_everything(window: Window) -> bool:
 def batch_filter(window: Window) -> BatchFilter:
     """Return the same for batches, which have no filter on change."""
     return BatchFilter(
-        start_time=window.created_from and window.created_from - WIDENING,
-        end_time=window.created_to and window.created_to + WIDENING,
+        start_time=window.created_from and window.created_from - BOUND_MARGIN,
+        end_time=window.created_to and window.created_to + BOUND_MARGIN,
         project=window.project,
     )
 
@@ -139,7 +139,7 @@ class Probe:
     """By its clock."""
     every_project: tuple[str, ...] | None
     """All project names if it lists tasks only project by project, else None."""
-    newest: Page | None
+    first_page: Page | None
     """The first page of all its tasks, as long as was asked for; None where it lists them by project."""
 
 
@@ -158,13 +158,13 @@ def probe(api: ScaleApi, *, limit: int = 1) -> Probe:
         return Probe(_time_of(listed), tuple(names), None)
     except ScaleException as error:
         # The newest tasks may be all that cannot be read: the run finds out which.
-        if not answers_elsewhere(api, TASKS.table.name, error):
+        if not api_works_otherwise(api, TASKS.table.name, error):
             raise
         return Probe(_time_of(api.projects()), None, None)
     return Probe(_time_of(newest), None, newest)
 
 
-def answers_elsewhere(api: ScaleApi, stream: str, error: ScaleException) -> bool:
+def api_works_otherwise(api: ScaleApi, stream: str, error: ScaleException) -> bool:
     """Return whether the API answers other requests than the one of a stream that ended in `error`.
 
     A refused key and a request to slow down are about all requests. Where no list of tasks comes at all, the

@@ -12,22 +12,30 @@ from scalesync.models.api import Document, Page
 from scalesync.models.sync import Window, WindowState
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
-from scalesync.sync.parser_client import Typist
-from scalesync.sync.splitting import AGAIN, LARGE, WORTHWHILE, divide, how_many, is_newest_first, newer_than
-from scalesync.sync.streams import PAGE, Stream, answers_elsewhere
+from scalesync.sync.parser_client import ParserProcess
+from scalesync.sync.splitting import (
+    MAX_WINDOW_ROWS,
+    MIN_RESPLIT_ROWS,
+    MIN_SPLIT_ROWS,
+    divide,
+    is_newest_first,
+    newer_than,
+    part_count,
+)
+from scalesync.sync.streams import PAGE_SIZE, Stream, api_works_otherwise
 
-NAMED = 5
+MAX_NAMED = 5
 """How many objects that are not in the mirror are named."""
 
-SHOWN = 80
+SHOWN_CHARACTERS = 80
 """Bytes of an object that are shown where it has no name to be known by."""
 
-CONFIRMED_AT_ONCE = 50
+LOOKUPS_AT_ONCE = 50
 """Objects that one thread looks up before it hands over what it learnt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class ParsedPage:
     """A page with its documents typed."""
 
     page: Page
@@ -37,11 +45,11 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class AcceptedPage:
     """A page that agrees with those before it, and what becomes of its window."""
 
-    reading: "Reading"
-    fetched: Fetched
+    reading: "WindowProgress"
+    fetched: ParsedPage
     window: Window
     """As it is after this page."""
     number: int
@@ -49,12 +57,12 @@ class Taken:
     state: WindowState = WindowState.OPEN
     parts: tuple[Window, ...] = ()
     """What is to read the rest of the window."""
-    resting: bool = False
+    paused: bool = False
     """Whether nobody reads on in the window until told to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lookups:
+class LookupResult:
     """What the API said of objects that a complete listing lacked."""
 
     found: tuple[Document, ...]
@@ -64,7 +72,7 @@ class Lookups:
 
 
 @dataclass(slots=True)
-class Reading:
+class WindowProgress:
     """One claimed window, and all that is known of it here.
 
     What came is noted by the thread that reads it, while one does; everything else by the one that writes.
@@ -75,7 +83,7 @@ class Reading:
     """As it is after the last page that was taken."""
     pages: int = 0
     """How many are in the ledger."""
-    taken: int = 0
+    accepted: int = 0
     """How many came in all."""
     seen: set[bytes] = field(default_factory=set)
     """Digests of every key received, in this process or before a crash."""
@@ -89,9 +97,9 @@ class Reading:
     """Distinct objects received that were created when the last one was."""
     lost: bool = False
     """Another process took the window over: whatever still arrives is dropped."""
-    last: Taken | None = None
+    last: AcceptedPage | None = None
     """The last page, while objects that the listing lacked are looked up."""
-    doubtful: list[str] = field(default_factory=list)
+    unconfirmed: list[str] = field(default_factory=list)
     """Keys that are here, and in the window, and were not on any page; still to be looked up."""
     left_out: list[str] = field(default_factory=list)
     """Objects that came and are not in the mirror, or could not be looked up, each with the reason."""
@@ -122,10 +130,10 @@ class Reading:
         """Return what came and is not in the mirror, or could not be looked up; None if there is nothing."""
         if not self.left_out:
             return None
-        others = len(self.left_out) - NAMED
-        return "; ".join(self.left_out[:NAMED]) + (f"; and {others:,} more" if others > 0 else "")
+        others = len(self.left_out) - MAX_NAMED
+        return "; ".join(self.left_out[:MAX_NAMED]) + (f"; and {others:,} more" if others > 0 else "")
 
-    def take(self, fetched: Fetched) -> Taken:
+    def accept(self, fetched: ParsedPage) -> AcceptedPage:
         """Count the page. Raises PageError if it contradicts itself or the pages before it."""
         page = fetched.page
         check_bounds(self.window, fetched.rows)
@@ -152,9 +160,9 @@ class Reading:
         if page.next_token is None:
             check_count(self.window, page)
         self._note_order(fetched.rows, [came[each].created_at for each in fresh & came.keys()])
-        self.taken += 1
+        self.accepted += 1
         self.left_out += fetched.left_out
-        return Taken(self, fetched, self.window, self.taken - 1)
+        return AcceptedPage(self, fetched, self.window, self.accepted - 1)
 
     def _note_order(self, rows: Sequence[Row], fresh: list[datetime | None]) -> None:
         """Note when the objects of a page were created, and when those that came for the first time."""
@@ -174,9 +182,9 @@ class Reading:
         It gives such tokens if it orders tasks of one instant anew at every request (assumed).
         """
         total = self.window.api_total
-        return total is not None and self.window.rows_received >= total and total <= PAGE
+        return total is not None and self.window.rows_received >= total and total <= PAGE_SIZE
 
-    def parts(self, first: Fetched, workers: int, share: Callable[[], float]) -> tuple[Window, ...]:
+    def parts(self, first: ParsedPage, workers: int, share: Callable[[], float]) -> tuple[Window, ...]:
         """Return the windows that should read the rest of this one after its first page, if any should.
 
         `share` is asked only where it matters, for the rows that each worker has to read at present: to one
@@ -186,45 +194,47 @@ class Reading:
         if window.undivided:
             return ()
         left = (window.api_total or 0) - window.rows_received
-        enough = WORTHWHILE if window.parent_id is None else AGAIN
-        if not (left >= LARGE or (left >= enough and left > share())):
+        enough = MIN_SPLIT_ROWS if window.parent_id is None else MIN_RESPLIT_ROWS
+        if not (left >= MAX_WINDOW_ROWS or (left >= enough and left > share())):
             return ()
         if not is_newest_first(created) or not created or created[0] is None or created[-1] is None:
             return ()
         ahead = left / len(created)
-        parts = divide(window, created[-1], created[0], how_many(left, workers), ahead=ahead)
+        parts = divide(window, created[-1], created[0], part_count(left, workers), ahead=ahead)
         # The oldest first: it is not known what lies there, and whoever finds much of it can divide it again.
         return parts[::-1]
 
-    def next_doubtful(self) -> list[str]:
+    def next_unconfirmed(self) -> list[str]:
         """Return the next keys to look up, and take them off the list."""
-        keys = self.doubtful[:CONFIRMED_AT_ONCE]
-        del self.doubtful[:CONFIRMED_AT_ONCE]
+        keys = self.unconfirmed[:LOOKUPS_AT_ONCE]
+        del self.unconfirmed[:LOOKUPS_AT_ONCE]
         return keys
 
 
-def typed(stream: Stream, page: Page, typist: Typist | None = None) -> Fetched:
+def parse_page(stream: Stream, page: Page, typist: ParserProcess | None = None) -> ParsedPage:
     """Return the page with its documents typed, tasks by the typist if that has time.
 
     Objects that no table can hold are left out, one by one. Raises PageError if that is all of them: such a
     page is the answer to something else.
     """
-    rows = typist.rows(page.docs) if typist and stream.kind is TASKS else None
+    rows = typist.parse(page.docs) if typist and stream.kind is TASKS else None
     if rows:
-        return Fetched(page, rows)
+        return ParsedPage(page, rows)
     held: list[Row] = []
     left_out: list[str] = []
     for doc in page.docs:
         try:
             held.append(to_row(stream.kind, doc))
         except PageError as error:
-            left_out.append(f"{error.message} It begins with {bytes(doc)[:SHOWN].decode(errors='replace')}")
+            left_out.append(
+                f"{error.message} It begins with {bytes(doc)[:SHOWN_CHARACTERS].decode(errors='replace')}"
+            )
             if len(left_out) == len(page.docs):
                 raise
-    return Fetched(page, tuple(held), tuple(left_out))
+    return ParsedPage(page, tuple(held), tuple(left_out))
 
 
-def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> Lookups:
+def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> LookupResult:
     """Ask the API for objects one by one, and return which are there and which are gone.
 
     One for which it gives no answer is named, as long as it answers other requests; else its error is raised.
@@ -238,7 +248,7 @@ def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> Lookups:
         except ScaleResourceNotFound:
             gone.append(key)
         except ScaleException as error:
-            if not answers_elsewhere(api, stream.name, error):
+            if not api_works_otherwise(api, stream.name, error):
                 raise
             failed.append(f"{key} could not be looked up: {error.message}")
-    return Lookups(tuple(found), tuple(gone), tuple(failed))
+    return LookupResult(tuple(found), tuple(gone), tuple(failed))

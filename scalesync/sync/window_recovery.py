@@ -17,11 +17,11 @@ from scalesync.errors import (
     ScaleResourceNotFound,
 )
 from scalesync.models.sync import Window, WindowState
-from scalesync.sync.events import Contradicted, Watcher
-from scalesync.sync.splitting import beside_failure, halve, middle
-from scalesync.sync.store import Ledger
-from scalesync.sync.streams import PAGE
-from scalesync.sync.window_progress import Reading
+from scalesync.sync.events import SyncWatcher, WindowInconsistent
+from scalesync.sync.splitting import halve, middle, without_failing_page
+from scalesync.sync.store import SyncStore
+from scalesync.sync.streams import PAGE_SIZE
+from scalesync.sync.window_progress import WindowProgress
 
 MAX_FAILURES = 5
 """How often a window that cannot be divided is begun again before it is given up."""
@@ -32,7 +32,7 @@ MAX_FAILED_WINDOWS = 3
 MAX_FAILED_PARTS = 40
 """Parts of a stream that may fail while the page that cannot be read is singled out; it takes some 30."""
 
-FAILED_WITHOUT_ONE = 6
+MAX_FAILED_IN_A_ROW = 6
 """Parts of a stream that may fail while none came: it is not one page that fails then."""
 
 _FINAL = (ScaleInvalidRequest, ScaleForbidden, ScaleResourceNotFound)
@@ -40,13 +40,13 @@ _FINAL = (ScaleInvalidRequest, ScaleForbidden, ScaleResourceNotFound)
 
 
 @dataclass
-class FailedWindows:
+class WindowRecovery:
     """Reads windows again that could not be used as they were, as long as that may help."""
 
-    ledger: Ledger
-    watch: Watcher
+    ledger: SyncStore
+    watch: SyncWatcher
 
-    def contradicted(self, reading: Reading, error: PageError) -> None:
+    def retry_inconsistent(self, reading: WindowProgress, error: PageError) -> None:
         """Have a contradictory window read again, in halves where it has any, or give it up.
 
         Rows outside of a part mean that lists with bounds cannot be relied on: what was divided is then read
@@ -57,7 +57,7 @@ class FailedWindows:
             failed = ledger.count(conn, window.run_id, WindowState.FAILED)
             whole = window_splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
             smaller = whole is None or window.api_total is None or window.api_total < whole
-            several_pages = reading.pages > 0 or (window.api_total or 0) > PAGE
+            several_pages = reading.pages > 0 or (window.api_total or 0) > PAGE_SIZE
             divisible = several_pages and smaller and not window.undivided
             created = reading.stream.kind.table.c.created_at
             at = window_splits.dividing_instant(conn, created, window) if divisible else None
@@ -69,9 +69,9 @@ class FailedWindows:
             self.give_up(reading, error.message)
         else:
             self.ledger.read_again(window, halve(window, at) if at and not outside else (), error.message)
-            self.watch(Contradicted(reading.stream.name, error.message, given_up=False))
+            self.watch(WindowInconsistent(reading.stream.name, error.message, given_up=False))
 
-    def unanswered(self, reading: Reading, error: ScaleException) -> None:
+    def retry_failed_read(self, reading: WindowProgress, error: ScaleException) -> None:
         """Have a window that the API does not answer read in parts, or give it up.
 
         What was read of it is kept. The rest is divided and halved until only what cannot be read is left.
@@ -81,7 +81,7 @@ class FailedWindows:
         if isinstance(error, _FINAL):
             reason = f"the API refused a page: {error.message}"
             if window.next_token and not isinstance(error, ScaleForbidden):
-                self.contradicted(reading, PageError(reason))
+                self.retry_inconsistent(reading, PageError(reason))
             else:
                 self.give_up(reading, reason)
             return
@@ -91,28 +91,28 @@ class FailedWindows:
             return
         again = tuple(replace(part, failures=1) for part in parts)
         self.ledger.split_at(reading, again, reason)
-        self.watch(Contradicted(reading.stream.name, reason, given_up=False))
+        self.watch(WindowInconsistent(reading.stream.name, reason, given_up=False))
 
-    def _parts_of_failed(self, reading: Reading) -> tuple[Window, ...]:
+    def _parts_of_failed(self, reading: WindowProgress) -> tuple[Window, ...]:
         """Return the parts in which a window is worth reading whose next page failed; () if it is not."""
         window = reading.window
         if not reading.stream.counted or window.undivided:
             return ()
         if reading.read_part is not None and reading.oldest and reading.newest:
-            page = (reading.newest - reading.oldest) / max(1, reading.taken)
-            return beside_failure(window, reading.oldest, page)
+            page = (reading.newest - reading.oldest) / max(1, reading.accepted)
+            return without_failing_page(window, reading.oldest, page)
         with self.ledger.database.read() as conn:
             failed, came = window_splits.failed_and_came(conn, window)
             at = middle(window, ledger.began(conn, window.run_id))
-        hopeless = failed >= MAX_FAILED_PARTS or (failed >= FAILED_WITHOUT_ONE and not came)
+        hopeless = failed >= MAX_FAILED_PARTS or (failed >= MAX_FAILED_IN_A_ROW and not came)
         return () if at is None or hopeless else halve(window, at)
 
-    def give_up(self, reading: Reading, reason: str) -> None:
+    def give_up(self, reading: WindowProgress, reason: str) -> None:
         """Fail the window, so that its run ends incomplete and names it."""
         named = f"{reading.window.title}: {reason}"
         self.ledger.give_up(reading.window, named)
-        self.watch(Contradicted(reading.stream.name, reason, given_up=True))
+        self.watch(WindowInconsistent(reading.stream.name, reason, given_up=True))
 
-    def _read_undivided(self, reading: Reading, reason: str) -> None:
+    def _read_undivided(self, reading: WindowProgress, reason: str) -> None:
         self.ledger.read_undivided(reading.window, reason)
-        self.watch(Contradicted(reading.stream.name, reason, given_up=False))
+        self.watch(WindowInconsistent(reading.stream.name, reason, given_up=False))

@@ -14,11 +14,11 @@ from scalesync.app import App
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.queue import new_commands
-from scalesync.queue.dispatch_summary import Ended
-from scalesync.queue.events import Away, Settled
+from scalesync.queue.dispatch_summary import StopReason
+from scalesync.queue.events import CommandSettled, QueueUnavailable
 from scalesync.sandbox import SandboxServer
 from scalesync.settings import Choices, resolve
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from tests.api.scripted import SkippingClock
 from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
 from tests.cli.in_process import in_process
@@ -71,8 +71,8 @@ def test_a_postgres_that_crashes_and_comes_back(
         assert stopped.stderr is not None
         assert "begins a run" in stopped.stderr.readline()
         with ThreadPoolExecutor(2) as pool:
-            synced, dispatched = pool.submit(staying.sync, Request()), pool.submit(at.dispatch)
-            until(lambda: asked(database) and any(isinstance(event, Settled) for event in at.events))
+            synced, dispatched = pool.submit(staying.sync, SyncRequest()), pool.submit(at.dispatch)
+            until(lambda: asked(database) and any(isinstance(event, CommandSettled) for event in at.events))
             mortal_server.crash()
             server.world.faults.replace([])
             check_refusal(scalesync.ended(asking), 5, "was lost", "Run again")
@@ -86,8 +86,8 @@ def test_a_postgres_that_crashes_and_comes_back(
         check_refusal(said, 130, "everything received is saved")
         assert "trying again in" in said.err
         assert synced.result().complete
-        assert dispatched.result().ended is Ended.DONE
-        assert any(isinstance(event, Away) for event in at.events)
+        assert dispatched.result().ended is StopReason.DONE
+        assert any(isinstance(event, QueueUnavailable) for event in at.events)
         assert at.states(ids) == ["delivered"] * len(ids)
         assert in_process(scalesync)("sync").code == 0
         assert differences(server, database) == {}

@@ -161,7 +161,7 @@ def test_events_are_logged_under_these_names() -> None:
     """Whoever filters a log by them finds them under the same names in every version."""
     of_sync, of_results, of_queue = (
         [event.name for event in get_args(events)]
-        for events in (sync_events.Event, fetcher.Event, queue_events.Event)
+        for events in (sync_events.SyncEvent, fetcher.FetchEvent, queue_events.DispatchEvent)
     )
 
     assert of_sync == [

@@ -19,7 +19,7 @@ from scalesync.db.schema.annotations_and_changes import (
     task_files,
 )
 from scalesync.db.schema.annotations_and_changes import annotations as rows
-from scalesync.models.sync import Written
+from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.fixtures.databases import downgrade, opened
@@ -101,14 +101,16 @@ def test_an_older_copy_leaves_the_annotations_alone(postgres_url: str) -> None:
             )
             second = threads.submit(write, database, TASKS, [older], at(1))
             wait_until_blocked(database)
-        assert second.result() == Written(stale=1)
+        assert second.result() == WriteCounts(stale=1)
         assert labels(database) == [("a", 0, "new")]
 
 
 def test_a_response_of_no_known_form_is_counted(database: Database) -> None:
     """The task is kept whole; that no rows came of it is said."""
     strange = task("a", type="holography", response={"waves": []})
-    assert write(database, TASKS, [strange, task("b", type="holography")], at(0)) == Written(new=2, unread=1)
+    assert write(database, TASKS, [strange, task("b", type="holography")], at(0)) == WriteCounts(
+        new=2, unread=1
+    )
 
 
 def test_an_upgrade_flattens_what_is_here(database: Database) -> None:

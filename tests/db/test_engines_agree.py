@@ -25,7 +25,7 @@ from scalesync.db.sync import windows as ledger
 from scalesync.errors import DatabaseError
 from scalesync.models.api import Document
 from scalesync.models.selection import Selection
-from scalesync.models.sync import Written
+from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_documents import exactly
 from tests.db.test_upserts import NOON, at, row, task, write
@@ -202,7 +202,7 @@ def test_an_address_that_no_index_takes_is_left_out(database: Database, length: 
 
     outcome = write(database, TASKS, [task("a", type="videoannotation", response=response)], NOON)
 
-    assert outcome == Written(new=1, unread=1 - noted)
+    assert outcome == WriteCounts(new=1, unread=1 - noted)
     with database.read() as conn:
         assert len(result_files.pending(conn, "", 9)) == noted
 

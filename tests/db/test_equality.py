@@ -12,7 +12,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.db.schema.tables import tasks
 from scalesync.db.sync import comparison
-from scalesync.models.sync import Written
+from scalesync.models.sync import WriteCounts
 from scalesync.parsing.json_equality import canonical, repeated_names, same_content, same_value
 from scalesync.parsing.row_parser import Row
 from tests.db.test_changes import seen
@@ -125,8 +125,8 @@ def test_another_spelling_is_no_change(database: Database, kind: Mirrored) -> No
     assert first.digest != second.digest
     write(database, kind, [first], at(0))
 
-    assert write(database, kind, [second], at(1)) == Written(unchanged=1)
-    assert write(database, kind, [first], at(-1)) == Written(unchanged=1)
+    assert write(database, kind, [second], at(1)) == WriteCounts(unchanged=1)
+    assert write(database, kind, [first], at(-1)) == WriteCounts(unchanged=1)
     assert held(database, kind.table)["a"]["synced_at"] == at(0)
 
 
@@ -135,7 +135,7 @@ def test_another_value_is_a_change(database: Database) -> None:
     for number, minutes in (("9007199254740993", 0), ("9007199254740992", 1)):
         text = f'{{"task_id":"a","metadata":{{"n":{number}}}}}'
         outcome = write(database, TASKS, [to_row(TASKS, text.encode())], at(minutes))
-        assert outcome == (Written(changed=1) if minutes else Written(new=1))
+        assert outcome == (WriteCounts(changed=1) if minutes else WriteCounts(new=1))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_what_no_database_gives_back_is_counted(database: Database, place: str) 
     outcome = write(database, TASKS, [to_row(TASKS, text.encode())], at(0))
 
     assert (outcome.new, outcome.values_replaced) == (1, 1 if database.is_sqlite else 3)
-    assert write(database, TASKS, [to_row(TASKS, text.encode())], at(1)) == Written(unchanged=1)
+    assert write(database, TASKS, [to_row(TASKS, text.encode())], at(1)) == WriteCounts(unchanged=1)
     assert differing(database, TASKS, text) == ()
     assert given_back(database, TASKS, "a").count(b'"k"') == (2 if database.is_sqlite else 1)
     with database.read() as conn:
@@ -235,5 +235,5 @@ def test_what_no_database_gives_back_is_counted(database: Database, place: str) 
 def test_a_usual_document_has_nothing_replaced(database: Database, blank: str) -> None:
     """Compact or not, with presigned links or without."""
     text = f'{{"task_id":"a",{blank}"x":{blank}[{{"k":1}},{blank}{{"k":2}}],"attachmentS3Downloads":[1]}}'
-    assert write(database, TASKS, [to_row(TASKS, text.encode())], at(0)) == Written(new=1)
+    assert write(database, TASKS, [to_row(TASKS, text.encode())], at(0)) == WriteCounts(new=1)
     assert exactly(given_back(database, TASKS, "a")) == exactly(text)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from scalesync.db.database import Database
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
-from scalesync.models.sync import Run, RunKind, RunState, Tally, Window, WindowState
+from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 ENDED = BEGAN + timedelta(minutes=7)
@@ -108,7 +108,7 @@ def test_of_planners_at_once_one_opens_a_run(database: Database) -> None:
 def test_a_tally_loses_nothing(database: Database) -> None:
     """Whatever several processes add at once is there in the end, also beyond 32 bits."""
     run = started(database, [Window("tasks")])
-    piece = Tally(1, 2, 3, 4, 5, 6)
+    piece = RunCounts(1, 2, 3, 4, 5, 6)
 
     def add(_: int) -> None:
         with database.write() as conn:
@@ -117,7 +117,7 @@ def test_a_tally_loses_nothing(database: Database) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(add, range(20)))
     with database.write() as conn:
-        runs.tally(conn, run.id, Tally(rows_received=3_000_000_000))
+        runs.tally(conn, run.id, RunCounts(rows_received=3_000_000_000))
         found = runs.find(conn, run.id)
     counted = (found.requests, found.pages, found.rows_written, found.texts_replaced, found.responses_unread)
     assert counted == (20, 40, 80, 100, 120)

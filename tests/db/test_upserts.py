@@ -14,7 +14,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
 from scalesync.db.mirror.upsert import keys_present, mark_missing, write_rows
 from scalesync.db.schema.tables import project_versions, projects, tasks
-from scalesync.models.sync import Written
+from scalesync.models.sync import WriteCounts
 from scalesync.parsing.row_parser import Row
 from scalesync.timestamps import format_instant
 from tests.fixtures.databases import opened
@@ -37,7 +37,7 @@ def task(key: str, **fields: object) -> Row:
     return row(TASKS, task_id=key, **fields)
 
 
-def write(database: Database, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> Written:
+def write(database: Database, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> WriteCounts:
     """Write rows in a transaction of their own."""
     with database.write() as conn:
         return write_rows(conn, kind, rows, served_at)
@@ -52,25 +52,25 @@ def held(database: Database, table: Table) -> dict[str, Mapping[str, Any]]:
 
 def test_rows_are_new_changed_or_unchanged(database: Database) -> None:
     """Each distinct key is counted once as what became of it."""
-    assert write(database, TASKS, [task("b"), task("a")], at(0)) == Written(new=2)
+    assert write(database, TASKS, [task("b"), task("a")], at(0)) == WriteCounts(new=2)
     page = [task("a"), task("b", x=1), task("c"), task("c", x=2)]
-    assert write(database, TASKS, page, at(1)) == Written(new=1, changed=1, unchanged=1)
+    assert write(database, TASKS, page, at(1)) == WriteCounts(new=1, changed=1, unchanged=1)
     assert held(database, tasks)["c"]["extra"].replace(" ", "") == '{"x":2}'
-    assert write(database, TASKS, [], at(2)) == Written()
+    assert write(database, TASKS, [], at(2)) == WriteCounts()
 
 
 def test_unchanged_rows_are_not_written(database: Database) -> None:
     """A row equal to what is here keeps its synced_at: nothing was written."""
     write(database, TASKS, [task("a", attachmentS3Downloads=[1])], at(0))
-    assert write(database, TASKS, [task("a", attachmentS3Downloads=[2])], at(5)) == Written(unchanged=1)
+    assert write(database, TASKS, [task("a", attachmentS3Downloads=[2])], at(5)) == WriteCounts(unchanged=1)
     assert held(database, tasks)["a"]["synced_at"] == at(0)
 
 
 def test_more_keys_than_a_statement_takes_are_no_trouble(database: Database) -> None:
     """Any number of keys at once exceeds no limit of either database."""
     rows = [task(f"{number:05}") for number in range(1_200)]
-    assert write(database, TASKS, rows, at(0)) == Written(new=1_200)
-    assert write(database, TASKS, rows, at(1)) == Written(unchanged=1_200)
+    assert write(database, TASKS, rows, at(0)) == WriteCounts(new=1_200)
+    assert write(database, TASKS, rows, at(1)) == WriteCounts(unchanged=1_200)
     with database.write() as conn:
         assert mark_missing(conn, TASKS, [f"{number:05}" for number in range(66_000)], at(2)) == 1_200
 
@@ -107,7 +107,7 @@ def test_an_older_task_never_overwrites_a_newer_one(
     """The larger updated_at wins; where that does not decide, the larger or equal synced_at."""
     write(database, TASKS, [task("a", status="here", **updated(updated_here))], at(0))
     outcome = write(database, TASKS, [task("a", status="given", **updated(updated_given))], at(served_given))
-    assert outcome == (Written(changed=1) if wins else Written(stale=1))
+    assert outcome == (WriteCounts(changed=1) if wins else WriteCounts(stale=1))
     assert held(database, tasks)["a"]["status"] == ("given" if wins else "here")
 
 
@@ -141,8 +141,8 @@ def wait_until_blocked(database: Database) -> None:
 def test_batches_and_projects_are_as_new_as_they_were_served(database: Database, kind: Mirrored) -> None:
     """Of two copies of a batch or project the one served last stays; equal instants refresh."""
     write(database, kind, [row(kind, name="a", v=1)], at(0))
-    assert write(database, kind, [row(kind, name="a", v=2)], at(-1)) == Written(stale=1)
-    assert write(database, kind, [row(kind, name="a", v=3)], at(0)) == Written(changed=1)
+    assert write(database, kind, [row(kind, name="a", v=2)], at(-1)) == WriteCounts(stale=1)
+    assert write(database, kind, [row(kind, name="a", v=3)], at(0)) == WriteCounts(changed=1)
     assert json.loads(held(database, kind.table)["a"]["extra"]) == {"v": 3}
 
 
@@ -167,8 +167,8 @@ def test_a_missing_row_comes_back_when_served_again(database: Database) -> None:
         assert mark_missing(conn, TASKS, {"a", "b", "unknown"}, at(5)) == 2
         assert mark_missing(conn, TASKS, {"a"}, at(6)) == 0
     assert held(database, tasks)["a"]["missing_since"] == at(5)
-    assert write(database, TASKS, [task("a")], at(4)) == Written(stale=1)
-    assert write(database, TASKS, [task("a")], at(7)) == Written(changed=1)
+    assert write(database, TASKS, [task("a")], at(4)) == WriteCounts(stale=1)
+    assert write(database, TASKS, [task("a")], at(7)) == WriteCounts(changed=1)
     assert held(database, tasks)["a"]["missing_since"] is None
     assert held(database, tasks)["b"]["missing_since"] == at(5)
 

@@ -9,14 +9,14 @@ from sqlalchemy import update
 from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle
 from scalesync.db.schema.queue import commands
-from scalesync.models.commands import Claim, CommandState, Outcome, Step, Verdict
+from scalesync.models.commands import AttemptStep, Claim, CommandState, Outcome, Settlement
 
 LEASE = 200.0
 NEED = 65.0
-DONE = Verdict(CommandState.DELIVERED, Outcome.APPLIED, result='{"task_id": "t"}')
-BACK = Verdict(CommandState.QUEUED)
-DOUBT = Verdict(CommandState.IN_DOUBT, ambiguous=True, failed=True)
-REFUSED = Verdict(CommandState.DEAD, Outcome.REJECTED, error_code=400, error="No.")
+DONE = Settlement(CommandState.DELIVERED, Outcome.APPLIED, result='{"task_id": "t"}')
+BACK = Settlement(CommandState.QUEUED)
+DOUBT = Settlement(CommandState.IN_DOUBT, ambiguous=True, failed=True)
+REFUSED = Settlement(CommandState.DEAD, Outcome.REJECTED, error_code=400, error="No.")
 
 
 def soon(seconds: float) -> datetime:
@@ -47,7 +47,7 @@ def arm(database: Database, one: Claim, need: float = NEED, base: int | None = N
         return claim_arm_settle.arm(conn, one, need=need, base=base)
 
 
-def settle(database: Database, one: Claim, verdict: Verdict, steps: Sequence[Step] = ()) -> bool:
+def settle(database: Database, one: Claim, verdict: Settlement, steps: Sequence[AttemptStep] = ()) -> bool:
     """Settle."""
     with database.write() as conn:
         return claim_arm_settle.settle(conn, one, verdict, steps)

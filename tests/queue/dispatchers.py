@@ -13,7 +13,7 @@ from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.lease_owner import fresh_owner
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
-from scalesync.queue.dispatcher_store import Ledger
+from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy
 
@@ -39,7 +39,7 @@ def dispatcher(
     database = Database.open(database_url)
     try:
         with ScaleApi(KEY, reach, clock=clock) as api:
-            ledger = Ledger(database, fresh_owner(), timing)
+            ledger = DispatcherStore(database, fresh_owner(), timing)
             yield Dispatcher(ledger, api, clock, lambda _: None, timing, options)
     finally:
         database.close()
@@ -56,7 +56,7 @@ def serve() -> None:
         child = os.fork()
         if not child:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            with dispatcher(database_url, api_url, DispatchOptions(workers=4, stay=True)) as running:
+            with dispatcher(database_url, api_url, DispatchOptions(workers=4, watch=True)) as running:
                 running.run()
             os._exit(0)
         sys.stdout.write(f"{child}\n")

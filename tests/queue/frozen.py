@@ -15,9 +15,9 @@ from typing import Any
 from scalesync.db.database import Database
 from scalesync.lease_owner import fresh_owner
 from scalesync.models.api import Document
-from scalesync.models.commands import Claim, CommandState, Step, Verdict
+from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
 from scalesync.queue.claimer import DispatchOptions
-from scalesync.queue.dispatcher_store import Ledger
+from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from tests.queue.queues import desk
 
@@ -34,7 +34,7 @@ class Point(StrEnum):
 
 
 @dataclass
-class FreezingLedger(Ledger):
+class FreezingLedger(DispatcherStore):
     """A ledger whose process stops at a point until somebody lets it go on."""
 
     point: Point | None = None
@@ -55,8 +55,8 @@ class FreezingLedger(Ledger):
     def settle(
         self,
         claim: Claim,
-        verdict: Verdict,
-        steps: Sequence[Step] = (),
+        verdict: Settlement,
+        steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:

@@ -13,13 +13,13 @@ from scalesync.db.queue.enqueue import attempts, enqueue, find
 from scalesync.lease_owner import fresh_owner
 from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.claimer import DispatchOptions
-from scalesync.queue.dispatch_summary import Summary
+from scalesync.queue.dispatch_summary import DispatchSummary
 from scalesync.queue.dispatcher import Dispatcher
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.events import Event
-from scalesync.queue.executor import Work
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.events import DispatchEvent
+from scalesync.queue.executor import CommandExecutor
 from scalesync.queue.timing import Timing
-from scalesync.queue.tools import Tools
+from scalesync.queue.tools import ExecutorDeps
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 
@@ -78,10 +78,10 @@ class Desk:
     clock: Clock = field(default_factory=Clock)
     timing: Timing = QUICK
     chance: Callable[[], float] = lambda: 0.1
-    events: list[Event] = field(default_factory=list)
+    events: list[DispatchEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.database, fresh_owner(), self.timing)
+        self.ledger = DispatcherStore(self.database, fresh_owner(), self.timing)
 
     def put(self, *orders: NewCommand) -> list[int]:
         """Queue orders and return their commands."""
@@ -97,19 +97,19 @@ class Desk:
             ledger, self.api, self.clock, watch, self.timing, options, more.pop("random", self.chance), **more
         )
 
-    def dispatch(self, options: DispatchOptions = WHOLE, **more: Any) -> Summary:
+    def dispatch(self, options: DispatchOptions = WHOLE, **more: Any) -> DispatchSummary:
         """Dispatch to the end."""
         return self.dispatcher(options, **more).run()
 
-    def tools(self) -> Tools:
+    def tools(self) -> ExecutorDeps:
         """Return what work is done with."""
-        return Tools(self.ledger, self.api, self.clock, self.timing, self.chance)
+        return ExecutorDeps(self.ledger, self.api, self.clock, self.timing, self.chance)
 
-    def work(self, *ids: int) -> Work:
+    def work(self, *ids: int) -> CommandExecutor:
         """Claim the next command, or the next of these, and return the work on it, not yet begun."""
         before = self.clock.boottime()
         [claim] = self.ledger.claim(1, only=ids or None)
-        return Work(claim, self.tools(), before)
+        return CommandExecutor(claim, self.tools(), before)
 
     def expire(self, command_id: int) -> None:
         """Let the lease of a command be over."""

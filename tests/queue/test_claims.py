@@ -11,7 +11,7 @@ from scalesync.db.queue import claim_arm_settle
 from scalesync.db.queue.pause import pause
 from scalesync.db.schema.queue import commands
 from scalesync.errors import DatabaseError
-from scalesync.models.commands import CommandState, NewCommand, Outcome, PausedBy, Verdict
+from scalesync.models.commands import CommandState, NewCommand, Outcome, PausedBy, Settlement
 from scalesync.queue import new_commands
 from tests.queue.claiming import DONE, alter, claim, ids, settle, soon, taken
 from tests.queue.ledgers import change, found, put, put_all, task
@@ -224,15 +224,15 @@ def test_two_commands_of_a_resource_cannot_be_in_flight(database: Database) -> N
 @pytest.mark.parametrize(
     "verdict",
     [
-        Verdict(SENDING),
-        Verdict(DISCARDED, Outcome.WITHDRAWN, ambiguous=True),
-        Verdict(QUEUED, ambiguous=True),
-        Verdict(IN_DOUBT),
-        Verdict(DELIVERED, Outcome.APPLIED, ambiguous=True),
+        Settlement(SENDING),
+        Settlement(DISCARDED, Outcome.WITHDRAWN, ambiguous=True),
+        Settlement(QUEUED, ambiguous=True),
+        Settlement(IN_DOUBT),
+        Settlement(DELIVERED, Outcome.APPLIED, ambiguous=True),
     ],
     ids=lambda verdict: f"{verdict.state} {verdict.ambiguous}",
 )
-def test_a_verdict_that_cannot_be_is_refused(database: Database, verdict: Verdict) -> None:
+def test_a_verdict_that_cannot_be_is_refused(database: Database, verdict: Settlement) -> None:
     """The command stays in the hands it is in."""
     put(database, task("a"))
     one = taken(database)

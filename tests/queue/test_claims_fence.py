@@ -6,7 +6,7 @@ import pytest
 
 from scalesync.db.database import Database
 from scalesync.db.queue.rescue import CRASH_LOOP
-from scalesync.models.commands import CommandState, Outcome, Step, Verdict
+from scalesync.models.commands import AttemptStep, CommandState, Outcome, Settlement
 from scalesync.queue import new_commands
 from tests.queue.claiming import BACK, DONE, DOUBT, REFUSED, alter, arm, claim, ids, settle, soon, taken
 from tests.queue.ledgers import change, found, put, put_all, steps, task
@@ -74,8 +74,10 @@ def test_the_base_is_that_of_the_first_send(
 def test_a_verdict_is_written_whole(database: Database) -> None:
     """A failure is counted and waited after, a refusal ends it, and each is logged under its number."""
     put(database, task("a"))
-    wait = Verdict(IN_DOUBT, ambiguous=True, failed=True, wait=60, hold_reason="h", error_code=500, error="e")
-    assert settle(database, taken(database), wait, [Step("send", "unanswered", 500)])
+    wait = Settlement(
+        IN_DOUBT, ambiguous=True, failed=True, wait=60, hold_reason="h", error_code=500, error="e"
+    )
+    assert settle(database, taken(database), wait, [AttemptStep("send", "unanswered", 500)])
     command = found(database, 1)
     assert (command.state, command.ambiguous, command.failures, command.hold_reason) == (
         IN_DOUBT,
@@ -106,7 +108,7 @@ def test_a_delivery_is_written_with_its_result(database: Database) -> None:
 
 @pytest.mark.parametrize("verdict", [BACK, DOUBT, REFUSED], ids=lambda verdict: str(verdict.state))
 @pytest.mark.parametrize("state", [SENDING, QUEUED, IN_DOUBT, DEAD, DELIVERED, DISCARDED])
-def test_a_late_failure_is_dropped(database: Database, state: CommandState, verdict: Verdict) -> None:
+def test_a_late_failure_is_dropped(database: Database, state: CommandState, verdict: Settlement) -> None:
     """Whoever lost the command changes nothing of it; the log says so."""
     put(database, task("a"))
     one = taken(database)
@@ -118,13 +120,13 @@ def test_a_late_failure_is_dropped(database: Database, state: CommandState, verd
 
 
 @pytest.mark.parametrize("first", [BACK, DOUBT, REFUSED, DONE], ids=lambda verdict: str(verdict.state))
-def test_a_claim_is_settled_once(database: Database, first: Verdict) -> None:
+def test_a_claim_is_settled_once(database: Database, first: Settlement) -> None:
     """What was given up is not ours any more, though its number is still the same."""
     put(database, task("a"))
     one = taken(database)
     assert settle(database, one, first)
     before = found(database, 1)
-    assert not settle(database, one, Verdict(QUEUED, failed=True, error="again"))
+    assert not settle(database, one, Settlement(QUEUED, failed=True, error="again"))
     assert not arm(database, one)
     assert found(database, 1) == before
 
@@ -165,14 +167,14 @@ def test_a_name_that_is_free_again_is_given_up(database: Database) -> None:
     ).command_id
     assert cancel is not None
     [one] = claim(database)
-    settle(database, one, Verdict(DELIVERED, Outcome.APPLIED, frees_key=True))
+    settle(database, one, Settlement(DELIVERED, Outcome.APPLIED, frees_key=True))
     assert found(database, 1).idempotency_key is None
     assert found(database, 2).idempotency_key is not None
 
 
 @pytest.mark.parametrize("verdict", [BACK, REFUSED, DOUBT], ids=lambda verdict: str(verdict.state))
 def test_a_requested_discard_is_honoured_once_there_is_no_effect(
-    database: Database, verdict: Verdict
+    database: Database, verdict: Settlement
 ) -> None:
     """With what hung on the command; in doubt it stays requested."""
     put_all(database, [new_commands.create_batch("b", "p"), task("a", "b"), new_commands.finalize_batch("b")])
@@ -255,9 +257,9 @@ def test_what_kills_its_dispatchers_is_held(database: Database) -> None:
         return found(database, 1).hold_reason
 
     assert crash(CRASH_LOOP - 1) is None
-    settle(database, taken(database), BACK, [Step("send", "unreachable")])
+    settle(database, taken(database), BACK, [AttemptStep("send", "unreachable")])
     assert crash(1) is None
-    settle(database, taken(database), BACK, [Step("look", "absent")])
+    settle(database, taken(database), BACK, [AttemptStep("look", "absent")])
     assert crash(CRASH_LOOP - 2) is None
     assert "10 times in a row" in (crash(1) or "")
     assert claim(database) == []

@@ -6,12 +6,12 @@ from sqlalchemy import event
 
 from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle, pause
-from scalesync.models.commands import CommandState, Outcome, Verdict
+from scalesync.models.commands import CommandState, Outcome, Settlement
 from scalesync.queue import new_commands
 from tests.queue.claiming import LEASE, arm, claim, settle
 from tests.queue.ledgers import put_all, task
 
-FREED = Verdict(CommandState.DELIVERED, Outcome.APPLIED, frees_key=True)
+FREED = Settlement(CommandState.DELIVERED, Outcome.APPLIED, frees_key=True)
 
 
 def statements(database: Database) -> list[tuple[str, Any]]:

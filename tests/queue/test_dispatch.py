@@ -15,8 +15,8 @@ from scalesync.db.mirror.documents import MIRRORED
 from scalesync.models.api import Document
 from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
-from scalesync.queue.dispatch_summary import Ended
-from scalesync.queue.events import Settled, Stepped
+from scalesync.queue.dispatch_summary import StopReason
+from scalesync.queue.events import CommandSettled, StepStarted
 from scalesync.queue.handlers import Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer
@@ -111,14 +111,14 @@ def test_all_kinds_are_delivered_and_mirrored(at: Desk, sandbox: SandboxServer, 
     summary = at.dispatch()
 
     assert_done(at, sandbox, ids)
-    assert (summary.ended, summary.delivered, summary.sends, summary.looks) == (Ended.DONE, 10, 10, 0)
+    assert (summary.ended, summary.delivered, summary.sends, summary.looks) == (StopReason.DONE, 10, 10, 0)
     assert {at.ended(one)[1] for one in ids} == {"applied"}
     for stream in ("projects", "tasks"):
         assert mirrored(database, stream) == served(sandbox, stream)
     assert mirrored(database, "batches").keys() == {"b"}
 
     again = at.dispatch()
-    assert (again.ended, again.requests, again.delivered) == (Ended.DONE, 0, 0)
+    assert (again.ended, again.requests, again.delivered) == (StopReason.DONE, 0, 0)
 
 
 def test_a_command_tells_its_story(alone: Desk) -> None:
@@ -127,14 +127,14 @@ def test_a_command_tells_its_story(alone: Desk) -> None:
     alone.dispatch()
     results = [json.loads(alone.command(one).result or "{}") for one in ids]
     steps = [
-        event.step for event in alone.events if isinstance(event, Stepped) and event.command_id == ids[0]
+        event.step for event in alone.events if isinstance(event, StepStarted) and event.command_id == ids[0]
     ]
 
     assert [result.get("name") for result in results if "name" in result] == ["p", "b", "p", "p", "b"]
     assert [len(result["task_id"]) for result in results if "task_id" in result] == [24] * 5
     assert {tuple(alone.log(one)[-1:]) for one in ids} == {("send delivered",)}
     assert steps == ["prepare", "arm", "send", "settle"]
-    assert sorted(event.command.id for event in alone.events if isinstance(event, Settled)) == ids
+    assert sorted(event.command.id for event in alone.events if isinstance(event, CommandSettled)) == ids
 
 
 FAULTS = [
@@ -252,7 +252,7 @@ def test_what_the_api_refuses_is_dead_with_its_words(alone: Desk) -> None:
     summary = alone.dispatch()
 
     assert [alone.ended(one) for one in ids] == [("dead", "rejected")] * 5
-    assert (summary.ended, summary.dead) == (Ended.DONE, 5)
+    assert (summary.ended, summary.dead) == (StopReason.DONE, 5)
     assert (alone.command(ids[0]).error_code, alone.command(ids[0]).error) == (400, "attachment is required.")
 
 
@@ -323,10 +323,10 @@ def test_an_update_in_doubt_stops_at_a_version_of_somebody_else(alone: Desk, san
         True,
         True,
     )
-    assert (summary.ended, summary.in_doubt, summary.sends) == (Ended.ENOUGH, 1, 0)
+    assert (summary.ended, summary.in_doubt, summary.sends) == (StopReason.ENOUGH, 1, 0)
     alone.change(one, discard_requested=True, hold_reason=None)
     with desk(alone.database, sandbox, timing=replace(QUICK, settle=60)) as patient:
-        patient.dispatch(replace(WHOLE, look_only=True))
+        patient.dispatch(replace(WHOLE, reconcile_only=True))
     assert (alone.states([one]), alone.command(one).hold_reason) == (["in_doubt"], None)
     alone.change(one, not_before=None)
     alone.dispatch()

@@ -17,9 +17,9 @@ from scalesync.lease_owner import fresh_owner
 from scalesync.models.api import Document
 from scalesync.models.commands import NewCommand, PausedBy
 from scalesync.queue import new_commands
-from scalesync.queue.dispatch_summary import Ended, Summary
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.events import Closed, Rested, Settled, Stepped, Unreachable, Waiting
+from scalesync.queue.dispatch_summary import DispatchSummary, StopReason
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.events import AccessDenied, ApiUnreachable, CommandSettled, Idle, StepStarted, Throttled
 from scalesync.queue.handlers import HANDLERS, Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer, Switches
@@ -28,7 +28,7 @@ from tests.queue.queues import HASTY, QUICK, WHOLE, Desk, desk
 
 Start = Callable[..., SandboxServer]
 BOX = "imageannotation"
-STAYING = replace(WHOLE, stay=True)
+STAYING = replace(WHOLE, watch=True)
 NOWHERE = "http://127.0.0.1:1/v1"
 """Where nobody listens."""
 
@@ -58,9 +58,9 @@ def events(at: Desk, kind: type) -> list[Any]:
     return [event for event in at.events if isinstance(event, kind)]
 
 
-def in_background(run: Callable[[], Summary]) -> tuple[threading.Thread, list[Summary]]:
+def in_background(run: Callable[[], DispatchSummary]) -> tuple[threading.Thread, list[DispatchSummary]]:
     """Start a dispatcher in a thread of its own; its summary comes into the list."""
-    summaries: list[Summary] = []
+    summaries: list[DispatchSummary] = []
     thread = threading.Thread(target=lambda: summaries.append(run()))
     thread.start()
     return thread, summaries
@@ -85,7 +85,7 @@ def test_a_429_makes_everybody_rest(at: Desk, sandbox: SandboxServer) -> None:
         list(at.work().run())
         asked = other.api.requests_made
         summary = other.dispatch(replace(WHOLE, patience=0.2))
-        assert (summary.ended, other.api.requests_made) == (Ended.RESTING, asked)
+        assert (summary.ended, other.api.requests_made) == (StopReason.RESTING, asked)
         began = time.monotonic()
         assert other.dispatch().delivered == 1
 
@@ -100,9 +100,9 @@ def test_a_rest_that_was_not_measured_is_five_seconds(alone: Desk, start_sandbox
     alone.put(*projects(4))
     with desk(alone.database, server) as refused:
         summary = refused.dispatch(replace(WHOLE, patience=1, workers=1))
-        [rested] = events(refused, Rested)
+        [rested] = events(refused, Throttled)
 
-    assert summary.ended is Ended.RESTING
+    assert summary.ended is StopReason.RESTING
     assert (rested.seconds, rested.reason[:3]) == (pytest.approx(5.05), "The")
 
 
@@ -114,12 +114,14 @@ def test_a_refused_key_closes_the_gate(alone: Desk, sandbox: SandboxServer, stat
     summary = alone.dispatch(STAYING)
     asked = alone.api.requests_made
 
-    assert (summary.ended, summary.error and summary.error.code) == (Ended.CLOSED, status)
+    assert (summary.ended, summary.error and summary.error.code) == (StopReason.CLOSED, status)
     assert alone.states(ids) == ["queued"] * 6
     assert [alone.command(one).failures for one in ids] == [0] * 6
-    assert events(alone, Closed)[0].reason == f"The API answered {status}: The sandbox was asked to fail."
+    assert (
+        events(alone, AccessDenied)[0].reason == f"The API answered {status}: The sandbox was asked to fail."
+    )
     sandbox.world.faults.replace([])
-    assert (alone.dispatch(STAYING).ended, alone.api.requests_made) == (Ended.CLOSED, asked)
+    assert (alone.dispatch(STAYING).ended, alone.api.requests_made) == (StopReason.CLOSED, asked)
     with alone.database.write() as conn:
         pause.resume(conn)
     assert alone.dispatch().delivered == 6
@@ -132,7 +134,7 @@ def test_a_look_that_is_refused_closes_the_gate_too(alone: Desk, sandbox: Sandbo
     list(alone.work().run())
     sandbox.world.faults.replace(["401:100%@GET"])
 
-    assert alone.dispatch().ended is Ended.CLOSED
+    assert alone.dispatch().ended is StopReason.CLOSED
     assert (alone.states([one]), alone.command(one).ambiguous) == (["in_doubt"], True)
 
 
@@ -141,13 +143,13 @@ def test_a_persons_pause_ends_a_dispatcher_or_is_waited_out(alone: Desk) -> None
     alone.put(*projects(3))
     with alone.database.write() as conn:
         pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
-    assert (alone.dispatch().ended, alone.api.requests_made) == (Ended.PAUSED, 0)
+    assert (alone.dispatch().ended, alone.api.requests_made) == (StopReason.PAUSED, 0)
 
     thread, summaries = in_background(lambda: alone.dispatch(STAYING))
-    until(lambda: bool(events(alone, Waiting)))
+    until(lambda: bool(events(alone, Idle)))
     with alone.database.write() as conn:
         pause.resume(conn)
-    until(lambda: len(events(alone, Settled)) == 3, seconds=15)
+    until(lambda: len(events(alone, CommandSettled)) == 3, seconds=15)
     alone.clock.stopping.set()
     thread.join()
     assert summaries[0].delivered == 3
@@ -162,12 +164,12 @@ def test_an_api_that_cannot_be_reached_ends_it(sqlite_url: str) -> None:
         ids = at.put(*projects(6))
         summary = at.dispatch(replace(WHOLE, patience=1.2))
 
-        assert (summary.ended, summary.sends, summary.in_doubt) == (Ended.UNREACHABLE, 0, 0)
+        assert (summary.ended, summary.sends, summary.in_doubt) == (StopReason.UNREACHABLE, 0, 0)
         assert summary.error is not None
         assert "Could not reach" in summary.error.message
         assert at.states(ids) == ["queued"] * 6
         assert sum(at.command(one).failures for one in ids) == 0
-        tries, claims = len(events(at, Unreachable)), sum(at.command(one).fence for one in ids)
+        tries, claims = len(events(at, ApiUnreachable)), sum(at.command(one).fence for one in ids)
         assert tries >= 2
         assert tries < claims <= tries + 3
 
@@ -182,7 +184,7 @@ def test_a_low_rate_slows_it_and_nothing_else(alone: Desk, sandbox: SandboxServe
     with desk(alone.database, sandbox, timing=tight, rate=5.0) as slow:
         summary = slow.dispatch()
 
-    assert (summary.delivered, summary.sends, events(slow, Rested)) == (4, 4, [])
+    assert (summary.delivered, summary.sends, events(slow, Throttled)) == (4, 4, [])
     assert summary.seconds > 5 * 0.2
 
 
@@ -193,8 +195,8 @@ def test_many_workers_under_a_rate_do_not_outwait_each_other(alone: Desk, sandbo
     with desk(alone.database, sandbox, timing=brief, rate=5.0) as slow:
         summary = slow.dispatch()
 
-    assert (summary.delivered, summary.sends, events(slow, Rested)) == (10, 10, [])
-    assert not alone.ledger.gate().paused
+    assert (summary.delivered, summary.sends, events(slow, Throttled)) == (10, 10, [])
+    assert not alone.ledger.pause_state().paused
 
 
 def test_one_that_stays_waits_for_the_network(sqlite_url: str, start_sandbox: Start) -> None:
@@ -205,13 +207,13 @@ def test_one_that_stays_waits_for_the_network(sqlite_url: str, start_sandbox: St
     with opened(sqlite_url) as database, desk(database, address) as at:
         at.put(*projects(3))
         thread, summaries = in_background(lambda: at.dispatch(replace(STAYING, patience=0.1)))
-        until(lambda: bool(events(at, Unreachable)))
+        until(lambda: bool(events(at, ApiUnreachable)))
         start_sandbox(port=port)
         until(lambda: at.ledger.next_due() is None)
         at.clock.stopping.set()
         thread.join()
 
-        assert (summaries[0].ended, summaries[0].delivered) == (Ended.STOPPED, 3)
+        assert (summaries[0].ended, summaries[0].delivered) == (StopReason.STOPPED, 3)
 
 
 def test_an_api_that_never_answers_is_unreachable_too(alone: Desk, sandbox: SandboxServer) -> None:
@@ -220,7 +222,7 @@ def test_an_api_that_never_answers_is_unreachable_too(alone: Desk, sandbox: Sand
     sandbox.world.faults.replace(["reset:100%"])
     summary = alone.dispatch(replace(WHOLE, patience=1))
 
-    assert (summary.ended, alone.states(ids)) == (Ended.UNREACHABLE, ["in_doubt"] * 2)
+    assert (summary.ended, alone.states(ids)) == (StopReason.UNREACHABLE, ["in_doubt"] * 2)
 
 
 # The end -------------------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def test_an_empty_queue_is_done_at_once(alone: Desk) -> None:
     """No request is made."""
     summary = alone.dispatch()
 
-    assert (summary.ended, summary.requests) == (Ended.DONE, 0)
+    assert (summary.ended, summary.requests) == (StopReason.DONE, 0)
 
 
 def test_max_commands_are_taken_and_seen_through(at: Desk, sandbox: SandboxServer) -> None:
@@ -239,7 +241,7 @@ def test_max_commands_are_taken_and_seen_through(at: Desk, sandbox: SandboxServe
     sandbox.world.faults.replace(["503:100%:times=3@POST"])
     summary = at.dispatch(replace(WHOLE, max=5, workers=8))
 
-    assert (summary.ended, summary.delivered) == (Ended.ENOUGH, 5)
+    assert (summary.ended, summary.delivered) == (StopReason.ENOUGH, 5)
     assert at.states(ids) == ["delivered"] * 5 + ["queued"] * 4
     assert at.dispatch(replace(WHOLE, max=5)).delivered == 4
 
@@ -249,7 +251,10 @@ def test_only_what_it_was_told_is_taken(alone: Desk) -> None:
     ids = alone.put(*projects(4))
     summary = alone.dispatch(replace(WHOLE, only=ids[1:3]))
 
-    assert (summary.ended, alone.states(ids)) == (Ended.DONE, ["queued", "delivered", "delivered", "queued"])
+    assert (summary.ended, alone.states(ids)) == (
+        StopReason.DONE,
+        ["queued", "delivered", "delivered", "queued"],
+    )
 
 
 def test_what_is_not_due_within_its_patience_is_left(alone: Desk, sandbox: SandboxServer) -> None:
@@ -258,7 +263,7 @@ def test_what_is_not_due_within_its_patience_is_left(alone: Desk, sandbox: Sandb
     sandbox.world.faults.replace(["503:100%@POST"])
     summary = alone.dispatch(replace(WHOLE, patience=0.6), random=lambda: 1.0)
 
-    assert (summary.ended, alone.states([one])) == (Ended.LATER, ["in_doubt"])
+    assert (summary.ended, alone.states([one])) == (StopReason.LATER, ["in_doubt"])
 
 
 def test_its_patience_ends_though_there_is_always_something_to_try(
@@ -269,7 +274,7 @@ def test_its_patience_ends_though_there_is_always_something_to_try(
     sandbox.world.faults.replace(["503:100%@POST"])
     summary = alone.dispatch(replace(WHOLE, patience=0.5), random=lambda: 0.0)
 
-    assert (summary.ended, summary.dead) == (Ended.LATER, 0)
+    assert (summary.ended, summary.dead) == (StopReason.LATER, 0)
 
 
 class Slow(CreateProject):
@@ -292,11 +297,11 @@ def test_asked_to_stop_it_finishes_what_is_being_sent(alone: Desk, sandbox: Sand
     slow = Slow()
     thread, summaries = in_background(lambda: alone.dispatch(STAYING, handlers={"create_project": slow}))
     assert slow.begun.wait(10)
-    until(lambda: sum(event.step == "send" for event in events(alone, Stepped)) == 4)
+    until(lambda: sum(event.step == "send" for event in events(alone, StepStarted)) == 4)
     alone.clock.stopping.set()
     thread.join()
 
-    assert (summaries[0].ended, summaries[0].delivered, summaries[0].sends) == (Ended.STOPPED, 4, 4)
+    assert (summaries[0].ended, summaries[0].delivered, summaries[0].sends) == (StopReason.STOPPED, 4, 4)
     assert alone.states(ids) == ["delivered"] * 4 + ["queued"] * 5
     assert sandbox.world.requests["POST /projects"] == 4
 
@@ -313,7 +318,7 @@ def test_what_is_claimed_and_not_armed_is_given_back(alone: Desk) -> None:
 
 
 @dataclass
-class Awaited(Ledger):
+class Awaited(DispatcherStore):
     """A ledger that notes how its waits ended."""
 
     woken: list[bool] = field(default_factory=list)
@@ -329,11 +334,11 @@ def test_one_that_stays_wakes_when_something_is_queued(at: Desk) -> None:
     """It is told of it, and does not have to look by itself."""
     ledger = Awaited(at.database, fresh_owner(), at.timing)
     thread, summaries = in_background(lambda: at.dispatch(STAYING, ledger=ledger))
-    until(lambda: bool(events(at, Waiting)))
+    until(lambda: bool(events(at, Idle)))
     for number in range(3):
         time.sleep(0.3)
         at.put(*projects(1, first=number))
-        until(lambda settled=number: len(events(at, Settled)) > settled)  # type: ignore[misc]
+        until(lambda settled=number: len(events(at, CommandSettled)) > settled)  # type: ignore[misc]
     at.clock.stopping.set()
     thread.join()
 
@@ -355,12 +360,12 @@ def test_looking_only_settles_doubts_and_sends_nothing(at: Desk, sandbox: Sandbo
         at.change(one, hold_reason="somebody wanted to look")
     patient = replace(QUICK, settle=60)
     with desk(at.database, sandbox, timing=patient) as waiting:
-        early = waiting.dispatch(replace(WHOLE, look_only=True))
+        early = waiting.dispatch(replace(WHOLE, reconcile_only=True))
 
     assert at.states(ids) == ["delivered", "delivered", "in_doubt", "queued"]
-    assert (early.ended, early.looks, early.sends, early.in_doubt) == (Ended.DONE, 3, 0, 1)
+    assert (early.ended, early.looks, early.sends, early.in_doubt) == (StopReason.DONE, 3, 0, 1)
     with desk(at.database, sandbox, timing=replace(QUICK, settle=0)) as hasty:
-        late = hasty.dispatch(replace(WHOLE, look_only=True))
+        late = hasty.dispatch(replace(WHOLE, reconcile_only=True))
     assert (at.states(ids), late.looks, late.returned) == (["delivered"] * 2 + ["queued"] * 2, 1, 1)
     assert sandbox.world.requests["POST /projects"] == 3
     assert [at.command(one).hold_reason is None for one in ids] == [True, True, False, True]
@@ -374,7 +379,7 @@ def test_looking_goes_on_while_a_person_paused_the_queue(alone: Desk, sandbox: S
     with alone.database.write() as conn:
         pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
 
-    assert alone.dispatch(replace(WHOLE, look_only=True)).delivered == 1
+    assert alone.dispatch(replace(WHOLE, reconcile_only=True)).delivered == 1
     assert alone.states(ids) == ["delivered"]
 
 
@@ -402,7 +407,7 @@ def test_a_mistake_of_ours_does_not_vanish(alone: Desk) -> None:
     assert alone.states(ids).count("sending") == 1
 
 
-class Breaking(Ledger):
+class Breaking(DispatcherStore):
     """A ledger whose database fails when it is told to."""
 
     failures = 0

@@ -14,10 +14,10 @@ from scalesync.db.queue import management
 from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTurnTooLate
 from scalesync.models.commands import Command
 from scalesync.queue import new_commands
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.execution_result import Done
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.execution_result import ExecutionResult
 from scalesync.queue.executor import Steps
-from scalesync.queue.handlers import Payload, Sighting
+from scalesync.queue.handlers import LookUp, Payload
 from scalesync.queue.handlers.batches import FinalizeBatch
 from scalesync.queue.handlers.tasks import CancelTask
 from scalesync.sandbox import SandboxServer
@@ -67,7 +67,7 @@ def until(steps: Steps, name: str) -> None:
         pass
 
 
-def finish(steps: Steps) -> tuple[list[str], Done]:
+def finish(steps: Steps) -> tuple[list[str], ExecutionResult]:
     """Take every step that is left; return their names and what came of them."""
     names = []
     while True:
@@ -91,7 +91,9 @@ def test_the_steps_of_a_clean_send(alone: Desk) -> None:
     assert (done.sends, done.looks, done.answered, done.alarm) == (1, 0, True, None)
 
 
-@pytest.mark.parametrize("seconds", [QUICK.margin + 0.1, QUICK.lease - QUICK.need, QUICK.lease, 10_000])
+@pytest.mark.parametrize(
+    "seconds", [QUICK.margin + 0.1, QUICK.lease - QUICK.min_lease_left, QUICK.lease, 10_000]
+)
 def test_nothing_is_sent_long_after_it_was_armed(
     alone: Desk, sandbox: SandboxServer, clock: Suspended, seconds: float
 ) -> None:
@@ -112,7 +114,7 @@ def test_nothing_is_sent_late_in_a_lease(alone: Desk, sandbox: SandboxServer, cl
     alone.put(new_commands.update_project("p", {"a": 2}))
     steps = alone.work().run()
     until(steps, "arm")
-    clock.asleep.append(QUICK.lease - QUICK.need + 0.01)
+    clock.asleep.append(QUICK.lease - QUICK.min_lease_left + 0.01)
     finish(steps)
 
     assert sent(sandbox) == 0
@@ -123,7 +125,7 @@ def test_a_lease_that_is_nearly_over_is_not_armed(at: Desk, sandbox: SandboxServ
     with desk(at.database, sandbox, timing=replace(QUICK, request=0.1)) as short:
         [one] = at.put(new_commands.update_project("p", {"a": 2}))
         work = short.work()
-        work.tools = at.tools()
+        work.deps = at.tools()
         names, _ = finish(work.run())
 
     assert (names, sent(sandbox), at.states([one])) == (["prepare", "arm", "settle"], 0, ["queued"])
@@ -208,7 +210,7 @@ def test_the_claims_of_a_dead_process_are_free_at_once(at: Desk) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
     [one] = at.put(new_commands.update_project("p", {"a": 2}))
-    assert Ledger(at.database, f"{place}/{dead.pid}/{own}", QUICK).claim(1)
+    assert DispatcherStore(at.database, f"{place}/{dead.pid}/{own}", QUICK).claim(1)
     summary = at.dispatch()
 
     assert (at.ended(one), summary.seconds < 2) == (("delivered", "applied"), True)
@@ -253,7 +255,7 @@ def test_a_4xx_while_in_doubt_is_looked_at_in_the_same_claim(alone: Desk, sandbo
 class Lagging(CancelTask):
     """Does not find a task that was just made."""
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Find nothing."""
         raise ScaleResourceNotFound(f"{api!r} knows nothing of {command.resource}.")
 
@@ -267,7 +269,7 @@ def test_a_look_that_lags_behind_a_creation_proves_nothing(alone: Desk, sandbox:
     finish(alone.work().run())
     alone.change(one, not_before=None)
     work = alone.work()
-    work.tools = replace(work.tools, handlers={"cancel_task": Lagging()})
+    work.deps = replace(work.deps, handlers={"cancel_task": Lagging()})
     names, _ = finish(work.run())
 
     assert (names, alone.states([create, one])) == (["look", "settle"], ["delivered", "in_doubt"])
@@ -310,7 +312,7 @@ def test_a_bare_ok_proves_nothing_and_the_batch_is_looked_at(alone: Desk, sandbo
         alone.api.create_batch({"name": name, "project": "p"})
         [one] = alone.put(new_commands.finalize_batch(name))
         work = alone.work()
-        work.tools = replace(work.tools, handlers={"finalize_batch": Terse()})
+        work.deps = replace(work.deps, handlers={"finalize_batch": Terse()})
         sandbox.world.faults.replace(faults)
         names, done = finish(work.run())
 

@@ -18,7 +18,7 @@ from scalesync.db.mirror.upsert import mark_missing
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import batch_seals
 from scalesync.errors import ConflictError, QueueError, SealedError
-from scalesync.models.commands import CommandState, Creation, Enqueued, NewCommand, Step
+from scalesync.models.commands import AttemptStep, CommandState, Creation, Enqueued, NewCommand
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task
 
@@ -44,16 +44,16 @@ def test_the_log_keeps_steps_in_order(database: Database) -> None:
     """Steps come back as they were logged, with the fence and the database's time."""
     number = put(database, task("a")).command_id or 0
     steps = [
-        Step("look", "absent", http_status=200),
-        Step("arm", "armed"),
-        Step("send", "refused", 400, "no"),
+        AttemptStep("look", "absent", http_status=200),
+        AttemptStep("arm", "armed"),
+        AttemptStep("send", "refused", 400, "no"),
     ]
     with database.write() as conn:
         queued.log_steps(conn, number, 3, steps)
         queued.log_steps(conn, number, 3, [])
         logged = queued.attempts(conn, number)
         assert queued.attempts(conn, 99) == []
-    assert [Step(one.step, one.outcome, one.http_status, one.detail) for one in logged] == steps
+    assert [AttemptStep(one.step, one.outcome, one.http_status, one.detail) for one in logged] == steps
     assert {(one.command_id, one.fence) for one in logged} == {(number, 3)}
     assert all(abs(one.at - datetime.now(UTC)) < timedelta(seconds=5) for one in logged)
 

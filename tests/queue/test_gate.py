@@ -9,16 +9,16 @@ from sqlalchemy import text
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.queue import pause
-from scalesync.models.commands import CommandState, Gate, PausedBy
+from scalesync.models.commands import CommandState, PausedBy, PauseState
 from scalesync.queue import new_commands
 from tests.fixtures.databases import downgrade
 from tests.queue.claiming import alter, arm, claim, ids, soon, taken
 from tests.queue.ledgers import change, put, task
 
-OPEN = Gate(paused=False, seconds=None, reason=None)
+OPEN = PauseState(paused=False, seconds=None, reason=None)
 
 
-def now(database: Database) -> Gate:
+def now(database: Database) -> PauseState:
     """Return the gate as it is."""
     with database.read() as conn:
         return pause.gate(conn)

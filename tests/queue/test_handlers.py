@@ -18,10 +18,10 @@ from scalesync.queue.handlers import (
     Absent,
     Conflict,
     Foreign,
+    LookUp,
     LookUpOutcome,
     Prepared,
     Present,
-    Sighting,
     TooLate,
     payload_of,
 )
@@ -50,7 +50,7 @@ def send(api: ScaleApi, order: NewCommand) -> dict[str, Any]:
     return {} if document is None else dict(json.loads(bytes(document.raw)))
 
 
-def look(api: ScaleApi, order: NewCommand, **columns: Any) -> Sighting:
+def look(api: ScaleApi, order: NewCommand, **columns: Any) -> LookUp:
     """Look an order up."""
     return HANDLERS[order.kind].look_up(api, claimed(order, **columns))
 
@@ -60,7 +60,7 @@ def prepare(api: ScaleApi, order: NewCommand) -> Prepared:
     return HANDLERS[order.kind].prepare(api, claimed(order))
 
 
-def shown(sighting: Sighting) -> dict[str, Any]:
+def shown(sighting: LookUp) -> dict[str, Any]:
     """Return the object that a look found."""
     assert isinstance(sighting, Present)
     assert sighting.document is not None

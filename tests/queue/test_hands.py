@@ -10,7 +10,7 @@ from scalesync.db.queue import management
 from scalesync.db.queue.discard_cascade import Gone, follow
 from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.errors import QueueError
-from scalesync.models.commands import CommandState, Discard, Discarded, Outcome
+from scalesync.models.commands import CommandState, DiscardAnswer, DiscardResult, Outcome
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, found, mirror, put, put_all, states, steps, task
 
@@ -18,7 +18,7 @@ QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandSt
 DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED
 
 
-def discard(database: Database, command_id: int) -> Discarded:
+def discard(database: Database, command_id: int) -> DiscardResult:
     """Discard in a transaction of its own."""
     with database.write() as conn:
         return management.discard(conn, command_id)
@@ -54,12 +54,12 @@ def test_what_has_no_effect_is_discarded_at_once(database: Database) -> None:
     put_all(database, [task("a1"), task("a2")])
     for number, state in enumerate((QUEUED, DEAD), 1):
         change(database, number, state, hold_reason="held", fence=4)
-        assert discard(database, number) == Discarded(number, Discard.DISCARDED)
+        assert discard(database, number) == DiscardResult(number, DiscardAnswer.DISCARDED)
         command = found(database, number)
         assert (command.state, command.outcome, command.fence) == (DISCARDED, Outcome.WITHDRAWN, 5)
         assert command.finished_at is not None
         assert command.hold_reason is None
-        assert discard(database, number) == Discarded(number, Discard.DISCARDED)
+        assert discard(database, number) == DiscardResult(number, DiscardAnswer.DISCARDED)
         assert steps(database, number) == [("discard", "withdrawn", 5)]
         assert put(database, task(f"a{number}", instruction="else")).new
 
@@ -71,7 +71,7 @@ def test_what_may_have_an_effect_is_asked_to_be_dropped(database: Database) -> N
     for number, (state, ambiguous) in enumerate(cases, 1):
         change(database, number, state, ambiguous=ambiguous, fence=4, hold_reason="held")
         for _ in range(2):
-            assert discard(database, number) == Discarded(number, Discard.REQUESTED)
+            assert discard(database, number) == DiscardResult(number, DiscardAnswer.REQUESTED)
         command = found(database, number)
         assert (command.state, command.discard_requested, command.fence) == (state, True, 4)
         assert command.hold_reason is None
@@ -82,7 +82,7 @@ def test_what_is_dead_with_an_unknown_effect_is_looked_up_before_it_is_dropped(d
     """It goes back in doubt, to be dropped when the API shows that it is not there."""
     put(database, task("a"))
     change(database, 1, DEAD, ambiguous=True, outcome=Outcome.REJECTED, fence=4)
-    assert discard(database, 1).answer is Discard.REQUESTED
+    assert discard(database, 1).answer is DiscardAnswer.REQUESTED
     command = found(database, 1)
     assert (command.state, command.discard_requested, command.ambiguous) == (IN_DOUBT, True, True)
     assert (command.fence, command.finished_at, command.outcome) == (5, None, None)
@@ -101,7 +101,7 @@ def test_what_is_delivered_is_too_late_and_the_way_out_is_named(
     """For a task it is its cancel, fit to be pasted into a shell; nothing is changed."""
     put(database, task("a b"))
     change(database, 1, DELIVERED, result=result)
-    assert discard(database, 1) == Discarded(1, Discard.TOO_LATE, instead=instead)
+    assert discard(database, 1) == DiscardResult(1, DiscardAnswer.TOO_LATE, instead=instead)
     assert steps(database, 1) == []
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_undone_has_no_way_out(database: Database) -> None:
     """There is no call that takes back a finalize."""
     put(database, new_commands.finalize_batch("b"))
     change(database, 1, DELIVERED)
-    assert discard(database, 1) == Discarded(1, Discard.TOO_LATE, instead=None)
+    assert discard(database, 1) == DiscardResult(1, DiscardAnswer.TOO_LATE, instead=None)
 
 
 def fill(database: Database) -> None:
@@ -130,7 +130,7 @@ def fill(database: Database) -> None:
 def test_a_discarded_batch_takes_everything_with_it_that_was_to_be_in_it(database: Database) -> None:
     """Its tasks and its finalize can never run, so they are discarded; the batch is open again."""
     fill(database)
-    assert discard(database, 2) == Discarded(2, Discard.DISCARDED, also=(3, 4, 5))
+    assert discard(database, 2) == DiscardResult(2, DiscardAnswer.DISCARDED, also=(3, 4, 5))
     assert [number for number, state in states(database).items() if state == DISCARDED] == [2, 3, 4, 5]
     for number in (3, 4, 5):
         command = found(database, number)

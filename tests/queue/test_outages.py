@@ -12,9 +12,9 @@ from scalesync.db.database import Database
 from scalesync.errors import DatabaseAwayError
 from scalesync.models.commands import Claim, NewCommand
 from scalesync.queue import new_commands
-from scalesync.queue.dispatch_summary import Ended
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.events import Away
+from scalesync.queue.dispatch_summary import StopReason
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.events import QueueUnavailable
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
 from tests.api.scripted import SkippingClock
@@ -57,7 +57,7 @@ def test_every_transaction_of_a_dispatch_may_fail_on_either_side_of_its_commit(
     assert failing.turns["Ledger.gate"] < 60
 
 
-class Unsteady(Ledger):
+class Unsteady(DispatcherStore):
     """A ledger whose database is away at its second claim."""
 
     claims = 0
@@ -80,7 +80,7 @@ def test_what_is_in_doubt_is_looked_at_in_spite_of_an_outage(sandbox: SandboxSer
         assert at.states(ids) == ["in_doubt"] * 3
 
         unsteady = Unsteady(database, at.ledger.owner, BRIEF)
-        at.dispatch(replace(WHOLE, look_only=True, workers=1), ledger=unsteady, random=lambda: 0.0)
+        at.dispatch(replace(WHOLE, reconcile_only=True, workers=1), ledger=unsteady, random=lambda: 0.0)
         assert at.states(ids) == ["delivered"] * 3
 
 
@@ -113,12 +113,12 @@ def test_patience_ends_unless_it_stays(sandbox: SandboxServer, sqlite_url: str) 
         database.plugged = False
         with pytest.raises(DatabaseAwayError):
             at.dispatch(replace(WHOLE, patience=0.4))
-        assert [event.reason for event in at.events if isinstance(event, Away)] == ["It is gone."]
+        assert [event.reason for event in at.events if isinstance(event, QueueUnavailable)] == ["It is gone."]
 
         with desk(database, sandbox, timing=BRIEF) as watching, ThreadPoolExecutor(1) as pool:
-            running = pool.submit(watching.dispatch, replace(WHOLE, patience=0.1, stay=True))
+            running = pool.submit(watching.dispatch, replace(WHOLE, patience=0.1, watch=True))
             until(lambda: len(watching.events) >= 2)
             watching.clock.stopping.set()
-            assert running.result().ended is Ended.STOPPED
+            assert running.result().ended is StopReason.STOPPED
         database.plugged = True
         assert at.states(ids) == ["queued"] * len(ids)

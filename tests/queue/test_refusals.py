@@ -12,7 +12,7 @@ from scalesync.errors import ScaleException
 from scalesync.models.api import Document
 from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
-from scalesync.queue.handlers import HANDLERS, Absent, Handler, Payload, Sighting
+from scalesync.queue.handlers import HANDLERS, Absent, CommandHandler, LookUp, Payload
 from scalesync.queue.handlers.batches import CreateBatch
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 from scalesync.sandbox import SandboxServer
@@ -105,7 +105,7 @@ class Unseen(CreateBatch):
         api.create_batch({**payload, "name": "taken"})
         return super().send(api, payload)
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:  # noqa: ARG002 - it finds nothing
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:  # noqa: ARG002 - it finds nothing
         """Find nothing."""
         return Absent()
 
@@ -244,7 +244,7 @@ def test_a_cancel_never_touches_another_task(
     at.api.create_task(BOX, {**BODY, "unique_id": "u"})
     first = sandbox.world.live.tasks.by_unique_id["u"]
     [one] = at.put(new_commands.cancel_task(unique_id="u", clear_unique_id=clear))
-    handlers: dict[str, Handler] = {"cancel_task": Overtaken(sandbox, [fault])}
+    handlers: dict[str, CommandHandler] = {"cancel_task": Overtaken(sandbox, [fault])}
     at.dispatch(handlers=handlers)
     second = sandbox.world.live.tasks.by_unique_id["u"]
 

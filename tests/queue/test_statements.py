@@ -11,8 +11,8 @@ from sqlalchemy import Engine, event
 
 from scalesync.db.database import Database
 from scalesync.models.api import Document
-from scalesync.models.commands import CommandState, Outcome, Step, Verdict
-from scalesync.queue.dispatcher_store import Ledger
+from scalesync.models.commands import AttemptStep, CommandState, Outcome, Settlement
+from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from tests.queue.ledgers import put_all, task
 
@@ -40,15 +40,15 @@ def counted() -> Iterator[list[int]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def send(ledger: Ledger) -> None:
+def send(ledger: DispatcherStore) -> None:
     """Claim a create, and settle it as the API's answer would."""
     [claim] = ledger.claim(1)
     assert ledger.arm(claim)
     body = json.loads(claim.command.payload)["body"]
     made = {"task_id": f"t{claim.command.id}", "type": "annotation", "status": "pending", **body}
     document = Document(msgspec.Raw(msgspec.json.encode(made)), datetime.now(UTC))
-    verdict = Verdict(CommandState.DELIVERED, Outcome.APPLIED, result="{}")
-    steps = [Step("send", "delivered", 200)]
+    verdict = Settlement(CommandState.DELIVERED, Outcome.APPLIED, result="{}")
+    steps = [AttemptStep("send", "delivered", 200)]
     assert ledger.settle(claim, verdict, steps, answer=("tasks", document)) is CommandState.DELIVERED
 
 
@@ -58,7 +58,7 @@ def test_statements_for_queueing_and_sending(database: Database) -> None:
     put_all(database, (task(f"a{n}", "b") for n in range(2)))
     with counted() as queued:
         put_all(database, (task(f"b{n}", "b") for n in range(1_000)))
-    ledger = Ledger(database, "me", Timing())
+    ledger = DispatcherStore(database, "me", Timing())
     send(ledger)
     with counted() as sent:
         for _ in range(5):

@@ -15,22 +15,22 @@ from scalesync.db.queue.enqueue import enqueue
 from scalesync.db.schema.queue import commands
 from scalesync.errors import ConfigurationError, Problem, SubmissionError
 from scalesync.queue import bulk_submit, new_commands
-from scalesync.queue.bulk_submit import Ids, Recipe, Submitted
+from scalesync.queue.bulk_submit import IdRanges, SubmitResult, TaskTemplate
 
-PLAIN = Recipe("imageannotation", {"project": "P"})
+PLAIN = TaskTemplate("imageannotation", {"project": "P"})
 MANY = 20_000
 
 
 def submit(
-    database: Database, given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe = PLAIN
-) -> Submitted:
+    database: Database, given: Iterable[bytes | Mapping[str, Any]], recipe: TaskTemplate = PLAIN
+) -> SubmitResult:
     """Queue everything in one transaction."""
-    with bulk_submit.checked(given, recipe) as spool, database.write() as conn:
+    with bulk_submit.validate(given, recipe) as spool, database.write() as conn:
         return bulk_submit.enqueue(conn, spool)
 
 
 def refused(
-    database: Database, given: Iterable[bytes | Mapping[str, Any]], recipe: Recipe = PLAIN
+    database: Database, given: Iterable[bytes | Mapping[str, Any]], recipe: TaskTemplate = PLAIN
 ) -> tuple[Problem, ...]:
     """Return why it is refused; nothing of it is in the queue then."""
     before = payloads(database)
@@ -131,7 +131,7 @@ def test_equal_lines_are_one_task(database: Database) -> None:
 
 def test_duplicates_are_tasks_of_their_own_when_allowed(database: Database) -> None:
     """Only those without a unique_id of their own."""
-    recipe = Recipe("imageannotation", allow_duplicates=True)
+    recipe = TaskTemplate("imageannotation", allow_duplicates=True)
     source = [b'{"a": 1}', b'{"a": 1}', b'{"unique_id": "u"}', b'{"unique_id": "u"}']
 
     assert len(submit(database, source, recipe).queued) == 3
@@ -140,7 +140,7 @@ def test_duplicates_are_tasks_of_their_own_when_allowed(database: Database) -> N
 
 def test_defaults_give_way_to_what_a_line_says(database: Database) -> None:
     """A line's null takes a default away; blank lines and a byte order mark are no tasks."""
-    recipe = Recipe("imageannotation", {"project": "P", "batch": "B", "a": {"b": 1}})
+    recipe = TaskTemplate("imageannotation", {"project": "P", "batch": "B", "a": {"b": 1}})
     source = [b'\xef\xbb\xbf{"batch": "own"}\r\n', b" \n", b"\n", b'{"batch": null, "a": 2}']
 
     submit(database, source, recipe)
@@ -168,14 +168,14 @@ def test_a_field_gives_the_unique_id_and_stays(
     line: dict[str, object], unique_id: str, database: Database
 ) -> None:
     """As text or as a whole number of any size."""
-    submit(database, [line], Recipe("imageannotation", unique_id_field="id"))
+    submit(database, [line], TaskTemplate("imageannotation", unique_id_field="id"))
 
     assert payloads(database)[0]["body"] == {**line, "unique_id": unique_id}
 
 
 def test_a_path_reaches_into_objects(database: Database) -> None:
     """Unless a field has the very name, dots included."""
-    recipe = Recipe("imageannotation", unique_id_field="metadata.image.id")
+    recipe = TaskTemplate("imageannotation", unique_id_field="metadata.image.id")
 
     submit(database, [{"metadata": {"image": {"id": "deep"}}}, {"metadata.image.id": "flat"}], recipe)
 
@@ -198,7 +198,7 @@ def test_a_field_that_gives_no_unique_id_is_a_bad_line(
     line: dict[str, object], words: str, database: Database
 ) -> None:
     """Missing, of another kind, empty, or at odds with the task's own unique_id."""
-    [problem] = refused(database, [line], Recipe("imageannotation", unique_id_field="id"))
+    [problem] = refused(database, [line], TaskTemplate("imageannotation", unique_id_field="id"))
 
     assert words in problem.reason
 
@@ -236,7 +236,7 @@ def test_a_source_that_breaks_off_queues_nothing(database: Database) -> None:
 
 def test_long_runs_of_ids_take_no_room() -> None:
     """They are kept by their ends, and read in order."""
-    ids = Ids()
+    ids = IdRanges()
     for number in (*range(1, 100_000), 200_000, 7):
         ids.add(number)
 

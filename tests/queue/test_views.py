@@ -13,7 +13,7 @@ from scalesync.db.queue import listing as views
 from scalesync.db.queue import stats as how_full
 from scalesync.db.queue.claim_arm_settle import claim
 from scalesync.db.schema.queue import commands
-from scalesync.models.commands import CommandState, Depth, Display, NewCommand, Outcome, Shown
+from scalesync.models.commands import CommandState, CommandView, DisplayState, NewCommand, Outcome, QueueStats
 from scalesync.models.selection import Selection
 from scalesync.queue import new_commands
 from scalesync.timestamps import format_instant
@@ -25,7 +25,7 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def shown(database: Database, command_id: int) -> Shown:
+def shown(database: Database, command_id: int) -> CommandView:
     """Return a command that is there as people see it."""
     with database.read() as conn:
         found = views.shown(conn, command_id)
@@ -33,7 +33,7 @@ def shown(database: Database, command_id: int) -> Shown:
     return found
 
 
-def seen(database: Database, command_id: int) -> tuple[Display, int | None, str | None]:
+def seen(database: Database, command_id: int) -> tuple[DisplayState, int | None, str | None]:
     """Return where a command stands, what it waits for, and why."""
     found = shown(database, command_id)
     return found.display, found.waits_for, found.reason
@@ -50,34 +50,34 @@ NOT_YET = f"not before {format_instant(LATER)}"
 DROPPED = "is discarded if the API shows that it was not applied"
 
 
-WORDS: list[tuple[CommandState, dict[str, Any], tuple[Display, str | None]]] = [
-    (QUEUED, {}, (Display.READY, None)),
-    (QUEUED, {"not_before": PAST}, (Display.READY, None)),
-    (QUEUED, {"ambiguous": True}, (Display.READY, ASKED)),
-    (QUEUED, {"not_before": LATER}, (Display.SCHEDULED, f"is tried again {NOT_YET}")),
+WORDS: list[tuple[CommandState, dict[str, Any], tuple[DisplayState, str | None]]] = [
+    (QUEUED, {}, (DisplayState.READY, None)),
+    (QUEUED, {"not_before": PAST}, (DisplayState.READY, None)),
+    (QUEUED, {"ambiguous": True}, (DisplayState.READY, ASKED)),
+    (QUEUED, {"not_before": LATER}, (DisplayState.SCHEDULED, f"is tried again {NOT_YET}")),
     (
         QUEUED,
         {"not_before": LATER, "failures": 3},
-        (Display.RETRYING, f"has failed 3 times, and is tried again {NOT_YET}"),
+        (DisplayState.RETRYING, f"has failed 3 times, and is tried again {NOT_YET}"),
     ),
-    (QUEUED, {"hold_reason": "it looks odd"}, (Display.HELD, "it looks odd")),
-    (SENDING, {}, (Display.SENDING, None)),
-    (SENDING, {"discard_requested": True}, (Display.SENDING, DROPPED)),
-    (IN_DOUBT, {"ambiguous": True}, (Display.IN_DOUBT, ASKED)),
+    (QUEUED, {"hold_reason": "it looks odd"}, (DisplayState.HELD, "it looks odd")),
+    (SENDING, {}, (DisplayState.SENDING, None)),
+    (SENDING, {"discard_requested": True}, (DisplayState.SENDING, DROPPED)),
+    (IN_DOUBT, {"ambiguous": True}, (DisplayState.IN_DOUBT, ASKED)),
     (
         IN_DOUBT,
         {"ambiguous": True, "not_before": LATER},
-        (Display.IN_DOUBT, f"{ASKED} {NOT_YET}"),
+        (DisplayState.IN_DOUBT, f"{ASKED} {NOT_YET}"),
     ),
-    (IN_DOUBT, {"hold_reason": "it looks odd"}, (Display.HELD, "it looks odd")),
-    (DELIVERED, {"outcome": Outcome.APPLIED}, (Display.DELIVERED, None)),
-    (DEAD, {"outcome": Outcome.REJECTED, "error": "no such type"}, (Display.DEAD, "no such type")),
-    (DEAD, {"outcome": Outcome.EXHAUSTED}, (Display.DEAD, "it failed too often")),
-    (DISCARDED, {"outcome": Outcome.WITHDRAWN}, (Display.DISCARDED, None)),
+    (IN_DOUBT, {"hold_reason": "it looks odd"}, (DisplayState.HELD, "it looks odd")),
+    (DELIVERED, {"outcome": Outcome.APPLIED}, (DisplayState.DELIVERED, None)),
+    (DEAD, {"outcome": Outcome.REJECTED, "error": "no such type"}, (DisplayState.DEAD, "no such type")),
+    (DEAD, {"outcome": Outcome.EXHAUSTED}, (DisplayState.DEAD, "it failed too often")),
+    (DISCARDED, {"outcome": Outcome.WITHDRAWN}, (DisplayState.DISCARDED, None)),
     (
         DISCARDED,
         {"outcome": Outcome.DEPENDENCY_FAILED},
-        (Display.DISCARDED, "what it depended on was discarded"),
+        (DisplayState.DISCARDED, "what it depended on was discarded"),
     ),
 ]
 
@@ -117,22 +117,26 @@ def fill(database: Database) -> None:
 def test_what_is_blocked_names_what_it_waits_for(database: Database) -> None:
     """The sentence has the other command's number, kind, name and state."""
     fill(database)
-    assert seen(database, 1) == (Display.READY, None, None)
+    assert seen(database, 1) == (DisplayState.READY, None, None)
     not_sent = "waits for command 1 (create_project p), which is not sent yet"
-    assert seen(database, 2) == (Display.BLOCKED, 1, not_sent)
-    assert seen(database, 6) == (Display.BLOCKED, 1, not_sent)
+    assert seen(database, 2) == (DisplayState.BLOCKED, 1, not_sent)
+    assert seen(database, 6) == (DisplayState.BLOCKED, 1, not_sent)
     change(database, 1, DELIVERED)
     change(database, 2, DEAD)
     for number in (3, 4, 5):
         dead = "waits for command 2 (create_batch b), which is dead"
-        assert seen(database, number) == (Display.BLOCKED, 2, dead)
+        assert seen(database, number) == (DisplayState.BLOCKED, 2, dead)
     change(database, 2, DELIVERED)
     change(database, 3, SENDING)
     sending = "waits for command 3 (create_task a), which is being sent"
-    assert seen(database, 5) == (Display.BLOCKED, 3, sending)
+    assert seen(database, 5) == (DisplayState.BLOCKED, 3, sending)
     change(database, 3, DELIVERED)
     change(database, 4, QUEUED, hold_reason="it looks odd")
-    assert seen(database, 5) == (Display.BLOCKED, 4, "waits for command 4 (create_task c), which is held")
+    assert seen(database, 5) == (
+        DisplayState.BLOCKED,
+        4,
+        "waits for command 4 (create_task c), which is held",
+    )
 
 
 def test_what_is_in_doubt_and_blocked_says_both(database: Database) -> None:
@@ -140,7 +144,7 @@ def test_what_is_in_doubt_and_blocked_says_both(database: Database) -> None:
     fill(database)
     change(database, 3, IN_DOUBT, ambiguous=True)
     blocked = "waits for command 2 (create_batch b), which is not sent yet"
-    assert seen(database, 3) == (Display.IN_DOUBT, 2, blocked)
+    assert seen(database, 3) == (DisplayState.IN_DOUBT, 2, blocked)
 
 
 def test_why_walks_to_the_root(database: Database) -> None:
@@ -177,13 +181,13 @@ def test_a_list_is_in_order_and_has_what_was_asked_for(database: Database) -> No
     assert listed(database, limit=2) == [1, 2]
     assert listed(database, kind="create_task") == [3, 4, 7]
     assert listed(database, batch="b") == [2, 3, 4, 5]
-    assert listed(database, display=Display.READY) == [1, 8]
-    assert listed(database, display=Display.BLOCKED, limit=3) == [2, 3, 4]
-    assert listed(database, display=Display.BLOCKED, kind="create_task", batch="b") == [3, 4]
-    assert listed(database, display=Display.HELD) == [7]
-    assert listed(database, display=Display.DEAD) == []
+    assert listed(database, display=DisplayState.READY) == [1, 8]
+    assert listed(database, display=DisplayState.BLOCKED, limit=3) == [2, 3, 4]
+    assert listed(database, display=DisplayState.BLOCKED, kind="create_task", batch="b") == [3, 4]
+    assert listed(database, display=DisplayState.HELD) == [7]
+    assert listed(database, display=DisplayState.DEAD) == []
     change(database, 8, IN_DOUBT)
-    assert listed(database, display=Display.IN_DOUBT) == [8]
+    assert listed(database, display=DisplayState.IN_DOUBT) == [8]
 
 
 def test_a_long_list_has_every_command_once(database: Database) -> None:
@@ -195,7 +199,7 @@ def test_a_long_list_has_every_command_once(database: Database) -> None:
 def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -> None:
     """An empty queue has no age; final commands count nowhere."""
     with database.read() as conn:
-        assert how_full.depth(conn) == Depth(0, {}, None, 0, 0, 0)
+        assert how_full.depth(conn) == QueueStats(0, {}, None, 0, 0, 0)
     put_all(database, (task(f"t{number}") for number in range(10)))
     for number, state in enumerate((DELIVERED, DISCARDED, DEAD, SENDING, IN_DOUBT, IN_DOUBT), 1):
         change(database, number, state, hold_reason="odd" if number == 6 else None)
@@ -300,8 +304,8 @@ def test_what_is_displayed_ready_is_what_a_claim_takes(database: Database, seed:
     assert taken == expected
 
 
-def _claimable(one: Shown) -> bool:
-    if one.display is Display.READY:
+def _claimable(one: CommandView) -> bool:
+    if one.display is DisplayState.READY:
         return True
     waits = one.waits_for is not None or one.command.not_before == LATER
-    return one.display is Display.IN_DOUBT and not waits
+    return one.display is DisplayState.IN_DOUBT and not waits

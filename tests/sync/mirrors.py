@@ -20,12 +20,12 @@ from scalesync.lease_owner import fresh_owner
 from scalesync.models.sync import Window
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
-from scalesync.sync.events import Event
-from scalesync.sync.planner import Request
-from scalesync.sync.runner import Session, Summary
-from scalesync.sync.store import Ledger
-from scalesync.sync.verify.models import Inquiry, Verification, Watcher
-from scalesync.sync.verify.verifier import LISTED, Verifier
+from scalesync.sync.events import SyncEvent
+from scalesync.sync.planner import SyncRequest
+from scalesync.sync.runner import SyncRunner, SyncSummary
+from scalesync.sync.store import SyncStore
+from scalesync.sync.verify.models import Verification, VerifyScope, VerifyWatcher
+from scalesync.sync.verify.verifier import LIST_THRESHOLD, Verifier
 from tests.api.scripted import Scripted
 from tests.sync.odd_api import OddApi
 
@@ -34,8 +34,8 @@ STREAMS = ("tasks", "batches", "projects")
 QUICK = RetryPolicy(attempts=12, seconds=60, base=0.01, cap=0.1)
 ONCE_MORE = replace(QUICK, attempts=2)
 """For failures that last: what is tried twelve times ends in the same."""
-EVERYTHING = Request()
-TASKS_ONLY = Request(("tasks",))
+EVERYTHING = SyncRequest()
+TASKS_ONLY = SyncRequest(("tasks",))
 
 _SIGNATURE = re.compile(rb'\?X-Amz-[^"]*')
 
@@ -49,24 +49,24 @@ def session(
     clock: Clock | None = None,
     lease: float = 30,
     retry: RetryPolicy = QUICK,
-) -> Iterator[Session]:
+) -> Iterator[SyncRunner]:
     """Lend a session that gives up on an answer, and tries again, quickly."""
-    clock, events = clock or Clock(), list[Event]()
+    clock, events = clock or Clock(), list[SyncEvent]()
     options = ApiOptions(url=server.url, retry=retry, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:
         mine = Stamp(fingerprint(KEY), "live", server.url, clock.now())
-        ledger = Ledger(database, api, fresh_owner(), lease)
-        yield Session(ledger, clock, events.append, mine, workers)
+        ledger = SyncStore(database, api, fresh_owner(), lease)
+        yield SyncRunner(ledger, clock, events.append, mine, workers)
 
 
 def sync(
     server: SandboxServer | OddApi,
     database: Database,
-    request: Request = EVERYTHING,
+    request: SyncRequest = EVERYTHING,
     *,
     workers: int = 4,
     retry: RetryPolicy = QUICK,
-) -> Summary:
+) -> SyncSummary:
     """Sync once and return the summary, complete or not."""
     with session(server, database, workers=workers, retry=retry) as ready:
         return ready.sync(request)
@@ -89,14 +89,14 @@ def verify(
     windows: tuple[Window, ...] = EVERY_WINDOW,
     *,
     deep: bool = False,
-    listed: int = LISTED,
-    watch: Watcher = lambda _: None,
+    listed: int = LIST_THRESHOLD,
+    watch: VerifyWatcher = lambda _: None,
 ) -> Verification:
     """Verify once; `listed` as of Verifier. What was made in the very second of it is left out."""
     clock = Hurried()
     options = ApiOptions(url=server.url, retry=QUICK, read_timeout=2, deadline=4)
     with ScaleApi(KEY, options, clock=clock) as api:
-        return Verifier(api, database, clock, watch, 4, listed).verify(Inquiry(windows, deep))
+        return Verifier(api, database, clock, watch, 4, listed).verify(VerifyScope(windows, deep))
 
 
 def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:

@@ -18,8 +18,8 @@ from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.annotations_and_changes import annotations, result_files
 from scalesync.retry import RetryPolicy
-from scalesync.sync.result_files.fetcher import Event, Fetcher, Summary, Watcher
-from scalesync.sync.result_files.url_refresh import Links
+from scalesync.sync.result_files.fetcher import Fetcher, FetchEvent, FetchSummary, FetchWatcher
+from scalesync.sync.result_files.url_refresh import UrlRefresher
 
 KEY = "live_0123456789abcdef"
 
@@ -114,24 +114,24 @@ def fetch(
     database: Database,
     *,
     clock: Clock | None = None,
-    watch: Watcher = lambda _: None,
+    watch: FetchWatcher = lambda _: None,
     api: ScaleApi | None = None,
     **options: Any,
-) -> Summary:
+) -> FetchSummary:
     """Fetch what is named, giving up quickly; private addresses are allowed unless refused."""
     workers = options.pop("workers", 4)
     quick = RetryPolicy(attempts=2, base=0.01)
     chosen = DownloadOptions(**{"allow_private": True, "retry": quick, **options})
     clock = clock or Clock()
     with Downloads(KEY, chosen, clock=clock) as downloads:
-        return Fetcher(database, downloads, clock, watch, workers, Links(database, api)).run()
+        return Fetcher(database, downloads, clock, watch, workers, UrlRefresher(database, api)).run()
 
 
-def stopping_after(number: int, kind: type[Event], clock: Clock) -> Watcher:
+def stopping_after(number: int, kind: type[FetchEvent], clock: Clock) -> FetchWatcher:
     """Return a watcher that stops the run after so many events of a kind."""
-    seen: list[Event] = []
+    seen: list[FetchEvent] = []
 
-    def watch(event: Event) -> None:
+    def watch(event: FetchEvent) -> None:
         seen.extend([event] if isinstance(event, kind) else [])
         if len(seen) == number:
             clock.stopping.set()

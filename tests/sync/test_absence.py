@@ -7,7 +7,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.tables import tasks
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import differences, served, sync
 from tests.sync.test_session import missing
@@ -26,7 +26,7 @@ def test_what_the_api_still_answers_for_is_not_missing(
         written = write_rows(conn, TASKS, [before_it_moved], served_at)
     assert written.changed == 1
 
-    summary = sync(server, database, Request(full=True, projects=("not begun",)))
+    summary = sync(server, database, SyncRequest(full=True, projects=("not begun",)))
 
     assert (summary.totals.missed, missing(database)) == (0, [])
     assert differences(server, database) == {}

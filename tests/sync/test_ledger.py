@@ -16,8 +16,8 @@ from scalesync.db.sync import windows as ledger
 from scalesync.errors import ClaimLostError
 from scalesync.lease_owner import fresh_owner, is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
-from scalesync.sync.streams import PAGE, STREAMS
-from scalesync.sync.window_progress import Reading, typed
+from scalesync.sync.streams import PAGE_SIZE, STREAMS
+from scalesync.sync.window_progress import WindowProgress, parse_page
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import session
 
@@ -103,11 +103,11 @@ def test_a_process_that_was_stalled_cannot_write_over_its_successor(
     with session(server, database) as stalled:
         window = stalled.ledger.claim()
         assert window is not None
-        reading = Reading(STREAMS["tasks"], window)
-        page = typed(reading.stream, reading.stream.page(stalled.ledger.api, window, PAGE))
+        reading = WindowProgress(STREAMS["tasks"], window)
+        page = parse_page(reading.stream, reading.stream.page(stalled.ledger.api, window, PAGE_SIZE))
         set_lease(database, NOW)
         claimed(database, "successor")
-        taken = reading.take(page)
+        taken = reading.accept(page)
 
         with pytest.raises(ClaimLostError):
             stalled.ledger.save_together([taken])

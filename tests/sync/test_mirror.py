@@ -9,7 +9,7 @@ import pytest
 
 from scalesync.db.database import Database
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, served, session, sync
 
@@ -65,7 +65,7 @@ def test_a_mirror_equals_the_api_under_every_reading_of_it(
     server.world.before_list = None
 
     # Which writes move updated_at is not known; where some do not, only a full pass can see them.
-    again = sync(server, database, Request(full=name == "updated_at moves on content only"))
+    again = sync(server, database, SyncRequest(full=name == "updated_at moves on content only"))
 
     different = differences(server, database)
     if name == "a project is required":

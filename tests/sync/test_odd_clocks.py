@@ -8,7 +8,7 @@ import pytest
 from scalesync.db.database import Database
 from scalesync.db.sync import runs
 from scalesync.sync.events import ClockWasAhead
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from scalesync.timestamps import format_instant
 from tests.sync.mirrors import TASKS_ONLY, mirrored, present, session, sync
 from tests.sync.odd_api import Answer, OddApi, Query, batch, project, task
@@ -111,7 +111,7 @@ def test_what_was_stamped_in_the_future_takes_changes_all_the_same(database: Dat
             row["note"] = "changed"
         api.tasks[0]["updated_at"] = format_instant(NOON)
         gone = rows.pop()
-        summary = sync(api, database, Request(full=True))
+        summary = sync(api, database, SyncRequest(full=True))
 
         assert (summary.complete, summary.totals.missed) == (True, 1)
         key = "task_id" if stream == "tasks" else "name"
@@ -129,6 +129,6 @@ def test_in_a_full_pass_the_copy_served_last_stays(database: Database) -> None:
         sync(api, database, TASKS_ONLY)
         api.tasks[0] |= {"updated_at": "2026-01-01T00:00:00.000Z", "status": "canceled"}
         hand.at += HOUR
-        sync(api, database, Request(("tasks",), full=True))
+        sync(api, database, SyncRequest(("tasks",), full=True))
 
     assert [doc["status"] for doc in mirrored(database, "tasks").values()] == ["canceled"]

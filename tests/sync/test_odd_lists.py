@@ -11,14 +11,14 @@ from scalesync.db.schema.tables import runs as runs_table
 from scalesync.db.schema.tables import windows
 from scalesync.db.sync import runs
 from scalesync.models.sync import RunState, WindowState
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from tests.sync.mirrors import TASKS_ONLY, present, session, sync
 from tests.sync.odd_api import BEGAN, Answer, Doc, OddApi, Query, as_promised, page, task
 
 MANY = 1_500
 """Tasks enough for a first pass to be divided, as nothing else is to be read."""
 
-FULL = Request(("tasks",), full=True)
+FULL = SyncRequest(("tasks",), full=True)
 
 
 def day(instant: str) -> str:
@@ -97,7 +97,7 @@ def test_tasks_of_another_project_in_a_list_of_one_are_a_contradiction(database:
         return as_promised(doc, {name: value for name, value in query.items() if name != "project"})
 
     with OddApi(docs, chosen=any_project) as api:
-        summary = sync(api, database, Request(("tasks",), projects=("p",)))
+        summary = sync(api, database, SyncRequest(("tasks",), projects=("p",)))
 
     assert not summary.complete
     assert "of another project than its own" in str(summary.runs[-1].error)

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MIRRORED
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from tests.sync.mirrors import ONCE_MORE, TASKS_ONLY, present, sync
 from tests.sync.odd_api import Answer, OddApi, Query, batch, page, project, task
 
@@ -74,7 +74,7 @@ def test_a_project_that_cannot_be_read_holds_up_no_other(database: Database, sta
             assert not summary.complete
             assert present(database) == {doc["task_id"] for doc in api.tasks if doc["project"] != "b"}
             assert "'b'" in str(summary.runs[-1].error)
-        assert sync(api, database, Request(projects=("c",)), retry=ONCE_MORE).complete
+        assert sync(api, database, SyncRequest(projects=("c",)), retry=ONCE_MORE).complete
 
 
 @pytest.mark.parametrize("stream", ["projects", "batches"])
@@ -126,7 +126,7 @@ def test_a_task_whose_absence_cannot_be_proven_is_named(database: Database) -> N
         del api.tasks[:3]
         api.odd = lambda path, query: (500, FAILS) if path == "/task/t00001" else None  # noqa: ARG005
 
-        summary = sync(api, database, Request(("tasks",), full=True), retry=ONCE_MORE)
+        summary = sync(api, database, SyncRequest(("tasks",), full=True), retry=ONCE_MORE)
 
     assert (summary.complete, summary.totals.missed) == (False, 2)
     assert "t00001 could not be looked up" in str(summary.runs[-1].error)

@@ -12,9 +12,9 @@ from scalesync.db.schema.tables import tasks, window_pages, windows
 from scalesync.db.sync import runs
 from scalesync.errors import DatabaseError
 from scalesync.models.sync import RunKind, Window
-from scalesync.sync.store import Ledger
+from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.window_progress import Reading
+from scalesync.sync.window_progress import WindowProgress
 from tests.sync.mirrors import KEY
 from tests.sync.test_reading import NOW, page
 
@@ -43,11 +43,11 @@ def test_a_page_is_written_whole_or_not_at_all(database: Database, refused: Tabl
     with database.write() as conn:
         runs.start(conn, RunKind.FULL, NOW, [Window("tasks")], watermark_at=NOW)
     with ScaleApi(KEY) as api:
-        ledger = Ledger(database, api, "me", lease=30)
+        ledger = SyncStore(database, api, "me", lease=30)
         window = ledger.claim()
         assert window is not None
-        reading, fetched = Reading(STREAMS["tasks"], window), page("a", "b", total=3, token="t")
-        taken = reading.take(fetched)
+        reading, fetched = WindowProgress(STREAMS["tasks"], window), page("a", "b", total=3, token="t")
+        taken = reading.accept(fetched)
         before = held(database)
 
         rename(database, refused.name, "elsewhere")

@@ -19,9 +19,9 @@ from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import DatabaseAwayError, DatabaseError
 from scalesync.models.sync import WindowState
 from scalesync.sandbox import SandboxServer
-from scalesync.sync.events import Away, Event
-from scalesync.sync.outage_backoff import Outages
-from scalesync.sync.planner import Request
+from scalesync.sync.events import DatabaseUnavailable, SyncEvent
+from scalesync.sync.outage_backoff import OutageBackoff
+from scalesync.sync.planner import SyncRequest
 from tests.fixtures.databases import opened
 from tests.fixtures.shaky import shaky
 from tests.sync.mirrors import differences, mirrored, session, sync, task_pages
@@ -63,7 +63,7 @@ def test_every_transaction_of_a_sync_may_fail_on_either_side_of_its_commit(
     """Starting, stamping, claiming, saving, looking up, finishing: it begins again from what is there."""
     server = start_sandbox(tasks=130)
     places: set[str] = set()
-    for request in (Request(), Request(full=True)):
+    for request in (SyncRequest(), SyncRequest(full=True)):
         with shaky(sqlite_url) as failing, session(server, failing, clock=Hurried()) as ready:
             assert ready.sync(request).complete
         places |= failing.struck
@@ -97,12 +97,12 @@ def test_accidents_of_postgres_are_outlived(start_sandbox: Start, postgres_url: 
     with opened(postgres_url) as database, session(server, database, clock=Hurried()) as ready:
         with database.write() as conn:
             conn.exec_driver_sql(ACCIDENTS)
-        events: list[Event] = []
+        events: list[SyncEvent] = []
         ready.watch = events.append
 
-        assert ready.sync(Request()).complete
+        assert ready.sync(SyncRequest()).complete
         assert_whole(server, database)
-    reasons = [event.reason for event in events if isinstance(event, Away)]
+    reasons = [event.reason for event in events if isinstance(event, DatabaseUnavailable)]
     for reason, words in zip(
         reasons, ("lost", "deadlock", "serialization", "locked for too long"), strict=True
     ):
@@ -131,8 +131,8 @@ def test_another_writer_that_keeps_the_file_is_waited_for(start_sandbox: Start, 
         if task_pages(server) >= 3 and not told and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
-    def unlock(event: Event) -> None:
-        if isinstance(event, Away):
+    def unlock(event: SyncEvent) -> None:
+        if isinstance(event, DatabaseUnavailable):
             told.append(event.reason)
             other.execute("COMMIT")
 
@@ -142,7 +142,7 @@ def test_another_writer_that_keeps_the_file_is_waited_for(start_sandbox: Start, 
             conn.execute(text("PRAGMA busy_timeout = 50"))
         ready.watch = unlock
 
-        assert ready.sync(Request()).complete
+        assert ready.sync(SyncRequest()).complete
         assert_whole(server, database)
     assert ["locked" in reason for reason in told] == [True]
 
@@ -196,19 +196,19 @@ def test_a_disk_that_is_full_ends_the_sync_without_half_a_page(start_sandbox: St
     """At once, with no waiting; what is here is what the ledger says, and with room the next one goes on."""
     server = start_sandbox(tasks=700)
     with opened(sqlite_url) as database, session(server, database, clock=Hurried()) as ready:
-        events: list[Event] = []
+        events: list[SyncEvent] = []
         ready.watch = events.append
         with database.write() as conn:
             size = conn.execute(text("PRAGMA page_count")).scalar_one()
             conn.execute(text(f"PRAGMA max_page_count = {size + 150}"))
         with pytest.raises(DatabaseError, match="is full"):
-            ready.sync(Request())
+            ready.sync(SyncRequest())
         with database.read() as conn:
             assert conn.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
             rows = sum(len(mirrored(database, stream)) for stream in ("tasks", "batches"))
             said = conn.execute(text("SELECT sum(rows_received) FROM windows WHERE stream <> 'projects'"))
             assert 0 < said.scalar_one() == rows < 700
-    assert not [event for event in events if isinstance(event, Away)]
+    assert not [event for event in events if isinstance(event, DatabaseUnavailable)]
 
     sync_again(server, sqlite_url)
 
@@ -231,22 +231,22 @@ class Wound(Clock):
 def test_pauses_grow_up_to_a_limit_and_end_with_patience() -> None:
     """Once something was saved, they begin anew; a time limit ends them sooner; a stop ends one at once."""
     away, clock = DatabaseAwayError("It is restarting."), Wound()
-    events: list[Event] = []
-    outages = Outages(clock, events.append, patience=40)
+    events: list[SyncEvent] = []
+    outages = OutageBackoff(clock, events.append, patience=40)
     for _ in range(6):
-        outages.outlast(away, saved=3)
+        outages.wait(away, saved=3)
     assert clock.waits == [0.5, 1, 2, 4, 8, 10]
-    outages.outlast(away, saved=3)
+    outages.wait(away, saved=3)
     with pytest.raises(DatabaseAwayError):
-        outages.outlast(away, saved=3)
-    outages.outlast(away, saved=4)
+        outages.wait(away, saved=3)
+    outages.wait(away, saved=4)
     assert clock.waits[-1] == 0.5
-    assert events[-1] == Away(0.5, "It is restarting.")
+    assert events[-1] == DatabaseUnavailable(0.5, "It is restarting.")
 
-    hasty = Outages(clock, events.append, patience=40, deadline=clock.monotonic() + 1)
-    hasty.outlast(away, saved=0)
+    hasty = OutageBackoff(clock, events.append, patience=40, deadline=clock.monotonic() + 1)
+    hasty.wait(away, saved=0)
     with pytest.raises(DatabaseAwayError):
-        hasty.outlast(away, saved=0)
+        hasty.wait(away, saved=0)
     clock.stopping.set()
     with pytest.raises(DatabaseAwayError):
-        outages.outlast(away, saved=5)
+        outages.wait(away, saved=5)

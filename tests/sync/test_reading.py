@@ -10,23 +10,23 @@ from scalesync.errors import PageError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.window_progress import Fetched, Reading
+from scalesync.sync.window_progress import ParsedPage, WindowProgress
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def page(*keys: str, total: int | None, token: str | None = None, more: bool | None = None) -> Fetched:
+def page(*keys: str, total: int | None, token: str | None = None, more: bool | None = None) -> ParsedPage:
     """Return a page of tasks with these ids."""
     docs = tuple(msgspec.Raw(b'{"task_id":"%s"}' % key.encode()) for key in keys)
     has_more = token is not None if more is None else more
-    return Fetched(Page(docs, total, token, has_more, NOW), tuple(to_row(TASKS, doc) for doc in docs))
+    return ParsedPage(Page(docs, total, token, has_more, NOW), tuple(to_row(TASKS, doc) for doc in docs))
 
 
-def read(*pages: Fetched, stream: str = "tasks") -> Reading:
+def read(*pages: ParsedPage, stream: str = "tasks") -> WindowProgress:
     """Return a window after it took these pages."""
-    reading = Reading(STREAMS[stream], Window(stream))
+    reading = WindowProgress(STREAMS[stream], Window(stream))
     for fetched in pages:
-        reading.take(fetched)
+        reading.accept(fetched)
     return reading
 
 
@@ -46,7 +46,7 @@ def read(*pages: Fetched, stream: str = "tasks") -> Reading:
         ),
     ],
 )
-def test_a_contradiction_closes_no_window(pages: list[Fetched], reason: str) -> None:
+def test_a_contradiction_closes_no_window(pages: list[ParsedPage], reason: str) -> None:
     """Each way in which a listing may be short of what there is is refused, in words."""
     with pytest.raises(PageError, match=reason):
         read(*pages)
@@ -76,6 +76,6 @@ def test_more_rows_than_the_api_counts_are_no_contradiction() -> None:
 
 def test_a_list_without_a_count_is_as_long_as_it_is() -> None:
     """Projects come as one bare array."""
-    projects = Fetched(Page((), None, None, has_more=False, served_at=NOW), ())
+    projects = ParsedPage(Page((), None, None, has_more=False, served_at=NOW), ())
 
     assert read(projects, stream="projects").window.rows_received == 0

@@ -25,7 +25,7 @@ from scalesync.db.schema.annotations_and_changes import annotations, result_file
 from scalesync.db.schema.tables import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
-from scalesync.sync.result_files.fetcher import Kept
+from scalesync.sync.result_files.fetcher import FileSaved
 from tests.sync.mirrors import sync, verify
 from tests.sync.shelf import (
     KEY,
@@ -103,7 +103,7 @@ def test_a_run_that_is_stopped_is_gone_on_with(database: Database, shelf: Shelf)
         save_task(database, f"t{number:02}", shelf.url(f"{number:02}"))
     clock = Clock()
 
-    stopped = fetch(database, clock=clock, watch=stopping_after(3, Kept, clock), workers=2)
+    stopped = fetch(database, clock=clock, watch=stopping_after(3, FileSaved, clock), workers=2)
     kept = {name for name, (here, _) in state(database).items() if here}
     again = fetch(database)
 

@@ -14,7 +14,7 @@ from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.models.sync import RunState, WindowState
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from scalesync.timestamps import parse_instant
 from tests.sync.mirrors import differences, mirrored, served, session, sync, task_pages
 
@@ -66,12 +66,12 @@ def test_a_vanished_task_is_marked_and_comes_back(start_sandbox: Start, database
 
     sync(server, database)
     assert missing(database) == []
-    summary = sync(server, database, Request(full=True))
+    summary = sync(server, database, SyncRequest(full=True))
     assert (missing(database), summary.totals.missed) == ([gone], 1)
     assert gone not in mirrored(database, "tasks")
 
     server.world.live.tasks.put(kept)
-    sync(server, database, Request(full=True))
+    sync(server, database, SyncRequest(full=True))
     assert missing(database) == []
     assert differences(server, database) == {}
 
@@ -84,7 +84,7 @@ def test_a_listing_that_lacks_a_task_proves_nothing_by_itself(
     sync(server, database)
     project = next(iter(served(server, "projects")))
 
-    sync(server, database, Request(full=True, projects=(project,)))
+    sync(server, database, SyncRequest(full=True, projects=(project,)))
 
     assert missing(database) == []
 
@@ -104,7 +104,7 @@ def test_a_backfill_moves_no_watermark(
     )
     since, until = (parse_instant(documents[at]["created_at"]) for at in (100, 300))
     project = documents[200]["project"]
-    request = Request(since=since, until=until) if kind == "dates" else Request(projects=(project,))
+    request = SyncRequest(since=since, until=until) if kind == "dates" else SyncRequest(projects=(project,))
 
     assert sync(server, database, request).complete
 
@@ -124,7 +124,7 @@ def test_an_unknown_project_is_refused_before_anything_is_planned(
 ) -> None:
     """The sentence names it; no run is left behind."""
     with pytest.raises(ConfigurationError, match="no project 'nowhere'"):
-        sync(start_sandbox(tasks=10), database, Request(projects=("nowhere",)))
+        sync(start_sandbox(tasks=10), database, SyncRequest(projects=("nowhere",)))
 
     assert ledger(database) == []
 
@@ -133,7 +133,7 @@ def test_a_dry_run_counts_and_writes_nothing(start_sandbox: Start, database: Dat
     """The plan tells the rows of each window; the ledger stays empty."""
     server = start_sandbox(tasks=700)
     with session(server, database) as ready:
-        plan, counts = ready.look_ahead(Request())
+        plan, counts = ready.dry_run(SyncRequest())
 
     rows = [len(served(server, window.stream)) for window in plan.windows]
     assert rows[1:] == list(counts[1:])
@@ -145,7 +145,7 @@ def test_a_time_limit_leaves_the_rest_to_the_next_run(start_sandbox: Start, data
     server = start_sandbox(tasks=3000, faults=("latency:30ms",))
     with session(server, database) as ready:
         ready.time_limit = 0.5
-        first = ready.sync(Request())
+        first = ready.sync(SyncRequest())
     assert [run.state for run in first.runs] == [RunState.OPEN]
     received = len(mirrored(database, "tasks"))
     before = task_pages(server)
@@ -164,7 +164,7 @@ def test_another_accounts_mirror_is_refused(start_sandbox: Start, database: Data
     with session(server, database) as ready:
         ready.account = type(ready.account)("0" * 16, "live", server.url, ready.account.created_at)
         with pytest.raises(DatabaseError, match="made with another key"):
-            ready.sync(Request())
+            ready.sync(SyncRequest())
 
 
 def test_batches_tell_the_apis_own_counts(start_sandbox: Start, database: Database) -> None:

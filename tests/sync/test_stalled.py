@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from scalesync.db.database import Database
 from scalesync.db.schema.tables import runs, tasks, window_pages, windows
 from scalesync.sandbox import SandboxServer
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from tests.fixtures.databases import opened
 from tests.sync.mirrors import differences, served, session, sync, task_pages
 from tests.sync.test_processes import spawn
@@ -92,10 +92,10 @@ def test_waiting_for_the_api_costs_no_claim(start_sandbox: Start, sqlite_url: st
         session(server, database) as other,
         ThreadPoolExecutor(1) as pool,
     ):
-        running = pool.submit(waiting.sync, Request())
+        running = pool.submit(waiting.sync, SyncRequest())
         while not server.world.faults.struck.total():
             time.sleep(0.01)
-        assert other.sync(Request()).complete
+        assert other.sync(SyncRequest()).complete
         assert running.result().complete
         assert left_behind(database) == (0, 0, 0)
 
@@ -125,7 +125,7 @@ def test_writing_for_longer_than_a_lease_costs_the_claims_at_most(
     """
     server = start_sandbox(tasks=400)
     largest = Counter(task["project"] for task in served(server, "tasks").values() if "project" in task)
-    request = Request(projects=tuple(str(name) for name, _ in largest.most_common(2)))
+    request = SyncRequest(projects=tuple(str(name) for name, _ in largest.most_common(2)))
     slow = Slow.open(postgres_url)
     assert isinstance(slow, Slow)
     slow.slow = [0.7]

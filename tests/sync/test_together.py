@@ -12,10 +12,10 @@ from scalesync.db.schema.tables import tasks, windows
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
 from scalesync.models.sync import RunKind, Window
-from scalesync.sync.store import Ledger
+from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.window_progress import Reading, Taken
-from scalesync.sync.write_buffer import Backlog, Totals
+from scalesync.sync.window_progress import AcceptedPage, WindowProgress
+from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
 from tests.fixtures.databases import opened
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import KEY, sync, task_pages
@@ -28,13 +28,13 @@ TASK_PAGES = 32
 """For 2,000 tasks by 4 workers: it was 27."""
 
 
-def begun(database: Database, own: Ledger) -> tuple[Backlog, list[Reading]]:
+def begun(database: Database, own: SyncStore) -> tuple[WriteBuffer, list[WindowProgress]]:
     """Return what one process has to write, nothing, and two windows whose first pages are written."""
     with database.write() as conn:
         planned = [Window("tasks", "p"), Window("tasks", "q")]
         runs.start(conn, RunKind.FULL, NOW, planned, watermark_at=NOW)
-    backlog = Backlog(own, lambda _: None, Totals())
-    readings = [Reading(STREAMS["tasks"], window) for window in own.claim_several(9)]
+    backlog = WriteBuffer(own, lambda _: None, SyncTotals())
+    readings = [WindowProgress(STREAMS["tasks"], window) for window in own.claim_several(9)]
     for reading in readings:
         backlog.add(taken(reading, 1))
     while backlog.save_some():
@@ -42,15 +42,15 @@ def begun(database: Database, own: Ledger) -> tuple[Backlog, list[Reading]]:
     return backlog, readings
 
 
-def taken(reading: Reading, number: int) -> Taken:
+def taken(reading: WindowProgress, number: int) -> AcceptedPage:
     """Return the window's page of that number, from 1, which is not its last."""
-    return reading.take(page(f"{reading.window.project}{number}", total=9, token=f"t{number}"))
+    return reading.accept(page(f"{reading.window.project}{number}", total=9, token=f"t{number}"))
 
 
 def test_pages_of_several_windows_are_written_together(database: Database) -> None:
     """In one transaction, and what each means for its own window in their order."""
     with ScaleApi(KEY) as api:
-        own = Ledger(database, api, "me", lease=30)
+        own = SyncStore(database, api, "me", lease=30)
         backlog, readings = begun(database, own)
         pages = [taken(reading, number) for number in (2, 3) for reading in readings]
         for each in pages:
@@ -69,7 +69,7 @@ def test_pages_of_several_windows_are_written_together(database: Database) -> No
 def test_one_lost_window_costs_the_others_nothing(database: Database) -> None:
     """Its page is dropped, of which nothing is written; those that were to go with it are written."""
     with ScaleApi(KEY) as api:
-        own = Ledger(database, api, "me", lease=30)
+        own = SyncStore(database, api, "me", lease=30)
         backlog, (lost, kept) = begun(database, own)
         with database.write() as conn:
             ledger.begin_again(conn, lost.window, "taken over")

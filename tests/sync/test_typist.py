@@ -12,7 +12,7 @@ import pytest
 from scalesync.db.mirror.documents import TASKS
 from scalesync.parsing.annotation_rows import foresee
 from scalesync.parsing.row_parser import Row
-from scalesync.sync.parser_client import Typist
+from scalesync.sync.parser_client import ParserProcess
 from tests.benchmark.documents import make_tasks
 
 _TEXTS = tuple(msgspec.Raw(task.raw) for task in make_tasks(20, 1))
@@ -22,24 +22,24 @@ def _children() -> set[int]:
     return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
-def _started(typist: Typist) -> tuple[Row, ...]:
+def _started(typist: ParserProcess) -> tuple[Row, ...]:
     """Start it, and return the first rows that it makes."""
     typist.start()
     until = time.monotonic() + 20
-    while (rows := typist.rows(_TEXTS)) is None:
+    while (rows := typist.parse(_TEXTS)) is None:
         assert time.monotonic() < until
         time.sleep(0.01)
     return rows
 
 
 @pytest.fixture
-def typist() -> Iterator[Typist]:
+def typist() -> Iterator[ParserProcess]:
     """Yield one that gives its process three seconds to start, and for each page."""
-    with Typist(TASKS.form, patience=3) as one:
+    with ParserProcess(TASKS.form, patience=3) as one:
         yield one
 
 
-def test_its_rows_are_those_that_are_made_here(typist: Typist) -> None:
+def test_its_rows_are_those_that_are_made_here(typist: ParserProcess) -> None:
     """With what follows from them, ready to be written."""
     expected = tuple(foresee(TASKS.row_of(bytes(text))) for text in _TEXTS)
     assert _started(typist) == expected
@@ -50,42 +50,42 @@ def test_it_counts_names_given_twice_where_that_is_asked_for() -> None:
     """A database that gives both back does not ask."""
     text = msgspec.Raw(b'{"task_id":"a","params":{"k":1,"k":2},"x":[{"k":1,"k":2,"k":3}]}')
     for repeats, expected in ((True, 3), (False, None)):
-        with Typist(TASKS.form, repeats=repeats) as one:
+        with ParserProcess(TASKS.form, repeats=repeats) as one:
             _started(one)
-            rows = one.rows((text,))
+            rows = one.parse((text,))
             assert rows is not None
             assert rows[0].foreseen is not None
             assert rows[0].foreseen.repeated == expected
 
 
-def test_before_it_is_started_it_makes_none(typist: Typist) -> None:
+def test_before_it_is_started_it_makes_none(typist: ParserProcess) -> None:
     """Whoever asks types by himself, then and while the process starts."""
-    assert typist.rows(_TEXTS) is None
+    assert typist.parse(_TEXTS) is None
 
 
-def test_what_it_cannot_read_is_left_to_others(typist: Typist) -> None:
+def test_what_it_cannot_read_is_left_to_others(typist: ParserProcess) -> None:
     """They know what to say of it; the next page is typed again."""
     expected = _started(typist)
-    assert typist.rows((*_TEXTS, msgspec.Raw(b'{"no": "id"}'))) is None
-    assert typist.rows((msgspec.Raw(b"[]"),)) is None
-    assert typist.rows(_TEXTS) == expected
+    assert typist.parse((*_TEXTS, msgspec.Raw(b'{"no": "id"}'))) is None
+    assert typist.parse((msgspec.Raw(b"[]"),)) is None
+    assert typist.parse(_TEXTS) == expected
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_is_gone_or_hangs_stops_nobody(typist: Typist, sign: signal.Signals) -> None:
+def test_a_process_that_is_gone_or_hangs_stops_nobody(typist: ParserProcess, sign: signal.Signals) -> None:
     """Its users go on by themselves, at once or after its patience, and it is ended with the rest."""
     before = _children()
     _started(typist)
     (process,) = _children() - before
     os.kill(process, sign)
-    assert typist.rows(_TEXTS) is None
-    assert typist.rows(_TEXTS) is None
+    assert typist.parse(_TEXTS) is None
+    assert typist.parse(_TEXTS) is None
 
 
 def test_it_ends_with_the_block() -> None:
     """And nothing of it is left."""
     before = _children()
-    with Typist(TASKS.form) as one:
+    with ParserProcess(TASKS.form) as one:
         _started(one)
         assert _children() != before
     assert _children() == before

@@ -15,9 +15,9 @@ from scalesync.db.schema.tables import batches, project_versions, tasks
 from scalesync.errors import DatabaseError
 from scalesync.models.sync import Window
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.planner import Request
-from scalesync.sync.verify.models import Begun, Found, Step, Verification
-from scalesync.sync.verify.runner import Proof, Prover
+from scalesync.sync.planner import SyncRequest
+from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
+from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from tests.fixtures.turns import in_turn
 from tests.sync.machine.expected import drift
 from tests.sync.mirrors import Hurried, differences, session, sync, verify
@@ -45,10 +45,10 @@ def found(verification: Verification) -> set[tuple[str, str, str]]:
     return {(one.stream, one.key, str(one.kind)) for one in verification.drift}
 
 
-def prove(server: SandboxServer, database: Database, *, deep: bool = False) -> Proof:
+def prove(server: SandboxServer, database: Database, *, deep: bool = False) -> VerifyResult:
     """Verify, repair and verify again, over everything."""
     with session(server, database, clock=Hurried()) as ready:
-        return Prover(ready, lambda _: None).prove(Request(), deep=deep, repair=True)
+        return VerifyRunner(ready, lambda _: None).verify(SyncRequest(), deep=deep, repair=True)
 
 
 def keys(database: Database, status: str, number: int) -> list[str]:
@@ -106,7 +106,7 @@ def test_a_clean_mirror_costs_a_request_for_each_project_and_status(
     """And some twenty more, however many tasks there are; about so many were foretold."""
     server = start_sandbox(tasks=number)
     sync(server, database)
-    told: list[Begun | Step | Found] = []
+    told: list[VerifyStarted | PartVerified | DriftFound] = []
 
     proven = verify(server, database, listed=0, watch=told.append)
 
@@ -115,7 +115,7 @@ def test_a_clean_mirror_costs_a_request_for_each_project_and_status(
         cells = conn.execute(select(func.count()).select_from(groups)).scalar_one()
     assert proven.proven, (proven.drift, proven.unproven)
     assert proven.requests <= cells + 20
-    assert isinstance(told[0], Begun)
+    assert isinstance(told[0], VerifyStarted)
     assert abs(told[0].requests - proven.requests) < 12, told[0]
 
 
@@ -350,10 +350,10 @@ def test_what_changes_after_it_was_read_is_no_drift_of_that_sync(
     """`sync --verify` vouches for what there was when the run began, and `--repair` for its own."""
     server = start_sandbox(tasks=300)
     with session(server, database, clock=Hurried()) as ready:
-        summary = ready.sync(Request())
+        summary = ready.sync(SyncRequest())
         for task_id in keys(database, "pending", 3):
             server.world.complete(task_id)
-        seen = Prover(ready, lambda _: None).prove_runs(summary.runs)
+        seen = VerifyRunner(ready, lambda _: None).verify_runs(summary.runs)
 
     assert (seen.proven, seen.left_out) == (True, 3), seen.drift
 
@@ -376,9 +376,9 @@ def test_what_an_incremental_run_read_is_compared(start_sandbox: Start, database
     server.world.complete(one)
     time.sleep(1.1)  # what changes within the second in which a run begins has no say
     with session(server, database, clock=Hurried()) as ready:
-        summary = ready.sync(Request())
+        summary = ready.sync(SyncRequest())
         with database.write() as conn:
             conn.execute(update(tasks).where(tasks.c.task_id == one).values(status="pending"))
-        seen = Prover(ready, lambda _: None).prove_runs(summary.runs)
+        seen = VerifyRunner(ready, lambda _: None).verify_runs(summary.runs)
 
     assert found(seen) == {("tasks", one, "different")}

@@ -12,15 +12,15 @@ from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.tables import batches, project_versions, tasks
 from scalesync.sandbox import SandboxServer, Switches
-from scalesync.sync.planner import Request
-from scalesync.sync.verify.models import Begun, Found, Step, Verification
-from scalesync.sync.verify.runner import Proof, Prover
+from scalesync.sync.planner import SyncRequest
+from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
+from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from tests.api.scripted import SkippingClock
 from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, session, sync
 from tests.sync.test_verify import Start, found, keys
 
-Watcher = Callable[[Begun | Step | Found], None]
+Watcher = Callable[[VerifyStarted | PartVerified | DriftFound], None]
 
 
 CLOCK = SkippingClock()
@@ -41,10 +41,10 @@ def prove(
     repair: bool = False,
     listed: int = 0,
     watch: Watcher = lambda _: None,
-) -> Proof:
+) -> VerifyResult:
     """Verify everything as the command does; whatever changed before is dated before."""
     with session(server, database, clock=CLOCK) as ready:
-        return Prover(ready, watch, listed).prove(Request(), deep=deep, repair=repair)
+        return VerifyRunner(ready, watch, listed).verify(SyncRequest(), deep=deep, repair=repair)
 
 
 def behind(seen: Verification) -> set[tuple[str, str, str]]:
@@ -159,7 +159,7 @@ def test_a_copy_of_the_same_change_that_differs_is_wrong(start_sandbox: Start, d
     (task_id,) = keys(database, "pending", 1)
     server.world.complete(task_id)
     with session(server, database) as ready:
-        ready.sync(Request(("tasks",), since=datetime(2025, 1, 1, tzinfo=UTC)))
+        ready.sync(SyncRequest(("tasks",), since=datetime(2025, 1, 1, tzinfo=UTC)))
     misstate(database, task_id)
 
     assert found(prove(server, database).last) == {("tasks", task_id, "different")}
@@ -258,11 +258,11 @@ def test_an_account_that_changes_with_every_request_is_compared_in_bounds(
     server = start_sandbox(tasks=1_000, switches=READINGS[name])
     sync(server, database)
     server.world.before_list = changing(server)
-    told: list[Begun | Step | Found] = []
+    told: list[VerifyStarted | PartVerified | DriftFound] = []
 
     seen = prove(server, database, deep=deep, watch=told.append).last
 
-    assert isinstance(told[0], Begun)
+    assert isinstance(told[0], VerifyStarted)
     assert seen.requests <= 5 * told[0].requests
     # What tells no time of its change is wrong: with whole documents that is seen of metadata too.
     assert seen.drift == [] or (deep and name == "only content moves updated_at")

@@ -7,8 +7,8 @@ from sqlalchemy import delete
 
 from scalesync.db.database import Database
 from scalesync.db.schema.tables import tasks
-from scalesync.sync.planner import Request
-from scalesync.sync.verify.runner import Proof, Prover
+from scalesync.sync.planner import SyncRequest
+from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync
 from tests.sync.odd_api import Doc, OddApi, Query, project, task
 from tests.sync.test_odd_lists import cut_to_days, without_bounds
@@ -19,10 +19,12 @@ MANY = 400
 COUNTED, LISTED = 0, 10_000
 
 
-def prove(api: OddApi, database: Database, listed: int, *, deep: bool = False, repair: bool = False) -> Proof:
+def prove(
+    api: OddApi, database: Database, listed: int, *, deep: bool = False, repair: bool = False
+) -> VerifyResult:
     """Verify the tasks."""
     with session(api, database, clock=Hurried()) as ready:
-        return Prover(ready, lambda _: None, listed).prove(TASKS_ONLY, deep=deep, repair=repair)
+        return VerifyRunner(ready, lambda _: None, listed).verify(TASKS_ONLY, deep=deep, repair=repair)
 
 
 def undated(number: int) -> Doc:
@@ -108,8 +110,8 @@ def test_each_project_is_held_against_its_own_count(database: Database) -> None:
         api.tasks.append(task(MANY, project="q", created_at=None, updated_at=None))
         with session(api, database, clock=Hurried()) as ready:
             found = {
-                name: Prover(ready, lambda _: None, COUNTED)
-                .prove(Request(("tasks",), projects=(name,)))
+                name: VerifyRunner(ready, lambda _: None, COUNTED)
+                .verify(SyncRequest(("tasks",), projects=(name,)))
                 .last.unproven
                 for name in "pq"
             }

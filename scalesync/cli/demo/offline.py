@@ -8,7 +8,7 @@ from scalesync.cli import queue_format
 from scalesync.cli.demo.stage import Stage
 from scalesync.cli.output import print_table, print_text
 from scalesync.errors import IncompleteError
-from scalesync.models.commands import GENERATED, Display
+from scalesync.models.commands import GENERATED, DisplayState
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -95,11 +95,11 @@ def _show_queue(stage: Stage) -> None:
 
 def _settle(stage: Stage, world: World) -> None:
     """Ask about what is in doubt, send the rest, and hold what the API has against what was submitted."""
-    doubt = list(stage.app.queue.listing(state=Display.IN_DOUBT))
+    doubt = list(stage.app.queue.listing(state=DisplayState.IN_DOUBT))
     stage.title(
         f"{len(doubt)} tasks may or may not be there. The API can be asked again: ask, and send nothing"
     )
-    stage.dispatch(replace(SENDING, look_only=True), patience=5.0)
+    stage.dispatch(replace(SENDING, reconcile_only=True), patience=5.0)
     stage.title("Send the rest; the finalize comes last")
     stage.dispatch(SENDING, patience=5.0)
     stage.title("What the API did, by its own count")

@@ -11,9 +11,9 @@ from scalesync.cli.progress import watching
 from scalesync.cli.sql import print_answer
 from scalesync.cli.sync import print_changes
 from scalesync.errors import IncompleteError, InterruptedRunError
-from scalesync.queue.dispatch_summary import Summary
+from scalesync.queue.dispatch_summary import DispatchSummary
 from scalesync.queue.sending import Sending
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Stage:
     def sync(self) -> None:
         """Sync, and print what changed. Raises IncompleteError if it is not complete."""
         with watching(quiet=self.quiet) as watch:
-            summary = self.app.sync(Request(), watch, workers=8, time_limit=None)
+            summary = self.app.sync(SyncRequest(), watch, workers=8, time_limit=None)
         if self.app.clock.stopping.is_set():
             raise InterruptedRunError("The demo was stopped.")
         if not summary.complete:
             raise IncompleteError("The demo's sync did not complete.")
         print_changes(summary)
 
-    def dispatch(self, how: Sending, *, patience: float) -> Summary:
+    def dispatch(self, how: Sending, *, patience: float) -> DispatchSummary:
         """Dispatch with little patience, and print what was done."""
         hasty = App(replace(self.app.settings, patience=patience), self.app.clock)
         summary = watched(hasty, how, quiet=self.quiet)

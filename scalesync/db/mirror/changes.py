@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from scalesync.db import bulk_insert
 from scalesync.db.schema.annotations_and_changes import task_changes
-from scalesync.models.changes import Change, Sighting
+from scalesync.models.changes import Change, SeenBy
 from scalesync.timestamps import check_order, format_instant
 
 FOLLOWED = {
@@ -39,7 +39,7 @@ class Step(NamedTuple):
     """What was written; a task that is written is not missing."""
 
 
-def note(conn: Connection, steps: Sequence[Step], seen: Sighting) -> None:
+def note(conn: Connection, steps: Sequence[Step], seen: SeenBy) -> None:
     """Add a row for each followed column that differs; of a task new here only its status."""
     seen_at = format_instant(seen.at)
     rows = [
@@ -50,7 +50,7 @@ def note(conn: Connection, steps: Sequence[Step], seen: Sighting) -> None:
     bulk_insert.write(conn, _NEW, rows)
 
 
-def note_missing(conn: Connection, task_ids: Sequence[str], seen: Sighting) -> None:
+def note_missing(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:
     """Add a row for each of these tasks, which the API has no more."""
     at = format_instant(seen.at)
     bulk_insert.write(

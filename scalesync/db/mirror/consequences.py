@@ -8,11 +8,11 @@ from scalesync.annotations.urls import is_signed
 from scalesync.db.mirror import annotations, changes
 from scalesync.db.mirror.annotations import Answered
 from scalesync.db.mirror.changes import Step
-from scalesync.models.changes import Sighting
+from scalesync.models.changes import SeenBy
 from scalesync.parsing.row_parser import Row, answer
 
 
-def follow(conn: Connection, rows: Sequence[Row], steps: Sequence[Step], seen: Sighting) -> int:
+def follow(conn: Connection, rows: Sequence[Row], steps: Sequence[Step], seen: SeenBy) -> int:
     """Note what changed in tasks just written, and write their annotations anew: the step of each row.
 
     Those of a response that is as it was stay, unless its links have signatures: these are new. Returns how

@@ -33,8 +33,8 @@ from scalesync.db.schema.tables import batches
 from scalesync.db.schema.tables import project_versions as versions_table
 from scalesync.db.statements import Insert, among, built, chunks, insert_into
 from scalesync.models.api import Document
-from scalesync.models.changes import Sighting
-from scalesync.models.sync import Written
+from scalesync.models.changes import SeenBy
+from scalesync.models.sync import WriteCounts
 from scalesync.parsing.annotation_rows import response_digest
 from scalesync.parsing.row_parser import DISTRUSTED, Row, answer
 from scalesync.timestamps import format_instant, parse_instant
@@ -48,7 +48,7 @@ What is further ahead was stamped by a clock that was wrong, and keeps no copy o
 
 def write_rows(
     conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
-) -> Written:
+) -> WriteCounts:
     """Bring the table up to the rows of one page that the API served at `served_at`.
 
     A copy equal by value to what is here is not written. Of two copies of a task the one with the larger
@@ -82,15 +82,15 @@ def write_rows(
     _accept_next_copy(conn, kind, overruled)
     unread = replaced = 0
     if fresh:
-        seen = Sighting(served_at, run_id)
+        seen = SeenBy(served_at, run_id)
         unread, replaced = within_limits(conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen))
     new = sum(row.key not in here for row in fresh)
-    return Written(new, len(fresh) - new, unchanged, stale, unread, replaced)
+    return WriteCounts(new, len(fresh) - new, unchanged, stale, unread, replaced)
 
 
 def write_last(
     conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
-) -> Written:
+) -> WriteCounts:
     """Write rows as `write_rows`, but of two copies of a task the one served last stays.
 
     It does so whatever the `updated_at` of the two, except that what was changed in the very second of the
@@ -113,10 +113,10 @@ def write_documents(
     kind: Mirrored,
     documents: Iterable[Document],
     run_id: int | None = None,
-    write: Callable[..., Written] = write_rows,
-) -> Written:
+    write: Callable[..., WriteCounts] = write_rows,
+) -> WriteCounts:
     """Write single objects, each as of its own answer; otherwise as `write_rows`, or as `write` does."""
-    written = Written()
+    written = WriteCounts()
     for document in documents:
         written += write(conn, kind, [to_row(kind, document.raw)], document.served_at, run_id)
     return written
@@ -177,7 +177,7 @@ def mark_missing(
         ).all()
         touched.update(name for _, name in locked)
         if kind is TASKS:
-            changes.note_missing(conn, [task_id for task_id, _ in locked], Sighting(at, run_id))
+            changes.note_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
         marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
     batch_counts.outdate(conn, touched)
     return marked
@@ -208,7 +208,7 @@ def _given(kind: Mirrored, row: Row, synced_at: str) -> dict[str, object]:
 
 
 def _put(
-    conn: Connection, kind: Mirrored, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: Sighting
+    conn: Connection, kind: Mirrored, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: SeenBy
 ) -> int:
     """Write rows, and what follows from them, and return how many responses were not understood."""
     synced_at = format_instant(seen.at)

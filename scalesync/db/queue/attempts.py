@@ -7,15 +7,15 @@ from sqlalchemy import Connection, Insert, insert, select
 from scalesync.db.schema.queue import command_attempts
 from scalesync.db.server_clock import database_time
 from scalesync.db.statements import built
-from scalesync.models.commands import Attempt, Step
+from scalesync.models.commands import Attempt, AttemptStep
 
 
-def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[Step]) -> None:
+def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[AttemptStep]) -> None:
     """Add steps to the log of a command, in order, as of now by the database's clock."""
     log(conn, [(command_id, fence, step) for step in steps])
 
 
-def log(conn: Connection, entries: Iterable[tuple[int, int, Step]]) -> None:
+def log(conn: Connection, entries: Iterable[tuple[int, int, AttemptStep]]) -> None:
     """Add (command's id, its fence, step) to the logs of any number of commands, in order."""
     rows = [
         {

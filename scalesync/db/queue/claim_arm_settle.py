@@ -35,7 +35,7 @@ from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
 from scalesync.db.server_clock import database_time, seconds_until, time_in
 from scalesync.db.statements import ONCE, among, built, indexed
-from scalesync.models.commands import Claim, Command, CommandState, Outcome, PausedBy, Step, Verdict
+from scalesync.models.commands import AttemptStep, Claim, Command, CommandState, Outcome, PausedBy, Settlement
 
 _C = commands.c
 _BY_RESOURCE = "ix_commands_resource_kind"
@@ -94,7 +94,7 @@ def arm(
     return conn.execute(built(conn, _arming), given).rowcount == 1
 
 
-def settle(conn: Connection, claim: Claim, verdict: Verdict, steps: Sequence[Step]) -> bool:
+def settle(conn: Connection, claim: Claim, verdict: Settlement, steps: Sequence[AttemptStep]) -> bool:
     """Write what a claim came to, and log its steps. Returns whether it counted.
 
     A verdict on a command that is not ours any more is dropped, unless it is DELIVERED: that is a fact about
@@ -111,7 +111,7 @@ def settle(conn: Connection, claim: Claim, verdict: Verdict, steps: Sequence[Ste
     row = conn.execute(built(conn, _settling, *timed), given).first()
     merged = row is None and verdict.state is CommandState.DELIVERED and _merge(conn, given)
     if row is None:
-        steps = [*steps, Step("settle", "merged" if merged else "dropped")]
+        steps = [*steps, AttemptStep("settle", "merged" if merged else "dropped")]
     log_steps(conn, claim.command.id, claim.command.fence, steps)
     if merged or row is not None:
         _draw_consequences(conn, claim.command, verdict, unwanted=row is not None and row.discard_requested)
@@ -214,7 +214,7 @@ def _settling(conn: Connection, final: bool, waits: bool) -> Update:
     )
 
 
-def _changes(verdict: Verdict) -> dict[str, Any]:
+def _changes(verdict: Settlement) -> dict[str, Any]:
     return {
         "to_state": verdict.state,
         "to_outcome": verdict.outcome,
@@ -260,7 +260,7 @@ def _merging(conn: Connection) -> Update:
     return update(commands).where(_C.id == bindparam("which"), over).values(changes)
 
 
-def _draw_consequences(conn: Connection, command: Command, verdict: Verdict, *, unwanted: bool) -> None:
+def _draw_consequences(conn: Connection, command: Command, verdict: Settlement, *, unwanted: bool) -> None:
     """Bring up to date what hangs on a command that was just settled."""
     if verdict.frees_key:
         same = and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)

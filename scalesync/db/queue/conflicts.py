@@ -34,10 +34,10 @@ def unlike(new: NewCommand, found: Object) -> list[Difference]:
     A unique_id that was made from its content says that this is the same: then only the batch may differ.
     """
     creation = new.creates
-    if creation is None or not creation.like:
+    if creation is None or not creation.match_on:
         return []
     if creation.name.startswith(GENERATED):
-        batch, theirs = dict(creation.like).get("batch"), found.document.get("batch")
+        batch, theirs = dict(creation.match_on).get("batch"), found.document.get("batch")
         return [] if batch in (None, theirs) else [("batch", batch, theirs)]
     return differences(new.kind, json.loads(new.payload), found.document)
 

@@ -10,7 +10,7 @@ from scalesync.db.queue.attempts import log
 from scalesync.db.schema.queue import CREATES, UNSETTLED, commands
 from scalesync.db.server_clock import database_time
 from scalesync.db.statements import chunks
-from scalesync.models.commands import CommandKind, CommandState, Outcome, Step
+from scalesync.models.commands import AttemptStep, CommandKind, CommandState, Outcome
 
 _C = commands.c
 _CONTAINERS = (CommandKind.CREATE_BATCH, CommandKind.CREATE_PROJECT)
@@ -70,7 +70,10 @@ def withdraw(
     }
     statement = update(commands).where(which, WITHOUT_EFFECT).values(changes)
     rows = conn.execute(statement.returning(_C.id, _C.fence, _C.kind, _C.resource)).all()
-    log(conn, ((row.id, row.fence, Step("discard", outcome, detail=details.get(row.id))) for row in rows))
+    log(
+        conn,
+        ((row.id, row.fence, AttemptStep("discard", outcome, detail=details.get(row.id))) for row in rows),
+    )
     return [Gone(row.id, row.kind, row.resource) for row in rows]
 
 

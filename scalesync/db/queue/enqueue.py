@@ -18,7 +18,15 @@ from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
 from scalesync.db.statements import among, built
 from scalesync.errors import QueueError
-from scalesync.models.commands import Command, CommandKind, CommandState, Enqueued, NewCommand, Outcome, Step
+from scalesync.models.commands import (
+    AttemptStep,
+    Command,
+    CommandKind,
+    CommandState,
+    Enqueued,
+    NewCommand,
+    Outcome,
+)
 from scalesync.parsing.json_equality import same_value
 
 __all__ = [
@@ -107,7 +115,7 @@ def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
     """Yield the orders in lists; one that seals stands alone, so that what came before it comes before it."""
     chunk: list[NewCommand] = []
     for new in orders:
-        if chunk and (len(chunk) == _CHUNK or new.seals or chunk[0].seals):
+        if chunk and (len(chunk) == _CHUNK or new.seals_batch or chunk[0].seals_batch):
             yield chunk
             chunk = []
         chunk.append(new)
@@ -177,7 +185,7 @@ def _mirrored(conn: Connection, orders: _Round) -> dict[str, Answer]:
 def _sealed(conn: Connection, orders: _Round) -> dict[str, Answer]:
     """Hold the seals of the orders' scopes, and answer for those that come too late."""
     scopes = {new.scope for new in orders.values() if new.scope is not None}
-    if any(new.seals for new in orders.values()):
+    if any(new.seals_batch for new in orders.values()):
         seals.hold(conn, scopes, alone=True)
         return {}
     closed = seals.hold(conn, scopes)
@@ -186,13 +194,13 @@ def _sealed(conn: Connection, orders: _Round) -> dict[str, Answer]:
 
 def _insert(conn: Connection, orders: _Round) -> dict[str, Answer]:
     """Put the orders into the queue, except where another transaction took the key meanwhile."""
-    undone = discard_cascade.undo(conn, [name for name, new in orders.items() if new.undoes])
+    undone = discard_cascade.undo(conn, [name for name, new in orders.items() if new.cancels_create])
     rest = {name: new for name, new in orders.items() if name not in undone}
     queued = insert_commands(conn, _rows(rest))
     void = _insert_withdrawn(conn, orders, undone)
     for name, command_id in queued.items():
         new = orders[name]
-        if new.seals and new.scope is not None:
+        if new.seals_batch and new.scope is not None:
             seals.seal(conn, new.scope, command_id)
     return {
         name: Enqueued(command_id, new=True, withdrew=undone.get(name))
@@ -210,7 +218,10 @@ def _insert_withdrawn(conn: Connection, orders: _Round, undone: Mapping[str, int
     }
     log(
         conn,
-        ((one, 0, Step("discard", Outcome.WITHDRAWN, detail=details[name])) for name, one in ids.items()),
+        (
+            (one, 0, AttemptStep("discard", Outcome.WITHDRAWN, detail=details[name]))
+            for name, one in ids.items()
+        ),
     )
     return ids
 

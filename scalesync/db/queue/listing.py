@@ -14,7 +14,7 @@ from scalesync.db.queue.claim_conditions import blockers, holds, is_due, is_held
 from scalesync.db.queue.discard_cascade import named, words
 from scalesync.db.queue.enqueue import command_of
 from scalesync.db.schema.queue import UNSETTLED, commands
-from scalesync.models.commands import Command, CommandKind, CommandState, Display, Outcome, Shown
+from scalesync.models.commands import Command, CommandKind, CommandState, CommandView, DisplayState, Outcome
 from scalesync.models.selection import Selection
 from scalesync.timestamps import format_instant
 
@@ -22,12 +22,12 @@ _AT_ONCE = 500
 """Commands held in memory while listing."""
 _C = commands.alias("c")
 _BLOCKERS = blockers(_C)
-_STATES: dict[Display, ColumnElement[bool]] = {
-    Display.READY: _C.c.state == CommandState.QUEUED,
-    Display.SCHEDULED: _C.c.state == CommandState.QUEUED,
-    Display.RETRYING: _C.c.state == CommandState.QUEUED,
-    Display.BLOCKED: _C.c.state == CommandState.QUEUED,
-    Display.HELD: and_(is_waiting(_C), is_held(_C)),
+_STATES: dict[DisplayState, ColumnElement[bool]] = {
+    DisplayState.READY: _C.c.state == CommandState.QUEUED,
+    DisplayState.SCHEDULED: _C.c.state == CommandState.QUEUED,
+    DisplayState.RETRYING: _C.c.state == CommandState.QUEUED,
+    DisplayState.BLOCKED: _C.c.state == CommandState.QUEUED,
+    DisplayState.HELD: and_(is_waiting(_C), is_held(_C)),
 }
 """What is common to the commands that are displayed so; the others are displayed by their state."""
 
@@ -52,12 +52,12 @@ _ENDS = {
 def listing(  # noqa: PLR0913 - by name, and each of them a filter
     conn: Connection,
     *,
-    display: Display | None = None,
+    display: DisplayState | None = None,
     kind: str | None = None,
     batch: str | None = None,
     finished: bool = True,
     limit: int | None = None,
-) -> Iterator[Shown]:
+) -> Iterator[CommandView]:
     """Yield commands in the order of their ids, in flat memory; None leaves a filter out.
 
     `batch` chooses what has that batch for its scope: its create, its tasks' creates, its finalize. Without
@@ -74,14 +74,14 @@ def listing(  # noqa: PLR0913 - by name, and each of them a filter
     return islice(found, limit)
 
 
-def shown(conn: Connection, command_id: int) -> Shown | None:
+def shown(conn: Connection, command_id: int) -> CommandView | None:
     """Return one command with why it waits, or None where there is no such number."""
     return next(iter(_shown(conn, _query(conn).where(_C.c.id == command_id))), None)
 
 
-def why(conn: Connection, command_id: int) -> list[Shown]:
+def why(conn: Connection, command_id: int) -> list[CommandView]:
     """Return the command, the one it waits for, and so on to the root, each once; empty without such one."""
-    chain: dict[int, Shown] = {}
+    chain: dict[int, CommandView] = {}
     following: int | None = command_id
     while following is not None and following not in chain:
         one = shown(conn, following)
@@ -94,7 +94,7 @@ def why(conn: Connection, command_id: int) -> list[Shown]:
 
 def _pages(
     conn: Connection, wanted: list[ColumnElement[bool]], *, backwards: bool = False
-) -> Iterator[Shown]:
+) -> Iterator[CommandView]:
     query = _query(conn).where(*wanted).limit(_AT_ONCE)
     query = query.order_by(_C.c.id.desc() if backwards else _C.c.id)
     page = _shown(conn, query)
@@ -110,7 +110,7 @@ def _query(conn: Connection) -> Select[*tuple[Any, ...]]:
     return select(_C, waits_for, is_held(_C).label("held"), is_due(conn, _C).label("due"))
 
 
-def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[Shown]:
+def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandView]:
     rows = conn.execute(query).mappings().all()
     blocking = _named(conn, {row["waits_for"] for row in rows if row["waits_for"] is not None})
     return [_one(row, blocking) for row in rows]
@@ -126,36 +126,36 @@ def _named(conn: Connection, ids: Iterable[int]) -> dict[int, str]:
     }
 
 
-def _one(row: RowMapping, blocking: dict[int, str]) -> Shown:
+def _one(row: RowMapping, blocking: dict[int, str]) -> CommandView:
     command, waits_for = command_of(row), row["waits_for"]
     display = _display(command, row)
-    if waits_for is not None and display is not Display.HELD:
-        return Shown(command, display, waits_for, f"waits for {blocking[waits_for]}")
-    return Shown(command, display, waits_for, _reason(command, display, due=bool(row["due"])))
+    if waits_for is not None and display is not DisplayState.HELD:
+        return CommandView(command, display, waits_for, f"waits for {blocking[waits_for]}")
+    return CommandView(command, display, waits_for, _reason(command, display, due=bool(row["due"])))
 
 
-def _display(command: Command, row: RowMapping) -> Display:
+def _display(command: Command, row: RowMapping) -> DisplayState:
     if command.state in (CommandState.QUEUED, CommandState.IN_DOUBT) and row["held"]:
-        return Display.HELD
+        return DisplayState.HELD
     if command.state is not CommandState.QUEUED:
-        return Display(command.state)
+        return DisplayState(command.state)
     if row["waits_for"] is not None:
-        return Display.BLOCKED
+        return DisplayState.BLOCKED
     if row["due"]:
-        return Display.READY
-    return Display.RETRYING if command.failures or command.sends else Display.SCHEDULED
+        return DisplayState.READY
+    return DisplayState.RETRYING if command.failures or command.sends else DisplayState.SCHEDULED
 
 
-def _reason(command: Command, display: Display, *, due: bool) -> str | None:
+def _reason(command: Command, display: DisplayState, *, due: bool) -> str | None:
     when = "" if due or command.not_before is None else f" not before {format_instant(command.not_before)}"
-    if display is Display.HELD:
+    if display is DisplayState.HELD:
         return command.hold_reason
-    if display in (Display.SCHEDULED, Display.RETRYING):
+    if display in (DisplayState.SCHEDULED, DisplayState.RETRYING):
         failed = f"has failed {command.failures} times, and " if command.failures else ""
         return f"{failed}is tried again{when}"
-    if display in (Display.DEAD, Display.DISCARDED):
+    if display in (DisplayState.DEAD, DisplayState.DISCARDED):
         return command.error or _ENDS.get(command.outcome or Outcome.WITHDRAWN)
-    if display is Display.DELIVERED:
+    if display is DisplayState.DELIVERED:
         return None
     if command.discard_requested:
         return f"is discarded if the API shows that it was not applied{when}"
@@ -183,7 +183,7 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
     return islice(_documents(_pages(conn, conditions, backwards=wanted.newest_first), wanted), wanted.limit)
 
 
-def _documents(creates: Iterable[Shown], wanted: Selection) -> Iterator[bytes]:
+def _documents(creates: Iterable[CommandView], wanted: Selection) -> Iterator[bytes]:
     for one in creates:
         order = _decode_order(one.command.payload)
         project = order.body.get("project")

@@ -32,7 +32,15 @@ from scalesync.db.queue.enqueue import announce, command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import database_time
 from scalesync.errors import QueueError
-from scalesync.models.commands import Command, CommandKind, CommandState, Discard, Discarded, Outcome, Step
+from scalesync.models.commands import (
+    AttemptStep,
+    Command,
+    CommandKind,
+    CommandState,
+    DiscardAnswer,
+    DiscardResult,
+    Outcome,
+)
 
 __all__ = ["discard", "discard_dead", "distrust", "retry", "retry_dead"]
 
@@ -41,7 +49,7 @@ _WAITING = (CommandState.QUEUED, CommandState.IN_DOUBT)
 _AGAIN = "Queue it anew if it is still wanted."
 
 
-def discard(conn: Connection, command_id: int) -> Discarded:
+def discard(conn: Connection, command_id: int) -> DiscardResult:
     """Withdraw a command: at once where no request of it can have an effect, with what hung on it.
 
     Otherwise it is requested: honoured before it is sent, or when the API shows that it was not applied. A
@@ -50,14 +58,14 @@ def discard(conn: Connection, command_id: int) -> Discarded:
     """
     command = _in_hand(conn, command_id)
     if command.state is CommandState.DISCARDED:
-        return Discarded(command_id, Discard.DISCARDED)
+        return DiscardResult(command_id, DiscardAnswer.DISCARDED)
     if command.state is CommandState.DELIVERED:
-        return Discarded(command_id, Discard.TOO_LATE, instead=_instead(command))
+        return DiscardResult(command_id, DiscardAnswer.TOO_LATE, instead=_instead(command))
     gone = withdraw(conn, _C.id == command_id, Outcome.WITHDRAWN, {})
     if gone:
-        return Discarded(command_id, Discard.DISCARDED, also=follow(conn, gone))
+        return DiscardResult(command_id, DiscardAnswer.DISCARDED, also=follow(conn, gone))
     _request_discard(conn, command)
-    return Discarded(command_id, Discard.REQUESTED)
+    return DiscardResult(command_id, DiscardAnswer.REQUESTED)
 
 
 def retry(conn: Connection, command_id: int) -> None:
@@ -84,7 +92,7 @@ def retry_dead(conn: Connection) -> list[int]:
     return retried[::-1]
 
 
-def discard_dead(conn: Connection) -> list[Discarded]:
+def discard_dead(conn: Connection) -> list[DiscardResult]:
     """Discard every dead command that `discard` takes, oldest first, and return the answer for each."""
     pause.lock(conn)
     dead = select(_C.id).where(_C.state == CommandState.DEAD).order_by(_C.id).with_for_update()
@@ -145,10 +153,10 @@ def _log_distrust(conn: Connection) -> None:
 
 def _retry(conn: Connection, command: Command) -> None:
     if command.state in _WAITING and command.hold_reason is not None:
-        _change(conn, command, Step("retry", "released"), hold_reason=None, not_before=None)
+        _change(conn, command, AttemptStep("retry", "released"), hold_reason=None, not_before=None)
     elif command.state is CommandState.DEAD:
         _refuse_overtaken(conn, command)
-        _revive(conn, command, Step("retry", "in_doubt" if command.ambiguous else "queued"))
+        _revive(conn, command, AttemptStep("retry", "in_doubt" if command.ambiguous else "queued"))
     else:
         msg = f"{_named(command)} is {words(command.state)}: only what is dead or held can be retried."
         raise QueueError(msg)
@@ -167,7 +175,7 @@ def _request_discard(conn: Connection, command: Command) -> None:
     """Have the command dropped once it is known to have no effect; it is looked up for that if need be."""
     if command.discard_requested:
         return
-    step = Step("discard", "requested")
+    step = AttemptStep("discard", "requested")
     if command.state is CommandState.DEAD:
         _revive(conn, command, step, discard_requested=True)
         return
@@ -177,7 +185,9 @@ def _request_discard(conn: Connection, command: Command) -> None:
     log_steps(conn, command.id, command.fence, [step])
 
 
-def _revive(conn: Connection, command: Command, step: Step, *, discard_requested: bool = False) -> None:
+def _revive(
+    conn: Connection, command: Command, step: AttemptStep, *, discard_requested: bool = False
+) -> None:
     """Take a dead command back into the queue; it is looked up first if it may have an effect."""
     if command.ambiguous:
         flying = _first(conn, _C.resource == command.resource, text(IN_FLIGHT))
@@ -202,7 +212,7 @@ def _revive(conn: Connection, command: Command, step: Step, *, discard_requested
         raise QueueError(msg, advice="Look at the queue again.") from error
 
 
-def _change(conn: Connection, command: Command, step: Step, **values: object) -> None:
+def _change(conn: Connection, command: Command, step: AttemptStep, **values: object) -> None:
     fence = command.fence + 1
     conn.execute(update(commands).where(_C.id == command.id).values(fence=fence, **values))
     log_steps(conn, command.id, fence, [step])

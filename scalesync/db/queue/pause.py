@@ -7,15 +7,15 @@ from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, commands, dispatch_gate
 from scalesync.db.server_clock import database_time, seconds_until
 from scalesync.db.statements import built, indexed
-from scalesync.models.commands import Gate, PausedBy
+from scalesync.models.commands import PausedBy, PauseState
 
 
-def gate(conn: Connection) -> Gate:
+def gate(conn: Connection) -> PauseState:
     """Return whether anything may be sent now, by the database's clock."""
     return _gate(conn, lock=False)
 
 
-def lock(conn: Connection) -> Gate:
+def lock(conn: Connection) -> PauseState:
     """Return the same, with everybody else who claims or pauses waiting until this transaction ends.
 
     Who puts commands in flight by other means than a claim locks the gate first, before any command: then no
@@ -69,13 +69,13 @@ def _first_lease(conn: Connection) -> Select[float]:
     return indexed(first, commands, "ix_commands_leases")
 
 
-def _gate(conn: Connection, *, lock: bool) -> Gate:
+def _gate(conn: Connection, *, lock: bool) -> PauseState:
     row = conn.execute(built(conn, _reading, lock)).one()
     left = None if row.left is None else float(row.left)
     if row.pause_reason is None if left is None else left <= 0:
-        return Gate(False, None, None)
+        return PauseState(False, None, None)
     # A pause that somebody wrote into the table by hand need not say whose it is.
-    return Gate(True, left, row.pause_reason, row.paused_by and PausedBy(row.paused_by))
+    return PauseState(True, left, row.pause_reason, row.paused_by and PausedBy(row.paused_by))
 
 
 def _reading(conn: Connection, lock: bool) -> Select[float, str | None, str | None]:

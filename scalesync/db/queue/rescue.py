@@ -9,7 +9,7 @@ from scalesync.db.queue.discard_cascade import follow, withdraw
 from scalesync.db.schema.queue import SENDING, command_attempts, commands
 from scalesync.db.server_clock import database_time, time_in
 from scalesync.db.statements import among, built
-from scalesync.models.commands import CommandState, Outcome, Step
+from scalesync.models.commands import AttemptStep, CommandState, Outcome
 
 CRASH_LOOP = 10
 """After so many rescues with nothing between them a command is held: it may be what kills its dispatchers."""
@@ -33,7 +33,7 @@ def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Colle
     rows = conn.execute(built(conn, _freeing), given).all()
     if not rows:
         return
-    log(conn, ((row.id, row.fence, Step(_STEP, row.state)) for row in rows))
+    log(conn, ((row.id, row.fence, AttemptStep(_STEP, row.state)) for row in rows))
     ids = [row.id for row in rows]
     unwanted = and_(_C.id.in_(ids), _C.discard_requested)
     follow(conn, withdraw(conn, unwanted, Outcome.WITHDRAWN, {}))

@@ -6,12 +6,12 @@ from scalesync.db.queue.claim_conditions import holds, is_held, is_waiting
 from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
 from scalesync.db.server_clock import seconds_until
 from scalesync.db.statements import indexed
-from scalesync.models.commands import CommandState, Depth
+from scalesync.models.commands import CommandState, QueueStats
 
 _C = commands.alias("c")
 
 
-def depth(conn: Connection) -> Depth:
+def depth(conn: Connection) -> QueueStats:
     """Return how full the queue is; `by_state` has the states of open commands that there are.
 
     Reads what is open, however much is finished.
@@ -27,7 +27,7 @@ def depth(conn: Connection) -> Depth:
         CommandState.IN_DOUBT: in_doubt,
     }
     oldest = min((number for number in (oldest_waiting, oldest_held, oldest_sending) if number), default=None)
-    return Depth(
+    return QueueStats(
         open=waiting + held + sending,
         by_state={str(state): count for state, count in counts.items() if count},
         oldest_seconds=None if oldest is None else _age(conn, oldest),

@@ -11,7 +11,7 @@ from scalesync.db.schema.tables import batches, runs, tasks, watermarks, windows
 from scalesync.db.statements import built, insert_into
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.models.sync import Run, RunKind, RunState, Tally, Window, WindowState
+from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 NAMED = 20
 """How many of the failed windows of a run are named in its error."""
@@ -42,13 +42,13 @@ def start(
     return True
 
 
-def tally(conn: Connection, run_id: int, done: Tally) -> None:
+def tally(conn: Connection, run_id: int, done: RunCounts) -> None:
     """Add `done` to what the run did so far."""
     conn.execute(built(conn, _adding), {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
 
 
 def _adding(_: Connection) -> Update:
-    more = {field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(Tally)}
+    more = {field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(RunCounts)}
     return update(runs).where(runs.c.id == bindparam("which")).values(more)
 
 

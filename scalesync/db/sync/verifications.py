@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, insert, select
 
 from scalesync.db.schema.tables import verifications
-from scalesync.models.sync import VerificationState, Verified, Window
+from scalesync.models.sync import VerificationRecord, VerificationState, Window
 from scalesync.timestamps import format_instant
 
 _FILTERS = ("stream", "project", "created_from", "created_to", "updated_from")
@@ -27,24 +27,24 @@ def scope_of(windows: Sequence[Window]) -> str:
     return msgspec.json.encode(shown).decode()
 
 
-def remember(conn: Connection, verified: Verified) -> None:
+def remember(conn: Connection, verified: VerificationRecord) -> None:
     """Add a verification to the record."""
-    values = {name: getattr(verified, name) for name in Verified.__dataclass_fields__}
+    values = {name: getattr(verified, name) for name in VerificationRecord.__dataclass_fields__}
     conn.execute(insert(verifications).values(**values))
 
 
-def last(conn: Connection) -> Verified | None:
+def last(conn: Connection) -> VerificationRecord | None:
     """Return the last verification."""
     return _last(conn)
 
 
-def last_proof(conn: Connection) -> Verified | None:
+def last_proof(conn: Connection) -> VerificationRecord | None:
     """Return the last verification that proved everything there is."""
     return _last(conn, verifications.c.state == VerificationState.PROVEN, verifications.c.everything)
 
 
-def _last(conn: Connection, *where: ColumnElement[bool]) -> Verified | None:
-    columns = [verifications.c[name] for name in Verified.__dataclass_fields__]
+def _last(conn: Connection, *where: ColumnElement[bool]) -> VerificationRecord | None:
+    columns = [verifications.c[name] for name in VerificationRecord.__dataclass_fields__]
     query = select(*columns).where(*where).order_by(verifications.c.id.desc()).limit(1)
     row = conn.execute(query).first()
-    return None if row is None else Verified(*row)
+    return None if row is None else VerificationRecord(*row)

@@ -7,15 +7,15 @@ from scalesync.models.commands import CommandKind
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
 from scalesync.queue.handlers.interface import (
     Absent,
+    CommandHandler,
     Conflict,
     Foreign,
-    Handler,
+    LookUp,
     LookUpOutcome,
     Payload,
     Prepared,
     Present,
     Seen,
-    Sighting,
     TooLate,
     payload_of,
 )
@@ -25,20 +25,20 @@ from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 __all__ = [
     "HANDLERS",
     "Absent",
+    "CommandHandler",
     "Conflict",
     "Foreign",
-    "Handler",
+    "LookUp",
     "LookUpOutcome",
     "Payload",
     "Prepared",
     "Present",
     "Seen",
-    "Sighting",
     "TooLate",
     "payload_of",
 ]
 
-HANDLERS: Mapping[str, Handler] = MappingProxyType(
+HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
     {
         CommandKind.CREATE_TASK: CreateTask(),
         CommandKind.CANCEL_TASK: CancelTask(),

@@ -6,17 +6,17 @@ from scalesync.models.api import Document
 from scalesync.models.commands import Command
 from scalesync.queue.handlers.interface import (
     Absent,
+    CommandHandler,
     Conflict,
-    Handler,
+    LookUp,
     Payload,
     Present,
-    Sighting,
     fields_of,
     payload_of,
 )
 
 
-class CreateBatch(Handler):
+class CreateBatch(CommandHandler):
     """`POST /batches`: a second one of the same name gets 409 (documented)."""
 
     stream = "batches"
@@ -31,7 +31,7 @@ class CreateBatch(Handler):
         named = (fields.get("name"), fields.get("project", payload["project"]))
         return named == (payload["name"], payload["project"])
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Find the batch of our name; ours is one in our project."""
         payload = payload_of(command)
         try:
@@ -43,7 +43,7 @@ class CreateBatch(Handler):
         return Conflict("A batch of another project has this name.")
 
 
-class FinalizeBatch(Handler):
+class FinalizeBatch(CommandHandler):
     """`POST /batches/{name}/finalize`: a second one gets 400, or 200 without effect (official client)."""
 
     stream = "batches"
@@ -57,7 +57,7 @@ class FinalizeBatch(Handler):
         fields = fields_of(answer)
         return fields.get("name") == payload_of(command)["name"] and fields.get("status") != "staging"
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Look at the batch: it has left `staging`."""
         document = api.batch(payload_of(command)["name"])
         return Absent() if fields_of(document).get("status") == "staging" else Present(document)

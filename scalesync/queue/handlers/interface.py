@@ -70,7 +70,7 @@ class Foreign:
 
 Seen = Present | Conflict | TooLate | Foreign
 """What settles a doubt at once."""
-Sighting = Seen | Absent
+LookUp = Seen | Absent
 """What a look-up found."""
 
 
@@ -86,7 +86,7 @@ class Prepared:
     """The object, if sending would change nothing."""
 
 
-class Handler(ABC):
+class CommandHandler(ABC):
     """One kind of command. It holds no state: one object serves all threads."""
 
     stream: ClassVar[str]
@@ -110,14 +110,14 @@ class Handler(ABC):
         """
 
     @abstractmethod
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Ask the API whether the effect is there.
 
         Raises ScaleResourceNotFound where the object is not there that the command is about, see `missing`,
         and any other ScaleException where the look failed: that is never to be taken for an absence.
         """
 
-    def missing(self, command: Command) -> Sighting:  # noqa: ARG002 - what a kind may decide by
+    def missing(self, command: Command) -> LookUp:  # noqa: ARG002 - what a kind may decide by
         """Return what it means that the object which the command is about does not exist. Asks nobody."""
         return Absent()
 

@@ -11,13 +11,13 @@ from scalesync.models.api import Document
 from scalesync.models.commands import Command
 from scalesync.queue.handlers.interface import (
     Absent,
+    CommandHandler,
     Conflict,
     Foreign,
-    Handler,
+    LookUp,
     Payload,
     Prepared,
     Present,
-    Sighting,
     fields_of,
     payload_of,
 )
@@ -30,7 +30,7 @@ _NONE: Version = (-1, {})
 _DISCARD = "Discard this command, and queue it again if it is still wanted."
 
 
-class CreateProject(Handler):
+class CreateProject(CommandHandler):
     """`POST /projects`: a second one of the same name gets 409 (documented)."""
 
     stream = "projects"
@@ -44,7 +44,7 @@ class CreateProject(Handler):
         payload, fields = payload_of(command), fields_of(answer)
         return (fields.get("name"), fields.get("type")) == (payload["name"], payload["type"])
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Find the project of our name; ours is one of the same type and first params."""
         payload = payload_of(command)
         try:
@@ -59,7 +59,7 @@ class CreateProject(Handler):
         return Present(document)
 
 
-class UpdateProject(Handler):
+class UpdateProject(CommandHandler):
     """`POST /projects/{name}/setParams`: each one appends a version, even the same one twice."""
 
     stream = "projects"
@@ -82,7 +82,7 @@ class UpdateProject(Handler):
         no_op = number >= 0 and same(_after(params, payload), params)
         return Prepared(base=number, no_op=document if no_op else None)
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Look for a version after `base` that says what ours would, over the one before it for a patch.
 
         Without a base, as after `queue distrust`, any version may be ours, but only the last one proves that
@@ -91,7 +91,7 @@ class UpdateProject(Handler):
         return _seen(command, api.project(payload_of(command)["name"]))
 
 
-def _seen(command: Command, document: Document) -> Sighting:
+def _seen(command: Command, document: Document) -> LookUp:
     """Return what a project's history says about an update of it."""
     payload = payload_of(command)
     versions = [_NONE, *_versions(document)]
@@ -111,7 +111,7 @@ def _seen(command: Command, document: Document) -> Sighting:
     return Absent()
 
 
-def _without_base(document: Document, ours: list[int], last: int) -> Sighting:
+def _without_base(document: Document, ours: list[int], last: int) -> LookUp:
     if not ours:
         return Absent()
     if ours[-1] == last:

@@ -10,12 +10,12 @@ from scalesync.models.api import Document, TaskFilter
 from scalesync.models.commands import Command
 from scalesync.queue.handlers.interface import (
     Absent,
+    CommandHandler,
     Conflict,
-    Handler,
+    LookUp,
     Payload,
     Prepared,
     Present,
-    Sighting,
     TooLate,
     fields_of,
     payload_of,
@@ -25,7 +25,7 @@ _ENDED = {"completed": "completed", "error": "given up by Scale (status error)"}
 """Statuses of a task that no cancel changes any more, in words."""
 
 
-class CreateTask(Handler):
+class CreateTask(CommandHandler):
     """`POST /task/{type}`: a second one with the same unique_id gets 409 (documented)."""
 
     stream = "tasks"
@@ -41,7 +41,7 @@ class CreateTask(Handler):
         named = (fields.get("unique_id"), fields.get("type"))
         return self.result(answer) is not None and named == (payload["body"]["unique_id"], payload["type"])
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Find the task of our unique_id; ours is one of the same type, project, batch and params."""
         payload = payload_of(command)
         found = _of_unique_id(api, payload["body"]["unique_id"])
@@ -54,7 +54,7 @@ class CreateTask(Handler):
         return Conflict(f"Task {theirs.get('task_id')} has this unique_id and another {differing}.")
 
 
-class CancelTask(Handler):
+class CancelTask(CommandHandler):
     """`POST /task/{id}/cancel`: works only while the task is pending (official client)."""
 
     stream = "tasks"
@@ -68,7 +68,7 @@ class CancelTask(Handler):
         payload, fields = payload_of(command), fields_of(answer)
         return fields.get("task_id") == payload["task_id"] and _is_canceled(payload, fields)
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Look at the task: it is canceled, and has lost its unique_id if that was asked for.
 
         It goes by the id that the command was armed with: another task may have the unique_id by now.
@@ -85,7 +85,7 @@ class CancelTask(Handler):
             return TooLate("Somebody began to work on the task before it could be canceled.")
         return Absent()
 
-    def missing(self, command: Command) -> Sighting:
+    def missing(self, command: Command) -> LookUp:
         """Return Present where the task is known only by a unique_id that it was to lose, and is not found.
 
         So it is where the command may have been sent and its id is not known here: before a backup was

@@ -13,9 +13,9 @@ from scalesync.db.mirror import query, result_files
 from scalesync.db.mirror.result_files import Fetched
 from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.json_sanitizing import storable
-from scalesync.sync.result_files.url_refresh import Links
+from scalesync.sync.result_files.url_refresh import UrlRefresher
 
-POLL = 0.25
+POLL_SECONDS = 0.25
 """Seconds between two looks whether to stop."""
 
 _AT_ONCE = 100
@@ -29,7 +29,7 @@ _GONE = "No task's response names this file any more."
 
 
 @dataclass(frozen=True, slots=True)
-class Fetching:
+class FetchOptions:
     """How result files are to be fetched. Raises ConfigurationError for what nothing can be fetched with."""
 
     workers: int = 8
@@ -62,7 +62,7 @@ class Fetching:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class FetchStarted:
     """So many files are to be fetched."""
 
     name: ClassVar = "begun"
@@ -70,7 +70,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FileSaved:
     """A file is in the database, with the annotations of the tasks that name it."""
 
     name: ClassVar = "kept"
@@ -79,7 +79,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FileFailed:
     """A file could not be fetched, or not be read; it is tried again in the next run."""
 
     name: ClassVar = "failed"
@@ -87,14 +87,14 @@ class Failed:
     error: str
 
 
-Event = Begun | Kept | Failed
+FetchEvent = FetchStarted | FileSaved | FileFailed
 
-Watcher = Callable[[Event], None]
+FetchWatcher = Callable[[FetchEvent], None]
 """Takes note of one event after the other; called from one thread only."""
 
 
 @dataclass
-class Reason:
+class FetchFailure:
     """Why some files are not here, or could not be read."""
 
     error: str
@@ -107,7 +107,7 @@ class Reason:
 
 
 @dataclass
-class Summary:
+class FetchSummary:
     """What one `scalesync fetch-results` did."""
 
     fetched: int = 0
@@ -119,7 +119,7 @@ class Summary:
     """Of the files fetched, as they came."""
     annotations: int = 0
     """Rows written for the tasks that name them."""
-    reasons: list[Reason] = field(default_factory=list)
+    reasons: list[FetchFailure] = field(default_factory=list)
     """Of the failed files, in the order in which they were met."""
     stopped: bool = False
     """Whether it was asked to stop, and files may be left."""
@@ -135,7 +135,7 @@ class Summary:
         self.failed += 1
         reason = next((each for each in self.reasons if each.error == error), None)
         if reason is None:
-            self.reasons.append(Reason(error, 1, url, advice))
+            self.reasons.append(FetchFailure(error, 1, url, advice))
         else:
             reason.files += 1
 
@@ -147,20 +147,20 @@ class Fetcher:
     database: Database
     downloads: Downloads
     clock: Clock
-    watch: Watcher
+    watch: FetchWatcher
     workers: int
-    links: Links
-    summary: Summary = field(default_factory=Summary)
+    links: UrlRefresher
+    summary: FetchSummary = field(default_factory=FetchSummary)
     active: dict[Future[Download], str] = field(default_factory=dict)
 
-    def run(self) -> Summary:
+    def run(self) -> FetchSummary:
         """Return what was done. Raises DatabaseError; what was kept by then stays.
 
         A stop cuts off the downloads in hand: nothing is lost by it but their bytes.
         """
         began = self.clock.monotonic()
         with self.database.read() as conn:
-            self.watch(Begun(query.files_wanted(conn) + query.files_unread(conn)))
+            self.watch(FetchStarted(query.files_wanted(conn) + query.files_unread(conn)))
         with ThreadPoolExecutor(self.workers, thread_name_prefix="result") as pool:
             try:
                 self._work(pool)
@@ -178,7 +178,7 @@ class Fetcher:
             self._fill(pool, wanted)
             if not self.active:
                 return
-            done, _ = wait(self.active, timeout=POLL, return_when=FIRST_COMPLETED)
+            done, _ = wait(self.active, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             if self.clock.stopping.is_set():
                 self.downloads.cut_off()
             for future in done:
@@ -212,7 +212,7 @@ class Fetcher:
         try:
             return self.downloads.fetch(address)
         except ScaleException as error:
-            renewed = self.links.renewed(url) if error.code in EXPIRED else None
+            renewed = self.links.refresh_url(url) if error.code in EXPIRED else None
             if renewed in (None, address):
                 raise
             return self.downloads.fetch(renewed)
@@ -241,7 +241,7 @@ class Fetcher:
             return
         self.summary.fetched += 1
         self.summary.bytes += size
-        self.watch(Kept(url, size))
+        self.watch(FileSaved(url, size))
 
     def _fail(self, url: str, error: str, advice: str = "") -> None:
         with self.database.write() as conn:
@@ -250,7 +250,7 @@ class Fetcher:
 
     def _failed(self, url: str, error: str, advice: str) -> None:
         self.summary.fail(url, error, advice)
-        self.watch(Failed(url, error))
+        self.watch(FileFailed(url, error))
 
 
 def _to_keep(content: bytes) -> bytes:

@@ -10,13 +10,13 @@ from scalesync.errors import ScaleException
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class UrlRefresher:
     """Where files are, as far as the mirror knows, and the API where it may be asked."""
 
     database: Database
     api: ScaleApi | None = None
 
-    def renewed(self, url: str) -> str | None:
+    def refresh_url(self, url: str) -> str | None:
         """Read a task that names a file again, into the mirror, and return where the file is now.
 
         None where the API cannot tell, or there is nobody to ask it for.

@@ -10,8 +10,8 @@ from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import is_within
-from scalesync.sync.streams import PAGE, STREAMS, task_filter
-from scalesync.sync.window_progress import Fetched, Reading
+from scalesync.sync.streams import PAGE_SIZE, STREAMS, task_filter
+from scalesync.sync.window_progress import ParsedPage, WindowProgress
 
 ATTEMPTS = 3
 """How often a list that contradicts itself is read before that is held against the API."""
@@ -19,7 +19,7 @@ ATTEMPTS = 3
 ANY = TaskFilter()
 
 
-def listed(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterator[tuple[Row, ...]]:
+def list_pages(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterator[tuple[Row, ...]]:
     """Yield the pages of a window, read a little wider, as a run does, and cut to it; a row may come twice.
 
     Of tasks, only those of the status and batch in `more`, and with a few fields of each if that asks for
@@ -38,18 +38,18 @@ def listed(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterator[tu
 
 def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Row, ...]]:
     stream = STREAMS[window.stream]
-    reading = Reading(stream, window)
+    reading = WindowProgress(stream, window)
     chosen = replace(
         task_filter(window), status=more.status, batch=more.batch, limited_response=more.limited_response
     )
     while True:
         token = reading.window.next_token
         if window.stream == TASKS.table.name:
-            page = api.tasks(chosen, limit=PAGE, next_token=token)
+            page = api.tasks(chosen, limit=PAGE_SIZE, next_token=token)
         else:
-            page = stream.page(api, reading.window, PAGE)
+            page = stream.page(api, reading.window, PAGE_SIZE)
         rows = tuple(to_row(stream.kind, doc) for doc in page.docs)
-        reading.take(Fetched(page, rows))
+        reading.accept(ParsedPage(page, rows))
         yield tuple(row for row in rows if row.created_at is None or is_within(window, row))
         if reading.window.next_token is None:
             return

@@ -10,10 +10,10 @@ from scalesync.errors import PageError, ScaleResourceNotFound
 from scalesync.models.api import BatchFilter, BatchStatus, TaskFilter
 from scalesync.models.sync import Window
 from scalesync.sync.streams import all_projects
-from scalesync.sync.verify.api_listing import listed
-from scalesync.sync.verify.counts import Cell
-from scalesync.sync.verify.differ import Comparer
-from scalesync.sync.verify.models import Drift, DriftKind, Found, Step
+from scalesync.sync.verify.api_listing import list_pages
+from scalesync.sync.verify.counts import Segment
+from scalesync.sync.verify.differ import Differ
+from scalesync.sync.verify.models import Drift, DriftFound, DriftKind, PartVerified
 
 STATUSES = ("staging", "in_progress")
 """Together with the total these say how many are completed, which is all else that a batch can be
@@ -22,31 +22,36 @@ STATUSES = ("staging", "in_progress")
 ATTEMPTS = 4
 """How often batches are asked for their counts while tasks change."""
 
-LISTED = 500
+BATCH_LIST_THRESHOLD = 500
 """Batches up to which all of them are listed. More are counted, and listed only if that differs."""
 
 
-def verify_projects(comparer: Comparer) -> None:
+def verify_projects(comparer: Differ) -> None:
     """Compare all projects and their versions, which come in two lists (see `all_projects`)."""
     stream = PROJECTS.table.name
     rows = {row.key: row for row in (to_row(PROJECTS, doc) for doc in all_projects(comparer.api).docs)}
-    comparer.take(stream, list(rows.values()))
+    comparer.compare_rows(stream, list(rows.values()))
     with comparer.database.read() as conn:
         here = comparison.keys_in(conn, PROJECTS, Window(stream), comparer.found.as_of)
-    comparer.judge(stream, dict.fromkeys(here - rows.keys()))
+    comparer.recheck(stream, dict.fromkeys(here - rows.keys()))
 
 
-def verify_batches(comparer: Comparer, windows: Sequence[Window]) -> None:
+def verify_batches(comparer: Differ, windows: Sequence[Window]) -> None:
     """Compare the batches of these windows: which there are, and their status."""
     for window in windows:
         with comparer.database.read() as conn:
             number = comparison.count(conn, BATCHES, window, comparer.found.as_of)
         bounded = (window.created_from, window.created_to) != (None, None)
-        if comparer.found.deep or bounded or number <= LISTED or _counts_differ(comparer, window):
-            comparer.compare([Cell(window)])
+        if (
+            comparer.found.deep
+            or bounded
+            or number <= BATCH_LIST_THRESHOLD
+            or _counts_differ(comparer, window)
+        ):
+            comparer.compare([Segment(window)])
 
 
-def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: int | None) -> None:
+def verify_batch_counts(comparer: Differ, windows: Sequence[Window], limit: int | None) -> None:
     """Ask at most so many batches how many tasks of each status they have, and find out why it differs."""
     found, room = comparer.found, limit
     with comparer.database.read() as conn:
@@ -68,7 +73,7 @@ def verify_batch_counts(comparer: Comparer, windows: Sequence[Window], limit: in
     found.batches_counted += len(names)
 
 
-def _miscounting(comparer: Comparer, names: Sequence[str]) -> list[str]:
+def _miscounting(comparer: Differ, names: Sequence[str]) -> list[str]:
     """Return the batches that count their tasks otherwise than they are here, with no change to explain it.
 
     Where tasks go on changing, those are asked again; each time there are fewer.
@@ -79,15 +84,15 @@ def _miscounting(comparer: Comparer, names: Sequence[str]) -> list[str]:
         answers = list(comparer.pool.map(lambda name: _status_of(comparer, name), doubtful))
         asked = zip(doubtful, answers, strict=True)
         counted = [(name, status) for name, status in asked if status is not None]
-        comparer.watch(Step("batches counted", len(names) - len(doubtful) + len(counted), len(names)))
+        comparer.watch(PartVerified("batches counted", len(names) - len(doubtful) + len(counted), len(names)))
         doubtful = [name for name, status in counted if _differs(comparer, name, status)]
-        if not doubtful or not comparer.follow(everything):
+        if not doubtful or not comparer.compare_changes(everything):
             break
         doubtful = [name for name, status in counted if _differs(comparer, name, status)]
     return doubtful
 
 
-def _counts_differ(comparer: Comparer, window: Window) -> bool:
+def _counts_differ(comparer: Differ, window: Window) -> bool:
     def total(status: str | None) -> int | None:
         chosen = BatchFilter(end_time=comparer.found.as_of, status=status, project=window.project)
         return comparer.api.batches(chosen, limit=1).total
@@ -101,7 +106,7 @@ def _counts_differ(comparer: Comparer, window: Window) -> bool:
     return there != here
 
 
-def _status_of(comparer: Comparer, name: str) -> BatchStatus | None:
+def _status_of(comparer: Differ, name: str) -> BatchStatus | None:
     comparer.go_on()
     try:
         return comparer.api.batch_status(name)
@@ -109,7 +114,7 @@ def _status_of(comparer: Comparer, name: str) -> BatchStatus | None:
         return None
 
 
-def _differs(comparer: Comparer, name: str, there: BatchStatus) -> bool:
+def _differs(comparer: Differ, name: str, there: BatchStatus) -> bool:
     """Whether a batch counts its tasks otherwise than they are here, those left out that were judged."""
     with comparer.database.read() as conn:
         here = comparison.batch_counts(conn, name)
@@ -120,7 +125,7 @@ def _differs(comparer: Comparer, name: str, there: BatchStatus) -> bool:
     )
 
 
-def _judged(comparer: Comparer, batch: str) -> tuple[Counter[str], Counter[str]]:
+def _judged(comparer: Differ, batch: str) -> tuple[Counter[str], Counter[str]]:
     """Return how many tasks of a batch were judged, by status: as the API has them, and as they are here."""
     there, here = (
         Counter(one["status"] for one in side.values() if one["batch"] == batch)
@@ -129,24 +134,24 @@ def _judged(comparer: Comparer, batch: str) -> tuple[Counter[str], Counter[str]]
     return there, here
 
 
-def _explained(comparer: Comparer, name: str) -> bool:
+def _explained(comparer: Differ, name: str) -> bool:
     """Whether the batch has tasks that differ, or changed meanwhile, and were not known yet."""
     window = Window(TASKS.table.name)
-    looked_at, seen = len(comparer.looked_at), set[str]()
+    looked_at, seen = len(comparer.rechecked), set[str]()
     try:
-        for rows in listed(comparer.api, window, TaskFilter(batch=name)):
+        for rows in list_pages(comparer.api, window, TaskFilter(batch=name)):
             seen.update(row.key for row in rows)
-            comparer.take(window.stream, rows)
+            comparer.compare_rows(window.stream, rows)
     except PageError as error:
         comparer.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
         return True
     with comparer.database.read() as conn:
         here = comparison.keys_of_batch(conn, name)
-    comparer.judge(window.stream, dict.fromkeys(here - seen))
-    return len(comparer.looked_at) > looked_at
+    comparer.recheck(window.stream, dict.fromkeys(here - seen))
+    return len(comparer.rechecked) > looked_at
 
 
-def _note(comparer: Comparer, name: str) -> None:
+def _note(comparer: Differ, name: str) -> None:
     drift = Drift(str(BATCHES.table.name), name, DriftKind.COUNTED)
     comparer.found.drift.append(drift)
-    comparer.watch(Found(drift))
+    comparer.watch(DriftFound(drift))

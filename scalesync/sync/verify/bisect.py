@@ -6,70 +6,70 @@ from datetime import datetime
 
 from scalesync.db.database import Database
 from scalesync.db.sync import comparison
-from scalesync.sync.streams import PAGE
-from scalesync.sync.verify.counts import Cell, Counted, Counter, halves
+from scalesync.sync.streams import PAGE_SIZE
+from scalesync.sync.verify.counts import Segment, SegmentCounter, SegmentCounts, split_segment
 
 
 @dataclass
-class Narrower:
+class Bisector:
     """Divides cells that differ in time, each at a boundary near its middle, until a page holds one."""
 
     database: Database
-    counter: Counter
+    counter: SegmentCounter
     cap: int | None = None
     """Where the API's totals stop, if they do: a count of so many proves nothing."""
-    leaves: list[Counted] = field(default_factory=list)
+    to_list: list[SegmentCounts] = field(default_factory=list)
     """What has to be listed."""
 
-    def narrow(self, counted: Iterable[Counted]) -> None:
+    def bisect(self, counted: Iterable[SegmentCounts]) -> None:
         """Add to the leaves what has to be listed of these cells; what does not differ is left alone."""
         doubtful = [one for one in counted if self._is_doubtful(one)]
         while doubtful:
             divisible = [one for one in doubtful if not _is_leaf(one)]
-            self.leaves += [one for one in doubtful if _is_leaf(one)]
+            self.to_list += [one for one in doubtful if _is_leaf(one)]
             doubtful = [part for part in self._divide(divisible) if self._is_doubtful(part)]
 
-    def is_settled(self, counted: Counted) -> bool:
+    def is_settled(self, counted: SegmentCounts) -> bool:
         """Whether the two sides count the same, or as far as the API counts."""
         return not counted.differs or self._is_capped(counted)
 
-    def learn(self, whole: Counted, slices: Sequence[Counted]) -> None:
+    def check_slices(self, whole: SegmentCounts, slices: Sequence[SegmentCounts]) -> None:
         """Hold the slices of a whole against it: whether the API's totals stop, or a boundary holds tasks."""
         total = sum(one.total for one in slices)
         if total > whole.total:
             self.cap = whole.total
         if total != whole.total:
             inner = (one.cell.window.created_to for one in slices[:-1])
-            self.leaves += [around(whole.cell, at) for at in inner if at is not None]
+            self.to_list += [boundary_segment(whole.cell, at) for at in inner if at is not None]
 
-    def _is_doubtful(self, counted: Counted) -> bool:
+    def _is_doubtful(self, counted: SegmentCounts) -> bool:
         return counted.differs or self._is_capped(counted)
 
-    def _is_capped(self, counted: Counted) -> bool:
+    def _is_capped(self, counted: SegmentCounts) -> bool:
         return self.cap is not None and counted.total >= self.cap
 
-    def _divide(self, wholes: Sequence[Counted]) -> Iterator[Counted]:
+    def _divide(self, wholes: Sequence[SegmentCounts]) -> Iterator[SegmentCounts]:
         """Yield the counted halves of each whole; what cannot be divided becomes a leaf."""
-        divided: list[tuple[Counted, datetime]] = []
+        divided: list[tuple[SegmentCounts, datetime]] = []
         with self.database.read() as conn:
             for whole in wholes:
                 at = comparison.boundary(conn, whole.cell.window, self.counter.as_of)
                 if at is None:
-                    self.leaves.append(whole)
+                    self.to_list.append(whole)
                 else:
                     divided.append((whole, at))
-        counts = self.counter.count([half for whole, at in divided for half in halves(whole.cell, at)])
+        counts = self.counter.count([half for whole, at in divided for half in split_segment(whole.cell, at)])
         for (whole, at), older, newer in zip(divided, counts[::2], counts[1::2], strict=True):
             if older.total + newer.total != whole.total:
-                self.leaves.append(around(whole.cell, at))
+                self.to_list.append(boundary_segment(whole.cell, at))
             yield from (older, newer)
 
 
-def _is_leaf(counted: Counted) -> bool:
+def _is_leaf(counted: SegmentCounts) -> bool:
     """Whether listing is cheaper than to go on counting: a page holds it, or most of it is missing here."""
-    return counted.total <= PAGE or counted.here < counted.there / 2
+    return counted.total <= PAGE_SIZE or counted.here < counted.there / 2
 
 
-def around(cell: Cell, at: datetime) -> Counted:
+def boundary_segment(cell: Segment, at: datetime) -> SegmentCounts:
     """Return what lies at a boundary, where both halves may count a task, or neither; lists are widened."""
-    return Counted(replace(cell, window=replace(cell.window, created_from=at, created_to=at)), 0, 0, 0)
+    return SegmentCounts(replace(cell, window=replace(cell.window, created_from=at, created_to=at)), 0, 0, 0)

@@ -19,7 +19,7 @@ STATUSES = ("pending", "completed", "canceled", "error")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Segment:
     """Tasks created within a window, of one status or, with None, of any."""
 
     window: Window
@@ -29,10 +29,10 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class SegmentCounts:
     """How many tasks of a cell there are, those that are compared one by one left out on both sides."""
 
-    cell: Cell
+    cell: Segment
     there: int
     here: int
     total: int
@@ -47,7 +47,7 @@ class Counted:
 
 
 @dataclass
-class Judged:
+class RecheckedRows:
     """Tasks that were compared one by one, as each side has them: no count includes them."""
 
     there: dict[str, Facts] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Judged:
 
 
 @dataclass
-class Counter:
+class SegmentCounter:
     """Counts cells, several at once."""
 
     api: ScaleApi
@@ -64,27 +64,27 @@ class Counter:
     as_of: datetime
     """Only tasks created before it count."""
     go_on: Callable[[], None]
-    judged: Judged = field(default_factory=Judged)
+    judged: RecheckedRows = field(default_factory=RecheckedRows)
     refused: set[str] = field(default_factory=set)
     """Statuses that the API does not filter by."""
     hides_undated: bool = False
     """Whether a task that tells no time of creation is in no list by time of creation."""
 
-    def count(self, cells: Sequence[Cell]) -> list[Counted]:
+    def count(self, cells: Sequence[Segment]) -> list[SegmentCounts]:
         """Return the counts of cells, in their order. Raises ScaleInvalidRequest for what the API refuses."""
         totals = list(self.pool.map(self.total, cells))
         return self._counted(zip(cells, totals, strict=True))
 
-    def count_possible(self, cells: Sequence[Cell]) -> list[Counted]:
+    def count_possible(self, cells: Sequence[Segment]) -> list[SegmentCounts]:
         """Return the counts of those cells whose status the API filters by; note the other statuses."""
         totals = zip(cells, self.pool.map(self._total_if_possible, cells), strict=True)
         return self._counted((cell, total) for cell, total in totals if total is not None)
 
-    def again(self, counts: Sequence[Counted]) -> list[Counted]:
+    def recount(self, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
         """Return counts for the same answers of the API, with what was judged and written since then."""
         return self._counted((one.cell, one.total) for one in counts)
 
-    def total(self, cell: Cell) -> int:
+    def total(self, cell: Segment) -> int:
         """Return what the API counts; 0 for a project that it does not know.
 
         Raises ScaleInvalidRequest for what it does not filter by, and PageError if it does not say.
@@ -101,9 +101,9 @@ class Counter:
             raise PageError("The API does not say how many tasks there are.")
         return total
 
-    def _counted(self, totals: Iterable[tuple[Cell, int]]) -> list[Counted]:
+    def _counted(self, totals: Iterable[tuple[Segment, int]]) -> list[SegmentCounts]:
         """Return what the API said together with what is here, as one state of the mirror."""
-        counts: list[Counted] = []
+        counts: list[SegmentCounts] = []
         with self.database.read() as conn:
             for cell, total in totals:
                 before = None if cell.unbounded else self.as_of
@@ -111,10 +111,10 @@ class Counter:
                 undated = cell.unbounded or not self.hides_undated
                 there = total - self._number_in(cell, self.judged.there.values(), undated=undated)
                 here = held - self._number_in(cell, self.judged.here.values())
-                counts.append(Counted(cell, there, here, total, held))
+                counts.append(SegmentCounts(cell, there, here, total, held))
         return counts
 
-    def _total_if_possible(self, cell: Cell) -> int | None:
+    def _total_if_possible(self, cell: Segment) -> int | None:
         try:
             return self.total(cell)
         except ScaleInvalidRequest:
@@ -123,10 +123,10 @@ class Counter:
             self.refused.add(cell.status)
             return None
 
-    def _number_in(self, cell: Cell, those: Iterable[Facts], *, undated: bool = True) -> int:
+    def _number_in(self, cell: Segment, those: Iterable[Facts], *, undated: bool = True) -> int:
         return sum(self._is_in(cell, one, undated=undated) for one in those)
 
-    def _is_in(self, cell: Cell, one: Facts, *, undated: bool) -> bool:
+    def _is_in(self, cell: Segment, one: Facts, *, undated: bool) -> bool:
         window, created = cell.window, one["created_at"]
         if cell.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
             return False
@@ -141,7 +141,7 @@ class Counter:
         )
 
 
-def halves(cell: Cell, at: datetime) -> tuple[Cell, Cell]:
+def split_segment(cell: Segment, at: datetime) -> tuple[Segment, Segment]:
     """Return the two parts of a cell at a boundary."""
     window = cell.window
     older, newer = replace(window, created_to=at), replace(window, created_from=at)

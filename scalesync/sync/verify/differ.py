@@ -17,9 +17,16 @@ from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.verify.api_listing import listed
-from scalesync.sync.verify.counts import Cell, Judged
-from scalesync.sync.verify.models import Drift, DriftKind, Found, Step, Verification, Watcher
+from scalesync.sync.verify.api_listing import list_pages
+from scalesync.sync.verify.counts import RecheckedRows, Segment
+from scalesync.sync.verify.models import (
+    Drift,
+    DriftFound,
+    DriftKind,
+    PartVerified,
+    Verification,
+    VerifyWatcher,
+)
 from scalesync.timestamps import format_instant
 
 COMPARED = ("status", "project", "batch", "created_at")
@@ -31,39 +38,39 @@ LIMITED = ("status", "project")
 FINISHED = "completed"
 """The status of a batch that no ordinary sync reads again."""
 
-LATE = timedelta(seconds=2)
+LATE_CHANGES = timedelta(seconds=2)
 """How far behind the last change the next list of changes begins, for some that show late."""
 
-OFTEN = 20
+MAX_RECHECKS = 20
 """Requests to one change of a task, below which an account changes so fast that counts may not agree."""
 
-AT_ONCE = 200
+ROWS_AT_ONCE = 200
 """Objects that are looked up before the mirror is asked about them again."""
 
-Doubts = dict[str, Row | None]
+Candidates = dict[str, Row | None]
 """Objects that seem to differ, as the API listed them; None: it has to be asked about them again."""
 
 
-class TooFastError(Exception):
+class ChangesTooFastError(Exception):
     """The account changes faster than it can be compared."""
 
 
 @dataclass
-class Comparer:
+class Differ:
     """Lists ranges, and notes in `found` what differs in them."""
 
     api: ScaleApi
     database: Database
     pool: ThreadPoolExecutor
     found: Verification
-    watch: Watcher
+    watch: VerifyWatcher
     go_on: Callable[[], None]
     """Returns, or raises what ends a verification before its time."""
     watermarks: Mapping[str, datetime] = field(default_factory=dict)
     """Up to when each stream is known to be complete."""
-    judged: Judged = field(default_factory=Judged)
+    judged: RecheckedRows = field(default_factory=RecheckedRows)
     """Every task that was looked at twice."""
-    looked_at: set[tuple[str, str]] = field(default_factory=set)
+    rechecked: set[tuple[str, str]] = field(default_factory=set)
     """(stream, key) of everything that was."""
     changes: int = 0
     """How many changes of tasks were seen since the beginning."""
@@ -72,21 +79,21 @@ class Comparer:
     followed_to: dict[Window, datetime] = field(default_factory=dict)
     """Up to when the changes of a window were read."""
 
-    def compare(self, cells: Sequence[Cell], *, limited: bool = False) -> None:
+    def compare(self, cells: Sequence[Segment], *, limited: bool = False) -> None:
         """List what these cells hold and note what differs; `limited` lists a few fields of each only."""
         lists = self.pool.map(lambda cell: self._doubts(cell, limited=limited), cells)
         for done, (cell, doubts) in enumerate(zip(cells, lists, strict=True), 1):
             if isinstance(doubts, str):
-                self.found.unproven.append(f"{cell.window.stream} {named(cell.window)}: {doubts}.")
+                self.found.unproven.append(f"{cell.window.stream} {describe_window(cell.window)}: {doubts}.")
             else:
-                self.judge(cell.window.stream, doubts)
-            self.watch(Step("listed", done, len(cells)))
+                self.recheck(cell.window.stream, doubts)
+            self.watch(PartVerified("listed", done, len(cells)))
 
-    def take(self, stream: str, rows: Sequence[Row]) -> None:
+    def compare_rows(self, stream: str, rows: Sequence[Row]) -> None:
         """Note what differs of objects that were listed already."""
-        self.judge(stream, self._differing(STREAMS[stream].kind, rows))
+        self.recheck(stream, self._differing(STREAMS[stream].kind, rows))
 
-    def follow(self, window: Window) -> int:
+    def compare_changes(self, window: Window) -> int:
         """Compare the tasks of a window that changed since the beginning, or since this was last done.
 
         What was judged before is brought up to date. Returns how many changes were new, 0 where the API does
@@ -95,33 +102,33 @@ class Comparer:
         new = 0
         latest = since = self.followed_to.get(window, self.found.as_of)
         try:
-            for rows in listed(self.api, replace(window, updated_from=since)):
+            for rows in list_pages(self.api, replace(window, updated_from=since)):
                 self.go_on()
                 fresh = [row for row in rows if self.followed.get(row.key) != row.digest]
                 self.followed.update((row.key, row.digest) for row in fresh)
                 new += len(fresh)
-                self.take(window.stream, fresh)
+                self.compare_rows(window.stream, fresh)
                 told = {row.key: comparison.facts_of(TASKS, row) for row in fresh}
                 self.judged.there.update({key: told[key] for key in told.keys() & self.judged.there.keys()})
                 times = [one["updated_at"] for one in told.values()]
                 latest = max([latest, *(at for at in times if isinstance(at, datetime))])
         except (PageError, ScaleInvalidRequest):
             return new
-        self.followed_to[window] = max(since, latest - LATE)
+        self.followed_to[window] = max(since, latest - LATE_CHANGES)
         self.changes += new
         return new
 
-    def is_too_fast(self, requests: int) -> bool:
+    def changes_too_fast(self, requests: int) -> bool:
         """Return whether tasks changed so often during these requests that counts may not agree."""
-        return self.changes * OFTEN > requests
+        return self.changes * MAX_RECHECKS > requests
 
-    def judge(self, stream: str, doubts: Mapping[str, Row | None]) -> None:
+    def recheck(self, stream: str, doubts: Mapping[str, Row | None]) -> None:
         """Look at each of these once more, on both sides, and note it if it differs still."""
         kind = STREAMS[stream].kind
-        keys = sorted(key for key in doubts if (stream, key) not in self.looked_at)
-        self.looked_at.update((stream, key) for key in keys)
-        for begin in range(0, len(keys), AT_ONCE):
-            chunk = keys[begin : begin + AT_ONCE]
+        keys = sorted(key for key in doubts if (stream, key) not in self.rechecked)
+        self.rechecked.update((stream, key) for key in keys)
+        for begin in range(0, len(keys), ROWS_AT_ONCE):
+            chunk = keys[begin : begin + ROWS_AT_ONCE]
             unsure = [key for key in chunk if doubts[key] is None]
             there = {key: doubts[key] for key in chunk}
             there.update(zip(unsure, self.pool.map(lambda key: self._find(stream, key), unsure), strict=True))
@@ -131,17 +138,17 @@ class Comparer:
             for key in chunk:
                 self._note(kind, there[key], here.get(key), key=key, derived=derived.get(key, ()))
 
-    def _doubts(self, cell: Cell, *, limited: bool) -> Doubts | str:
+    def _doubts(self, cell: Segment, *, limited: bool) -> Candidates | str:
         """Return what seems to differ within a cell, or why that cannot be told."""
         kind = STREAMS[cell.window.stream].kind
         window, before = cell.window, None
         if not cell.unbounded:
             before = self.found.as_of
             window = replace(window, created_to=min(window.created_to or before, before))
-        doubts: Doubts = {}
+        doubts: Candidates = {}
         seen: set[str] = set()
         try:
-            for rows in listed(
+            for rows in list_pages(
                 self.api, window, TaskFilter(status=cell.status, limited_response=limited or None)
             ):
                 self.go_on()
@@ -156,11 +163,11 @@ class Comparer:
             doubts.update(dict.fromkeys(here - seen))
         return doubts
 
-    def _differing(self, kind: Mirrored, rows: Sequence[Row], *, limited: bool = False) -> Doubts:
+    def _differing(self, kind: Mirrored, rows: Sequence[Row], *, limited: bool = False) -> Candidates:
         with self.database.read() as conn:
             here = comparison.facts(conn, kind, [row.key for row in rows], whole=self._whole(kind))
             derived = self._derived(conn, kind, rows)
-        doubts: Doubts = {}
+        doubts: Candidates = {}
         for row in rows:
             stored = here.get(row.key)
             if stored is None or stored["missing_since"] is not None:
@@ -218,7 +225,7 @@ class Comparer:
             self.found.undated.append(drift)
         else:
             self.found.drift.append(drift)
-            self.watch(Found(drift))
+            self.watch(DriftFound(drift))
 
     def _is_behind(
         self, kind: Mirrored, there: Row, told: Facts, here: Facts | None, *, derived: tuple[str, ...]
@@ -253,7 +260,7 @@ class Comparer:
         return self.found.deep or kind is PROJECTS
 
 
-def named(window: Window) -> str:
+def describe_window(window: Window) -> str:
     """Return what a window holds, in a person's words."""
     parts = [f"of {window.project!r}"] if window.project is not None else []
     if window.created_from is not None:

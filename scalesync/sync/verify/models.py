@@ -39,13 +39,13 @@ class Drift:
     created_at: datetime | None = None
 
 
-def in_order(drift: Iterable[Drift]) -> list[Drift]:
+def in_key_order(drift: Iterable[Drift]) -> list[Drift]:
     """Return what differs in the order of stream and key."""
     return sorted(drift, key=lambda one: (EVERY_STREAM.index(one.stream), one.key))
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
+class VerifyScope:
     """What is to be proven."""
 
     windows: tuple[Window, ...]
@@ -93,14 +93,14 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class VerifyStarted:
     """A verification begins, and is expected to take about so many requests if nothing differs."""
 
     requests: int
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PartVerified:
     """Something was done: `done` of the `expected` parts known so far."""
 
     what: str
@@ -109,11 +109,11 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DriftFound:
     """An object differs."""
 
     drift: Drift
 
 
-Watcher = Callable[[Begun | Step | Found], None]
+VerifyWatcher = Callable[[VerifyStarted | PartVerified | DriftFound], None]
 """Takes note of one event after the other; called from one thread."""

@@ -10,7 +10,7 @@ from scalesync.db.sync import comparison
 from scalesync.models.sync import Window
 from scalesync.sync.verify.models import Drift
 
-TOGETHER = 50
+ROWS_PER_WINDOW = 50
 """Objects that differ, and objects here between them, that are read as one range."""
 
 
@@ -45,7 +45,7 @@ def _together(database: Database, within: Window, instants: Iterable[datetime]) 
     for at in instants:
         if begin is not None and end is not None:
             wider = Window(within.stream, within.project, begin, at)
-            if size < TOGETHER and _held(database, wider, at) <= TOGETHER:
+            if size < ROWS_PER_WINDOW and _held(database, wider, at) <= ROWS_PER_WINDOW:
                 end, size = at, size + 1
                 continue
             yield Window(within.stream, within.project, begin, end)

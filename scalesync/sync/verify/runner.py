@@ -10,17 +10,17 @@ from scalesync.db.sync import comparison, verifications
 from scalesync.db.sync import windows as ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import IncompleteError, InterruptedRunError
-from scalesync.models.sync import Run, VerificationState, Verified, Window
-from scalesync.sync.events import Watcher as ReadingWatcher
-from scalesync.sync.planner import EVERY_STREAM, Request
-from scalesync.sync.runner import Session, Summary
+from scalesync.models.sync import Run, VerificationRecord, VerificationState, Window
+from scalesync.sync.events import SyncWatcher as ReadingWatcher
+from scalesync.sync.planner import EVERY_STREAM, SyncRequest
+from scalesync.sync.runner import SyncRunner, SyncSummary
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.verify.models import Drift, Inquiry, Verification, Watcher, in_order
+from scalesync.sync.verify.models import Drift, Verification, VerifyScope, VerifyWatcher, in_key_order
 from scalesync.sync.verify.repair_windows import windows_to_read
-from scalesync.sync.verify.verifier import LISTED, Verifier
+from scalesync.sync.verify.verifier import LIST_THRESHOLD, Verifier
 from scalesync.sync.window_progress import look_up
 
-FEW = 20
+FEW_OBJECTS = 20
 """Tasks that are behind up to which they are read where they are, and not in a list of changes."""
 
 ROUNDS = 3
@@ -28,16 +28,16 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Watchers:
+class VerifyWatchers:
     """Who is told what a verification does."""
 
-    proving: Watcher
+    proving: VerifyWatcher
     reading: ReadingWatcher
     """Of a repair."""
 
 
 @dataclass(frozen=True)
-class Proof:
+class VerifyResult:
     """What a verification came to, with repairs in between if they were asked for and needed."""
 
     first: Verification
@@ -46,15 +46,15 @@ class Proof:
 
 
 @dataclass
-class Prover:
+class VerifyRunner:
     """Verifies, repairs and remembers, for the account of a session."""
 
-    session: Session
-    watch: Watcher
-    listed: int = LISTED
+    session: SyncRunner
+    watch: VerifyWatcher
+    listed: int = LIST_THRESHOLD
     """Tasks up to which all of them are read instead of counted."""
 
-    def prove(self, request: Request, *, deep: bool = False, repair: bool = False) -> Proof:
+    def verify(self, request: SyncRequest, *, deep: bool = False, repair: bool = False) -> VerifyResult:
         """Hold what `request` names against the API; with `repair`, read what differs again, and verify anew.
 
         Raises IncompleteError where the mirror was never complete, and ScalesyncError for what stops it.
@@ -62,7 +62,7 @@ class Prover:
         session = self.session
         with session.ledger.database.write() as conn:
             watermarks = read_watermarks(conn)
-            inquiry = replace(inquire(request, watermarks, deep=deep), watermarks=watermarks)
+            inquiry = replace(plan_scope(request, watermarks, deep=deep), watermarks=watermarks)
             account.stamp(conn, session.account)
         for name in request.projects:
             session.require_project(name)
@@ -75,16 +75,16 @@ class Prover:
             before, last = last, self._verify(replace(inquiry, as_of=_began(summary, last)))
             if _wrong(last) == _wrong(before):
                 break
-        return Proof(first, last)
+        return VerifyResult(first, last)
 
-    def prove_runs(self, runs: Sequence[Run]) -> Verification:
+    def verify_runs(self, runs: Sequence[Run]) -> Verification:
         """Hold what these runs have just read against the API."""
         with self.session.ledger.database.read() as conn:
             read = [window for run in runs for window in ledger.planned(conn, run.id)]
         as_of = min((run.started_at for run in runs), default=None)
-        return self._verify(Inquiry(tuple(dict.fromkeys(read)), as_of=as_of))
+        return self._verify(VerifyScope(tuple(dict.fromkeys(read)), as_of=as_of))
 
-    def _verify(self, inquiry: Inquiry) -> Verification:
+    def _verify(self, inquiry: VerifyScope) -> Verification:
         session = self.session
         api, database = session.ledger.api, session.ledger.database
         verifier = Verifier(api, database, session.clock, self.watch, session.workers, self.listed)
@@ -93,19 +93,19 @@ class Prover:
             verifications.remember(conn, _as_remembered(found))
         return found
 
-    def _repair(self, found: Verification) -> Summary | None:
+    def _repair(self, found: Verification) -> SyncSummary | None:
         """Read the ranges again in which something differs, as a run of their own. Moves no watermark."""
         database = self.session.ledger.database
-        drift = in_order([*found.drift, *found.undated])
+        drift = in_key_order([*found.drift, *found.undated])
         behind, changes = _of_changes(found)
         ranged = [one for one in (*drift, *behind) if not _is_within(one, found.undivided)]
-        windows = windows_to_read(database, in_order(ranged), by_project=found.by_project)
+        windows = windows_to_read(database, in_key_order(ranged), by_project=found.by_project)
         windows += (*changes, *(replace(window, undivided=True) for window in found.undivided))
         with database.write() as conn:
             for stream, kind in MIRRORED.items():
                 comparison.distrust(conn, kind, [one.key for one in drift if one.stream == stream])
         self._read_alone([one for one in drift if one.created_at is None], found.as_of)
-        summary = self.session.sync(Request(windows=windows)) if windows else None
+        summary = self.session.sync(SyncRequest(windows=windows)) if windows else None
         if self.session.clock.stopping.is_set():
             msg = "Stopped; what was read again by then is saved."
             raise InterruptedRunError(msg, advice="Run `scalesync verify --repair` again.")
@@ -135,17 +135,17 @@ def _of_changes(found: Verification) -> tuple[list[Drift], list[Window]]:
     """Return what is behind and read by its time of creation, and the lists of changes that hold the rest."""
     tasks = TASKS.table.name
     changes = [window for window in found.windows if window.updated_from is not None]
-    if found.by_project or sum(one.stream == tasks for one in found.behind) <= FEW:
+    if found.by_project or sum(one.stream == tasks for one in found.behind) <= FEW_OBJECTS:
         return found.behind, []
     return [one for one in found.behind if one.stream != tasks], changes
 
 
-def _began(summary: Summary | None, found: Verification) -> datetime:
+def _began(summary: SyncSummary | None, found: Verification) -> datetime:
     """Return the API's clock when a repair began: what changed since then has no say in what it achieved."""
     return max((run.started_at for run in summary.runs), default=found.as_of) if summary else found.as_of
 
 
-def inquire(request: Request, watermarks: Mapping[str, datetime], *, deep: bool) -> Inquiry:
+def plan_scope(request: SyncRequest, watermarks: Mapping[str, datetime], *, deep: bool) -> VerifyScope:
     """Return the windows that hold what is asked for, of an account of which that much was read.
 
     What changed since the last sync is a window of its own, so that it is compared one by one. Raises
@@ -162,13 +162,13 @@ def inquire(request: Request, watermarks: Mapping[str, datetime], *, deep: bool)
                 windows.append(Window(stream, project, updated_from=known - request.lookback))
             dates = (None, None) if stream == "projects" else (request.since, request.last)
             windows.append(Window(stream, project, *dates))
-    return Inquiry(tuple(windows), deep)
+    return VerifyScope(tuple(windows), deep)
 
 
-def _as_remembered(found: Verification) -> Verified:
+def _as_remembered(found: Verification) -> VerificationRecord:
     state = VerificationState.UNPROVEN if found.unproven else VerificationState.PROVEN
     whole = {window.stream for window in found.windows if window == Window(window.stream)}
-    return Verified(
+    return VerificationRecord(
         found.as_of,
         VerificationState.DRIFT if found.drift else state,
         verifications.scope_of(found.windows),

@@ -7,11 +7,11 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import comparison
 from scalesync.errors import PageError
 from scalesync.models.sync import Window
-from scalesync.sync.streams import PAGE
-from scalesync.sync.verify.api_listing import listed
-from scalesync.sync.verify.bisect import Narrower
-from scalesync.sync.verify.counts import STATUSES, Cell, Counted, Counter
-from scalesync.sync.verify.differ import Comparer, named
+from scalesync.sync.streams import PAGE_SIZE
+from scalesync.sync.verify.api_listing import list_pages
+from scalesync.sync.verify.bisect import Bisector
+from scalesync.sync.verify.counts import STATUSES, Segment, SegmentCounter, SegmentCounts
+from scalesync.sync.verify.differ import Differ, describe_window
 
 ROUNDS = 5
 """How often counts are narrowed down before it is said that they do not come to agree."""
@@ -25,14 +25,14 @@ RECOUNTS = 6
 ATTEMPTS = 3
 """How often the count of everything is taken again, if something was made meanwhile."""
 
-FEW = 5
+FEW_ROWS = 5
 """Tasks too many or too few up to which a list need not give whole documents: they are looked up anyway."""
 
 SLICES = 4
 """Parts of about the same size that are counted beside projects and statuses: what is missing in one and
 gone in another does not cancel out."""
 
-PIECE = PAGE * 4 // 5
+SEGMENT_ROWS = PAGE_SIZE * 4 // 5
 """Tasks of the mirror that are listed together, so that a page has room for some that it lacks."""
 
 
@@ -40,8 +40,8 @@ PIECE = PAGE * 4 // 5
 class TaskVerifier:
     """Verifies the task windows of one inquiry."""
 
-    comparer: Comparer
-    counter: Counter
+    comparer: Differ
+    counter: SegmentCounter
     every_project: tuple[str, ...] | None
     """All project names, if the API lists tasks only project by project."""
     listed: int
@@ -68,16 +68,16 @@ class TaskVerifier:
         homeless = sum(number for (project, _), number in counts.items() if project is None)
         if homeless and window.updated_from is None:
             said = f"the API lists tasks of a project only, and {homeless:,} here are of none"
-            self.comparer.found.unproven.append(f"tasks {named(window)}: {said}.")
+            self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {said}.")
 
     def _read_changes(self, window: Window) -> None:
         """Compare one by one what changed lately; what differs is in no count after that."""
         try:
-            for rows in listed(self.comparer.api, replace(window, created_to=self.counter.as_of)):
+            for rows in list_pages(self.comparer.api, replace(window, created_to=self.counter.as_of)):
                 self.comparer.go_on()
-                self.comparer.take(window.stream, rows)
+                self.comparer.compare_rows(window.stream, rows)
         except PageError as error:
-            self.comparer.found.unproven.append(f"tasks {named(window)}: {error.message}.")
+            self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {error.message}.")
 
     def _pieces(self, window: Window, size: int) -> Iterator[Window]:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
@@ -93,11 +93,11 @@ class TaskVerifier:
         with self.comparer.database.read() as conn:
             here = comparison.count(conn, TASKS, window, self.counter.as_of)
             undated = comparison.keys_beyond(conn, window, self.counter.as_of)
-        self.comparer.judge(window.stream, dict.fromkeys(undated))
+        self.comparer.recheck(window.stream, dict.fromkeys(undated))
         if self.comparer.found.deep or here <= self.listed:
             self._read(window)
             return
-        narrower = Narrower(self.comparer.database, self.counter)
+        narrower = Bisector(self.comparer.database, self.counter)
         inner = self._within_safe_bounds(window, narrower)
         if inner is not None:
             self._count(inner, narrower, here // SLICES)
@@ -110,11 +110,11 @@ class TaskVerifier:
         """Compare the window's tasks one by one: in pieces, or in one list if these do not add up."""
         found = self.comparer.found
         said, differing = len(found.unproven), len(found.drift)
-        self.comparer.compare([Cell(piece) for piece in self._pieces(window, PIECE)])
+        self.comparer.compare([Segment(piece) for piece in self._pieces(window, SEGMENT_ROWS)])
         short = self._short(window)
         if _is_dateless(window) and (len(found.unproven) > said or (short and short.there > short.here)):
             del found.unproven[said:]
-            self.comparer.compare([Cell(window, unbounded=True)])
+            self.comparer.compare([Segment(window, unbounded=True)])
             short = self._short(window)
             if len(found.drift) > differing:
                 found.undivided.append(window)
@@ -122,7 +122,7 @@ class TaskVerifier:
         if short is not None and short.there > short.here:
             self._note_short(short)
 
-    def _short(self, window: Window) -> Counted | None:
+    def _short(self, window: Window) -> SegmentCounts | None:
         """Return the counts without any times of creation, if they do not agree; None too for a part.
 
         A task that is in no list by time of creation is in this count.
@@ -131,14 +131,14 @@ class TaskVerifier:
             return None
         for _ in range(ATTEMPTS):
             try:
-                [before] = self.counter.count([Cell(window, unbounded=True)])
+                [before] = self.counter.count([Segment(window, unbounded=True)])
             except PageError as error:
-                self.comparer.found.unproven.append(f"tasks {named(window)}: {error.message}")
+                self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {error.message}")
                 return None
             if not before.differs:
                 return None
             self._judge_new(window)
-            [after] = self.counter.again([before])
+            [after] = self.counter.recount([before])
             # What was made between the count and the list is only in the second, unless it is in both.
             if after.there <= after.here and before.there >= before.here:
                 return None
@@ -147,37 +147,37 @@ class TaskVerifier:
     def _judge_new(self, window: Window) -> None:
         """Compare what was made since the beginning, so that no count includes it."""
         try:
-            for rows in listed(self.comparer.api, replace(window, created_from=self.counter.as_of)):
+            for rows in list_pages(self.comparer.api, replace(window, created_from=self.counter.as_of)):
                 self.comparer.go_on()
-                self.comparer.take(window.stream, rows)
+                self.comparer.compare_rows(window.stream, rows)
         except PageError:
             return
 
-    def _note_short(self, short: Counted) -> None:
+    def _note_short(self, short: SegmentCounts) -> None:
         window = short.cell.window
         counted = f"the API counts {short.total:,} in all where {short.held:,} are here"
         if short.there > short.here:
             self.comparer.found.undivided.append(window)
             counted += ", and lists by time of creation do not show which are missing (--repair reads them)"
-        self.comparer.found.unproven.append(f"tasks {named(window)}: {counted}.")
+        self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {counted}.")
 
-    def _count(self, window: Window, narrower: Narrower, size: int) -> None:
-        known = len(self.comparer.looked_at)
+    def _count(self, window: Window, narrower: Bisector, size: int) -> None:
+        known = len(self.comparer.rechecked)
         whole, parts = self._first_counts(window)
         self._learn_of_undated(whole)
-        slices = self.counter.count([Cell(piece) for piece in self._pieces(window, size)])
-        narrower.learn(whole, slices)
+        slices = self.counter.count([Segment(piece) for piece in self._pieces(window, size)])
+        narrower.check_slices(whole, slices)
         for counts in (parts, self._of_no_project(whole, parts), slices):
-            looked_at = len(self.comparer.looked_at) > known
-            self._settle(window, narrower, self.counter.again(counts) if looked_at else counts)
+            looked_at = len(self.comparer.rechecked) > known
+            self._settle(window, narrower, self.counter.recount(counts) if looked_at else counts)
 
-    def _learn_of_undated(self, whole: Counted) -> None:
+    def _learn_of_undated(self, whole: SegmentCounts) -> None:
         """Find out whether tasks that tell no time of creation, each of them judged, are in lists by it."""
         undated = sum(one["created_at"] is None for one in self.comparer.judged.there.values())
         if undated and whole.there + undated == whole.here:
             self.counter.hides_undated = True
 
-    def _within_safe_bounds(self, window: Window, narrower: Narrower) -> Window | None:
+    def _within_safe_bounds(self, window: Window, narrower: Bisector) -> Window | None:
         """Return the window without the edges that have a task near them; those are to be listed."""
         lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
         with self.comparer.database.read() as conn:
@@ -188,18 +188,18 @@ class TaskVerifier:
                 return window
             safe = list(comparison.boundaries(conn, window, as_of, 1))
         if not safe:
-            narrower.leaves.append(_unread(window))
+            narrower.to_list.append(_unread(window))
             return None
         inner = window
         if lower in unsafe:
-            narrower.leaves.append(_unread(replace(window, created_to=safe[0])))
+            narrower.to_list.append(_unread(replace(window, created_to=safe[0])))
             inner = replace(inner, created_from=safe[0])
         if upper in unsafe:
-            narrower.leaves.append(_unread(replace(window, created_from=safe[-1])))
+            narrower.to_list.append(_unread(replace(window, created_from=safe[-1])))
             inner = replace(inner, created_to=safe[-1])
         return inner
 
-    def _first_counts(self, window: Window) -> tuple[Counted, list[Counted]]:
+    def _first_counts(self, window: Window) -> tuple[SegmentCounts, list[SegmentCounts]]:
         """Return the counts of a window, and those of its projects and statuses.
 
         A project's status of which nothing is here needs no count: a task that the API has in it is missing
@@ -208,24 +208,24 @@ class TaskVerifier:
         with self.comparer.database.read() as conn:
             here = comparison.counts(conn, TASKS, window, self.counter.as_of)
         places = sorted((project, status) for project, status in here if project and status)
-        [whole] = self.counter.count([Cell(window)])
+        [whole] = self.counter.count([Segment(window)])
         parts = self.counter.count_possible(
-            [Cell(replace(window, project=project), status) for project, status in places]
+            [Segment(replace(window, project=project), status) for project, status in places]
         )
         if self.counter.refused:
             projects = sorted({project for project, _ in places})
-            parts += self.counter.count([Cell(replace(window, project=project)) for project in projects])
+            parts += self.counter.count([Segment(replace(window, project=project)) for project in projects])
         return whole, parts
 
-    def _of_no_project(self, whole: Counted, parts: Sequence[Counted]) -> list[Counted]:
+    def _of_no_project(self, whole: SegmentCounts, parts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
         """Return the counts by status of the whole account, if some of its tasks are in no part."""
         by_status = [part for part in parts if part.cell.status is not None]
         there, here = (sum(getattr(part, side) for part in by_status) for side in ("there", "here"))
         if whole.cell.window.project is not None or (there, here) == (whole.there, whole.here):
             return []
-        return self.counter.count_possible([Cell(whole.cell.window, status) for status in STATUSES])
+        return self.counter.count_possible([Segment(whole.cell.window, status) for status in STATUSES])
 
-    def _settle(self, window: Window, narrower: Narrower, counts: Sequence[Counted]) -> None:
+    def _settle(self, window: Window, narrower: Bisector, counts: Sequence[SegmentCounts]) -> None:
         """Narrow down what differs, again until the counts without what was found agree."""
         doubtful = _unsettled(narrower, counts)
         idle = 0
@@ -233,40 +233,42 @@ class TaskVerifier:
             doubtful = self._without_changes(window, narrower, doubtful)
             if not doubtful:
                 return
-            known = len(self.comparer.looked_at)
-            narrower.narrow(doubtful)
+            known = len(self.comparer.rechecked)
+            narrower.bisect(doubtful)
             self._list(narrower)
             doubtful = _unsettled(narrower, self.counter.count([one.cell for one in doubtful]))
-            if len(self.comparer.looked_at) == known:
+            if len(self.comparer.rechecked) == known:
                 idle += 1
             if idle == IDLE_ROUNDS:
                 break
         for one in doubtful:
             what = f"the API counts {one.total:,} {one.cell.status or ''}".rstrip()
             said = f"{what} where {one.held:,} are here, and lists nothing more that differs"
-            self.comparer.found.unproven.append(f"tasks {named(one.cell.window)}: {said}.")
+            self.comparer.found.unproven.append(f"tasks {describe_window(one.cell.window)}: {said}.")
 
-    def _without_changes(self, window: Window, narrower: Narrower, doubtful: list[Counted]) -> list[Counted]:
+    def _without_changes(
+        self, window: Window, narrower: Bisector, doubtful: list[SegmentCounts]
+    ) -> list[SegmentCounts]:
         """Return which of these counts still differ once what changed since the beginning is left out.
 
         Where tasks go on changing, what differs is counted again; each time there is less of it.
         """
         for _ in range(RECOUNTS):
-            if not doubtful or not self.comparer.follow(window):
+            if not doubtful or not self.comparer.compare_changes(window):
                 break
-            doubtful = _unsettled(narrower, self.counter.again(doubtful))
+            doubtful = _unsettled(narrower, self.counter.recount(doubtful))
             doubtful = self.counter.count([one.cell for one in doubtful])
         return _unsettled(narrower, doubtful)
 
-    def _list(self, narrower: Narrower) -> None:
-        leaves, narrower.leaves = narrower.leaves, []
-        few = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) <= FEW]
-        many = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) > FEW]
+    def _list(self, narrower: Bisector) -> None:
+        leaves, narrower.to_list = narrower.to_list, []
+        few = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) <= FEW_ROWS]
+        many = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) > FEW_ROWS]
         self.comparer.compare(few, limited=True)
         self.comparer.compare(many)
 
 
-def _unsettled(narrower: Narrower, counts: Sequence[Counted]) -> list[Counted]:
+def _unsettled(narrower: Bisector, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
     return [one for one in counts if not narrower.is_settled(one)]
 
 
@@ -274,6 +276,6 @@ def _is_dateless(window: Window) -> bool:
     return window.created_from is None and window.created_to is None
 
 
-def _unread(window: Window) -> Counted:
+def _unread(window: Window) -> SegmentCounts:
     """Return a window that has to be listed whatever its counts are."""
-    return Counted(Cell(window), 0, 0, 0)
+    return SegmentCounts(Segment(window), 0, 0, 0)

@@ -17,35 +17,42 @@ from scalesync.models.sync import Window
 from scalesync.sync.planner import EVERY_STREAM
 from scalesync.sync.streams import probe
 from scalesync.sync.verify.batches_and_projects import verify_batch_counts, verify_batches, verify_projects
-from scalesync.sync.verify.counts import Counter
-from scalesync.sync.verify.differ import Comparer, TooFastError
-from scalesync.sync.verify.models import Begun, Drift, Inquiry, Verification, Watcher, in_order
-from scalesync.sync.verify.tasks import PIECE, TaskVerifier
+from scalesync.sync.verify.counts import SegmentCounter
+from scalesync.sync.verify.differ import ChangesTooFastError, Differ
+from scalesync.sync.verify.models import (
+    Drift,
+    Verification,
+    VerifyScope,
+    VerifyStarted,
+    VerifyWatcher,
+    in_key_order,
+)
+from scalesync.sync.verify.tasks import SEGMENT_ROWS, TaskVerifier
 
-TICK = 1.0
+CLOCK_RESOLUTION = 1.0
 """Seconds. The API tells its time in whole ones (recorded: `Date`), so what was made just before a
 verification is told from what is made during it by waiting for the next."""
 
-BUDGET = 39
+MAX_REQUESTS = 39
 """Requests that a clean account of a few projects may cost: batches are asked for their own counts as far
 as these go. Those that are not completed here come first, then the newest."""
 
-AROUND = 12
+BASE_REQUESTS = 12
 """Requests beside those for projects and statuses, about: the time, projects, batches, parts, no project."""
 
-TIMES = 4
+REQUESTS_PER_LISTED_PAGE = 4
 """How many times the requests that were announced are made before an account is said to change too fast."""
 
-OWN_COUNTS = 5
+MIN_BATCH_CHECKS = 5
 """Batches that are asked for their own counts in any case."""
 
 
-LISTED = 1_600
+LIST_THRESHOLD = 1_600
 """Tasks up to which a window is read at once: that costs no more than to count it, and says more."""
 
 
 @dataclass(frozen=True)
-class Budget:
+class RequestBudget:
     """How many requests a verification may make while the account changes under it."""
 
     api: ScaleApi
@@ -62,7 +69,7 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """Whether it has made several times what was announced."""
-        return self.made >= TIMES * self.expected
+        return self.made >= REQUESTS_PER_LISTED_PAGE * self.expected
 
 
 @dataclass
@@ -72,27 +79,29 @@ class Verifier:
     api: ScaleApi
     database: Database
     clock: Clock
-    watch: Watcher
+    watch: VerifyWatcher
     workers: int = 8
-    listed: int = LISTED
+    listed: int = LIST_THRESHOLD
 
-    def verify(self, inquiry: Inquiry) -> Verification:
+    def verify(self, inquiry: VerifyScope) -> Verification:
         """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
         began, before = self.clock.monotonic(), self.api.requests_made
         try:
             if inquiry.as_of is None:
-                self.clock.sleep(TICK)
+                self.clock.sleep(CLOCK_RESOLUTION)
             begun = probe(self.api)
             now, every_project = begun.now, begun.every_project
             as_of = inquiry.as_of or now
             found = Verification(as_of, inquiry.windows, inquiry.deep, by_project=every_project is not None)
             expected = self._expected(inquiry, as_of)
-            self.watch(Begun(expected))
-            self._compare(inquiry, found, every_project, Budget(self.api, expected, before))
+            self.watch(VerifyStarted(expected))
+            self._compare(inquiry, found, every_project, RequestBudget(self.api, expected, before))
         except ScaleException:
             self._go_on()
             raise
-        found.drift, found.behind, found.undated = map(in_order, (found.drift, found.behind, found.undated))
+        found.drift, found.behind, found.undated = map(
+            in_key_order, (found.drift, found.behind, found.undated)
+        )
         said = [*found.unproven, *map(_undated, found.undated), *self._unread(inquiry)]
         found.unproven = list(dict.fromkeys(said))
         found.requests = self.api.requests_made - before
@@ -100,45 +109,53 @@ class Verifier:
         return found
 
     def _compare(
-        self, inquiry: Inquiry, found: Verification, every_project: tuple[str, ...] | None, budget: Budget
+        self,
+        inquiry: VerifyScope,
+        found: Verification,
+        every_project: tuple[str, ...] | None,
+        budget: RequestBudget,
     ) -> None:
         def go_on() -> None:
             self._go_on()
-            if budget.is_spent and comparer.is_too_fast(budget.made):
-                raise TooFastError
+            if budget.is_spent and comparer.changes_too_fast(budget.made):
+                raise ChangesTooFastError
 
         with ThreadPoolExecutor(self.workers, thread_name_prefix="verify") as pool:
-            comparer = Comparer(
+            comparer = Differ(
                 self.api, self.database, pool, found, self.watch, go_on, watermarks=inquiry.watermarks
             )
             try:
                 self._compare_streams(inquiry, comparer, every_project, budget)
-            except TooFastError:
+            except ChangesTooFastError:
                 found.unproven = [_too_fast(comparer.changes, budget.made)]
 
     def _compare_streams(
-        self, inquiry: Inquiry, comparer: Comparer, every_project: tuple[str, ...] | None, budget: Budget
+        self,
+        inquiry: VerifyScope,
+        comparer: Differ,
+        every_project: tuple[str, ...] | None,
+        budget: RequestBudget,
     ) -> None:
         found = comparer.found
         projects, batches, tasks = (_of(inquiry, stream) for stream in EVERY_STREAM)
         if projects:
             verify_projects(comparer)
         verify_batches(comparer, batches)
-        counter = Counter(
+        counter = SegmentCounter(
             self.api, self.database, comparer.pool, found.as_of, comparer.go_on, comparer.judged
         )
         verifier = TaskVerifier(comparer, counter, every_project, self.listed)
         verifier.verify(tasks)
         known = len(found.drift)
-        room = max(OWN_COUNTS, BUDGET - budget.made)
+        room = max(MIN_BATCH_CHECKS, MAX_REQUESTS - budget.made)
         verify_batch_counts(comparer, batches, None if inquiry.deep else room)
         if len(found.drift) > known and not inquiry.deep:
             # What the batches led to may be one half of what had cancelled out.
             verifier.verify(tasks)
-        if found.unproven and not found.undivided and comparer.is_too_fast(budget.made):
+        if found.unproven and not found.undivided and comparer.changes_too_fast(budget.made):
             found.unproven = [_too_fast(comparer.changes, budget.made)]
 
-    def _unread(self, inquiry: Inquiry) -> list[str]:
+    def _unread(self, inquiry: VerifyScope) -> list[str]:
         """Return a sentence if tasks whose annotations are to be proven have files that could not be read."""
         if not inquiry.deep:
             return []
@@ -158,23 +175,25 @@ class Verifier:
             msg = "Stopped before anything was proven."
             raise InterruptedRunError(msg, advice="Run `scalesync verify` again.")
 
-    def _expected(self, inquiry: Inquiry, as_of: datetime) -> int:
+    def _expected(self, inquiry: VerifyScope, as_of: datetime) -> int:
         """Return about how many requests a verification takes if nothing differs."""
-        expected = AROUND
+        expected = BASE_REQUESTS
         with self.database.read() as conn:
             for window in _of(inquiry, TASKS.table.name):
                 if window.updated_from is None:
                     cells = comparison.counts(conn, TASKS, window, as_of)
                     expected += len(comparison.keys_beyond(conn, window, as_of))
                     here = sum(cells.values())
-                    expected += here // PIECE if inquiry.deep or here <= self.listed else len(cells)
+                    expected += here // SEGMENT_ROWS if inquiry.deep or here <= self.listed else len(cells)
             batches = sum(
                 comparison.count(conn, BATCHES, window, as_of) for window in _of(inquiry, BATCHES.table.name)
             )
-        return expected + (batches if inquiry.deep else min(batches, max(OWN_COUNTS, BUDGET - expected)))
+        return expected + (
+            batches if inquiry.deep else min(batches, max(MIN_BATCH_CHECKS, MAX_REQUESTS - expected))
+        )
 
 
-def _of(inquiry: Inquiry, stream: str) -> Sequence[Window]:
+def _of(inquiry: VerifyScope, stream: str) -> Sequence[Window]:
     return [window for window in inquiry.windows if window.stream == stream]
 
 

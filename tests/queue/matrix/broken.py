@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from scalesync.errors import DatabaseError
 from scalesync.models.api import Document
-from scalesync.models.commands import Claim, CommandState, Step, Verdict
-from scalesync.queue.dispatcher_store import Ledger
+from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
+from scalesync.queue.dispatcher_store import DispatcherStore
 
 
 @dataclass
-class ArmUnknown(Ledger):
+class ArmUnknown(DispatcherStore):
     """Loses the connection while it commits an arming: that was done, and nobody told."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:
@@ -21,7 +21,7 @@ class ArmUnknown(Ledger):
 
 
 @dataclass
-class ArmFails(Ledger):
+class ArmFails(DispatcherStore):
     """Loses the connection before it arms."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:  # noqa: ARG002 - it does not come so far
@@ -30,7 +30,7 @@ class ArmFails(Ledger):
 
 
 @dataclass
-class SettleUnknown(Ledger):
+class SettleUnknown(DispatcherStore):
     """Loses the connection while it commits its first settlement: that was done, and nobody told."""
 
     failures: int = 1
@@ -39,8 +39,8 @@ class SettleUnknown(Ledger):
     def settle(
         self,
         claim: Claim,
-        verdict: Verdict,
-        steps: Sequence[Step] = (),
+        verdict: Settlement,
+        steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:
@@ -53,7 +53,7 @@ class SettleUnknown(Ledger):
 
 
 @dataclass
-class Down(Ledger):
+class Down(DispatcherStore):
     """A database that is down once a command was sent."""
 
     outage: ClassVar[int]
@@ -63,8 +63,8 @@ class Down(Ledger):
     def settle(
         self,
         claim: Claim,
-        verdict: Verdict,
-        steps: Sequence[Step] = (),
+        verdict: Settlement,
+        steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:

@@ -18,9 +18,9 @@ from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.lease_owner import fresh_owner
 from scalesync.models.api import Document
-from scalesync.models.commands import Claim, CommandState, Step, Verdict
+from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
-from scalesync.queue.dispatcher_store import Ledger
+from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy
 
@@ -58,7 +58,7 @@ class Doomed(Database):
 
 
 @dataclass
-class MortalLedger(Ledger):
+class MortalLedger(DispatcherStore):
     """A ledger whose process dies at a point."""
 
     point: Point | None = None
@@ -82,8 +82,8 @@ class MortalLedger(Ledger):
     def settle(
         self,
         claim: Claim,
-        verdict: Verdict,
-        steps: Sequence[Step] = (),
+        verdict: Settlement,
+        steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:

@@ -10,12 +10,12 @@ from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue.pause import gate, resume
 from scalesync.lease_owner import fresh_owner
 from scalesync.models.commands import Command, CommandState, NewCommand
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.execution_result import Done
-from scalesync.queue.executor import Work
-from scalesync.queue.handlers import HANDLERS, Handler
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.execution_result import ExecutionResult
+from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.handlers import HANDLERS, CommandHandler
 from scalesync.queue.timing import Timing
-from scalesync.queue.tools import Tools
+from scalesync.queue.tools import ExecutorDeps
 from scalesync.sandbox.switches import Switches
 from scalesync.timestamps import parse_instant
 from tests.queue.matrix.cases import seed
@@ -44,8 +44,8 @@ class Means:
     """What dispatchers are made of. The protections of the protocol, each of which a test may take away."""
 
     timing: Timing = field(default_factory=Timing)
-    handlers: Mapping[str, Handler] = field(default_factory=lambda: HANDLERS)
-    ledger: type[Ledger] = Ledger
+    handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
+    ledger: type[DispatcherStore] = DispatcherStore
     clock: type[VirtualClock] = VirtualClock
     random: Callable[[], float] = _never_waits
     """What every backoff is multiplied with: waiting less is the harder test."""
@@ -123,12 +123,12 @@ class Process:
         owner = f"{place}/{_NOBODY}/{rest}" if gone else f"elsewhere/{next(_NUMBERS)}/{rest}"
         clock = means.clock(timeline=stage.timeline)
         self.ledger = means.ledger(stage.database, owner, means.timing)
-        self.tools = Tools(
+        self.tools = ExecutorDeps(
             self.ledger, NearApi(stage.server, clock), clock, means.timing, means.random, means.handlers
         )
         self.holds: int | None = None
         """The command in its hands."""
-        self.done: list[Done] = []
+        self.done: list[ExecutionResult] = []
 
     def once(self) -> Generator[str, None, bool]:
         """Claim one command and work on it; returns whether there was one."""
@@ -137,7 +137,7 @@ class Process:
         claims = self.ledger.claim(1)
         for claim in claims:
             self.holds = claim.command.id
-            self.done.append((yield from Work(claim, self.tools, claimed_at).run()))
+            self.done.append((yield from CommandExecutor(claim, self.tools, claimed_at).run()))
             self.holds = None
         return bool(claims)
 

@@ -7,9 +7,9 @@ from typing import Any
 from scalesync.api.client import ScaleApi
 from scalesync.db.queue import enqueue as queued
 from scalesync.models.api import Document
-from scalesync.models.commands import Claim, Command, CommandKind, CommandState, Step, Verdict
-from scalesync.queue.dispatcher_store import Ledger
-from scalesync.queue.handlers import HANDLERS, Absent, Handler, Prepared, Sighting
+from scalesync.models.commands import AttemptStep, Claim, Command, CommandKind, CommandState, Settlement
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.handlers import HANDLERS, Absent, CommandHandler, LookUp, Prepared
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
@@ -20,12 +20,12 @@ from tests.queue.matrix.timeline import StoppedClock
 from tests.queue.matrix.wire import OnWrite
 
 
-class _Blind(Handler):
+class _Blind(CommandHandler):
     """A kind that takes what it was not told for not having happened."""
 
     resend_before_settle = True
 
-    def look_up(self, api: ScaleApi, command: Command) -> Sighting:  # noqa: ARG002 - it does not look
+    def look_up(self, api: ScaleApi, command: Command) -> LookUp:  # noqa: ARG002 - it does not look
         """Return Absent."""
         return Absent()
 
@@ -55,7 +55,7 @@ class _UpdateProject(_Blind, UpdateProject):
         return Prepared()
 
 
-BLIND: Mapping[str, Handler] = {
+BLIND: Mapping[str, CommandHandler] = {
     CommandKind.CREATE_TASK: _CreateTask(),
     CommandKind.CANCEL_TASK: _CancelTask(),
     CommandKind.CREATE_BATCH: _CreateBatch(),
@@ -67,7 +67,7 @@ assert BLIND.keys() == HANDLERS.keys()
 
 
 @dataclass
-class Unfenced(Ledger):
+class Unfenced(DispatcherStore):
     """A ledger that takes whatever claim there is now for its own."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:
@@ -77,8 +77,8 @@ class Unfenced(Ledger):
     def settle(
         self,
         claim: Claim,
-        verdict: Verdict,
-        steps: Sequence[Step] = (),
+        verdict: Settlement,
+        steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:
@@ -94,7 +94,7 @@ class Unfenced(Ledger):
 
 
 @dataclass
-class Unarmed(Ledger):
+class Unarmed(DispatcherStore):
     """A ledger that does not write down that a command is about to be sent."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:  # noqa: ARG002 - kept nowhere

@@ -8,8 +8,8 @@ import pytest
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.errors import DatabaseError
-from scalesync.models.commands import CommandState, Discard
-from scalesync.queue.dispatcher_store import Ledger
+from scalesync.models.commands import CommandState, DiscardAnswer
+from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.state import World
@@ -37,7 +37,7 @@ def assert_delivered_once(stage: Stage, case: Case, command_id: int) -> None:
 
 
 @pytest.mark.parametrize("ledger", [ArmFails, ArmUnknown])
-def test_an_arming_of_which_nobody_knows(arena: Database, ledger: type[Ledger]) -> None:
+def test_an_arming_of_which_nobody_knows(arena: Database, ledger: type[DispatcherStore]) -> None:
     """Nothing is sent where the commit of an arming failed or is unknown; the next process sends it once."""
     for case in CASES:
         stage, command_id = staged(arena, case)
@@ -119,12 +119,12 @@ def test_a_discard_races_with_the_send(arena: Database, case: Case, killed: bool
             end = (stage.command(command_id).state, case.happened(stage.server.world))
             gone, there = (CommandState.DISCARDED, 0), (CommandState.DELIVERED, 1)
             allowed = {
-                Discard.DISCARDED: {gone},
-                Discard.REQUESTED: {gone, there} if sent else {gone},
-                Discard.TOO_LATE: {there},
+                DiscardAnswer.DISCARDED: {gone},
+                DiscardAnswer.REQUESTED: {gone, there} if sent else {gone},
+                DiscardAnswer.TOO_LATE: {there},
             }
             assert end in allowed[answer], (case.name, fate, step, answer, stage.story())
-        assert answers >= {Discard.DISCARDED, Discard.REQUESTED}, (case.name, fate)
+        assert answers >= {DiscardAnswer.DISCARDED, DiscardAnswer.REQUESTED}, (case.name, fate)
 
 
 # Somebody else -------------------------------------------------------------------------------------------
@@ -218,6 +218,6 @@ def test_another_version_while_in_doubt(arena: Database) -> None:
 
     assert (held.state, bool(held.hold_reason)) == (CommandState.IN_DOUBT, True)
     assert len(stage.server.world.live.projects["p"]["param_history"]) == 2
-    assert (answer, stage.command(command_id).state) == (Discard.REQUESTED, CommandState.DISCARDED), (
+    assert (answer, stage.command(command_id).state) == (DiscardAnswer.REQUESTED, CommandState.DISCARDED), (
         stage.story()
     )

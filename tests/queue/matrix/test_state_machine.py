@@ -26,7 +26,7 @@ from scalesync.db.queue.enqueue import command_of
 from scalesync.db.queue.pause import resume
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
-from scalesync.models.commands import Command, CommandKind, CommandState, Discard, NewCommand
+from scalesync.models.commands import Command, CommandKind, CommandState, DiscardAnswer, NewCommand
 from scalesync.queue import new_commands
 from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
 from tests.queue.matrix.stage import Means, Process, Stage, drain
@@ -61,7 +61,7 @@ class Machine(RuleBasedStateMachine):
         self.stage = Stage(self.database, self.means)
         self.dispatchers: list[Iterator[str]] = []
         self.sent: dict[int, Sent] = {}
-        self.answers: dict[int, Discard] = {}
+        self.answers: dict[int, DiscardAnswer] = {}
         self.versions = 0
         self.effects: list[Effect] = []
         self.stage.server.world.effects.record = lambda *effect: self.effects.append(effect[:3])
@@ -241,9 +241,9 @@ class Machine(RuleBasedStateMachine):
         above = {command.resource, command.depends_on, command.scope}
         stuck = command.hold_reason or above & {name for one in dead for name in (one.resource, one.scope)}
         assert stuck or command.state not in (CommandState.SENDING, CommandState.IN_DOUBT), told
-        if self.answers.get(command.id) is Discard.DISCARDED:
+        if self.answers.get(command.id) is DiscardAnswer.DISCARDED:
             assert command.state is CommandState.DISCARDED, told
-        if self.answers.get(command.id) is Discard.TOO_LATE:
+        if self.answers.get(command.id) is DiscardAnswer.TOO_LATE:
             assert command.state is CommandState.DELIVERED, told
         if command.state is CommandState.DEAD and not self.answers:
             canceled = command.kind == CommandKind.CANCEL_TASK

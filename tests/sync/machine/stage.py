@@ -20,11 +20,11 @@ from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
 from scalesync.lease_owner import fresh_owner
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
-from scalesync.sync.planner import EVERY_STREAM, Request
-from scalesync.sync.runner import Session, Summary
-from scalesync.sync.store import Ledger
-from scalesync.sync.verify.runner import Proof, Prover
-from scalesync.sync.verify.verifier import LISTED
+from scalesync.sync.planner import EVERY_STREAM, SyncRequest
+from scalesync.sync.runner import SyncRunner, SyncSummary
+from scalesync.sync.store import SyncStore
+from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
+from scalesync.sync.verify.verifier import LIST_THRESHOLD
 from tests.sync.machine.changes import Scene, Time
 from tests.sync.machine.mortal import Crash, Fate, MortalDatabase
 from tests.sync.mirrors import KEY, QUICK
@@ -94,26 +94,26 @@ class Stage:
         with self.server.world.locked():
             self.scene.apply(name, number)
 
-    def sync(self, request: Request, *, lapsed: bool = True) -> Summary:
+    def sync(self, request: SyncRequest, *, lapsed: bool = True) -> SyncSummary:
         """Sync to the end; whatever others hold, their leases are over, if not said otherwise."""
         if lapsed:
             self.lapse()
         with self._session(Fate()) as session:
             return session.sync(request)
 
-    def prove(self, *, repair: bool = False, listed: int = LISTED) -> Proof:
+    def prove(self, *, repair: bool = False, listed: int = LIST_THRESHOLD) -> VerifyResult:
         """Hold the mirror against the API. What was made before this call is all in it."""
         self.lapse()
         self.time.step(2)
         with self._session(Fate()) as session:
-            return Prover(session, lambda _: None, listed).prove(Request(), repair=repair)
+            return VerifyRunner(session, lambda _: None, listed).verify(SyncRequest(), repair=repair)
 
     def complete_once(self) -> bool:
         """Return whether every stream was complete at some time, before which there is nothing to prove."""
         with self.database.read() as conn:
             return read_watermarks(conn).keys() >= set(EVERY_STREAM)
 
-    def sync_fatally(self, request: Request, fate: Fate, *, elsewhere: bool) -> Summary | None:
+    def sync_fatally(self, request: SyncRequest, fate: Fate, *, elsewhere: bool) -> SyncSummary | None:
         """Sync as a process of this fate; None: it died, or gave up. Of one elsewhere nobody can tell."""
         self.lapse()
         try:
@@ -122,7 +122,7 @@ class Stage:
         except (Crash, ScalesyncError):
             return None
 
-    def stall(self, request: Request, fate: Fate) -> None:
+    def stall(self, request: SyncRequest, fate: Fate) -> None:
         """Begin a sync that stands still before one of its transactions, if it comes so far."""
 
         def run() -> None:
@@ -165,16 +165,16 @@ class Stage:
             conn.execute(update(table).where(column == key).values(status=other))
 
     @contextmanager
-    def _session(self, fate: Fate, *, elsewhere: bool = False) -> Iterator[Session]:
+    def _session(self, fate: Fate, *, elsewhere: bool = False) -> Iterator[SyncRunner]:
         clock = OurClock(ahead=self.ahead)
         place, _, rest = fresh_owner().rsplit("/", 2)
         owner = f"elsewhere/1/{rest}" if elsewhere else f"{place}/{_NOBODY}/{rest}"
         options = ApiOptions(url=self.server.url, retry=QUICK)
         with ScaleApi(KEY, options, clock=clock) as api:
             mine = Stamp(fingerprint(KEY), "live", self.server.url, clock.now())
-            ledger = Ledger(self.database.lent(fate), api, owner, LEASE)
+            ledger = SyncStore(self.database.lent(fate), api, owner, LEASE)
             # With one worker the same example takes the same steps each time.
-            yield Session(ledger, clock, lambda _: None, mine, workers=1)
+            yield SyncRunner(ledger, clock, lambda _: None, mine, workers=1)
 
     def _let_changes_land(self, _kind: str, _params: object) -> None:
         if self.arriving:

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from scalesync.errors import HeldElsewhereError
 from scalesync.sandbox import Switches
-from scalesync.sync.planner import Request
+from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import Verification
 from tests.sync.machine.changes import BURST, CHANGES, LEFT, burst, one_of
 from tests.sync.machine.expected import Difference, drift
@@ -115,7 +115,7 @@ class Machine(RuleBasedStateMachine):
         self.here.arriving.clear()
         if elsewhere:
             with suppress(HeldElsewhereError):
-                self.here.sync(Request(), lapsed=False)
+                self.here.sync(SyncRequest(), lapsed=False)
 
     @rule(what=st.integers(0, 9), at=st.integers(1, 10))
     def stall(self, what: int, at: int) -> None:
@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
         with self.here.server.world.locked():
             made = burst(self.here.scene)
         self.here.time.step(4000 if later else 2)
-        assert not self.here.sync(Request()).complete
+        assert not self.here.sync(SyncRequest()).complete
         here = mirrored(self.database, "tasks")
         # What is left fits on a page together with what an earlier burst left: see `LEFT`.
         for task_id in [one for one in made if one in here][: BURST - LEFT]:
@@ -144,23 +144,23 @@ class Machine(RuleBasedStateMachine):
         """Let the sync that stands still go on, whoever did its work meanwhile."""
         self.here.wake()
 
-    def _request(self, what: int) -> Request:
+    def _request(self, what: int) -> SyncRequest:
         """Return an incremental sync, a full one, a backfill, one project or one stream."""
         now = self.here.time.at.astimezone(UTC)
         projects = sorted(self.here.scene.account.projects)
         match what:
             case 4 | 5:
-                return Request(full=True)
+                return SyncRequest(full=True)
             case 6:
-                return Request(since=now - timedelta(days=40), until=now - timedelta(seconds=30))
+                return SyncRequest(since=now - timedelta(days=40), until=now - timedelta(seconds=30))
             case 7:
-                return Request(projects=(projects[now.second % len(projects)],))
+                return SyncRequest(projects=(projects[now.second % len(projects)],))
             case 8:
-                return Request(streams=("tasks",))
+                return SyncRequest(streams=("tasks",))
             case 9:
-                return Request(lookback=timedelta())
+                return SyncRequest(lookback=timedelta())
             case _:
-                return Request()
+                return SyncRequest()
 
     # What is to be true ------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Machine(RuleBasedStateMachine):
         """When nothing changes any more, a sync is complete and the mirror equals the API."""
         self.here.wake()
         self.here.time.step(2)
-        summary = self.here.sync(Request(full=full))
+        summary = self.here.sync(SyncRequest(full=full))
         different = self._different()
         assert summary.complete, summary
         if full:
