@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeyCheck:
     """What the API said to a key."""
 
     projects: frozenset[str] | None
@@ -31,32 +31,32 @@ class Initialized:
     before: str | None
     """None: it had none."""
     after: str
-    owner: account.Stamp | None
+    owner: account.Account | None
     """None: there was no key to say."""
-    asked: Asked | None
+    asked: KeyCheck | None
     """None: nothing was asked."""
 
 
-def ask_about_key(lend: "Callable[[], AbstractContextManager[ScaleApi]]") -> Asked:
+def check_key(lend: "Callable[[], AbstractContextManager[ScaleApi]]") -> KeyCheck:
     """Ask the API for the projects of the key's account. Raises ScaleException where it refuses the key."""
     from scalesync.sync.streams import all_projects
 
     try:
         with lend() as api:
-            return Asked(frozenset(to_row(PROJECTS, doc).key for doc in all_projects(api).docs))
+            return KeyCheck(frozenset(to_row(PROJECTS, doc).key for doc in all_projects(api).docs))
     except ScaleException as error:
         if error.exit_code == ScaleUnauthorized.exit_code:
             raise
-        return Asked(None, str(error))
+        return KeyCheck(None, str(error))
 
 
-def settle_owner(conn: Connection, mine: account.Stamp, asked: Asked | None) -> None:
+def adopt_or_claim(conn: Connection, mine: account.Account, asked: KeyCheck | None) -> None:
     """Make it the mirror of `mine` at its first use, or hand it over where the API was `asked` about that.
 
     Raises DatabaseError where it is the mirror of somebody else, or the account has none of its projects,
     which are never deleted at Scale.
     """
-    account.stamp(conn, mine, adopt=asked is not None)
+    account.claim_for_account(conn, mine, adopt=asked is not None)
     here = frozenset(query.keys(conn, PROJECTS))
     if asked is not None and asked.projects is not None and here and not here & asked.projects:
         msg = f"None of the {len(here):,} projects in this mirror is in the account of this key."

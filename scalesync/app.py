@@ -8,20 +8,28 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scalesync.account_adoption import Initialized, ask_about_key, settle_owner
+from scalesync.account_adoption import Initialized, adopt_or_claim, check_key
 from scalesync.clock import Clock
 from scalesync.db import migrate
 from scalesync.db.database import Database
 from scalesync.db.mirror import account
 from scalesync.errors import ConfigurationError, ScaleResourceNotFound
 from scalesync.settings import Settings
-from scalesync.status import Finding, Status, compared, described, look_at, owner_of, standing
+from scalesync.status import (
+    CheckResult,
+    Status,
+    compare_clocks,
+    describe_database,
+    describe_owner,
+    read_status,
+    run_check,
+)
 
 if TYPE_CHECKING:
     # Only some methods need these, and they take a while to load.
     from scalesync.api.client import ScaleApi
-    from scalesync.db.backup import Watcher as BackupWatcher
-    from scalesync.export.exporter import WaysOut
+    from scalesync.db.backup import BackupWatcher
+    from scalesync.export.exporter import Exporter
     from scalesync.models.api import BatchStatus
     from scalesync.models.changes import Change
     from scalesync.models.selection import Selection
@@ -88,13 +96,13 @@ class App:
         with ScaleApi(settings.require_key().reveal(), options, clock=clock or self.clock) as api:
             yield api
 
-    def account(self) -> account.Stamp:
+    def account(self) -> account.Account:
         """Return whose mirror the key may work on, at an address that it may be sent to."""
         from scalesync.api.options import ApiOptions
 
         key = self.settings.require_key().reveal()
         url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
-        return account.Stamp(account.fingerprint(key), account.mode_of(key), url, self.clock.now())
+        return account.Account(account.fingerprint(key), account.mode_of(key), url, self.clock.now())
 
     def init(self, *, adopt: bool) -> Initialized:
         """Create or upgrade the schema, settle whose mirror it is where there is a key, and say what became.
@@ -103,12 +111,12 @@ class App:
         ScalesyncError for a key that is refused or of another account; whose mirror it is stays as it was.
         """
         mine = self.account() if adopt or self.settings.key is not None else None
-        asked = ask_about_key(self.api) if adopt else None
+        asked = check_key(self.api) if adopt else None
         with self.database(lambda _: None, create=True) as database:
             before, after = migrate.upgrade(database)
             if mine is not None:
                 with database.write() as conn:
-                    settle_owner(conn, mine, asked)
+                    adopt_or_claim(conn, mine, asked)
         return Initialized(before, after, mine, asked)
 
     def sync(
@@ -160,23 +168,23 @@ class App:
     def status(self, *, recent: int = 5) -> Status:
         """Return what the mirror holds and how old that is. Asks nobody but the database."""
         with self.database() as database, database.read() as conn:
-            return standing(conn, database.url_shown, self.clock.now(), recent=recent)
+            return read_status(conn, database.url_shown, self.clock.now(), recent=recent)
 
     def documents(self, stream: str, chosen: "Selection") -> Iterator[bytes]:
         """Yield the mirrored documents of a stream as the API sent them, in flat memory."""
         from scalesync.db.mirror import query
-        from scalesync.db.mirror.documents import MIRRORED
+        from scalesync.db.mirror.documents import MAPPINGS
 
         with self.database() as database, database.read() as conn:
-            yield from query.documents(conn, MIRRORED[stream], chosen)
+            yield from query.documents(conn, MAPPINGS[stream], chosen)
 
     def document(self, stream: str, key: str) -> bytes | None:
         """Return one mirrored document, or None if there is none here."""
         from scalesync.db.mirror import query
-        from scalesync.db.mirror.documents import MIRRORED
+        from scalesync.db.mirror.documents import MAPPINGS
 
         with self.database() as database, database.read() as conn:
-            return query.find(conn, MIRRORED[stream], key)
+            return query.find(conn, MAPPINGS[stream], key)
 
     def changes(
         self, *, after_id: int | None = None, since: datetime | None = None, until: datetime | None = None
@@ -204,11 +212,11 @@ class App:
         return Queue(self.database)
 
     @property
-    def ways_out(self) -> "WaysOut":
+    def ways_out(self) -> "Exporter":
         """SQL of one's own, and exports."""
-        from scalesync.export.exporter import WaysOut
+        from scalesync.export.exporter import Exporter
 
-        return WaysOut(self.database, self.clock)
+        return Exporter(self.database, self.clock)
 
     @contextmanager
     def transaction(self) -> "Iterator[Transaction]":
@@ -238,7 +246,7 @@ class App:
         Raises ScalesyncError for what keeps it from beginning; a database that fails in the middle raises
         DatabaseError, and what was in hand is left to its lease.
         """
-        from scalesync.lease_owner import fresh_owner
+        from scalesync.lease_owner import new_owner_id
         from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
         from scalesync.queue.dispatcher_store import DispatcherStore
         from scalesync.queue.timing import Timing
@@ -249,7 +257,7 @@ class App:
         if patience is not None:
             options = replace(options, patience=patience)
         with self.database(self._look_and_stamp) as database, self._queue_api(how) as api:
-            ledger = DispatcherStore(database, fresh_owner(), timing)
+            ledger = DispatcherStore(database, new_owner_id(), timing)
             return Dispatcher(ledger, api, self.clock, watch, timing, options).run()
 
     def back_up(self, target: Path, watch: "BackupWatcher", *, overwrite: bool = False) -> int:
@@ -259,27 +267,27 @@ class App:
         with self.database(lambda _: None) as database:
             return back_up(database, target, watch, overwrite=overwrite)
 
-    def check(self) -> Iterator[Finding]:
+    def check(self) -> Iterator[CheckResult]:
         """Look at the database, the key and the API, and say what to do about each."""
-        yield look_at("database", self._check_database)
-        yield look_at("key", lambda: account.described(self.settings.require_key().reveal()))
-        yield look_at("api", lambda: compared(self.api, self.settings.api_url, self.clock))
-        yield look_at("account", self._check_account)
+        yield run_check("database", self._check_database)
+        yield run_check("key", lambda: account.described(self.settings.require_key().reveal()))
+        yield run_check("api", lambda: compare_clocks(self.api, self.settings.api_url, self.clock))
+        yield run_check("account", self._check_account)
 
     def _check_database(self) -> str:
         with closing(Database.open(self.settings.database_url)) as database:
-            return described(database)
+            return describe_database(database)
 
     def _check_account(self) -> str:
         mine = self.account()
         with self.database() as database, database.write() as conn:
-            return owner_of(conn, mine)
+            return describe_owner(conn, mine)
 
     def _look_and_stamp(self, database: Database) -> None:
         """Return where the mirror has our schema, and is of our account or of none yet and so ours now."""
         migrate.check_schema(database)
         with database.write() as conn:
-            account.stamp(conn, self.account())
+            account.claim_for_account(conn, self.account())
 
     @contextmanager
     def _queue_api(self, how: "Sending") -> "Iterator[ScaleApi]":
@@ -294,11 +302,11 @@ class App:
     def _session(
         self, watch: "SyncWatcher", workers: int, time_limit: float | None
     ) -> "Iterator[SyncRunner]":
-        from scalesync.lease_owner import fresh_owner
+        from scalesync.lease_owner import new_owner_id
         from scalesync.sync.runner import SyncRunner
         from scalesync.sync.store import SyncStore
 
         clock = self.clock.allowing(time_limit)
         with replace(self, clock=clock).database() as database, self.api(clock) as api:
-            writer = SyncStore(database, api, fresh_owner(), self.settings.lease)
+            writer = SyncStore(database, api, new_owner_id(), self.settings.lease)
             yield SyncRunner(writer, clock, watch, self.account(), workers, time_limit)

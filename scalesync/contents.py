@@ -8,7 +8,7 @@ from typing import IO, Any, Unpack
 
 from scalesync.app import App
 from scalesync.errors import ConfigurationError
-from scalesync.export.counts import Tally
+from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Format
 from scalesync.json_sanitizing import read_json
 from scalesync.keywords import BatchFilters, ProjectFilters, TaskFilters, When, check_name, selection
@@ -84,13 +84,13 @@ class Contents:
         *,
         format: str = "jsonl",  # noqa: A002 - as the option
         **filters: Unpack[TaskFilters],
-    ) -> Tally:
+    ) -> ExportCounts:
         """Write a table, a view or a dataset to a binary file, and return how much was written and left out.
 
         `format` and the filters are those of `scalesync export`. Raises ConfigurationError for a table or a
         format that does not exist, and for a filter that cannot be applied.
         """
-        plan, tally, ways = self._export(table, format, filters), Tally(), self._app.ways_out
+        plan, tally, ways = self._export(table, format, filters), ExportCounts(), self._app.ways_out
         if plan.format is Format.PARQUET:
             ways.parquet(plan, file, tally)
         else:
@@ -99,9 +99,9 @@ class Contents:
 
     def export_partitions(
         self, table: str, directory: str | os.PathLike[str], **filters: Unpack[TaskFilters]
-    ) -> Tally:
+    ) -> ExportCounts:
         """Write a table or a view as Parquet files by project and month below a directory that is empty."""
-        tally, room = Tally(), Path(directory)
+        tally, room = ExportCounts(), Path(directory)
         if not room.is_dir() or any(room.iterdir()):
             msg = f"{room} is not an empty directory."
             raise ConfigurationError(msg, advice="Make one, or name another.")

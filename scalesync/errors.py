@@ -163,7 +163,7 @@ class ScaleNoAnswer(ScaleException):
     """The request may have reached the API; its answer is missing, cut short or not JSON."""
 
 
-class ApiClosedError(ScalesyncError):
+class AccessDeniedError(ScalesyncError):
     """The API refuses the key or the account, so nothing is sent before a person resumes."""
 
     exit_code = 3
@@ -175,15 +175,15 @@ class IncompleteError(ScalesyncError):
     exit_code = 1
 
 
-class PageError(IncompleteError):
+class InconsistentPageError(IncompleteError):
     """A page contradicts itself or its window: the window must not close on it."""
 
 
-class UnreadablePageError(ScaleNoAnswer, PageError):
+class UnreadablePageError(ScaleNoAnswer, InconsistentPageError):
     """A page came whole and is not the JSON that the API promises. It says nothing of other pages."""
 
 
-class OutsideWindowError(PageError):
+class OutsideWindowError(InconsistentPageError):
     """A page holds a row that its window did not ask for.
 
     The answer belongs to another request, or the API does not filter as it promises.
@@ -196,18 +196,18 @@ class DatabaseError(ScalesyncError):
     exit_code = 5
 
 
-class DatabaseAwayError(DatabaseError):
+class DatabaseUnavailableError(DatabaseError):
     """The database is out of reach or others are in the way: the same may work later, all by itself.
 
     Whether the transaction that ended so was committed is not known.
     """
 
 
-class ClaimLostError(DatabaseError):
+class LeaseLostError(DatabaseError):
     """The window belongs to another process by now, so nothing of this page was written."""
 
 
-class HeldElsewhereError(ScalesyncError):
+class AlreadyRunningError(ScalesyncError):
     """Another run holds everything there was to do."""
 
     exit_code = 6
@@ -223,14 +223,14 @@ class ConflictError(QueueError):
     """A command or a mirrored object has the same name and other content."""
 
 
-class SealedError(QueueError):
+class BatchSealedError(QueueError):
     """The batch's finalize is queued or sent, so nothing can be added to it."""
 
 
 _CORRECT = "Correct what is named above, and run it again."
 
 
-class Problem(NamedTuple):
+class SubmissionProblem(NamedTuple):
     """What is wrong with one of many."""
 
     number: int
@@ -241,14 +241,14 @@ class Problem(NamedTuple):
 class SubmissionError(QueueError):
     """Some of what was to be queued together is refused, and so nothing of it was queued."""
 
-    def __init__(self, problems: Sequence[Problem], count: int) -> None:
+    def __init__(self, problems: Sequence[SubmissionProblem], count: int) -> None:
         one = "One" if len(problems) == 1 else f"{len(problems):,}"
         super().__init__(f"{one} of {count:,} cannot be queued, so nothing was.", advice=_CORRECT)
         self.problems = tuple(problems)
         """Every one that is wrong, in order."""
 
 
-class NeedsPersonError(ScalesyncError):
+class AttentionRequiredError(ScalesyncError):
     """The queue holds commands that only a person can settle."""
 
     exit_code = 7

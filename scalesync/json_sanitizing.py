@@ -49,7 +49,7 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) <= _DIGITS else float(digits)
 
 
-def storable(body: bytes) -> tuple[bytes, int]:
+def sanitize(body: bytes) -> tuple[bytes, int]:
     """Return the JSON text `body` with what cannot be stored replaced, and how many replacements that took.
 
     Afterwards the text is valid UTF-8 and holds no escape of U+0000 (Postgres refuses it) and no escape of an
@@ -72,7 +72,7 @@ def storable(body: bytes) -> tuple[bytes, int]:
     return _ESCAPE.sub(mend, body), replaced
 
 
-def formatted(text: bytes, *, indent: int = -1) -> bytes:
+def format_json(text: bytes, *, indent: int = -1) -> bytes:
     """Return JSON text laid out with so many blanks a level; -1: compact, in one line.
 
     Where it is nested too deeply for that, or is not quite JSON, it comes in one line as it is.

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 
 
-def fresh_owner() -> str:
+def new_owner_id() -> str:
     """Return a name for this process that no other process, here or elsewhere, ever had."""
     return f"{_place()}/{os.getpid()}/{uuid.uuid4().hex}"
 
 
-def is_dead(owner: str) -> bool:
+def owner_is_dead(owner: str) -> bool:
     """Return whether `owner` is a process of this machine that is gone, so that its leases are free at once.
 
     Owners elsewhere are never called dead: their leases run out instead.

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from scalesync.account_adoption import Initialized
 from scalesync.app import App
 from scalesync.contents import Contents, Document
-from scalesync.db.caller_transaction import Connection, borrowed
+from scalesync.db.caller_transaction import Connection, caller_transaction
 from scalesync.errors import ConfigurationError
 from scalesync.keywords import (
     DispatchOptions,
@@ -27,8 +27,8 @@ from scalesync.queue.dispatch_summary import DispatchSummary
 from scalesync.queue.management import Queue
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
-from scalesync.settings import DEFAULT_DATABASE, Choices, resolve
-from scalesync.status import Finding
+from scalesync.settings import DEFAULT_DATABASE, SettingsInput, load_settings
+from scalesync.status import CheckResult
 from scalesync.sync.planner import EVERY_STREAM, Plan, in_stream_order
 from scalesync.sync.result_files.fetcher import FetchOptions, FetchSummary
 from scalesync.sync.runner import SyncSummary
@@ -71,8 +71,8 @@ class Mirror(Contents):
         """
         given = {} if api_key is None else {"SCALE_API_KEY": api_key}
         url = (os.environ.get("SCALESYNC_API_URL") or None) if api_url is None else api_url
-        chosen = Choices(os.fspath(database), url, insecure_http=insecure_http)
-        self._settings = resolve(chosen, {**os.environ, **given})
+        chosen = SettingsInput(os.fspath(database), url, insecure_http=insecure_http)
+        self._settings = load_settings(chosen, {**os.environ, **given})
 
     def __repr__(self) -> str:
         """Return the API's address, and nothing of the key."""
@@ -96,7 +96,7 @@ class Mirror(Contents):
         """
         self._app.back_up(Path(file), lambda _copied, _pages: None, overwrite=overwrite)
 
-    def check(self) -> list[Finding]:
+    def check(self) -> list[CheckResult]:
         """Look at database, key and API, and say what to do about each."""
         return list(self._app.check())
 
@@ -154,7 +154,7 @@ class Mirror(Contents):
         What is queued is there if and when the caller commits; an error undoes what the block queued and
         nothing else.
         """
-        with borrowed(connection) as conn:
+        with caller_transaction(connection) as conn:
             yield Transaction(conn)
 
     def create_task(

@@ -25,7 +25,7 @@ class RetryPolicy:
     """The longest wait between two attempts, unless the API asks for more."""
 
 
-def may_pass(error: ScaleException) -> bool:
+def is_transient(error: ScaleException) -> bool:
     """Tell whether the same read may succeed later.
 
     True for 408, 429 and every 5xx (Cloudflare's 520 to 530 included), for a connection that could not be
@@ -37,7 +37,7 @@ def may_pass(error: ScaleException) -> bool:
     return error.code is not None and (error.code in (408, 429) or error.code >= 500)
 
 
-def wait_before_retry(
+def retry_delay(
     error: ScaleException, *, attempts: int, elapsed: float, chance: float, policy: RetryPolicy
 ) -> float | None:
     """Return how many seconds to wait before the next attempt, or None to give up.
@@ -48,11 +48,11 @@ def wait_before_retry(
     """
     left = policy.seconds - elapsed
     asked = error.retry_after or 0.0
-    if attempts >= policy.attempts or left <= 0 or asked > left or not may_pass(error):
+    if attempts >= policy.attempts or left <= 0 or asked > left or not is_transient(error):
         return None
-    return min(asked + chance * doubled(policy.base, attempts - 1, cap=policy.cap), left)
+    return min(asked + chance * exponential(policy.base, attempts - 1, cap=policy.cap), left)
 
 
-def doubled(seconds: float, times: int, *, cap: float) -> float:
+def exponential(seconds: float, times: int, *, cap: float) -> float:
     """Return the seconds doubled so many times, and no more than `cap`."""
     return min(cap, seconds * 2.0 ** min(times, _EXPONENT_CAP))

@@ -58,7 +58,7 @@ class KeyringSecret(Secret):
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class SettingsInput:
     """What a person chose; None: nothing was said of it."""
 
     database: str | None = field(default=None, repr=False)
@@ -93,7 +93,7 @@ class Settings:
         return self.key
 
 
-def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
+def load_settings(chosen: SettingsInput, environment: Mapping[str, str]) -> Settings:
     """Return the settings that choices and environment make together. Raises ConfigurationError.
 
     A keyring is not opened before the key is needed, and never unless it was chosen.
@@ -109,7 +109,7 @@ def resolve(chosen: Choices, environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _refuse_empty(chosen: Choices) -> None:
+def _refuse_empty(chosen: SettingsInput) -> None:
     """Raise ConfigurationError for what was given and is empty: it must not stand for the default."""
     given = {
         "database": chosen.database,
@@ -153,7 +153,7 @@ def _read_lease(environment: Mapping[str, str]) -> float:
     return seconds
 
 
-def open_to_others(path: Path) -> bool:
+def readable_by_others(path: Path) -> bool:
     """Tell whether more than its owner may read or write a file, as far as its mode says."""
     return os.name == "posix" and bool(path.stat().st_mode & 0o066)
 
@@ -166,7 +166,7 @@ def _without_secrets(api_url: str) -> str:
     return api_url
 
 
-def _find_key(chosen: Choices, environment: Mapping[str, str]) -> Secret | None:
+def _find_key(chosen: SettingsInput, environment: Mapping[str, str]) -> Secret | None:
     """Return the key where it was said to be, else that of the environment, else None."""
     if chosen.key_file is not None and chosen.keyring is not None:
         msg = "The API key is to come from a file and from the keyring."
@@ -191,7 +191,7 @@ def _checked_key(text: str) -> str:
 def _read_key_file(path: Path) -> str:
     try:
         text = path.read_text()
-        readable = open_to_others(path)
+        readable = readable_by_others(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         msg = f"The key file {path} cannot be read: {reason}."

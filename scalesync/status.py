@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
-from scalesync.models.selection import Counts
+from scalesync.models.selection import ObjectCounts
 from scalesync.models.sync import Run, VerificationRecord
-from scalesync.settings import open_to_others
+from scalesync.settings import readable_by_others
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,7 +26,7 @@ SKEW_TOLERATED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that `check` looked at."""
 
     name: str
@@ -36,33 +36,33 @@ class Finding:
     exit_code: int = 0
 
 
-def look_at(name: str, look: Callable[[], str]) -> Finding:
+def run_check(name: str, look: Callable[[], str]) -> CheckResult:
     """Return what a look found: what it says of what is well, or the error that it raised."""
     try:
-        return Finding(name, ok=True, detail=look())
+        return CheckResult(name, ok=True, detail=look())
     except ScalesyncError as error:
         advice = (
             "Look after the disk, or into the server's log." if error.advice == LOOK_CLOSER else error.advice
         )
-        return Finding(name, ok=False, detail=str(error), advice=advice, exit_code=error.exit_code)
+        return CheckResult(name, ok=False, detail=str(error), advice=advice, exit_code=error.exit_code)
 
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """By how much the API's clock and ours may differ before a person should hear of it."""
 
 
-def described(database: "Database") -> str:
+def describe_database(database: "Database") -> str:
     """Return what is worth knowing of a database that has our schema. Raises DatabaseError without."""
     from scalesync.db import migrate
 
     notes = [f"{database.url_shown}, schema {migrate.head_revision()}", database.examine()]
     migrate.check_schema(database)
-    if database.is_sqlite and open_to_others(Path(database.url_shown)):
+    if database.is_sqlite and readable_by_others(Path(database.url_shown)):
         notes.append("others may read it or write to it: chmod 600 it")
     return "; ".join(filter(None, notes))
 
 
-def compared(lend: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: str, clock: Clock) -> str:
+def compare_clocks(lend: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: str, clock: Clock) -> str:
     """Return how our clock and the API's differ. Raises IncompleteError where one of them is wrong."""
     with lend() as api:
         served_at = api.projects().served_at
@@ -73,14 +73,14 @@ def compared(lend: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: st
     return f"{api_url} answers; its clock and ours differ by {skew:+.0f} s"
 
 
-def owner_of(conn: "Connection", mine: "account.Stamp") -> str:
+def describe_owner(conn: "Connection", mine: "account.Account") -> str:
     """Return whose mirror it is. Raises DatabaseError where it is not that of `mine`."""
     from scalesync.db.mirror import account
 
-    held = account.read_stamp(conn)
+    held = account.read_account(conn)
     if held is None:
         return "the mirror belongs to no account yet; the first sync settles whose it is"
-    account.stamp(conn, mine)
+    account.claim_for_account(conn, mine)
     return f"the mirror belongs to this {held.mode} account"
 
 
@@ -89,8 +89,8 @@ class Status:
     """What is here and how far behind it is."""
 
     database: str
-    account: "account.Stamp | None"
-    counts: "dict[str, Counts]"
+    account: "account.Account | None"
+    counts: "dict[str, ObjectCounts]"
     watermarks: dict[str, datetime]
     open_windows: int
     runs: "list[Run]"
@@ -116,7 +116,7 @@ class Status:
         return [stream for stream, at in self.watermarks.items() if at - self.now > CLOCKS_DIFFER]
 
 
-def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
+def read_status(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
     """Return how the mirror stands at `now` by our clock, with the last `recent` runs."""
     from scalesync.db.mirror import account, query
     from scalesync.db.queue import pause, stats
@@ -126,13 +126,13 @@ def standing(conn: "Connection", database: str, now: datetime, *, recent: int) -
     run = runs.open_run(conn)
     return Status(
         database,
-        account.read_stamp(conn),
+        account.read_account(conn),
         query.counts(conn),
         runs.read_watermarks(conn),
         0 if run is None else windows.count(conn, run.id, WindowState.OPEN),
         runs.recent(conn, recent),
-        stats.depth(conn),
-        pause.gate(conn),
+        stats.queue_stats(conn),
+        pause.pause_state(conn),
         query.files_wanted(conn),
         query.files_unread(conn),
         verifications.last(conn),

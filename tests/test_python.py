@@ -13,13 +13,13 @@ import sqlalchemy
 import scalesync
 from scalesync import Mirror
 from scalesync.errors import (
+    BatchSealedError,
     ConfigurationError,
     ConflictError,
     DatabaseError,
     QueueError,
     ScaleInvalidRequest,
     ScaleResourceNotFound,
-    SealedError,
     SubmissionError,
 )
 from scalesync.models.commands import DiscardAnswer, DisplayState
@@ -135,7 +135,7 @@ def test_a_caught_error_takes_back_only_its_own_call(mirror: Mirror) -> None:
         with pytest.raises(SubmissionError) as caught:
             tx.create_tasks("annotation", [{"n": 1}, {"unique_id": 7}, {"n": 3}])
         tx.finalize_batch("B")
-        with pytest.raises(SealedError):
+        with pytest.raises(BatchSealedError):
             tx.create_task("annotation", {"batch": "B"})
 
     assert [problem.number for problem in caught.value.problems] == [2]
@@ -173,7 +173,7 @@ def test_the_callers_rollback_takes_the_commands_with_it(mirror: Mirror, engine:
             tx.create_batch("B", "P")
         conn.rollback()
         conn.execute(sqlalchemy.text("INSERT INTO mine VALUES (1)"))
-        with pytest.raises(SealedError):
+        with pytest.raises(BatchSealedError):
             late(conn)
         conn.commit()
 

@@ -18,7 +18,7 @@ from scalesync.cli.context import Context
 from scalesync.errors import ConfigurationError
 from scalesync.queue.bulk_submit import TaskTemplate, validate
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from scalesync.settings import Choices, KeyringSecret, resolve
+from scalesync.settings import KeyringSecret, SettingsInput, load_settings
 from tests.cli.commands import Scalesync, check_refusal, execute, scalesync_in
 from tests.cli.in_process import in_process
 from tests.fixtures.sandboxes import LIVE_KEY
@@ -147,12 +147,19 @@ def test_no_repr_shows_a_key_or_a_password(sqlite_url: str, monkeypatch: pytest.
     monkeypatch.setenv("KEYRING_FILE", held(Path(sqlite_url.removeprefix("sqlite:///") + "x"), LIVE_KEY))
     keyring.set_keyring(Written())
     url = "postgresql://someone:opensesame@127.0.0.1/x"
-    settings = resolve(Choices(url), {"SCALE_API_KEY": LIVE_KEY})
+    settings = load_settings(SettingsInput(url), {"SCALE_API_KEY": LIVE_KEY})
     ringed = KeyringSecret("ours")
     assert (settings.require_key().reveal(), ringed.reveal()) == (LIVE_KEY, LIVE_KEY)
     context = Context(url, None, None, None, None, insecure_http=False, quiet=False)
 
-    for value in (settings, App(settings), ringed, Choices(url), context, Mirror(url, api_key=LIVE_KEY)):
+    for value in (
+        settings,
+        App(settings),
+        ringed,
+        SettingsInput(url),
+        context,
+        Mirror(url, api_key=LIVE_KEY),
+    ):
         for shown in (repr(value), str(value), f"{value!r}"):
             assert not [secret for secret in (LIVE_KEY, "opensesame") if secret in shown]
 

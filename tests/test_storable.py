@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.json_sanitizing import read_json, storable
+from scalesync.json_sanitizing import read_json, sanitize
 
 PIECES = [
     "a",
@@ -42,7 +42,7 @@ def test_escapes(pieces: list[str]) -> None:
     body = ('["' + "".join(pieces) + '"]').encode()
     plain: str = json.loads(body)[0]
 
-    mended, replaced = storable(body)
+    mended, replaced = sanitize(body)
 
     assert json.loads(mended)[0] == BAD.sub("\ufffd", plain)
     assert replaced == len(BAD.findall(plain))
@@ -57,7 +57,7 @@ def test_ordinary_documents_stay(value: object) -> None:
     for ascii_only in (True, False):
         body = json.dumps(value, ensure_ascii=ascii_only).encode()
 
-        assert storable(body) == (body, 0)
+        assert sanitize(body) == (body, 0)
 
 
 @given(
@@ -69,7 +69,7 @@ def test_invalid_utf8(pieces: list[bytes]) -> None:
     """Bytes that are no UTF-8 become U+FFFD and are counted; a U+FFFD that the API sent is not."""
     body = b'["' + b"".join(pieces) + b'"]'
 
-    mended, replaced = storable(body)
+    mended, replaced = sanitize(body)
 
     assert mended.decode() == body.decode(errors="replace")
     assert replaced == mended.count("\ufffd".encode()) - body.count("\ufffd".encode())
@@ -91,10 +91,10 @@ def test_a_byte_order_mark(encoding: str, broken: bytes) -> None:
     mark = "\ufeff" if encoding.endswith("-be") else ""
     text = '{"a": "é\U0001f600\ufffd\\\\", "b": 1}'
 
-    assert storable((mark + text).encode(encoding)) == (text.encode(), 0)
+    assert sanitize((mark + text).encode(encoding)) == (text.encode(), 0)
     cut = (mark + '["').encode(encoding) + broken
-    assert storable(cut)[0].decode().startswith('["\ufffd')
-    assert storable(cut)[1] == 1
+    assert sanitize(cut)[0].decode().startswith('["\ufffd')
+    assert sanitize(cut)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_byte_order_mark(encoding: str, broken: bytes) -> None:
 )
 def test_examples(body: bytes, mended: bytes, replaced: int) -> None:
     """Escaped backslashes are text, pairs stay together, names of fields are treated alike."""
-    assert storable(body) == (mended, replaced)
+    assert sanitize(body) == (mended, replaced)
 
 
 def test_numbers_beyond_every_float_are_read() -> None:

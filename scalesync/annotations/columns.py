@@ -8,7 +8,7 @@ from scalesync.annotations.json_values import Object, encoded
 from scalesync.annotations.models import Annotation, Link, UnreadFile
 
 
-class Column(NamedTuple):
+class AnnotationColumn(NamedTuple):
     """A column that a field's value goes to."""
 
     name: str
@@ -22,57 +22,59 @@ class Column(NamedTuple):
         return value if value is None or type(value) is self.kind else self.take(value)
 
 
-Columns = Mapping[str, Column]
+Columns = Mapping[str, AnnotationColumn]
 """By the name of the field."""
 
 
-class Unread(Enum):
+class NotUnderstood(Enum):
     """Stands among rows where something could not be read."""
 
     UNREAD = auto()
 
 
-Row = Annotation | Link | Unread | UnreadFile
+Row = Annotation | Link | NotUnderstood | UnreadFile
 
 _INT64 = range(-(2**63), 2**63)
 _DOUBLE = 2**1023
 
 
-def word(value: object) -> str | None:
+def text_of(value: object) -> str | None:
     """Return a text as it is, a number or a boolean as its JSON text; None of anything else."""
     if isinstance(value, str):
         return value
     return encoded(value) if isinstance(value, int | float) else None
 
 
-def text_in(column: str) -> Column:
+def text_in(column: str) -> AnnotationColumn:
     """Take a text."""
-    return Column(column, str, lambda _value: None)
+    return AnnotationColumn(column, str, lambda _value: None)
 
 
-def word_in(column: str) -> Column:
+def word_in(column: str) -> AnnotationColumn:
     """Take a text; a number or a boolean as its JSON text."""
-    return Column(column, str, word)
+    return AnnotationColumn(column, str, text_of)
 
 
-def number_in(column: str) -> Column:
+def number_in(column: str) -> AnnotationColumn:
     """Take a number that a double holds."""
-    return Column(column, float, _double)
+    return AnnotationColumn(column, float, _double)
 
 
-def integer_in(column: str) -> Column:
+def integer_in(column: str) -> AnnotationColumn:
     """Take a whole number of 64 bits."""
-    return Column(column, None, lambda value: value if type(value) is int and value in _INT64 else None)
+    return AnnotationColumn(
+        column, None, lambda value: value if type(value) is int and value in _INT64 else None
+    )
 
 
-def list_in(column: str) -> Column:
+def list_in(column: str) -> AnnotationColumn:
     """Take a list, as JSON text."""
-    return Column(column, None, lambda value: encoded(value) if type(value) is list else None)
+    return AnnotationColumn(column, None, lambda value: encoded(value) if type(value) is list else None)
 
 
-def json_in(column: str) -> Column:
+def json_in(column: str) -> AnnotationColumn:
     """Take anything, as JSON text."""
-    return Column(column, None, encoded)
+    return AnnotationColumn(column, None, encoded)
 
 
 def _double(value: object) -> float | None:
@@ -102,7 +104,7 @@ def split(given: Object, columns: Columns) -> tuple[Object, Object]:
     return values, rest
 
 
-def instead(values: Object, rest: Object, columns: Columns) -> None:
+def fill_from(values: Object, rest: Object, columns: Columns) -> None:
     """Move into columns that are still empty what other fields of the rest have for them."""
     for name, column in columns.items():
         if name in rest and column.name not in values and (taken := column.of(rest[name])) is not None:
@@ -117,24 +119,24 @@ def row(values: Object, rest: Object) -> Annotation:
     return Annotation(**values)
 
 
-def stray(place: str, value: object) -> Iterator[Row]:
+def unexpected(place: str, value: object) -> Iterator[Row]:
     """Yield a row that keeps a value in `extra` under the name of its place, where another kind was due."""
     if value is not None:
         yield row({}, {place: value})
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
 
 
 _ENDS: Columns = {"from_id": word_in("source"), "to_id": word_in("target")}
 """How scenes of several sensors name the two ends."""
 
 
-def ties(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[Row]:
+def links(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[Row]:
     """Yield a link for each object of a list; what is none is kept in `extra`."""
     if value is None:
         return
     if not isinstance(value, list):
         yield Link(kind=kind, extra=encoded({place: value}))
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
         return
     for item in value:
         if item is not None:
@@ -143,7 +145,7 @@ def ties(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[
 
 def _tie(kind: str, columns: Columns, item: object) -> Iterator[Row]:
     values, rest = split(item, columns) if isinstance(item, dict) else ({}, {"value": item})
-    instead(values, rest, _ENDS)
+    fill_from(values, rest, _ENDS)
     yield Link(kind=kind, **values, extra=encoded(rest) if rest else None)
     if isinstance(item, dict) and not values.keys() & {"source", "target"}:
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from scalesync.annotations.columns import Columns, Row, Unread, json_in, row, split, stray, word, word_in
+from scalesync.annotations.columns import (
+    Columns,
+    NotUnderstood,
+    Row,
+    json_in,
+    row,
+    split,
+    text_of,
+    unexpected,
+    word_in,
+)
 from scalesync.annotations.json_values import Object
 from scalesync.annotations.models import Geometry
 
@@ -31,7 +41,7 @@ def talk(response: Object) -> Iterator[Row]:
         return
     answers = response.get("responses")
     if not isinstance(answers, list):
-        yield from stray("responses", answers)
+        yield from unexpected("responses", answers)
         return
     for answer in answers:
         if answer is not None:
@@ -41,7 +51,7 @@ def talk(response: Object) -> Iterator[Row]:
 def _answered(given: object) -> Iterator[Row]:
     """Yield an answer of the older form: its type is the label, what came out its text."""
     about = dict(given) if isinstance(given, dict) else {"value": given}
-    label, text = about.get("type"), word(about.get("output"))
+    label, text = about.get("type"), text_of(about.get("output"))
     values: Object = {"geometry": Geometry.FIELD.value, "text": text}
     if isinstance(label, str):
         values["label"] = about.pop("type")
@@ -49,7 +59,7 @@ def _answered(given: object) -> Iterator[Row]:
         del about["output"]
     yield row(values, about)
     if not isinstance(label, str) or text is None:
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
 
 
 def _parts(given: Object, place: Object) -> Iterator[Row]:
@@ -61,28 +71,28 @@ def _parts(given: Object, place: Object) -> Iterator[Row]:
     for name, called in _PARTS:
         parts = given.get(name)
         if not isinstance(parts, list):
-            yield from stray(name, parts)
+            yield from unexpected(name, parts)
             continue
         for position, part in enumerate(parts):
             if isinstance(part, dict):
                 known = part.get("id")
                 yield from _parts(part, {**place, called: position if known is None else known})
             elif part is not None:
-                yield from stray(name, part)
+                yield from unexpected(name, part)
 
 
 def _annotations(given: object, place: Object) -> Iterator[Row]:
     if not isinstance(given, list):
-        yield from stray("annotations", given)
+        yield from unexpected("annotations", given)
         return
     for element in given:
         if element is None:
             continue
         values, rest = split(element, _SAID) if isinstance(element, dict) else ({}, {"value": element})
-        text = word(rest.get("value"))
+        text = text_of(rest.get("value"))
         if text is not None and isinstance(element, dict):
             values["text"] = text
             del rest["value"]
         yield row({**values, "geometry": Geometry.FIELD.value}, {**place, **rest})
         if not isinstance(element, dict) or "label" not in values:
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from scalesync.annotations.columns import Row, Unread
+from scalesync.annotations.columns import NotUnderstood, Row
 from scalesync.annotations.json_values import Object, UnreadableError, decoded, is_text, unmarked
 from scalesync.annotations.models import UnreadFile
-from scalesync.annotations.urls import lasting
+from scalesync.annotations.urls import unsigned_url
 
 Files = Mapping[str, bytes]
 """The content of result files by lasting address."""
@@ -58,9 +58,9 @@ def opened(
         return
     url = address(given)
     if url is None:
-        yield Unread.UNREAD
-    elif (content := files.get(lasting(url))) is not None:
-        yield from _from_file(lasting(url), content, read, known)
+        yield NotUnderstood.UNREAD
+    elif (content := files.get(unsigned_url(url))) is not None:
+        yield from _from_file(unsigned_url(url), content, read, known)
 
 
 def _from_file(
@@ -69,8 +69,8 @@ def _from_file(
     reason, rows = "", 0
     try:
         given = _value(content)
-        for row in read(given) if known(given) else (Unread.UNREAD,):
-            if row is Unread.UNREAD:
+        for row in read(given) if known(given) else (NotUnderstood.UNREAD,):
+            if row is NotUnderstood.UNREAD:
                 reason = _OTHER_PARTS
             else:
                 rows += 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from scalesync.annotations import text
-from scalesync.annotations.columns import Row, Unread
+from scalesync.annotations.columns import NotUnderstood, Row
 from scalesync.annotations.conversation import talk
 from scalesync.annotations.fast_path import drawings
 from scalesync.annotations.file_references import Files, address, names_file, value_at
@@ -19,7 +19,7 @@ _NO_FILES: Files = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TypeReader:
     """How the responses of a type of task are read."""
 
     places: frozenset[str]
@@ -36,11 +36,11 @@ def flatten(
 ) -> Flattened:
     """Return the rows of a response in the order in which they stand there.
 
-    `files` is the content of result files by lasting address; where one is missing its annotations are too.
+    `files` is the content of result files by address, signatures left out; of one that is missing there are no rows.
     Never raises: what cannot be read is left out or kept in `extra`, and `read` is False where nothing is
     known of the type, the response is of no known shape, or it or one of its files is not JSON.
     """
-    shape = SHAPES.get(task_type or "")
+    shape = TYPE_READERS.get(task_type or "")
     if shape and shape.plain and response and (drawn := shape.plain(response)) is not None:
         return Flattened(drawn)
     annotations: list[Annotation] = []
@@ -67,7 +67,7 @@ def result_urls(task_type: str | None, response: str | bytes | None) -> tuple[st
 
     Each stands there once, in order. Images of areas are not among them. Never raises.
     """
-    shape = SHAPES.get(task_type or "")
+    shape = TYPE_READERS.get(task_type or "")
     if shape is None or not shape.files or response is None:
         return ()
     try:
@@ -82,21 +82,21 @@ def _rows(task_type: str | None, response: str | bytes | None, files: Files) -> 
     given = None if response is None else decoded(response)
     if given is None:
         return
-    shape = SHAPES.get(task_type or "")
+    shape = TYPE_READERS.get(task_type or "")
     if shape is None and isinstance(given, dict) and "threads" in given:
         # Tasks of the newer API name no type.
         shape = _TALK
     if not isinstance(given, dict) or (shape is None and not _is_error(given)):
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
     elif shape is None or shape.places.isdisjoint(given):
         # A task with status `error` says in `response.error` what went wrong (documented).
         if given and "error" not in given:
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
     else:
         yield from shape.rows(given, files)
         if shape.files and any(name not in shape.places and names_file(given[name]) for name in given):
             # A file in a place where none is known: it is not fetched.
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
 
 
 def _is_error(given: Object) -> bool:
@@ -105,12 +105,12 @@ def _is_error(given: Object) -> bool:
     return "error" in said and not any(isinstance(value, list | dict) for value in said.values())
 
 
-def _inline(rows: Callable[[Object], Iterator[Row]], *places: str) -> Shape:
-    return Shape(frozenset(places), lambda response, _files: rows(response))
+def _inline(rows: Callable[[Object], Iterator[Row]], *places: str) -> TypeReader:
+    return TypeReader(frozenset(places), lambda response, _files: rows(response))
 
 
-def _drawn(expected: Geometry | None = None) -> Shape:
-    return Shape(
+def _drawn(expected: Geometry | None = None) -> TypeReader:
+    return TypeReader(
         frozenset({"annotations", "links"}),
         lambda response, _files: image(response, expected and expected.value),
         plain=drawings,
@@ -121,9 +121,9 @@ _DOCUMENT = _inline(text.document, "annotations")
 _FIELDS = _inline(text.fields, "fields", "repeatable_fields")
 _TALK = _inline(talk, "threads", "responses")
 _IN_FILES = ("annotations", "events", "annotations.events")
-_SEQUENCE = Shape(frozenset({"annotations", "events"}), sequence, _IN_FILES)
+_SEQUENCE = TypeReader(frozenset({"annotations", "events"}), sequence, _IN_FILES)
 
-SHAPES: Mapping[str, Shape] = MappingProxyType(
+TYPE_READERS: Mapping[str, TypeReader] = MappingProxyType(
     {
         "imageannotation": _drawn(),
         "annotation": _drawn(Geometry.BOX),
@@ -137,13 +137,13 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "videoboxannotation": _SEQUENCE,
         "videocuboidannotation": _SEQUENCE,
         "federal2dvideoannotation": _SEQUENCE,
-        "videoplaybackannotation": Shape(_SEQUENCE.places, playback, _IN_FILES),
+        "videoplaybackannotation": TypeReader(_SEQUENCE.places, playback, _IN_FILES),
         "lidarannotation": _SEQUENCE,
         "lidarlinking": _SEQUENCE,
         "lidartopdown": _SEQUENCE,
         "sensorfusion": _SEQUENCE,
         "multistage": _SEQUENCE,
-        "lidarsegmentation": Shape(
+        "lidarsegmentation": TypeReader(
             _SEQUENCE.places | {"point_segmentations"}, point_labels, (*_IN_FILES, "point_segmentations")
         ),
         "namedentityrecognition": _inline(text.entities, "annotations", "relationships"),

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from scalesync.annotations.columns import (
     Columns,
     Row,
-    instead,
+    fill_from,
     json_in,
+    links,
     list_in,
     number_in,
     row,
     split,
-    stray,
     text_in,
-    ties,
+    unexpected,
     word_in,
 )
 from scalesync.annotations.json_values import Object, is_no_double
@@ -64,8 +64,8 @@ def image(response: Object, expected: str | None) -> Iterator[Row]:
             if element is not None:
                 yield drawing(element, expected)
     else:
-        yield from stray("annotations", given)
-    yield from ties("link", _LINK, place="links", value=response.get("links"))
+        yield from unexpected("annotations", given)
+    yield from links("link", _LINK, place="links", value=response.get("links"))
 
 
 def drawing(
@@ -79,7 +79,7 @@ def drawing(
         return row({"frame": frame}, {**(beside or {}), "value": element})
     values, rest = shaped(element, _DRAWING, expected)
     if rest:
-        instead(values, rest, _IDS)
+        fill_from(values, rest, _IDS)
     if frame is not None:
         values["frame"] = frame
     return row(values, {**beside, **rest} if beside else rest)
@@ -89,7 +89,7 @@ def shaped(given: Object, columns: Columns, expected: str | None = None) -> tupl
     """Split an object that has a shape; its geometry is inferred where nothing names it."""
     values, rest = split(given, columns)
     if rest:
-        instead(values, rest, _INSTEAD)
+        fill_from(values, rest, _INSTEAD)
     if "geometry" not in values and (geometry := _inferred(values, given, expected)):
         values["geometry"] = geometry
     return values, rest

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.json_sanitizing import is_utf8, storable
+from scalesync.json_sanitizing import is_utf8, sanitize
 
 Object = dict[str, Any]
 
@@ -114,7 +114,7 @@ def _is_plain(text: str | bytes) -> bool:
 
 def _storable(text: str | bytes) -> bytes:
     given = text.encode(errors="surrogatepass") if isinstance(text, str) else unmarked(text)
-    return storable(given)[0]
+    return sanitize(given)[0]
 
 
 def _has_literals(text: str | bytes) -> bool:

@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from scalesync.annotations.columns import Columns, Row, Unread, json_in, row, split, stray, word_in
+from scalesync.annotations.columns import (
+    Columns,
+    NotUnderstood,
+    Row,
+    json_in,
+    row,
+    split,
+    unexpected,
+    word_in,
+)
 from scalesync.annotations.json_values import Object, leaves
 from scalesync.annotations.models import Annotation, Geometry
 
@@ -18,14 +27,14 @@ def segmentation(response: Object) -> Iterator[Row]:
     """
     given = response.get("annotations")
     if not isinstance(given, dict):
-        yield from stray("annotations", given)
+        yield from unexpected("annotations", given)
         return
     mapping = response.get("labelMapping")
     labeled = given.get("labeled")
     if labeled is None and isinstance(mapping, dict):
         labeled = {label: [{} for _ in leaves(meaning)] for label, meaning in mapping.items()}
     if not isinstance(labeled, dict):
-        yield from stray("labeled", labeled)
+        yield from unexpected("labeled", labeled)
         return
     for label, areas in labeled.items():
         meaning = mapping.get(label) if isinstance(mapping, dict) else mapping
@@ -37,7 +46,7 @@ def _areas(label: str, areas: list[object], meaning: object) -> Iterator[Row]:
     meanings = list(leaves(meaning)) if isinstance(meaning, list) else [meaning] * len(areas)
     if areas and len(meanings) != len(areas):
         meanings = [meaning] * len(areas)
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
     for area, its in zip(areas, meanings, strict=False):
         yield _area(label, area, _meaning(its))
 

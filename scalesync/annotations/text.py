@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 from scalesync.annotations.columns import (
     Columns,
+    NotUnderstood,
     Row,
-    Unread,
     integer_in,
     json_in,
+    links,
     row,
     split,
-    stray,
     text_in,
-    ties,
-    word,
+    text_of,
+    unexpected,
     word_in,
 )
 from scalesync.annotations.image import SHAPE, shaped
@@ -53,15 +53,17 @@ def entities(response: Object) -> Iterator[Row]:
             if element is not None:
                 yield _plain(element, _ENTITY, Geometry.ENTITY)
     else:
-        yield from stray("annotations", given)
-    yield from ties("relationship", _RELATIONSHIP, place="relationships", value=response.get("relationships"))
+        yield from unexpected("annotations", given)
+    yield from links(
+        "relationship", _RELATIONSHIP, place="relationships", value=response.get("relationships")
+    )
 
 
 def document(response: Object) -> Iterator[Row]:
     """Yield the pieces of a document in `annotations`, with page and place, and their `refs` as links."""
     given = response.get("annotations")
     if not isinstance(given, list):
-        yield from stray("annotations", given)
+        yield from unexpected("annotations", given)
         return
     for element in given:
         if isinstance(element, dict):
@@ -79,7 +81,7 @@ def speech(response: Object) -> Iterator[Row]:
         yield _answer(heard, Geometry.TRANSCRIPT, beside)
     alignment = response.get("alignment")
     if not isinstance(alignment, list):
-        yield from stray("alignment", alignment)
+        yield from unexpected("alignment", alignment)
         return
     for element in alignment:
         if element is not None:
@@ -119,7 +121,7 @@ def collection(response: Object) -> Iterator[Row]:
     for answer in _collected(response):
         yield answer
         if type(answer) is Annotation and answer.geometry == Geometry.FIELD and answer.text is None:
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
 
 
 def _collected(response: Object) -> Iterator[Row]:
@@ -127,14 +129,14 @@ def _collected(response: Object) -> Iterator[Row]:
     if isinstance(given, dict):
         yield from _by_field(given)
     else:
-        yield from stray("annotations", given)
+        yield from unexpected("annotations", given)
     answered = response.get("responses")
     several = isinstance(answered, list) and len(answered) > 1
     for number, answers in enumerate(answered if isinstance(answered, list) else [answered]):
         if isinstance(answers, dict):
             yield from _by_field(answers, **({"respondent": number} if several else {}))
         else:
-            yield from stray("responses", answers)
+            yield from unexpected("responses", answers)
 
 
 def fields(response: Object) -> Iterator[Row]:
@@ -143,10 +145,10 @@ def fields(response: Object) -> Iterator[Row]:
     if isinstance(given, dict):
         yield from _by_field(given)
     else:
-        yield from stray("fields", given)
+        yield from unexpected("fields", given)
     repeated = response.get("repeatable_fields")
     if not isinstance(repeated, list):
-        yield from stray("repeatable_fields", repeated)
+        yield from unexpected("repeatable_fields", repeated)
         return
     for repeat, element in enumerate(repeated):
         if isinstance(element, dict):
@@ -172,13 +174,13 @@ def _piece(element: Object) -> Iterator[Row]:
         rest["location"] = location
     yield row(values, rest)
     for ref in leaves(refs):
-        target = word(ref)
+        target = text_of(ref)
         extra = encoded({"value": ref}) if target is None else None
         yield Link(kind="ref", source=values.get("uuid"), target=target, extra=extra)
 
 
 def _chosen(given: object, geometry: Geometry, beside: Object) -> Annotation:
-    label = word(given)
+    label = text_of(given)
     own = {"value": given} if given is not None and label is None else {}
     return row({"geometry": geometry.value, "label": label}, {**beside, **own})
 
@@ -197,6 +199,6 @@ def _by_field(answers: Object, **beside: object) -> Iterator[Row]:
 
 
 def _answer(given: object, geometry: Geometry, beside: Object, label: str | None = None) -> Annotation:
-    said = word(given)
+    said = text_of(given)
     values = {"geometry": geometry.value, "label": label, "text": said}
     return row(values, beside if said is not None else {**beside, "value": given})

@@ -24,7 +24,7 @@ _ESCAPED = (("\\u0026", "&"), ("\\u003d", "="), ("\\u003D", "="))
 """How some write the marks of an address in JSON."""
 
 
-def lasting(url: str) -> str:
+def unsigned_url(url: str) -> str:
     """Return the address without a signature in its query, without a user and without its fragment.
 
     Every other parameter stays, in its place and as it is written. Never raises.
@@ -49,25 +49,25 @@ def is_signed(response: str | bytes) -> bool:
     return "?" in text and _SIGNED.search(text) is not None
 
 
-def unsigned(text: str) -> str:
-    """Return a JSON text with the addresses in it as `lasting` leaves them."""
-    return _URL.sub(_lasting_match, text)
+def without_signatures(text: str) -> str:
+    """Return a JSON text with the addresses in it without their signatures."""
+    return _URL.sub(_unsigned_match, text)
 
 
-def lasting_digest(response: str | bytes) -> str:
+def unsigned_digest(response: str | bytes) -> str:
     """Return 32 hex digits that differ where the JSON text does, signatures in its addresses left out."""
     if is_signed(response):
-        response = _URL.sub(_lasting_match, _text(response))
+        response = without_signatures(_text(response))
     given = response.encode(errors="surrogatepass") if isinstance(response, str) else response
     return blake2b(given, digest_size=16).hexdigest()
 
 
-def _lasting_match(match: re.Match[str]) -> str:
+def _unsigned_match(match: re.Match[str]) -> str:
     url = match.group()
     for escape, mark in _ESCAPED:
         url = url.replace(escape, mark)
-    unsigned = lasting(url)
-    return match.group() if unsigned == url else unsigned
+    kept = unsigned_url(url)
+    return match.group() if kept == url else kept
 
 
 def _text(response: str | bytes) -> str:

@@ -4,16 +4,16 @@ from collections.abc import Collection, Iterator
 
 from scalesync.annotations.columns import (
     Columns,
+    NotUnderstood,
     Row,
-    Unread,
-    instead,
+    fill_from,
     integer_in,
     json_in,
     row,
     split,
-    stray,
     text_in,
-    word,
+    text_of,
+    unexpected,
     word_in,
 )
 from scalesync.annotations.file_references import Files, names_file, opened
@@ -90,13 +90,13 @@ def _annotations(given: object) -> Iterator[Row]:
         for index, frame in enumerate(given):
             yield from _frame(frame, index)
     elif not isinstance(given, dict):
-        yield from stray("annotations", given)
+        yield from unexpected("annotations", given)
     elif not IN_A_FRAME.isdisjoint(given):
         yield from _frame(given, None)
     elif given:
         yield from _tracks(given)
     else:
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
 
 
 def _frame(given: object, index: int | None) -> Iterator[Row]:
@@ -106,13 +106,13 @@ def _frame(given: object, index: int | None) -> Iterator[Row]:
     if not isinstance(given, dict):
         if given is not None:
             yield drawing(given, frame=index)
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
         return
     if IN_A_FRAME.isdisjoint(given):
         if given:
             yield drawing(given)
         if given and PLACES.isdisjoint(given):
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
         return
     numbers = (_NUMBER.of(given.get(name)) for name in ("frame", "key"))
     number = next((number for number in numbers if isinstance(number, int)), index)
@@ -130,7 +130,7 @@ def _elements(place: str, frame: Object, number: int | None, beside: Object) -> 
         yield from _tracks(elements, beside)
         return
     if not isinstance(elements, list):
-        yield from stray(place, elements)
+        yield from unexpected(place, elements)
         return
     for element in elements:
         if element is None:
@@ -138,7 +138,7 @@ def _elements(place: str, frame: Object, number: int | None, beside: Object) -> 
         shape = drawing(_cuboid(element) if place == "cuboids" else element, None, number, beside)
         yield shape
         if shape.geometry is None and element != {}:
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
 
 
 def _cuboid(element: object) -> object:
@@ -151,24 +151,24 @@ def _cuboid(element: object) -> object:
 def _cameras(given: object, number: int | None, beside: Object) -> Iterator[Row]:
     """Yield what was drawn in the pictures of each camera, with `camera_used` in `extra`."""
     if not isinstance(given, list):
-        yield from stray("camera_responses", given)
+        yield from unexpected("camera_responses", given)
         return
     for camera in given:
         if isinstance(camera, dict):
             yield from _elements("annotations", camera, number, {**beside, **_beside(camera, ())})
             yield from _unknown(camera, {"annotations"})
         else:
-            yield from stray("camera_responses", camera)
+            yield from unexpected("camera_responses", camera)
 
 
 def _of_all(given: object, number: int | None, beside: Object) -> Iterator[Row]:
     """Yield a row for each attribute of a frame as a whole, and for each of its values."""
     if not isinstance(given, dict):
-        yield from stray("global_attributes", given)
+        yield from unexpected("global_attributes", given)
         return
     for name, values in given.items():
         for value in leaves(values):
-            said = word(value)
+            said = text_of(value)
             about = {"geometry": Geometry.FIELD.value, "label": name, "frame": number, "text": said}
             yield row(about, dict(beside) if said is not None else {**beside, "value": value})
 
@@ -186,7 +186,7 @@ def _unknown(given: Object, known: Collection[str]) -> Iterator[Row]:
     """Yield a row for each list or object that stands where none is known, and that it is unread."""
     for name, value in given.items():
         if name not in known and value and isinstance(value, list | dict):
-            yield from stray(name, value)
+            yield from unexpected(name, value)
 
 
 def _tracks(given: Object, beside: Object | None = None) -> Iterator[Row]:
@@ -199,7 +199,7 @@ def _track(uuid: str, given: object, beside: Object) -> Iterator[Row]:
     if not isinstance(given, dict):
         if given is not None:
             yield row({"uuid": uuid}, {"value": given})
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
         return
     about, rest = shaped(given, _TRACK)
     rest = {**beside, **rest}
@@ -208,7 +208,7 @@ def _track(uuid: str, given: object, beside: Object) -> Iterator[Row]:
     if not (isinstance(frames, list) and frames):
         yield row(about, rest)
         if frames != [] and PLACES.isdisjoint(given):
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
         return
     del rest["frames"]
     for moment in frames:
@@ -217,7 +217,7 @@ def _track(uuid: str, given: object, beside: Object) -> Iterator[Row]:
         shape = _moment(moment, about, rest)
         yield shape
         if shape.geometry is None or not isinstance(moment, dict):
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
 
 
 def _moment(given: object, about: Object, beside: Object) -> Annotation:
@@ -233,7 +233,7 @@ def _moment(given: object, about: Object, beside: Object) -> Annotation:
 def _segmented(given: object) -> Iterator[Row]:
     """Yield a row per object that points were taken for. Which points those are stays in the file alone."""
     if not isinstance(given, dict):
-        yield from stray("point_segmentations", given)
+        yield from unexpected("point_segmentations", given)
         return
     for name in ("objects", "labels"):
         objects = given.get(name)
@@ -241,10 +241,10 @@ def _segmented(given: object) -> Iterator[Row]:
             values, rest = split(element, _OBJECT) if isinstance(element, dict) else ({}, {"value": element})
             yield row({**values, "geometry": Geometry.SEGMENTATION.value}, rest)
             if "label" not in values:
-                yield Unread.UNREAD
+                yield NotUnderstood.UNREAD
     named, pointed = _lists(given, "objects", "labels"), _lists(given, "point_objects", "point_labels")
     if not named or not pointed or not all(isinstance(frame, list) for frame in pointed[0]):
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD
     yield from _unknown(given, {"objects", "labels", "point_objects", "point_labels"})
 
 
@@ -262,19 +262,19 @@ def _events(given: object) -> Iterator[Row]:
             for event in leaves(named):
                 yield from _event(event, {"uuid": uuid})
         if not given:
-            yield Unread.UNREAD
+            yield NotUnderstood.UNREAD
     elif isinstance(given, list):
         for event in leaves(given):
             yield from _event(event, {})
     else:
-        yield from stray("events", given)
+        yield from unexpected("events", given)
 
 
 def _event(given: object, known: Object) -> Iterator[Row]:
     values, rest = split(given, _EVENT) if isinstance(given, dict) else ({}, {"value": given})
     values = {**known, **values, "geometry": Geometry.EVENT.value}
-    instead(values, rest, _EVENT_INSTEAD)
+    fill_from(values, rest, _EVENT_INSTEAD)
     event = row(values, rest)
     yield event
     if event.label is None and event.frame is None:
-        yield Unread.UNREAD
+        yield NotUnderstood.UNREAD

@@ -12,13 +12,13 @@ from typing import Any, Self, TypeVar
 
 from scalesync.api import responses
 from scalesync.api.options import ApiOptions
-from scalesync.api.rate_limiter import Limiter
-from scalesync.api.request import Request, build, offset_of, query_of
-from scalesync.api.transport import Answer, Transport
+from scalesync.api.rate_limiter import RateLimiter
+from scalesync.api.request import ApiRequest, build, offset_of, query_of
+from scalesync.api.transport import Response, Transport
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent, UnreadablePageError
 from scalesync.models.api import BatchFilter, BatchStatus, Document, Page, TaskFilter
-from scalesync.retry import wait_before_retry
+from scalesync.retry import retry_delay
 
 log = logging.getLogger("scalesync.api")
 
@@ -31,7 +31,7 @@ LAST_ATTEMPT = 1.0
 """Seconds that it may take at any other one, however little of the patience is left."""
 
 _T = TypeVar("_T")
-_Parse = Callable[[Request, Answer], _T]
+_Parse = Callable[[ApiRequest, Response], _T]
 
 
 class ScaleApi:
@@ -60,9 +60,9 @@ class ScaleApi:
         self._clock = clock or Clock()
         self._random = random
         self._transport = Transport(key, self.options, self._clock)
-        self._limiter = Limiter(self._clock, rate=self.options.rate, rest=self.options.retry.base)
+        self._limiter = RateLimiter(self._clock, rate=self.options.rate, rest=self.options.retry.base)
         self._write_before = inf
-        if self.options.exposed:
+        if self.options.sends_key_in_clear:
             log.warning("The API key goes unencrypted to %s, for all on the way to read.", self.options.host)
 
     def __repr__(self) -> str:
@@ -83,7 +83,7 @@ class ScaleApi:
         """Close the connections of all threads. None of them may be in the middle of a request."""
         self._transport.close()
 
-    def until(self, instant: float) -> Self:
+    def with_deadline(self, instant: float) -> Self:
         """Return this client, with writes that begin before `clock.boottime()` is `instant` or not at all.
 
         What comes too late, or would have to wait for longer for its turn, raises ScaleNotSent or, where the
@@ -99,7 +99,7 @@ class ScaleApi:
         brief.options = replace(self.options, retry=replace(self.options.retry, attempts=attempts))
         return brief
 
-    def wait_for_turn(self, patience: float) -> None:
+    def wait_for_rate_limit(self, patience: float) -> None:
         """Return when a request could leave at once, as far as the rate limit goes.
 
         Raises ScaleTooManyRequests if the API made that take longer than `patience` seconds, and ScaleNotSent
@@ -190,7 +190,7 @@ class ScaleApi:
 
     # One request ----------------------------------------------------------------------------------------
 
-    def _read(self, request: Request, parse: _Parse[_T]) -> _T:
+    def _read(self, request: ApiRequest, parse: _Parse[_T]) -> _T:
         """Return the parsed answer, trying again while the policy allows it and there is time.
 
         Cut off or not, the last attempt ends with the policy's seconds, or soon after them.
@@ -208,7 +208,7 @@ class ScaleApi:
                     request, self._send(replace(request, seconds=seconds), attempts, turn), parse
                 )
             except ScaleException as error:
-                wait = wait_before_retry(
+                wait = retry_delay(
                     error,
                     attempts=attempts,
                     elapsed=self._clock.monotonic() - started,
@@ -222,13 +222,13 @@ class ScaleApi:
                 if self._clock.over:
                     raise
 
-    def _advise(self, request: Request, error: ScaleException) -> None:
+    def _advise(self, request: ApiRequest, error: ScaleException) -> None:
         """Ask whether the address is right where it has no list that every API has."""
         no_list = error.code in NO_LIST or isinstance(error, UnreadablePageError)
         if no_list and "{}" not in request.route and not VERSIONED.search(self.options.url):
             error.advice = error.advice or f"Should the API's address end in /v1? It is {self.options.url}."
 
-    def _write(self, request: Request, parse: _Parse[_T]) -> _T:
+    def _write(self, request: ApiRequest, parse: _Parse[_T]) -> _T:
         """Return the parsed answer to a request that is sent once."""
         left = self._write_before - self._clock.boottime()
         turn = self._limiter.acquire(min(left, self.options.deadline))
@@ -236,31 +236,31 @@ class ScaleApi:
             raise ScaleNotSent("Its time was over before it could be sent.")
         return self._parsed(request, self._send(request, 1, turn), parse)
 
-    def _parsed(self, request: Request, answer: Answer, parse: _Parse[_T]) -> _T:
+    def _parsed(self, request: ApiRequest, answer: Response, parse: _Parse[_T]) -> _T:
         try:
             return parse(request, answer)
         except ScaleNoAnswer:
             self.reconnect()
             raise
 
-    def _send(self, request: Request, attempt: int, turn: float) -> Answer:
+    def _send(self, request: ApiRequest, attempt: int, turn: float) -> Response:
         """Send once and return a 200; raise what any other answer stands for. Tells the limiter."""
-        answer: Answer | None = None
+        answer: Response | None = None
         try:
-            answer = self._transport.exchange(request)
+            answer = self._transport.send(request)
         finally:
             self._note(request, attempt, turn, answer)
-        error = responses.refusal(request, answer)
+        error = responses.error_from(request, answer)
         if error is None:
-            self._limiter.succeeded()
+            self._limiter.on_success()
             return answer
         if error.about_another:
             self.reconnect()
         if error.code == 429:
-            self._limiter.refused(turn, error.retry_after)
+            self._limiter.on_throttled(turn, error.retry_after)
         raise error
 
-    def _note(self, request: Request, attempt: int, turn: float, answer: Answer | None) -> None:
+    def _note(self, request: ApiRequest, attempt: int, turn: float, answer: Response | None) -> None:
         """Log one exchange: no key, no names, no query, no body."""
         fields = {
             "method": request.method,
@@ -271,7 +271,7 @@ class ScaleApi:
         }
         log.debug("request", extra=fields)
 
-    def _pause(self, request: Request, attempts: int, seconds: float, error: ScaleException) -> None:
+    def _pause(self, request: ApiRequest, attempts: int, seconds: float, error: ScaleException) -> None:
         """Log why and wait, unless asked to stop."""
         fields = {
             "method": request.method,

@@ -12,8 +12,8 @@ from requests.auth import HTTPBasicAuth
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 
 from scalesync import __version__
-from scalesync.api.interruptible_connect import Mark, marking
-from scalesync.api.request import Request
+from scalesync.api.interruptible_connect import SendTracker, tracked
+from scalesync.api.request import ApiRequest
 
 _T = TypeVar("_T")
 
@@ -66,7 +66,7 @@ class PerThread(Generic[_T]):
 class _Adapter(HTTPAdapter):
     """Sends each request once (no retries beneath us) and over connections that mark it."""
 
-    def __init__(self, mark: Mark) -> None:
+    def __init__(self, mark: SendTracker) -> None:
         self._mark = mark
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
@@ -74,12 +74,12 @@ class _Adapter(HTTPAdapter):
         """Return the host's pool, with every connection made from now on marking what it sends."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         if "ConnectionCls" not in vars(pool):
-            pool.ConnectionCls = marking(pool.ConnectionCls, self._mark)
+            pool.ConnectionCls = tracked(pool.ConnectionCls, self._mark)
         return pool
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class Route:
     """What requests finds out for every request anew, and is the same for all that go to one address."""
 
     pool: HTTPConnectionPool
@@ -90,7 +90,7 @@ class _Way:
 
 
 @dataclass(eq=False)
-class Wire:
+class Connection:
     """One thread's session with keep-alive and checked certificates, and the mark of its request in hand."""
 
     auth: KeyAuth = field(repr=False)
@@ -98,9 +98,9 @@ class Wire:
     """The API's address, the only one that is asked."""
     local: bool
     """No proxy, whatever the environment says: the request is unencrypted and meant for this machine."""
-    mark: Mark = field(default_factory=Mark)
+    mark: SendTracker = field(default_factory=SendTracker)
     _session: requests.Session = field(init=False, repr=False)
-    _way: _Way | None = field(default=None, init=False, repr=False)
+    _way: Route | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._session = requests.Session()
@@ -110,7 +110,7 @@ class Wire:
         self._session.headers.update(_HEADERS)
         self._adapter = _Adapter(self.mark)
 
-    def open(self, request: Request, timeout: Timeout) -> BaseHTTPResponse:
+    def open(self, request: ApiRequest, timeout: Timeout) -> BaseHTTPResponse:
         """Send `request` once and return the answer, whatever it is, with the body still on the wire.
 
         Where it goes, past which proxy, trusting whom and with which headers is settled at the first request.
@@ -137,7 +137,7 @@ class Wire:
         self._way = None
         self._adapter.close()
 
-    def _find(self) -> _Way:
+    def _find(self) -> Route:
         """Do what a session of requests does before it sends, and keep what comes of it."""
         prepared = self._session.prepare_request(requests.Request("GET", self.url))
         address = str(prepared.url)
@@ -146,4 +146,4 @@ class Wire:
         pool = self._adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
         self._adapter.cert_verify(pool, address, verify, cert)  # type: ignore[no-untyped-call]
         start = self._adapter.request_url(prepared, proxies).rstrip("/")
-        return _Way(pool, start, dict(prepared.headers))
+        return Route(pool, start, dict(prepared.headers))

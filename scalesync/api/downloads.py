@@ -15,15 +15,15 @@ from urllib3.exceptions import HTTPError
 
 from scalesync.api.connection import KeyAuth, PerThread
 from scalesync.api.decompression import unpacked
-from scalesync.api.interruptible_connect import Mark
+from scalesync.api.interruptible_connect import SendTracker
 from scalesync.api.options import ApiOptions
-from scalesync.api.ssrf import Address, GuardedWire, check_host, may_see_key, parse_address
-from scalesync.api.transport import reason_of, seconds_asked, served_at
+from scalesync.api.ssrf import Address, SafeConnection, check_host, may_send_key, parse_address
+from scalesync.api.transport import parse_retry_after, reason_of, served_at
 from scalesync.api.watchdog import Watchdog
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.api import DEFAULT_API_URL
-from scalesync.retry import RetryPolicy, wait_before_retry
+from scalesync.retry import RetryPolicy, retry_delay
 
 _READ_SIZE = 256 * 1024
 _REDIRECTS = 5
@@ -91,7 +91,7 @@ class Downloads:
         self._clock = clock or Clock()
         self._random = random
         guarded = not self._options.allow_private
-        self._wires = PerThread(lambda: GuardedWire(guarded=guarded))
+        self._wires = PerThread(lambda: SafeConnection(guarded=guarded))
         self._watchdog = Watchdog(self._clock, grace=0.0)
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class Downloads:
     def cut_off(self) -> None:
         """End every download in hand. Together with `clock.stopping` no other one begins."""
         for wire in self._wires.all():
-            wire.mark.cut_off("the process was asked to stop")
+            wire.mark.abort("the process was asked to stop")
 
     def fetch(self, url: str) -> Download:
         """Return the file at `url`, tried again as the options say where that may help.
@@ -121,7 +121,7 @@ class Downloads:
             try:
                 return self._attempt(url, max(left, 0.001))
             except ScaleException as error:
-                wait = wait_before_retry(
+                wait = retry_delay(
                     error,
                     attempts=attempts,
                     elapsed=self._clock.monotonic() - started,
@@ -143,7 +143,7 @@ class Downloads:
                 raise
             raise self._failure(wire.mark, error) from error
 
-    def _follow(self, wire: GuardedWire, url: str) -> Download:
+    def _follow(self, wire: SafeConnection, url: str) -> Download:
         """Return the file at the end of a chain of redirects."""
         address, keyed = parse_address(url), self._auth is not None
         for _ in range(_REDIRECTS + 1):
@@ -151,7 +151,7 @@ class Downloads:
                 raise ScaleNotSent("The process was asked to stop.")
             if not self._options.allow_private:
                 check_host(address.host)
-            keyed = keyed and may_see_key(address, self._api)
+            keyed = keyed and may_send_key(address, self._api)
             with wire.open(address, self._auth if keyed else None, self._timeouts()) as response:
                 if response.status_code not in _REDIRECTING:
                     return self._whole(wire.mark, response, address)
@@ -163,11 +163,11 @@ class Downloads:
         # Twice: the limit of the whole ends what hangs, and says so. Equal, the two would race.
         return min(options.connect_timeout, options.seconds), min(options.read_timeout, 2 * options.seconds)
 
-    def _whole(self, mark: Mark, response: requests.Response, address: Address) -> Download:
+    def _whole(self, mark: SendTracker, response: requests.Response, address: Address) -> Download:
         """Return the body of a 200. Raises ScaleException for any other status, and for too large a file."""
         now = served_at(response.raw.headers) or self._clock.now()
         if response.status_code != 200:
-            asked = seconds_asked(response.headers.get("Retry-After"), now)
+            asked = parse_retry_after(response.headers.get("Retry-After"), now)
             raise _refusal(response.status_code, address.host, asked)
         self._check_size(int(response.headers.get("Content-Length", "0") or 0))
         pieces, size, digest = list[bytes](), 0, hashlib.sha256()
@@ -185,7 +185,7 @@ class Downloads:
             said = f"The file is larger than the limit of {self._options.largest:,} bytes."
             raise ScaleException(said, advice="Give a larger `--max-size`.")
 
-    def _failure(self, mark: Mark, error: Exception) -> ScaleException:
+    def _failure(self, mark: SendTracker, error: Exception) -> ScaleException:
         """Return `error` in our words."""
         if mark.late:
             said = f"The file did not come whole within {self._options.seconds:g} s."

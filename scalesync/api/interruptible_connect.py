@@ -17,7 +17,7 @@ _Addresses = list[tuple[Any, Any, int, str, Any]]
 
 
 @dataclass(eq=False)
-class Mark:
+class SendTracker:
     """Where the request in hand stands: whether it has left, and the socket by which it can be cut off."""
 
     sent: bool = False
@@ -47,13 +47,13 @@ class Mark:
         with self.lock:
             self._forget_connecting()
 
-    def leave(self, connection: HTTPConnection) -> None:
+    def mark_sent(self, connection: HTTPConnection) -> None:
         """Note that the request leaves now over `connection`. Raises TimeoutError if it was cut off."""
         with self.lock:
             self.check()
             self.sent, self.sock = True, connection.sock
 
-    def cut_off(self, why: str) -> None:
+    def abort(self, why: str) -> None:
         """End the request in hand, wherever it stands: its thread finds the connection broken."""
         with self.lock:
             self.late = self.late or why
@@ -74,7 +74,7 @@ class Mark:
             self.connecting = None
 
 
-def marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
+def tracked(kind: type[HTTPConnection], mark: SendTracker) -> type[HTTPConnection]:
     """Return `kind` with a `request` that connects (proxy tunnel and TLS included), sets `mark`, and sends.
 
     Exceptions cannot tell this: a reset during the TLS handshake and one after the request look the same.
@@ -99,13 +99,13 @@ def marking(kind: type[HTTPConnection], mark: Mark) -> type[HTTPConnection]:
         def request(self, *args: Any, **kwargs: Any) -> None:
             if self.is_closed:
                 self.connect()
-            mark.leave(self)
+            mark.mark_sent(self)
             super().request(*args, **kwargs)
 
     return Marking
 
 
-def _open(connection: HTTPConnection, mark: Mark) -> socket.socket:
+def _open(connection: HTTPConnection, mark: SendTracker) -> socket.socket:
     """Return a socket connected to the host of `connection`, at the first of its addresses that answers.
 
     Raises OSError. Each address has the connection's time-out; cutting the mark off ends them all.
@@ -128,7 +128,7 @@ def _open(connection: HTTPConnection, mark: Mark) -> socket.socket:
     raise failure
 
 
-def resolve(host: str, port: int, mark: Mark) -> _Addresses:
+def resolve(host: str, port: int, mark: SendTracker) -> _Addresses:
     """Return the addresses that a host's name stands for. Raises OSError, or UnicodeError for no name.
 
     Nothing can end a resolver that hangs, so that a thread of its own waits for it, and is left to itself

@@ -61,7 +61,7 @@ class ApiOptions:
         return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
     @property
-    def exposed(self) -> bool:
+    def sends_key_in_clear(self) -> bool:
         """Whether requests go unencrypted to another machine, so that the key can be read on the way."""
         return urlsplit(self.url).scheme == "http" and not self.local
 

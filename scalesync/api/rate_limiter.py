@@ -16,7 +16,7 @@ FREE_INTERVAL = 0.02
 """At fifty requests a second the 429 is forgotten: official scripts run 25 to 50 at once."""
 
 
-class Limiter:
+class RateLimiter:
     """Spaces the starts of requests over all threads; the pace halves at a 429 and recovers with successes.
 
     The API publishes no rate limit, so none is assumed before it refuses (scale_api: unknown). `rate` is a
@@ -76,7 +76,7 @@ class Limiter:
             return ScaleTooManyRequests(msg, retry_after=seconds)
         return ScaleTurnTooLate(f"The rate given leaves no turn for another {seconds:.0f} s.")
 
-    def refused(self, started: float, retry_after: float | None) -> None:
+    def on_throttled(self, started: float, retry_after: float | None) -> None:
         """Note a 429 to the request begun at `started`: all threads pause, and then go at half the pace.
 
         Requests that were already on their way when the pace dropped prolong the pause and nothing more,
@@ -92,7 +92,7 @@ class Limiter:
             slower = max(FIRST_INTERVAL, self._interval * 2)
             self._interval = max(self._floor, min(LONGEST_INTERVAL, slower))
 
-    def succeeded(self) -> None:
+    def on_success(self) -> None:
         """Note a success: the pace rises a little, up to the fixed maximum or to none at all."""
         with self._lock:
             if self._interval <= self._floor:

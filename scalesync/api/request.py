@@ -16,7 +16,7 @@ _COMMA_SEPARATED = frozenset({"customer_review_status"})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """One request, ready to be sent. Its text names method and path, never the query or the body."""
 
     method: str
@@ -38,7 +38,7 @@ class Request:
         return f"Request({str(self)!r})"
 
 
-def build(method: str, route: str, *names: str, query: str = "", payload: object = None) -> Request:
+def build(method: str, route: str, *names: str, query: str = "", payload: object = None) -> ApiRequest:
     """Return a request to `route` with each `{}` replaced by the next of `names`, percent-encoded.
 
     A `payload` that is not None goes as JSON. Raises ScaleInvalidRequest, before anything is sent, for a name
@@ -46,7 +46,7 @@ def build(method: str, route: str, *names: str, query: str = "", payload: object
     """
     path = route.format(*(_segment(name) for name in names))
     body = None if payload is None else _json(payload)
-    return Request(method, route, path, query, body)
+    return ApiRequest(method, route, path, query, body)
 
 
 def _segment(name: str) -> str:

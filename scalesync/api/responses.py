@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from scalesync.api.request import Request, offset_of, offset_token
-from scalesync.api.transport import Answer
+from scalesync.api.request import ApiRequest, offset_of, offset_token
+from scalesync.api.transport import Response
 from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer, UnreadablePageError
-from scalesync.json_sanitizing import storable
+from scalesync.json_sanitizing import sanitize
 from scalesync.models.api import BatchStatus, Document, Page
 
 _T = TypeVar("_T")
@@ -44,14 +44,14 @@ class _Status(msgspec.Struct):
     canceled: int | None = None
 
 
-class _Refusal(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     """What an error answers (recorded)."""
 
     error: str
 
 
 def _decode(
-    request: Request, answer: Answer, kind: type[_T], failure: type[ScaleNoAnswer] = ScaleNoAnswer
+    request: ApiRequest, answer: Response, kind: type[_T], failure: type[ScaleNoAnswer] = ScaleNoAnswer
 ) -> tuple[_T, int]:
     """Return the body as `kind`, and how many characters had to be replaced for it.
 
@@ -59,7 +59,7 @@ def _decode(
     """
     if answer.too_large:
         raise failure(f"The answer to {request} is larger than any that is taken.")
-    text, replaced = storable(answer.body)
+    text, replaced = sanitize(answer.body)
     try:
         return msgspec.json.decode(text, type=kind), replaced
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -68,7 +68,7 @@ def _decode(
 
 
 def _objects(
-    request: Request, docs: list[msgspec.Raw], failure: type[ScaleNoAnswer] = ScaleNoAnswer
+    request: ApiRequest, docs: list[msgspec.Raw], failure: type[ScaleNoAnswer] = ScaleNoAnswer
 ) -> tuple[msgspec.Raw, ...]:
     """Return `docs`. Raises `failure` if one of them is not a JSON object."""
     if all(memoryview(doc)[0] == _BRACE for doc in docs):
@@ -76,7 +76,7 @@ def _objects(
     raise failure(f"The answer to {request} lists something that is not an object.")
 
 
-def task_page(request: Request, answer: Answer) -> Page:
+def task_page(request: ApiRequest, answer: Response) -> Page:
     """Return a page of tasks with the API's own token."""
     page, replaced = _decode(request, answer, _Page, UnreadablePageError)
     token = page.next_token or None
@@ -85,7 +85,7 @@ def task_page(request: Request, answer: Answer) -> Page:
     return Page(docs, _counted(page.total), token, more, answer.served_at, replaced, answer.dated)
 
 
-def batch_page(request: Request, answer: Answer, asked_for: str | None) -> Page:
+def batch_page(request: ApiRequest, answer: Response, asked_for: str | None) -> Page:
     """Return a page of batches, which was `asked_for` by that token.
 
     The next token is the API's if it gives one, else the offset behind this page while there is more. Where
@@ -110,28 +110,28 @@ def _counted(total: int | None) -> int | None:
     return None if total is None else min(total, MOST_COUNTED)
 
 
-def project_list(request: Request, answer: Answer) -> Page:
+def project_list(request: ApiRequest, answer: Response) -> Page:
     """Return all projects as one page: a bare array, not paged (documented)."""
     listed, replaced = _decode(request, answer, list[msgspec.Raw], UnreadablePageError)
     docs = _objects(request, listed, UnreadablePageError)
     return Page(docs, len(docs), None, False, answer.served_at, replaced, answer.dated)
 
 
-def document(request: Request, answer: Answer) -> Document:
+def document(request: ApiRequest, answer: Response) -> Document:
     """Return the single object of the answer."""
     raw, replaced = _decode(request, answer, msgspec.Raw)
     (found,) = _objects(request, [raw])
     return Document(found, answer.served_at, replaced)
 
 
-def named(key: str, name: str) -> Callable[[Request, Answer], Document]:
+def named(key: str, name: str) -> Callable[[ApiRequest, Response], Document]:
     """Return what parses the answer to a read of one object, whose `key` must be `name`.
 
     It raises ScaleNoAnswer for any other object: a proxy that mixes two answers up, or a server that
     repeats one, gives what is whole and somebody else's.
     """
 
-    def parse(request: Request, answer: Answer) -> Document:
+    def parse(request: ApiRequest, answer: Response) -> Document:
         found = document(request, answer)
         if name_in(found, key) != name:
             raise ScaleNoAnswer(f"The answer to {request} is not the object that was asked for.")
@@ -146,12 +146,12 @@ def name_in(found: Document, key: str) -> object:
     return msgspec.json.decode(fields[key]) if key in fields else None
 
 
-def document_or_ok(request: Request, answer: Answer) -> Document | None:
+def document_or_ok(request: ApiRequest, answer: Response) -> Document | None:
     """Return the single object of the answer, or None for the bare text `OK` (official client)."""
     return None if answer.body.strip() in (b"OK", b'"OK"') else document(request, answer)
 
 
-def batch_status(request: Request, answer: Answer) -> BatchStatus:
+def batch_status(request: ApiRequest, answer: Response) -> BatchStatus:
     """Return a batch's status with its counts; those left out are 0."""
     found, _ = _decode(request, answer, _Status)
     return BatchStatus(
@@ -164,7 +164,7 @@ def batch_status(request: Request, answer: Answer) -> BatchStatus:
     )
 
 
-def refusal(request: Request, answer: Answer) -> ScaleException | None:
+def error_from(request: ApiRequest, answer: Response) -> ScaleException | None:
     """Return the error that an answer stands for, with the API's own words if it has any; None for a 200.
 
     Only 200 is success (the official client). Another 2xx is ScaleNoAnswer: something happened, and what is
@@ -181,7 +181,7 @@ def refusal(request: Request, answer: Answer) -> ScaleException | None:
     return error
 
 
-def _names_another(words: str, request: Request) -> bool:
+def _names_another(words: str, request: ApiRequest) -> bool:
     """Return whether the words of a refusal name objects, and none that the request knows.
 
     Words that name nothing may be about any request: they are taken for what they say.
@@ -193,7 +193,7 @@ def _names_another(words: str, request: Request) -> bool:
     return found.isdisjoint(ours) and not any(f'"{text}"' in words for text in ours)
 
 
-def _texts(request: Request) -> Iterator[str]:
+def _texts(request: ApiRequest) -> Iterator[str]:
     """Yield every text of a request, from its path, its query and its body."""
     yield from map(unquote, request.path.split("/"))
     yield from (value for _, value in parse_qsl(request.query))
@@ -208,10 +208,10 @@ def _texts(request: Request) -> Iterator[str]:
             rest += value
 
 
-def _words(request: Request, answer: Answer) -> str:
+def _words(request: ApiRequest, answer: Response) -> str:
     """Return the `error` of a JSON body, else a sentence of ours; never a page of HTML."""
     try:
-        said = msgspec.json.decode(storable(answer.body)[0], type=_Refusal).error.strip()
+        said = msgspec.json.decode(sanitize(answer.body)[0], type=_ErrorBody).error.strip()
     except (msgspec.MsgspecError, RecursionError):
         said = ""
     return said[:_LONGEST_MESSAGE] or f"The API answered {answer.status} to {request}."

@@ -16,7 +16,7 @@ from urllib3.util import parse_url
 
 from scalesync import __version__
 from scalesync.api.connection import KeyAuth
-from scalesync.api.interruptible_connect import Mark, marking
+from scalesync.api.interruptible_connect import SendTracker, tracked
 from scalesync.api.options import is_loopback
 from scalesync.errors import ScaleException
 from scalesync.models.api import DEFAULT_API_URL
@@ -60,7 +60,7 @@ def parse_address(url: str) -> Address:
     return Address(parts.url, parts.scheme, parts.host.strip("[]").lower(), port)
 
 
-def may_see_key(address: Address, api: Address) -> bool:
+def may_send_key(address: Address, api: Address) -> bool:
     """Tell whether the key may go there: to the origin of the API in use, and to that of Scale's own API.
 
     Secure links to results lie there; buckets, pages and other hosts of Scale need no key.
@@ -95,7 +95,7 @@ def is_private(peer: str) -> bool:
     return not address.is_global or address.is_multicast or address.is_reserved
 
 
-def guarding(kind: type[HTTPConnection]) -> type[HTTPConnection]:
+def private_address_check(kind: type[HTTPConnection]) -> type[HTTPConnection]:
     """Return `kind` that looks whom it got before the first byte, TLS included, and hangs up on the private.
 
     What a name stands for is so checked where it counts, whatever it stood for a moment before.
@@ -113,10 +113,10 @@ def guarding(kind: type[HTTPConnection]) -> type[HTTPConnection]:
     return Guarding
 
 
-class _Adapter(HTTPAdapter):
+class _CheckedAdapter(HTTPAdapter):
     """Sends each request once, over connections that mark it and, without a proxy, look whom they got."""
 
-    def __init__(self, mark: Mark, *, guarded: bool) -> None:
+    def __init__(self, mark: SendTracker, *, guarded: bool) -> None:
         self._mark = mark
         self._guarded = guarded
         super().__init__(pool_connections=4, pool_maxsize=1, max_retries=0)
@@ -127,18 +127,18 @@ class _Adapter(HTTPAdapter):
         """Return the host's pool, its connections prepared."""
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
         if "ConnectionCls" not in vars(pool):
-            kind = marking(pool.ConnectionCls, self._mark)
+            kind = tracked(pool.ConnectionCls, self._mark)
             guarded = self._guarded and not select_proxy(request.url, proxies)
-            pool.ConnectionCls = guarding(kind) if guarded else kind
+            pool.ConnectionCls = private_address_check(kind) if guarded else kind
         return pool
 
 
-class GuardedWire:
+class SafeConnection:
     """One thread's connections, and the mark of its download in hand."""
 
     def __init__(self, *, guarded: bool) -> None:
-        self.mark = Mark()
-        self.adapter = _Adapter(self.mark, guarded=guarded)
+        self.mark = SendTracker()
+        self.adapter = _CheckedAdapter(self.mark, guarded=guarded)
         self._environment = requests.Session()
 
     def open(

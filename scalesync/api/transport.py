@@ -15,11 +15,11 @@ import requests
 from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout
 from urllib3.exceptions import HTTPError
 
-from scalesync.api.connection import KeyAuth, PerThread, Wire
+from scalesync.api.connection import Connection, KeyAuth, PerThread
 from scalesync.api.decompression import unpacked
-from scalesync.api.interruptible_connect import Mark
+from scalesync.api.interruptible_connect import SendTracker
 from scalesync.api.options import ApiOptions
-from scalesync.api.request import Request
+from scalesync.api.request import ApiRequest
 from scalesync.api.watchdog import Watchdog
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException, ScaleNoAnswer, ScaleNotSent
@@ -38,7 +38,7 @@ _USABLE_KEY = re.compile(r"[!-9;-~]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer, whatever its status."""
 
     status: int
@@ -70,7 +70,7 @@ class Transport:
             connect=min(options.connect_timeout, options.deadline),
             read=min(options.read_timeout, options.deadline),
         )
-        self._wires = PerThread(lambda: Wire(auth, options.url, options.local))
+        self._wires = PerThread(lambda: Connection(auth, options.url, options.local))
         self._watchdog = Watchdog(clock, options.grace)
         self._lock = threading.Lock()
         self._sent = 0
@@ -95,7 +95,7 @@ class Transport:
         self._single_until = self._clock.monotonic() + _SINGLE
         self._wires.mine().close()
 
-    def exchange(self, request: Request) -> Answer:
+    def send(self, request: ApiRequest) -> Response:
         """Send `request` once and return the whole answer. A redirect is an answer: the key goes to one host.
 
         Raises ScaleNotSent if not a byte of the request can have reached the API, and ScaleNoAnswer if some
@@ -120,7 +120,7 @@ class Transport:
             with self._lock:
                 self._sent += wire.mark.sent
 
-    def _body(self, response: BaseHTTPResponse, request: Request, started: float) -> bytes | None:
+    def _body(self, response: BaseHTTPResponse, request: ApiRequest, started: float) -> bytes | None:
         """Return the body unpacked; None as soon as more of it has come than is taken of any.
 
         Where an answer that is no success cannot be unpacked it is empty: its status says what matters.
@@ -140,7 +140,7 @@ class Transport:
             return b""
         return b"".join(pieces)
 
-    def _chunks(self, response: BaseHTTPResponse, request: Request, started: float) -> Iterator[bytes]:
+    def _chunks(self, response: BaseHTTPResponse, request: ApiRequest, started: float) -> Iterator[bytes]:
         """Yield the body as it comes. Raises if it is cut short or late.
 
         It is unpacked by us: urllib3 would go on reading, deadline or not, until there is text to yield.
@@ -152,7 +152,7 @@ class Transport:
                     f"The answer to {request} was not complete within {self._options.deadline:g} s."
                 )
 
-    def _answer(self, response: BaseHTTPResponse, body: bytes | None) -> Answer:
+    def _answer(self, response: BaseHTTPResponse, body: bytes | None) -> Response:
         """Return what was received, on the API's clock. A refusal that repeats the key loses it."""
         text = body or b""
         if response.status != 200:
@@ -160,10 +160,10 @@ class Transport:
                 text = text.replace(secret, b"[API key]")
         date = served_at(response.headers)
         now = date or self._clock.now()
-        rest = seconds_asked(response.headers.get("Retry-After"), now)
-        return Answer(response.status, text, now, rest, dated=date is not None, too_large=body is None)
+        rest = parse_retry_after(response.headers.get("Retry-After"), now)
+        return Response(response.status, text, now, rest, dated=date is not None, too_large=body is None)
 
-    def _failure(self, error: Exception, request: Request, mark: Mark) -> ScaleException:
+    def _failure(self, error: Exception, request: ApiRequest, mark: SendTracker) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""
         reason = mark.late or reason_of(error)
         if mark.sent:
@@ -192,7 +192,7 @@ def served_at(headers: HTTPHeaderDict) -> datetime | None:
     return min(filter(None, map(http_date, headers.getlist("Date"))), default=None)
 
 
-def seconds_asked(text: str | None, served_at: datetime) -> float | None:
+def parse_retry_after(text: str | None, served_at: datetime) -> float | None:
     """Return the seconds that a Retry-After header asks for, or None if it is absent or means nothing."""
     if text is None:
         return None

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scalesync.api.interruptible_connect import Mark
+from scalesync.api.interruptible_connect import SendTracker
 from scalesync.clock import Clock
 
 TICK = 0.1
@@ -24,7 +24,7 @@ class Watchdog:
     def __init__(self, clock: Clock, grace: float) -> None:
         self._clock = clock
         self._grace = grace
-        self._due: dict[Mark, float] = {}
+        self._due: dict[SendTracker, float] = {}
         """By the mark of each request in hand, when its time is up."""
         self._ending_since: float | None = None
         self._changed = threading.Condition()
@@ -32,7 +32,7 @@ class Watchdog:
         self._idle = False
 
     @contextmanager
-    def watching(self, mark: Mark, seconds: float) -> Iterator[None]:
+    def watching(self, mark: SendTracker, seconds: float) -> Iterator[None]:
         """Begin a request that is cut off after `seconds`, connecting included, or when the work is over."""
         with self._changed:
             now = self._clock.monotonic()
@@ -66,6 +66,6 @@ class Watchdog:
         over = self._ending_since is not None and now >= self._ending_since + self._grace
         for mark, due in self._due.items():
             if over:
-                mark.cut_off("the process was asked to stop, or its time is over")
+                mark.abort("the process was asked to stop, or its time is over")
             elif now >= due:
-                mark.cut_off("its time was up")
+                mark.abort("its time was up")

@@ -16,13 +16,13 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
 
     Raises ConfigurationError if it cannot be written.
     """
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         for line in lines:
             file.write(line + b"\n")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Lend a file that takes the place of `path` at the end of the block; on an error `path` stays as it was.
 
     The file can be read by its owner only. What is no file, such as /dev/null or a named pipe, is written to

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from scalesync.clock import Clock
-from scalesync.settings import Choices, Settings, resolve
+from scalesync.settings import Settings, SettingsInput, load_settings
 
 if TYPE_CHECKING:
     from scalesync.app import App
@@ -28,7 +28,7 @@ class Context:
 
     def settings(self) -> Settings:
         """Return the settings. Raises ConfigurationError for what cannot be used."""
-        chosen = Choices(
+        chosen = SettingsInput(
             database=self.db,
             api_url=self.api_url,
             key_file=self.api_key_file,
@@ -36,18 +36,18 @@ class Context:
             patience=self.patience,
             insecure_http=self.insecure_http,
         )
-        return resolve(chosen, os.environ)
+        return load_settings(chosen, os.environ)
 
     def app(self, clock: Clock | None = None) -> "App":
         """Return the App that these options describe."""
         settings = self.settings()
         from scalesync.app import App
 
-        all_loaded()
+        enable_gc()
         return App(settings, clock or Clock())
 
 
-def all_loaded() -> None:
+def enable_gc() -> None:
     """Let garbage be collected from now on, without looking at what is there by now, which is none."""
     if not gc.isenabled():
         gc.freeze()

@@ -7,13 +7,13 @@ import click
 
 from scalesync.cli import queue_format
 from scalesync.cli.context import Context
-from scalesync.cli.error_handling import stoppable
-from scalesync.cli.output import counted, print_json, print_line, print_table, print_text
+from scalesync.cli.error_handling import graceful_shutdown
+from scalesync.cli.output import pluralize, print_json, print_line, print_table, print_text
 from scalesync.cli.param_types import COUNT, DURATION, RATE, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import (
-    ApiClosedError,
-    DatabaseAwayError,
+    AccessDeniedError,
+    DatabaseUnavailableError,
     IncompleteError,
     InterruptedRunError,
     ScaleException,
@@ -95,12 +95,12 @@ def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
 def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
     """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
     clock = Clock()
-    with stoppable(clock, "the requests in hand", endless=how.watch):
+    with graceful_shutdown(clock, "the requests in hand", endless=how.watch):
         app = context.app(clock).patient(stay=how.watch)
         try:
             summary = watched(app, how, quiet=context.quiet)
             depth, gate = app.queue.depth()
-        except DatabaseAwayError as error:
+        except DatabaseUnavailableError as error:
             if clock.stopping.is_set():
                 raise _interrupted() from error
             raise
@@ -128,7 +128,7 @@ def print_summary(summary: "DispatchSummary") -> None:
     columns = ("delivered", "in doubt", "dead", "discarded", "still queued", "sends", "look-ups")
     names = ("delivered", "in_doubt", "dead", "discarded", "returned", "sends", "looks")
     print_table(columns, [[getattr(summary, name) for name in names]])
-    print_text(f"{counted(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")
+    print_text(f"{pluralize(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")
 
 
 def _as_dict(summary: "DispatchSummary", depth: QueueStats, gate: PauseState) -> dict[str, object]:
@@ -147,7 +147,7 @@ def _raise_if_incomplete(
     others_go_on = depth.by_state.get("sending", 0) > 0
     if summary.ended == "enough" or look_only or others_go_on or not depth.open:
         return
-    msg = f"{counted(depth.open, 'command is', 'commands are')} left for later."
+    msg = f"{pluralize(depth.open, 'command is', 'commands are')} left for later."
     raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
 
 
@@ -158,7 +158,7 @@ def _stopped(summary: "DispatchSummary", gate: PauseState) -> ScalesyncError | N
         case "stopped":
             return _interrupted()
         case "closed":
-            return ApiClosedError(
+            return AccessDeniedError(
                 f"Nothing is sent: {str(gate.reason or error).rstrip('.')}.", advice=_REOPEN
             )
         case "unreachable" if error is not None:
@@ -194,7 +194,9 @@ def _print_ready(context: Context, *, as_json: bool) -> None:
     print_table(queue_format.COLUMNS, map(queue_format.row, found))
     if gate.paused:
         print_line(queue_format.paused(gate))
-    print_text(f"{counted(len(found), 'command', 'commands')} at once, others after them. Nothing was sent.")
+    print_text(
+        f"{pluralize(len(found), 'command', 'commands')} at once, others after them. Nothing was sent."
+    )
 
 
 def _seconds(span: object) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from scalesync.cli.common_options import misplaced
-from scalesync.cli.output import as_called, one_line
+from scalesync.cli.output import as_called, single_line
 from scalesync.cli.std_streams import report_only, say_at_once
 from scalesync.clock import Clock
 from scalesync.errors import QueueError, ScaleException, ScalesyncError, ScaleUnauthorized
@@ -25,7 +25,7 @@ _ADVICE = {
 """What to do about errors in the API's own words, which say nothing of it, by exit code."""
 
 
-class BoundedGroup(click.Group):
+class ErrorHandlingGroup(click.Group):
     """A group whose commands may raise ScalesyncError: people get its sentence, advice and exit code."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -52,14 +52,16 @@ class BoundedGroup(click.Group):
 
 def say(error: ScalesyncError) -> int:
     """Say on stderr what went wrong and what to do about it, and return the exit code."""
-    click.echo(one_line(as_called(f"Error: {error}")), err=True)
+    click.echo(single_line(as_called(f"Error: {error}")), err=True)
     if advice := error.advice or _ADVICE.get(error.exit_code):
-        click.echo(one_line(as_called(advice)), err=True)
+        click.echo(single_line(as_called(advice)), err=True)
     return error.exit_code
 
 
 @contextmanager
-def stoppable(clock: Clock, after: str = "the page in hand", *, endless: bool = False) -> Iterator[None]:
+def graceful_shutdown(
+    clock: Clock, after: str = "the page in hand", *, endless: bool = False
+) -> Iterator[None]:
     """Let SIGINT and SIGTERM end the work within `after` that; a second one ends it at once.
 
     The work does not depend on being seen: stdout may fail, and a terminal that closes ends only what would

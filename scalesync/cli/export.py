@@ -8,15 +8,15 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from scalesync.cli.atomic_files import replacing, replacing_directory, write_lines
+from scalesync.cli.atomic_files import atomic_write, replacing_directory, write_lines
 from scalesync.cli.context import Context
-from scalesync.cli.filters import chosen, filters, warn_of_filters
-from scalesync.cli.output import one_line, print_data, printing
+from scalesync.cli.filters import filters, selection_from, warn_of_filters
+from scalesync.cli.output import print_data, printing, single_line
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from scalesync.export.counts import Tally
-    from scalesync.export.exporter import Export, WaysOut
+    from scalesync.export.counts import ExportCounts
+    from scalesync.export.exporter import Export, Exporter
 
 TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
@@ -50,16 +50,16 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     """
     from scalesync.export.exporter import Export, Format
 
-    plan = Export(table, Format(str(options.pop("format"))), chosen(table, options))
+    plan = Export(table, Format(str(options.pop("format"))), selection_from(table, options))
     _check(plan.format, output, partition=partition)
     warn_of_filters(context, table, options)
     tally = _write(context.app().ways_out, plan, output, partition=partition)
     if output is not None and not context.quiet:
-        click.echo(one_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
+        click.echo(single_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
     _say_what_differs(tally, plan.format)
 
 
-def _say_what_differs(tally: "Tally", format: str) -> None:  # noqa: A002 - as the option
+def _say_what_differs(tally: "ExportCounts", format: str) -> None:  # noqa: A002 - as the option
     for what, number in tally.altered.most_common():
         click.echo(f"{number:,} {what}", err=True)
     for reason, number in tally.reasons.most_common():
@@ -81,16 +81,16 @@ def _check(format: str, output: Path | None, *, partition: bool) -> None:  # noq
         raise ConfigurationError("Parquet is nothing for a terminal.", advice="Name a file with -o.")
 
 
-def _write(ways: "WaysOut", plan: "Export", output: Path | None, *, partition: bool) -> "Tally":
-    from scalesync.export.counts import Tally
+def _write(ways: "Exporter", plan: "Export", output: Path | None, *, partition: bool) -> "ExportCounts":
+    from scalesync.export.counts import ExportCounts
     from scalesync.export.parquet import holds_partitions
 
-    tally = Tally()
+    tally = ExportCounts()
     if output is not None and partition:
         with replacing_directory(output, holds_partitions) as directory:
             ways.partitions(plan, directory, tally)
     elif plan.format == "parquet":
-        with _stdout() if output is None else replacing(output) as file:
+        with _stdout() if output is None else atomic_write(output) as file:
             ways.parquet(plan, file, tally)
     elif output is None:
         print_data(ways.lines(plan, tally))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.error_handling import stoppable
+from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.logs import fields_of
-from scalesync.cli.output import counted, one_line, print_json
+from scalesync.cli.output import pluralize, print_json, single_line
 from scalesync.cli.param_types import DURATION, SIZE, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
@@ -58,7 +58,7 @@ def fetch_results(
 
     how = FetchOptions(workers, max_size, timeout.total_seconds(), allow_private)
     clock = Clock()
-    with stoppable(clock, HAND):
+    with graceful_shutdown(clock, HAND):
         summary = watched(context.app(clock), how, quiet=context.quiet)
         if json:
             print_json(as_dict(summary))
@@ -86,18 +86,18 @@ def _tell_reasons(summary: "FetchSummary") -> None:
     reasons = sorted(summary.reasons, key=lambda reason: -reason.files)
     for reason in reasons[:SAID]:
         files = (
-            "" if reason.files == 1 else f"{counted(reason.files, 'result file', 'result files')}, such as "
+            "" if reason.files == 1 else f"{pluralize(reason.files, 'result file', 'result files')}, such as "
         )
-        click.echo(one_line(f"{files}{reason.url}: {reason.error}"), err=True)
+        click.echo(single_line(f"{files}{reason.url}: {reason.error}"), err=True)
     if others := reasons[SAID:]:
-        files = counted(sum(reason.files for reason in others), "result file", "result files")
-        click.echo(f"{files} for {counted(len(others), 'other reason', 'other reasons')}", err=True)
+        files = pluralize(sum(reason.files for reason in others), "result file", "result files")
+        click.echo(f"{files} for {pluralize(len(others), 'other reason', 'other reasons')}", err=True)
 
 
 def tell_summary(summary: "FetchSummary") -> None:
     """Say on stderr what was fetched."""
-    files = counted(summary.fetched, "result file", "result files")
-    rows = counted(summary.annotations, "annotation", "annotations")
+    files = pluralize(summary.fetched, "result file", "result files")
+    rows = pluralize(summary.annotations, "annotation", "annotations")
     failed = f", {summary.failed:,} failed" if summary.failed else ""
     came = f"{files} fetched ({summary.bytes:,} bytes){failed}, {rows} written"
     click.echo(f"{came}, {summary.seconds:.1f} s", err=True)
@@ -110,7 +110,7 @@ def raise_if_incomplete(summary: "FetchSummary") -> None:
             "Stopped; every file received is saved.", advice="Run `scalesync fetch-results` to go on."
         )
     if summary.failed:
-        files = counted(summary.failed, "result file", "result files")
+        files = pluralize(summary.failed, "result file", "result files")
         what = {0: "fetched", summary.failed: "read"}.get(summary.unread, "fetched or read")
         advices = dict.fromkeys(reason.advice or _AGAIN for reason in summary.reasons)
         raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _WHY]))

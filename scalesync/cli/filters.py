@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from scalesync.cli.output import one_line
+from scalesync.cli.output import single_line
 from scalesync.cli.param_types import INSTANT, NAME, NumberType
 from scalesync.errors import ConfigurationError, ScalesyncError
 
@@ -66,7 +66,7 @@ def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, 
         return  # It was an extra: what was asked for says by itself what is wrong with the database.
     for one in found[:_SAID]:
         meant = "" if one.nearest is None else f": did you mean {one.nearest!r}?"
-        click.echo(one_line(f"Warning: no {one.what} {one.name!r} is known here{meant}"), err=True)
+        click.echo(single_line(f"Warning: no {one.what} {one.name!r} is known here{meant}"), err=True)
     if len(found) > _SAID:
         click.echo(f"Warning: {len(found) - _SAID} more are not known here either", err=True)
 
@@ -78,7 +78,7 @@ def warn_of_filters(context: "Context", stream: str, options: dict[str, object])
     warn_of_unknown(context, [(what, options.get(name)) for name, what in whats.items()], listed=True)
 
 
-def chosen(stream: str, options: dict[str, object]) -> "Selection":
+def selection_from(stream: str, options: dict[str, object]) -> "Selection":
     """Return the filter that the options make. Raises ConfigurationError for one the stream does not have.
 
     Whether other tables and views have it is known only to the database's door.

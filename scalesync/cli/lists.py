@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.filters import chosen, warn_of_filters
+from scalesync.cli.filters import selection_from, warn_of_filters
 from scalesync.cli.output import GAP, NARROWEST, as_json_line, print_line, print_lines, print_table
 from scalesync.cli.param_types import INSTANT, NAME, NumberType, json_option
 from scalesync.errors import ConfigurationError
@@ -64,7 +64,7 @@ def print_objects(
     On a terminal a table has the newest objects, as many as fill a screen, and then how many more there are.
     """
     app, fields, sort = context.app(), _names(options.pop("fields")), options.pop("sort")
-    wanted = replace(chosen(stream, options), sort=sort)
+    wanted = replace(selection_from(stream, options), sort=sort)
     warn_of_filters(context, stream, options)
     on_terminal = sys.stdout.isatty() and not as_json
     if on_terminal:

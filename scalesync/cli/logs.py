@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from scalesync.cli.output import one_line
+from scalesync.cli.output import single_line
 
 EVERY = 5.0
 """Seconds between two sentences about the API's failures."""
@@ -40,7 +40,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        click.echo(one_line(self.format(record)), err=True)
+        click.echo(single_line(self.format(record)), err=True)
 
 
 class _Fields(logging.Formatter):

@@ -12,7 +12,7 @@ import click
 import scalesync
 from scalesync.cli.common_options import explain, prepare
 from scalesync.cli.context import Context
-from scalesync.cli.error_handling import BoundedGroup
+from scalesync.cli.error_handling import ErrorHandlingGroup
 from scalesync.cli.logs import log_to_stderr
 from scalesync.cli.param_types import DURATION, GIVEN
 
@@ -56,7 +56,7 @@ class Commands(Mapping[str, click.Command]):
         return len(_MODULES)
 
 
-@click.group(cls=BoundedGroup, commands=Commands(), context_settings=CONTEXT)
+@click.group(cls=ErrorHandlingGroup, commands=Commands(), context_settings=CONTEXT)
 @click.option(
     "--db",
     type=GIVEN,

@@ -29,17 +29,17 @@ _COMMANDING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069
 """What JSON need not escape and a terminal obeys: controls, and marks that turn the direction of text."""
 
 
-def plain(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Return `text` with control characters spelled out: no name from the API can move the cursor."""
     return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
 
 
-def one_line(text: str) -> str:
+def single_line(text: str) -> str:
     """Return `text` like `plain`, and on one line: no name can pretend to be a line of ours."""
-    return plain(text).replace("\n", "\\n")
+    return escape_controls(text).replace("\n", "\\n")
 
 
-def spelled(document: bytes) -> bytes:
+def escape_json(document: bytes) -> bytes:
     """Return JSON of the same meaning in which nothing commands a terminal."""
     text = document.decode(errors="backslashreplace")
     return _COMMANDING.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
@@ -54,7 +54,7 @@ def as_json_line(value: object) -> bytes:
 
 def print_json(value: object) -> None:
     """Print one value as one line of JSON."""
-    text = spelled(as_json_line(value))
+    text = escape_json(as_json_line(value))
     with printing():
         click.echo(text)
 
@@ -62,12 +62,12 @@ def print_json(value: object) -> None:
 def print_document(document: bytes) -> None:
     """Print a JSON document that has lines and indents already."""
     with printing():
-        click.echo(spelled(document))
+        click.echo(escape_json(document))
 
 
 def print_lines(documents: Iterable[bytes]) -> int:
     """Print JSON documents, a line each, and return how many there were."""
-    return _write(map(spelled, documents))
+    return _write(map(escape_json, documents))
 
 
 def print_data(lines: Iterable[bytes]) -> None:
@@ -78,13 +78,13 @@ def print_data(lines: Iterable[bytes]) -> None:
 def print_text(text: str = "") -> None:
     """Print text of our own for people, with as many lines as it has."""
     with printing():
-        click.echo(plain(as_called(text)))
+        click.echo(escape_controls(as_called(text)))
 
 
 def print_line(text: str) -> None:
     """Print one line for people, whatever names are in it."""
     with printing():
-        click.echo(one_line(text))
+        click.echo(single_line(text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -95,7 +95,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     """
     from rich.cells import cell_len
 
-    head = [one_line(column) for column in columns]
+    head = [single_line(column) for column in columns]
     widths = [cell_len(name) for name in head]
     least = [max(width, NARROWEST) for width in widths]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -144,7 +144,7 @@ def as_called(text: str) -> str:
     return text.replace("`scalesync ", f"`{program()} ") if "`scalesync " in text else text
 
 
-def ago(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Return a time span in the unit that a person would use."""
     if seconds is None:
         return "never"
@@ -154,7 +154,7 @@ def ago(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if 0 < seconds < 1 else f"{seconds:.0f} s"
 
 
-def counted(number: int, one: str, many: str) -> str:
+def pluralize(number: int, one: str, many: str) -> str:
     """Return a number with the noun that fits it."""
     return f"{number:,} {one if number == 1 else many}"
 
@@ -182,7 +182,7 @@ def _shown(value: object) -> str:
         return "-"
     if isinstance(value, datetime):
         return format_instant(value)
-    return one_line(f"{value:,}" if _is_number(value) else str(value))
+    return single_line(f"{value:,}" if _is_number(value) else str(value))
 
 
 def _write(lines: Iterable[bytes]) -> int:
@@ -198,7 +198,7 @@ def _write(lines: Iterable[bytes]) -> int:
 
 def _visible(line: bytes) -> bytes:
     """Return a line of JSON or CSV for a terminal. JSON has no control characters that CSV may have."""
-    text = spelled(line).decode()
+    text = escape_json(line).decode()
     return "".join(char if char >= " " or char == "\n" else f"\\u{ord(char):04x}" for char in text).encode()
 
 

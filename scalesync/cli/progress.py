@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.logs import fields_of
-from scalesync.cli.output import one_line
+from scalesync.cli.output import single_line
 from scalesync.sync.events import (
     ClockWasAhead,
     DatabaseUnavailable,
@@ -89,7 +89,7 @@ def sentence(event: SyncEvent) -> str | None:
 
 
 @dataclass
-class Counts:
+class ProgressCounts:
     """How many rows of each stream came, and how many the API counts."""
 
     received: dict[str, int] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Counts:
 class Lines:
     """Says what happens in plain lines."""
 
-    counts: Counts = field(default_factory=Counts)
+    counts: ProgressCounts = field(default_factory=ProgressCounts)
     told_at: dict[str, float] = field(default_factory=dict)
     waiting: bool = False
 
@@ -129,7 +129,7 @@ class Lines:
         if isinstance(event, PagesSaved):
             self._tell_now_and_then(event.stream)
         if text := sentence(event):
-            click.echo(one_line(text), err=True)
+            click.echo(single_line(text), err=True)
 
     def close(self) -> None:
         """Say where each stream stands at the end."""
@@ -175,7 +175,7 @@ class Bars:
     """Draws a bar for each stream; the API's own totals are what 100 % means."""
 
     progress: "Progress"
-    counts: Counts = field(default_factory=Counts)
+    counts: ProgressCounts = field(default_factory=ProgressCounts)
     bars: "dict[str, TaskID]" = field(default_factory=dict)
 
     def __call__(self, event: SyncEvent) -> None:
@@ -185,7 +185,7 @@ class Bars:
             for stream in self.counts.received:
                 self._draw(stream)
         if not isinstance(event, OthersReading) and (text := sentence(event)):
-            self.progress.console.print(one_line(text), markup=False, highlight=False)
+            self.progress.console.print(single_line(text), markup=False, highlight=False)
 
     def _draw(self, stream: str) -> None:
         received, expected = self.counts.share(stream)

@@ -12,7 +12,7 @@ from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.output import (
     as_json_line,
-    counted,
+    pluralize,
     print_json,
     print_line,
     print_lines,
@@ -108,7 +108,7 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
     if json:
         print_json({"retried": retried})
     elif not context.quiet:
-        print_text(f"{counted(len(retried), 'command', 'commands')} will be tried again")
+        print_text(f"{pluralize(len(retried), 'command', 'commands')} will be tried again")
 
 
 @queue.command("discard")
@@ -179,7 +179,7 @@ def queue_distrust(context: Context, json: bool) -> None:
     if json:
         print_json({"distrusted": count})
     elif not context.quiet:
-        print_text(f"{counted(count, 'command', 'commands')} will be looked up before anything is sent")
+        print_text(f"{pluralize(count, 'command', 'commands')} will be looked up before anything is sent")
 
 
 def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalesync.cli.output import ago, counted, print_line, print_table, print_text
-from scalesync.errors import NeedsPersonError
+from scalesync.cli.output import format_duration, pluralize, print_line, print_table, print_text
+from scalesync.errors import AttentionRequiredError
 from scalesync.models.commands import (
     Command,
     CommandView,
@@ -113,9 +113,13 @@ def answer(discarded: DiscardResult) -> str:
 def depth_sentences(depth: QueueStats, gate: PauseState) -> Iterator[str]:
     """Yield how many commands are open, if any, and what keeps them all from being sent."""
     if depth.open:
-        oldest = f", the oldest {ago(depth.oldest_seconds)} old" if depth.oldest_seconds is not None else ""
+        oldest = (
+            f", the oldest {format_duration(depth.oldest_seconds)} old"
+            if depth.oldest_seconds is not None
+            else ""
+        )
         states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in depth.by_state.items())
-        yield f"{counted(depth.open, 'command is', 'commands are')} open{oldest} ({states})"
+        yield f"{pluralize(depth.open, 'command is', 'commands are')} open{oldest} ({states})"
     if gate.paused:
         yield paused(gate)
 
@@ -128,17 +132,21 @@ def needs(depth: QueueStats) -> Iterator[str]:
 
 def paused(gate: PauseState) -> str:
     """Return that nothing is sent, why, and until when."""
-    until = "until `scalesync queue resume`" if gate.seconds is None else f"for {ago(gate.seconds)}"
+    until = (
+        "until `scalesync queue resume`" if gate.seconds is None else f"for {format_duration(gate.seconds)}"
+    )
     return f"nothing is sent {until} ({gate.reason})"
 
 
 def raise_if_person_needed(*, dead: int, in_doubt: int, held: int) -> None:
     """Raise NeedsPersonError (exit code 7) if any command is dead, in doubt or held."""
     if dead or in_doubt or held:
-        raise NeedsPersonError(f"{_needy(dead, in_doubt, held)}.", advice=_ADVICE)
+        raise AttentionRequiredError(f"{_needy(dead, in_doubt, held)}.", advice=_ADVICE)
 
 
 def _needy(dead: int, in_doubt: int, held: int) -> str:
     counts = ((dead, "dead"), (in_doubt, "in doubt"), (held, "held"))
     parts = [f"{count:,} {what}" for count, what in counts if count]
-    return f"{counted(dead + in_doubt + held, 'command needs', 'commands need')} a person: {', '.join(parts)}"
+    return (
+        f"{pluralize(dead + in_doubt + held, 'command needs', 'commands need')} a person: {', '.join(parts)}"
+    )

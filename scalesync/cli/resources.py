@@ -9,7 +9,7 @@ from scalesync.cli.lists import list_options, print_objects
 from scalesync.cli.output import print_document, print_json, print_table
 from scalesync.cli.param_types import NAME, json_option
 from scalesync.errors import IncompleteError
-from scalesync.json_sanitizing import formatted
+from scalesync.json_sanitizing import format_json
 
 _ONE = {"batches": "batch", "projects": "project"}
 
@@ -35,7 +35,7 @@ def _show(context: Context, stream: str, key: str) -> None:
         warn_of_unknown(context, [] if stream == "tasks" else [(_ONE[stream], key)], listed=True)
         msg = f"{key} is not in the mirror's {stream}."
         raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
-    print_document(formatted(document, indent=2))
+    print_document(format_json(document, indent=2))
 
 
 @task.command("list")

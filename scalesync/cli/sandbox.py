@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.context import Context, all_loaded
+from scalesync.cli.context import Context, enable_gc
 from scalesync.cli.output import program
 from scalesync.cli.param_types import NAME, NumberType
 from scalesync.errors import ConfigurationError, how_to_install
@@ -60,7 +60,7 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
     chosen = _options(latency, switch, options)
     from scalesync.sandbox import serve
 
-    all_loaded()
+    enable_gc()
     try:
         serve(chosen, lambda server: None if context.quiet else _say_ready(server.url))
     except (OSError, sqlite3.Error) as error:
@@ -83,7 +83,7 @@ def demo(context: Context, tasks: int) -> None:
     _require_sandbox()
     from scalesync.cli.demo.walkthrough import run
 
-    all_loaded()
+    enable_gc()
     run(context, tasks)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.logs import fields_of
-from scalesync.cli.output import ago, one_line
+from scalesync.cli.output import format_duration, single_line
 from scalesync.cli.progress import EVERY, drawing
 from scalesync.cli.queue_format import subject
 from scalesync.models.commands import CommandState
@@ -82,11 +82,11 @@ def sentence(event: DispatchEvent) -> str | None:
             )
             return f"command {command.id}, {command.kind} {subject(command)}, is {what}: {why}"
         case Throttled(seconds, reason):
-            return f"{reason.rstrip('.')}; all wait for {ago(seconds)}"
+            return f"{reason.rstrip('.')}; all wait for {format_duration(seconds)}"
         case AccessDenied(reason):
             return f"{reason.rstrip('.')}; nothing more is sent"
         case ApiUnreachable(seconds, reason) | QueueUnavailable(seconds, reason):
-            return f"{reason.rstrip('.')}; trying again in {ago(seconds)}"
+            return f"{reason.rstrip('.')}; trying again in {format_duration(seconds)}"
         case Idle(seconds) if seconds is None:
             return "waiting for work"
     return None
@@ -137,7 +137,7 @@ class Lines:
     def __call__(self, event: DispatchEvent) -> None:
         """Say what is worth a line, and the counts now and then."""
         if text := self.told.words(event):
-            click.echo(one_line(text), err=True)
+            click.echo(single_line(text), err=True)
         now = time.monotonic()
         counts = self.told.counts()
         if counts and isinstance(event, CommandSettled) and now - self.counted_at >= EVERY:
@@ -156,6 +156,6 @@ class Bar:
     def __call__(self, event: DispatchEvent) -> None:
         """Move the bar, and print above it what is worth a line."""
         if text := self.told.words(event):
-            self.progress.console.print(one_line(text), markup=False, highlight=False)
+            self.progress.console.print(single_line(text), markup=False, highlight=False)
         if isinstance(event, CommandSettled):
             self.progress.update(self.bar, completed=self.told.ended.total())

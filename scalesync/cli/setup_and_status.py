@@ -12,14 +12,14 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.output import (
-    ago,
     as_called,
-    counted,
-    one_line,
+    format_duration,
+    pluralize,
     print_json,
     print_line,
     print_table,
     print_text,
+    single_line,
 )
 from scalesync.cli.param_types import json_option
 from scalesync.cli.queue_format import depth_sentences, needs
@@ -27,9 +27,9 @@ from scalesync.cli.verify_format import proof_sentences
 
 if TYPE_CHECKING:
     from scalesync.account_adoption import Initialized
-    from scalesync.db.backup import Watcher
-    from scalesync.models.selection import Counts
-    from scalesync.status import Finding, Status
+    from scalesync.db.backup import BackupWatcher
+    from scalesync.models.selection import ObjectCounts
+    from scalesync.status import CheckResult, Status
 
 IMPATIENT = timedelta(seconds=5)
 """How long the API is asked again unless told otherwise where somebody is waiting for the answer."""
@@ -52,7 +52,7 @@ def init(context: Context, adopt: bool) -> None:
     )
     click.echo(f"Schema {after} {became}.", err=True)
     if adopt:
-        click.echo(one_line(_whose(done)), err=True)
+        click.echo(single_line(_whose(done)), err=True)
 
 
 @click.command()
@@ -95,7 +95,7 @@ def backup(context: Context, file: Path, overwrite: bool) -> None:
     with ended_by_sigterm(), _watching(quiet=context.quiet) as watch:
         size = context.app().back_up(file, watch, overwrite=overwrite)
     if not context.quiet:
-        click.echo(one_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
+        click.echo(single_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
 
 
 def _impatient(context: Context) -> Context:
@@ -113,7 +113,7 @@ def _whose(done: "Initialized") -> str:
     return f"{whose}; {owner.api_url} takes that key."
 
 
-def _print_findings(findings: "list[Finding]") -> None:
+def _print_findings(findings: "list[CheckResult]") -> None:
     for finding in findings:
         print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
         if finding.advice:
@@ -144,7 +144,13 @@ def _print_status(now: "Status") -> None:
     )
     print_text(f"{now.database} ({owner})\n")
     rows = (
-        (stream, counts.here, now.watermarks.get(stream), ago(now.behind(stream)), _breakdown(counts))
+        (
+            stream,
+            counts.here,
+            now.watermarks.get(stream),
+            format_duration(now.behind(stream)),
+            _breakdown(counts),
+        )
         for stream, counts in now.counts.items()
     )
     print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
@@ -152,13 +158,13 @@ def _print_status(now: "Status") -> None:
         print_text(f"\n{stream}: complete up to an instant that is still to come by this machine's clock.")
         print_text("If it was the API's clock that was ahead, the next sync reads again from before it.")
     if now.open_windows:
-        left = counted(now.open_windows, "window is", "windows are")
+        left = pluralize(now.open_windows, "window is", "windows are")
         print_text(f"\n{left} open: run `scalesync sync` to go on.")
     if now.files_wanted:
-        wanted = counted(now.files_wanted, "result file is", "result files are")
+        wanted = pluralize(now.files_wanted, "result file is", "result files are")
         print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
     if now.files_unread:
-        unread = counted(now.files_unread, "result file was", "result files were")
+        unread = pluralize(now.files_unread, "result file was", "result files were")
         text = f"{unread} fetched and could not be read: `result_files.error` says why"
         print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
     print_text()
@@ -166,7 +172,7 @@ def _print_status(now: "Status") -> None:
         print_line(as_called(sentence))
     queued = [*depth_sentences(now.queue, now.gate), *needs(now.queue)]
     if queued:
-        print_text("\nqueue: " + "\n       ".join(map(one_line, queued)))
+        print_text("\nqueue: " + "\n       ".join(map(single_line, queued)))
     if now.runs:
         print_text()
         names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
@@ -174,13 +180,13 @@ def _print_status(now: "Status") -> None:
         print_table(columns, ([getattr(run, name) for name in names] for run in now.runs))
 
 
-def _breakdown(counts: "Counts") -> str:
+def _breakdown(counts: "ObjectCounts") -> str:
     parts = [f"{count:,} {state}" for state, count in counts.by_status.items()]
     return ", ".join(parts + ([f"{counts.missing:,} missing"] if counts.missing else []))
 
 
 @contextmanager
-def _watching(*, quiet: bool) -> "Iterator[Watcher]":
+def _watching(*, quiet: bool) -> "Iterator[BackupWatcher]":
     """Yield a watcher that draws a bar where stderr is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda _copied, _pages: None

@@ -11,7 +11,7 @@ from scalesync.cli.output import print_data, print_table
 from scalesync.cli.param_types import DURATION
 
 if TYPE_CHECKING:
-    from scalesync.db.export.readonly_sql import Answer
+    from scalesync.db.export.readonly_sql import QueryResult
 
 
 @click.command()
@@ -46,7 +46,7 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
             print_data(write(answer.columns, answer.rows))
 
 
-def print_answer(answer: "Answer") -> None:
+def print_answer(answer: "QueryResult") -> None:
     """Print an answer as a table."""
     from scalesync.export.csv_jsonl import told
 

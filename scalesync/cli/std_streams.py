@@ -17,7 +17,7 @@ _BEFORE: list[object] = []
 """The streams as they were: with the last reference to one, its file might be closed."""
 
 
-class Stream(io.FileIO):
+class StdStream(io.FileIO):
     """stdout or stderr. It fails once at most: then, or where it is optional, it drops what it is given.
 
     So nothing is left in a buffer that would change the exit code at the very end.
@@ -91,13 +91,13 @@ def say_at_once(text: str) -> None:
 
 
 def _text(number: int, before: "IO[str] | None", *, optional: bool) -> io.TextIOWrapper:
-    raw = Stream(number, optional=optional)
+    raw = StdStream(number, optional=optional)
     encoding = getattr(before, "encoding", None) or "utf-8"
     lines = optional or raw.isatty()
     buffered = io.BufferedWriter(cast("io.RawIOBase", raw))
     return io.TextIOWrapper(buffered, encoding, "backslashreplace", line_buffering=lines)
 
 
-def _raw(stream: object) -> Stream | None:
+def _raw(stream: object) -> StdStream | None:
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    return raw if isinstance(raw, Stream) else None
+    return raw if isinstance(raw, StdStream) else None

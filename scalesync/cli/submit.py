@@ -8,7 +8,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.output import counted, one_line, print_json, print_line
+from scalesync.cli.output import pluralize, print_json, print_line, single_line
 from scalesync.cli.param_types import NAME, OBJECT, PAIR, NumberType, json_option
 from scalesync.cli.std_streams import report_only
 from scalesync.errors import ConfigurationError, SubmissionError
@@ -198,7 +198,7 @@ def _naming_lines() -> Iterator[None]:
         yield
     except SubmissionError as error:
         for number, reason in error.problems:
-            click.echo(one_line(f"line {number:,}: {reason}"), err=True)
+            click.echo(single_line(f"line {number:,}: {reason}"), err=True)
         raise
 
 
@@ -216,14 +216,14 @@ def _sentences(submitted: "SubmitResult") -> Iterator[str]:
     queued, before = submitted.queued, submitted.already_queued
     mirrored, withdrawn = submitted.already_mirrored, submitted.withdrawn
     if queued or not (before or mirrored or withdrawn):
-        yield f"{counted(len(queued), 'command', 'commands')} queued{_named(queued)}"
+        yield f"{pluralize(len(queued), 'command', 'commands')} queued{_named(queued)}"
     if before:
-        yield f"{counted(len(before), 'was', 'were')} queued before{_named(before)}"
+        yield f"{pluralize(len(before), 'was', 'were')} queued before{_named(before)}"
     if mirrored:
         shown = ", ".join(mirrored[:SOME]) + (" ..." if len(mirrored) > SOME else "")
-        yield f"{counted(len(mirrored), 'is', 'are')} in the mirror already: {shown}"
+        yield f"{pluralize(len(mirrored), 'is', 'are')} in the mirror already: {shown}"
     if withdrawn:
-        yield f"{counted(len(withdrawn), 'was', 'were')} never sent and is withdrawn{_named(withdrawn)}"
+        yield f"{pluralize(len(withdrawn), 'was', 'were')} never sent and is withdrawn{_named(withdrawn)}"
 
 
 def _named(ids: "IdRanges") -> str:

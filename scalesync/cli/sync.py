@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.error_handling import stoppable
-from scalesync.cli.output import counted, print_json, print_table, print_text
+from scalesync.cli.error_handling import graceful_shutdown
+from scalesync.cli.output import pluralize, print_json, print_table, print_text
 from scalesync.cli.param_types import DURATION, INSTANT, NAME, json_option, workers_option
 from scalesync.clock import Clock
-from scalesync.errors import DatabaseAwayError, IncompleteError, InterruptedRunError, ScaleException
+from scalesync.errors import DatabaseUnavailableError, IncompleteError, InterruptedRunError, ScaleException
 from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Afterwards:
+class PostSyncSteps:
     """What is done after a sync that completed."""
 
     results: "FetchOptions | None" = None
@@ -75,7 +75,7 @@ def sync(
         from scalesync.sync.result_files.fetcher import FetchOptions
 
         how = FetchOptions(allow_private=allow_private)
-    after = Afterwards(results=how, verify=verify)
+    after = PostSyncSteps(results=how, verify=verify)
     run_and_report(context, request, workers=workers, time_limit=time_limit, after=after, as_json=json)
 
 
@@ -85,7 +85,7 @@ def run_and_report(
     *,
     workers: int,
     time_limit: timedelta | None,
-    after: Afterwards,
+    after: PostSyncSteps,
     as_json: bool,
 ) -> None:
     """Sync with progress on stderr and the summary on stdout, then what comes `after` if that went well.
@@ -96,7 +96,7 @@ def run_and_report(
 
     clock = Clock()
     seconds = None if time_limit is None else time_limit.total_seconds()
-    with stoppable(clock), _stop_told(clock):
+    with graceful_shutdown(clock), _stop_told(clock):
         app = context.app(clock).patient()
         with watching(quiet=context.quiet) as watch:
             summary = app.sync(request, watch, workers=workers, time_limit=seconds)
@@ -106,13 +106,15 @@ def run_and_report(
             if as_json:
                 print_json(as_dict(summary))
             raise _incomplete(summary, clock)
-        if after != Afterwards():
+        if after != PostSyncSteps():
             _go_on(context, app, summary, after, as_json=as_json)
         elif as_json:
             print_json(as_dict(summary))
 
 
-def _go_on(context: Context, app: "App", summary: "SyncSummary", after: Afterwards, *, as_json: bool) -> None:
+def _go_on(
+    context: Context, app: "App", summary: "SyncSummary", after: PostSyncSteps, *, as_json: bool
+) -> None:
     """Do what comes after a complete sync, print what was found, and raise if anything is incomplete."""
     from scalesync.cli.fetch_results import as_dict as fetched_as_dict
     from scalesync.cli.fetch_results import raise_if_incomplete, tell_summary, watched
@@ -140,7 +142,7 @@ def _stop_told(clock: Clock) -> Iterator[None]:
     """Have what a stop cut off end as one, whatever was waited for."""
     try:
         yield
-    except (ScaleException, DatabaseAwayError) as error:
+    except (ScaleException, DatabaseUnavailableError) as error:
         if clock.stopping.is_set():
             raise _stopped() from error
         raise
@@ -189,7 +191,7 @@ def print_changes(summary: "SyncSummary") -> None:
     """Print for each stream how many rows are new, changed and unchanged."""
     rows = ((stream, w.new, w.changed, w.unchanged + w.stale) for stream, w in _in_order(summary))
     print_table(("stream", "new", "changed", "unchanged"), rows)
-    requests = counted(summary.requests, "request", "requests")
+    requests = pluralize(summary.requests, "request", "requests")
     print_text(f"{requests}, {summary.seconds:.1f} s, {summary.rate:,.0f} rows/s")
 
 
@@ -197,19 +199,19 @@ def _print_summary(summary: "SyncSummary") -> None:
     totals = summary.totals
     print_changes(summary)
     if totals.missed:
-        gone = counted(totals.missed, "object is", "objects are")
+        gone = pluralize(totals.missed, "object is", "objects are")
         print_text(f"{gone} gone at the API; the rows stay, with missing_since.")
     if totals.replaced:
-        replaced = counted(totals.replaced, "character", "characters")
+        replaced = pluralize(totals.replaced, "character", "characters")
         print_text(f"{replaced} that no database can hold became U+FFFD.")
     if summary.values_replaced:
-        values = counted(summary.values_replaced, "value was", "values were")
+        values = pluralize(summary.values_replaced, "value was", "values were")
         print_text(
             f"{values} replaced, for the database does not give them back: of a name that an object has "
             "twice only the last value is kept, and a number beyond what Postgres holds is text."
         )
     if summary.unread:
-        unread = counted(summary.unread, "response has", "responses have")
+        unread = pluralize(summary.unread, "response has", "responses have")
         print_text(f"{unread} a form that scalesync does not know: in `tasks`, but not in `annotations`.")
 
 

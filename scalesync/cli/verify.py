@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.error_handling import stoppable
-from scalesync.cli.output import counted, one_line, print_json, print_table, print_text
+from scalesync.cli.error_handling import graceful_shutdown
+from scalesync.cli.output import pluralize, print_json, print_table, print_text, single_line
 from scalesync.cli.param_types import INSTANT, NAME, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
@@ -70,7 +70,7 @@ def verify(
 
     request = SyncRequest(in_stream_order(streams), since=since, until=until, projects=project)
     clock = Clock()
-    with stoppable(clock, HAND):
+    with graceful_shutdown(clock, HAND):
         app = context.app(clock)
         with watching(quiet=context.quiet or not repair) as reading:
             watchers = VerifyWatchers(telling(quiet=context.quiet), reading)
@@ -104,7 +104,7 @@ def telling(*, quiet: bool) -> "VerifyWatcher":
 
 def _say(text: str, *, quiet: bool) -> None:
     if not quiet:
-        click.echo(one_line(text), err=True)
+        click.echo(single_line(text), err=True)
 
 
 def as_dict(proof: "VerifyResult") -> dict[str, object]:
@@ -142,13 +142,15 @@ def tell(found: "Verification") -> None:
     if found.by_project:
         print_text("The API lists tasks of a project only: those of none cannot be compared.")
     if found.behind:
-        behind = counted(len(found.behind), "object is", "objects are")
+        behind = pluralize(len(found.behind), "object is", "objects are")
         print_text(f"{behind} behind: made or changed after the last sync, and read by the next one.")
     if found.left_out:
-        left_out = counted(found.left_out, "object", "objects")
+        left_out = pluralize(found.left_out, "object", "objects")
         print_text(f"{left_out} changed meanwhile: left out.")
-    requests = counted(found.requests, "request", "requests")
-    own = "" if found.deep else f"; {counted(found.batches_counted, 'batch', 'batches')} asked for own counts"
+    requests = pluralize(found.requests, "request", "requests")
+    own = (
+        "" if found.deep else f"; {pluralize(found.batches_counted, 'batch', 'batches')} asked for own counts"
+    )
     print_text(f"{requests}, {found.seconds:.1f} s{own}")
 
 
@@ -182,7 +184,7 @@ def _print_drift(drift: "Sequence[Drift]") -> None:
 def raise_if_unproven(found: "Verification", *, repaired: bool = False, strict: bool = False) -> None:
     """Raise IncompleteError unless the mirror is proven and, with `strict`, not behind."""
     if found.drift:
-        differing = counted(len(found.drift), "object differs", "objects differ")
+        differing = pluralize(len(found.drift), "object differs", "objects differ")
         still = " still" if repaired else ""
         advice = "Run `scalesync sync --full`." if repaired else "Run `scalesync verify --repair`."
         also = f" Nor could everything be compared: {' '.join(found.unproven)}" if found.unproven else ""
@@ -191,7 +193,7 @@ def raise_if_unproven(found: "Verification", *, repaired: bool = False, strict: 
         msg = f"Not proven: {' '.join(found.unproven)}"
         raise IncompleteError(msg, advice=_what_helps(found))
     if strict and found.behind:
-        behind = counted(len(found.behind), "object is", "objects are")
+        behind = pluralize(len(found.behind), "object is", "objects are")
         raise IncompleteError(f"{behind} behind.", advice="Run `scalesync sync`.")
 
 

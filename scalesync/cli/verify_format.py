@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from scalesync.cli.output import counted
+from scalesync.cli.output import pluralize
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def proof_sentences(now: "Status") -> Iterator[str]:
     as_of = f"as of {format_instant(last.as_of)}"
     if last.drift:
         also = f"; nor could everything be compared: {last.unproven}" if last.unproven else ""
-        yield f"{as_of}, {counted(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}{also}"
+        yield f"{as_of}, {pluralize(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}{also}"
     elif last.unproven:
         yield f"{as_of}, not everything could be compared: {last.unproven}"
     else:
@@ -38,7 +38,7 @@ def _how(verified: "VerificationRecord") -> str:
 
 
 def _but(verified: "VerificationRecord") -> str:
-    behind = counted(verified.behind, "object that was", "objects that were")
+    behind = pluralize(verified.behind, "object that was", "objects that were")
     return f" but {behind} behind, having changed since the last sync" if verified.behind else ""
 
 

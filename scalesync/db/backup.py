@@ -11,7 +11,7 @@ from scalesync.db.database import Database
 from scalesync.db.wal import BESIDE, SUFFIXES, is_of_database, random_number
 from scalesync.errors import ConfigurationError
 
-Watcher = Callable[[int, int], None]
+BackupWatcher = Callable[[int, int], None]
 """Called with the number of pages that are copied and of all; an error that it raises ends the copying."""
 
 _PAGES = 2_000
@@ -27,7 +27,7 @@ _OF_THE_SOURCE = {
 _ADVICE = "Name another file."
 
 
-def back_up(database: Database, target: Path, watch: Watcher, *, overwrite: bool = False) -> int:
+def back_up(database: Database, target: Path, watch: BackupWatcher, *, overwrite: bool = False) -> int:
     """Write a consistent copy of an SQLite mirror to `target` and return its size in bytes.
 
     It is the state of one moment, whoever writes meanwhile; nobody waits for it. The file appears whole or
@@ -79,7 +79,7 @@ def _check_target(database: Database, target: Path, final: Path, *, overwrite: b
         )
 
 
-def _copy(database: Database, path: Path, watch: Watcher) -> None:
+def _copy(database: Database, path: Path, watch: BackupWatcher) -> None:
     """Write the mirror to a new file at `path`, so that it is on the disk and nothing is beside it."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with closing(database.driver_connection()) as source, closing(sqlite3.connect(path)) as copy:

@@ -32,7 +32,7 @@ def _plain(insert: Insert) -> Insert:
 
 
 @dataclass(frozen=True, slots=True)
-class Into:
+class InsertTarget:
     """Where rows go: some columns of a table, and what becomes of a row whose key is taken."""
 
     table: Table
@@ -44,7 +44,7 @@ class Into:
     @classmethod
     def of(
         cls, table: Table, names: Collection[str], on_conflict: Callable[[Insert], Insert] = _plain
-    ) -> "Into":
+    ) -> "InsertTarget":
         """Return where rows of these columns of the table go; without `on_conflict` their keys are new."""
         ordered = tuple(str(each.name) for each in table.columns if each.name in names)
         return cls(table, ordered, on_conflict)
@@ -54,7 +54,7 @@ class Into:
         return list(map(itemgetter(*self.names), given))
 
 
-def write(conn: Connection, into: Into, rows: Sequence[Values]) -> None:
+def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
     """Insert the rows in their order, by `into`. Raises DBAPIError as SQLAlchemy would."""
     if conn.dialect.name == "sqlite":
         whole = len(rows) - len(rows) % _TOGETHER
@@ -69,15 +69,13 @@ def write(conn: Connection, into: Into, rows: Sequence[Values]) -> None:
     elif into.on_conflict is _plain:
         _copy(conn, into.table.name, into.names, rows)
     else:
-        make, staged, merge = built(
-            conn, _by_way_of_a_copy, into, is_pooled(conn.connection.driver_connection)
-        )
+        make, staged, merge = built(conn, _copy_and_merge, into, is_pooled(conn.connection.driver_connection))
         conn.exec_driver_sql(make)
         _copy(conn, staged, into.names, rows)
         conn.exec_driver_sql(merge)
 
 
-def _write_together(conn: Connection, into: Into, rows: Sequence[Values]) -> None:
+def _write_together(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
     """Write as many rows as go into one statement of SQLite's.
 
     Columns that are empty in all of them are left out: Python's driver takes longest over None.
@@ -90,7 +88,7 @@ def _write_together(conn: Connection, into: Into, rows: Sequence[Values]) -> Non
     conn.exec_driver_sql(_together(one, len(names), len(rows)), values)
 
 
-def _statement(conn: Connection, into: Into) -> str:
+def _statement(conn: Connection, into: InsertTarget) -> str:
     """Return the statement that takes one row."""
     insert = insert_into(conn.dialect.name, into.table)
     values = insert.values({name: bindparam(name) for name in into.names})
@@ -107,7 +105,7 @@ def _together(one: str, columns: int, rows: int) -> str:
     return one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * rows)}")
 
 
-def _by_way_of_a_copy(conn: Connection, into: Into, pooled: bool) -> tuple[str, str, str]:
+def _copy_and_merge(conn: Connection, into: InsertTarget, pooled: bool) -> tuple[str, str, str]:
     """Return what makes a temporary table of these columns, its name, and what merges its rows in order.
 
     It is kept for the next transaction, but where that may be in another session it ends with this one.

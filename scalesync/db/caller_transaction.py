@@ -7,10 +7,10 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from scalesync.db.error_translation import database_error
-from scalesync.db.url import shown, without_secrets
+from scalesync.db.url import display_url, without_secrets
 from scalesync.db.wal import count_transaction
 
-__all__ = ["Connection", "borrowed", "savepoint"]
+__all__ = ["Connection", "caller_transaction", "savepoint"]
 
 _NEEDED = {"client_encoding": "UTF8", "DateStyle": "ISO"}
 """Settings of Postgres without which its values cannot be read, and how those that will do begin."""
@@ -33,7 +33,7 @@ def _begin(conn: Connection) -> None:
 
 
 @contextmanager
-def borrowed(conn: Connection) -> Iterator[Connection]:
+def caller_transaction(conn: Connection) -> Iterator[Connection]:
     """Lend a block of the caller's own transaction, undone by an error and never committed here.
 
     Raises DatabaseError for whatever the driver reports.
@@ -46,7 +46,9 @@ def borrowed(conn: Connection) -> Iterator[Connection]:
             count_transaction(conn)
     except (DBAPIError, conn.dialect.loaded_dbapi.Error) as error:
         url = conn.engine.url
-        raise database_error(error, shown=shown(url), hide=lambda text: without_secrets(text, url)) from error
+        raise database_error(
+            error, shown=display_url(url), hide=lambda text: without_secrets(text, url)
+        ) from error
 
 
 @contextmanager

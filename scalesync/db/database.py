@@ -11,34 +11,34 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from scalesync.db import postgres
 from scalesync.db.error_translation import database_error
-from scalesync.db.locks import Turns
+from scalesync.db.locks import WriteLock
 from scalesync.db.sqlite import (
     BEGIN,
     BUSY_SECONDS,
     SYNC,
-    File,
+    SqliteFile,
     check_file,
     checked_path,
     dispose,
     engine_at,
 )
-from scalesync.db.url import parse, shown, without_secrets
+from scalesync.db.url import display_url, parse, without_secrets
 from scalesync.db.wal import check_log
-from scalesync.errors import DatabaseAwayError, DatabaseError
+from scalesync.errors import DatabaseError, DatabaseUnavailableError
 
 
 class Database:
     """A mirror's database, SQLite or Postgres, usable from any thread until `close`."""
 
-    def __init__(self, engine: Engine, file: File | None = None) -> None:
+    def __init__(self, engine: Engine, file: SqliteFile | None = None) -> None:
         """Take over an engine made by `open`, and the file that it is of on SQLite."""
         self._engine = engine
         self._file = file
-        self._turns = Turns(BUSY_SECONDS)
+        self._turns = WriteLock(BUSY_SECONDS)
         # SQLAlchemy makes its own of what fails in a statement, but not of a value that cannot be read.
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self.url_shown = shown(engine.url)
+        self.url_shown = display_url(engine.url)
         """The file of an SQLite mirror, else the URL with its passwords hidden: fit for logs and messages."""
 
     @classmethod
@@ -55,12 +55,12 @@ class Database:
             path = checked_path(address)
             check_file(path, create=create)
             check_log(path)
-            file = File(path.absolute())
+            file = SqliteFile(path.absolute())
             database = cls(engine_at(address, file), file)
             if create:
                 database._enable_wal_or_close()
             return database
-        return cls(postgres.engine_at(address, shown(address)))
+        return cls(postgres.engine_at(address, display_url(address)))
 
     def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
         """Return one writing transaction: committed at the end, rolled back on an error.
@@ -119,7 +119,7 @@ class Database:
     @contextmanager
     def _transaction(self, options: Mapping[str, object]) -> Iterator[Connection]:
         try:
-            with self._turns.taken(when=SYNC in options), self._engine.connect() as connection:
+            with self._turns.held(when=SYNC in options), self._engine.connect() as connection:
                 connection.execution_options(**options)
                 with connection.begin():
                     yield connection
@@ -151,7 +151,7 @@ class Database:
                 with self._transaction({BEGIN: None}) as connection:
                     connection.exec_driver_sql("PRAGMA journal_mode = WAL")
                 return
-            except DatabaseAwayError:
+            except DatabaseUnavailableError:
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.01)

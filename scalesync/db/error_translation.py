@@ -18,89 +18,95 @@ from sqlite3 import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from scalesync.errors import LOOK_CLOSER, DatabaseAwayError, DatabaseError
+from scalesync.errors import LOOK_CLOSER, DatabaseError, DatabaseUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class _ErrorText:
     sentence: str
     """With {shown} for the database's address and {line} for the driver's own first line."""
     advice: str
     kind: type[DatabaseError] = DatabaseError
 
 
-_FULL = _Meaning(
+_FULL = _ErrorText(
     "The disk that holds {shown} is full.", "Make room, then run again: what was committed is kept."
 )
-_READONLY = _Meaning("{shown} may only be read here.", "Correct its permissions, or name another with --db.")
-_ONLY_READS = _Meaning(
+_READONLY = _ErrorText(
+    "{shown} may only be read here.", "Correct its permissions, or name another with --db."
+)
+_ONLY_READS = _ErrorText(
     "{shown} may only be read here.",
     "Is it a standby, or is default_transaction_read_only on for this role? Name the primary with --db, or "
     "set that off; `scalesync check` says which it is.",
 )
-_SESSION = _Meaning(
+_SESSION = _ErrorText(
     "{shown} refuses the session that was asked for: {line}.",
     "Correct PGOPTIONS, PGTZ, PGDATESTYLE, or the options of the URL; a pooler takes none of them.",
 )
-_SHARED = _Meaning(
+_SHARED = _ErrorText(
     "Something between here and {shown} hands its sessions around: {line}.",
     "Add pgbouncer=true to the URL's options, or name the server itself.",
 )
-_NO_SCHEMA = _Meaning(
+_NO_SCHEMA = _ErrorText(
     "{shown} has no schema for tables: {line}.",
     "Set search_path, for the role or the database, to a schema that is there.",
 )
-_ENDED = _Meaning(
+_ENDED = _ErrorText(
     "{shown} ended a statement: {line}.",
     "Run again: what was committed is kept. A pooler's time limit for statements may be too short.",
-    DatabaseAwayError,
+    DatabaseUnavailableError,
 )
-_ADDRESS = _Meaning("The address of {shown} cannot be used: {line}.", "Correct --db.")
-_LOCKED = _Meaning(
+_ADDRESS = _ErrorText("The address of {shown} cannot be used: {line}.", "Correct --db.")
+_LOCKED = _ErrorText(
     "Another program kept {shown} locked for too long.",
     "Run again when it has finished: what was committed is kept.",
-    DatabaseAwayError,
+    DatabaseUnavailableError,
 )
-_FOREIGN = _Meaning("{shown} is not an SQLite database.", "Name another file with --db.")
-_DAMAGED = _Meaning(
+_FOREIGN = _ErrorText("{shown} is not an SQLite database.", "Name another file with --db.")
+_DAMAGED = _ErrorText(
     "{shown} is damaged: {line}.",
     "Restore a backup, with no -wal and -shm of the old file beside it,"
     " or begin a new file with `scalesync init` and `scalesync sync`.",
 )
-_UNREADABLE = _Meaning(
+_UNREADABLE = _ErrorText(
     "{shown} cannot be opened: {line}.", "Look after the file, its directory and its disk."
 )
-_BROKEN = _Meaning(
+_BROKEN = _ErrorText(
     "The disk that holds {shown} failed: {line}.",
     "Look after the disk, then run again: what was committed is kept.",
 )
-_CUT_SHORT = _Meaning(
+_CUT_SHORT = _ErrorText(
     "A part of {shown} is missing, or of the -wal beside it: it was deleted or cut off while in use.",
     "End every process that uses this mirror, and run again.",
 )
-_NO_TABLES = _Meaning("{shown} has no mirror's tables, or older ones.", "Run `scalesync init`.")
-_REFUSED = _Meaning("The database server refused the user name or password for {shown}.", "Correct --db.")
-_UNKNOWN = _Meaning("The server knows no such database or user: {line}.", "Create it there, or correct --db.")
-_UNREACHABLE = _Meaning(
-    "Cannot connect to {shown}: {line}.", "Is the server running, and the address right?", DatabaseAwayError
+_NO_TABLES = _ErrorText("{shown} has no mirror's tables, or older ones.", "Run `scalesync init`.")
+_REFUSED = _ErrorText("The database server refused the user name or password for {shown}.", "Correct --db.")
+_UNKNOWN = _ErrorText(
+    "The server knows no such database or user: {line}.", "Create it there, or correct --db."
 )
-_LOST = _Meaning(
+_UNREACHABLE = _ErrorText(
+    "Cannot connect to {shown}: {line}.",
+    "Is the server running, and the address right?",
+    DatabaseUnavailableError,
+)
+_LOST = _ErrorText(
     "The connection to {shown} was lost: {line}.",
     "Run again: what was committed is kept.",
-    DatabaseAwayError,
+    DatabaseUnavailableError,
 )
-_CROSSED = _Meaning(
+_CROSSED = _ErrorText(
     "Another writer of {shown} got in the way: {line}.",
     "Run again: what was committed is kept.",
-    DatabaseAwayError,
+    DatabaseUnavailableError,
 )
-_DENIED = _Meaning("The database user may not do this in {shown}: {line}.", "Grant it what a mirror needs.")
-_CROWDED = _Meaning(
+_DENIED = _ErrorText("The database user may not do this in {shown}: {line}.", "Grant it what a mirror needs.")
+_CROWDED = _ErrorText(
     "{shown} has no connection to spare: {line}.",
     "Use fewer --workers, or run again later.",
-    DatabaseAwayError,
+    DatabaseUnavailableError,
 )
-_OTHER = _Meaning("{shown}: {line}.", LOOK_CLOSER)
+_OTHER = _ErrorText("{shown}: {line}.", LOOK_CLOSER)
 
 _BY_SQLITE_CODE = {
     SQLITE_FULL: _FULL,
@@ -181,7 +187,7 @@ def database_error(
     return meaning.kind(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)
 
 
-def _meaning(cause: BaseException) -> _Meaning:
+def _meaning(cause: BaseException) -> _ErrorText:
     code = getattr(cause, "sqlite_errorcode", None)
     if code == SQLITE_IOERR_SHORT_READ:
         return _CUT_SHORT

@@ -10,7 +10,7 @@ _TASKS = 0x5CA1E5_0002
 """The Postgres advisory lock of whoever writes tasks."""
 
 
-def take_turn(conn: Connection) -> None:
+def lock_task_writes(conn: Connection) -> None:
     """Return when no other transaction writes tasks, or what follows from them, until this one ends.
 
     What is read afterwards is so up to date that what is written can be told from it; and rows of
@@ -20,12 +20,12 @@ def take_turn(conn: Connection) -> None:
         conn.execute(select(func.pg_advisory_xact_lock(_TASKS)))
 
 
-def in_order(conn: Connection, key: Column[str]) -> ColumnElement[str]:
+def byte_order(conn: Connection, key: Column[str]) -> ColumnElement[str]:
     """Return what puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
     return key if conn.dialect.name == "sqlite" else key.collate("C")
 
 
-class Turns:
+class WriteLock:
     """By which the threads of a process write to an SQLite file one after another, without losing time.
 
     SQLite itself lets whoever finds the file locked sleep, each time for longer, whatever happens meanwhile.
@@ -37,7 +37,7 @@ class Turns:
         self._lock = threading.Lock()
 
     @contextmanager
-    def taken(self, *, when: bool) -> Iterator[None]:
+    def held(self, *, when: bool) -> Iterator[None]:
         """Have the turn while the block lasts, where that is asked for and nobody keeps it for too long."""
         ours = when and self._lock.acquire(timeout=self._patience)
         try:

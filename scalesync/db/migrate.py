@@ -56,9 +56,9 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
             command.upgrade(_config(connection), "head")
             if found in _WITHOUT_ANNOTATIONS:
-                from scalesync.db.mirror.annotations import catch_up
+                from scalesync.db.mirror.annotations import backfill
 
-                catch_up(connection)
+                backfill(connection)
             elif found in _OLDER_FORMS:
                 from scalesync.db.mirror.annotations import make_anew
 

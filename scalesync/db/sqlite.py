@@ -56,7 +56,7 @@ def check_file(path: Path, *, create: bool) -> None:
         ) from error
 
 
-class File:
+class SqliteFile:
     """An SQLite file that is used by its name: it must stay the same, and so must its -wal and -shm.
 
     As long as a connection of this process is open, SQLite removes and replaces neither of the two; all of
@@ -75,7 +75,7 @@ class File:
                 f"{self._path} was deleted or replaced while it was in use.",
                 advice="Put it back, or begin a new one with `scalesync init` and `scalesync sync`.",
             )
-        noted = _beside.get(self._identity, _Beside()).identities
+        noted = _beside.get(self._identity, _LogFile()).identities
         for suffix in SUFFIXES:
             now, before = self._look(suffix), noted.get(suffix)
             if before is None:
@@ -100,19 +100,19 @@ class File:
     def keep(self) -> None:
         """Hold what is noted of the -wal and -shm for one more connection."""
         with _counting:
-            _beside.setdefault(self._identity, _Beside()).connections += 1
+            _beside.setdefault(self._identity, _LogFile()).connections += 1
 
     def closed(self) -> None:
         """Take note of one connection less; with the last of them the -wal and -shm may go."""
         with _counting:
-            noted = _beside.get(self._identity, _Beside())
+            noted = _beside.get(self._identity, _LogFile())
             noted.connections -= 1
             if noted.connections < 1:
                 _beside.pop(self._identity, None)
 
     def abandoned(self) -> bool:
         """Return whether others wrote something by now with another -wal or -shm than this process has."""
-        noted = _beside.get(self._identity, _Beside()).identities
+        noted = _beside.get(self._identity, _LogFile()).identities
         pairs = [(noted.get(suffix), self._look(suffix)) for suffix in SUFFIXES]
         replaced = any(None not in pair and pair[0] != pair[1] for pair in pairs)
         return replaced and _size(Path(self._beside["-wal"])) > 0
@@ -130,14 +130,14 @@ class File:
 
 
 @dataclass
-class _Beside:
+class _LogFile:
     """What connections of this process use beside a file."""
 
     connections: int = 0
     identities: dict[str, tuple[int, int] | None] = field(default_factory=dict)
 
 
-_beside: dict[tuple[int, int] | None, _Beside] = {}
+_beside: dict[tuple[int, int] | None, _LogFile] = {}
 _counting = Lock()
 
 
@@ -153,7 +153,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def engine_at(address: URL, file: File) -> Engine:
+def engine_at(address: URL, file: SqliteFile) -> Engine:
     """Return the engine of an SQLite file, whose transactions say by execution options how they begin."""
     engine = create_engine(
         address, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
@@ -180,7 +180,7 @@ def engine_at(address: URL, file: File) -> Engine:
     return engine
 
 
-def _watch_transactions(engine: Engine, file: File) -> None:
+def _watch_transactions(engine: Engine, file: SqliteFile) -> None:
     """Begin every transaction as its options say, and end none that nobody would find again."""
 
     @event.listens_for(engine, "begin")
@@ -202,7 +202,7 @@ def _watch_transactions(engine: Engine, file: File) -> None:
             count_transaction(connection)
 
 
-def dispose(engine: Engine, file: File) -> None:
+def dispose(engine: Engine, file: SqliteFile) -> None:
     """Close every pooled connection of an engine, without harm to what others made of the file meanwhile.
 
     SQLite writes what is in the -wal into the file when the last connection is closed. Where the -wal was

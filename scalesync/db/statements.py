@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 _BUILT: dict[tuple[object, ...], Any] = {}
 
 
-class _List(TypeDecorator[list[Any]]):
+class _JsonList(TypeDecorator[list[Any]]):
     """A list as SQLite takes it in one parameter."""
 
     impl = Text
@@ -76,15 +76,15 @@ def indexed(query: Select[*Chosen], table: FromClause, index: str) -> Select[*Ch
     return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
 
 
-def among(conn: Connection, column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+def in_list(conn: Connection, column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
     """Return the condition that `column` is in the list that `parameter` has when the statement is run."""
     if conn.dialect.name == "postgresql":
         return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
-    listed = func.json_each(bindparam(parameter, type_=_List)).table_valued("value")
+    listed = func.json_each(bindparam(parameter, type_=_JsonList)).table_valued("value")
     return column.in_(select(listed.c.value))
 
 
-def one_of_those(dialect: str, column: ColumnElement[int], query: Select[int]) -> ColumnElement[bool]:
+def in_subquery(dialect: str, column: ColumnElement[int], query: Select[int]) -> ColumnElement[bool]:
     """Return the condition that `column` is among the few that `query` finds, which is run first."""
     if dialect == "postgresql":
         return column == any_(func.array(query.scalar_subquery()))

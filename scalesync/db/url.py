@@ -55,7 +55,7 @@ def parse(text: str) -> URL:
     raise ConfigurationError(f"Databases of kind {scheme} are not supported.", advice=ADVICE_URL)
 
 
-def shown(url: URL) -> str:
+def display_url(url: URL) -> str:
     """Return the file of an SQLite mirror, else the URL without its secrets: fit for logs and messages."""
     if url.drivername == "sqlite":
         return str(url.database)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from scalesync.db.export.drawn_shapes import Drawings, Image, Shape, Undrawn
-from scalesync.export.counts import Tally, joined
+from scalesync.db.export.drawn_shapes import DrawnShape, Image, ImageShapes, SkippedAnnotations
+from scalesync.export.counts import ExportCounts, joined
 
 UNLABELED = "unlabeled"
 """The category of what has no label: Scale has tasks without."""
@@ -46,7 +46,7 @@ class _Point(msgspec.Struct):
     y: float
 
 
-class _Told(msgspec.Struct):
+class _TaskDetails(msgspec.Struct):
     """What a task may tell of its image, in its params or its metadata."""
 
     attachment: object = None
@@ -55,10 +55,10 @@ class _Told(msgspec.Struct):
 
 
 _points = msgspec.json.Decoder(list[_Point]).decode
-_told = msgspec.json.Decoder(_Told).decode
+_told = msgspec.json.Decoder(_TaskDetails).decode
 
 
-def coco_lines(drawings: Drawings, tally: Tally) -> Iterator[bytes]:
+def coco_lines(drawings: ImageShapes, tally: ExportCounts) -> Iterator[bytes]:
     """Yield the lines of one COCO file, in flat memory but for the names of its categories.
 
     Ids count from 1, in order of task ids. The size of an image is what the task's params or metadata say
@@ -80,7 +80,7 @@ def coco_lines(drawings: Drawings, tally: Tally) -> Iterator[bytes]:
     yield b"]}"
 
 
-def _paired(drawings: Drawings) -> Iterator[tuple[int, Image, Iterable[Shape]]]:
+def _paired(drawings: ImageShapes) -> Iterator[tuple[int, Image, Iterable[DrawnShape]]]:
     """Yield each image with its number and its shapes, which must be read before the next."""
     groups = groupby(drawings.shapes(), key=lambda shape: shape.task_id)
     following = next(groups, None)
@@ -92,7 +92,7 @@ def _paired(drawings: Drawings) -> Iterator[tuple[int, Image, Iterable[Shape]]]:
             yield number, image, ()
 
 
-def _undrawn(of: Undrawn) -> str:
+def _undrawn(of: SkippedAnnotations) -> str:
     if of.of_error:
         return "annotations of tasks in error"
     if of.has_frame:
@@ -100,7 +100,7 @@ def _undrawn(of: Undrawn) -> str:
     return f"annotations that are no box or polygon, but {of.geometry or 'of no geometry'}"
 
 
-def _image(number: int, image: Image, shapes: Iterable[Shape], tally: Tally) -> bytes:
+def _image(number: int, image: Image, shapes: Iterable[DrawnShape], tally: ExportCounts) -> bytes:
     size = _known_size(image)
     if size is None:
         size = _reach(shapes)
@@ -117,14 +117,14 @@ def _known_size(image: Image) -> tuple[int, int] | None:
     return _size(_read(image.params)) or _size(_read(image.metadata))
 
 
-def _read(text: str | None) -> _Told:
+def _read(text: str | None) -> _TaskDetails:
     try:
-        return _told(text) if text else _Told()
+        return _told(text) if text else _TaskDetails()
     except msgspec.DecodeError:
-        return _Told()
+        return _TaskDetails()
 
 
-def _size(told: _Told) -> tuple[int, int] | None:
+def _size(told: _TaskDetails) -> tuple[int, int] | None:
     width, height = told.width, told.height
     if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
         if max(width, height) > _FAR:
@@ -133,7 +133,7 @@ def _size(told: _Told) -> tuple[int, int] | None:
     return None
 
 
-def _reach(shapes: Iterable[Shape]) -> tuple[int, int]:
+def _reach(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
     right = bottom = 0.0
     for shape in shapes:
         for x, y in _outline(shape) or ():
@@ -141,7 +141,7 @@ def _reach(shapes: Iterable[Shape]) -> tuple[int, int]:
     return math.ceil(right), math.ceil(bottom)
 
 
-def _numbered(drawings: Drawings, categories: dict[str, int], tally: Tally) -> Iterator[bytes]:
+def _numbered(drawings: ImageShapes, categories: dict[str, int], tally: ExportCounts) -> Iterator[bytes]:
     number = 0
     for place, image, shapes in _paired(drawings):
         size = _known_size(image)
@@ -182,14 +182,14 @@ def _geometry(outline: _Outline) -> _Geometry:
     )
 
 
-def _outline(shape: Shape) -> _Outline | None:
+def _outline(shape: DrawnShape) -> _Outline | None:
     """Return the corners of a shape; None where it has no three of them, or one lies beyond any picture."""
     corners = _corners(shape)
     usable = len(corners) >= 3 and all(abs(x) <= _FAR and abs(y) <= _FAR for x, y in corners)
     return corners if usable else None
 
 
-def _corners(shape: Shape) -> _Outline:
+def _corners(shape: DrawnShape) -> _Outline:
     corners = _vertices(shape.vertices)
     if len(corners) >= 3:
         return corners

@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class Tally:
+class ExportCounts:
     """Counts that grow as an export is written."""
 
     written: int = 0

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import msgspec
 
-from scalesync.export.counts import Tally
-from scalesync.json_sanitizing import formatted
+from scalesync.export.counts import ExportCounts
+from scalesync.json_sanitizing import format_json
 from scalesync.models.columns import Column, ColumnKind
 from scalesync.timestamps import format_instant
 
@@ -48,18 +48,18 @@ def json_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> I
             for value, is_json in zip(row, nested, strict=True)
         )
         # JSON that a person wrote may hold line ends, and those that Postgres gives hold spaces.
-        yield formatted(_encode(dict(zip(names, values, strict=True))))
+        yield format_json(_encode(dict(zip(names, values, strict=True))))
 
 
 def csv_lines(
-    columns: Sequence[Column], rows: Iterable[Sequence[object]], tally: Tally | None = None
+    columns: Sequence[Column], rows: Iterable[Sequence[object]], tally: ExportCounts | None = None
 ) -> Iterator[bytes]:
     """Yield the column names and then each row as CSV (RFC 4180, but with bare line feeds), NULL as nothing.
 
     Text that a spreadsheet would run as a formula has an apostrophe before it; JSON and numbers stay. The
     tally counts such texts, and empty ones, which look like NULL.
     """
-    tally = Tally() if tally is None else tally
+    tally = ExportCounts() if tally is None else tally
     line = _Line()
     # Only so does the writer quote a lone \r as well as a \n.
     writer = csv.writer(line, lineterminator="\r\n")

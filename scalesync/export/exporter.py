@@ -11,11 +11,11 @@ from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.export import drawn_shapes, readonly_sql, rows
 from scalesync.db.mirror import query
-from scalesync.db.mirror.documents import MIRRORED, TASKS
+from scalesync.db.mirror.documents import MAPPINGS, TASKS
 from scalesync.errors import ConfigurationError
 from scalesync.export import parquet
 from scalesync.export.coco import coco_lines
-from scalesync.export.counts import Tally
+from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines
 from scalesync.export.fiftyone import fiftyone_lines
 from scalesync.models.selection import EVERYTHING, Selection
@@ -53,7 +53,7 @@ class Export:
             raise ConfigurationError(msg, advice="Export tasks, or choose jsonl, csv or parquet.")
 
 
-class WaysOut:
+class Exporter:
     """Answers people's SQL, and writes tables, views and datasets."""
 
     def __init__(self, lend: Callable[[], AbstractContextManager[Database]], clock: Clock) -> None:
@@ -62,15 +62,15 @@ class WaysOut:
         self._clock = clock
 
     @contextmanager
-    def answer(self, statement: str, *, seconds: float) -> Iterator[readonly_sql.Answer]:
+    def answer(self, statement: str, *, seconds: float) -> Iterator[readonly_sql.QueryResult]:
         """Lend the answer to one statement that only reads, as `readonly_sql.asking` does."""
         with (
             self._lend() as database,
-            readonly_sql.asking(database, statement, seconds=seconds, clock=self._clock) as answer,
+            readonly_sql.run_query(database, statement, seconds=seconds, clock=self._clock) as answer,
         ):
             yield answer
 
-    def lines(self, export: Export, tally: Tally) -> Iterator[bytes]:
+    def lines(self, export: Export, tally: ExportCounts) -> Iterator[bytes]:
         """Yield an export in any format but Parquet, line by line, in flat memory.
 
         Raises ConfigurationError for an unknown table, or a filter that cannot be applied to it.
@@ -78,12 +78,12 @@ class WaysOut:
         name, wanted = export.name, export.wanted
         with self._lend() as database, database.read() as conn:
             if export.format is Format.COCO:
-                yield from coco_lines(drawn_shapes.Drawings(conn, wanted), tally)
+                yield from coco_lines(drawn_shapes.ImageShapes(conn, wanted), tally)
             elif export.format is Format.FIFTYONE:
                 documents = query.documents(conn, TASKS, replace(wanted, limit=None))
                 yield from fiftyone_lines(documents, tally, limit=wanted.limit)
-            elif export.format is Format.JSONL and name in MIRRORED:
-                yield from tally.counting(query.documents(conn, MIRRORED[name], wanted))
+            elif export.format is Format.JSONL and name in MAPPINGS:
+                yield from tally.counting(query.documents(conn, MAPPINGS[name], wanted))
             else:
                 with closing(rows.rows(conn, name, wanted)) as found:
                     written = tally.counting(found.rows)
@@ -95,14 +95,14 @@ class WaysOut:
     def total(self, stream: str, wanted: Selection) -> int:
         """Return how many mirrored objects of a stream are wanted, without a limit."""
         with self._lend() as database, database.read() as conn:
-            return query.total(conn, MIRRORED[stream], wanted)
+            return query.total(conn, MAPPINGS[stream], wanted)
 
     def task_counts(self) -> dict[str, dict[str, int | None]]:
         """Return how many tasks of each batch are pending and completed; None until they are counted."""
         with self._lend() as database, database.read() as conn:
             return query.task_counts(conn)
 
-    def parquet(self, export: Export, file: IO[bytes], tally: Tally) -> None:
+    def parquet(self, export: Export, file: IO[bytes], tally: ExportCounts) -> None:
         """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""
         parquet.require_pyarrow()
         with (
@@ -112,7 +112,7 @@ class WaysOut:
         ):
             parquet.write(file, found.columns, tally.counting(found.rows))
 
-    def partitions(self, export: Export, directory: Path, tally: Tally) -> None:
+    def partitions(self, export: Export, directory: Path, tally: ExportCounts) -> None:
         """Write a table or view below an empty directory, a Parquet file for each project and month.
 
         Raises ConfigurationError as `lines` does, and where rows have no project and time.

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.export.counts import Tally, joined
+from scalesync.export.counts import ExportCounts, joined
 
 _BY_URL = ("videoannotation", "videoplaybackannotation")
 _NEEDED = {"box": ("left", "top", "width", "height"), "point": ("x", "y")}
@@ -60,7 +60,9 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def fiftyone_lines(documents: Iterable[bytes], tally: Tally, *, limit: int | None = None) -> Iterator[bytes]:
+def fiftyone_lines(
+    documents: Iterable[bytes], tally: ExportCounts, *, limit: int | None = None
+) -> Iterator[bytes]:
     """Yield the lines of one JSON array of at most `limit` documents, in flat memory.
 
     Documents are as the API sent them, but without what the importer cannot read, which is counted; those of
@@ -72,7 +74,7 @@ def fiftyone_lines(documents: Iterable[bytes], tally: Tally, *, limit: int | Non
     yield b"]"
 
 
-def _elements(documents: Iterable[bytes], tally: Tally) -> Iterator[bytes]:
+def _elements(documents: Iterable[bytes], tally: ExportCounts) -> Iterator[bytes]:
     forms: dict[str, type] = {}
     for document in documents:
         try:

@@ -34,7 +34,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ObjectCounts:
     """How many objects of one stream are here."""
 
     here: int

@@ -7,31 +7,31 @@ from msgspec.structs import astuple
 
 from scalesync.annotations.flatten import flatten, result_urls
 from scalesync.annotations.models import Flattened
-from scalesync.annotations.urls import lasting_digest
-from scalesync.parsing.row_parser import Cells, Drawn, Foreseen, Row, answer
+from scalesync.annotations.urls import unsigned_digest
+from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, RowValues, task_response
 
 
-def foresee(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
+def derive(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
     """Return a task's row with what follows from it worked out, as far as it needs no database.
 
     It is worth its while for rows that are most likely written. `repeats` is asked for what only some
     databases have counted.
     """
-    kind, response = answer(row)
-    drawn = None if result_urls(kind, response) else draw(row.key, flatten(kind, response))
-    known = Foreseen(response_digest(response), drawn, repeats(row) if repeats else None)
+    kind, response = task_response(row)
+    drawn = None if result_urls(kind, response) else to_rows(row.key, flatten(kind, response))
+    known = DerivedRows(response_digest(response), drawn, repeats(row) if repeats else None)
     return Row(row.key, row.created_at, row.values, row.digest, known, row.repeated)
 
 
-def draw(task_id: str, flat: Flattened) -> Drawn:
+def to_rows(task_id: str, flat: Flattened) -> AnnotationRows:
     """Return what was flattened as rows, numbered in the order in which they stand in the response."""
-    return Drawn(_numbered(task_id, flat.annotations), _numbered(task_id, flat.links), flat.read)
+    return AnnotationRows(_numbered(task_id, flat.annotations), _numbered(task_id, flat.links), flat.read)
 
 
-def _numbered(task_id: str, rows: Sequence[msgspec.Struct]) -> tuple[Cells, ...]:
+def _numbered(task_id: str, rows: Sequence[msgspec.Struct]) -> tuple[RowValues, ...]:
     return tuple([(task_id, ordinal, *astuple(row)) for ordinal, row in enumerate(rows)])
 
 
 def response_digest(response: object) -> str | None:
     """Return the digest of a response's JSON text, the same whatever the signatures in its links."""
-    return lasting_digest(response) if isinstance(response, str) else None
+    return unsigned_digest(response) if isinstance(response, str) else None

@@ -12,7 +12,7 @@ from threading import Thread
 
 import msgspec
 
-from scalesync.annotations.urls import lasting_digest
+from scalesync.annotations.urls import unsigned_digest
 
 _BEFORE, _AFTER = 131_072, 16_383
 """Digits before and after the point that Postgres's `numeric` takes (documented, and tried)."""
@@ -38,7 +38,7 @@ def same_content(one: Text, other: Text) -> bool:
     if _bytes(one) == _bytes(other):
         return True
     ours, theirs = canonical(one), canonical(other)
-    return ours == theirs or lasting_digest(ours) == lasting_digest(theirs)
+    return ours == theirs or unsigned_digest(ours) == unsigned_digest(theirs)
 
 
 def differing_fields(

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from scalesync.errors import PageError
+from scalesync.errors import InconsistentPageError
 from scalesync.parsing.json_equality import repeated_names
 from scalesync.timestamps import format_instant, parse_instant, whole_milliseconds
 
 VOLATILE = frozenset({"attachmentS3Downloads"})
 """Fields that differ at every read without any change of the object: presigned addresses (recorded)."""
 
-DISTRUSTED = ""
+FORCE_REWRITE = ""
 """The digest of a row that was found to differ from the API's object: the next copy replaces it."""
 
 LONGEST_TEXT = 1_000
@@ -37,7 +37,7 @@ _Taken = tuple[object, bool]
 _NOTHING: _Taken = (None, False)
 
 
-class Take(StrEnum):
+class ColumnParser(StrEnum):
     """What a column takes of a field."""
 
     TEXT = "text"
@@ -49,33 +49,33 @@ class Take(StrEnum):
     JSON = "json"
 
 
-class Form(msgspec.Struct, frozen=True):
+class DocumentSpec(msgspec.Struct, frozen=True):
     """Which fields of a kind of document have a column, and what that takes."""
 
     table: str
     key: str
     """The column and field that names an object."""
-    columns: tuple[tuple[str, Take], ...]
+    columns: tuple[tuple[str, ColumnParser], ...]
 
 
-Cells = tuple[Any, ...]
+RowValues = tuple[Any, ...]
 """A row of a table, in the order of its columns."""
 
 
-class Drawn(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class AnnotationRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a response comes to, as rows of `annotations` and `annotation_links`."""
 
-    annotations: tuple[Cells, ...]
-    links: tuple[Cells, ...]
+    annotations: tuple[RowValues, ...]
+    links: tuple[RowValues, ...]
     read: bool
     """Whether all of it was understood."""
 
 
-class Foreseen(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class DerivedRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What follows from a task's row, worked out before it is written."""
 
     response_digest: str | None
-    drawn: Drawn | None
+    annotation_rows: AnnotationRows | None
     """None where the response names files, which may be here."""
     repeated: int | None = None
     """How often objects in the row have a name again, where that was counted."""
@@ -90,17 +90,19 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Every column that a document decides, `extra` included, as drivers take it: instants as text."""
     digest: str
     """Differs where the document does, volatile fields left out."""
-    foreseen: Foreseen | None = None
+    derived: DerivedRows | None = None
     repeated: int = 0
     """Fields that the document has more than once, of which the last value is here: how many more."""
 
 
-def no_more(_fields: Fields) -> dict[str, object]:
+def no_derived_columns(_fields: Fields) -> dict[str, object]:
     """Return no columns."""
     return {}
 
 
-def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) -> Callable[[bytes], Row]:
+def make_row_parser(
+    form: DocumentSpec, derive: Callable[[Fields], dict[str, object]] = no_derived_columns
+) -> Callable[[bytes], Row]:
     """Return what makes rows of documents, with the columns that `derive` adds.
 
     It raises PageError for what is not a JSON object in UTF-8, or has no usable key.
@@ -109,7 +111,7 @@ def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) 
 
     def row_of(text: bytes) -> Row:
         fields = _fields(form, text)
-        ordered = _encode_sorted(_lasting(fields))
+        ordered = _encode_sorted(_without_signed_links(fields))
         digest = blake2b(ordered, digest_size=16).hexdigest()
         # Compact, and no field twice, as documents are: nothing else need be looked at.
         repeated = 0 if len(ordered) == len(text) else _repeated(fields, text)
@@ -125,16 +127,16 @@ def typing(form: Form, derive: Callable[[Fields], dict[str, object]] = no_more) 
         values["extra"] = _encode(fields).decode() if fields else None
         key, created_at = values[form.key], values["created_at"]
         if not key or not isinstance(key, str):
-            raise PageError(f"An object in {form.table} came without a usable {form.key}.")
+            raise InconsistentPageError(f"An object in {form.table} came without a usable {form.key}.")
         created = datetime.fromisoformat(created_at) if isinstance(created_at, str) else None
         return Row(key, created, values, digest, repeated=repeated)
 
     return row_of
 
 
-def repeats(form: Form) -> Callable[[Row], int]:
+def repeats(form: DocumentSpec) -> Callable[[Row], int]:
     """Return what counts how often objects in the JSON columns of a row have a name again."""
-    columns = (*(name for name, take in form.columns if take is Take.JSON), "extra")
+    columns = (*(name for name, take in form.columns if take is ColumnParser.JSON), "extra")
 
     def count(row: Row) -> int:
         texts = (text for name in columns if isinstance(text := row.values[name], str) and text)
@@ -143,12 +145,12 @@ def repeats(form: Form) -> Callable[[Row], int]:
     return count
 
 
-def taken(take: Take, given: msgspec.Raw) -> object:
+def parse_column(take: ColumnParser, given: msgspec.Raw) -> object:
     """Return what a column holds of a field."""
     return _TAKES[take](bytes(given))[0]
 
 
-def answer(row: Row) -> tuple[str | None, str | None]:
+def task_response(row: Row) -> tuple[str | None, str | None]:
     """Return the type of a task and its response."""
     kind, response = row.values["type"], row.values["response"]
     answered = response if isinstance(response, str) else threads_in(row.values["extra"])
@@ -168,12 +170,14 @@ def threads_in(extra: object) -> str | None:
     return f'{{"threads":{bytes(threads).decode()}}}'
 
 
-def _fields(form: Form, text: bytes) -> Fields:
+def _fields(form: DocumentSpec, text: bytes) -> Fields:
     try:
         text.decode()
         return decode_fields(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PageError(f"An object in {form.table} is not a JSON object that can be read.") from error
+        raise InconsistentPageError(
+            f"An object in {form.table} is not a JSON object that can be read."
+        ) from error
 
 
 def _repeated(fields: Fields, text: bytes) -> int:
@@ -187,7 +191,7 @@ def _repeated(fields: Fields, text: bytes) -> int:
     return 0 if alike else repeated_names(text, outermost=True)
 
 
-def _lasting(fields: Fields) -> Fields:
+def _without_signed_links(fields: Fields) -> Fields:
     if VOLATILE.isdisjoint(fields):
         return fields
     return {name: value for name, value in fields.items() if name not in VOLATILE}
@@ -232,11 +236,11 @@ def _take_json(given: bytes) -> _Taken:
     return (given.decode(), True) if given != b"null" else _NOTHING
 
 
-_TAKES: dict[Take, Callable[[bytes], _Taken]] = {
-    Take.TEXT: _take_text,
-    Take.SHORT_TEXT: _take_short_text,
-    Take.INSTANT: take_instant,
-    Take.BOOLEAN: _take_boolean,
-    Take.INTEGER: take_integer,
-    Take.JSON: _take_json,
+_TAKES: dict[ColumnParser, Callable[[bytes], _Taken]] = {
+    ColumnParser.TEXT: _take_text,
+    ColumnParser.SHORT_TEXT: _take_short_text,
+    ColumnParser.INSTANT: take_instant,
+    ColumnParser.BOOLEAN: _take_boolean,
+    ColumnParser.INTEGER: take_integer,
+    ColumnParser.JSON: _take_json,
 }

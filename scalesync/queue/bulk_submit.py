@@ -13,7 +13,7 @@ import msgspec
 
 from scalesync.db.caller_transaction import Connection, savepoint
 from scalesync.db.queue.enqueue import enqueue_many
-from scalesync.errors import ConfigurationError, ConflictError, Problem, QueueError, SubmissionError
+from scalesync.errors import ConfigurationError, ConflictError, QueueError, SubmissionError, SubmissionProblem
 from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import new_commands
 
@@ -98,7 +98,7 @@ class ValidatedSpool:
     """Orders that are each fit to be queued, kept on disk, and what is wrong with the others."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[SubmissionProblem] = []
         self.count = 0
         """How many there were, good and bad."""
         self._file = file
@@ -111,7 +111,7 @@ class ValidatedSpool:
         try:
             self._file.write(msgspec.json.encode((number, recipe.to_command(_fields(given)))) + b"\n")
         except QueueError as error:
-            self.problems.append(Problem(number, error.message))
+            self.problems.append(SubmissionProblem(number, error.message))
 
     def __iter__(self) -> Iterator[tuple[int, NewCommand]]:
         """Yield every good order with its number, from the first."""
@@ -173,17 +173,21 @@ def enqueue(conn: Connection, spool: ValidatedSpool) -> SubmitResult:
     return submitted
 
 
-def _explained(spool: ValidatedSpool, refused: list[tuple[int, str, QueueError]]) -> Iterator[Problem]:
+def _explained(
+    spool: ValidatedSpool, refused: list[tuple[int, str, QueueError]]
+) -> Iterator[SubmissionProblem]:
     """Yield what is wrong; where two of the source are in each other's way, by the number of the first."""
     first = spool.first({resource for _, resource, error in refused if isinstance(error, ConflictError)})
     numbers = {number for number, _, _ in refused}
     for number, resource, error in refused:
         before = first.get(resource, number)
         if before in numbers:
-            yield Problem(number, error.message)
+            yield SubmissionProblem(number, error.message)
         else:
             name = resource.partition(":")[2]
-            yield Problem(number, f"Number {before} has the same unique_id {name!r} and other content.")
+            yield SubmissionProblem(
+                number, f"Number {before} has the same unique_id {name!r} and other content."
+            )
 
 
 def _without_mark(given: bytes | Mapping[str, Any]) -> bytes | Mapping[str, Any]:

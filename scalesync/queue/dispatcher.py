@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.errors import ConfigurationError, DatabaseAwayError, ScaleException
+from scalesync.errors import ConfigurationError, DatabaseUnavailableError, ScaleException
 from scalesync.models.commands import PausedBy, PauseState
 from scalesync.queue.claimer import Claimer, DispatchOptions
 from scalesync.queue.classify_response import ResponseClass, pause_reason
@@ -136,7 +136,7 @@ class Dispatcher:
             try:
                 self._fill(pool)
                 outlook = None if self._active else self._outlook()
-            except DatabaseAwayError as error:
+            except DatabaseUnavailableError as error:
                 self._outlast(error)
                 if not self._active:
                     self.clock.sleep(self._away_until - self.clock.monotonic())
@@ -202,7 +202,7 @@ class Dispatcher:
         error = ended.exception()
         if error is None:
             self._take(ended.result())
-        elif isinstance(error, DatabaseAwayError):
+        elif isinstance(error, DatabaseUnavailableError):
             # As if it had died with this one command: the end of the lease decides.
             self._agenda.give_back(work.command.id)
             self._outlast(error)
@@ -238,7 +238,7 @@ class Dispatcher:
             self._offline_until = now + wait
             self.watch(ApiUnreachable(wait, alarm.error.message))
 
-    def _outlast(self, error: DatabaseAwayError) -> None:
+    def _outlast(self, error: DatabaseUnavailableError) -> None:
         """Let nobody claim for a while, or raise `error` once patience is over."""
         now = self.clock.monotonic()
         if self._halting or now < self._away_until:

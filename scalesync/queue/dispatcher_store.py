@@ -9,10 +9,10 @@ from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import pause as the_gate
-from scalesync.db.queue.apply_response import take_in
+from scalesync.db.queue.apply_response import apply_response
 from scalesync.db.queue.notifier import Signals
 from scalesync.db.queue.selection import in_doubt, still_waiting
-from scalesync.lease_owner import is_dead
+from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, PausedBy, PauseState, Settlement
 from scalesync.queue.timing import Timing
@@ -52,7 +52,7 @@ class DispatcherStore:
                 owner=self.owner,
                 lease=self.timing.lease,
                 limit=limit,
-                gone=[owner for owner in claim_arm_settle.owners(conn) if is_dead(owner)],
+                gone=[owner for owner in claim_arm_settle.owners(conn) if owner_is_dead(owner)],
                 in_hand=in_hand,
                 looking_only=looking_only,
                 only=only,
@@ -84,7 +84,7 @@ class DispatcherStore:
         """
         with self.database.write() as conn:
             kept = claim_arm_settle.settle(conn, claim, verdict, steps)
-            if answer is not None and not take_in(conn, *answer):
+            if answer is not None and not apply_response(conn, *answer):
                 log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
             if not kept or verdict.state not in (CommandState.QUEUED, CommandState.DEAD):
                 return verdict.state if kept else None
@@ -99,7 +99,7 @@ class DispatcherStore:
     def pause_state(self) -> PauseState:
         """Return whether anything may be sent."""
         with self.database.read() as conn:
-            return the_gate.gate(conn)
+            return the_gate.pause_state(conn)
 
     def next_due(self) -> float | None:
         """Return in how many seconds there may be something to claim; None: not by waiting alone."""

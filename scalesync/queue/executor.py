@@ -196,7 +196,7 @@ class CommandExecutor:
         clock = self.deps.clock
         try:
             # Nothing may stand between the arming and the send, least of all the wait for one's turn.
-            self.deps.api.wait_for_turn(self.deps.timing.request)
+            self.deps.api.wait_for_rate_limit(self.deps.timing.request)
         except ScaleTooManyRequests as error:
             return self._alarmed(ResponseClass.THROTTLED, error)
         except ScaleNotSent:
@@ -218,7 +218,7 @@ class CommandExecutor:
         # The settle time counts from the arming, so the request must not begin much later than that.
         deadline = min(self.claimed_at + timing.lease - timing.min_lease_left, self.armed_at + timing.margin)
         try:
-            document = handler.send(self.deps.api.until(deadline), payload_of(self.command))
+            document = handler.send(self.deps.api.with_deadline(deadline), payload_of(self.command))
             if document is not None and not handler.proves(self.command, document):
                 self.deps.api.reconnect()
                 raise ScaleNoAnswer("The API's answer does not name the object and show the effect.")

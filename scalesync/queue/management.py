@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.known_names import Unknown, unknown
+from scalesync.db.mirror.known_names import UnknownName, unknown
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import listing, management
 from scalesync.db.queue import pause as the_gate
@@ -64,7 +64,7 @@ class Queue:
         display = None if state is None else DisplayState(state)
         chosen = {"kind": kind, "batch": batch, "finished": finished or display is not None, "limit": limit}
         with self._lend() as database, database.read() as conn:
-            yield from listing.listing(conn, display=display, **chosen)  # type: ignore[arg-type]
+            yield from listing.list_commands(conn, display=display, **chosen)  # type: ignore[arg-type]
 
     def tasks(self, wanted: Selection) -> Iterator[bytes]:
         """Yield tasks that are queued and not known to be at Scale, as JSON, in flat memory.
@@ -77,7 +77,7 @@ class Queue:
     def show(self, command_id: int) -> CommandDetail:
         """Return a command with every step that was taken with it."""
         with self._lend() as database, database.read() as conn:
-            shown = listing.shown(conn, command_id)
+            shown = listing.view(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
             return CommandDetail(shown, queued.attempts(conn, command_id), listing.why(conn, command_id))
@@ -97,7 +97,7 @@ class Queue:
         """Return the command, the one it waits for, the one that waits for, and so on to the root."""
         return self.show(command_id).why
 
-    def unknown(self, names: Iterable[tuple[str, str]], *, listed: bool = False) -> list[Unknown]:
+    def unknown(self, names: Iterable[tuple[str, str]], *, listed: bool = False) -> list[UnknownName]:
         """Return those of `names` that neither mirror nor queue knows, each with the nearest known one.
 
         Each comes with what it is of: project, batch, type, status, batch status or review. `listed` says
@@ -109,7 +109,7 @@ class Queue:
     def depth(self) -> tuple[QueueStats, PauseState]:
         """Return how full the queue is, and whether anything may be sent."""
         with self._lend() as database, database.read() as conn:
-            return how_full.depth(conn), the_gate.gate(conn)
+            return how_full.queue_stats(conn), the_gate.pause_state(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
         """Have dead or held commands tried again and return their ids; all of them, or none.
@@ -157,13 +157,13 @@ class Queue:
         why = f"paused by a person: {reason}" if reason else "paused by a person"
         with self._lend() as database, database.write(durable=True) as conn:
             the_gate.pause(conn, seconds=seconds, reason=why, by=PausedBy.PERSON)
-            return the_gate.gate(conn)
+            return the_gate.pause_state(conn)
 
     def resume(self) -> PauseState:
         """End a pause, whatever its reason, and return what is in force now."""
         with self._lend() as database, database.write(durable=True) as conn:
             the_gate.resume(conn)
-            return the_gate.gate(conn)
+            return the_gate.pause_state(conn)
 
     def distrust(self) -> int:
         """Have the API asked about every open command before it is sent, and return how many there are.

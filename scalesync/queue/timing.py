@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scalesync.errors import ConfigurationError
-from scalesync.retry import doubled
+from scalesync.retry import exponential
 
 _BASE = 0.5
 _CAP = 20.0
@@ -59,4 +59,4 @@ def backoff(tries: int, chance: float) -> float:
     Full jitter up to a limit that doubles from half a second to 20 s, and after eight tries to 5 minutes.
     """
     cap = _CAP if tries <= _PATIENT_AFTER else _PATIENT_CAP
-    return chance * doubled(_BASE, tries, cap=cap)
+    return chance * exponential(_BASE, tries, cap=cap)

@@ -145,7 +145,7 @@ class Transaction:
         """Return (task_id, unique_id) of what can be canceled of a batch; a queued create has no task_id."""
         pending, creates = queued.pending_tasks(self._conn, batch), queued.queued_creates(self._conn, batch)
         known = pending or creates or query.find(self._conn, BATCHES, batch)
-        if not known and next(listing.listing(self._conn, batch=batch, limit=1), None) is None:
+        if not known and next(listing.list_commands(self._conn, batch=batch, limit=1), None) is None:
             msg = f"There is no batch {batch!r} in the mirror or in the queue."
             raise QueueError(msg, advice="If it is new at Scale, run `scalesync sync` first.")
         return [*pending, *((None, unique_id) for unique_id in creates)]

@@ -9,13 +9,13 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import (
-    ClaimLostError,
-    DatabaseAwayError,
-    PageError,
+    DatabaseUnavailableError,
+    InconsistentPageError,
+    LeaseLostError,
     ScaleException,
     ScalesyncError,
 )
-from scalesync.lease_owner import is_dead
+from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Page
 from scalesync.models.sync import Run, Window, WindowState
 from scalesync.sync.collecting import relaxed_gc
@@ -64,11 +64,11 @@ class Engine:
         it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
         """
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
-        typist = ParserProcess(TASKS.form, repeats=not self.ledger.database.is_sqlite)
+        typist = ParserProcess(TASKS.spec, repeats=not self.ledger.database.is_sqlite)
         with typist, relaxed_gc(), pool:
             try:
                 self._work(run, ReaderPool(self.ledger.api, lambda: self.stopping, pool, typist, newest))
-            except DatabaseAwayError:
+            except DatabaseUnavailableError:
                 self._forget()
                 raise
             except BaseException:
@@ -137,7 +137,7 @@ class Engine:
 
     def _claim_from_the_dead(self) -> Window | None:
         with self.ledger.database.read() as conn:
-            dead = [owner for owner in ledger.owners(conn) if is_dead(owner)]
+            dead = [owner for owner in ledger.owners(conn) if owner_is_dead(owner)]
         if not dead:
             return None
         with self.ledger.database.write() as conn:
@@ -169,7 +169,7 @@ class Engine:
                 case _:
                     self._save_all(readers)
                     self._handle_failure(reading, came)
-        except ClaimLostError:
+        except LeaseLostError:
             reading.lost = True
 
     def _handle_failure(
@@ -184,7 +184,7 @@ class Engine:
             case InconsistentPage(fetched, error):
                 self.totals.add(reading.stream.name, self.ledger.save_rows(reading, fetched))
                 self.failed.retry_inconsistent(reading, error)
-            case PageError():
+            case InconsistentPageError():
                 self.failed.retry_inconsistent(reading, came)
             case FailedRead(error):
                 if not self.clock.stopping.is_set():

@@ -8,8 +8,8 @@ from math import inf
 
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.errors import DatabaseAwayError
-from scalesync.retry import doubled
+from scalesync.errors import DatabaseUnavailableError
+from scalesync.retry import exponential
 from scalesync.sync.events import DatabaseUnavailable, SyncEvent, SyncWatcher
 
 INITIAL_DELAY = 0.5
@@ -42,10 +42,10 @@ class OutageBackoff:
                     look(database)
                     undo.pop_all()
                     return database
-            except DatabaseAwayError as error:
+            except DatabaseUnavailableError as error:
                 self.wait(error, saved=0)
 
-    def wait(self, error: DatabaseAwayError, *, saved: int) -> None:
+    def wait(self, error: DatabaseUnavailableError, *, saved: int) -> None:
         """Return when it is time to try again; raise `error` if patience is over or a stop was asked for.
 
         `saved` grows with everything that is saved: a failure after that is the first of another outage.
@@ -53,7 +53,7 @@ class OutageBackoff:
         now = self.clock.monotonic()
         if self.tries == 0 or saved > self.saved:
             self.tries, self.began, self.saved = 0, now, saved
-        pause = doubled(INITIAL_DELAY, self.tries, cap=MAX_DELAY)
+        pause = exponential(INITIAL_DELAY, self.tries, cap=MAX_DELAY)
         self.tries += 1
         if now + pause > min(self.began + self.patience, self.deadline):
             raise error

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scalesync.errors import OutsideWindowError, PageError
+from scalesync.errors import InconsistentPageError, OutsideWindowError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
@@ -51,7 +51,7 @@ def check_page(page: Page, tokens: set[str], *, has_news: bool) -> None:
     elif page.next_token is not None and not has_news:
         reason = "the API repeats a page and gives a token for a further one"
     if reason:
-        raise PageError(reason)
+        raise InconsistentPageError(reason)
 
 
 def check_count(window: Window, page: Page) -> None:
@@ -64,4 +64,4 @@ def check_count(window: Window, page: Page) -> None:
         return
     came = f"{window.rows_received} rows came where the API counts"
     less = f"{window.api_total}, and {page.total} at the end" if page.total < window.api_total else None
-    raise PageError(f"{came} {less or window.api_total}")
+    raise InconsistentPageError(f"{came} {less or window.api_total}")

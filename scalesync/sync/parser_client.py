@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 
 import scalesync
-from scalesync.parsing.row_parser import Form, Row
+from scalesync.parsing.row_parser import DocumentSpec, Row
 from scalesync.sync.parser_main import receive, send
 
 log = logging.getLogger("scalesync.sync")
@@ -36,7 +36,9 @@ _encode = msgspec.msgpack.Encoder().encode
 class ParserProcess:
     """Types documents of one form. Whatever happens to its process, its users go on without it."""
 
-    def __init__(self, form: Form, patience: float = ANSWER_SECONDS, *, repeats: bool = False) -> None:
+    def __init__(
+        self, form: DocumentSpec, patience: float = ANSWER_SECONDS, *, repeats: bool = False
+    ) -> None:
         """Type documents of a form; with `repeats` names given twice are counted as well."""
         self._task = form, repeats
         self._patience = patience

@@ -9,9 +9,9 @@ from typing import IO
 
 import msgspec
 
-from scalesync.errors import PageError
-from scalesync.parsing.annotation_rows import foresee
-from scalesync.parsing.row_parser import Form, repeats, typing
+from scalesync.errors import InconsistentPageError
+from scalesync.parsing.annotation_rows import derive
+from scalesync.parsing.row_parser import DocumentSpec, make_row_parser, repeats
 
 _SIZE = 4
 """Bytes in which a message's length comes before it."""
@@ -42,13 +42,13 @@ def main() -> None:
     task = receive(source)
     if task is None:
         return
-    form, counting = msgspec.msgpack.decode(task, type=tuple[Form, bool])
-    row_of, count = typing(form), repeats(form) if counting else None
+    form, counting = msgspec.msgpack.decode(task, type=tuple[DocumentSpec, bool])
+    row_of, count = make_row_parser(form), repeats(form) if counting else None
     decode = msgspec.msgpack.Decoder(list[bytes]).decode
     send(target, b"")
     while (message := receive(source)) is not None:
         try:
-            answer = _encode([foresee(row_of(text), count) for text in decode(message)])
-        except (PageError, RecursionError, OverflowError):
+            answer = _encode([derive(row_of(text), count) for text in decode(message)])
+        except (InconsistentPageError, RecursionError, OverflowError):
             answer = b""
         send(target, answer)

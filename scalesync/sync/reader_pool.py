@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS
-from scalesync.errors import PageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
+from scalesync.errors import InconsistentPageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.models.api import Page
 from scalesync.sync.parser_client import MIN_ROWS_FOR_PROCESS, ParserProcess
 from scalesync.sync.streams import PAGE_SIZE, api_works_otherwise, is_everything
@@ -33,7 +33,7 @@ class InconsistentPage:
     """A page that contradicts what came before, and why."""
 
     fetched: ParsedPage
-    error: PageError
+    error: InconsistentPageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ReaderPool:
             return error
         try:
             taken = reading.accept(fetched)
-        except PageError as error:
+        except InconsistentPageError as error:
             return InconsistentPage(fetched, error)
         if (
             reading.stream.kind is TASKS

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from scalesync.clock import Clock
 from scalesync.db.mirror import batch_counts, upsert
-from scalesync.db.mirror.account import Stamp, stamp
+from scalesync.db.mirror.account import Account, claim_for_account
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import (
+    AlreadyRunningError,
     ConfigurationError,
-    DatabaseAwayError,
-    HeldElsewhereError,
+    DatabaseUnavailableError,
     ScaleException,
     ScaleResourceNotFound,
 )
@@ -81,7 +81,7 @@ class SyncRunner:
     ledger: SyncStore
     clock: Clock
     watch: SyncWatcher
-    account: Stamp
+    account: Account
     """Whose mirror this must be."""
     workers: int = 8
     time_limit: float | None = None
@@ -115,7 +115,7 @@ class SyncRunner:
             summary.seconds = self.clock.monotonic() - began
         if summary.left_open and not engine.stopping:
             msg = "Another run holds everything that is left to do."
-            raise HeldElsewhereError(
+            raise AlreadyRunningError(
                 msg,
                 advice="See `scalesync status`; if it has died, its part is free after SCALESYNC_LEASE.",
             )
@@ -138,7 +138,7 @@ class SyncRunner:
                 if again:
                     self.ledger.release()
                 return act(again)
-            except DatabaseAwayError as error:
+            except DatabaseUnavailableError as error:
                 outages.wait(error, saved=self.ledger.saved)
                 again = True
 
@@ -158,7 +158,7 @@ class SyncRunner:
     def _stamp(self, at: datetime) -> None:
         """Return if the mirror is of our account, or of none yet and so ours from now on."""
         with self.ledger.database.write() as conn:
-            stamp(conn, replace(self.account, created_at=at))
+            claim_for_account(conn, replace(self.account, created_at=at))
 
     def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool]:
         """Return the open run, and whether it is ours or one that somebody else opened just before."""
@@ -172,7 +172,7 @@ class SyncRunner:
             run = runs.open_run(conn)
         if run is None:
             msg = "The run that was open has just ended elsewhere."
-            raise HeldElsewhereError(msg, advice="Run `scalesync sync` again.")
+            raise AlreadyRunningError(msg, advice="Run `scalesync sync` again.")
         return run, mine
 
     def _facts(self, request: SyncRequest) -> PlanningFacts:
@@ -217,7 +217,7 @@ class SyncRunner:
         failed = [] if engine.stopping else self._recheck_completed_batches(run)
         at = self.ledger.latest or run.started_at
         with self.ledger.database.write() as conn:
-            runs.tally(conn, run.id, self.ledger.unreported())
+            runs.add_counts(conn, run.id, self.ledger.unreported())
             if not engine.stopping:
                 runs.finish(conn, run, at, failed)
                 if TASKS.table.name in runs.read_watermarks(conn):
@@ -265,7 +265,7 @@ class SyncRunner:
         failed: list[str] = []
         with self.ledger.database.read() as conn:
             complete_before = TASKS.table.name in runs.read_watermarks(conn)
-            names = batch_counts.completed_and_touched(conn, run.started_at if complete_before else None)
+            names = batch_counts.completed_with_changes(conn, run.started_at if complete_before else None)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
             for looked_up in pool.map(self._look_up_batch, names):
                 failed += (f"batches: {each}" for each in looked_up.failed)

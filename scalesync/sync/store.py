@@ -45,7 +45,7 @@ class SyncStore:
         """Remember what earlier claims of the window received."""
         if reading.window.next_token is not None:
             with self.database.read() as conn:
-                reading.pages, reading.seen = ledger.received(conn, reading.window.id)
+                reading.pages, reading.seen = ledger.keys_received(conn, reading.window.id)
             reading.accepted, reading.in_order = reading.pages, False
 
     def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
@@ -60,7 +60,7 @@ class SyncStore:
         held = {page.window.id: page.window for page in pages}
         received = [(page.window, page.number, [row.key for row in page.fetched.rows]) for page in pages]
         with self.database.write() as conn:
-            ledger.hold(conn, held.values(), self.owner, self.lease)
+            ledger.require_lease(conn, held.values(), self.owner, self.lease)
             written = _way_to_write([page.reading for page in pages])(conn, kind, rows, served_at, run_id)
             ledger.save_pages(conn, received)
             for page in pages:
@@ -71,7 +71,7 @@ class SyncStore:
                     window_splits.add_read_part(conn, page.window, page.reading.read_part, served_at, error)
                 if page.state is not WindowState.OPEN:
                     ledger.finish(conn, page.window, page.state, error)
-            runs.tally(conn, run_id, self._tally(pages, written))
+            runs.add_counts(conn, run_id, self._tally(pages, written))
             if self.run_began is not None and served_at < self.run_began:
                 # Time does not go back: the clock was ahead when the run was planned.
                 runs.lower_start(conn, run_id, served_at)
@@ -85,7 +85,7 @@ class SyncStore:
     def save_rows(self, reading: WindowProgress, fetched: ParsedPage) -> WriteCounts:
         """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, [reading.window], self.owner, self.lease)
+            ledger.require_lease(conn, [reading.window], self.owner, self.lease)
             at, run_id = fetched.page.served_at, reading.window.run_id
             return _way_to_write([reading])(conn, reading.stream.kind, fetched.rows, at, run_id)
 
@@ -93,7 +93,7 @@ class SyncStore:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
         kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
         with self.database.write() as conn:
-            ledger.hold(conn, [reading.window], self.owner, self.lease)
+            ledger.require_lease(conn, [reading.window], self.owner, self.lease)
             written = upsert.write_documents(conn, kind, looked_up.found, run_id, upsert.write_last)
             if last is not None:
                 upsert.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
@@ -115,18 +115,18 @@ class SyncStore:
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
         """Have the window read again, in halves if there are any. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, [window], self.owner, self.lease)
+            ledger.require_lease(conn, [window], self.owner, self.lease)
             if halves:
                 ledger.add(conn, window.run_id, halves, parent_id=window.id)
                 ledger.finish(conn, window, WindowState.SPLIT, error)
             else:
-                ledger.begin_again(conn, window, error)
+                ledger.restart(conn, window, error)
 
     def split_at(self, reading: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
         """Leave what is unread of a window to parts, and close what was read. Raises ClaimLostError."""
         window = reading.window
         with self.database.write() as conn:
-            ledger.hold(conn, [window], self.owner, self.lease)
+            ledger.require_lease(conn, [window], self.owner, self.lease)
             ledger.add(conn, window.run_id, parts, parent_id=window.id)
             if self.latest is not None:
                 window_splits.add_read_part(conn, window, reading.read_part, self.latest, None)
@@ -135,13 +135,13 @@ class SyncStore:
     def read_undivided(self, window: Window, error: str) -> None:
         """Have what `window` is a part of read as a whole. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, [window], self.owner, self.lease)
+            ledger.require_lease(conn, [window], self.owner, self.lease)
             window_splits.read_undivided(conn, window.run_id, window_splits.root_of(conn, window), error)
 
     def give_up(self, window: Window, error: str) -> None:
         """Fail the window: its run will end incomplete. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.hold(conn, [window], self.owner, self.lease)
+            ledger.require_lease(conn, [window], self.owner, self.lease)
             ledger.finish(conn, window, WindowState.FAILED, error)
 
     def extend(self) -> None:

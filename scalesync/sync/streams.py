@@ -8,9 +8,9 @@ from functools import partial
 import msgspec
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.errors import (
-    PageError,
+    InconsistentPageError,
     ScaleException,
     ScaleInvalidRequest,
     ScaleNoAnswer,
@@ -36,7 +36,7 @@ class Stream:
     """One kind of Scale object mirrored to one table."""
 
     name: str
-    kind: Mirrored
+    kind: StreamMapping
     page: Callable[[ScaleApi, Window, int], Page]
     """Reads the page of a window that its token asks for, of at most so many rows."""
     one: Callable[[ScaleApi, str], Document]
@@ -116,7 +116,7 @@ def count(api: ScaleApi, window: Window) -> int:
     stream = STREAMS[window.stream]
     page = stream.page(api, window, 1)
     if page.total is None and stream.counted:
-        raise PageError("The API does not say how many there are.")
+        raise InconsistentPageError("The API does not say how many there are.")
     return len(page.docs) if page.total is None else page.total
 
 

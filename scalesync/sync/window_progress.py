@@ -7,7 +7,7 @@ from datetime import datetime
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.sync.windows import key_digest
-from scalesync.errors import PageError, ScaleException, ScaleResourceNotFound
+from scalesync.errors import InconsistentPageError, ScaleException, ScaleResourceNotFound
 from scalesync.models.api import Document, Page
 from scalesync.models.sync import Window, WindowState
 from scalesync.parsing.row_parser import Row
@@ -145,7 +145,7 @@ class WindowProgress:
             page = replace(page, next_token=None, has_more=False)
         check_page(page, self.tokens, has_news=bool(fresh))
         if self.stream.counted and page.total is None:
-            raise PageError("the API does not say how many there are")
+            raise InconsistentPageError("the API does not say how many there are")
         self.seen |= fresh
         if page.next_token is not None:
             self.tokens.add(page.next_token)
@@ -225,7 +225,7 @@ def parse_page(stream: Stream, page: Page, typist: ParserProcess | None = None) 
     for doc in page.docs:
         try:
             held.append(to_row(stream.kind, doc))
-        except PageError as error:
+        except InconsistentPageError as error:
             left_out.append(
                 f"{error.message} It begins with {bytes(doc)[:SHOWN_CHARACTERS].decode(errors='replace')}"
             )

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import (
+    InconsistentPageError,
     OutsideWindowError,
-    PageError,
     ScaleException,
     ScaleForbidden,
     ScaleInvalidRequest,
@@ -46,7 +46,7 @@ class WindowRecovery:
     ledger: SyncStore
     watch: SyncWatcher
 
-    def retry_inconsistent(self, reading: WindowProgress, error: PageError) -> None:
+    def retry_inconsistent(self, reading: WindowProgress, error: InconsistentPageError) -> None:
         """Have a contradictory window read again, in halves where it has any, or give it up.
 
         Rows outside of a part mean that lists with bounds cannot be relied on: what was divided is then read
@@ -81,7 +81,7 @@ class WindowRecovery:
         if isinstance(error, _FINAL):
             reason = f"the API refused a page: {error.message}"
             if window.next_token and not isinstance(error, ScaleForbidden):
-                self.retry_inconsistent(reading, PageError(reason))
+                self.retry_inconsistent(reading, InconsistentPageError(reason))
             else:
                 self.give_up(reading, reason)
             return

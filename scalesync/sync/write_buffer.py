@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice, takewhile
 
-from scalesync.errors import ClaimLostError
+from scalesync.errors import LeaseLostError
 from scalesync.models.sync import WriteCounts
 from scalesync.sync.events import PagesSaved, SyncWatcher
 from scalesync.sync.store import SyncStore
@@ -60,7 +60,7 @@ class WriteBuffer:
     def _save(self, pages: list[AcceptedPage]) -> None:
         try:
             written = self.ledger.save_together(pages)
-        except ClaimLostError:
+        except LeaseLostError:
             if len(pages) == 1:
                 pages[0].reading.lost = True
                 return

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalesync.annotations.flatten import SHAPES
+from scalesync.annotations.flatten import TYPE_READERS
 from tests.annotations.reading import A_FILE, EVENTS_FILE
 
 Cells = tuple[object, ...]
@@ -334,7 +334,7 @@ FORMS = (
     Form("messages of a conversation, whose form is not documented", "chat",
          {"messages": [{"role": "user"}]}, [], kept=frozenset({"user"}), read=False),
     *(
-        Form(f"an attachment that could not be fetched, among {place}", " ".join(SHAPES) + " holography",
+        Form(f"an attachment that was not fetched, among {place}", " ".join(TYPE_READERS) + " holography",
              {"error": "cannot fetch", place: [{"statusCode": 404, "url": "u"}]}, [],
              kept=frozenset({"cannot fetch", "404", "u"}))
         for place in ("attachments", "frames")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.annotations.models import Annotation, Flattened, Link
 from scalesync.sandbox import result_files
 from scalesync.sandbox.task_responses import respond
@@ -29,7 +29,7 @@ WORDS = re.findall(
     """,
 )
 """What fields are called in any shape."""
-ONE_OF_EACH = sorted({shape: name for name, shape in SHAPES.items()}.values())
+ONE_OF_EACH = sorted({shape: name for name, shape in TYPE_READERS.items()}.values())
 """A type of task for every way of reading."""
 TEXT_COLUMNS = {"uuid", "label", "geometry", "text", "kind", "source", "target"}
 INTEGER_COLUMNS = {"frame", "text_start", "text_end"}
@@ -82,7 +82,7 @@ def _storable(value: object) -> None:
 
 
 @relentless
-@given(st.sampled_from([*SHAPES, "chat"]), values, values, values)
+@given(st.sampled_from([*TYPE_READERS, "chat"]), values, values, values)
 def test_any_json_flattens(task_type: str, response: object, content: object, events: object) -> None:
     """Arbitrary JSON, in the response and behind its URLs, comes to rows that fit, the same each time."""
     written = json.dumps(response)
@@ -98,7 +98,7 @@ def test_any_json_flattens(task_type: str, response: object, content: object, ev
 
 
 @relentless
-@given(st.sampled_from(sorted(SHAPES)), st.integers(0, 2**32), st.lists(values, min_size=1, max_size=4))
+@given(st.sampled_from(sorted(TYPE_READERS)), st.integers(0, 2**32), st.lists(values, min_size=1, max_size=4))
 def test_responses_with_odd_parts_flatten(task_type: str, seed: int, odd: list[object]) -> None:
     """Responses of the sandbox, and their files, with parts replaced by anything, come to rows that fit."""
     rng = random.Random(seed)
@@ -125,7 +125,7 @@ def _replaced(given: Any, value: object, rng: random.Random) -> Any:
     return [*given[:index], _replaced(given[index], value, rng), *given[index + 1 :]]
 
 
-@given(st.sampled_from([*SHAPES, "chat", None]), st.binary(max_size=40) | st.text(max_size=40))
+@given(st.sampled_from([*TYPE_READERS, "chat", None]), st.binary(max_size=40) | st.text(max_size=40))
 def test_any_text_flattens(task_type: str | None, response: str | bytes) -> None:
     """What is no JSON at all has no rows and is not read; nothing is raised for it."""
     came = flatten(task_type, response, {})
@@ -144,7 +144,7 @@ def test_deep_nesting_flattens(task_type: str, depth: int) -> None:
     """However deep lists and objects stand in each other, in a response or a file, nothing is raised."""
     for opening, closing in (("[", "]"), ('{"a":', "}"), ('{"response":', "}")):
         deep = opening * depth + "1" + closing * depth
-        places = sorted(SHAPES[task_type].places)
+        places = sorted(TYPE_READERS[task_type].places)
         for inside in (deep, f"[{deep}]", f'[{{"left":{deep}}}]', f'{{"labeled":{deep}}}'):
             response = "{" + ",".join(f'"{place}":{inside}' for place in places) + "}"
             fits(flatten(task_type, response))

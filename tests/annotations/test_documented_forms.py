@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.annotations.models import Flattened
 from tests.annotations.documented import ANNOTATIONS, FORMS, Form
 from tests.annotations.reading import A_FILE
@@ -83,4 +83,4 @@ def test_results_that_are_not_documented_are_kept_and_counted(kind: str) -> None
 def test_every_type_has_a_form_here() -> None:
     """But for those whose results are not documented."""
     shown = {kind for form in FORMS if "fetched" not in form.name for kind in form.types.split()}
-    assert SHAPES.keys() - shown == {"lidartopdown", "sensorfusion", "multistage"}
+    assert TYPE_READERS.keys() - shown == {"lidartopdown", "sensorfusion", "multistage"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.sandbox import result_files
 from scalesync.sandbox.task_responses import respond
 
@@ -106,7 +106,7 @@ NOT_MADE = {
 """Types of which the sandbox makes no response of a known form."""
 
 
-@pytest.mark.parametrize("task_type", sorted(SHAPES.keys() - NOT_MADE))
+@pytest.mark.parametrize("task_type", sorted(TYPE_READERS.keys() - NOT_MADE))
 @pytest.mark.parametrize("params", [{}, {"allow_multiple": True, "repeatable_fields": {"a": "b"}}])
 def test_as_many_rows_as_annotations(task_type: str, params: dict[str, Any]) -> None:
     """Every type has as many rows as the response and its files have annotations, label by label."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.annotations.urls import is_signed, lasting, lasting_digest
+from scalesync.annotations.urls import is_signed, unsigned_digest, unsigned_url
 
 PLACE = "https://bucket.s3.amazonaws.com/a%2Fb.json"
 SIGNED = {
@@ -26,8 +26,8 @@ def test_a_signature_does_not_last(query: str) -> None:
     """An address without its signature is the same at every read, other parameters stay in their order."""
     query = query.format("5f")
 
-    assert lasting(f"{PLACE}?{query}") == PLACE
-    assert lasting(f"{PLACE}?b=2&{query}&a=1&a=%20#top") == f"{PLACE}?b=2&a=1&a=%20"
+    assert unsigned_url(f"{PLACE}?{query}") == PLACE
+    assert unsigned_url(f"{PLACE}?b=2&{query}&a=1&a=%20#top") == f"{PLACE}?b=2&a=1&a=%20"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_signature_does_not_last(query: str) -> None:
 )
 def test_what_is_no_signature_stays(url: str, kept: str | None) -> None:
     """Words that signatures use too are ordinary parameters where there is no signature."""
-    assert lasting(url) == (url if kept is None else kept)
+    assert unsigned_url(url) == (url if kept is None else kept)
 
 
 @pytest.mark.parametrize("query", SIGNED.values(), ids=SIGNED)
@@ -59,11 +59,11 @@ def test_digests_look_past_signatures(query: str, mark: str) -> None:
 
     one, other, changed, unsigned = text("5f"), text("a0"), text("5f", "road"), text("")
 
-    assert lasting_digest(one) == lasting_digest(other) == lasting_digest(unsigned)
-    assert lasting_digest(one) != lasting_digest(changed)
+    assert unsigned_digest(one) == unsigned_digest(other) == unsigned_digest(unsigned)
+    assert unsigned_digest(one) != unsigned_digest(changed)
     assert is_signed(one)
     assert not is_signed(unsigned)
-    assert lasting_digest(one.encode()) == lasting_digest(one)
+    assert unsigned_digest(one.encode()) == unsigned_digest(one)
 
 
 @pytest.mark.parametrize("place", [r"https:\/\/a.example\/b", "HTTP://A.EXAMPLE/B"])
@@ -71,13 +71,13 @@ def test_digests_know_addresses_however_they_are_written(place: str) -> None:
     """Some write `/` as an escape in JSON, or capitals; a signature is found there all the same."""
     one, other = (f'["{place}?X-Amz-Signature={n}"]' for n in (1, 2))
 
-    assert lasting_digest(one) == lasting_digest(other) == lasting_digest(f'["{place}"]')
+    assert unsigned_digest(one) == unsigned_digest(other) == unsigned_digest(f'["{place}"]')
 
 
 @pytest.mark.parametrize("user", ["u@", "u:p@", "u:p@q@"])
 def test_a_user_in_an_address_is_not_kept(user: str) -> None:
     """What may be a password stays where it came from; a sign in a path is none."""
-    assert lasting(f"https://{user}a.example/b@c?d=e@f") == "https://a.example/b@c?d=e@f"
+    assert unsigned_url(f"https://{user}a.example/b@c?d=e@f") == "https://a.example/b@c?d=e@f"
 
 
 @given(st.text(), st.text())
@@ -85,14 +85,14 @@ def test_digests_tell_texts_apart(one: str, other: str) -> None:
     """Texts have one digest exactly if they are one, as text and as bytes."""
     a, b = json.dumps(one), json.dumps(other)
 
-    assert (lasting_digest(a) == lasting_digest(b)) == (a == b)
-    assert lasting_digest(a) == lasting_digest(a.encode())
-    assert len(lasting_digest(a)) == 32
+    assert (unsigned_digest(a) == unsigned_digest(b)) == (a == b)
+    assert unsigned_digest(a) == unsigned_digest(a.encode())
+    assert len(unsigned_digest(a)) == 32
 
 
 @given(st.text(st.sampled_from('ahttps:/?&=#%sigx-amz-Signature\\"\ud800 ')))
 def test_no_text_is_too_odd(text: str) -> None:
     """Whatever an address holds, it is made lasting once and for all, and nothing is raised."""
-    assert lasting(lasting(text)) == lasting(text)
+    assert unsigned_url(unsigned_url(text)) == unsigned_url(text)
     assert is_signed(text) in {True, False}
-    assert len(lasting_digest(text)) == 32
+    assert len(unsigned_digest(text)) == 32

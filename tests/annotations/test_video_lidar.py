@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from scalesync.annotations.flatten import SHAPES, flatten, result_urls
+from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.annotations.models import Annotation, Flattened, UnreadFile
 from tests.annotations.reading import A_FILE, EVENTS_FILE, as_file, extras, flat, from_files
 
-IN_FILES = sorted(name for name, shape in SHAPES.items() if "annotations" in shape.files)
+IN_FILES = sorted(name for name, shape in TYPE_READERS.items() if "annotations" in shape.files)
 BOX = {"left": 1, "top": 2, "width": 3, "height": 4}
 BOX_COLUMNS: dict[str, Any] = {"left": 1.0, "top": 2.0, "width": 3.0, "height": 4.0}
 BRAKE = {"start": 5, "end": 9}

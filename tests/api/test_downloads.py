@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from scalesync.api.downloads import DownloadOptions, Downloads
-from scalesync.api.ssrf import is_private, may_see_key, parse_address
+from scalesync.api.ssrf import is_private, may_send_key, parse_address
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException
 from tests.api.conftest import KEY, Serve
@@ -273,7 +273,7 @@ def test_a_redirect_within_the_api_keeps_the_key(serve: Serve, fetcher: Fetcher)
 )
 def test_who_may_see_the_key(url: str, sees: bool) -> None:
     """The very origin of the API, and of Scale's own: scheme, host and port. No other host of Scale's."""
-    assert may_see_key(parse_address(url), parse_address("http://127.0.0.1:8000/v1")) is sees
+    assert may_send_key(parse_address(url), parse_address("http://127.0.0.1:8000/v1")) is sees
 
 
 def test_no_key_to_an_api_that_no_key_may_be_sent_to() -> None:

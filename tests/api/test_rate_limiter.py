@@ -6,15 +6,15 @@ from itertools import pairwise
 
 import pytest
 
-from scalesync.api.rate_limiter import FIRST_INTERVAL, LONGEST_INTERVAL, Limiter
+from scalesync.api.rate_limiter import FIRST_INTERVAL, LONGEST_INTERVAL, RateLimiter
 from scalesync.clock import Clock
 from scalesync.errors import ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
 from tests.api.scripted import SteppingClock
 
 
-def limiter(clock: Clock, *, rate: float | None = None) -> Limiter:
+def limiter(clock: Clock, *, rate: float | None = None) -> RateLimiter:
     """Return a limiter that rests 2 s after a 429 without Retry-After."""
-    return Limiter(clock, rate=rate, rest=2)
+    return RateLimiter(clock, rate=rate, rest=2)
 
 
 def test_free_until_refused() -> None:
@@ -34,7 +34,7 @@ def test_fixed_rate() -> None:
 
     for _ in range(5):
         pace.acquire(10)
-        pace.succeeded()
+        pace.on_success()
     assert clock.slept == [0.25] * 4
 
 
@@ -43,7 +43,7 @@ def test_rest_and_half_the_pace() -> None:
     clock = SteppingClock()
     pace = limiter(clock)
 
-    pace.refused(pace.acquire(0), 7)
+    pace.on_throttled(pace.acquire(0), 7)
     pace.acquire(10)
     pace.acquire(10)
 
@@ -55,7 +55,7 @@ def test_rest_without_retry_after() -> None:
     clock = SteppingClock()
     pace = limiter(clock)
 
-    pace.refused(pace.acquire(0), None)
+    pace.on_throttled(pace.acquire(0), None)
     pace.acquire(10)
 
     assert clock.slept == [2]
@@ -69,7 +69,7 @@ def test_a_burst_counts_once() -> None:
     clock.sleep(1)
 
     for seconds, start in enumerate(starts):
-        pace.refused(start, seconds)
+        pace.on_throttled(start, seconds)
 
     assert pace.interval == FIRST_INTERVAL
     pace.acquire(10)
@@ -82,11 +82,11 @@ def test_pace_falls_and_recovers() -> None:
     pace = limiter(clock)
     seen = []
     for _ in range(10):
-        pace.refused(pace.acquire(100), 0)
+        pace.on_throttled(pace.acquire(100), 0)
         clock.sleep(1)
         seen.append(pace.interval)
     for _ in range(60):
-        pace.succeeded()
+        pace.on_success()
         seen.append(pace.interval)
 
     assert seen[:4] == [0.1, 0.2, 0.4, 0.8]
@@ -100,10 +100,10 @@ def test_a_fixed_rate_is_the_fastest_recovery() -> None:
     """After a 429 the pace recovers to the fixed rate and no further."""
     clock = SteppingClock()
     pace = limiter(clock, rate=5)
-    pace.refused(pace.acquire(0), 0)
+    pace.on_throttled(pace.acquire(0), 0)
     slowed = pace.interval
     for _ in range(60):
-        pace.succeeded()
+        pace.on_success()
 
     assert (slowed, pace.interval) == (0.4, 0.2)
 
@@ -112,7 +112,7 @@ def test_impatience() -> None:
     """A rest longer than one's patience is told at once, without a request and without a wait."""
     clock = SteppingClock()
     pace = limiter(clock)
-    pace.refused(pace.acquire(0), 3600)
+    pace.on_throttled(pace.acquire(0), 3600)
 
     with pytest.raises(ScaleTooManyRequests) as caught:
         pace.acquire(60)
@@ -127,7 +127,7 @@ def test_a_wait_for_ones_own_rate_is_no_refusal_of_the_api() -> None:
 
     with pytest.raises(ScaleTurnTooLate, match="The rate given"):
         pace.wait(1)
-    pace.refused(begun, 0)
+    pace.on_throttled(begun, 0)
     clock.sleep(2)
     pace.acquire(0)
     with pytest.raises(ScaleTooManyRequests):
@@ -138,7 +138,7 @@ def test_stop_ends_the_wait() -> None:
     """Asked to stop, a waiting thread leaves at once and has sent nothing; one that need not wait goes on."""
     clock = Clock()
     pace = limiter(clock)
-    pace.refused(pace.acquire(0), 30)
+    pace.on_throttled(pace.acquire(0), 30)
     errors = []
 
     def wait() -> None:
@@ -162,13 +162,13 @@ def test_all_threads_rest() -> None:
     clock = Clock()
     pace = limiter(clock)
     first = pace.acquire(0)
-    pace.refused(first, 0.5)
+    pace.on_throttled(first, 0.5)
     starts: list[float] = []
     threads = [threading.Thread(target=lambda: starts.append(pace.acquire(10))) for _ in range(4)]
     for thread in threads:
         thread.start()
     refused_at = clock.monotonic()
-    pace.refused(first, 0.8)
+    pace.on_throttled(first, 0.8)
     for thread in threads:
         thread.join()
 

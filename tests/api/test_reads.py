@@ -11,7 +11,7 @@ import pytest
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.errors import (
-    PageError,
+    InconsistentPageError,
     ScaleException,
     ScaleForbidden,
     ScaleInternalError,
@@ -178,7 +178,7 @@ def test_a_page_that_stays_unreadable(serve: Serve, connect: Connect, body: byte
 
     with pytest.raises(UnreadablePageError, match="not what the API promises") as caught:
         connect(serve(say(page))).tasks(TaskFilter())
-    assert isinstance(caught.value, PageError)
+    assert isinstance(caught.value, InconsistentPageError)
     assert isinstance(caught.value, ScaleNoAnswer)
     assert caught.value.exit_code == 4
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
-from scalesync.retry import RetryPolicy, may_pass, wait_before_retry
+from scalesync.retry import RetryPolicy, is_transient, retry_delay
 
 POLICY = RetryPolicy(attempts=5, seconds=100, base=1, cap=6)
 PASSING = [408, 429, 500, 502, 503, 504, 520, 523, 530, 599]
@@ -16,7 +16,7 @@ def wait(
     error: ScaleException, *, attempts: int = 1, elapsed: float = 0, chance: float = 1.0
 ) -> float | None:
     """Decide under POLICY."""
-    return wait_before_retry(error, attempts=attempts, elapsed=elapsed, chance=chance, policy=POLICY)
+    return retry_delay(error, attempts=attempts, elapsed=elapsed, chance=chance, policy=POLICY)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,13 @@ def wait(
 )
 def test_passing_errors(error: ScaleException) -> None:
     """Overload, failures of the server and missing answers may pass."""
-    assert may_pass(error)
+    assert is_transient(error)
 
 
 @pytest.mark.parametrize("error", [ScaleException("x"), *(ScaleException("x", c) for c in LASTING)])
 def test_lasting_errors(error: ScaleException) -> None:
     """What the API refuses once it refuses again."""
-    assert not may_pass(error)
+    assert not is_transient(error)
     assert wait(error) is None
 
 
@@ -48,7 +48,7 @@ def test_backoff_of_a_patient_policy() -> None:
     patient = RetryPolicy(attempts=10_000, seconds=1e9, base=1, cap=6)
     error = ScaleException("x", 500)
 
-    assert wait_before_retry(error, attempts=5000, elapsed=0, chance=1, policy=patient) == 6
+    assert retry_delay(error, attempts=5000, elapsed=0, chance=1, policy=patient) == 6
 
 
 def test_retry_after_is_obeyed() -> None:
@@ -87,7 +87,7 @@ def test_any_policy(
     """Any wait is at least what was asked for, and ends within the policy's time and attempts."""
     error = ScaleException("x", 429, retry_after=asked)
 
-    wait = wait_before_retry(error, attempts=attempts, elapsed=elapsed, chance=chance, policy=policy)
+    wait = retry_delay(error, attempts=attempts, elapsed=elapsed, chance=chance, policy=policy)
 
     if wait is not None:
         assert (asked or 0) <= wait <= policy.seconds - elapsed

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from scalesync.errors import (
-    PageError,
+    InconsistentPageError,
     ScaleException,
     ScaleNoAnswer,
     ScaleResourceNotFound,
@@ -72,7 +72,7 @@ def test_too_large_a_page_is_wrong_by_itself_and_too_large_a_document_no_answer(
     for ask in (api.task, api.finalize_batch):
         with pytest.raises(ScaleNoAnswer, match="larger than any") as caught:
             ask("x")
-        assert not isinstance(caught.value, PageError)
+        assert not isinstance(caught.value, InconsistentPageError)
 
 
 def test_a_page_of_many_shapes_is_taken(serve: Serve, connect: Connect) -> None:

@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from scalesync.cli.atomic_files import replacing, replacing_directory
+from scalesync.cli.atomic_files import atomic_write, replacing_directory
 from scalesync.errors import ConfigurationError
 
 
@@ -30,7 +30,7 @@ def test_a_signal_in_the_middle_leaves_what_was_there(number: signal.Signals, tm
     before = signal.getsignal(signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
-        write_and_raise(replacing(tmp_path / "file"), number)
+        write_and_raise(atomic_write(tmp_path / "file"), number)
     with pytest.raises(KeyboardInterrupt):
         write_and_raise(replacing_directory(tmp_path / "made", lambda _: True), number)
 

@@ -12,12 +12,12 @@ from sqlalchemy import text
 
 from scalesync.app import App
 from scalesync.db.database import Database
-from scalesync.errors import DatabaseAwayError
+from scalesync.errors import DatabaseUnavailableError
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.events import CommandSettled, QueueUnavailable
 from scalesync.sandbox import SandboxServer
-from scalesync.settings import Choices, resolve
+from scalesync.settings import SettingsInput, load_settings
 from scalesync.sync.planner import SyncRequest
 from tests.api.scripted import SkippingClock
 from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
@@ -133,12 +133,14 @@ def test_a_database_that_is_away_at_the_first_look_is_waited_for(
 
 def away() -> None:
     """Fail as a locked file does."""
-    raise DatabaseAwayError("It is locked.")
+    raise DatabaseUnavailableError("It is locked.")
 
 
 def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxServer) -> None:
     """From Python as well: whoever asks again finds it free."""
-    settings = resolve(Choices(str(empty_mirror.mirror), sandbox.url), {"SCALE_API_KEY": LIVE_KEY})
+    settings = load_settings(
+        SettingsInput(str(empty_mirror.mirror), sandbox.url), {"SCALE_API_KEY": LIVE_KEY}
+    )
     app = App(settings, SkippingClock())
     looks: list[bool] = []
 
@@ -148,13 +150,13 @@ def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxSe
         if len(looks) < 3:
             away()
 
-    with pytest.raises(DatabaseAwayError), app.database(look):
+    with pytest.raises(DatabaseUnavailableError), app.database(look):
         pass
     with app.patient().database(look) as database:
         assert database.is_sqlite
     assert len(looks) == 3
     impatient = App(replace(settings, patience=1.0), SkippingClock()).patient()
-    with pytest.raises(DatabaseAwayError), impatient.database(lambda _: away()):
+    with pytest.raises(DatabaseUnavailableError), impatient.database(lambda _: away()):
         pass
     assert 0 < sum(impatient.clock.skipped) <= 1  # type: ignore[attr-defined]
 

@@ -182,7 +182,7 @@ def test_a_conversation_beside_the_response_has_rows(database: Database) -> None
     assert labels(database) == [("a", 0, "best"), ("a", 1, "best")]
     with database.write() as conn:
         assert annotations.make_anew(conn) == 2
-        assert annotations.miscounted(conn, ["a", "b"]) == []
+        assert annotations.count_mismatches(conn, ["a", "b"]) == []
     assert labels(database) == [("a", 0, "best"), ("a", 1, "best")]
     write(database, TASKS, [task("a", threads=[{"annotations": [said]}])], at(1))
     assert labels(database) == [("a", 0, "best")]
@@ -238,7 +238,7 @@ def test_catching_up_goes_through_any_number_of_tasks(database: Database) -> Non
     with database.write() as conn:
         conn.execute(delete(rows))
         conn.execute(text("UPDATE tasks SET response_digest = NULL WHERE task_id >= '0005'"))
-        assert annotations.catch_up(conn) == 445
+        assert annotations.backfill(conn) == 445
     assert len(labels(database)) == 445
 
 

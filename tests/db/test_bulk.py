@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from scalesync.db.statements import Insert
 
 _ODD = ("\\N", "a\tb", "a\nb\r", "\\", "", "'\"", "%s", "é\U0001f600", None)
-_INTO = bulk_insert.Into.of(annotations, ("task_id", "ordinal", "label", "left", "text_start", "extra"))
+_INTO = bulk_insert.InsertTarget.of(
+    annotations, ("task_id", "ordinal", "label", "left", "text_start", "extra")
+)
 
 
 @pytest.mark.parametrize("number", [0, 1, 49, 50, 99, 100, 101, 230])
@@ -44,7 +46,7 @@ def test_the_conflict_is_decided_for_each_row(database: Database) -> None:
             where=given.label > kept.label,
         )
 
-    into = bulk_insert.Into.of(annotations, ("task_id", "ordinal", "label"), keep_larger)
+    into = bulk_insert.InsertTarget.of(annotations, ("task_id", "ordinal", "label"), keep_larger)
     with database.write() as conn:
         bulk_insert.write(conn, into, [(f"t{at:03}", 0, "m") for at in range(150)])
         bulk_insert.write(conn, into, [(f"t{at:03}", 0, "az"[at % 2]) for at in range(150)])
@@ -54,7 +56,7 @@ def test_the_conflict_is_decided_for_each_row(database: Database) -> None:
 
 def test_values_by_name_become_rows_in_the_order_of_the_columns(database: Database) -> None:
     """Whatever the order of the names; an instant is the text that both databases take."""
-    into = bulk_insert.Into.of(task_changes, ("field", "seen_at", "task_id"))
+    into = bulk_insert.InsertTarget.of(task_changes, ("field", "seen_at", "task_id"))
     at = datetime(2025, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
     named = {"field": "f", "task_id": "t", "seen_at": format_instant(at)}
     with database.write() as conn:

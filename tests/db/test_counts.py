@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.batch_counts import completed_and_touched, count_batches
+from scalesync.db.mirror.batch_counts import completed_with_changes, count_batches
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.db.schema.tables import batches
@@ -29,7 +29,7 @@ def counts(batch: Mapping[str, Any]) -> tuple[object, ...]:
 def touched(database: Database, before: datetime) -> list[str]:
     """Return the completed batches that had a task change."""
     with database.read() as conn:
-        return completed_and_touched(conn, before)
+        return completed_with_changes(conn, before)
 
 
 def test_a_batch_counts_its_tasks_by_status(database: Database) -> None:

@@ -14,18 +14,18 @@ from sqlalchemy import delete, select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import (
     BATCHES,
-    MIRRORED,
+    MAPPINGS,
     PROJECTS,
     TASKS,
-    Mirrored,
+    StreamMapping,
     project_versions,
     to_row,
 )
 from scalesync.db.mirror.query import find
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.tables import tasks
-from scalesync.errors import PageError
-from scalesync.json_sanitizing import storable
+from scalesync.errors import InconsistentPageError
+from scalesync.json_sanitizing import sanitize
 from scalesync.parsing.row_parser import Row
 
 SERVED_AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -58,9 +58,9 @@ values = st.recursive(
 ours = ["extra", "digest", "synced_at", "missing_since", "counted_at", "tasks_pending", "version", "params"]
 
 
-def documents(kind: Mirrored) -> st.SearchStrategy[dict[str, Any]]:
+def documents(kind: StreamMapping) -> st.SearchStrategy[dict[str, Any]]:
     """Return documents with anything in known, unknown and mirror-only fields."""
-    names = st.sampled_from([*(field.name for field in kind.emitted), *ours, "param_history"]) | texts
+    names = st.sampled_from([*(field.name for field in kind.mapped_fields), *ours, "param_history"]) | texts
     return st.builds(
         lambda fields, key: {**fields, kind.key: key},
         st.dictionaries(names, values, max_size=10),
@@ -83,7 +83,7 @@ def _apart(value: object) -> object:
     return value
 
 
-def written(database: Database, kind: Mirrored, text: str | bytes) -> Row:
+def written(database: Database, kind: StreamMapping, text: str | bytes) -> Row:
     """Write one document and return its row."""
     row = to_row(kind, text.encode() if isinstance(text, str) else text)
     with database.write() as conn:
@@ -91,7 +91,7 @@ def written(database: Database, kind: Mirrored, text: str | bytes) -> Row:
     return row
 
 
-def given_back(database: Database, kind: Mirrored, key: str) -> bytes:
+def given_back(database: Database, kind: StreamMapping, key: str) -> bytes:
     """Return the document that the database holds."""
     with database.read() as conn:
         document = find(conn, kind, key)
@@ -105,14 +105,14 @@ def column(database: Database, name: str) -> object:
         return conn.execute(select(tasks.c[name])).scalar_one()
 
 
-@pytest.mark.parametrize("kind", MIRRORED.values(), ids=MIRRORED)
+@pytest.mark.parametrize("kind", MAPPINGS.values(), ids=MAPPINGS)
 @given(data=st.data())
 @settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_document_comes_back(database: Database, kind: Mirrored, data: st.DataObject) -> None:
+def test_any_document_comes_back(database: Database, kind: StreamMapping, data: st.DataObject) -> None:
     """Whatever JSON stands in known, unknown and mirror-only fields comes back exactly."""
     document = data.draw(documents(kind))
     text = json.dumps(document, ensure_ascii=data.draw(st.booleans()))
@@ -159,7 +159,7 @@ PROJECT = {
 
 
 @pytest.mark.parametrize(("kind", "document"), [(TASKS, RECORDED), (BATCHES, BATCH), (PROJECTS, PROJECT)])
-def test_usual_documents_come_back(database: Database, kind: Mirrored, document: dict[str, Any]) -> None:
+def test_usual_documents_come_back(database: Database, kind: StreamMapping, document: dict[str, Any]) -> None:
     """Documents of the shapes that the API was recorded with come back, compact."""
     row = written(database, kind, json.dumps(document))
     back = given_back(database, kind, row.key)
@@ -222,7 +222,7 @@ def test_the_bare_minimum_comes_back(database: Database) -> None:
 @pytest.mark.parametrize("field", ["instruction", "response", "unknown"])
 def test_text_that_postgres_refuses_is_replaced(database: Database, field: str, escape: str) -> None:
     """What the HTTP door makes of U+0000 and lone surrogates can be written wherever it stands."""
-    body, _ = storable(f'{{"task_id": "a", "{field}": "x{escape}y"}}'.encode())
+    body, _ = sanitize(f'{{"task_id": "a", "{field}": "x{escape}y"}}'.encode())
     written(database, TASKS, body.decode())
     text = json.loads(given_back(database, TASKS, "a"))[field]
     assert text.strip("xyA") in {"\ufffd", "\ufffd\ufffd"}
@@ -260,7 +260,7 @@ def test_of_duplicate_names_the_last_counts(database: Database) -> None:
 )
 def test_what_is_no_document_is_refused(text: bytes) -> None:
     """Anything but a JSON object in UTF-8 with a key of reasonable length is a PageError."""
-    with pytest.raises(PageError):
+    with pytest.raises(InconsistentPageError):
         to_row(TASKS, text)
 
 

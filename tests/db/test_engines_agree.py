@@ -109,7 +109,7 @@ EMPTY: dict[str, Callable[[Connection], object]] = {
     "release": lambda conn: ledger.release(conn, []),
     "write": lambda conn: annotations.write(conn, []).annotations,
     "write_again": lambda conn: annotations.write_again(conn, []).annotations,
-    "catch_up": annotations.catch_up,
+    "catch_up": annotations.backfill,
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.documents import MAPPINGS, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.db.schema.tables import tasks
 from scalesync.db.sync import comparison
 from scalesync.models.sync import WriteCounts
@@ -104,7 +104,7 @@ def test_names_given_twice_are_counted(text: str, times: int) -> None:
     assert repeated_names(text) == times
 
 
-def spelled(kind: Mirrored, text: str) -> tuple[Row, Row]:
+def spelled(kind: StreamMapping, text: str) -> tuple[Row, Row]:
     """Return the row of a document, and that of the same spelled in another way."""
     given = json.loads(text, parse_float=Decimal)
     again = json.dumps(dict(reversed(given.items())), indent=2, default=float)
@@ -118,8 +118,8 @@ DOCUMENTS = {
 }
 
 
-@pytest.mark.parametrize("kind", MIRRORED.values(), ids=MIRRORED)
-def test_another_spelling_is_no_change(database: Database, kind: Mirrored) -> None:
+@pytest.mark.parametrize("kind", MAPPINGS.values(), ids=MAPPINGS)
+def test_another_spelling_is_no_change(database: Database, kind: StreamMapping) -> None:
     """Not of any kind of object; it is not even looked at twice, and an older copy of it is none either."""
     first, second = spelled(kind, DOCUMENTS[kind.table.name])
     assert first.digest != second.digest
@@ -168,11 +168,13 @@ def to_digest(response: str) -> str | None:
     return response_digest(response)
 
 
-def differing(database: Database, kind: Mirrored, text: str) -> tuple[str, ...]:
+def differing(database: Database, kind: StreamMapping, text: str) -> tuple[str, ...]:
     """Return what `verify` calls different of an object here and a document of the API."""
     row = to_row(kind, text.encode())
     with database.read() as conn:
-        return comparison.differing(kind, row, comparison.facts(conn, kind, [row.key], whole=True)[row.key])
+        return comparison.differing(
+            kind, row, comparison.local_rows(conn, kind, [row.key], whole=True)[row.key]
+        )
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)

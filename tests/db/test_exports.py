@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.query import counts, documents, find
 from scalesync.db.mirror.upsert import mark_missing, write_rows
-from scalesync.models.selection import Counts, Selection
+from scalesync.models.selection import ObjectCounts, Selection
 from tests.fixtures.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ FOUR = [
 ]
 
 
-def written(database: Database, kind: Mirrored, given: list[dict[str, Any]]) -> None:
+def written(database: Database, kind: StreamMapping, given: list[dict[str, Any]]) -> None:
     """Write documents at noon."""
     with database.write() as conn:
         write_rows(conn, kind, [to_row(kind, json.dumps(each).encode()) for each in given], NOON)
@@ -131,9 +131,9 @@ def test_counts_are_by_stream_and_status(database: Database) -> None:
         mark_missing(conn, TASKS, ["c"], NOON)
     with database.read() as conn:
         assert counts(conn) == {
-            "tasks": Counts(here=3, missing=1, by_status={"pending": 1, "completed": 1, None: 1}),
-            "batches": Counts(here=0, missing=0, by_status={}),
-            "projects": Counts(here=1, missing=0, by_status={}),
+            "tasks": ObjectCounts(here=3, missing=1, by_status={"pending": 1, "completed": 1, None: 1}),
+            "batches": ObjectCounts(here=0, missing=0, by_status={}),
+            "projects": ObjectCounts(here=1, missing=0, by_status={}),
         }
 
 

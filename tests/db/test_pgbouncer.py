@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.export.readonly_sql import asking
+from scalesync.db.export.readonly_sql import run_query
 from scalesync.db.queue.notifier import Signals
 from scalesync.errors import DatabaseError
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -171,7 +171,7 @@ def test_nobody_listens_through_a_pooler(pooled_url: str, postgres_server: Postg
 
 def answers(database: Database) -> object:
     """Return the answer to a question of somebody's own."""
-    with asking(database, "SELECT '0.1'::float8", seconds=30, clock=Clock()) as answer:
+    with run_query(database, "SELECT '0.1'::float8", seconds=30, clock=Clock()) as answer:
         return list(answer.rows)
 
 

@@ -112,12 +112,12 @@ def test_a_tally_loses_nothing(database: Database) -> None:
 
     def add(_: int) -> None:
         with database.write() as conn:
-            runs.tally(conn, run.id, piece)
+            runs.add_counts(conn, run.id, piece)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(add, range(20)))
     with database.write() as conn:
-        runs.tally(conn, run.id, RunCounts(rows_received=3_000_000_000))
+        runs.add_counts(conn, run.id, RunCounts(rows_received=3_000_000_000))
         found = runs.find(conn, run.id)
     counted = (found.requests, found.pages, found.rows_written, found.texts_replaced, found.responses_unread)
     assert counted == (20, 40, 80, 100, 120)

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import create_engine, make_url, select, text
 
 from scalesync.clock import Clock
-from scalesync.db.caller_transaction import borrowed
+from scalesync.db.caller_transaction import caller_transaction
 from scalesync.db.database import Database
-from scalesync.db.export.readonly_sql import asking
+from scalesync.db.export.readonly_sql import run_query
 from scalesync.db.migrate import upgrade
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
@@ -198,7 +198,7 @@ def test_rows_that_a_policy_hides_are_an_error(postgres_url: str) -> None:
     assert "row-level security" in refusal(partial).message
     with opened(partial) as database:
         statement = "SELECT count(*) FROM watermarks"
-        with asking(database, statement, seconds=30, clock=Clock()) as answer:
+        with run_query(database, statement, seconds=30, clock=Clock()) as answer:
             assert list(answer.rows) == [(0,)]
 
 
@@ -229,7 +229,7 @@ def test_a_connection_of_somebody_else_keeps_its_settings(postgres_url: str) -> 
     try:
         with engine.begin() as conn:
             conn.execute(text("SET DateStyle = 'German'"))
-            with borrowed(conn) as lent:
+            with caller_transaction(conn) as lent:
                 lent.execute(text("INSERT INTO watermarks VALUES ('tasks', '2026-01-01T00:00:00Z')"))
                 assert lent.execute(select(watermarks.c.at)).scalar_one().year == 2026
             assert conn.execute(text("SHOW DateStyle")).scalar_one().startswith("German")
@@ -273,7 +273,7 @@ def test_a_standby_is_read_and_not_written() -> None:
             with pytest.raises(DatabaseError, match="is a standby") as caught:
                 database.examine()
             assert "primary" in caught.value.advice
-            with asking(database, "SELECT 1", seconds=30, clock=Clock()) as answer:
+            with run_query(database, "SELECT 1", seconds=30, clock=Clock()) as answer:
                 assert list(answer.rows) == [(1,)]
         with opened(server.url("postgres")) as empty, pytest.raises(DatabaseError) as caught:
             upgrade(empty)

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.export.readonly_sql import asking
+from scalesync.db.export.readonly_sql import run_query
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.query import counts
 from scalesync.errors import ConfigurationError, DatabaseError, IncompleteError, ScalesyncError
@@ -94,7 +94,7 @@ class Ticking(Watch):
 
 def ask(database: Database, statement: str, seconds: float = 30) -> list[Sequence[object]]:
     """Return every row of an answer."""
-    with asking(database, statement, seconds=seconds, clock=Clock()) as answer:
+    with run_query(database, statement, seconds=seconds, clock=Clock()) as answer:
         return list(answer.rows)
 
 
@@ -118,7 +118,7 @@ def filled(database: Database) -> Database:
 
 def test_an_answer_has_names_and_values(filled: Database) -> None:
     """As the database gives them, with a semicolon and a comment or without; JSON is marked where known."""
-    with asking(
+    with run_query(
         filled, "SELECT task_id, metadata, 1 AS n FROM tasks; -- all", seconds=30, clock=Clock()
     ) as answer:
         assert [(column.name) for column in answer.columns] == ["task_id", "metadata", "n"]
@@ -170,7 +170,7 @@ def test_what_takes_too_long_is_ended(filled: Database, rows_first: int) -> None
 def test_the_time_of_whoever_reads_does_not_count(filled: Database) -> None:
     """An answer may stay on a screen for hours, and still goes on."""
     statement = ENDLESS.format("n", "LIMIT 2500")
-    with asking(filled, statement, seconds=20, clock=Watch()) as answer:
+    with run_query(filled, statement, seconds=20, clock=Watch()) as answer:
         for number, row in enumerate(answer.rows, 1):
             Watch.shown += 3_600
             assert row == (number,)
@@ -182,7 +182,7 @@ def test_all_that_the_database_takes_is_counted_together(filled: Database) -> No
     statement = ENDLESS.format("n", "LIMIT 2500")
     with (
         pytest.raises(IncompleteError),
-        asking(filled, statement, seconds=2.5, clock=Ticking()) as answer,
+        run_query(filled, statement, seconds=2.5, clock=Ticking()) as answer,
     ):
         for _ in answer.rows:
             pass
@@ -201,7 +201,7 @@ def test_a_cursor_of_postgres_holds_few_rows(postgres_url: str) -> None:
     """The rest of an answer stays on the server: its driver would hold all of them."""
     with opened(postgres_url) as database:
         statement = "SELECT name, statement FROM pg_cursors, generate_series(1, 10)"
-        with asking(database, statement, seconds=30, clock=Clock()) as answer:
+        with run_query(database, statement, seconds=30, clock=Clock()) as answer:
             assert {row[0] for row in answer.rows} == {"scalesync_sql"}
 
 
@@ -351,7 +351,7 @@ def test_long_rows_are_read_a_few_at_a_time(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         for size in (1_000_000, 1):
             tracemalloc.start()
-            with asking(database, query.format(size), seconds=60, clock=Clock()) as answer:
+            with run_query(database, query.format(size), seconds=60, clock=Clock()) as answer:
                 assert sum(1 for _ in answer.rows) == 300
             taken.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.account import Stamp, fingerprint, mode_of, read_stamp, stamp
+from scalesync.db.mirror.account import Account, claim_for_account, fingerprint, mode_of, read_account
 from scalesync.errors import DatabaseError
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -14,11 +14,11 @@ API = "https://api.scale.com/v1"
 
 def stamped(
     database: Database, key: str, api_url: str = API, *, at: datetime = NOON, adopt: bool = False
-) -> Stamp | None:
+) -> Account | None:
     """Stamp the database for a key and return the stamp it has."""
     with database.write() as conn:
-        stamp(conn, Stamp(fingerprint(key), mode_of(key), api_url, at), adopt=adopt)
-        return read_stamp(conn)
+        claim_for_account(conn, Account(fingerprint(key), mode_of(key), api_url, at), adopt=adopt)
+        return read_account(conn)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_fingerprint_tells_keys_apart_without_telling_them() -> None:
 def test_the_first_use_stamps(database: Database) -> None:
     """An unstamped database takes the first account; the same account may come again."""
     with database.read() as conn:
-        assert read_stamp(conn) is None
+        assert read_account(conn) is None
     first = stamped(database, "live_a")
-    assert first == Stamp(fingerprint("live_a"), "live", API, NOON)
+    assert first == Account(fingerprint("live_a"), "live", API, NOON)
     assert stamped(database, "live_a", at=NOON.replace(hour=13)) == first
 
 
@@ -59,7 +59,7 @@ def test_another_key_is_refused_unless_adopted(database: Database) -> None:
         stamped(database, "live_b")
     assert "--db" in caught.value.advice
     assert "scalesync init --adopt" in caught.value.advice
-    assert stamped(database, "live_b", adopt=True) == Stamp(fingerprint("live_b"), "live", API, NOON)
+    assert stamped(database, "live_b", adopt=True) == Account(fingerprint("live_b"), "live", API, NOON)
     with pytest.raises(DatabaseError, match="another key"):
         stamped(database, "live_a")
 

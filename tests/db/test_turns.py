@@ -3,15 +3,15 @@
 import threading
 import time
 
-from scalesync.db.locks import Turns
+from scalesync.db.locks import WriteLock
 
 
 def test_a_turn_is_one_threads_own() -> None:
     """Nobody else has it before it is given back."""
-    turns, seen = Turns(10), list[int]()
+    turns, seen = WriteLock(10), list[int]()
 
     def write(number: int) -> None:
-        with turns.taken(when=True):
+        with turns.held(when=True):
             seen.append(number)
             time.sleep(0.001)
             seen.append(number)
@@ -27,8 +27,8 @@ def test_a_turn_is_one_threads_own() -> None:
 
 def test_who_has_waited_long_enough_goes_on_without_a_turn() -> None:
     """What keeps the turn stops nobody for good, and whoever needs none does not wait for it."""
-    turns = Turns(0.01)
-    with turns.taken(when=True), turns.taken(when=True), turns.taken(when=False):
+    turns = WriteLock(0.01)
+    with turns.held(when=True), turns.held(when=True), turns.held(when=False):
         pass
-    with turns.taken(when=True):
+    with turns.held(when=True):
         assert not turns._lock.acquire(blocking=False)  # noqa: SLF001 - the turn that was missed was not kept

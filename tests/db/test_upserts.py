@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Table, select, text
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.upsert import keys_present, mark_missing, write_rows
 from scalesync.db.schema.tables import project_versions, projects, tasks
 from scalesync.models.sync import WriteCounts
@@ -27,7 +27,7 @@ def at(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def row(kind: Mirrored, **fields: object) -> Row:
+def row(kind: StreamMapping, **fields: object) -> Row:
     """Return the row of a document with these fields."""
     return to_row(kind, json.dumps(fields).encode())
 
@@ -37,7 +37,7 @@ def task(key: str, **fields: object) -> Row:
     return row(TASKS, task_id=key, **fields)
 
 
-def write(database: Database, kind: Mirrored, rows: Sequence[Row], served_at: datetime) -> WriteCounts:
+def write(database: Database, kind: StreamMapping, rows: Sequence[Row], served_at: datetime) -> WriteCounts:
     """Write rows in a transaction of their own."""
     with database.write() as conn:
         return write_rows(conn, kind, rows, served_at)
@@ -138,7 +138,7 @@ def wait_until_blocked(database: Database) -> None:
 
 
 @pytest.mark.parametrize("kind", [BATCHES, PROJECTS], ids=["batches", "projects"])
-def test_batches_and_projects_are_as_new_as_they_were_served(database: Database, kind: Mirrored) -> None:
+def test_batches_and_projects_are_as_new_as_they_were_served(database: Database, kind: StreamMapping) -> None:
     """Of two copies of a batch or project the one served last stays; equal instants refresh."""
     write(database, kind, [row(kind, name="a", v=1)], at(0))
     assert write(database, kind, [row(kind, name="a", v=2)], at(-1)) == WriteCounts(stale=1)
@@ -148,7 +148,7 @@ def test_batches_and_projects_are_as_new_as_they_were_served(database: Database,
 
 @pytest.mark.parametrize("kind", [BATCHES, PROJECTS], ids=["batches", "projects"])
 @pytest.mark.parametrize(("served", "stays"), [(-1, "first"), (0, "second"), (1, "second")])
-def test_they_are_so_in_a_race_too(postgres_url: str, kind: Mirrored, served: int, stays: str) -> None:
+def test_they_are_so_in_a_race_too(postgres_url: str, kind: StreamMapping, served: int, stays: str) -> None:
     """Nobody takes turns with these: the statement itself refuses an older copy; equal instants refresh."""
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         write(database, kind, [row(kind, name="a", v="before")], at(-9))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from scalesync.db.database import Database
-from scalesync.errors import DatabaseAwayError, DatabaseError
+from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.mirror import Mirror
 from tests.db.test_engine import add, count
 from tests.db.test_wal import names
@@ -39,7 +39,7 @@ def noticed() -> Iterator[None]:
     """Hold a block to say that something beside the file was deleted, which no waiting mends."""
     with pytest.raises(DatabaseError, match=r"-(wal|shm) was deleted or replaced") as caught:
         yield
-    assert not isinstance(caught.value, DatabaseAwayError)
+    assert not isinstance(caught.value, DatabaseUnavailableError)
     assert "queue distrust" in caught.value.advice
 
 

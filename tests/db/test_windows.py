@@ -16,7 +16,7 @@ from scalesync.db.schema.tables import tasks, window_pages, windows
 from scalesync.db.server_clock import database_time
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
-from scalesync.errors import ClaimLostError
+from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunKind, RunState, Window, WindowState
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, write
@@ -47,8 +47,8 @@ def holds(database: Database, window: Window, owner: str = "me") -> bool:
     """Return whether the claim still counts."""
     try:
         with database.write() as conn:
-            ledger.hold(conn, [window], owner, 30)
-    except ClaimLostError:
+            ledger.require_lease(conn, [window], owner, 30)
+    except LeaseLostError:
         return False
     return True
 
@@ -184,9 +184,9 @@ def test_what_a_window_received_is_forgotten_with_its_end(database: Database) ->
         for window in (ending, beginning):
             ledger.save_pages(conn, [(window, 0, ["a", "b"])])
             ledger.save_pages(conn, [(window, 1, [])])
-        assert ledger.received(conn, ending.id) == (2, {ledger.key_digest("a"), ledger.key_digest("b")})
+        assert ledger.keys_received(conn, ending.id) == (2, {ledger.key_digest("a"), ledger.key_digest("b")})
         ledger.finish(conn, ending, WindowState.FAILED, "too few")
-        ledger.begin_again(conn, beginning, "the same token twice")
+        ledger.restart(conn, beginning, "the same token twice")
 
         assert conn.execute(select(window_pages)).all() == []
         assert ledger.failures(conn, run_id) == ["too few"]
@@ -201,7 +201,7 @@ def test_an_empty_ledger_is_no_trouble(database: Database) -> None:
         ledger.add(conn, 7, ())
         assert ledger.claim(conn, "me", 30) is None
         assert (ledger.owners(conn), ledger.streams(conn, 7), ledger.progress(conn, 7)) == ([], [], [])
-        assert (ledger.count(conn, 7, WindowState.OPEN), ledger.received(conn, 7)) == (0, (0, set()))
+        assert (ledger.count(conn, 7, WindowState.OPEN), ledger.keys_received(conn, 7)) == (0, (0, set()))
         assert window_splits.dividing_instant(conn, TASKS.table.c.created_at, NARROW) is None
 
 
@@ -234,7 +234,7 @@ def test_claims_at_once_share_the_windows(database: Database) -> None:
             if window is None:
                 return mine
             with database.write() as conn:
-                ledger.hold(conn, [window], f"owner {number}", 30)
+                ledger.require_lease(conn, [window], f"owner {number}", 30)
                 ledger.finish(conn, window, WindowState.CLOSED)
             mine.append(window.id)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.upsert import mark_missing, write_rows
-from scalesync.export.exporter import WaysOut
+from scalesync.export.exporter import Exporter
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ODD = 'A/b 100% "é", =x\n'
@@ -63,7 +63,7 @@ TASKS_GIVEN = [
 ]
 
 
-def written(database: Database, kind: Mirrored, given: list[Doc]) -> None:
+def written(database: Database, kind: StreamMapping, given: list[Doc]) -> None:
     """Write documents at noon."""
     with database.write() as conn:
         write_rows(conn, kind, [to_row(kind, json.dumps(each).encode()) for each in given], NOON)
@@ -80,6 +80,6 @@ def filled(database: Database) -> Database:
     return database
 
 
-def ways_out(database: Database) -> WaysOut:
+def ways_out(database: Database) -> Exporter:
     """Return the ways out of an open database."""
-    return WaysOut(lambda: nullcontext(database), Clock())
+    return Exporter(lambda: nullcontext(database), Clock())

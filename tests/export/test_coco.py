@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
-from scalesync.export.counts import Tally
+from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Format
 from tests.export.account import Doc, box, image, polygon, task, ways_out, written
 from tests.export.test_datasets import exported
@@ -91,7 +91,7 @@ def test_images_of_unknown_size_are_counted(database: Database) -> None:
     }
 
 
-def loaded(database: Database, path: Path, **wanted: Any) -> tuple[COCO, Tally]:
+def loaded(database: Database, path: Path, **wanted: Any) -> tuple[COCO, ExportCounts]:
     """Return a dataset as pycocotools loads it."""
     found, tally = exported(database, Format.COCO, **wanted)
     path.write_text(json.dumps(found))
@@ -123,6 +123,6 @@ def test_a_file_and_its_count_add_up_to_the_mirror(
 
 def test_an_empty_mirror_leaves_nothing_out(database: Database) -> None:
     """Its file has no images, and there is nothing to count."""
-    lines = ways_out(database).lines(Export("tasks", Format.COCO), tally := Tally())
+    lines = ways_out(database).lines(Export("tasks", Format.COCO), tally := ExportCounts())
     assert b'"images":[' in b"".join(lines)
-    assert (tally, tally.reasons, tally.altered) == (Tally(), {}, {})
+    assert (tally, tally.reasons, tally.altered) == (ExportCounts(), {}, {})

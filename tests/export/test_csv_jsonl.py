@@ -14,8 +14,8 @@ import pytest
 
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.export.readonly_sql import asking
-from scalesync.export.counts import Tally
+from scalesync.db.export.readonly_sql import run_query
+from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines, told
 from scalesync.models.columns import Column, ColumnKind
 from tests.fixtures.databases import opened
@@ -125,7 +125,7 @@ def test_values_of_postgres_have_a_form(postgres_url: str) -> None:
 
 def printed(database: Database, statement: str) -> list[dict[str, Any]]:
     """Return an answer as its JSON lines say it."""
-    with asking(database, statement, seconds=30, clock=Clock()) as answer:
+    with run_query(database, statement, seconds=30, clock=Clock()) as answer:
         return [json.loads(line) for line in json_lines(answer.columns, answer.rows)]
 
 
@@ -136,7 +136,7 @@ def test_an_answer_is_printed_in_flat_memory(database: Database) -> None:
     )
     long = "hex(zeroblob(2500))" if database.is_sqlite else "repeat('0', 5000)"
     for write in (csv_lines, json_lines):
-        with asking(database, statement.format(long), seconds=60, clock=Clock()) as answer:
+        with run_query(database, statement.format(long), seconds=60, clock=Clock()) as answer:
             tracemalloc.start()
             total = sum(map(len, write(answer.columns, answer.rows)))
             _, peak = tracemalloc.get_traced_memory()
@@ -147,7 +147,7 @@ def test_an_answer_is_printed_in_flat_memory(database: Database) -> None:
 
 def test_csv_counts_what_it_writes_in_another_form() -> None:
     """Empty texts look like NULL there, and a formula has an apostrophe; JSON and numbers have none."""
-    tally = Tally()
+    tally = ExportCounts()
     rows = [("", "=1", "[]", None), ("a", "-1", "-1", -1), ("'=1", None, "", "")]
     columns = [A, Column("b", ColumnKind.TEXT), J, Column("d", ColumnKind.TEXT)]
     assert len(list(csv_lines(columns, rows, tally))) == 4

@@ -12,17 +12,17 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.errors import ConfigurationError
-from scalesync.export.counts import Tally
+from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Format
 from scalesync.models.selection import Selection
 from tests.export.account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
 from tests.fixtures.databases import opened
 
 
-def exported(database: Database, as_what: Format, **wanted: Any) -> tuple[Any, Tally]:
+def exported(database: Database, as_what: Format, **wanted: Any) -> tuple[Any, ExportCounts]:
     """Return a dataset of the wanted tasks, and what it came to."""
     export = Export("tasks", as_what, Selection(**wanted))
-    lines = ways_out(database).lines(export, tally := Tally())
+    lines = ways_out(database).lines(export, tally := ExportCounts())
     return json.loads(b"\n".join(lines)), tally
 
 
@@ -54,7 +54,7 @@ def test_boxes_and_polygons_come_as_coco(database: Database) -> None:
 def test_pycocotools_loads_it(database: Database, tmp_path: Path) -> None:
     """Its indexes find every shape, and a mask can be made of each."""
     path = tmp_path / "coco.json"
-    lines = ways_out(filled(database)).lines(Export("annotations", Format.COCO), Tally())
+    lines = ways_out(filled(database)).lines(Export("annotations", Format.COCO), ExportCounts())
     path.write_bytes(b"\n".join(lines))
     coco = COCO(path)
     (cars,) = coco.getCatIds(catNms=["car"])
@@ -110,8 +110,8 @@ def test_what_cannot_be_decoded_stops_no_export(response: str, database: Databas
     text = '{"task_id":"a","type":"imageannotation","status":"completed",\n"response":' + response + "}"
     with database.write() as conn:
         write_rows(conn, TASKS, [to_row(TASKS, text.encode())], NOON)
-    assert exported(database, Format.FIFTYONE)[1] == Tally(written=0, left_out=1)
-    lines = list(ways_out(database).lines(Export("tasks"), Tally()))
+    assert exported(database, Format.FIFTYONE)[1] == ExportCounts(written=0, left_out=1)
+    lines = list(ways_out(database).lines(Export("tasks"), ExportCounts()))
     assert [b"\n" in line for line in lines] == [False] * len(lines)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalesync.export.counts import Tally
+from scalesync.export.counts import ExportCounts
 from scalesync.export.fiftyone import fiftyone_lines
 from tests.export.account import box
 from tests.export.fiftyone_importer import does_it_stop, loaded
@@ -19,13 +19,13 @@ VERDICTS = (Path(__file__).parent / "fiftyone_verdicts.jsonl").read_bytes().spli
 CASES = [loaded(line) for line in VERDICTS]
 
 
-def exported(*responses: Any, kind: str = "imageannotation") -> tuple[list[Any], Tally]:
+def exported(*responses: Any, kind: str = "imageannotation") -> tuple[list[Any], ExportCounts]:
     """Return what is exported of completed tasks with these responses, and the count."""
     documents = [
         {"task_id": f"{number}", "type": kind, "status": "completed", "response": each}
         for number, each in enumerate(responses)
     ]
-    lines = fiftyone_lines((json.dumps(each).encode() for each in documents), tally := Tally())
+    lines = fiftyone_lines((json.dumps(each).encode() for each in documents), tally := ExportCounts())
     return json.loads(b"".join(lines)), tally
 
 

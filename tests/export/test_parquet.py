@@ -21,8 +21,8 @@ from scalesync.cli.export import TABLES, VIEWS
 from scalesync.db.database import Database
 from scalesync.errors import ConfigurationError
 from scalesync.export import parquet
-from scalesync.export.counts import Tally
-from scalesync.export.exporter import Export, Format, WaysOut
+from scalesync.export.counts import ExportCounts
+from scalesync.export.exporter import Export, Exporter, Format
 from scalesync.models.columns import Column, ColumnKind
 from scalesync.timestamps import format_instant
 from tests.export.account import ODD, filled, ways_out
@@ -32,21 +32,21 @@ INSTANT = pa.timestamp("ms", tz="UTC")
 
 
 @pytest.fixture
-def ways(database: Database) -> WaysOut:
+def ways(database: Database) -> Exporter:
     """Return the ways out of a database with the account in it."""
     return ways_out(filled(database))
 
 
-def table_of(ways: WaysOut, name: str) -> pa.Table:
+def table_of(ways: Exporter, name: str) -> pa.Table:
     """Return a table or view as pyarrow reads it from its file."""
     file = io.BytesIO()
-    ways.parquet(Export(name, Format.PARQUET), file, Tally())
+    ways.parquet(Export(name, Format.PARQUET), file, ExportCounts())
     return pq.read_table(file)
 
 
-def lines_of(ways: WaysOut, name: str, as_what: Format) -> list[bytes]:
+def lines_of(ways: Exporter, name: str, as_what: Format) -> list[bytes]:
     """Return a table or view as lines."""
-    return list(ways.lines(Export(name, as_what), Tally()))
+    return list(ways.lines(Export(name, as_what), ExportCounts()))
 
 
 def as_json(value: Any) -> Any:
@@ -56,7 +56,7 @@ def as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def test_columns_have_proper_types(ways: WaysOut) -> None:
+def test_columns_have_proper_types(ways: Exporter) -> None:
     """Numbers, truths, times and days are what they are; JSON is text."""
     types = {field.name: field.type for field in table_of(ways, "tasks").schema}
     types |= {field.name: field.type for field in table_of(ways, "annotations").schema}
@@ -79,7 +79,7 @@ def test_both_databases_give_the_same_schema(sqlite_url: str, postgres_url: str)
             assert all(schema == schemas[0] for schema in schemas + filled_ones), name
 
 
-def test_jsonl_csv_and_parquet_hold_the_same(ways: WaysOut) -> None:
+def test_jsonl_csv_and_parquet_hold_the_same(ways: Exporter) -> None:
     """Row by row and value by value, of tables and views that have any."""
     for name in ("annotations", "project_versions", "task_changes", *VIEWS):
         table = table_of(ways, name)
@@ -119,11 +119,11 @@ def asked(query: str) -> list[tuple[Any, ...]]:
         return list(connection.execute(query).fetchall())
 
 
-def test_duckdb_reads_a_file(ways: WaysOut, tmp_path: Path) -> None:
+def test_duckdb_reads_a_file(ways: Exporter, tmp_path: Path) -> None:
     """With the types it needs to compute."""
     path = tmp_path / "drawn.parquet"
     with path.open("wb") as file:
-        ways.parquet(Export("annotations", Format.PARQUET), file, tally := Tally())
+        ways.parquet(Export("annotations", Format.PARQUET), file, tally := ExportCounts())
     query = (
         f"SELECT label, count(*), sum(width), typeof(any_value(ordinal)) FROM '{path}' GROUP BY 1 ORDER BY 1"
     )
@@ -135,10 +135,10 @@ def test_duckdb_reads_a_file(ways: WaysOut, tmp_path: Path) -> None:
     ]
 
 
-def test_partitions_are_read_by_duckdb_and_pyarrow(ways: WaysOut, tmp_path: Path) -> None:
+def test_partitions_are_read_by_duckdb_and_pyarrow(ways: Exporter, tmp_path: Path) -> None:
     """By project, whatever its name, and month; what has neither is NULL."""
     (there := tmp_path / "tasks").mkdir(mode=0o700)
-    ways.partitions(Export("tasks", Format.PARQUET), there, tally := Tally())
+    ways.partitions(Export("tasks", Format.PARQUET), there, tally := ExportCounts())
     read = f"read_parquet('{there}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
     found = asked(f"SELECT task_id, project, month, typeof(created_at) FROM {read} ORDER BY 1")
     assert found == [
@@ -156,9 +156,9 @@ def test_partitions_are_read_by_duckdb_and_pyarrow(ways: WaysOut, tmp_path: Path
     assert modes == {0o600, 0o700}
 
 
-def test_annotations_are_partitioned_by_their_task(ways: WaysOut, tmp_path: Path) -> None:
+def test_annotations_are_partitioned_by_their_task(ways: Exporter, tmp_path: Path) -> None:
     """The paths say it; the files have every column but the project."""
-    ways.partitions(Export("annotations", Format.PARQUET), tmp_path, Tally())
+    ways.partitions(Export("annotations", Format.PARQUET), tmp_path, ExportCounts())
     found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.parquet"))
     odd = "project=A%2Fb%20100%25%20%22%C3%A9%22%2C%20%3Dx%0A"
     assert found == [
@@ -262,5 +262,5 @@ def test_without_pyarrow_it_is_said_how_to_get_it(
     """Before anything is read."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with opened(sqlite_url) as database, pytest.raises(ConfigurationError, match="pyarrow") as refusal:
-        ways_out(database).partitions(Export("tasks", Format.PARQUET), tmp_path, Tally())
+        ways_out(database).partitions(Export("tasks", Format.PARQUET), tmp_path, ExportCounts())
     assert "pip install '.[parquet]'" in refusal.value.advice

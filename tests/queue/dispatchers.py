@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
@@ -39,7 +39,7 @@ def dispatcher(
     database = Database.open(database_url)
     try:
         with ScaleApi(KEY, reach, clock=clock) as api:
-            ledger = DispatcherStore(database, fresh_owner(), timing)
+            ledger = DispatcherStore(database, new_owner_id(), timing)
             yield Dispatcher(ledger, api, clock, lambda _: None, timing, options)
     finally:
         database.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesync.db.database import Database
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
 from scalesync.queue.claimer import DispatchOptions
@@ -83,7 +83,7 @@ def serve() -> None:
                 closing(Database.open(database_url)) as database,
                 desk(database, api_url, timing=BRIEF) as at,
             ):
-                ledger = FreezingLedger(database, fresh_owner(), BRIEF, Point[point])
+                ledger = FreezingLedger(database, new_owner_id(), BRIEF, Point[point])
                 at.dispatch(DispatchOptions(workers=1, only=[int(command_id)]), ledger=ledger)
             os._exit(0)
         children.append(child)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import MIRRORED, to_row
+from scalesync.db.mirror.documents import MAPPINGS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import commands
@@ -49,7 +49,7 @@ def change(database: Database, command_id: int, state: CommandState, **values: A
 def mirror(database: Database, stream: str, **document: object) -> None:
     """Have the mirror hold an object."""
     with database.write() as conn:
-        kind = MIRRORED[stream]
+        kind = MAPPINGS[stream]
         write_rows(conn, kind, [to_row(kind, json.dumps(document).encode())], NOON)
 
 

@@ -10,7 +10,7 @@ from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import attempts, enqueue, find
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatch_summary import DispatchSummary
@@ -81,7 +81,7 @@ class Desk:
     events: list[DispatchEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ledger = DispatcherStore(self.database, fresh_owner(), self.timing)
+        self.ledger = DispatcherStore(self.database, new_owner_id(), self.timing)
 
     def put(self, *orders: NewCommand) -> list[int]:
         """Queue orders and return their commands."""

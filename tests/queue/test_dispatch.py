@@ -11,7 +11,7 @@ import pytest
 from scalesync.api import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.models.api import Document
 from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
@@ -87,14 +87,14 @@ def versions(server: SandboxServer, name: str = "p") -> list[dict[str, Any]]:
 
 def mirrored(database: Database, stream: str) -> dict[str, dict[str, Any]]:
     """Return what the mirror holds of a stream, by key."""
-    kind = MIRRORED[stream]
+    kind = MAPPINGS[stream]
     with database.read() as conn:
         return {doc[kind.key]: doc for doc in map(json.loads, query.documents(conn, kind))}
 
 
 def served(server: SandboxServer, stream: str) -> dict[str, dict[str, Any]]:
     """Return what the API holds of a stream, by key."""
-    key = MIRRORED[stream].key
+    key = MAPPINGS[stream].key
     return {doc[key]: doc for doc in map(json.loads, server.world.documents(stream))}
 
 

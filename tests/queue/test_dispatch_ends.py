@@ -13,7 +13,7 @@ from scalesync.api import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.queue import pause
 from scalesync.errors import ConfigurationError, DatabaseError
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
 from scalesync.models.commands import NewCommand, PausedBy
 from scalesync.queue import new_commands
@@ -332,7 +332,7 @@ class Awaited(DispatcherStore):
 
 def test_one_that_stays_wakes_when_something_is_queued(at: Desk) -> None:
     """It is told of it, and does not have to look by itself."""
-    ledger = Awaited(at.database, fresh_owner(), at.timing)
+    ledger = Awaited(at.database, new_owner_id(), at.timing)
     thread, summaries = in_background(lambda: at.dispatch(STAYING, ledger=ledger))
     until(lambda: bool(events(at, Idle)))
     for number in range(3):

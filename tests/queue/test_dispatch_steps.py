@@ -326,10 +326,10 @@ def test_a_bare_ok_proves_nothing_and_the_batch_is_looked_at(alone: Desk, sandbo
 def test_a_client_that_is_late_writes_nothing(alone: Desk, sandbox: SandboxServer, clock: Suspended) -> None:
     """After the wait for its turn the time is looked at again; what comes too late is not waited for."""
     with pytest.raises(ScaleNotSent):
-        alone.api.until(clock.boottime() - 0.01).update_project("p", {})
+        alone.api.with_deadline(clock.boottime() - 0.01).update_project("p", {})
     with desk(alone.database, sandbox, rate=1.0, clock=clock) as slow:
         slow.api.project("p")
         with pytest.raises(ScaleTurnTooLate):
-            slow.api.until(clock.boottime() + 0.3).update_project("p", {})
+            slow.api.with_deadline(clock.boottime() + 0.3).update_project("p", {})
 
     assert sent(sandbox) == 0

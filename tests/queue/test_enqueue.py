@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.mirror.upsert import mark_missing
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import batch_seals
-from scalesync.errors import ConflictError, QueueError, SealedError
+from scalesync.errors import BatchSealedError, ConflictError, QueueError
 from scalesync.models.commands import AttemptStep, CommandState, Creation, Enqueued, NewCommand
 from scalesync.queue import new_commands
 from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task
@@ -302,7 +302,7 @@ def test_a_mirrored_object_that_is_missing_at_the_api_does_not_count(database: D
     """What the API no longer has can be made again."""
     mirror(database, "tasks", task_id="5c84", unique_id="a", type="video")
     with database.write() as conn:
-        mark_missing(conn, MIRRORED["tasks"], ["5c84"], NOON)
+        mark_missing(conn, MAPPINGS["tasks"], ["5c84"], NOON)
     assert put(database, task("a")).new
 
 
@@ -311,7 +311,7 @@ def test_a_sealed_batch_takes_nothing_more(database: Database) -> None:
     early = put(database, task("early", "b"))
     finalize = put(database, new_commands.finalize_batch("b"))
     for late in (task("late", "b"), new_commands.create_batch("b", "p")):
-        with pytest.raises(SealedError) as refused:
+        with pytest.raises(BatchSealedError) as refused:
             put(database, late)
         assert refused.value.message == "Batch 'b' takes nothing more: command 2 finalizes it."
         assert "queue discard 2" in refused.value.advice
@@ -329,7 +329,7 @@ def test_a_second_finalize_takes_the_seal_of_a_dead_one(database: Database) -> N
     put(database, new_commands.finalize_batch("b"))
     change(database, 1, CommandState.DEAD)
     assert put(database, new_commands.finalize_batch("b")).command_id == 2
-    with pytest.raises(SealedError, match="command 2"):
+    with pytest.raises(BatchSealedError, match="command 2"):
         put(database, task("a", "b"))
 
 
@@ -351,7 +351,7 @@ def test_many_orders_behave_like_one_call_after_the_other(database: Database) ->
         ],
     )
     assert [type(answer) for answer in answers] == [
-        *[Enqueued] * 3, ConflictError, *[Enqueued] * 3, SealedError, Enqueued, SealedError,
+        *[Enqueued] * 3, ConflictError, *[Enqueued] * 3, BatchSealedError, Enqueued, BatchSealedError,
     ]  # fmt: skip
     numbers = [answer.command_id for answer in answers if isinstance(answer, Enqueued)]
     assert numbers == [1, 2, 2, 3, 4, 5, 6]
@@ -406,7 +406,7 @@ def test_what_the_mirror_and_the_queue_know_of_a_batch(database: Database) -> No
         mirror(database, "tasks", task_id=key, batch="b", status=status, unique_id=f"u-{key}")
     mirror(database, "tasks", task_id="t5", batch="b", status="pending")
     with database.write() as conn:
-        mark_missing(conn, MIRRORED["tasks"], ["t4"], NOON)
+        mark_missing(conn, MAPPINGS["tasks"], ["t4"], NOON)
     put_all(
         database, [task("a", "b"), task("c", "b"), task("d", "other"), new_commands.create_batch("x", "p")]
     )

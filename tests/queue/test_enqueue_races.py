@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue.claim_arm_settle import claim
-from scalesync.errors import ConflictError, SealedError
+from scalesync.errors import BatchSealedError, ConflictError
 from scalesync.models.commands import Enqueued
 from scalesync.queue import new_commands
 from tests.fixtures.databases import opened
@@ -70,7 +70,7 @@ def test_a_finalize_waits_for_a_create_that_is_not_committed(
         assert waits(finalize)
         another = queued.enqueue(conn, task("c", "b"))
     assert (finalize.result(10).command_id or 0) > (another.command_id or 0) > (create.command_id or 0)
-    with pytest.raises(SealedError):
+    with pytest.raises(BatchSealedError):
         put(database, task("late", "b"))
 
 
@@ -86,7 +86,7 @@ def test_a_create_waits_for_a_finalize_that_is_not_committed(
         create = other.submit(put_all, database, [task("a", "b"), task("c", "d")])
         assert waits(create)
     refused, other_batch = create.result(10)
-    assert isinstance(refused, SealedError)
+    assert isinstance(refused, BatchSealedError)
     assert isinstance(other_batch, Enqueued)
 
 

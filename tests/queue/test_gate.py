@@ -21,7 +21,7 @@ OPEN = PauseState(paused=False, seconds=None, reason=None)
 def now(database: Database) -> PauseState:
     """Return the gate as it is."""
     with database.read() as conn:
-        return pause.gate(conn)
+        return pause.pause_state(conn)
 
 
 def close(

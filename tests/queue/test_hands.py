@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from scalesync.db.database import Database
 from scalesync.db.queue import management
-from scalesync.db.queue.discard_cascade import Gone, follow
+from scalesync.db.queue.discard_cascade import DiscardedCommand, cascade
 from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.errors import QueueError
 from scalesync.models.commands import CommandState, DiscardAnswer, DiscardResult, Outcome
@@ -36,10 +36,10 @@ def distrust(database: Database) -> int:
         return management.distrust(conn)
 
 
-def gone(database: Database, command_id: int) -> Gone:
+def gone(database: Database, command_id: int) -> DiscardedCommand:
     """Return what a discard of this command leaves to be followed."""
     command = found(database, command_id)
-    return Gone(command.id, command.kind, command.resource)
+    return DiscardedCommand(command.id, command.kind, command.resource)
 
 
 def test_there_must_be_such_a_command(database: Database) -> None:
@@ -208,11 +208,11 @@ def test_a_discard_that_is_honoured_later_has_the_same_consequences(database: Da
     fill(database)
     change(database, 2, DISCARDED, outcome=Outcome.WITHDRAWN)
     with database.write() as conn:
-        assert follow(conn, [gone(database, 2)]) == (3, 4, 5)
+        assert cascade(conn, [gone(database, 2)]) == (3, 4, 5)
     put(database, new_commands.finalize_batch("other"))
     change(database, 9, DISCARDED, outcome=Outcome.WITHDRAWN)
     with database.write() as conn:
-        assert follow(conn, [gone(database, 9)]) == ()
+        assert cascade(conn, [gone(database, 9)]) == ()
     assert put(database, task("new", "other")).new
 
 

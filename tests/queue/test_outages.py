@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from scalesync.db.database import Database
-from scalesync.errors import DatabaseAwayError
+from scalesync.errors import DatabaseUnavailableError
 from scalesync.models.commands import Claim, NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import StopReason
@@ -66,7 +66,7 @@ class Unsteady(DispatcherStore):
         """Claim."""
         self.claims += 1
         if self.claims == 2:
-            raise DatabaseAwayError("It is restarting.")
+            raise DatabaseUnavailableError("It is restarting.")
         return super().claim(*limit, **how)
 
 
@@ -101,7 +101,7 @@ class Unpluggable(Database):
 
     def _try(self) -> None:
         if not self.plugged:
-            raise DatabaseAwayError("It is gone.")
+            raise DatabaseUnavailableError("It is gone.")
 
 
 def test_patience_ends_unless_it_stays(sandbox: SandboxServer, sqlite_url: str) -> None:
@@ -111,7 +111,7 @@ def test_patience_ends_unless_it_stays(sandbox: SandboxServer, sqlite_url: str) 
     with closing(database), desk(database, sandbox, timing=BRIEF) as at:
         ids = at.put(*everything())
         database.plugged = False
-        with pytest.raises(DatabaseAwayError):
+        with pytest.raises(DatabaseUnavailableError):
             at.dispatch(replace(WHOLE, patience=0.4))
         assert [event.reason for event in at.events if isinstance(event, QueueUnavailable)] == ["It is gone."]
 

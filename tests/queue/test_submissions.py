@@ -13,7 +13,7 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import enqueue
 from scalesync.db.schema.queue import commands
-from scalesync.errors import ConfigurationError, Problem, SubmissionError
+from scalesync.errors import ConfigurationError, SubmissionError, SubmissionProblem
 from scalesync.queue import bulk_submit, new_commands
 from scalesync.queue.bulk_submit import IdRanges, SubmitResult, TaskTemplate
 
@@ -31,7 +31,7 @@ def submit(
 
 def refused(
     database: Database, given: Iterable[bytes | Mapping[str, Any]], recipe: TaskTemplate = PLAIN
-) -> tuple[Problem, ...]:
+) -> tuple[SubmissionProblem, ...]:
     """Return why it is refused; nothing of it is in the queue then."""
     before = payloads(database)
     with pytest.raises(SubmissionError) as caught:

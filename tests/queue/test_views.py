@@ -28,7 +28,7 @@ PAST = datetime(2020, 1, 1, tzinfo=UTC)
 def shown(database: Database, command_id: int) -> CommandView:
     """Return a command that is there as people see it."""
     with database.read() as conn:
-        found = views.shown(conn, command_id)
+        found = views.view(conn, command_id)
     assert found is not None
     return found
 
@@ -42,7 +42,7 @@ def seen(database: Database, command_id: int) -> tuple[DisplayState, int | None,
 def listed(database: Database, **filters: Any) -> list[int]:
     """Return the ids that are listed."""
     with database.read() as conn:
-        return [one.command.id for one in views.listing(conn, **filters)]
+        return [one.command.id for one in views.list_commands(conn, **filters)]
 
 
 ASKED = "may have been applied: the API is asked first"
@@ -95,7 +95,7 @@ def test_where_a_command_stands_is_said_in_words(database: Database) -> None:
 def test_a_number_that_no_command_has_is_nothing(database: Database) -> None:
     """It is neither shown nor explained."""
     with database.read() as conn:
-        assert views.shown(conn, 1) is None
+        assert views.view(conn, 1) is None
         assert views.why(conn, 1) == []
 
 
@@ -199,7 +199,7 @@ def test_a_long_list_has_every_command_once(database: Database) -> None:
 def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -> None:
     """An empty queue has no age; final commands count nowhere."""
     with database.read() as conn:
-        assert how_full.depth(conn) == QueueStats(0, {}, None, 0, 0, 0)
+        assert how_full.queue_stats(conn) == QueueStats(0, {}, None, 0, 0, 0)
     put_all(database, (task(f"t{number}") for number in range(10)))
     for number, state in enumerate((DELIVERED, DISCARDED, DEAD, SENDING, IN_DOUBT, IN_DOUBT), 1):
         change(database, number, state, hold_reason="odd" if number == 6 else None)
@@ -208,7 +208,7 @@ def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -
         old = datetime.now(UTC) - timedelta(hours=1)
         conn.execute(update(commands).where(commands.c.id <= 4).values(created_at=old))
     with database.read() as conn:
-        depth = how_full.depth(conn)
+        depth = how_full.queue_stats(conn)
     assert depth.by_state == {"queued": 4, "sending": 1, "in_doubt": 2}
     assert (depth.open, depth.dead, depth.in_doubt, depth.held) == (7, 1, 2, 2)
     assert depth.needs_a_person
@@ -291,12 +291,12 @@ def test_what_is_displayed_ready_is_what_a_claim_takes(database: Database, seed:
     dice = random.Random(seed)
     put_all(database, (anything(dice) for _ in range(120)))
     with database.read() as conn:
-        there = [one.command for one in views.listing(conn)]
+        there = [one.command for one in views.list_commands(conn)]
     for command in there:
         if command.state is QUEUED and dice.random() < 0.4:
             disturb(database, dice, command.id)
     with database.read() as conn:
-        everything = list(views.listing(conn))
+        everything = list(views.list_commands(conn))
     expected = {one.command.id for one in everything if _claimable(one)}
     assert expected
     with database.write() as conn:

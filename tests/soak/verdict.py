@@ -11,7 +11,7 @@ import msgspec
 
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.documents import MAPPINGS
 from tests.soak.api import KINDS
 from tests.soak.submitter import PROJECTS, Submitter
 
@@ -61,11 +61,11 @@ def _served(directory: Path, kind: str) -> dict[str, bytes]:
 
 def _mirrored(database: Database, kind: str) -> dict[str, bytes]:
     with database.read() as conn:
-        return dict(_digested(kind, query.documents(conn, MIRRORED[kind])))
+        return dict(_digested(kind, query.documents(conn, MAPPINGS[kind])))
 
 
 def _digested(kind: str, documents: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    key = MIRRORED[kind].key
+    key = MAPPINGS[kind].key
     for document in documents:
         fields = msgspec.json.decode(document)
         text = msgspec.json.encode(fields, order="deterministic")

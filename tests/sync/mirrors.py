@@ -13,10 +13,10 @@ from scalesync.api.options import ApiOptions
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
-from scalesync.db.mirror.account import Stamp, fingerprint
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.account import Account, fingerprint
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.tables import tasks
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.models.sync import Window
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
@@ -54,8 +54,8 @@ def session(
     clock, events = clock or Clock(), list[SyncEvent]()
     options = ApiOptions(url=server.url, retry=retry, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:
-        mine = Stamp(fingerprint(KEY), "live", server.url, clock.now())
-        ledger = SyncStore(database, api, fresh_owner(), lease)
+        mine = Account(fingerprint(KEY), "live", server.url, clock.now())
+        ledger = SyncStore(database, api, new_owner_id(), lease)
         yield SyncRunner(ledger, clock, events.append, mine, workers)
 
 
@@ -101,14 +101,14 @@ def verify(
 
 def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:
     """Return every mirrored document by its key, without what differs at every read."""
-    kind = MIRRORED[stream]
+    kind = MAPPINGS[stream]
     with database.read() as conn:
         return _by_key(kind.key, list(query.documents(conn, kind)))
 
 
 def served(server: SandboxServer, stream: str) -> dict[str, dict[str, object]]:
     """Return every document of the sandbox by its key, without what differs at every read."""
-    return _by_key(MIRRORED[stream].key, server.world.documents(stream))
+    return _by_key(MAPPINGS[stream].key, server.world.documents(stream))
 
 
 def differences(server: SandboxServer, database: Database) -> dict[str, list[str]]:

@@ -13,8 +13,8 @@ from scalesync.db.database import Database
 from scalesync.db.schema.tables import tasks, windows
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
-from scalesync.errors import ClaimLostError
-from scalesync.lease_owner import fresh_owner, is_dead
+from scalesync.errors import LeaseLostError
+from scalesync.lease_owner import new_owner_id, owner_is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.sync.streams import PAGE_SIZE, STREAMS
 from scalesync.sync.window_progress import WindowProgress, parse_page
@@ -109,7 +109,7 @@ def test_a_process_that_was_stalled_cannot_write_over_its_successor(
         claimed(database, "successor")
         taken = reading.accept(page)
 
-        with pytest.raises(ClaimLostError):
+        with pytest.raises(LeaseLostError):
             stalled.ledger.save_together([taken])
     with database.read() as conn:
         assert conn.execute(select(tasks.c.task_id)).first() is None
@@ -123,7 +123,7 @@ def test_what_was_received_is_known_after_a_crash(database: Database) -> None:
         ledger.save_pages(conn, [(window, 0, ["a", "b"]), (window, 1, ["b", "c"])])
 
     with database.read() as conn:
-        pages, digests = ledger.received(conn, window.id)
+        pages, digests = ledger.keys_received(conn, window.id)
     assert (2, {ledger.key_digest(key) for key in "abc"}) == (pages, digests)
 
 
@@ -160,7 +160,7 @@ def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = done.stdout.strip()
 
-    assert is_dead(ended)
-    assert not is_dead(fresh_owner())
-    assert not is_dead("elsewhere-" + ended)
-    assert not is_dead("nonsense")
+    assert owner_is_dead(ended)
+    assert not owner_is_dead(new_owner_id())
+    assert not owner_is_dead("elsewhere-" + ended)
+    assert not owner_is_dead("nonsense")

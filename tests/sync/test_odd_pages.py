@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
 from scalesync.sync.planner import SyncRequest
 from tests.sync.mirrors import ONCE_MORE, TASKS_ONLY, present, sync
@@ -17,7 +17,7 @@ FAILS = {"status_code": 500, "error": "It failed."}
 
 def names(database: Database, stream: str) -> set[str]:
     """Return the names in a table."""
-    table = MIRRORED[stream].table
+    table = MAPPINGS[stream].table
     with database.read() as conn:
         return set(conn.scalars(select(table.c.name)))
 

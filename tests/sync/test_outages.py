@@ -16,7 +16,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.tables import runs, windows
 from scalesync.db.sync import windows as ledger
 from scalesync.db.sync.runs import read_watermarks
-from scalesync.errors import DatabaseAwayError, DatabaseError
+from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.models.sync import WindowState
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.events import DatabaseUnavailable, SyncEvent
@@ -183,7 +183,7 @@ def test_a_file_that_is_taken_away_ends_the_sync(
     server.world.before_list = strike
     with opened(sqlite_url) as database, pytest.raises(DatabaseError, match="deleted or replaced") as caught:
         sync(server, database)
-    assert not isinstance(caught.value, DatabaseAwayError)
+    assert not isinstance(caught.value, DatabaseUnavailableError)
     if meddle is unplug:
         assert not path.exists()
 
@@ -230,14 +230,14 @@ class Wound(Clock):
 
 def test_pauses_grow_up_to_a_limit_and_end_with_patience() -> None:
     """Once something was saved, they begin anew; a time limit ends them sooner; a stop ends one at once."""
-    away, clock = DatabaseAwayError("It is restarting."), Wound()
+    away, clock = DatabaseUnavailableError("It is restarting."), Wound()
     events: list[SyncEvent] = []
     outages = OutageBackoff(clock, events.append, patience=40)
     for _ in range(6):
         outages.wait(away, saved=3)
     assert clock.waits == [0.5, 1, 2, 4, 8, 10]
     outages.wait(away, saved=3)
-    with pytest.raises(DatabaseAwayError):
+    with pytest.raises(DatabaseUnavailableError):
         outages.wait(away, saved=3)
     outages.wait(away, saved=4)
     assert clock.waits[-1] == 0.5
@@ -245,8 +245,8 @@ def test_pauses_grow_up_to_a_limit_and_end_with_patience() -> None:
 
     hasty = OutageBackoff(clock, events.append, patience=40, deadline=clock.monotonic() + 1)
     hasty.wait(away, saved=0)
-    with pytest.raises(DatabaseAwayError):
+    with pytest.raises(DatabaseUnavailableError):
         hasty.wait(away, saved=0)
     clock.stopping.set()
-    with pytest.raises(DatabaseAwayError):
+    with pytest.raises(DatabaseUnavailableError):
         outages.wait(away, saved=5)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from scalesync.db.mirror.documents import TASKS, to_row
-from scalesync.errors import PageError
+from scalesync.errors import InconsistentPageError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
 from scalesync.sync.streams import STREAMS
@@ -48,7 +48,7 @@ def read(*pages: ParsedPage, stream: str = "tasks") -> WindowProgress:
 )
 def test_a_contradiction_closes_no_window(pages: list[ParsedPage], reason: str) -> None:
     """Each way in which a listing may be short of what there is is refused, in words."""
-    with pytest.raises(PageError, match=reason):
+    with pytest.raises(InconsistentPageError, match=reason):
         read(*pages)
 
 

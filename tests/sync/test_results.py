@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select, update
 
 from scalesync.annotations.flatten import flatten, result_urls
-from scalesync.annotations.urls import lasting
+from scalesync.annotations.urls import unsigned_url
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
@@ -84,7 +84,7 @@ def test_every_file_of_an_account_is_fetched(start_sandbox: Start, database: Dat
     for raw in server.world.documents("tasks"):
         task = msgspec.json.decode(raw)
         response = msgspec.json.encode(task.get("response"))
-        urls = {lasting(url): tuple(url.split("/")[-2:]) for url in result_urls(task["type"], response)}
+        urls = {unsigned_url(url): tuple(url.split("/")[-2:]) for url in result_urls(task["type"], response)}
         files = {url: content(*place) or b"" for url, place in urls.items()}
         if count := len(flatten(task["type"], response, files).annotations):
             expected[task["task_id"]] = count

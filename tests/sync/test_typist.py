@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scalesync.db.mirror.documents import TASKS
-from scalesync.parsing.annotation_rows import foresee
+from scalesync.parsing.annotation_rows import derive
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.parser_client import ParserProcess
 from tests.benchmark.documents import make_tasks
@@ -35,27 +35,30 @@ def _started(typist: ParserProcess) -> tuple[Row, ...]:
 @pytest.fixture
 def typist() -> Iterator[ParserProcess]:
     """Yield one that gives its process three seconds to start, and for each page."""
-    with ParserProcess(TASKS.form, patience=3) as one:
+    with ParserProcess(TASKS.spec, patience=3) as one:
         yield one
 
 
 def test_its_rows_are_those_that_are_made_here(typist: ParserProcess) -> None:
     """With what follows from them, ready to be written."""
-    expected = tuple(foresee(TASKS.row_of(bytes(text))) for text in _TEXTS)
+    expected = tuple(derive(TASKS.row_of(bytes(text))) for text in _TEXTS)
     assert _started(typist) == expected
-    assert all(row.foreseen and row.foreseen.drawn and row.foreseen.drawn.annotations for row in expected)
+    assert all(
+        row.derived and row.derived.annotation_rows and row.derived.annotation_rows.annotations
+        for row in expected
+    )
 
 
 def test_it_counts_names_given_twice_where_that_is_asked_for() -> None:
     """A database that gives both back does not ask."""
     text = msgspec.Raw(b'{"task_id":"a","params":{"k":1,"k":2},"x":[{"k":1,"k":2,"k":3}]}')
     for repeats, expected in ((True, 3), (False, None)):
-        with ParserProcess(TASKS.form, repeats=repeats) as one:
+        with ParserProcess(TASKS.spec, repeats=repeats) as one:
             _started(one)
             rows = one.parse((text,))
             assert rows is not None
-            assert rows[0].foreseen is not None
-            assert rows[0].foreseen.repeated == expected
+            assert rows[0].derived is not None
+            assert rows[0].derived.repeated == expected
 
 
 def test_before_it_is_started_it_makes_none(typist: ParserProcess) -> None:
@@ -85,7 +88,7 @@ def test_a_process_that_is_gone_or_hangs_stops_nobody(typist: ParserProcess, sig
 def test_it_ends_with_the_block() -> None:
     """And nothing of it is left."""
     before = _children()
-    with ParserProcess(TASKS.form) as one:
+    with ParserProcess(TASKS.spec) as one:
         _started(one)
         assert _children() != before
     assert _children() == before

@@ -6,7 +6,7 @@ import click
 
 from scalesync.app import App
 from scalesync.cli.dispatch import print_summary, watched
-from scalesync.cli.output import plain, print_text
+from scalesync.cli.output import escape_controls, print_text
 from scalesync.cli.progress import watching
 from scalesync.cli.sql import print_answer
 from scalesync.cli.sync import print_changes
@@ -27,7 +27,7 @@ class Stage:
         """Begin a scene. Raises InterruptedRunError once the demo is to stop."""
         if self.app.clock.stopping.is_set():
             raise InterruptedRunError("The demo was stopped.")
-        click.echo(click.style(f"\n{plain(text)}", bold=True))
+        click.echo(click.style(f"\n{escape_controls(text)}", bold=True))
 
     def sync(self) -> None:
         """Sync, and print what changed. Raises IncompleteError if it is not complete."""

@@ -15,7 +15,7 @@ from scalesync.app import App
 from scalesync.cli.context import Context
 from scalesync.cli.demo import offline
 from scalesync.cli.demo.stage import Stage
-from scalesync.cli.error_handling import stoppable
+from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import program
 from scalesync.clock import Clock
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -46,7 +46,7 @@ GROUP BY label, geometry ORDER BY annotations DESC, label LIMIT 6""",
 def run(context: Context, tasks: int) -> None:
     """Tell the story. Raises ScalesyncError if any part of it fails."""
     clock = Clock()
-    with stoppable(clock, "this step"), _directory() as directory:
+    with graceful_shutdown(clock, "this step"), _directory() as directory:
         path = directory / "scalesync.db"
         world = SandboxOptions(tasks=tasks, seed=1, state=directory / _STATE)
         with SandboxServer(world) as server:

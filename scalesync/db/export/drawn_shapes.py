@@ -32,7 +32,7 @@ class Image(NamedTuple):
     metadata: str | None
 
 
-class Shape(NamedTuple):
+class DrawnShape(NamedTuple):
     """A box or a polygon, as its row in `annotations`."""
 
     task_id: str
@@ -47,7 +47,7 @@ class Shape(NamedTuple):
     attributes: str | None
 
 
-class Undrawn(NamedTuple):
+class SkippedAnnotations(NamedTuple):
     """How many annotations of one kind are not among the shapes."""
 
     geometry: str | None
@@ -59,7 +59,7 @@ class Undrawn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Drawings:
+class ImageShapes:
     """The shapes on the wanted images; whatever is asked twice within a transaction comes twice the same."""
 
     conn: Connection
@@ -77,12 +77,12 @@ class Drawings:
         columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
         yield from starmap(Image, stream(self.conn, _images(self.wanted, *columns)))
 
-    def shapes(self) -> Iterator[Shape]:
+    def shapes(self) -> Iterator[DrawnShape]:
         """Yield the shapes in the order of `images`, each image's in that of its response."""
-        statement = select(*(_A[name] for name in Shape._fields)).where(*self._drawn())
-        yield from starmap(Shape, stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
+        statement = select(*(_A[name] for name in DrawnShape._fields)).where(*self._drawn())
+        yield from starmap(DrawnShape, stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
 
-    def undrawn(self) -> list[Undrawn]:
+    def undrawn(self) -> list[SkippedAnnotations]:
         """Return the counts of all other annotations of the wanted tasks; with a limit, of these images."""
         of_error = _is_error().label("of_error")
         has_frame = _A.frame.is_not(None).label("has_frame")
@@ -95,7 +95,7 @@ class Drawings:
         )
         if self.wanted.limit is not None:
             found = found.where(_A.task_id.in_(_images(self.wanted, tasks.c.task_id)))
-        return list(starmap(Undrawn, self.conn.execute(found)))
+        return list(starmap(SkippedAnnotations, self.conn.execute(found)))
 
     def tasks_in_error(self) -> int:
         """Return how many of the wanted tasks asked for shapes, or have some, and are in error."""

@@ -60,7 +60,7 @@ _ADVICE = "Give one statement that only reads; `scalesync sql` cannot change any
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What a statement gives, a few rows at a time."""
 
     columns: tuple[Column, ...]
@@ -68,7 +68,7 @@ class Answer:
     rows: Iterator[Sequence[object]]
 
 
-class _Allowance:
+class _TimeAllowance:
     """The time that a database may be at work on a statement; what its reader takes does not count."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
@@ -99,7 +99,7 @@ class _Allowance:
 
 
 @contextmanager
-def asking(database: Database, statement: str, *, seconds: float, clock: Clock) -> Iterator[Answer]:
+def run_query(database: Database, statement: str, *, seconds: float, clock: Clock) -> Iterator[QueryResult]:
     """Lend the answer to one statement; its rows come as they are read, in flat memory.
 
     The connection is its own and can only read: on SQLite it is opened so, and no other file can be joined
@@ -109,7 +109,7 @@ def asking(database: Database, statement: str, *, seconds: float, clock: Clock) 
     """
     _check_characters(statement)
     ask = _asking_sqlite if database.is_sqlite else _asking_postgres
-    with ask(database, statement, _Allowance(seconds, clock)) as answer:
+    with ask(database, statement, _TimeAllowance(seconds, clock)) as answer:
         yield answer
 
 
@@ -123,7 +123,7 @@ def _check_characters(statement: str) -> None:
 
 
 @contextmanager
-def _asking_sqlite(database: Database, statement: str, allowance: _Allowance) -> Iterator[Answer]:
+def _asking_sqlite(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
     with OwnThread("sql") as thread:
 
         def within(act: Callable[[], T]) -> T:
@@ -137,7 +137,7 @@ def _asking_sqlite(database: Database, statement: str, allowance: _Allowance) ->
                 cursor = within(lambda: connection.execute(statement))
             names = [name for name, *_ in cursor.description or _nothing()]
             columns = tuple(Column(name, ColumnKind.UNDECLARED) for name in names)
-            yield Answer(
+            yield QueryResult(
                 columns, _rows(lambda number: within(lambda: cursor.fetchmany(number)), allowance.used)
             )
         except TimeoutError:
@@ -174,7 +174,7 @@ def _nothing() -> list[tuple[str]]:
     raise ConfigurationError("The statement gives no rows.", advice=_ADVICE)
 
 
-def _from_sqlite(database: Database, error: Exception, allowance: _Allowance) -> BaseException:
+def _from_sqlite(database: Database, error: Exception, allowance: _TimeAllowance) -> BaseException:
     # What the driver itself refuses, such as a second statement, has no code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
@@ -185,7 +185,7 @@ def _from_sqlite(database: Database, error: Exception, allowance: _Allowance) ->
 
 
 @contextmanager
-def _asking_postgres(database: Database, statement: str, allowance: _Allowance) -> Iterator[Answer]:
+def _asking_postgres(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
     from psycopg import Error
 
     with closing(database.driver_connection()) as connection:
@@ -203,7 +203,7 @@ def _asking_postgres(database: Database, statement: str, allowance: _Allowance) 
                 with limited():
                     cursor.execute(statement)
                 columns = tuple(Column(each.name, _kind(each.type_code)) for each in cursor.description or ())
-                yield Answer(columns, _rows(cursor.fetchmany, limited))
+                yield QueryResult(columns, _rows(cursor.fetchmany, limited))
         except Error as error:
             raise _from_postgres(database, error, allowance, lost=connection.broken) from error
 
@@ -250,7 +250,7 @@ def _kind(type_code: int) -> ColumnKind:
 
 
 def _from_postgres(
-    database: Database, error: Exception, allowance: _Allowance, *, lost: bool
+    database: Database, error: Exception, allowance: _TimeAllowance, *, lost: bool
 ) -> ScalesyncError:
     state = getattr(error, "sqlstate", None)
     if state == _CANCELED and allowance.left() <= 0:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from scalesync.db.mirror.documents import MIRRORED, TASKS
+from scalesync.db.mirror.documents import MAPPINGS, TASKS
 from scalesync.db.mirror.query import conditions
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.tables import tasks
@@ -53,7 +53,7 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ExportedRows:
     """The rows of a table or a view, a few at a time."""
 
     columns: tuple[Column, ...]
@@ -65,7 +65,7 @@ class Rows:
         self.rows.close()
 
 
-def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
+def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
     """Return the wanted rows of a table or view, in the order of its key.
 
     Rows are chosen by their own columns, and those that have a `task_id` otherwise by their task. Raises
@@ -73,10 +73,10 @@ def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
     """
     source = _source(name)
     statement = _chosen(source, select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
-    return Rows(tuple(map(_column, source.columns)), stream(conn, statement.limit(wanted.limit)))
+    return ExportedRows(tuple(map(_column, source.columns)), stream(conn, statement.limit(wanted.limit)))
 
 
-def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> Rows:
+def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
     """Return the wanted rows, each with a project and a month such as 2026-11 before it, in that order.
 
     They are the row's own, by its creation or its day, or those of its task; None where there is none.
@@ -98,7 +98,7 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
         statement = statement.join_from(source, tasks, tasks.c.task_id == source.c.task_id)
     first = (each.nulls_first() for each in place)
     statement = _chosen(source, statement, wanted).order_by(*first, *_key(source))
-    return Rows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
+    return ExportedRows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
 
 
 def _source(name: str) -> Table:
@@ -135,9 +135,9 @@ def _key(source: Table) -> Sequence[ColumnElement[Any]]:
 def _chosen(
     source: Table, statement: Select[*tuple[Any, ...]], wanted: Selection
 ) -> Select[*tuple[Any, ...]]:
-    if source.name in MIRRORED:
+    if source.name in MAPPINGS:
         _check(source, wanted)
-        return statement.where(*conditions(MIRRORED[source.name], wanted))
+        return statement.where(*conditions(MAPPINGS[source.name], wanted))
     if "task_id" not in source.c:
         _check(source, wanted)
         return statement.where(*_own_conditions(source, wanted))

@@ -14,7 +14,7 @@ _PERSON = b"scalesync.stamp"
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class Account:
     """Which account, mode and API a database mirrors, and since when."""
 
     account_fingerprint: str
@@ -41,15 +41,15 @@ def described(key: str) -> str:
     return f"a {mode} key"
 
 
-def read_stamp(conn: Connection) -> Stamp | None:
+def read_account(conn: Connection) -> Account | None:
     """Return the database's stamp, None before its first use."""
     found = conn.execute(
         select(mirror.c.account_fingerprint, mirror.c.mode, mirror.c.api_url, mirror.c.created_at)
     ).first()
-    return None if found is None else Stamp(*found)
+    return None if found is None else Account(*found)
 
 
-def stamp(conn: Connection, mine: Stamp, *, adopt: bool = False) -> None:
+def claim_for_account(conn: Connection, mine: Account, *, adopt: bool = False) -> None:
     """Return where the database mirrors my account, mode and API; its first use stamps it with all of `mine`.
 
     With `adopt` another key of the same account, or another address of the API, is taken over. Raises

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from scalesync.annotations.flatten import flatten, result_urls
-from scalesync.annotations.urls import lasting
+from scalesync.annotations.urls import unsigned_url
 from scalesync.db import bulk_insert
 from scalesync.db.mirror.changes import UNKNOWN
 from scalesync.db.schema.annotations_and_changes import (
@@ -31,34 +31,34 @@ from scalesync.db.schema.annotations_and_changes import (
     task_files,
 )
 from scalesync.db.schema.tables import tasks
-from scalesync.db.statements import among, built, chunks, insert_into
+from scalesync.db.statements import built, chunks, in_list, insert_into
 from scalesync.db.types import Json
-from scalesync.parsing.annotation_rows import draw
-from scalesync.parsing.row_parser import Cells, Drawn, threads_in
+from scalesync.parsing.annotation_rows import to_rows
+from scalesync.parsing.row_parser import AnnotationRows, RowValues, threads_in
 
 _AT_ONCE = 200
 """Responses held in memory at once."""
 _ROWS_AT_ONCE = 5_000
 """Rows on their way into a table that are held in memory at once."""
-_SHAPES = bulk_insert.Into.of(annotations, annotations.c.keys())
-_TIES = bulk_insert.Into.of(annotation_links, annotation_links.c.keys())
+_SHAPES = bulk_insert.InsertTarget.of(annotations, annotations.c.keys())
+_TIES = bulk_insert.InsertTarget.of(annotation_links, annotation_links.c.keys())
 LONGEST_ADDRESS = 1_600
 """Bytes of a file's address, without its signature: Postgres refuses index entries above about 2,700."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class TaskResponse:
     """A task and its response, which may be none."""
 
     task_id: str
     type: str | None
     response: str | None
-    drawn: Drawn | None = None
+    drawn: AnnotationRows | None = None
     """What the response comes to, if that is known and it names no files."""
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class AnnotationCounts:
     """What writing the rows of some tasks came to."""
 
     annotations: int = 0
@@ -68,7 +68,7 @@ class Came:
     """By the lasting address of a file that is here: why it, or a part of it, could not be read."""
 
 
-def write(conn: Connection, answered: Sequence[Answered]) -> Came:
+def write(conn: Connection, answered: Sequence[TaskResponse]) -> AnnotationCounts:
     """Make the rows of these tasks those of their responses, and return what that came to.
 
     The files that responses name are noted, to be fetched; of those that are here already the annotations
@@ -89,7 +89,7 @@ def write(conn: Connection, answered: Sequence[Answered]) -> Came:
             # One task's files at a time: each may be as large as the limit of a download.
             flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
             unread_files |= {file.url: file.reason for file in flat.unread_files}
-            drawn = draw(each.task_id, flat)
+            drawn = to_rows(each.task_id, flat)
         shapes.add(drawn.annotations)
         ties.add(drawn.links)
         count += len(drawn.annotations)
@@ -99,10 +99,10 @@ def write(conn: Connection, answered: Sequence[Answered]) -> Came:
     for url, reason in unread_files.items():
         noted = update(result_files).where(result_files.c.url == url)
         conn.execute(noted.values(read_at=None, error=reason))
-    return Came(count, unread, unread_files)
+    return AnnotationCounts(count, unread, unread_files)
 
 
-def write_again(conn: Connection, task_ids: Iterable[str]) -> Came:
+def write_again(conn: Connection, task_ids: Iterable[str]) -> AnnotationCounts:
     """Make the rows of these tasks anew from what is here, and return what that came to."""
     count = unread = 0
     unread_files: dict[str, str] = {}
@@ -110,10 +110,10 @@ def write_again(conn: Connection, task_ids: Iterable[str]) -> Came:
         came = write(conn, list(_answered(conn, chunk)))
         count, unread = count + came.annotations, unread + came.unread
         unread_files |= came.unread_files
-    return Came(count, unread, unread_files)
+    return AnnotationCounts(count, unread, unread_files)
 
 
-def miscounted(conn: Connection, task_ids: Iterable[str]) -> list[str]:
+def count_mismatches(conn: Connection, task_ids: Iterable[str]) -> list[str]:
     """Return the tasks here that have another number of annotations than there are in their response."""
     wrong: list[str] = []
     for chunk in chunks(task_ids):
@@ -126,7 +126,7 @@ def miscounted(conn: Connection, task_ids: Iterable[str]) -> list[str]:
     return wrong
 
 
-def catch_up(conn: Connection) -> int:
+def backfill(conn: Connection) -> int:
     """Flatten every response that never was, as after an upgrade; return how many tasks that were.
 
     Their digests stay unknown until they are read again, for Postgres does not keep the text they came in.
@@ -162,17 +162,17 @@ def make_anew(conn: Connection) -> int:
     return done
 
 
-def _answered(conn: Connection, task_ids: Collection[str]) -> Iterator[Answered]:
+def _answered(conn: Connection, task_ids: Collection[str]) -> Iterator[TaskResponse]:
     columns = tasks.c
     beside = case((columns.response.is_(None), columns.extra))
     wanted = select(columns.task_id, columns.type, columns.response, type_coerce(beside, Json))
     for task_id, kind, response, extra in conn.execute(wanted.where(columns.task_id.in_(task_ids))):
-        yield Answered(task_id, kind, threads_in(extra) if response is None else response)
+        yield TaskResponse(task_id, kind, threads_in(extra) if response is None else response)
 
 
-def _addresses(each: Answered) -> set[str]:
+def _addresses(each: TaskResponse) -> set[str]:
     """Return the lasting addresses of the files that a response names."""
-    return {lasting(url) for url in result_urls(each.type, each.response)}
+    return {unsigned_url(url) for url in result_urls(each.type, each.response)}
 
 
 def _noted(addresses: Collection[str]) -> list[str]:
@@ -186,11 +186,11 @@ def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[s
 
 
 def _removing(conn: Connection, table: Table) -> Delete:
-    return delete(table).where(among(conn, table.c.task_id, "tasks"))
+    return delete(table).where(in_list(conn, table.c.task_id, "tasks"))
 
 
 def _naming(conn: Connection) -> Select[str]:
-    return select(task_files.c.url).where(among(conn, task_files.c.task_id, "tasks"))
+    return select(task_files.c.url).where(in_list(conn, task_files.c.task_id, "tasks"))
 
 
 def _name_files(conn: Connection, named: Mapping[str, Sequence[str]]) -> None:
@@ -222,10 +222,10 @@ class _Rows:
     """Rows on their way into a table, not many at a time."""
 
     conn: Connection
-    into: bulk_insert.Into
-    waiting: list[Cells] = field(default_factory=list)
+    into: bulk_insert.InsertTarget
+    waiting: list[RowValues] = field(default_factory=list)
 
-    def add(self, rows: Sequence[Cells]) -> None:
+    def add(self, rows: Sequence[RowValues]) -> None:
         """Take the rows of a task; they are inserted soon."""
         self.waiting += rows
         if len(self.waiting) >= _ROWS_AT_ONCE:

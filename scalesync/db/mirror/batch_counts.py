@@ -5,15 +5,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, Update, and_, bindparam, exists, func, or_, select, update
 
-from scalesync.db.locks import in_order
+from scalesync.db.locks import byte_order
 from scalesync.db.schema.tables import batches, tasks
-from scalesync.db.statements import among, built, chunks
+from scalesync.db.statements import built, chunks, in_list
 
 COUNTED_STATUSES = ("pending", "completed", "error", "canceled")
 """The statuses of tasks that batches have a column for."""
 
 
-def outdate(conn: Connection, names: Collection[object]) -> None:
+def mark_stale(conn: Connection, names: Collection[object]) -> None:
     """Note that the counts of these batches are out of date."""
     given = {"names": [str(name) for name in names if name is not None]}
     if given["names"]:
@@ -29,7 +29,7 @@ def count_batches(conn: Connection, at: datetime) -> int:
     transaction writes meanwhile is either counted or has its batch counted again.
     """
     outdated = select(batches.c.name).where(batches.c.counted_at.is_(None), batches.c.missing_since.is_(None))
-    names = conn.scalars(outdated.order_by(in_order(conn, batches.c.name)).with_for_update()).all()
+    names = conn.scalars(outdated.order_by(byte_order(conn, batches.c.name)).with_for_update()).all()
     for chunk in chunks(names):
         inside = and_(tasks.c.batch.in_(chunk), tasks.c.missing_since.is_(None))
         query = select(tasks.c.batch, tasks.c.status, func.count()).where(inside)
@@ -49,7 +49,7 @@ def count_batches(conn: Connection, at: datetime) -> int:
     return len(names)
 
 
-def completed_and_touched(conn: Connection, before: datetime | None) -> list[str]:
+def completed_with_changes(conn: Connection, before: datetime | None) -> list[str]:
     """Return the batches completed here that had a task change since they were read, and were not counted.
 
     They may have been reopened, which no filter of the API tells. Of a batch not read since `before` any
@@ -66,9 +66,9 @@ def completed_and_touched(conn: Connection, before: datetime | None) -> list[str
 def _locking_batches(conn: Connection) -> Select[str]:
     """Return what waits for whoever holds these batches, so that the next statement sees what they wrote."""
     name = batches.c.name
-    return select(name).where(among(conn, name, "names")).order_by(in_order(conn, name)).with_for_update()
+    return select(name).where(in_list(conn, name, "names")).order_by(byte_order(conn, name)).with_for_update()
 
 
 def _uncounting(conn: Connection) -> Update:
-    counted = and_(among(conn, batches.c.name, "names"), batches.c.counted_at.is_not(None))
+    counted = and_(in_list(conn, batches.c.name, "names"), batches.c.counted_at.is_not(None))
     return update(batches).where(counted).values(counted_at=None)

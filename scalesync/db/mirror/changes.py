@@ -11,7 +11,7 @@ from scalesync.db.schema.annotations_and_changes import task_changes
 from scalesync.models.changes import Change, SeenBy
 from scalesync.timestamps import check_order, format_instant
 
-FOLLOWED = {
+TRACKED = {
     "status": "status",
     "customer_review_status": "customer_review_status",
     "batch": "batch",
@@ -27,10 +27,10 @@ UNKNOWN = ""
 _AT_ONCE = 500
 """Rows held in memory while streaming."""
 
-_NEW = bulk_insert.Into.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
+_NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
 
 
-class Step(NamedTuple):
+class RowChange(NamedTuple):
     """A task's followed columns before and after it was written; no `before`: it was not here."""
 
     task_id: str
@@ -39,7 +39,7 @@ class Step(NamedTuple):
     """What was written; a task that is written is not missing."""
 
 
-def note(conn: Connection, steps: Sequence[Step], seen: SeenBy) -> None:
+def record(conn: Connection, steps: Sequence[RowChange], seen: SeenBy) -> None:
     """Add a row for each followed column that differs; of a task new here only its status."""
     seen_at = format_instant(seen.at)
     rows = [
@@ -50,7 +50,7 @@ def note(conn: Connection, steps: Sequence[Step], seen: SeenBy) -> None:
     bulk_insert.write(conn, _NEW, rows)
 
 
-def note_missing(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:
+def record_missing(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:
     """Add a row for each of these tasks, which the API has no more."""
     at = format_instant(seen.at)
     bulk_insert.write(
@@ -83,12 +83,12 @@ def listing(
             yield Change(**row)
 
 
-def _differences(step: Step) -> Sequence[tuple[str, str | None, str | None]]:
+def _differences(step: RowChange) -> Sequence[tuple[str, str | None, str | None]]:
     if step.before is None:
         return (("status", None, _text(step.after["status"])),)
     compared = (
         (field, _text(step.before[column]), _text(step.after.get(column)))
-        for field, column in FOLLOWED.items()
+        for field, column in TRACKED.items()
     )
     return [(field, before, after) for field, before, after in compared if before not in (after, UNKNOWN)]
 

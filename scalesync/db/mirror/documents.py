@@ -15,17 +15,17 @@ from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 
 from scalesync.db.schema.tables import batches, projects, tasks
 from scalesync.db.types import Instant, Json
-from scalesync.json_sanitizing import formatted
+from scalesync.json_sanitizing import format_json
 from scalesync.parsing.row_parser import (
+    ColumnParser,
+    DocumentSpec,
     Fields,
-    Form,
     Row,
-    Take,
     decode_fields,
-    no_more,
+    make_row_parser,
+    no_derived_columns,
     take_instant,
     take_integer,
-    typing,
 )
 from scalesync.timestamps import format_instant
 
@@ -38,33 +38,35 @@ class Field:
     """A field of a document that has a column of its own."""
 
     name: str
-    take: Take
+    take: ColumnParser
     """What the column holds of it."""
     give: Callable[[object], object]
     """The JSON value of what the column holds."""
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class StreamMapping:
     """How the documents of one stream stand in their table."""
 
     table: Table
     key: str
     """The column and field that names an object."""
-    emitted: tuple[Field, ...]
+    mapped_fields: tuple[Field, ...]
     """The fields that have a column; every other one stands in `extra`."""
-    derive: Callable[[Fields], dict[str, object]] = no_more
+    derive: Callable[[Fields], dict[str, object]] = no_derived_columns
     """Columns computed from a document for the sake of SQL, never part of it."""
 
     @cached_property
-    def form(self) -> Form:
+    def spec(self) -> DocumentSpec:
         """The same, as far as it takes no table to know."""
-        return Form(str(self.table.name), self.key, tuple((field.name, field.take) for field in self.emitted))
+        return DocumentSpec(
+            str(self.table.name), self.key, tuple((field.name, field.take) for field in self.mapped_fields)
+        )
 
     @cached_property
     def row_of(self) -> Callable[[bytes], Row]:
         """What makes rows of documents."""
-        return typing(self.form, self.derive)
+        return make_row_parser(self.spec, self.derive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class ProjectVersion:
     params: str
 
 
-def to_row(kind: Mirrored, raw: msgspec.Raw | bytes) -> Row:
+def to_row(kind: StreamMapping, raw: msgspec.Raw | bytes) -> Row:
     """Return the row of a document.
 
     The text is as the HTTP door hands it on: without U+0000 and lone surrogates, which no column can hold.
@@ -86,27 +88,27 @@ def to_row(kind: Mirrored, raw: msgspec.Raw | bytes) -> Row:
     return kind.row_of(bytes(raw))
 
 
-def to_document(kind: Mirrored, row: Mapping[str, object] | RowMapping) -> bytes:
+def to_document(kind: StreamMapping, row: Mapping[str, object] | RowMapping) -> bytes:
     """Return the document that a table's row holds, as compact JSON."""
     fields: dict[str, object] = {}
-    for column in kind.emitted:
+    for column in kind.mapped_fields:
         value = row[column.name]
         if value is not None:
             fields[column.name] = column.give(value)
     extra = row["extra"]
     if isinstance(extra, str):
         fields.update(decode_fields(extra))
-    return formatted(_encode(fields))
+    return format_json(_encode(fields))
 
 
-def fields_of(kind: Mirrored, row: Mapping[str, object] | RowMapping) -> Fields:
+def fields_of(kind: StreamMapping, row: Mapping[str, object] | RowMapping) -> Fields:
     """Return the fields of the document that a table's row holds, or that the values of a `Row` are.
 
     Raises MsgspecError where `extra` is damaged; other damaged JSON is among the fields as it is.
     """
     fields = {
         column.name: msgspec.Raw(_encode(column.give(row[column.name])))
-        for column in kind.emitted
+        for column in kind.mapped_fields
         if row[column.name] is not None
     }
     extra = row["extra"]
@@ -143,15 +145,15 @@ def _give_json(value: object) -> object:
 def _field(table: Table, name: str) -> Field:
     column = table.c[name]
     if isinstance(column.type, Instant):
-        return Field(name, Take.INSTANT, _give_instant)
+        return Field(name, ColumnParser.INSTANT, _give_instant)
     if isinstance(column.type, Json):
-        return Field(name, Take.JSON, _give_json)
+        return Field(name, ColumnParser.JSON, _give_json)
     if isinstance(column.type, Boolean):
-        return Field(name, Take.BOOLEAN, _give)
+        return Field(name, ColumnParser.BOOLEAN, _give)
     if isinstance(column.type, BigInteger):
-        return Field(name, Take.INTEGER, _give)
+        return Field(name, ColumnParser.INTEGER, _give)
     indexed = column.primary_key or any(name in index.columns for index in table.indexes)
-    return Field(name, Take.SHORT_TEXT if indexed else Take.TEXT, _give)
+    return Field(name, ColumnParser.SHORT_TEXT if indexed else ColumnParser.TEXT, _give)
 
 
 _OURS = {"extra", "digest", "synced_at", "missing_since", "counted_at", "response_digest"}
@@ -192,12 +194,12 @@ def _latest_params(fields: Fields) -> dict[str, object]:
     return {"version": entry and entry[0], "params": entry and entry[2]}
 
 
-TASKS = Mirrored(tasks, "task_id", _emitted(tasks))
-BATCHES = Mirrored(
+TASKS = StreamMapping(tasks, "task_id", _emitted(tasks))
+BATCHES = StreamMapping(
     batches,
     "name",
     _emitted(batches, "tasks_pending", "tasks_completed", "tasks_error", "tasks_canceled"),
 )
-PROJECTS = Mirrored(projects, "name", _emitted(projects, "version", "params"), _latest_params)
-MIRRORED = {kind.table.name: kind for kind in (TASKS, BATCHES, PROJECTS)}
+PROJECTS = StreamMapping(projects, "name", _emitted(projects, "version", "params"), _latest_params)
+MAPPINGS = {kind.table.name: kind for kind in (TASKS, BATCHES, PROJECTS)}
 """By the name of the stream, which is the name of its table."""

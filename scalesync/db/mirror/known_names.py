@@ -43,7 +43,7 @@ _MAKERS = {"project": CommandKind.CREATE_PROJECT, "batch": CommandKind.CREATE_BA
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownName:
     """A name that nothing here has."""
 
     what: str
@@ -53,7 +53,7 @@ class Unknown:
     """The known name that is most like it; None: none is."""
 
 
-def unknown(conn: Connection, names: Iterable[tuple[str, str]], *, listed: bool) -> Iterator[Unknown]:
+def unknown(conn: Connection, names: Iterable[tuple[str, str]], *, listed: bool) -> Iterator[UnknownName]:
     """Yield those of `names`, each with what it is of, that neither mirror nor queue knows.
 
     A batch that was only queued for counts as known if `listed`: then there is something to list. A type, of
@@ -66,7 +66,7 @@ def unknown(conn: Connection, names: Iterable[tuple[str, str]], *, listed: bool)
         candidates = list(_candidates(conn, what))
         near = _nearest(name, candidates)
         if near is not None or (candidates and what != "type"):
-            yield Unknown(what, name, near)
+            yield UnknownName(what, name, near)
 
 
 def _is_known(conn: Connection, what: str, name: str, *, listed: bool) -> bool:

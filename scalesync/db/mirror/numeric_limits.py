@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError
 
 from scalesync.db.caller_transaction import savepoint
-from scalesync.db.mirror.documents import Mirrored
+from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.types import Json
 from scalesync.parsing.json_equality import is_beyond
 from scalesync.parsing.row_parser import Row, repeats
@@ -16,8 +16,8 @@ from scalesync.parsing.row_parser import Row, repeats
 _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?')
 
 
-def within_limits(
-    conn: Connection, kind: Mirrored, rows: Sequence[Row], put: Callable[[Sequence[Row]], int]
+def with_numeric_fallback(
+    conn: Connection, kind: StreamMapping, rows: Sequence[Row], put: Callable[[Sequence[Row]], int]
 ) -> tuple[int, int]:
     """Return what `put` makes of the rows, and how many values the database does not give back as they came.
 
@@ -28,9 +28,9 @@ def within_limits(
     repeated = sum(row.repeated for row in rows)
     if conn.dialect.name == "sqlite":
         return put(rows), repeated
-    count = repeats(kind.form)
+    count = repeats(kind.spec)
     for row in rows:
-        known = row.foreseen.repeated if row.foreseen else None
+        known = row.derived.repeated if row.derived else None
         repeated += count(row) if known is None else known
     try:
         with savepoint(conn):

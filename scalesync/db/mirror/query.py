@@ -5,17 +5,17 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, UnaryExpression, exists, func, select
 
-from scalesync.db.mirror.documents import BATCHES, MIRRORED, TASKS, Mirrored, to_document
+from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
-from scalesync.models.selection import EVERYTHING, Counts, Selection
+from scalesync.models.selection import EVERYTHING, ObjectCounts, Selection
 
 _AT_ONCE = 200
 """Rows held in memory while streaming."""
 
 
-def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
+def documents(conn: Connection, kind: StreamMapping, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
     """Yield the documents of the wanted objects as compact JSON, in flat memory.
 
     The connection can do nothing else until the iterator is exhausted or closed. Raises ConfigurationError
@@ -28,7 +28,7 @@ def documents(conn: Connection, kind: Mirrored, wanted: Selection = EVERYTHING) 
             yield to_document(kind, row)
 
 
-def total(conn: Connection, kind: Mirrored, wanted: Selection) -> int:
+def total(conn: Connection, kind: StreamMapping, wanted: Selection) -> int:
     """Return how many objects are wanted, without a limit."""
     found = select(func.count()).select_from(kind.table).where(*conditions(kind, wanted))
     return conn.execute(found).scalar_one()
@@ -41,22 +41,22 @@ def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:
     return {name: {"pending": pending, "completed": completed} for name, pending, completed in found}
 
 
-def find(conn: Connection, kind: Mirrored, key: str) -> bytes | None:
+def find(conn: Connection, kind: StreamMapping, key: str) -> bytes | None:
     """Return the document with this key, missing at the API or not; None where it was never here."""
     wanted = select(*_document_columns(kind)).where(kind.table.c[kind.key] == key)
     row = conn.execute(wanted).mappings().first()
     return None if row is None else to_document(kind, row)
 
 
-def keys(conn: Connection, kind: Mirrored) -> Iterator[str]:
+def keys(conn: Connection, kind: StreamMapping) -> Iterator[str]:
     """Yield the keys of everything here that is not missing at the API."""
     columns = kind.table.c
     yield from conn.execute(select(columns[kind.key]).where(columns.missing_since.is_(None))).scalars()
 
 
-def counts(conn: Connection) -> dict[str, Counts]:
+def counts(conn: Connection) -> dict[str, ObjectCounts]:
     """Return the counts of every stream by its name."""
-    return {name: _count(conn, kind) for name, kind in MIRRORED.items()}
+    return {name: _count(conn, kind) for name, kind in MAPPINGS.items()}
 
 
 def files_wanted(conn: Connection) -> int:
@@ -85,14 +85,14 @@ def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
     return conn.execute(counting).scalar_one()
 
 
-def _count(conn: Connection, kind: Mirrored) -> Counts:
+def _count(conn: Connection, kind: StreamMapping) -> ObjectCounts:
     """Return the counts. Of a table with statuses only what is missing is read, the rest is in an index."""
     columns = kind.table.c
     gone = columns.missing_since.is_not(None)
     if "status" not in columns:
         found = conn.execute(select(gone, func.count()).group_by(gone))
         number = {bool(missing): int(rows) for missing, rows in found}
-        return Counts(number.get(False, 0), number.get(True, 0), {})
+        return ObjectCounts(number.get(False, 0), number.get(True, 0), {})
     parts = select(columns.status, func.count().label("rows")).group_by(columns.project, columns.status)
     part = parts.subquery().c
     everywhere = conn.execute(select(part.status, func.sum(part.rows)).group_by(part.status)).all()
@@ -100,14 +100,14 @@ def _count(conn: Connection, kind: Mirrored) -> Counts:
     away = {status: int(rows) for status, rows in missing}
     by_status = {status: int(rows) - away.get(status, 0) for status, rows in everywhere}
     here = {status: rows for status, rows in by_status.items() if rows}
-    return Counts(sum(here.values()), sum(away.values()), here)
+    return ObjectCounts(sum(here.values()), sum(away.values()), here)
 
 
-def _order(kind: Mirrored, wanted: Selection) -> Iterator[UnaryExpression[Any] | Column[Any]]:
+def _order(kind: StreamMapping, wanted: Selection) -> Iterator[UnaryExpression[Any] | Column[Any]]:
     columns = kind.table.c
     sort = "-created_at" if wanted.sort is None and wanted.newest_first else wanted.sort
     if sort is not None:
-        fields = [each.name for each in kind.emitted if not isinstance(columns[each.name].type, Json)]
+        fields = [each.name for each in kind.mapped_fields if not isinstance(columns[each.name].type, Json)]
         name = sort.removeprefix("-")
         if name not in fields:
             msg = f"{kind.table.name} cannot be sorted by {name!r}."
@@ -116,11 +116,11 @@ def _order(kind: Mirrored, wanted: Selection) -> Iterator[UnaryExpression[Any] |
     yield columns[kind.key]
 
 
-def _document_columns(kind: Mirrored) -> list[Column[object]]:
-    return [kind.table.c[name] for name in (*(field.name for field in kind.emitted), "extra")]
+def _document_columns(kind: StreamMapping) -> list[Column[object]]:
+    return [kind.table.c[name] for name in (*(field.name for field in kind.mapped_fields), "extra")]
 
 
-def conditions(kind: Mirrored, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+def conditions(kind: StreamMapping, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     """Yield what the wanted objects have in common; their table must have the columns that are asked for."""
     columns = kind.table.c
     for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):

@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, select, update
 
 from scalesync.annotations.flatten import result_urls
-from scalesync.annotations.urls import lasting
-from scalesync.db.locks import take_turn
+from scalesync.annotations.urls import unsigned_url
+from scalesync.db.locks import lock_task_writes
 from scalesync.db.mirror import annotations
-from scalesync.db.mirror.annotations import Came
+from scalesync.db.mirror.annotations import AnnotationCounts
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.schema.tables import tasks
 
@@ -18,7 +18,7 @@ _C = result_files.c
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """A file that came whole."""
 
     content: bytes
@@ -47,7 +47,7 @@ def addresses(conn: Connection, urls: Collection[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for url, full in _named(conn, urls):
-        if lasting(full) == url:
+        if unsigned_url(full) == url:
             found.setdefault(url, full)
     return found
 
@@ -65,13 +65,13 @@ def latest_naming(conn: Connection, url: str) -> str | None:
     return found
 
 
-def keep(conn: Connection, url: str, file: Fetched, at: datetime) -> Came | None:
+def keep(conn: Connection, url: str, file: FetchedFile, at: datetime) -> AnnotationCounts | None:
     """Keep a file that was asked for at `at`, and write the annotations of every task that names it.
 
     Returns what these came to, or None where the mirror does not want the file any more. A file that is, for
     one of the tasks, among the `unread_files` of that is kept, but does not count as read.
     """
-    take_turn(conn)
+    lock_task_writes(conn)
     values = {
         "content": file.content,
         "sha256": file.sha256,

@@ -7,16 +7,16 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, Select, Text, and_, select, type_coerce, update
 
 from scalesync.db.mirror.changes import UNKNOWN
-from scalesync.db.mirror.documents import TASKS, Mirrored, fields_of
-from scalesync.db.statements import among, built
+from scalesync.db.mirror.documents import TASKS, StreamMapping, fields_of
+from scalesync.db.statements import built, in_list
 from scalesync.db.types import Instant
 from scalesync.parsing.json_equality import differing_fields, same_content
-from scalesync.parsing.row_parser import DISTRUSTED, VOLATILE, Row
+from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row
 from scalesync.timestamps import format_instant
 
 
 def only_respelled(
-    conn: Connection, kind: Mirrored, rows: Mapping[str, Row], here: Mapping[str, RowMapping]
+    conn: Connection, kind: StreamMapping, rows: Mapping[str, Row], here: Mapping[str, RowMapping]
 ) -> set[str]:
     """Return the keys of rows whose document differs from the one here in nothing but its spelling.
 
@@ -54,22 +54,22 @@ def keep_response_digests(
             values["response_digest"] = here[task_id]["response_digest"]
 
 
-def _may_be_respelled(kind: Mirrored, row: Row, old: RowMapping) -> bool:
+def _may_be_respelled(kind: StreamMapping, row: Row, old: RowMapping) -> bool:
     """Return whether it takes the whole document to know; of tasks most changes move `updated_at`."""
-    if old["digest"] in {row.digest, DISTRUSTED} or old["missing_since"] is not None:
+    if old["digest"] in {row.digest, FORCE_REWRITE} or old["missing_since"] is not None:
         return False
     updated = old["updated_at"] if kind is TASKS else None
     return kind is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
 
 
-def _storing(conn: Connection, kind: Mirrored) -> Select[*tuple[Any, ...]]:
+def _storing(conn: Connection, kind: StreamMapping) -> Select[*tuple[Any, ...]]:
     """Return what finds the documents of the `keys`; a damaged time in them is one more that differs."""
-    columns = [kind.table.c[name] for name in (*(field.name for field in kind.emitted), "extra")]
+    columns = [kind.table.c[name] for name in (*(field.name for field in kind.mapped_fields), "extra")]
     wanted = (type_coerce(each, Text) if isinstance(each.type, Instant) else each for each in columns)
-    return select(*wanted).where(among(conn, kind.table.c[kind.key], "keys"))
+    return select(*wanted).where(in_list(conn, kind.table.c[kind.key], "keys"))
 
 
-def _is_same(kind: Mirrored, row: Row, stored: RowMapping) -> bool:
+def _is_same(kind: StreamMapping, row: Row, stored: RowMapping) -> bool:
     try:
         ours, theirs = fields_of(kind, stored), fields_of(kind, row.values)
     except msgspec.MsgspecError:
@@ -79,4 +79,4 @@ def _is_same(kind: Mirrored, row: Row, stored: RowMapping) -> bool:
 
 def _answering(conn: Connection) -> Select[str, str]:
     columns = TASKS.table.c
-    return select(columns.task_id, columns.response).where(among(conn, columns.task_id, "keys"))
+    return select(columns.task_id, columns.response).where(in_list(conn, columns.task_id, "keys"))

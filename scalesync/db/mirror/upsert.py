@@ -24,19 +24,19 @@ from sqlalchemy import (
 )
 
 from scalesync.db import bulk_insert
-from scalesync.db.locks import in_order, take_turn
+from scalesync.db.locks import byte_order, lock_task_writes
 from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_spelling
-from scalesync.db.mirror.changes import Step
-from scalesync.db.mirror.documents import PROJECTS, TASKS, Mirrored, project_versions, to_row
-from scalesync.db.mirror.numeric_limits import within_limits
+from scalesync.db.mirror.changes import RowChange
+from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, project_versions, to_row
+from scalesync.db.mirror.numeric_limits import with_numeric_fallback
 from scalesync.db.schema.tables import batches
 from scalesync.db.schema.tables import project_versions as versions_table
-from scalesync.db.statements import Insert, among, built, chunks, insert_into
+from scalesync.db.statements import Insert, built, chunks, in_list, insert_into
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.annotation_rows import response_digest
-from scalesync.parsing.row_parser import DISTRUSTED, Row, answer
+from scalesync.parsing.row_parser import FORCE_REWRITE, Row, task_response
 from scalesync.timestamps import format_instant, parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
@@ -47,7 +47,7 @@ What is further ahead was stamped by a clock that was wrong, and keeps no copy o
 
 
 def write_rows(
-    conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+    conn: Connection, kind: StreamMapping, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
 ) -> WriteCounts:
     """Bring the table up to the rows of one page that the API served at `served_at`.
 
@@ -59,7 +59,7 @@ def write_rows(
     annotations and its history, which names the run. Returns what became of each distinct key.
     """
     if kind is TASKS:
-        take_turn(conn)
+        lock_task_writes(conn)
     latest = {row.key: row for row in rows}
     here = _here(conn, kind, latest)
     respelled = unchanged_spelling.only_respelled(conn, kind, latest, here)
@@ -83,13 +83,15 @@ def write_rows(
     unread = replaced = 0
     if fresh:
         seen = SeenBy(served_at, run_id)
-        unread, replaced = within_limits(conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen))
+        unread, replaced = with_numeric_fallback(
+            conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen)
+        )
     new = sum(row.key not in here for row in fresh)
     return WriteCounts(new, len(fresh) - new, unchanged, stale, unread, replaced)
 
 
 def write_last(
-    conn: Connection, kind: Mirrored, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+    conn: Connection, kind: StreamMapping, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
 ) -> WriteCounts:
     """Write rows as `write_rows`, but of two copies of a task the one served last stays.
 
@@ -110,7 +112,7 @@ def write_last(
 
 def write_documents(
     conn: Connection,
-    kind: Mirrored,
+    kind: StreamMapping,
     documents: Iterable[Document],
     run_id: int | None = None,
     write: Callable[..., WriteCounts] = write_rows,
@@ -122,18 +124,18 @@ def write_documents(
     return written
 
 
-def _accept_next_copy(conn: Connection, kind: Mirrored, keys: Sequence[str]) -> None:
+def _accept_next_copy(conn: Connection, kind: StreamMapping, keys: Sequence[str]) -> None:
     """Let the next copy of these objects replace what is here, older or not."""
     for chunk in chunks(keys):
         key = kind.table.c[kind.key]
         ours = key.in_(chunk)
-        conn.execute(select(key).where(ours).order_by(in_order(conn, key)).with_for_update()).all()
-        conn.execute(update(kind.table).where(ours).values(digest=DISTRUSTED))
+        conn.execute(select(key).where(ours).order_by(byte_order(conn, key)).with_for_update()).all()
+        conn.execute(update(kind.table).where(ours).values(digest=FORCE_REWRITE))
 
 
 def keys_present(
     conn: Connection,
-    kind: Mirrored,
+    kind: StreamMapping,
     *,
     project: str | None,
     created_from: datetime | None,
@@ -155,7 +157,7 @@ def keys_present(
 
 
 def mark_missing(
-    conn: Connection, kind: Mirrored, keys: Collection[str], at: datetime, run_id: int | None = None
+    conn: Connection, kind: StreamMapping, keys: Collection[str], at: datetime, run_id: int | None = None
 ) -> int:
     """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
 
@@ -163,7 +165,7 @@ def mark_missing(
     as they are. Nothing is deleted. A copy served before `at` does not bring an object back.
     """
     if kind is TASKS:
-        take_turn(conn)
+        lock_task_writes(conn)
     table, columns = kind.table, kind.table.c
     marked = 0
     touched: set[str | None] = set()
@@ -173,42 +175,42 @@ def mark_missing(
         batch = columns.batch if kind is TASKS else null()
         key = columns[kind.key]
         locked = conn.execute(
-            select(key, batch).where(going).order_by(in_order(conn, key)).with_for_update()
+            select(key, batch).where(going).order_by(byte_order(conn, key)).with_for_update()
         ).all()
         touched.update(name for _, name in locked)
         if kind is TASKS:
-            changes.note_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
+            changes.record_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
         marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
-    batch_counts.outdate(conn, touched)
+    batch_counts.mark_stale(conn, touched)
     return marked
 
 
-def _here(conn: Connection, kind: Mirrored, keys: Collection[str]) -> dict[str, RowMapping]:
+def _here(conn: Connection, kind: StreamMapping, keys: Collection[str]) -> dict[str, RowMapping]:
     found = conn.execute(built(conn, _looking, kind), {"keys": list(keys)})
     return {row["key"]: row for row in found.mappings()}
 
 
-def _looking(conn: Connection, kind: Mirrored) -> Select[*tuple[Any, ...]]:
+def _looking(conn: Connection, kind: StreamMapping) -> Select[*tuple[Any, ...]]:
     """Return what finds the rows of the `keys` as far as a write depends on them."""
     columns = kind.table.c
     wanted = [columns[kind.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
     if kind is TASKS:
-        followed = {column for column in changes.FOLLOWED.values() if column != "missing_since"}
+        followed = {column for column in changes.TRACKED.values() if column != "missing_since"}
         wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
-    return select(*wanted).where(among(conn, columns[kind.key], "keys"))
+    return select(*wanted).where(in_list(conn, columns[kind.key], "keys"))
 
 
-def _given(kind: Mirrored, row: Row, synced_at: str) -> dict[str, object]:
+def _given(kind: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:
     """Return a row's columns with those of our own."""
     given = {**row.values, "digest": row.digest, "synced_at": synced_at}
     if kind is TASKS:
-        known = row.foreseen
-        given["response_digest"] = known.response_digest if known else response_digest(answer(row)[1])
+        known = row.derived
+        given["response_digest"] = known.response_digest if known else response_digest(task_response(row)[1])
     return given
 
 
 def _put(
-    conn: Connection, kind: Mirrored, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: SeenBy
+    conn: Connection, kind: StreamMapping, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: SeenBy
 ) -> int:
     """Write rows, and what follows from them, and return how many responses were not understood."""
     synced_at = format_instant(seen.at)
@@ -220,12 +222,12 @@ def _put(
     _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
     if kind is not TASKS:
         return 0
-    steps = [Step(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
-    return consequences.follow(conn, fresh, steps, seen)
+    steps = [RowChange(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
+    return consequences.write_consequences(conn, fresh, steps, seen)
 
 
 def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
-    if old["digest"] == DISTRUSTED:
+    if old["digest"] == FORCE_REWRITE:
         return False
     ours, theirs = old.get("updated_at"), row.values.get("updated_at")
     if isinstance(ours, datetime) and isinstance(theirs, str) and ours != (updated := parse_instant(theirs)):
@@ -245,7 +247,7 @@ def _came_before(old: RowMapping, served_at: datetime) -> bool:
 
 
 @cache
-def _into(kind: Mirrored, names: tuple[str, ...]) -> bulk_insert.Into:
+def _into(kind: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
     """Return where rows of `names` go: over an older copy, but not over a newer one that came in between."""
     table = kind.table
 
@@ -261,16 +263,16 @@ def _into(kind: Mirrored, names: tuple[str, ...]) -> bulk_insert.Into:
                 given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
             )
             newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
-        newer = or_(newer, kept.digest == literal_column(f"'{DISTRUSTED}'"))
+        newer = or_(newer, kept.digest == literal_column(f"'{FORCE_REWRITE}'"))
         return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
 
-    return bulk_insert.Into.of(table, names, on_conflict)
+    return bulk_insert.InsertTarget.of(table, names, on_conflict)
 
 
-def _follow(conn: Connection, kind: Mirrored, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
+def _follow(conn: Connection, kind: StreamMapping, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
     """Bring up to date what depends on rows just written over `old`."""
     if kind is TASKS:
-        batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
+        batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
     elif kind is PROJECTS:
         _write_versions(conn, fresh)
 

@@ -27,14 +27,14 @@ from sqlalchemy import (
 
 from scalesync.db.queue import pause
 from scalesync.db.queue.attempts import log_steps
-from scalesync.db.queue.claim_conditions import holds, is_due, is_waiting
-from scalesync.db.queue.discard_cascade import follow, withdraw
+from scalesync.db.queue.claim_conditions import due, matches, pending
+from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.queue.enqueue import command_of
 from scalesync.db.queue.rescue import rescue
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
 from scalesync.db.server_clock import database_time, seconds_until, time_in
-from scalesync.db.statements import ONCE, among, built, indexed
+from scalesync.db.statements import ONCE, built, in_list, indexed
 from scalesync.models.commands import AttemptStep, Claim, Command, CommandState, Outcome, PausedBy, Settlement
 
 _C = commands.c
@@ -78,7 +78,7 @@ def claim(  # noqa: PLR0913 - by name, and each of them decides
     if limit <= 0 or (shut.paused and not (looking_only and shut.paused_by is PausedBy.PERSON)):
         return []
     ids = _pick(conn, only, limit, looking_only=looking_only)
-    return _take(conn, ids, owner, lease) if ids else []
+    return _claim_ids(conn, ids, owner, lease) if ids else []
 
 
 def arm(
@@ -114,7 +114,7 @@ def settle(conn: Connection, claim: Claim, verdict: Settlement, steps: Sequence[
         steps = [*steps, AttemptStep("settle", "merged" if merged else "dropped")]
     log_steps(conn, claim.command.id, claim.command.fence, steps)
     if merged or row is not None:
-        _draw_consequences(conn, claim.command, verdict, unwanted=row is not None and row.discard_requested)
+        _after_settle(conn, claim.command, verdict, unwanted=row is not None and row.discard_requested)
     return merged or row is not None
 
 
@@ -133,14 +133,14 @@ def _pick(conn: Connection, only: Collection[int] | None, limit: int, *, looking
 
 
 def _picking(conn: Connection, looking_only: bool, chosen: bool) -> Select[int]:
-    claimable = (is_waiting(commands), holds(commands, UNHELD), is_due(conn, commands), unblocked(commands))
+    claimable = (pending(commands), matches(commands, UNHELD), due(conn, commands), unblocked(commands))
     query = select(_C.id).where(*((text(IN_DOUBT),) if looking_only else claimable))
     if chosen:
-        query = query.where(among(conn, _C.id, "chosen"))
+        query = query.where(in_list(conn, _C.id, "chosen"))
     return query.order_by(_C.priority, _C.id).limit(bindparam("limit"))
 
 
-def _take(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
+def _claim_ids(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
     given = {"chosen": ids, "claimer": owner, "lease": lease}
     rows = conn.execute(built(conn, _taking), given).mappings().all()
     names = {row[name] for row in rows for name in ("resource", "depends_on")} - {None}
@@ -157,9 +157,9 @@ def _take(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Cl
 
 
 def _taking(conn: Connection) -> Update:
-    listed = select(_C.id, _C.state).where(among(conn, _C.id, "chosen")).with_for_update(skip_locked=True)
+    listed = select(_C.id, _C.state).where(in_list(conn, _C.id, "chosen")).with_for_update(skip_locked=True)
     c = listed.cte("listed").prefix_with(ONCE)
-    free = select(c.c.id).where(holds(c, WAITING))
+    free = select(c.c.id).where(matches(c, WAITING))
     since_sent = case((_C.sent_at.is_not(None), -seconds_until(conn, _C.sent_at)))
     taken = update(commands).where(_C.id.in_(free))
     return taken.values(
@@ -175,7 +175,7 @@ def _creations(conn: Connection) -> Select[str, float]:
     """Return a query for how many seconds ago each of some resources was created by this queue, if it was."""
     age = -seconds_until(conn, func.max(_C.finished_at))
     delivered = _C.state == literal_column(f"'{CommandState.DELIVERED}'")
-    query = select(_C.resource, age).where(among(conn, _C.resource, "names"), text(CREATES), delivered)
+    query = select(_C.resource, age).where(in_list(conn, _C.resource, "names"), text(CREATES), delivered)
     return indexed(query.group_by(_C.resource), commands, _BY_RESOURCE)
 
 
@@ -260,7 +260,7 @@ def _merging(conn: Connection) -> Update:
     return update(commands).where(_C.id == bindparam("which"), over).values(changes)
 
 
-def _draw_consequences(conn: Connection, command: Command, verdict: Settlement, *, unwanted: bool) -> None:
+def _after_settle(conn: Connection, command: Command, verdict: Settlement, *, unwanted: bool) -> None:
     """Bring up to date what hangs on a command that was just settled."""
     if verdict.frees_key:
         same = and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
@@ -268,4 +268,4 @@ def _draw_consequences(conn: Connection, command: Command, verdict: Settlement, 
         conn.execute(keyed.where(same).values(idempotency_key=None))
     if unwanted and verdict.state in (CommandState.QUEUED, CommandState.DEAD):
         details = {command.id: "It was asked for, and it proved without effect."}
-        follow(conn, withdraw(conn, _C.id == command.id, Outcome.WITHDRAWN, details))
+        cascade(conn, discard_matching(conn, _C.id == command.id, Outcome.WITHDRAWN, details))

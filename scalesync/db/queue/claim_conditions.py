@@ -49,22 +49,22 @@ def blockers(c: Commands) -> list[ColumnElement[Any]]:
     """
     return [
         func.coalesce(_first_before(c, same_resource, "ix_commands_unsettled"), _in_flight(c)),
-        _first_before(c, makes_place, "ix_commands_containers"),
-        _first_before(c, fills_batch, "ix_commands_scope"),
+        _first_before(c, creates_parent, "ix_commands_containers"),
+        _first_before(c, creates_batch_task, "ix_commands_scope"),
     ]
 
 
-def is_waiting(c: Commands) -> ColumnElement[bool]:
+def pending(c: Commands) -> ColumnElement[bool]:
     """Return the condition for a command that nobody works on and that has not ended."""
-    return holds(c, WAITING)
+    return matches(c, WAITING)
 
 
-def is_held(c: Commands) -> ColumnElement[bool]:
+def on_hold(c: Commands) -> ColumnElement[bool]:
     """Return the condition for a command that nobody claims before a person acts."""
     return c.c.hold_reason.is_not(None)
 
 
-def is_due(conn: Connection, c: Commands) -> ColumnElement[bool]:
+def due(conn: Connection, c: Commands) -> ColumnElement[bool]:
     """Return the condition for a command whose own time has come, by the database's clock.
 
     The clock is read once for the whole statement.
@@ -85,33 +85,33 @@ def same_resource(c: Commands, e: Commands) -> ColumnElement[bool]:
     doubt has the resource already and waits for nobody on it: an earlier one that a person revived meanwhile
     waits for it.
     """
-    follows = and_(holds(e, CREATES), not_(holds(c, CREATES)))
+    follows = and_(matches(e, CREATES), not_(matches(c, CREATES)))
     stands = or_(e.c.state != _literal(CommandState.DEAD), follows)
     queued = c.c.state == _literal(CommandState.QUEUED)
-    return and_(e.c.resource == c.c.resource, holds(e, UNSETTLED), stands, queued)
+    return and_(e.c.resource == c.c.resource, matches(e, UNSETTLED), stands, queued)
 
 
-def makes_place(c: Commands, e: Commands) -> ColumnElement[bool]:
+def creates_parent(c: Commands, e: Commands) -> ColumnElement[bool]:
     """Return the condition under which `e`, if earlier, makes the batch or project that `c` is to be in."""
-    return and_(e.c.resource == c.c.depends_on, unmade(e))
+    return and_(e.c.resource == c.c.depends_on, uncreated(e))
 
 
-def unmade(e: Commands) -> ColumnElement[bool]:
+def uncreated(e: Commands) -> ColumnElement[bool]:
     """Return the condition for the create of a batch or project that is not there yet."""
-    return and_(holds(e, CONTAINERS), holds(e, UNSETTLED))
+    return and_(matches(e, CONTAINERS), matches(e, UNSETTLED))
 
 
-def fills_batch(c: Commands, e: Commands) -> ColumnElement[bool]:
+def creates_batch_task(c: Commands, e: Commands) -> ColumnElement[bool]:
     """Return the condition under which `e`, if earlier, makes a task of the batch that `c` finalizes."""
     return and_(
         e.c.scope == c.c.scope,
         e.c.kind == _literal(CommandKind.CREATE_TASK),
-        holds(e, UNSETTLED),
+        matches(e, UNSETTLED),
         c.c.kind == _literal(CommandKind.FINALIZE_BATCH),
     )
 
 
-def holds(c: Commands, condition: str) -> ColumnElement[bool]:
+def matches(c: Commands, condition: str) -> ColumnElement[bool]:
     """Return a condition of `queue_tables` on `c`, in the words by which partial indexes are matched."""
     return literal_column(f"{c.name}.{condition}")
 
@@ -127,7 +127,7 @@ def _first_before(
 def _in_flight(c: Commands) -> ScalarSelect[int | None]:
     """Return the command that has the resource of `c` now: a later one, if `c` was revived by a person."""
     o = commands.alias("other")
-    same = and_(o.c.resource == c.c.resource, o.c.id != c.c.id, holds(o, IN_FLIGHT))
+    same = and_(o.c.resource == c.c.resource, o.c.id != c.c.id, matches(o, IN_FLIGHT))
     query = indexed(select(o.c.id).where(same).limit(_ONE), o, "ux_commands_resource_in_flight")
     return query.correlate(c).scalar_subquery()
 

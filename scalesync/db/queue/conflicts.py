@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from scalesync.annotations.urls import unsigned
-from scalesync.db.queue.mirror_lookup import Object
-from scalesync.errors import ConflictError, SealedError
+from scalesync.annotations.urls import without_signatures
+from scalesync.db.queue.mirror_lookup import MirroredObject
+from scalesync.errors import BatchSealedError, ConflictError
 from scalesync.json_comparison import Difference, differences
 from scalesync.models.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 
@@ -28,7 +28,7 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
 
 
-def unlike(new: NewCommand, found: Object) -> list[Difference]:
+def unlike(new: NewCommand, found: MirroredObject) -> list[Difference]:
     """Return in what a mirrored object that has the name of a create is another one; where, ours and theirs.
 
     A unique_id that was made from its content says that this is the same: then only the batch may differ.
@@ -42,7 +42,9 @@ def unlike(new: NewCommand, found: Object) -> list[Difference]:
     return differences(new.kind, json.loads(new.payload), found.document)
 
 
-def mirrored_clash(creation: Creation, found: Object, differing: Sequence[Difference]) -> ConflictError:
+def mirrored_clash(
+    creation: Creation, found: MirroredObject, differing: Sequence[Difference]
+) -> ConflictError:
     """Return the refusal of a create whose name a mirrored object has that is not the same."""
     if creation.name.startswith(GENERATED):
         return ConflictError(f"The same content is mirrored as {found.key}, in another batch; {_AGAIN}.")
@@ -52,10 +54,10 @@ def mirrored_clash(creation: Creation, found: Object, differing: Sequence[Differ
     return ConflictError(f"{where}, and is another one: {_some(said, '; ')}.")
 
 
-def sealed(new: NewCommand, sealed_by: int) -> SealedError:
+def sealed(new: NewCommand, sealed_by: int) -> BatchSealedError:
     """Return the refusal of an order that comes after its batch's finalize."""
     batch = str(new.scope).partition(":")[2]
-    return SealedError(
+    return BatchSealedError(
         f"Batch {batch!r} takes nothing more: command {sealed_by} finalizes it.",
         advice=f"`scalesync queue discard {sealed_by}` opens it again, unless that is sent already.",
     )
@@ -70,7 +72,7 @@ def _shown(value: object) -> str:
     """Return a value for people: short, and without what signs an address."""
     if value is None or value is _NOTHING:
         return "nothing"
-    text = unsigned(json.dumps(value, ensure_ascii=False, default=str))
+    text = without_signatures(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

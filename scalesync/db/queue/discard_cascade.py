@@ -27,7 +27,7 @@ _LIVE = and_(
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class DiscardedCommand:
     """A command that was just discarded."""
 
     id: int
@@ -52,9 +52,9 @@ def words(state: CommandState) -> str:
     )
 
 
-def withdraw(
+def discard_matching(
     conn: Connection, which: ColumnElement[bool], outcome: Outcome, details: Mapping[int, str]
-) -> list[Gone]:
+) -> list[DiscardedCommand]:
     """Discard what is `which` and without effect, and return it; `details` are logged by its ids.
 
     Of this and a claim of the same command exactly one wins.
@@ -74,10 +74,10 @@ def withdraw(
         conn,
         ((row.id, row.fence, AttemptStep("discard", outcome, detail=details.get(row.id))) for row in rows),
     )
-    return [Gone(row.id, row.kind, row.resource) for row in rows]
+    return [DiscardedCommand(row.id, row.kind, row.resource) for row in rows]
 
 
-def follow(conn: Connection, discarded: Iterable[Gone]) -> tuple[int, ...]:
+def cascade(conn: Connection, discarded: Iterable[DiscardedCommand]) -> tuple[int, ...]:
     """Draw the consequences of discards: return what can never run now, and is discarded with them.
 
     That is whatever is unsent and came after a discarded create, on its resource or in what it was to make,
@@ -89,16 +89,16 @@ def follow(conn: Connection, discarded: Iterable[Gone]) -> tuple[int, ...]:
     while wave:
         for chunk in chunks([gone.id for gone in wave]):
             seals.unseal(conn, chunk)
-        causes = _hanging(conn, _bare(conn, wave))
+        causes = _dependents(conn, _orphaned(conn, wave))
         wave = []
         for chunk in chunks(sorted(causes)):
             details = {one: f"It depended on {causes[one].shown}." for one in chunk}
-            wave += withdraw(conn, _C.id.in_(chunk), Outcome.DEPENDENCY_FAILED, details)
+            wave += discard_matching(conn, _C.id.in_(chunk), Outcome.DEPENDENCY_FAILED, details)
         found += [gone.id for gone in wave]
     return tuple(sorted(found))
 
 
-def undo(conn: Connection, resources: Collection[str]) -> dict[str, int]:
+def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[str, int]:
     """Discard the creates of these resources that were never sent, with what hung on them.
 
     Returns the create by resource. A resource is left alone where the mirror holds its object, and where any
@@ -118,11 +118,11 @@ def undo(conn: Connection, resources: Collection[str]) -> dict[str, int]:
     wanted -= mirror_lookup.held(conn, wanted)
     ids = [command_id for resource in wanted for command_id in creates[resource]]
     details = dict.fromkeys(ids, "It was canceled before it was sent.")
-    follow(conn, withdraw(conn, _C.id.in_(ids), Outcome.WITHDRAWN, details) if ids else ())
+    cascade(conn, discard_matching(conn, _C.id.in_(ids), Outcome.WITHDRAWN, details) if ids else ())
     return {resource: creates[resource][-1] for resource in wanted}
 
 
-def _bare(conn: Connection, discarded: Iterable[Gone]) -> dict[str, Gone]:
+def _orphaned(conn: Connection, discarded: Iterable[DiscardedCommand]) -> dict[str, DiscardedCommand]:
     """Return the discarded creates, by resource, whose object nothing else makes or has made."""
     bare = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
     for chunk in chunks(list(bare)):
@@ -132,9 +132,9 @@ def _bare(conn: Connection, discarded: Iterable[Gone]) -> dict[str, Gone]:
     return bare
 
 
-def _hanging(conn: Connection, bare: Mapping[str, Gone]) -> dict[int, Gone]:
+def _dependents(conn: Connection, bare: Mapping[str, DiscardedCommand]) -> dict[int, DiscardedCommand]:
     """Return what is unsettled and came after these creates, by id, with the create it hangs on."""
-    causes: dict[int, Gone] = {}
+    causes: dict[int, DiscardedCommand] = {}
     for chunk in chunks(bare):
         places = [resource for resource in chunk if bare[resource].kind in _CONTAINERS]
         wanted = [(_C.resource, _C.resource.in_(chunk))]

@@ -16,7 +16,7 @@ from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
 from scalesync.db.queue.inserts import insert_commands
 from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
-from scalesync.db.statements import among, built
+from scalesync.db.statements import built, in_list
 from scalesync.errors import QueueError
 from scalesync.models.commands import (
     AttemptStep,
@@ -52,7 +52,7 @@ _BULK_LOCK = 0x5CA1E5
 _C = commands.c
 _FIELDS = tuple(field.name for field in fields(Command))
 
-Answer = Enqueued | QueueError
+EnqueueResult = Enqueued | QueueError
 _Round = dict[str, NewCommand]
 """Orders by resource: no two on the same one."""
 
@@ -93,7 +93,7 @@ def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
     return answer
 
 
-def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[Answer]:
+def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[EnqueueResult]:
     """Do as `enqueue` for each order as the iterator is drawn, in flat memory; errors are yielded in place.
 
     Orders are read some hundred ahead of what is yielded. On Postgres only one transaction at a time queues
@@ -123,9 +123,9 @@ def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
         yield chunk
 
 
-def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[Answer]:
+def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[EnqueueResult]:
     """Return what became of each order; those on one resource have the effect of one call after the other."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, EnqueueResult] = {}
     rest = dict(enumerate(orders))
     new = False
     while rest:
@@ -141,19 +141,19 @@ def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[Answer]:
     return [answers[number] for number in range(len(orders))]
 
 
-def _enqueue_round(conn: Connection, orders: _Round) -> dict[str, Answer]:
+def _enqueue_round(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     """Return what became of each order, or of some where another transaction was in the way of the rest."""
-    answers: dict[str, Answer] = {}
-    for settle in (_known, _mirrored, _sealed):
+    answers: dict[str, EnqueueResult] = {}
+    for settle in (_known, _already_mirrored, _sealed):
         answers |= settle(conn, {name: new for name, new in orders.items() if name not in answers})
     rest = {name: new for name, new in orders.items() if name not in answers}
     return answers | _insert(conn, rest)
 
 
-def _known(conn: Connection, orders: _Round) -> dict[str, Answer]:
+def _known(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     """Answer for the orders whose key a command has already."""
     by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
-    answers: dict[str, Answer] = {}
+    answers: dict[str, EnqueueResult] = {}
     if by_key:
         for row in conn.execute(built(conn, _keyed), {"keys": list(by_key)}):
             name = by_key[row.idempotency_key]
@@ -165,14 +165,14 @@ def _known(conn: Connection, orders: _Round) -> dict[str, Answer]:
 
 
 def _keyed(conn: Connection) -> Select[Any]:
-    return select(commands).where(among(conn, _C.idempotency_key, "keys"), text(KEYED))
+    return select(commands).where(in_list(conn, _C.idempotency_key, "keys"), text(KEYED))
 
 
-def _mirrored(conn: Connection, orders: _Round) -> dict[str, Answer]:
+def _already_mirrored(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     """Answer for the creates whose object the mirror holds."""
     creations = {name: new.creates for name, new in orders.items() if new.creates is not None}
     found = mirror_lookup.objects(conn, creations.values()) if creations else {}
-    answers: dict[str, Answer] = {}
+    answers: dict[str, EnqueueResult] = {}
     for name, creation in creations.items():
         objects = found.get((creation.stream, creation.name), [])
         against = sorted(((unlike(orders[name], one), one) for one in objects), key=lambda pair: len(pair[0]))
@@ -182,19 +182,21 @@ def _mirrored(conn: Connection, orders: _Round) -> dict[str, Answer]:
     return answers
 
 
-def _sealed(conn: Connection, orders: _Round) -> dict[str, Answer]:
+def _sealed(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     """Hold the seals of the orders' scopes, and answer for those that come too late."""
     scopes = {new.scope for new in orders.values() if new.scope is not None}
     if any(new.seals_batch for new in orders.values()):
-        seals.hold(conn, scopes, alone=True)
+        seals.lock(conn, scopes, alone=True)
         return {}
-    closed = seals.hold(conn, scopes)
+    closed = seals.lock(conn, scopes)
     return {name: sealed(new, closed[new.scope]) for name, new in orders.items() if new.scope in closed}
 
 
-def _insert(conn: Connection, orders: _Round) -> dict[str, Answer]:
+def _insert(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     """Put the orders into the queue, except where another transaction took the key meanwhile."""
-    undone = discard_cascade.undo(conn, [name for name, new in orders.items() if new.cancels_create])
+    undone = discard_cascade.cancel_unsent_creates(
+        conn, [name for name, new in orders.items() if new.cancels_create]
+    )
     rest = {name: new for name, new in orders.items() if name not in undone}
     queued = insert_commands(conn, _rows(rest))
     void = _insert_withdrawn(conn, orders, undone)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
-from scalesync.db.queue.claim_conditions import blockers, holds, is_due, is_held, is_waiting
+from scalesync.db.queue.claim_conditions import blockers, due, matches, on_hold, pending
 from scalesync.db.queue.discard_cascade import named, words
 from scalesync.db.queue.enqueue import command_of
 from scalesync.db.schema.queue import UNSETTLED, commands
@@ -27,7 +27,7 @@ _STATES: dict[DisplayState, ColumnElement[bool]] = {
     DisplayState.SCHEDULED: _C.c.state == CommandState.QUEUED,
     DisplayState.RETRYING: _C.c.state == CommandState.QUEUED,
     DisplayState.BLOCKED: _C.c.state == CommandState.QUEUED,
-    DisplayState.HELD: and_(is_waiting(_C), is_held(_C)),
+    DisplayState.HELD: and_(pending(_C), on_hold(_C)),
 }
 """What is common to the commands that are displayed so; the others are displayed by their state."""
 
@@ -49,7 +49,7 @@ _ENDS = {
 }
 
 
-def listing(  # noqa: PLR0913 - by name, and each of them a filter
+def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
     conn: Connection,
     *,
     display: DisplayState | None = None,
@@ -63,7 +63,7 @@ def listing(  # noqa: PLR0913 - by name, and each of them a filter
     `batch` chooses what has that batch for its scope: its create, its tasks' creates, its finalize. Without
     `finished` what is delivered or discarded is left out, and not read.
     """
-    wanted: list[ColumnElement[bool]] = [] if finished else [holds(_C, UNSETTLED)]
+    wanted: list[ColumnElement[bool]] = [] if finished else [matches(_C, UNSETTLED)]
     if display is not None:
         wanted.append(_STATES.get(display, _C.c.state == str(display)))
     if kind is not None:
@@ -74,7 +74,7 @@ def listing(  # noqa: PLR0913 - by name, and each of them a filter
     return islice(found, limit)
 
 
-def shown(conn: Connection, command_id: int) -> CommandView | None:
+def view(conn: Connection, command_id: int) -> CommandView | None:
     """Return one command with why it waits, or None where there is no such number."""
     return next(iter(_shown(conn, _query(conn).where(_C.c.id == command_id))), None)
 
@@ -84,7 +84,7 @@ def why(conn: Connection, command_id: int) -> list[CommandView]:
     chain: dict[int, CommandView] = {}
     following: int | None = command_id
     while following is not None and following not in chain:
-        one = shown(conn, following)
+        one = view(conn, following)
         if one is None:
             break
         chain[following] = one
@@ -106,8 +106,8 @@ def _pages(
 
 def _query(conn: Connection) -> Select[*tuple[Any, ...]]:
     """Return a query for commands with what keeps a claim from taking them: NULL where nothing does."""
-    waits_for = case((is_waiting(_C), func.coalesce(*_BLOCKERS))).label("waits_for")
-    return select(_C, waits_for, is_held(_C).label("held"), is_due(conn, _C).label("due"))
+    waits_for = case((pending(_C), func.coalesce(*_BLOCKERS))).label("waits_for")
+    return select(_C, waits_for, on_hold(_C).label("held"), due(conn, _C).label("due"))
 
 
 def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandView]:
@@ -118,7 +118,7 @@ def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandVie
 
 def _named(conn: Connection, ids: Iterable[int]) -> dict[int, str]:
     """Return how people know these commands, and what is with them."""
-    columns = (_C.c.id, _C.c.kind, _C.c.resource, _C.c.state, is_held(_C))
+    columns = (_C.c.id, _C.c.kind, _C.c.resource, _C.c.state, on_hold(_C))
     found = conn.execute(select(*columns).where(_C.c.id.in_(ids)))
     return {
         number: f"{named(number, kind, resource)}, which is {'held' if held else words(CommandState(state))}"
@@ -171,7 +171,7 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
     """
     if wanted.status is not None or wanted.customer_review_status is not None:
         return iter(())
-    conditions = [holds(_C, f"kind = '{CommandKind.CREATE_TASK}'"), holds(_C, UNSETTLED)]
+    conditions = [matches(_C, f"kind = '{CommandKind.CREATE_TASK}'"), matches(_C, UNSETTLED)]
     if wanted.batch is not None:
         conditions.append(_C.c.scope == f"batch:{wanted.batch}")
     if wanted.unique_id is not None:

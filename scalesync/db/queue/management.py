@@ -26,8 +26,8 @@ from sqlalchemy.exc import IntegrityError
 
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.attempts import log_steps
-from scalesync.db.queue.claim_conditions import holds
-from scalesync.db.queue.discard_cascade import follow, named, withdraw, words
+from scalesync.db.queue.claim_conditions import matches
+from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
 from scalesync.db.queue.enqueue import announce, command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import database_time
@@ -61,9 +61,9 @@ def discard(conn: Connection, command_id: int) -> DiscardResult:
         return DiscardResult(command_id, DiscardAnswer.DISCARDED)
     if command.state is CommandState.DELIVERED:
         return DiscardResult(command_id, DiscardAnswer.TOO_LATE, instead=_instead(command))
-    gone = withdraw(conn, _C.id == command_id, Outcome.WITHDRAWN, {})
+    gone = discard_matching(conn, _C.id == command_id, Outcome.WITHDRAWN, {})
     if gone:
-        return DiscardResult(command_id, DiscardAnswer.DISCARDED, also=follow(conn, gone))
+        return DiscardResult(command_id, DiscardAnswer.DISCARDED, also=cascade(conn, gone))
     _request_discard(conn, command)
     return DiscardResult(command_id, DiscardAnswer.REQUESTED)
 
@@ -133,9 +133,9 @@ def distrust(conn: Connection) -> int:
     )
     conn.execute(distrusted)
     other = commands.alias("other")
-    before = and_(other.c.id < _C.id, holds(other, UNSETTLED))
+    before = and_(other.c.id < _C.id, matches(other, UNSETTLED))
     in_the_way = and_(
-        other.c.resource == _C.resource, other.c.id != _C.id, or_(before, holds(other, IN_FLIGHT))
+        other.c.resource == _C.resource, other.c.id != _C.id, or_(before, matches(other, IN_FLIGHT))
     )
     first = ~select(other.c.id).where(in_the_way).correlate(commands).exists()
     queued = _C.state == CommandState.QUEUED

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, RowMapping, Select, select
 
-from scalesync.db.mirror.documents import MIRRORED, to_document
+from scalesync.db.mirror.documents import MAPPINGS, to_document
 from scalesync.db.schema.tables import batches, projects, tasks
-from scalesync.db.statements import among, built, chunks
+from scalesync.db.statements import built, chunks, in_list
 from scalesync.models.commands import Creation
 
 _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
@@ -31,7 +31,7 @@ _STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
+class MirroredObject:
     """A mirrored object that has the name of something to be made."""
 
     key: str
@@ -39,21 +39,21 @@ class Object:
     """What a create decides of it, as the API's document says it."""
 
 
-def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[Object]]:
+def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[MirroredObject]]:
     """Return the mirrored objects that have a wanted name, by (stream, name).
 
     Objects that the API no longer has are left out.
     """
-    found: dict[tuple[str, str], list[Object]] = {}
+    found: dict[tuple[str, str], list[MirroredObject]] = {}
     by_stream: dict[str, list[str]] = {}
     for creation in wanted:
         by_stream.setdefault(creation.stream, []).append(creation.name)
     for stream, names in by_stream.items():
-        kind = MIRRORED[stream]
-        unread = dict.fromkeys(field.name for field in kind.emitted)
+        kind = MAPPINGS[stream]
+        unread = dict.fromkeys(field.name for field in kind.mapped_fields)
         for row in _named(conn, stream, names, _DECIDED[stream]):
             document = json.loads(to_document(kind, {**unread, **row}))
-            found.setdefault((stream, row["name"]), []).append(Object(row["key"], document))
+            found.setdefault((stream, row["name"]), []).append(MirroredObject(row["key"], document))
     return found
 
 
@@ -102,4 +102,4 @@ def _naming(conn: Connection, stream: str, *compared: str) -> Select[Any]:
     name, key = _NAMES[stream]
     columns = name.table.c
     query = select(key.label("key"), name.label("name"), *(columns[column] for column in compared))
-    return query.where(among(conn, name, "names"), columns.missing_since.is_(None))
+    return query.where(in_list(conn, name, "names"), columns.missing_since.is_(None))

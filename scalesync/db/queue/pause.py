@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, Select, func, or_, select, text, update
 
-from scalesync.db.queue.claim_conditions import holds, is_waiting
+from scalesync.db.queue.claim_conditions import matches, pending
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, commands, dispatch_gate
 from scalesync.db.server_clock import database_time, seconds_until
@@ -10,7 +10,7 @@ from scalesync.db.statements import built, indexed
 from scalesync.models.commands import PausedBy, PauseState
 
 
-def gate(conn: Connection) -> PauseState:
+def pause_state(conn: Connection) -> PauseState:
     """Return whether anything may be sent now, by the database's clock."""
     return _gate(conn, lock=False)
 
@@ -59,7 +59,7 @@ def next_due(conn: Connection) -> float | None:
 def _first_time(conn: Connection) -> Select[float]:
     c = commands.alias("timed")
     timed = select(seconds_until(conn, c.c.not_before)).where(
-        is_waiting(c), holds(c, UNHELD), holds(c, TIMED), unblocked(c)
+        pending(c), matches(c, UNHELD), matches(c, TIMED), unblocked(c)
     )
     return indexed(timed, c, "ix_commands_timed").order_by(c.c.not_before).limit(1)
 

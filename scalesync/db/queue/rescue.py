@@ -5,10 +5,10 @@ from collections.abc import Collection
 from sqlalchemy import Connection, Update, and_, case, func, not_, or_, select, text, update
 
 from scalesync.db.queue.attempts import log
-from scalesync.db.queue.discard_cascade import follow, withdraw
+from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.schema.queue import SENDING, command_attempts, commands
 from scalesync.db.server_clock import database_time, time_in
-from scalesync.db.statements import among, built
+from scalesync.db.statements import built, in_list
 from scalesync.models.commands import AttemptStep, CommandState, Outcome
 
 CRASH_LOOP = 10
@@ -36,7 +36,7 @@ def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Colle
     log(conn, ((row.id, row.fence, AttemptStep(_STEP, row.state)) for row in rows))
     ids = [row.id for row in rows]
     unwanted = and_(_C.id.in_(ids), _C.discard_requested)
-    follow(conn, withdraw(conn, unwanted, Outcome.WITHDRAWN, {}))
+    cascade(conn, discard_matching(conn, unwanted, Outcome.WITHDRAWN, {}))
     _hold_crash_loops(conn, ids)
 
 
@@ -44,12 +44,12 @@ def _freeing(conn: Connection) -> Update:
     over = or_(
         _C.leased_until < database_time(conn),
         _C.leased_until > time_in(conn, "too_far"),
-        among(conn, _C.owner, "gone"),
+        in_list(conn, _C.owner, "gone"),
     )
     doubtful = or_(_C.sent_at.is_not(None), _C.ambiguous)
     freed = update(commands).with_hint("INDEXED BY ix_commands_leases", dialect_name="sqlite")
     return (
-        freed.where(text(SENDING), over, not_(among(conn, _C.id, "in_hand")))
+        freed.where(text(SENDING), over, not_(in_list(conn, _C.id, "in_hand")))
         .values(
             state=case((doubtful, CommandState.IN_DOUBT), else_=CommandState.QUEUED),
             ambiguous=doubtful,

@@ -13,7 +13,7 @@ from scalesync.db.schema.queue import batch_seals
 from scalesync.db.statements import insert_into
 
 
-def hold(conn: Connection, scopes: Collection[str], *, alone: bool = False) -> dict[str, int]:
+def lock(conn: Connection, scopes: Collection[str], *, alone: bool = False) -> dict[str, int]:
     """Hold the seals of `scopes` until the transaction ends, shared or `alone`.
 
     Returns, of those that are sealed, the command that sealed them.
@@ -40,7 +40,7 @@ def seal(conn: Connection, scope: str, command_id: int) -> None:
 
 def is_sealed_by(conn: Connection, scope: str, command_id: int) -> bool:
     """Return whether it is this command that sealed the scope, and hold the seal if so."""
-    return hold(conn, [scope]).get(scope) == command_id
+    return lock(conn, [scope]).get(scope) == command_id
 
 
 def unseal(conn: Connection, command_ids: Collection[int]) -> None:

@@ -26,14 +26,14 @@ from sqlalchemy.sql.selectable import Subquery
 from scalesync.db.queue.claim_conditions import (
     Commands,
     blockers,
-    holds,
-    is_due,
-    is_waiting,
+    due,
+    matches,
+    pending,
     time_has_come,
-    unmade,
+    uncreated,
 )
 from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
-from scalesync.db.statements import ONCE, among, built, indexed, one_of_those
+from scalesync.db.statements import ONCE, built, in_list, in_subquery, indexed
 from scalesync.models.commands import CommandState
 
 FRONT = 200
@@ -64,26 +64,26 @@ def first_claimable(conn: Connection, limit: int) -> list[int]:
     Only among those that had to wait for a time, and whose time has come, the first are those that could
     have been claimed for the longest time, if there are not enough others at the front.
     """
-    found = list(conn.scalars(built(conn, near), {"limit": limit}))
+    found = list(conn.scalars(built(conn, claimable_at_front), {"limit": limit}))
     if len(found) == limit:
         return found
     if conn.dialect.name == "postgresql":
         conn.execute(_BY_INDEX)
-    return list(conn.scalars(built(conn, far), {"limit": limit}))
+    return list(conn.scalars(built(conn, claimable_anywhere), {"limit": limit}))
 
 
-def near(conn: Connection) -> Ids:
+def claimable_at_front(conn: Connection) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands among the front of the queue."""
     c = commands.alias("waiting")
-    first = select(*(c.c[name] for name in _NEEDED)).where(is_waiting(c), holds(c, UNHELD))
+    first = select(*(c.c[name] for name in _NEEDED)).where(pending(c), matches(c, UNHELD))
     front = indexed(first, c, "ix_commands_waiting").order_by(c.c.priority, c.c.id).limit(FRONT)
     f = front.subquery("front")
-    query = select(f.c.id).where(is_due(conn, f), unblocked(f)).limit(_LIMIT)
+    query = select(f.c.id).where(due(conn, f), unblocked(f)).limit(_LIMIT)
     # SQLite hands on what it reads in order, and would test all of it before it sorted it once more.
     return query if conn.dialect.name == "sqlite" else query.order_by(f.c.priority, f.c.id)
 
 
-def far(conn: Connection) -> Ids:
+def claimable_anywhere(conn: Connection) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands of the whole queue."""
     sources = [select(part) for part in (_free(), _placed(conn), _timed(conn))]
     found = union_all(*sources).subquery("found")
@@ -104,7 +104,7 @@ def _free() -> Subquery:
 def _timed(conn: Connection) -> Subquery:
     """Return the first of those that had to wait for a time which is past."""
     c = commands.alias("timed")
-    query = select(*_place(c)).where(is_waiting(c), holds(c, UNHELD), holds(c, TIMED))
+    query = select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
     query = query.where(time_has_come(conn, c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
     return indexed(query, c, "ix_commands_timed").subquery("timed_ones")
 
@@ -121,7 +121,7 @@ def _placed(conn: Connection) -> Subquery:
     first = select(heads).where(heads.c.head.is_not(None)).order_by(heads.c.priority, heads.c.head)
     tops = first.limit(_LIMIT).cte("tops").prefix_with(ONCE)
     c = commands.alias("placed")
-    member = one_of_those(conn.dialect.name, c.c.id, _inside(conn, tops, "member", _LIMIT))
+    member = in_subquery(conn.dialect.name, c.c.id, _inside(conn, tops, "member", _LIMIT))
     query = select(*_place(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
     return query.limit(_LIMIT).subquery("placed_ones")
 
@@ -139,7 +139,7 @@ def _groups(conn: Connection) -> CTE:
     groups = groups.union_all(following.join_from(groups, n, n.c.id == _first_beyond(conn, groups)))
     e = commands.alias("maker")
     making = (
-        select(e.c.id).where(unmade(e), e.c.resource == groups.c.depends_on).order_by(e.c.id).limit(_FIRST)
+        select(e.c.id).where(uncreated(e), e.c.resource == groups.c.depends_on).order_by(e.c.id).limit(_FIRST)
     )
     waits = indexed(making, e, "ix_commands_containers").correlate(groups).scalar_subquery()
     return select(groups, func.coalesce(waits, _NEVER).label("unmade")).cte("named").prefix_with(ONCE)
@@ -155,7 +155,7 @@ def _first_beyond(conn: Connection, groups: CTE) -> ColumnElement[int]:
 
 
 def _first_of_group(which: ColumnElement[bool]) -> ColumnElement[int]:
-    query = select(_G.c.id).where(is_waiting(_G), holds(_G, UNHELD), holds(_G, UNTIMED), which)
+    query = select(_G.c.id).where(pending(_G), matches(_G, UNHELD), matches(_G, UNTIMED), which)
     query = query.order_by(_G.c.depends_on, _G.c.priority, _G.c.id).limit(_FIRST)
     return indexed(query, _G, "ix_commands_ready").scalar_subquery()
 
@@ -173,7 +173,7 @@ def _inside(conn: Connection, groups: CTE, name: str, limit: ColumnElement[int])
 
 
 def _ready(c: Commands, where: ColumnElement[bool], limit: ColumnElement[int]) -> Select[int, int]:
-    query = select(*_place(c)).where(is_waiting(c), holds(c, UNHELD), holds(c, UNTIMED), where, unblocked(c))
+    query = select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, UNTIMED), where, unblocked(c))
     query = indexed(query, c, "ix_commands_ready").limit(limit)
     return query.order_by(c.c.depends_on, c.c.priority, c.c.id)
 
@@ -191,6 +191,6 @@ def in_doubt(conn: Connection) -> list[int]:
 
 def still_waiting(conn: Connection, ids: Collection[int]) -> set[int]:
     """Return those of `ids` that may be claimed once due: not settled, not held, in nobody's hands."""
-    chosen = among(conn, commands.c.id, "chosen")
-    waiting = select(commands.c.id).where(chosen, is_waiting(commands), holds(commands, UNHELD))
+    chosen = in_list(conn, commands.c.id, "chosen")
+    waiting = select(commands.c.id).where(chosen, pending(commands), matches(commands, UNHELD))
     return set(conn.scalars(waiting, {"chosen": list(ids)}))

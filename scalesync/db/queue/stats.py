@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select
 
-from scalesync.db.queue.claim_conditions import holds, is_held, is_waiting
+from scalesync.db.queue.claim_conditions import matches, on_hold, pending
 from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
 from scalesync.db.server_clock import seconds_until
 from scalesync.db.statements import indexed
@@ -11,15 +11,15 @@ from scalesync.models.commands import CommandState, QueueStats
 _C = commands.alias("c")
 
 
-def depth(conn: Connection) -> QueueStats:
+def queue_stats(conn: Connection) -> QueueStats:
     """Return how full the queue is; `by_state` has the states of open commands that there are.
 
     Reads what is open, however much is finished.
     """
-    waiting, oldest_waiting = _count(conn, and_(is_waiting(_C), holds(_C, UNHELD)), "ix_commands_waiting")
-    held, oldest_held = _count(conn, and_(is_waiting(_C), is_held(_C)), "ix_commands_held")
-    sending, oldest_sending = _count(conn, holds(_C, SENDING), "ix_commands_leases")
-    in_doubt, _ = _count(conn, holds(_C, IN_DOUBT), "ix_commands_in_doubt")
+    waiting, oldest_waiting = _count(conn, and_(pending(_C), matches(_C, UNHELD)), "ix_commands_waiting")
+    held, oldest_held = _count(conn, and_(pending(_C), on_hold(_C)), "ix_commands_held")
+    sending, oldest_sending = _count(conn, matches(_C, SENDING), "ix_commands_leases")
+    in_doubt, _ = _count(conn, matches(_C, IN_DOUBT), "ix_commands_in_doubt")
     dead, _ = _count(conn, _C.c.state == literal_column("'dead'"), "ix_commands_state")
     counts = {
         CommandState.QUEUED: waiting + held - in_doubt,

@@ -9,14 +9,14 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or
 
 from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
 from scalesync.db.mirror.changes import UNKNOWN
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, fields_of, project_versions
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, project_versions
 from scalesync.db.schema.tables import batches, tasks
 from scalesync.db.schema.tables import project_versions as versions_table
 from scalesync.db.statements import chunks
 from scalesync.db.types import Instant
 from scalesync.models.sync import Window
 from scalesync.parsing.json_equality import differing_fields, same_content
-from scalesync.parsing.row_parser import DISTRUSTED, VOLATILE, Row, taken
+from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row, parse_column
 from scalesync.timestamps import parse_instant, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
@@ -28,35 +28,35 @@ _ROOM = 3 * MARGIN
 _NEARBY = 500
 """How many tasks around the middle are looked at for a boundary before all are."""
 
-FACTS = ("status", "project", "batch", "created_at", "updated_at")
+COMPARED_COLUMNS = ("status", "project", "batch", "created_at", "updated_at")
 """What tells whether an object is where the API has it; projects have but one of these."""
 
-Facts = Mapping[str, Any]
+ComparedValues = Mapping[str, Any]
 """Columns by name: of a row here, or of one made of the API's document."""
 
 
-def facts(
-    conn: Connection, kind: Mirrored, keys: Collection[str], *, whole: bool = False
-) -> dict[str, Facts]:
+def local_rows(
+    conn: Connection, kind: StreamMapping, keys: Collection[str], *, whole: bool = False
+) -> dict[str, ComparedValues]:
     """Return what is here of the objects with these keys, missing ones too; `whole` returns every column."""
     columns = kind.table.c
-    wanted = [columns[name] for name in (kind.key, *FACTS, "missing_since") if name in columns]
+    wanted = [columns[name] for name in (kind.key, *COMPARED_COLUMNS, "missing_since") if name in columns]
     query = select(kind.table) if whole else select(*wanted)
-    found: dict[str, Facts] = {}
+    found: dict[str, ComparedValues] = {}
     for chunk in chunks(sorted(keys)):
         rows = conn.execute(query.where(columns[kind.key].in_(chunk))).mappings()
         found.update({row[kind.key]: row for row in rows})
     return found
 
 
-def facts_of(kind: Mirrored, row: Row) -> Facts:
+def remote_values(kind: StreamMapping, row: Row) -> ComparedValues:
     """Return the columns of the API's document as they come out of the table."""
     columns = kind.table.c
     return {name: _as_held(columns[name], value) for name, value in row.values.items()}
 
 
 def keys_in(
-    conn: Connection, kind: Mirrored, window: Window, before: datetime | None, status: str | None = None
+    conn: Connection, kind: StreamMapping, window: Window, before: datetime | None, status: str | None = None
 ) -> set[str]:
     """Return the keys of the objects of a window here that are not missing and were created `before` then.
 
@@ -67,7 +67,7 @@ def keys_in(
 
 
 def count(
-    conn: Connection, kind: Mirrored, window: Window, before: datetime | None, status: str | None = None
+    conn: Connection, kind: StreamMapping, window: Window, before: datetime | None, status: str | None = None
 ) -> int:
     """Return the number of the keys that `keys_in` returns."""
     query = select(func.count()).where(*_inside(kind, window, before, status))
@@ -75,7 +75,7 @@ def count(
 
 
 def counts(
-    conn: Connection, kind: Mirrored, window: Window, before: datetime
+    conn: Connection, kind: StreamMapping, window: Window, before: datetime
 ) -> dict[tuple[str | None, str | None], int]:
     """Return how many these are by (project, status)."""
     columns = kind.table.c
@@ -84,7 +84,7 @@ def counts(
     return {(project, status): number for project, status, number in conn.execute(query)}
 
 
-def boundary(conn: Connection, window: Window, before: datetime) -> datetime | None:
+def split_point(conn: Connection, window: Window, before: datetime) -> datetime | None:
     """Return an instant that divides the tasks of a window about equally, with no task here near it.
 
     None where tasks follow each other too closely for any.
@@ -102,21 +102,21 @@ def boundary(conn: Connection, window: Window, before: datetime) -> datetime | N
     return None
 
 
-def boundaries(conn: Connection, window: Window, before: datetime, size: int) -> Iterator[datetime]:
+def split_points(conn: Connection, window: Window, before: datetime, size: int) -> Iterator[datetime]:
     """Return boundaries, oldest first, that leave about `size` tasks here between each two."""
     created = tasks.c.created_at
     inside = (*_bounds(created, window, before), *_of_project(TASKS, window), created.is_not(None))
     return _gaps(conn.scalars(select(created).where(*inside).order_by(created)), size)
 
 
-def is_safe(conn: Connection, window: Window, instant: datetime) -> bool:
+def is_clear(conn: Connection, window: Window, instant: datetime) -> bool:
     """Return whether no task of the window's project here was created within the margin of an instant."""
     created = tasks.c.created_at
     near = and_(created >= instant - MARGIN, created <= instant + MARGIN, *_of_project(TASKS, window))
     return conn.execute(select(tasks.c.task_id).where(near).limit(1)).first() is None
 
 
-def differing(kind: Mirrored, given: Row, stored: Facts) -> tuple[str, ...]:
+def differing(kind: StreamMapping, given: Row, stored: ComparedValues) -> tuple[str, ...]:
     """Return the names of the fields whose values differ, by value and not by spelling.
 
     What differs at every read does not count: volatile fields, and signatures of links.
@@ -127,31 +127,33 @@ def differing(kind: Mirrored, given: Row, stored: Facts) -> tuple[str, ...]:
     except msgspec.MsgspecError:
         ours = fields_of(kind, {**stored, "extra": None})
         return (*_in_order(kind, set(differing_fields(ours, theirs, VOLATILE))), "extra")
-    values = facts_of(kind, given)
+    values = remote_values(kind, given)
     names = set(differing_fields(ours, theirs, VOLATILE))
     names |= {name for name in _derived(kind) if not _same(stored[name], values[name])}
-    return tuple(_in_order(kind, names | _beside_themselves(kind, stored)))
+    return tuple(_in_order(kind, names | _inconsistent_columns(kind, stored)))
 
 
-def _beside_themselves(kind: Mirrored, stored: Facts) -> set[str]:
+def _inconsistent_columns(kind: StreamMapping, stored: ComparedValues) -> set[str]:
     """Return the columns that do not hold what the same row's `extra` says of their field."""
     extra = _object(stored["extra"])
     columns = kind.table.c
     return {
         field.name
-        for field in kind.emitted
+        for field in kind.mapped_fields
         if field.name in extra
-        and not _same(stored[field.name], _as_held(columns[field.name], taken(field.take, extra[field.name])))
+        and not _same(
+            stored[field.name], _as_held(columns[field.name], parse_column(field.take, extra[field.name]))
+        )
     }
 
 
-def _in_order(kind: Mirrored, names: Collection[str]) -> list[str]:
+def _in_order(kind: StreamMapping, names: Collection[str]) -> list[str]:
     """Return the names of fields as people know them: those with columns first, in the table's order."""
-    columns = [*(str(field.name) for field in kind.emitted), *_derived(kind)]
+    columns = [*(str(field.name) for field in kind.mapped_fields), *_derived(kind)]
     return [name for name in columns if name in names] + sorted(set(names) - set(columns))
 
 
-def keys_beyond(conn: Connection, window: Window, before: datetime) -> list[str]:
+def keys_outside_time(conn: Connection, window: Window, before: datetime) -> list[str]:
     """Return some tasks here that no range of time holds: said to be created after `before`, or never.
 
     There are few, if any; they are cut off at a number that can be looked up one by one.
@@ -221,9 +223,9 @@ def batches_to_count(conn: Connection, window: Window, before: datetime, limit: 
     return list(conn.scalars(query.order_by(finished, columns.created_at.desc(), columns.name)))
 
 
-def distrust(conn: Connection, kind: Mirrored, keys: Collection[str]) -> None:
+def force_rewrite(conn: Connection, kind: StreamMapping, keys: Collection[str]) -> None:
     """Have the next copy of each of these replace what is here, whatever their times say."""
-    gone: dict[str, object] = {"digest": DISTRUSTED}
+    gone: dict[str, object] = {"digest": FORCE_REWRITE}
     if kind is TASKS:
         # So that its annotations are written anew, too.
         gone["response_digest"] = UNKNOWN
@@ -237,7 +239,7 @@ def distrust(conn: Connection, kind: Mirrored, keys: Collection[str]) -> None:
 
 
 def _inside(
-    kind: Mirrored, window: Window, before: datetime | None, status: str | None
+    kind: StreamMapping, window: Window, before: datetime | None, status: str | None
 ) -> Iterator[ColumnElement[bool]]:
     columns = kind.table.c
     yield columns.missing_since.is_(None)
@@ -247,7 +249,7 @@ def _inside(
         yield columns.status == status
 
 
-def _of_project(kind: Mirrored, window: Window) -> Iterator[ColumnElement[bool]]:
+def _of_project(kind: StreamMapping, window: Window) -> Iterator[ColumnElement[bool]]:
     if window.project is not None:
         yield kind.table.c.project == window.project
 
@@ -282,7 +284,7 @@ def _middle(before: datetime, after: datetime) -> datetime:
     return whole_milliseconds(before + (after - before) / 2)
 
 
-def _derived(kind: Mirrored) -> tuple[str, ...]:
+def _derived(kind: StreamMapping) -> tuple[str, ...]:
     return ("version", "params") if "version" in kind.table.c else ()
 
 

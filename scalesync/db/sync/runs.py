@@ -42,7 +42,7 @@ def start(
     return True
 
 
-def tally(conn: Connection, run_id: int, done: RunCounts) -> None:
+def add_counts(conn: Connection, run_id: int, done: RunCounts) -> None:
     """Add `done` to what the run did so far."""
     conn.execute(built(conn, _adding), {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
 

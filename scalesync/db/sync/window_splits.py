@@ -15,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from scalesync.db.mirror.documents import Mirrored
+from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.schema.tables import window_pages, windows
 from scalesync.models.sync import Window, WindowState
 
@@ -153,7 +153,7 @@ def failed_and_came(conn: Connection, window: Window) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def has_undated(conn: Connection, kind: Mirrored, project: str | None) -> bool:
+def has_undated(conn: Connection, kind: StreamMapping, project: str | None) -> bool:
     """Return whether an object here has no time of creation: lists with bounds may hide it."""
     columns = kind.table.c
     undated = select(columns[kind.key]).where(columns.created_at.is_(None), columns.missing_since.is_(None))

@@ -27,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from scalesync.db.schema.tables import runs, window_pages, windows
 from scalesync.db.server_clock import database_time, time_in
 from scalesync.db.statements import built
-from scalesync.errors import ClaimLostError
+from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunState, Window, WindowState
 
 KEY_BYTES = 8
@@ -124,7 +124,7 @@ def owners(conn: Connection) -> list[str]:
     return [str(owner) for owner in found.scalars()]
 
 
-def hold(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
+def require_lease(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
     """Lock the windows for this transaction, in the order of their ids, and extend their leases.
 
     Raises ClaimLostError if any was claimed by somebody else since, so that a process which was stalled
@@ -136,7 +136,7 @@ def hold(conn: Connection, held: Collection[Window], owner: str, lease: float) -
     ]
     if conn.execute(built(conn, _holding), mine).rowcount != len(mine):
         names = ", ".join(str(each["held"]) for each in mine)
-        raise ClaimLostError(f"Window {names} was taken over by another process.")
+        raise LeaseLostError(f"Window {names} was taken over by another process.")
 
 
 def _holding(conn: Connection) -> Update:
@@ -189,7 +189,7 @@ def _going_on(_: Connection) -> Update:
     )
 
 
-def received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
+def keys_received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
     """Return how many pages of an open window are here and the digests of all keys on them."""
     query = select(window_pages.c["keys"]).where(window_pages.c.window_id == window_id)
     pages = conn.execute(query).scalars().all()
@@ -217,7 +217,7 @@ def _finishing(_: Connection) -> Update:
     )
 
 
-def begin_again(conn: Connection, window: Window, error: str) -> None:
+def restart(conn: Connection, window: Window, error: str) -> None:
     """Forget what was received of the window and leave it free to be read from its first page."""
     conn.execute(built(conn, _forgetting), {"which": window.id})
     conn.execute(

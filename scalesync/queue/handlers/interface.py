@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.errors import ScaleNoAnswer
 from scalesync.models.api import Document
 from scalesync.models.commands import Command
@@ -127,7 +127,7 @@ class CommandHandler(ABC):
 
     def result(self, document: Document) -> str | None:
         """Return what the API named, as the JSON text of `commands.result`; None if it named nothing."""
-        key = MIRRORED[self.stream].key
+        key = MAPPINGS[self.stream].key
         named = fields_of(document).get(key)
         return json.dumps({key: named}) if isinstance(named, str) and named else None
 

@@ -10,9 +10,9 @@ from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Download
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.mirror import query, result_files
-from scalesync.db.mirror.result_files import Fetched
+from scalesync.db.mirror.result_files import FetchedFile
 from scalesync.errors import ConfigurationError, ScaleException
-from scalesync.json_sanitizing import storable
+from scalesync.json_sanitizing import sanitize
 from scalesync.sync.result_files.url_refresh import UrlRefresher
 
 POLL_SECONDS = 0.25
@@ -229,7 +229,7 @@ class Fetcher:
     def _keep(self, url: str, download: Download) -> None:
         content = _to_keep(download.content)
         size = len(download.content)
-        file = Fetched(content, download.sha256, size, download.served_at)
+        file = FetchedFile(content, download.sha256, size, download.served_at)
         with self.database.write() as conn:
             came = result_files.keep(conn, url, file, self.clock.now())
         if came is None:
@@ -258,4 +258,4 @@ def _to_keep(content: bytes) -> bytes:
 
     Mended, such a file would be taken for one that can be read.
     """
-    return storable(unmarked(content))[0] if is_text(content) else content
+    return sanitize(unmarked(content))[0] if is_text(content) else content

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
-from scalesync.errors import PageError, ScaleInvalidRequest
+from scalesync.errors import InconsistentPageError, ScaleInvalidRequest
 from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
@@ -28,7 +28,7 @@ def list_pages(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterato
     for attempt in range(1, ATTEMPTS + 1):
         try:
             yield from _pages(api, window, more)
-        except (PageError, ScaleInvalidRequest):
+        except (InconsistentPageError, ScaleInvalidRequest):
             # 400 for a token that is not good any longer is no different.
             if attempt == ATTEMPTS:
                 raise

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.sync import comparison
-from scalesync.errors import PageError, ScaleResourceNotFound
+from scalesync.errors import InconsistentPageError, ScaleResourceNotFound
 from scalesync.models.api import BatchFilter, BatchStatus, TaskFilter
 from scalesync.models.sync import Window
 from scalesync.sync.streams import all_projects
@@ -142,7 +142,7 @@ def _explained(comparer: Differ, name: str) -> bool:
         for rows in list_pages(comparer.api, window, TaskFilter(batch=name)):
             seen.update(row.key for row in rows)
             comparer.compare_rows(window.stream, rows)
-    except PageError as error:
+    except InconsistentPageError as error:
         comparer.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
         return True
     with comparer.database.read() as conn:

@@ -53,7 +53,7 @@ class Bisector:
         divided: list[tuple[SegmentCounts, datetime]] = []
         with self.database.read() as conn:
             for whole in wholes:
-                at = comparison.boundary(conn, whole.cell.window, self.counter.as_of)
+                at = comparison.split_point(conn, whole.cell.window, self.counter.as_of)
                 if at is None:
                     self.to_list.append(whole)
                 else:

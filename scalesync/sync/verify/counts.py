@@ -9,8 +9,8 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import comparison
-from scalesync.db.sync.comparison import Facts
-from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
+from scalesync.db.sync.comparison import ComparedValues
+from scalesync.errors import InconsistentPageError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 
@@ -50,8 +50,8 @@ class SegmentCounts:
 class RecheckedRows:
     """Tasks that were compared one by one, as each side has them: no count includes them."""
 
-    there: dict[str, Facts] = field(default_factory=dict)
-    here: dict[str, Facts] = field(default_factory=dict)
+    there: dict[str, ComparedValues] = field(default_factory=dict)
+    here: dict[str, ComparedValues] = field(default_factory=dict)
 
 
 @dataclass
@@ -98,7 +98,7 @@ class SegmentCounter:
         except ScaleResourceNotFound:
             return 0
         if total is None:
-            raise PageError("The API does not say how many tasks there are.")
+            raise InconsistentPageError("The API does not say how many tasks there are.")
         return total
 
     def _counted(self, totals: Iterable[tuple[Segment, int]]) -> list[SegmentCounts]:
@@ -123,10 +123,10 @@ class SegmentCounter:
             self.refused.add(cell.status)
             return None
 
-    def _number_in(self, cell: Segment, those: Iterable[Facts], *, undated: bool = True) -> int:
+    def _number_in(self, cell: Segment, those: Iterable[ComparedValues], *, undated: bool = True) -> int:
         return sum(self._is_in(cell, one, undated=undated) for one in those)
 
-    def _is_in(self, cell: Segment, one: Facts, *, undated: bool) -> bool:
+    def _is_in(self, cell: Segment, one: ComparedValues, *, undated: bool) -> bool:
         window, created = cell.window, one["created_at"]
         if cell.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
             return False

@@ -9,10 +9,10 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import annotations
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, Mirrored, project_versions, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, project_versions, to_row
 from scalesync.db.sync import comparison
-from scalesync.db.sync.comparison import Facts
-from scalesync.errors import PageError, ScaleInvalidRequest, ScaleResourceNotFound
+from scalesync.db.sync.comparison import ComparedValues
+from scalesync.errors import InconsistentPageError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
@@ -108,11 +108,11 @@ class Differ:
                 self.followed.update((row.key, row.digest) for row in fresh)
                 new += len(fresh)
                 self.compare_rows(window.stream, fresh)
-                told = {row.key: comparison.facts_of(TASKS, row) for row in fresh}
+                told = {row.key: comparison.remote_values(TASKS, row) for row in fresh}
                 self.judged.there.update({key: told[key] for key in told.keys() & self.judged.there.keys()})
                 times = [one["updated_at"] for one in told.values()]
                 latest = max([latest, *(at for at in times if isinstance(at, datetime))])
-        except (PageError, ScaleInvalidRequest):
+        except (InconsistentPageError, ScaleInvalidRequest):
             return new
         self.followed_to[window] = max(since, latest - LATE_CHANGES)
         self.changes += new
@@ -133,7 +133,7 @@ class Differ:
             there = {key: doubts[key] for key in chunk}
             there.update(zip(unsure, self.pool.map(lambda key: self._find(stream, key), unsure), strict=True))
             with self.database.read() as conn:
-                here = comparison.facts(conn, kind, chunk, whole=self._whole(kind))
+                here = comparison.local_rows(conn, kind, chunk, whole=self._whole(kind))
                 derived = self._derived(conn, kind, [row for row in there.values() if row is not None])
             for key in chunk:
                 self._note(kind, there[key], here.get(key), key=key, derived=derived.get(key, ()))
@@ -154,7 +154,7 @@ class Differ:
                 self.go_on()
                 seen.update(row.key for row in rows)
                 doubts.update(self._differing(kind, rows, limited=limited))
-        except (PageError, ScaleInvalidRequest) as error:
+        except (InconsistentPageError, ScaleInvalidRequest) as error:
             # Whether it gives limited answers everywhere is not known.
             return self._doubts(cell, limited=False) if limited else error.message
         if window.updated_from is None:
@@ -163,9 +163,9 @@ class Differ:
             doubts.update(dict.fromkeys(here - seen))
         return doubts
 
-    def _differing(self, kind: Mirrored, rows: Sequence[Row], *, limited: bool = False) -> Candidates:
+    def _differing(self, kind: StreamMapping, rows: Sequence[Row], *, limited: bool = False) -> Candidates:
         with self.database.read() as conn:
-            here = comparison.facts(conn, kind, [row.key for row in rows], whole=self._whole(kind))
+            here = comparison.local_rows(conn, kind, [row.key for row in rows], whole=self._whole(kind))
             derived = self._derived(conn, kind, rows)
         doubts: Candidates = {}
         for row in rows:
@@ -174,7 +174,7 @@ class Differ:
                 doubts[row.key] = None if limited else row
             elif row.key in derived or self._fields(kind, row, stored, limited=limited):
                 doubts[row.key] = (
-                    None if limited or _is_newer(stored, comparison.facts_of(kind, row)) else row
+                    None if limited or _is_newer(stored, comparison.remote_values(kind, row)) else row
                 )
         return doubts
 
@@ -185,20 +185,30 @@ class Differ:
         except ScaleResourceNotFound:
             return None
 
-    def _derived(self, conn: Connection, kind: Mirrored, rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    def _derived(
+        self, conn: Connection, kind: StreamMapping, rows: Sequence[Row]
+    ) -> dict[str, tuple[str, ...]]:
         """Return what was made of objects here and is not as it should be, by key."""
         if kind is PROJECTS:
             return {row.key: ("versions",) for row in rows if comparison.versions_differ(conn, row)}
         if kind is TASKS and self.found.deep:
-            return dict.fromkeys(annotations.miscounted(conn, [row.key for row in rows]), ("annotations",))
+            return dict.fromkeys(
+                annotations.count_mismatches(conn, [row.key for row in rows]), ("annotations",)
+            )
         return {}
 
     def _note(
-        self, kind: Mirrored, there: Row | None, here: Facts | None, *, key: str, derived: tuple[str, ...]
+        self,
+        kind: StreamMapping,
+        there: Row | None,
+        here: ComparedValues | None,
+        *,
+        key: str,
+        derived: tuple[str, ...],
     ) -> None:
         """Note an object that differs, unless it does only since the verification began."""
         present = here if here is not None and here["missing_since"] is None else None
-        told = comparison.facts_of(kind, there) if there else None
+        told = comparison.remote_values(kind, there) if there else None
         if kind is TASKS:
             self.judged.there.update({key: told} if told else {})
             self.judged.here.update({key: present} if present else {})
@@ -228,7 +238,13 @@ class Differ:
             self.watch(DriftFound(drift))
 
     def _is_behind(
-        self, kind: Mirrored, there: Row, told: Facts, here: Facts | None, *, derived: tuple[str, ...]
+        self,
+        kind: StreamMapping,
+        there: Row,
+        told: ComparedValues,
+        here: ComparedValues | None,
+        *,
+        derived: tuple[str, ...],
     ) -> bool:
         """Whether the API dates what differs after the watermark, so that the next sync reads it.
 
@@ -249,14 +265,16 @@ class Differ:
         with self.database.read() as conn:
             return kind is not PROJECTS or not comparison.versions_differ(conn, there, mark)
 
-    def _fields(self, kind: Mirrored, there: Row, here: Facts, *, limited: bool = False) -> tuple[str, ...]:
+    def _fields(
+        self, kind: StreamMapping, there: Row, here: ComparedValues, *, limited: bool = False
+    ) -> tuple[str, ...]:
         if self._whole(kind) and not limited:
             return comparison.differing(kind, there, here)
         names = (name for name in (LIMITED if limited else COMPARED) if name in here)
-        told = comparison.facts_of(kind, there)
+        told = comparison.remote_values(kind, there)
         return tuple(name for name in names if here[name] != told.get(name))
 
-    def _whole(self, kind: Mirrored) -> bool:
+    def _whole(self, kind: StreamMapping) -> bool:
         return self.found.deep or kind is PROJECTS
 
 
@@ -272,14 +290,14 @@ def describe_window(window: Window) -> str:
     return " ".join(parts) or "of the whole account"
 
 
-def _is_dated(there: Row, told: Facts, since: datetime) -> bool:
+def _is_dated(there: Row, told: ComparedValues, since: datetime) -> bool:
     """Whether the API dates a change of this object at `since` or later."""
     times = [told.get(name) for name in ("created_at", "updated_at", "completed_at")]
     times += [version.created_at for version in project_versions(there)]
     return any(isinstance(at, datetime) and at >= since for at in times)
 
 
-def _is_newer(here: Facts, there: Facts) -> bool:
+def _is_newer(here: ComparedValues, there: ComparedValues) -> bool:
     """Whether the mirror may have a later copy than the list, because somebody wrote it meanwhile."""
     ours, theirs = here.get("updated_at"), there.get("updated_at")
     return not isinstance(ours, datetime) or not isinstance(theirs, datetime) or ours > theirs

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby
 
 from scalesync.db.database import Database
-from scalesync.db.mirror.documents import MIRRORED, PROJECTS, TASKS
+from scalesync.db.mirror.documents import MAPPINGS, PROJECTS, TASKS
 from scalesync.db.sync import comparison
 from scalesync.models.sync import Window
 from scalesync.sync.verify.models import Drift
@@ -56,4 +56,4 @@ def _together(database: Database, within: Window, instants: Iterable[datetime]) 
 
 def _held(database: Database, window: Window, until: datetime) -> int:
     with database.read() as conn:
-        return comparison.count(conn, MIRRORED[window.stream], window, until)
+        return comparison.count(conn, MAPPINGS[window.stream], window, until)

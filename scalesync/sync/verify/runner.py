@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scalesync.db.mirror import account, upsert
-from scalesync.db.mirror.documents import MIRRORED, TASKS
+from scalesync.db.mirror.documents import MAPPINGS, TASKS
 from scalesync.db.sync import comparison, verifications
 from scalesync.db.sync import windows as ledger
 from scalesync.db.sync.runs import read_watermarks
@@ -63,7 +63,7 @@ class VerifyRunner:
         with session.ledger.database.write() as conn:
             watermarks = read_watermarks(conn)
             inquiry = replace(plan_scope(request, watermarks, deep=deep), watermarks=watermarks)
-            account.stamp(conn, session.account)
+            account.claim_for_account(conn, session.account)
         for name in request.projects:
             session.require_project(name)
         first = last = self._verify(inquiry)
@@ -102,8 +102,8 @@ class VerifyRunner:
         windows = windows_to_read(database, in_key_order(ranged), by_project=found.by_project)
         windows += (*changes, *(replace(window, undivided=True) for window in found.undivided))
         with database.write() as conn:
-            for stream, kind in MIRRORED.items():
-                comparison.distrust(conn, kind, [one.key for one in drift if one.stream == stream])
+            for stream, kind in MAPPINGS.items():
+                comparison.force_rewrite(conn, kind, [one.key for one in drift if one.stream == stream])
         self._read_alone([one for one in drift if one.created_at is None], found.as_of)
         summary = self.session.sync(SyncRequest(windows=windows)) if windows else None
         if self.session.clock.stopping.is_set():
@@ -115,7 +115,7 @@ class VerifyRunner:
         """Read objects again that no range holds, for nobody knows when they were created."""
         session = self.session
         for one in drift:
-            kind = MIRRORED[one.stream]
+            kind = MAPPINGS[one.stream]
             looked_up = look_up(session.ledger.api, STREAMS[one.stream], [one.key])
             with session.ledger.database.write() as conn:
                 upsert.write_documents(conn, kind, looked_up.found)

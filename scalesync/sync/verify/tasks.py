@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import comparison
-from scalesync.errors import PageError
+from scalesync.errors import InconsistentPageError
 from scalesync.models.sync import Window
 from scalesync.sync.streams import PAGE_SIZE
 from scalesync.sync.verify.api_listing import list_pages
@@ -76,14 +76,14 @@ class TaskVerifier:
             for rows in list_pages(self.comparer.api, replace(window, created_to=self.counter.as_of)):
                 self.comparer.go_on()
                 self.comparer.compare_rows(window.stream, rows)
-        except PageError as error:
+        except InconsistentPageError as error:
             self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {error.message}.")
 
     def _pieces(self, window: Window, size: int) -> Iterator[Window]:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
         lower = window.created_from
         with self.comparer.database.read() as conn:
-            for at in comparison.boundaries(conn, window, self.counter.as_of, size):
+            for at in comparison.split_points(conn, window, self.counter.as_of, size):
                 yield replace(window, created_from=lower, created_to=at)
                 lower = at
         yield replace(window, created_from=lower)
@@ -92,7 +92,7 @@ class TaskVerifier:
         """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
         with self.comparer.database.read() as conn:
             here = comparison.count(conn, TASKS, window, self.counter.as_of)
-            undated = comparison.keys_beyond(conn, window, self.counter.as_of)
+            undated = comparison.keys_outside_time(conn, window, self.counter.as_of)
         self.comparer.recheck(window.stream, dict.fromkeys(undated))
         if self.comparer.found.deep or here <= self.listed:
             self._read(window)
@@ -132,7 +132,7 @@ class TaskVerifier:
         for _ in range(ATTEMPTS):
             try:
                 [before] = self.counter.count([Segment(window, unbounded=True)])
-            except PageError as error:
+            except InconsistentPageError as error:
                 self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {error.message}")
                 return None
             if not before.differs:
@@ -150,7 +150,7 @@ class TaskVerifier:
             for rows in list_pages(self.comparer.api, replace(window, created_from=self.counter.as_of)):
                 self.comparer.go_on()
                 self.comparer.compare_rows(window.stream, rows)
-        except PageError:
+        except InconsistentPageError:
             return
 
     def _note_short(self, short: SegmentCounts) -> None:
@@ -182,11 +182,11 @@ class TaskVerifier:
         lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
         with self.comparer.database.read() as conn:
             unsafe = [
-                at for at in (lower, upper) if at is not None and not comparison.is_safe(conn, window, at)
+                at for at in (lower, upper) if at is not None and not comparison.is_clear(conn, window, at)
             ]
             if not unsafe:
                 return window
-            safe = list(comparison.boundaries(conn, window, as_of, 1))
+            safe = list(comparison.split_points(conn, window, as_of, 1))
         if not safe:
             narrower.to_list.append(_unread(window))
             return None

@@ -182,7 +182,7 @@ class Verifier:
             for window in _of(inquiry, TASKS.table.name):
                 if window.updated_from is None:
                     cells = comparison.counts(conn, TASKS, window, as_of)
-                    expected += len(comparison.keys_beyond(conn, window, as_of))
+                    expected += len(comparison.keys_outside_time(conn, window, as_of))
                     here = sum(cells.values())
                     expected += here // SEGMENT_ROWS if inquiry.deep or here <= self.listed else len(cells)
             batches = sum(

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
 from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
@@ -118,7 +118,7 @@ def dispatch(database_url: str, api_url: str, only: int | None, point: Point | N
     )
     database = Doomed.open(database_url)
     with closing(database), ScaleApi(KEY, reach, clock=clock) as api:
-        ledger = MortalLedger(database, fresh_owner(), TIMING, point)
+        ledger = MortalLedger(database, new_owner_id(), TIMING, point)
         options = DispatchOptions(workers=4, only=None if only is None else [only])
         Dispatcher(ledger, api, clock, lambda _: None, TIMING, options).run()
 

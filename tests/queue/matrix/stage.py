@@ -7,8 +7,8 @@ from itertools import count
 
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
-from scalesync.db.queue.pause import gate, resume
-from scalesync.lease_owner import fresh_owner
+from scalesync.db.queue.pause import pause_state, resume
+from scalesync.lease_owner import new_owner_id
 from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.execution_result import ExecutionResult
@@ -119,7 +119,7 @@ class Process:
         """With `gone` it is named like a dead process of this machine, so its leases are free at once."""
         self.stage = stage
         means = means or stage.means
-        place, _, rest = fresh_owner().split("/")
+        place, _, rest = new_owner_id().split("/")
         owner = f"{place}/{_NOBODY}/{rest}" if gone else f"elsewhere/{next(_NUMBERS)}/{rest}"
         clock = means.clock(timeline=stage.timeline)
         self.ledger = means.ledger(stage.database, owner, means.timing)
@@ -168,7 +168,7 @@ def drain(stage: Stage) -> None:
             resume(conn)
         Process(stage).finish()
         with stage.database.read() as conn:
-            if not gate(conn).paused:
+            if not pause_state(conn).paused:
                 return
 
 

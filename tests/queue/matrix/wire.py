@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, unquote
 
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions
-from scalesync.api.request import Request
-from scalesync.api.transport import Answer, Transport
+from scalesync.api.request import ApiRequest
+from scalesync.api.transport import Response, Transport
 from scalesync.errors import ScaleNoAnswer, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox.account import Account
@@ -130,7 +130,7 @@ class Server:
         self.log: list[str] = []
         """What arrived and what became of it, for a failed test's message."""
 
-    def serve(self, request: Request) -> Answer:
+    def serve(self, request: ApiRequest) -> Response:
         """Answer a request as it was scripted. Raises what the client would for a connection that fails."""
         fate: OnWrite | OnLook
         if request.method == "GET":
@@ -143,7 +143,7 @@ class Server:
         self.log.append(f"{self.timeline.moved:.1f} s: {request}: {fate} -> {result[0]}")
         return self._answer(request, fate, result)
 
-    def _write(self, request: Request, fate: OnWrite) -> _Result:
+    def _write(self, request: ApiRequest, fate: OnWrite) -> _Result:
         if fate in APPLYING:
             result = self._apply(request)
             return self._apply(request) if fate is OnWrite.ECHO and request.route in _CREATES else result
@@ -153,7 +153,7 @@ class Server:
             self.timeline.later(DELAYED[fate], lambda: self._apply(request))
         return 0, b""
 
-    def _apply(self, request: Request) -> _Result:
+    def _apply(self, request: ApiRequest) -> _Result:
         self.before = _copied(self.world.live)
         self.written_at = self.timeline.moved
         result = self._perform(request, None)
@@ -161,7 +161,7 @@ class Server:
             self.log.append(f"{self.timeline.moved:.1f} s: {request}: arrives -> {result[0]}")
         return result
 
-    def _perform(self, request: Request, account: Account | None) -> _Result:
+    def _perform(self, request: ApiRequest, account: Account | None) -> _Result:
         operation = _OPERATIONS[request.method, request.route]
         names = [
             unquote(part)
@@ -176,7 +176,7 @@ class Server:
             return refusal.status, _refusal(refusal.status, refusal.message)
         return 200, answer if isinstance(answer, bytes) else encode(answer)
 
-    def _answer(self, request: Request, fate: StrEnum, result: _Result) -> Answer:
+    def _answer(self, request: ApiRequest, fate: StrEnum, result: _Result) -> Response:
         status, body = result
         if fate in (OnWrite.NOT_SENT, OnLook.NOT_SENT):
             raise ScaleNotSent("Could not reach the Scale API: the network is down.")
@@ -192,7 +192,7 @@ class Server:
             body = _of_another(body)
         elif fate in (OnWrite.BROKEN, OnLook.BROKEN):
             body = body[: len(body) // 2]
-        return Answer(status, body, self.timeline.now(), self.retry_after if status == 429 else None)
+        return Response(status, body, self.timeline.now(), self.retry_after if status == 429 else None)
 
 
 def _refusal(status: int, message: str) -> bytes:
@@ -245,7 +245,7 @@ class _Near(Transport):
         super().__init__(KEY, options, clock)
         self._server = server
 
-    def exchange(self, request: Request) -> Answer:
+    def exchange(self, request: ApiRequest) -> Response:
         """Hand the request over and return the answer."""
         return self._server.serve(request)
 

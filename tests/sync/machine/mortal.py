@@ -9,8 +9,8 @@ from enum import StrEnum
 from sqlalchemy import Connection, Engine
 
 from scalesync.db.database import Database
-from scalesync.db.sqlite import File
-from scalesync.errors import DatabaseAwayError
+from scalesync.db.sqlite import SqliteFile
+from scalesync.errors import DatabaseUnavailableError
 
 
 class Crash(BaseException):
@@ -59,7 +59,7 @@ class Fate:
             self.dead = True
             raise Crash
         if self._due is End.AWAY:
-            raise DatabaseAwayError("The connection was lost.")
+            raise DatabaseUnavailableError("The connection was lost.")
 
     def committed(self) -> None:
         """Come past the end of the transaction."""
@@ -67,13 +67,13 @@ class Fate:
             self.dead = True
             raise Crash
         if self._due is End.AWAY_UNKNOWN:
-            raise DatabaseAwayError("The connection was lost while it committed.")
+            raise DatabaseUnavailableError("The connection was lost while it committed.")
 
 
 class MortalDatabase(Database):
     """The real database, in the hands of a process with a fate."""
 
-    def __init__(self, engine: Engine, file: File | None = None, fate: Fate | None = None) -> None:
+    def __init__(self, engine: Engine, file: SqliteFile | None = None, fate: Fate | None = None) -> None:
         super().__init__(engine, file)
         self._fate = fate or Fate()
 

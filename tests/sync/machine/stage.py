@@ -12,13 +12,13 @@ from sqlalchemy import Connection, delete, select, update
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions
 from scalesync.clock import Clock
-from scalesync.db.mirror.account import Stamp, fingerprint
-from scalesync.db.mirror.documents import MIRRORED
+from scalesync.db.mirror.account import Account, fingerprint
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.tables import windows
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
-from scalesync.lease_owner import fresh_owner
+from scalesync.lease_owner import new_owner_id
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
 from scalesync.sync.planner import EVERY_STREAM, SyncRequest
 from scalesync.sync.runner import SyncRunner, SyncSummary
@@ -155,7 +155,7 @@ class Stage:
 
     def tamper(self, stream: str, key: str, *, lose: bool) -> None:
         """Delete a row, or give it another status, past everything that looks after the mirror."""
-        table, column = MIRRORED[stream].table, MIRRORED[stream].table.c[MIRRORED[stream].key]
+        table, column = MAPPINGS[stream].table, MAPPINGS[stream].table.c[MAPPINGS[stream].key]
         with self.database.write() as conn:
             if lose:
                 conn.execute(delete(table).where(column == key))
@@ -167,11 +167,11 @@ class Stage:
     @contextmanager
     def _session(self, fate: Fate, *, elsewhere: bool = False) -> Iterator[SyncRunner]:
         clock = OurClock(ahead=self.ahead)
-        place, _, rest = fresh_owner().rsplit("/", 2)
+        place, _, rest = new_owner_id().rsplit("/", 2)
         owner = f"elsewhere/1/{rest}" if elsewhere else f"{place}/{_NOBODY}/{rest}"
         options = ApiOptions(url=self.server.url, retry=QUICK)
         with ScaleApi(KEY, options, clock=clock) as api:
-            mine = Stamp(fingerprint(KEY), "live", self.server.url, clock.now())
+            mine = Account(fingerprint(KEY), "live", self.server.url, clock.now())
             ledger = SyncStore(self.database.lent(fate), api, owner, LEASE)
             # With one worker the same example takes the same steps each time.
             yield SyncRunner(ledger, clock, lambda _: None, mine, workers=1)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from scalesync.errors import HeldElsewhereError
+from scalesync.errors import AlreadyRunningError
 from scalesync.sandbox import Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import Verification
@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
     def sync(self, what: int, meanwhile: list[tuple[str, int]], lapsed: bool) -> None:
         """Sync, with changes landing before some pages; to the end, if nobody holds what is to be read."""
         self.here.arriving.extend(meanwhile)
-        with suppress(HeldElsewhereError):
+        with suppress(AlreadyRunningError):
             self.here.sync(self._request(what), lapsed=lapsed)
         self.here.arriving.clear()
 
@@ -114,7 +114,7 @@ class Machine(RuleBasedStateMachine):
         self.here.sync_fatally(self._request(what), Fate(end, at), elsewhere=elsewhere)
         self.here.arriving.clear()
         if elsewhere:
-            with suppress(HeldElsewhereError):
+            with suppress(AlreadyRunningError):
                 self.here.sync(SyncRequest(), lapsed=False)
 
     @rule(what=st.integers(0, 9), at=st.integers(1, 10))
