@@ -93,31 +93,31 @@ class Settings:
         return self.key
 
 
-def load_settings(chosen: SettingsInput, environment: Mapping[str, str]) -> Settings:
+def load_settings(given: SettingsInput, environment: Mapping[str, str]) -> Settings:
     """Return the settings that choices and environment make together. Raises ConfigurationError.
 
     A keyring is not opened before the key is needed, and never unless it was chosen.
     """
-    _refuse_empty(chosen)
+    _refuse_empty(given)
     return Settings(
-        database_url=database_url(DEFAULT_DATABASE if chosen.database is None else chosen.database),
-        api_url=_without_secrets((chosen.api_url or DEFAULT_API_URL).rstrip("/")),
-        key=_find_key(chosen, environment),
-        patience=None if chosen.patience is None else chosen.patience.total_seconds(),
+        database_url=database_url(DEFAULT_DATABASE if given.database is None else given.database),
+        api_url=_without_secrets((given.api_url or DEFAULT_API_URL).rstrip("/")),
+        key=_find_key(given, environment),
+        patience=None if given.patience is None else given.patience.total_seconds(),
         lease=_read_lease(environment),
-        insecure_http=chosen.insecure_http,
+        insecure_http=given.insecure_http,
     )
 
 
-def _refuse_empty(chosen: SettingsInput) -> None:
+def _refuse_empty(given: SettingsInput) -> None:
     """Raise ConfigurationError for what was given and is empty: it must not stand for the default."""
-    given = {
-        "database": chosen.database,
-        "API's address": chosen.api_url,
-        "key file's name": chosen.key_file,
-        "keyring's service": chosen.keyring,
+    texts = {
+        "database": given.database,
+        "API's address": given.api_url,
+        "key file's name": given.key_file,
+        "keyring's service": given.keyring,
     }
-    for what, text in given.items():
+    for what, text in texts.items():
         if text == "":
             raise ConfigurationError(f"The {what} is empty.", advice="Name it, or leave it out.")
 
@@ -166,15 +166,15 @@ def _without_secrets(api_url: str) -> str:
     return api_url
 
 
-def _find_key(chosen: SettingsInput, environment: Mapping[str, str]) -> Secret | None:
+def _find_key(given: SettingsInput, environment: Mapping[str, str]) -> Secret | None:
     """Return the key where it was said to be, else that of the environment, else None."""
-    if chosen.key_file is not None and chosen.keyring is not None:
+    if given.key_file is not None and given.keyring is not None:
         msg = "The API key is to come from a file and from the keyring."
         raise ConfigurationError(msg, advice="Leave out --api-key-file or --api-key-keyring.")
-    if chosen.keyring is not None:
-        return KeyringSecret(chosen.keyring)
-    if chosen.key_file is not None:
-        return Secret(_checked_key(_read_key_file(Path(chosen.key_file))))
+    if given.keyring is not None:
+        return KeyringSecret(given.keyring)
+    if given.key_file is not None:
+        return Secret(_checked_key(_read_key_file(Path(given.key_file))))
     text = environment.get("SCALE_API_KEY", "")
     return Secret(_checked_key(text)) if text.strip() else None
 

@@ -36,9 +36,9 @@ def flatten(
 ) -> Flattened:
     """Return the rows of a response in the order in which they stand there.
 
-    `files` is the content of result files by address, signatures left out; of one that is missing there are no rows.
-    Never raises: what cannot be read is left out or kept in `extra`, and `read` is False where nothing is
-    known of the type, the response is of no known shape, or it or one of its files is not JSON.
+    `files` is the content of result files by address, signatures left out; one that is missing gives no
+    rows. Never raises: what cannot be read is left out or kept in `extra`, and `read` is False where
+    nothing is known of the type, the response is of no known shape, or it or one of its files is not JSON.
     """
     shape = TYPE_READERS.get(task_type or "")
     if shape and shape.plain and response and (drawn := shape.plain(response)) is not None:

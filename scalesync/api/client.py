@@ -236,36 +236,36 @@ class ScaleApi:
             raise ScaleNotSent("Its time was over before it could be sent.")
         return self._parsed(request, self._send(request, 1, turn), parse)
 
-    def _parsed(self, request: ApiRequest, answer: Response, parse: _Parse[_T]) -> _T:
+    def _parsed(self, request: ApiRequest, response: Response, parse: _Parse[_T]) -> _T:
         try:
-            return parse(request, answer)
+            return parse(request, response)
         except ScaleNoAnswer:
             self.reconnect()
             raise
 
     def _send(self, request: ApiRequest, attempt: int, turn: float) -> Response:
         """Send once and return a 200; raise what any other answer stands for. Tells the limiter."""
-        answer: Response | None = None
+        response: Response | None = None
         try:
-            answer = self._transport.send(request)
+            response = self._transport.send(request)
         finally:
-            self._note(request, attempt, turn, answer)
-        error = responses.error_from(request, answer)
+            self._note(request, attempt, turn, response)
+        error = responses.error_from(request, response)
         if error is None:
             self._limiter.on_success()
-            return answer
+            return response
         if error.about_another:
             self.reconnect()
         if error.code == 429:
             self._limiter.on_throttled(turn, error.retry_after)
         raise error
 
-    def _note(self, request: ApiRequest, attempt: int, turn: float, answer: Response | None) -> None:
+    def _note(self, request: ApiRequest, attempt: int, turn: float, response: Response | None) -> None:
         """Log one exchange: no key, no names, no query, no body."""
         fields = {
             "method": request.method,
             "route": request.route,
-            "status": answer.status if answer else None,
+            "status": response.status if response else None,
             "milliseconds": round((self._clock.monotonic() - turn) * 1000),
             "attempt": attempt,
         }

@@ -66,8 +66,8 @@ class PerThread(Generic[_T]):
 class _Adapter(HTTPAdapter):
     """Sends each request once (no retries beneath us) and over connections that mark it."""
 
-    def __init__(self, mark: SendTracker) -> None:
-        self._mark = mark
+    def __init__(self, tracker: SendTracker) -> None:
+        self._mark = tracker
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -98,7 +98,7 @@ class Connection:
     """The API's address, the only one that is asked."""
     local: bool
     """No proxy, whatever the environment says: the request is unencrypted and meant for this machine."""
-    mark: SendTracker = field(default_factory=SendTracker)
+    tracker: SendTracker = field(default_factory=SendTracker)
     _session: requests.Session = field(init=False, repr=False)
     _way: Route | None = field(default=None, init=False, repr=False)
 
@@ -108,7 +108,7 @@ class Connection:
         self._session.trust_env = not self.local
         self._session.headers.clear()
         self._session.headers.update(_HEADERS)
-        self._adapter = _Adapter(self.mark)
+        self._adapter = _Adapter(self.tracker)
 
     def open(self, request: ApiRequest, timeout: Timeout) -> BaseHTTPResponse:
         """Send `request` once and return the answer, whatever it is, with the body still on the wire.

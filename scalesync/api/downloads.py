@@ -163,7 +163,7 @@ class Downloads:
         # Twice: the limit of the whole ends what hangs, and says so. Equal, the two would race.
         return min(options.connect_timeout, options.seconds), min(options.read_timeout, 2 * options.seconds)
 
-    def _whole(self, mark: SendTracker, response: requests.Response, address: Address) -> Download:
+    def _whole(self, tracker: SendTracker, response: requests.Response, address: Address) -> Download:
         """Return the body of a 200. Raises ScaleException for any other status, and for too large a file."""
         now = served_at(response.raw.headers) or self._clock.now()
         if response.status_code != 200:
@@ -176,7 +176,7 @@ class Downloads:
             self._check_size(size)
             digest.update(piece)
             pieces.append(piece)
-        if mark.late:
+        if tracker.late:
             raise TimeoutError
         return Download(b"".join(pieces), digest.hexdigest(), now)
 
@@ -185,12 +185,12 @@ class Downloads:
             said = f"The file is larger than the limit of {self._options.largest:,} bytes."
             raise ScaleException(said, advice="Give a larger `--max-size`.")
 
-    def _failure(self, mark: SendTracker, error: Exception) -> ScaleException:
+    def _failure(self, tracker: SendTracker, error: Exception) -> ScaleException:
         """Return `error` in our words."""
-        if mark.late:
+        if tracker.late:
             said = f"The file did not come whole within {self._options.seconds:g} s."
             return ScaleNoAnswer(said, advice="Run it again, perhaps with a longer `--timeout`.")
-        if mark.sent:
+        if tracker.sent:
             return ScaleNoAnswer(f"The file did not come whole: {reason_of(error)}.")
         return ScaleNotSent(f"The file's server could not be reached: {reason_of(error)}.")
 

@@ -74,7 +74,7 @@ class SendTracker:
             self.connecting = None
 
 
-def tracked(kind: type[HTTPConnection], mark: SendTracker) -> type[HTTPConnection]:
+def tracked(kind: type[HTTPConnection], tracker: SendTracker) -> type[HTTPConnection]:
     """Return `kind` with a `request` that connects (proxy tunnel and TLS included), sets `mark`, and sends.
 
     Exceptions cannot tell this: a reset during the TLS handshake and one after the request look the same.
@@ -83,42 +83,42 @@ def tracked(kind: type[HTTPConnection], mark: SendTracker) -> type[HTTPConnectio
 
     class Marking(kind):  # type: ignore[valid-type, misc]
         def _new_conn(self) -> socket.socket:
-            return _open(self, mark) if direct else super()._new_conn()
+            return _open(self, tracker) if direct else super()._new_conn()
 
         def connect(self) -> None:
             try:
                 super().connect()
             finally:
-                mark.connected()
+                tracker.connected()
 
         def _tunnel(self) -> None:
             super()._tunnel()
             # An end in the middle of the proxy's headers looks like their end.
-            mark.check()
+            tracker.check()
 
         def request(self, *args: Any, **kwargs: Any) -> None:
             if self.is_closed:
                 self.connect()
-            mark.mark_sent(self)
+            tracker.mark_sent(self)
             super().request(*args, **kwargs)
 
     return Marking
 
 
-def _open(connection: HTTPConnection, mark: SendTracker) -> socket.socket:
+def _open(connection: HTTPConnection, tracker: SendTracker) -> socket.socket:
     """Return a socket connected to the host of `connection`, at the first of its addresses that answers.
 
     Raises OSError. Each address has the connection's time-out; cutting the mark off ends them all.
     """
     failure: OSError = OSError("its name stands for no address")
     host = connection._dns_host.strip("[]")  # noqa: SLF001 - with the dot at its end, as only DNS needs it
-    for family, kind, protocol, _, address in resolve(host, connection.port, mark):
+    for family, kind, protocol, _, address in resolve(host, connection.port, tracker):
         sock = socket.socket(family, kind, protocol)
         try:
             for option in connection.socket_options or ():
                 sock.setsockopt(*option)
             sock.settimeout(connection.timeout)
-            mark.connect_over(sock)
+            tracker.connect_over(sock)
             sock.connect(address)
         except OSError as error:
             sock.close()
@@ -128,7 +128,7 @@ def _open(connection: HTTPConnection, mark: SendTracker) -> socket.socket:
     raise failure
 
 
-def resolve(host: str, port: int, mark: SendTracker) -> _Addresses:
+def resolve(host: str, port: int, tracker: SendTracker) -> _Addresses:
     """Return the addresses that a host's name stands for. Raises OSError, or UnicodeError for no name.
 
     Nothing can end a resolver that hangs, so that a thread of its own waits for it, and is left to itself
@@ -152,5 +152,5 @@ def resolve(host: str, port: int, mark: SendTracker) -> _Addresses:
             if isinstance(answer, Exception):
                 raise answer
             return answer
-        if mark.late:
-            raise TimeoutError(mark.late)
+        if tracker.late:
+            raise TimeoutError(tracker.late)

@@ -51,15 +51,15 @@ class _ErrorBody(msgspec.Struct):
 
 
 def _decode(
-    request: ApiRequest, answer: Response, kind: type[_T], failure: type[ScaleNoAnswer] = ScaleNoAnswer
+    request: ApiRequest, response: Response, kind: type[_T], failure: type[ScaleNoAnswer] = ScaleNoAnswer
 ) -> tuple[_T, int]:
     """Return the body as `kind`, and how many characters had to be replaced for it.
 
     Raises `failure` if the body is not JSON, not of that shape, nested too deeply or too large.
     """
-    if answer.too_large:
+    if response.too_large:
         raise failure(f"The answer to {request} is larger than any that is taken.")
-    text, replaced = sanitize(answer.body)
+    text, replaced = sanitize(response.body)
     try:
         return msgspec.json.decode(text, type=kind), replaced
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -76,22 +76,22 @@ def _objects(
     raise failure(f"The answer to {request} lists something that is not an object.")
 
 
-def task_page(request: ApiRequest, answer: Response) -> Page:
+def task_page(request: ApiRequest, response: Response) -> Page:
     """Return a page of tasks with the API's own token."""
-    page, replaced = _decode(request, answer, _Page, UnreadablePageError)
+    page, replaced = _decode(request, response, _Page, UnreadablePageError)
     token = page.next_token or None
     more = token is not None if page.has_more is None else page.has_more
     docs = _objects(request, page.docs, UnreadablePageError)
-    return Page(docs, _counted(page.total), token, more, answer.served_at, replaced, answer.dated)
+    return Page(docs, _counted(page.total), token, more, response.served_at, replaced, response.dated)
 
 
-def batch_page(request: ApiRequest, answer: Response, asked_for: str | None) -> Page:
+def batch_page(request: ApiRequest, response: Response, asked_for: str | None) -> Page:
     """Return a page of batches, which was `asked_for` by that token.
 
     The next token is the API's if it gives one, else the offset behind this page while there is more. Where
     the answer does not say whether there is more, its total decides.
     """
-    page, replaced = _decode(request, answer, _Page, UnreadablePageError)
+    page, replaced = _decode(request, response, _Page, UnreadablePageError)
     docs = _objects(request, page.docs, UnreadablePageError)
     total = page.total if page.total_docs is None else page.total_docs
     offset = offset_of(asked_for)
@@ -102,7 +102,7 @@ def batch_page(request: ApiRequest, answer: Response, asked_for: str | None) -> 
         more = token is not None or (None not in (behind, total) and behind < total)  # type: ignore[operator]
     if token is None and more and behind is not None:
         token = offset_token(behind)
-    return Page(docs, _counted(total), token, more, answer.served_at, replaced, answer.dated)
+    return Page(docs, _counted(total), token, more, response.served_at, replaced, response.dated)
 
 
 def _counted(total: int | None) -> int | None:
@@ -110,18 +110,18 @@ def _counted(total: int | None) -> int | None:
     return None if total is None else min(total, MOST_COUNTED)
 
 
-def project_list(request: ApiRequest, answer: Response) -> Page:
+def project_list(request: ApiRequest, response: Response) -> Page:
     """Return all projects as one page: a bare array, not paged (documented)."""
-    listed, replaced = _decode(request, answer, list[msgspec.Raw], UnreadablePageError)
+    listed, replaced = _decode(request, response, list[msgspec.Raw], UnreadablePageError)
     docs = _objects(request, listed, UnreadablePageError)
-    return Page(docs, len(docs), None, False, answer.served_at, replaced, answer.dated)
+    return Page(docs, len(docs), None, False, response.served_at, replaced, response.dated)
 
 
-def document(request: ApiRequest, answer: Response) -> Document:
+def document(request: ApiRequest, response: Response) -> Document:
     """Return the single object of the answer."""
-    raw, replaced = _decode(request, answer, msgspec.Raw)
+    raw, replaced = _decode(request, response, msgspec.Raw)
     (found,) = _objects(request, [raw])
-    return Document(found, answer.served_at, replaced)
+    return Document(found, response.served_at, replaced)
 
 
 def named(key: str, name: str) -> Callable[[ApiRequest, Response], Document]:
@@ -131,8 +131,8 @@ def named(key: str, name: str) -> Callable[[ApiRequest, Response], Document]:
     repeats one, gives what is whole and somebody else's.
     """
 
-    def parse(request: ApiRequest, answer: Response) -> Document:
-        found = document(request, answer)
+    def parse(request: ApiRequest, response: Response) -> Document:
+        found = document(request, response)
         if name_in(found, key) != name:
             raise ScaleNoAnswer(f"The answer to {request} is not the object that was asked for.")
         return found
@@ -146,38 +146,38 @@ def name_in(found: Document, key: str) -> object:
     return msgspec.json.decode(fields[key]) if key in fields else None
 
 
-def document_or_ok(request: ApiRequest, answer: Response) -> Document | None:
+def document_or_ok(request: ApiRequest, response: Response) -> Document | None:
     """Return the single object of the answer, or None for the bare text `OK` (official client)."""
-    return None if answer.body.strip() in (b"OK", b'"OK"') else document(request, answer)
+    return None if response.body.strip() in (b"OK", b'"OK"') else document(request, response)
 
 
-def batch_status(request: ApiRequest, answer: Response) -> BatchStatus:
+def batch_status(request: ApiRequest, response: Response) -> BatchStatus:
     """Return a batch's status with its counts; those left out are 0."""
-    found, _ = _decode(request, answer, _Status)
+    found, _ = _decode(request, response, _Status)
     return BatchStatus(
         found.status,
         found.pending or 0,
         found.completed or 0,
         found.error or 0,
         found.canceled or 0,
-        answer.served_at,
+        response.served_at,
     )
 
 
-def error_from(request: ApiRequest, answer: Response) -> ScaleException | None:
+def error_from(request: ApiRequest, response: Response) -> ScaleException | None:
     """Return the error that an answer stands for, with the API's own words if it has any; None for a 200.
 
     Only 200 is success (the official client). Another 2xx is ScaleNoAnswer: something happened, and what is
     not known. Everything else is the error of its status, redirects included.
     """
-    if answer.status == 200:
+    if response.status == 200:
         return None
-    if 200 < answer.status < 300:
-        return ScaleNoAnswer(f"{request} was answered {answer.status}, which the API does not promise.")
-    kind = BY_STATUS.get(answer.status, ScaleException)
-    words = _words(request, answer)
-    error = kind(words, answer.status, retry_after=answer.retry_after)
-    error.about_another = 400 <= answer.status < 500 and _names_another(words, request)
+    if 200 < response.status < 300:
+        return ScaleNoAnswer(f"{request} was answered {response.status}, which the API does not promise.")
+    kind = BY_STATUS.get(response.status, ScaleException)
+    words = _words(request, response)
+    error = kind(words, response.status, retry_after=response.retry_after)
+    error.about_another = 400 <= response.status < 500 and _names_another(words, request)
     return error
 
 
@@ -208,10 +208,10 @@ def _texts(request: ApiRequest) -> Iterator[str]:
             rest += value
 
 
-def _words(request: ApiRequest, answer: Response) -> str:
+def _words(request: ApiRequest, response: Response) -> str:
     """Return the `error` of a JSON body, else a sentence of ours; never a page of HTML."""
     try:
-        said = msgspec.json.decode(sanitize(answer.body)[0], type=_ErrorBody).error.strip()
+        said = msgspec.json.decode(sanitize(response.body)[0], type=_ErrorBody).error.strip()
     except (msgspec.MsgspecError, RecursionError):
         said = ""
-    return said[:_LONGEST_MESSAGE] or f"The API answered {answer.status} to {request}."
+    return said[:_LONGEST_MESSAGE] or f"The API answered {response.status} to {request}."

@@ -116,8 +116,8 @@ def private_address_check(kind: type[HTTPConnection]) -> type[HTTPConnection]:
 class _CheckedAdapter(HTTPAdapter):
     """Sends each request once, over connections that mark it and, without a proxy, look whom they got."""
 
-    def __init__(self, mark: SendTracker, *, guarded: bool) -> None:
-        self._mark = mark
+    def __init__(self, tracker: SendTracker, *, guarded: bool) -> None:
+        self._mark = tracker
         self._guarded = guarded
         super().__init__(pool_connections=4, pool_maxsize=1, max_retries=0)
 

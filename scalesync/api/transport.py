@@ -109,16 +109,16 @@ class Transport:
         if started < self._single_until:
             wire.close()
         try:
-            with self._watchdog.watching(wire.mark, limit), wire.open(request, self._timeout) as response:
+            with self._watchdog.watching(wire.tracker, limit), wire.open(request, self._timeout) as response:
                 body = self._body(response, request, started)
-                if wire.mark.late:
-                    raise TimeoutError(wire.mark.late)
+                if wire.tracker.late:
+                    raise TimeoutError(wire.tracker.late)
                 return self._answer(response, body)
         except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
-            raise self._failure(error, request, wire.mark) from error
+            raise self._failure(error, request, wire.tracker) from error
         finally:
             with self._lock:
-                self._sent += wire.mark.sent
+                self._sent += wire.tracker.sent
 
     def _body(self, response: BaseHTTPResponse, request: ApiRequest, started: float) -> bytes | None:
         """Return the body unpacked; None as soon as more of it has come than is taken of any.
@@ -163,10 +163,10 @@ class Transport:
         rest = parse_retry_after(response.headers.get("Retry-After"), now)
         return Response(response.status, text, now, rest, dated=date is not None, too_large=body is None)
 
-    def _failure(self, error: Exception, request: ApiRequest, mark: SendTracker) -> ScaleException:
+    def _failure(self, error: Exception, request: ApiRequest, tracker: SendTracker) -> ScaleException:
         """Return `error` in our words: whether the API can have seen the request, and why it failed."""
-        reason = mark.late or reason_of(error)
-        if mark.sent:
+        reason = tracker.late or reason_of(error)
+        if tracker.sent:
             return ScaleNoAnswer(f"{request} was sent and no usable answer came: {reason}.")
         return ScaleNotSent(
             f"Could not reach the Scale API at {self._options.host}: {reason}.",

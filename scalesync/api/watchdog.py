@@ -32,12 +32,12 @@ class Watchdog:
         self._idle = False
 
     @contextmanager
-    def watching(self, mark: SendTracker, seconds: float) -> Iterator[None]:
+    def watching(self, tracker: SendTracker, seconds: float) -> Iterator[None]:
         """Begin a request that is cut off after `seconds`, connecting included, or when the work is over."""
         with self._changed:
             now = self._clock.monotonic()
-            mark.begin()
-            self._due[mark] = now + seconds
+            tracker.begin()
+            self._due[tracker] = now + seconds
             self._cut_off_late(now)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -48,7 +48,7 @@ class Watchdog:
             yield
         finally:
             with self._changed:
-                del self._due[mark]
+                del self._due[tracker]
 
     def _run(self) -> None:
         with self._changed:

@@ -131,23 +131,23 @@ def print_summary(summary: "DispatchSummary") -> None:
     print_text(f"{pluralize(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")
 
 
-def _as_dict(summary: "DispatchSummary", depth: QueueStats, gate: PauseState) -> dict[str, object]:
+def _as_dict(summary: "DispatchSummary", stats: QueueStats, gate: PauseState) -> dict[str, object]:
     fields = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
     error = None if summary.error is None else str(summary.error)
-    return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": depth, "gate": gate}
+    return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": stats, "gate": gate}
 
 
 def _raise_if_incomplete(
-    summary: "DispatchSummary", depth: QueueStats, gate: PauseState, *, look_only: bool
+    summary: "DispatchSummary", stats: QueueStats, gate: PauseState, *, look_only: bool
 ) -> None:
     """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
     if stopped := _stopped(summary, gate):
         raise stopped
-    queue_format.raise_if_person_needed(dead=depth.dead, in_doubt=depth.in_doubt, held=depth.held)
-    others_go_on = depth.by_state.get("sending", 0) > 0
-    if summary.ended == "enough" or look_only or others_go_on or not depth.open:
+    queue_format.raise_if_person_needed(dead=stats.dead, in_doubt=stats.in_doubt, held=stats.held)
+    others_go_on = stats.by_state.get("sending", 0) > 0
+    if summary.ended == "enough" or look_only or others_go_on or not stats.open:
         return
-    msg = f"{pluralize(depth.open, 'command is', 'commands are')} left for later."
+    msg = f"{pluralize(stats.open, 'command is', 'commands are')} left for later."
     raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
 
 

@@ -110,24 +110,24 @@ def answer(discarded: DiscardResult) -> str:
     return f"{name} is done, too late{undo}"
 
 
-def depth_sentences(depth: QueueStats, gate: PauseState) -> Iterator[str]:
+def depth_sentences(stats: QueueStats, gate: PauseState) -> Iterator[str]:
     """Yield how many commands are open, if any, and what keeps them all from being sent."""
-    if depth.open:
+    if stats.open:
         oldest = (
-            f", the oldest {format_duration(depth.oldest_seconds)} old"
-            if depth.oldest_seconds is not None
+            f", the oldest {format_duration(stats.oldest_seconds)} old"
+            if stats.oldest_seconds is not None
             else ""
         )
-        states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in depth.by_state.items())
-        yield f"{pluralize(depth.open, 'command is', 'commands are')} open{oldest} ({states})"
+        states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in stats.by_state.items())
+        yield f"{pluralize(stats.open, 'command is', 'commands are')} open{oldest} ({states})"
     if gate.paused:
         yield paused(gate)
 
 
-def needs(depth: QueueStats) -> Iterator[str]:
+def needs(stats: QueueStats) -> Iterator[str]:
     """Yield how many commands need a person, if any do."""
-    if depth.needs_a_person:
-        yield f"{_needy(depth.dead, depth.in_doubt, depth.held)}: see `scalesync queue list`"
+    if stats.needs_a_person:
+        yield f"{_needy(stats.dead, stats.in_doubt, stats.held)}: see `scalesync queue list`"
 
 
 def paused(gate: PauseState) -> str:

@@ -61,7 +61,7 @@ def _logging(watch: DispatchWatcher) -> DispatchWatcher:
 def _fields(event: DispatchEvent) -> dict[str, object]:
     """Return what is logged of an event: no payload."""
     if isinstance(event, CommandSettled):
-        verdict = event.verdict
+        verdict = event.settlement
         return {
             "command": event.command.id,
             "kind": event.command.kind,
@@ -113,7 +113,7 @@ class Told:
         return sentence(event)
 
     def _count(self, settled: CommandSettled) -> None:
-        state = settled.verdict.state
+        state = settled.settlement.state
         if state is CommandState.IN_DOUBT:
             self.in_doubt.add(settled.command.id)
         else:

@@ -31,7 +31,7 @@ class DispatchOptions:
 class Claimer:
     """Claims for one dispatcher. Used by one thread."""
 
-    ledger: DispatcherStore
+    store: DispatcherStore
     clock: Clock
     options: DispatchOptions
     started: set[int] = field(default_factory=set)
@@ -66,14 +66,14 @@ class Claimer:
         if self.options.reconcile_only:
             return 0.0 if self._unseen() else None
         if not self.full and self.options.only is None:
-            return self.ledger.next_due()
-        waiting = self.ledger.still_waiting(self.retry_at) if self.retry_at else set()
+            return self.store.next_due()
+        waiting = self.store.still_waiting(self.retry_at) if self.retry_at else set()
         self.retry_at = {one: at for one, at in self.retry_at.items() if one in waiting}
         return min(self.retry_at.values()) - self.clock.monotonic() if self.retry_at else None
 
     def closed(self) -> PauseState | None:
         """Return the gate if it is closed to us; looking alone may go on while a person paused the queue."""
-        gate = self.ledger.pause_state()
+        gate = self.store.pause_state()
         may_look = self.options.reconcile_only and gate.paused_by is PausedBy.PERSON
         return gate if gate.paused and not may_look else None
 
@@ -81,15 +81,15 @@ class Claimer:
         """Take note of what became of a command."""
         self.in_hand.discard(done.command.id)
         if done.state is not None and not done.progress:
-            self.retry_at[done.command.id] = self.clock.monotonic() + done.verdict.wait
+            self.retry_at[done.command.id] = self.clock.monotonic() + done.settlement.wait
 
     def give_back(self, command_id: int) -> None:
         """Take note of a command that its lease decides about: nobody could write what became of it."""
         self.in_hand.discard(command_id)
-        self.retry_at[command_id] = self.clock.monotonic() + self.ledger.timing.lease
+        self.retry_at[command_id] = self.clock.monotonic() + self.store.timing.lease
 
     def _claim(self, limit: int, only: Collection[int] | None) -> list[Claim]:
-        claims = self.ledger.claim(
+        claims = self.store.claim(
             limit, looking_only=self.options.reconcile_only, only=only, in_hand=self.in_hand
         )
         for claim in claims:
@@ -102,5 +102,5 @@ class Claimer:
         if self.to_reconcile is None:
             self._claim(0, [])  # what the dead left behind is in doubt from then on
             only = self.options.only
-            self.to_reconcile = [one for one in self.ledger.in_doubt() if only is None or one in only]
+            self.to_reconcile = [one for one in self.store.in_doubt() if only is None or one in only]
         return self.to_reconcile

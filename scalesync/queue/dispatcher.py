@@ -51,7 +51,7 @@ class Dispatcher:
     Construction raises ConfigurationError where the client lets a request last longer than `timing` says.
     """
 
-    ledger: DispatcherStore
+    store: DispatcherStore
     api: ScaleApi
     clock: Clock
     watch: DispatchWatcher
@@ -61,12 +61,12 @@ class Dispatcher:
     handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
 
     def __post_init__(self) -> None:
-        if self.api.options.total > self.timing.request or self.timing != self.ledger.timing:
+        if self.api.options.total > self.timing.request or self.timing != self.store.timing:
             raise ConfigurationError(
                 "A request of the queue must be cut off within the time that it may take."
             )
-        self._tools = ExecutorDeps(self.ledger, self.api, self.clock, self.timing, self.random, self.handlers)
-        self._agenda = Claimer(self.ledger, self.clock, self.options)
+        self._tools = ExecutorDeps(self.store, self.api, self.clock, self.timing, self.random, self.handlers)
+        self._agenda = Claimer(self.store, self.clock, self.options)
         self._active: dict[Future[ExecutionResult], CommandExecutor] = {}
         self._ended: SimpleQueue[Future[ExecutionResult]] = SimpleQueue()
         self._steps: deque[StepStarted] = deque()
@@ -100,7 +100,7 @@ class Dispatcher:
                     self.clock.stopping.set()
                     raise
         finally:
-            self.ledger.close()
+            self.store.close()
         if self._failure is not None:
             raise self._failure
         return self._tally.summary(
@@ -219,7 +219,7 @@ class Dispatcher:
             self._offline = 0
         if done.progress or self.options.reconcile_only:
             self._progress_at = self.clock.monotonic()
-        self.watch(CommandSettled(done.command, done.verdict))
+        self.watch(CommandSettled(done.command, done.settlement))
         if done.alarm is not None:
             self._alarm(done.alarm)
 
@@ -289,5 +289,5 @@ class Dispatcher:
         if not self._idle:
             self._idle = True
             self.watch(Idle(seconds))
-        self.ledger.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL), self.clock.stopping)
+        self.store.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL), self.clock.stopping)
         self._next_claim_at = -inf

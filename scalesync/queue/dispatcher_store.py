@@ -71,7 +71,7 @@ class DispatcherStore:
     def settle(
         self,
         claim: Claim,
-        verdict: Settlement,
+        settlement: Settlement,
         steps: Sequence[AttemptStep] = (),
         *,
         answer: tuple[str, Document] | None = None,
@@ -83,11 +83,11 @@ class DispatcherStore:
         does not undo the delivery.
         """
         with self.database.write() as conn:
-            kept = claim_arm_settle.settle(conn, claim, verdict, steps)
+            kept = claim_arm_settle.settle(conn, claim, settlement, steps)
             if answer is not None and not apply_response(conn, *answer):
                 log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
-            if not kept or verdict.state not in (CommandState.QUEUED, CommandState.DEAD):
-                return verdict.state if kept else None
+            if not kept or settlement.state not in (CommandState.QUEUED, CommandState.DEAD):
+                return settlement.state if kept else None
             command = queued.find(conn, claim.command.id)
             return None if command is None else command.state
 

@@ -24,7 +24,7 @@ class CommandSettled:
     name: ClassVar = "settled"
     command: Command
     """As it was claimed."""
-    verdict: Settlement
+    settlement: Settlement
 
 
 @dataclass(frozen=True, slots=True)

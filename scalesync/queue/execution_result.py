@@ -23,7 +23,7 @@ class QueueWideSignal:
 class PendingSettlement:
     """What is to be written about a claim."""
 
-    verdict: Settlement
+    settlement: Settlement
     document: Document | None = None
     """The API's answer, for the mirror."""
     alarm: QueueWideSignal | None = None
@@ -35,7 +35,7 @@ class ExecutionResult:
 
     command: Command
     """As it was claimed."""
-    verdict: Settlement
+    settlement: Settlement
     state: CommandState | None
     """Where the command is now; None: it belonged to somebody else by then."""
     sends: int

@@ -203,7 +203,7 @@ class CommandExecutor:
             return PendingSettlement(settlements.release(self.stands))
         self.armed_at = clock.boottime()
         self.deps.arms[self.command.id] = ArmTiming(self.command.fence, self.armed_at)
-        arm, base, target = self.deps.ledger.arm, prepared.base, prepared.target
+        arm, base, target = self.deps.store.arm, prepared.base, prepared.target
         if clock.stopping.is_set() or not arm(self.claim, base=base, target=target):
             self.steps.append(AttemptStep("arm", "stopping" if clock.stopping.is_set() else "refused"))
             return PendingSettlement(settlements.release(self.stands))
@@ -275,7 +275,7 @@ class CommandExecutor:
             self.deps.arms.pop(self.claim.command.id, None)
         return ExecutionResult(
             command=self.claim.command,
-            verdict=ending.verdict,
+            settlement=ending.settlement,
             state=state,
             sends=self.sends,
             looks=self.looks,
@@ -285,11 +285,11 @@ class CommandExecutor:
         )
 
     def _write(self, ending: PendingSettlement, handler: CommandHandler | None) -> CommandState | None:
-        ledger, alarm = self.deps.ledger, ending.alarm
+        ledger, alarm = self.deps.store, ending.alarm
         if alarm is not None and alarm.meaning is not ResponseClass.NOT_SENT:
             ledger.pause(alarm.seconds, pause_reason(alarm.error))
         answer = None if handler is None or ending.document is None else (handler.stream, ending.document)
-        return ledger.settle(self.claim, ending.verdict, self.steps, answer=answer)
+        return ledger.settle(self.claim, ending.settlement, self.steps, answer=answer)
 
     def _delivered(
         self, handler: CommandHandler, outcome: Outcome, document: Document | None

@@ -53,12 +53,12 @@ def claim_state(claim: Claim, timing: Timing) -> ClaimState:
     return ClaimState(claim, timing, claim.command.ambiguous or claim.since_sent is not None)
 
 
-def release(stands: ClaimState, *, wait: float = 0.0, error: ScaleException | None = None) -> Settlement:
+def release(state: ClaimState, *, wait: float = 0.0, error: ScaleException | None = None) -> Settlement:
     """Return the verdict by which a command goes to where it was, as if it had not been claimed."""
-    command = stands.command
+    command = state.command
     return Settlement(
-        CommandState.IN_DOUBT if stands.ambiguous else CommandState.QUEUED,
-        ambiguous=stands.ambiguous,
+        CommandState.IN_DOUBT if state.ambiguous else CommandState.QUEUED,
+        ambiguous=state.ambiguous,
         wait=wait,
         hold_reason=command.hold_reason,
         error_code=error.code if error else command.error_code,
@@ -66,20 +66,20 @@ def release(stands: ClaimState, *, wait: float = 0.0, error: ScaleException | No
     )
 
 
-def retry_lookup(stands: ClaimState, chance: float, error: ScaleException) -> Settlement:
+def retry_lookup(state: ClaimState, chance: float, error: ScaleException) -> Settlement:
     """Return the same for a command that could not be looked at, after a wait that grows with its claims."""
-    return release(stands, wait=backoff(stands.command.fence, chance), error=error)
+    return release(state, wait=backoff(state.command.fence, chance), error=error)
 
 
-def await_effect(stands: ClaimState, chance: float) -> Settlement:
+def await_effect(state: ClaimState, chance: float) -> Settlement:
     """Return the verdict on a command in doubt that shows no effect, and is looked at again."""
-    if stands.command.error_code != _TAKEN or stands.unwanted:
-        return release(stands, wait=stands.unsettled)
-    soon = max(_SOON, backoff(stands.command.fence, chance))
-    return release(stands, wait=min(stands.unsettled, soon))
+    if state.command.error_code != _TAKEN or state.unwanted:
+        return release(state, wait=state.unsettled)
+    soon = max(_SOON, backoff(state.command.fence, chance))
+    return release(state, wait=min(state.unsettled, soon))
 
 
-def without_effect(stands: ClaimState, chance: float, refusal: ScaleException | None) -> Settlement:
+def without_effect(state: ClaimState, chance: float, refusal: ScaleException | None) -> Settlement:
     """Return the verdict on a send that was refused (None: answered with `OK`), and shows no effect.
 
     The refusal is final where it can be about nothing else. A 409 says that something is there, and words
@@ -87,22 +87,22 @@ def without_effect(stands: ClaimState, chance: float, refusal: ScaleException | 
     time. An earlier request that may still arrive is waited for, without sending a third.
     """
     if refusal is None:
-        return in_doubt(stands, chance, ScaleNoAnswer("The API answered OK, and shows no effect."))
-    command = stands.command
+        return in_doubt(state, chance, ScaleNoAnswer("The API answered OK, and shows no effect."))
+    command = state.command
     heard = (command.error_code, command.error) == (refusal.code, refusal.message)
     doubtful = refusal.code == _TAKEN or refusal.about_another
-    if stands.ambiguous and (heard or not doubtful):
-        return replace(in_doubt(stands, chance, refusal), wait=stands.timing.settle)
-    return rejected(refusal) if heard or not doubtful else in_doubt(stands, chance, refusal)
+    if state.ambiguous and (heard or not doubtful):
+        return replace(in_doubt(state, chance, refusal), wait=state.timing.settle)
+    return rejected(refusal) if heard or not doubtful else in_doubt(state, chance, refusal)
 
 
-def in_doubt(stands: ClaimState, chance: float, error: ScaleException) -> Settlement:
+def in_doubt(state: ClaimState, chance: float, error: ScaleException) -> Settlement:
     """Return the verdict on a send of which nobody knows whether it was applied."""
     return Settlement(
         CommandState.IN_DOUBT,
         ambiguous=True,
         failed=True,
-        wait=backoff(stands.command.failures, chance),
+        wait=backoff(state.command.failures, chance),
         error_code=error.code,
         error=error.message,
     )
@@ -137,14 +137,14 @@ def impossible(sighting: Conflict | TooLate) -> Settlement:
     return Settlement(CommandState.DEAD, Outcome.CONFLICT, error=sighting.words)
 
 
-def hold(stands: ClaimState, words: str) -> Settlement:
+def hold(state: ClaimState, words: str) -> Settlement:
     """Return the verdict by which a command stays as it is until a person has looked at it."""
-    state = CommandState.IN_DOUBT if stands.ambiguous else CommandState.QUEUED
-    return Settlement(state, ambiguous=stands.ambiguous, hold_reason=words)
+    back_to = CommandState.IN_DOUBT if state.ambiguous else CommandState.QUEUED
+    return Settlement(back_to, ambiguous=state.ambiguous, hold_reason=words)
 
 
-def hold_external(stands: ClaimState, sighting: Foreign) -> Settlement:
+def hold_external(state: ClaimState, sighting: Foreign) -> Settlement:
     """Return the verdict where somebody else changed the object: held, unless a person has withdrawn it."""
-    if not stands.command.discard_requested:
-        return hold(stands, sighting.words)
-    return release(stands, wait=stands.unsettled) if stands.unsettled else Settlement(CommandState.QUEUED)
+    if not state.command.discard_requested:
+        return hold(state, sighting.words)
+    return release(state, wait=state.unsettled) if state.unsettled else Settlement(CommandState.QUEUED)

@@ -25,7 +25,7 @@ class ArmTiming:
 class ExecutorDeps:
     """The same for all claims of a dispatcher."""
 
-    ledger: DispatcherStore
+    store: DispatcherStore
     api: ScaleApi
     clock: Clock
     timing: Timing

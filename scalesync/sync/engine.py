@@ -36,7 +36,7 @@ POLL_SECONDS = 0.25
 class Engine:
     """Reads the windows of the open run until none is left, time is up, or it is asked to stop."""
 
-    ledger: SyncStore
+    store: SyncStore
     clock: Clock
     watch: SyncWatcher
     workers: int = 8
@@ -53,8 +53,8 @@ class Engine:
     next_beat_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self.backlog = WriteBuffer(self.ledger, self.watch, self.totals)
-        self.failed = WindowRecovery(self.ledger, self.watch)
+        self.backlog = WriteBuffer(self.store, self.watch, self.totals)
+        self.failed = WindowRecovery(self.store, self.watch)
 
     def run(self, run: Run, newest: Page | None = None) -> None:
         """Read every window of `run` that can be had. Afterwards this process holds none.
@@ -64,17 +64,17 @@ class Engine:
         it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
         """
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
-        typist = ParserProcess(TASKS.spec, repeats=not self.ledger.database.is_sqlite)
-        with typist, relaxed_gc(), pool:
+        parser = ParserProcess(TASKS.spec, repeats=not self.store.database.is_sqlite)
+        with parser, relaxed_gc(), pool:
             try:
-                self._work(run, ReaderPool(self.ledger.api, lambda: self.stopping, pool, typist, newest))
+                self._work(run, ReaderPool(self.store.api, lambda: self.stopping, pool, parser, newest))
             except DatabaseUnavailableError:
                 self._forget()
                 raise
             except BaseException:
                 self.clock.stopping.set()
                 raise
-        self.ledger.release()
+        self.store.release()
         if self.error is not None:
             raise self.error
 
@@ -112,10 +112,10 @@ class Engine:
 
     def _patience(self) -> float:
         """Return how many seconds to wait for others: a lease, once we have done a part ourselves."""
-        return self.ledger.lease if self.totals.written else self.ledger.lease / 6
+        return self.store.lease if self.totals.written else self.store.lease / 6
 
     def _windows_open(self, run: Run) -> bool:
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             return ledger.count(conn, run.id, WindowState.OPEN) > 0
 
     def _fill(self, readers: ReaderPool) -> bool:
@@ -124,25 +124,25 @@ class Engine:
         behind = len(self.backlog.pages) >= PREFETCH_PAGES * self.workers
         if idle <= 0 or behind or self.stopping or self.clock.monotonic() < self.next_claim_at:
             return False
-        windows = self.ledger.claim_several(idle)
+        windows = self.store.claim_several(idle)
         if not windows and (left_behind := self._claim_from_the_dead()):
             windows = [left_behind]
         elif len(windows) < idle:
             self.next_claim_at = self.clock.monotonic() + POLL_SECONDS
         for window in windows:
             reading = self.active[window.id] = WindowProgress(STREAMS[window.stream], window)
-            self.ledger.resume(reading)
+            self.store.resume(reading)
             readers.begin(reading)
         return not windows
 
     def _claim_from_the_dead(self) -> Window | None:
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             dead = [owner for owner in ledger.owners(conn) if owner_is_dead(owner)]
         if not dead:
             return None
-        with self.ledger.database.write() as conn:
+        with self.store.database.write() as conn:
             ledger.release(conn, dead)
-        return self.ledger.claim()
+        return self.store.claim()
 
     def _process_arrivals(self, readers: ReaderPool) -> None:
         """See to what has come; with nothing to write, wait for it, a little at the most."""
@@ -156,39 +156,39 @@ class Engine:
     def _heartbeat(self) -> None:
         """Extend the leases now and then, also between pages that are slow to write."""
         if self.clock.monotonic() >= self.next_beat_at:
-            self.next_beat_at = self.clock.monotonic() + self.ledger.lease / 3
-            self.ledger.extend()
+            self.next_beat_at = self.clock.monotonic() + self.store.lease / 3
+            self.store.extend()
 
-    def _handle(self, reading: WindowProgress, came: ReadResult, readers: ReaderPool) -> None:
+    def _handle(self, progress: WindowProgress, came: ReadResult, readers: ReaderPool) -> None:
         try:
             match came:
                 case AcceptedPage():
                     self._accept(came, readers)
                 case LookupResult():
-                    self._save_lookups(reading, came, readers)
+                    self._save_lookups(progress, came, readers)
                 case _:
                     self._save_all(readers)
-                    self._handle_failure(reading, came)
+                    self._handle_failure(progress, came)
         except LeaseLostError:
-            reading.lost = True
+            progress.lost = True
 
     def _handle_failure(
-        self, reading: WindowProgress, came: InconsistentPage | FailedRead | Exception
+        self, progress: WindowProgress, came: InconsistentPage | FailedRead | Exception
     ) -> None:
         """Have a window read again, give it up, or halt. The rows of a contradictory page are kept."""
-        self.active.pop(reading.window.id, None)
+        self.active.pop(progress.window.id, None)
         self.next_claim_at = 0.0
         match came:
-            case _ if reading.lost:
+            case _ if progress.lost:
                 return
             case InconsistentPage(fetched, error):
-                self.totals.add(reading.stream.name, self.ledger.save_rows(reading, fetched))
-                self.failed.retry_inconsistent(reading, error)
+                self.totals.add(progress.stream.name, self.store.save_rows(progress, fetched))
+                self.failed.retry_inconsistent(progress, error)
             case InconsistentPageError():
-                self.failed.retry_inconsistent(reading, came)
+                self.failed.retry_inconsistent(progress, came)
             case FailedRead(error):
                 if not self.clock.stopping.is_set():
-                    self.failed.retry_failed_read(reading, error)
+                    self.failed.retry_failed_read(progress, error)
             case ScaleException():
                 if not self.stopping:
                     self.error = came
@@ -197,7 +197,7 @@ class Engine:
 
     def _accept(self, page: AcceptedPage, readers: ReaderPool) -> None:
         """Have a page saved, and read on, so that reading waits for writing only where that falls behind."""
-        reading, window = page.reading, page.window
+        reading, window = page.progress, page.window
         first = page.number == 0
         if first and window.parent_id is None and window.api_total is not None:
             self.watch(RowsExpected(reading.stream.name, window.api_total))
@@ -217,41 +217,41 @@ class Engine:
         A window in which objects without a time of creation are known is read as a whole, and so is a part
         that the API counts no lower than what it is a part of.
         """
-        reading, window = first.reading, first.window
-        parts = reading.parts(first.fetched, self.workers, partial(self._share, reading))
+        reading, window = first.progress, first.window
+        parts = reading.parts(first.parsed, self.workers, partial(self._share, reading))
         if not parts:
             return ()
-        with self.ledger.database.read() as conn:
-            undated = window_splits.has_undated(conn, reading.stream.kind, window.project)
+        with self.store.database.read() as conn:
+            undated = window_splits.has_undated(conn, reading.stream.mapping, window.project)
             whole = window_splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
         smaller = whole is None or window.api_total is None or window.api_total < whole
         return parts if smaller and not undated else ()
 
-    def _resume_reading(self, reading: WindowProgress, readers: ReaderPool) -> None:
+    def _resume_reading(self, progress: WindowProgress, readers: ReaderPool) -> None:
         if self.stopping:
-            self.active.pop(reading.window.id, None)
+            self.active.pop(progress.window.id, None)
         else:
-            readers.begin(reading)
+            readers.begin(progress)
 
-    def _share(self, reading: WindowProgress) -> float:
+    def _share(self, progress: WindowProgress) -> float:
         """Return the rows that each worker has to read at present; 0 where nothing waits to be claimed.
 
         Then a worker, here or elsewhere, may run idle.
         """
-        run_id = reading.window.run_id
-        with self.ledger.database.read() as conn:
+        run_id = progress.window.run_id
+        with self.store.database.read() as conn:
             if ledger.unclaimed(conn, run_id) == 0:
                 return 0.0
-            progress = ledger.progress(conn, run_id)
-        unread = sum(total - done for name, done, total in progress if name == reading.stream.name)
+            streams = ledger.progress(conn, run_id)
+        unread = sum(total - done for name, done, total in streams if name == progress.stream.name)
         return unread / self.workers
 
     def _end(self, last: AcceptedPage, readers: ReaderPool) -> None:
         """End or divide the window, or first look up what is here, in what was read, and was on no page."""
-        reading = last.reading
+        reading = last.progress
         if reading.proves_absence:
             read = reading.read_part if last.parts else last.window
-            reading.unconfirmed = self.ledger.unconfirmed(reading, read or last.window)
+            reading.unconfirmed = self.store.unconfirmed(reading, read or last.window)
         if reading.unconfirmed:
             reading.last = last
             self._look_up(reading, readers)
@@ -261,30 +261,30 @@ class Engine:
     def _finish(self, last: AcceptedPage) -> None:
         """Have the window end as its last page says; it fails if something that came is not in the mirror."""
         self.active.pop(last.window.id)
-        last.reading.last = None
-        shortfall = last.reading.shortfall
+        last.progress.last = None
+        shortfall = last.progress.shortfall
         if shortfall is not None:
-            self.watch(WindowInconsistent(last.reading.stream.name, shortfall, given_up=True))
+            self.watch(WindowInconsistent(last.progress.stream.name, shortfall, given_up=True))
             last = last if last.parts else replace(last, state=WindowState.FAILED)
         self.backlog.add(last)
 
-    def _look_up(self, reading: WindowProgress, readers: ReaderPool) -> None:
+    def _look_up(self, progress: WindowProgress, readers: ReaderPool) -> None:
         if self.stopping:
-            self.active.pop(reading.window.id)
+            self.active.pop(progress.window.id)
         else:
-            readers.look_up(reading)
+            readers.look_up(progress)
 
-    def _save_lookups(self, reading: WindowProgress, looked_up: LookupResult, readers: ReaderPool) -> None:
-        written = self.ledger.save_lookups(reading, looked_up)
-        self.totals.add(reading.stream.name, written)
+    def _save_lookups(self, progress: WindowProgress, looked_up: LookupResult, readers: ReaderPool) -> None:
+        written = self.store.save_lookups(progress, looked_up)
+        self.totals.add(progress.stream.name, written)
         self.totals.missed += len(looked_up.gone)
         if looked_up.gone:
-            self.watch(ObjectsMissing(reading.stream.name, looked_up.gone))
-        reading.left_out += looked_up.failed
-        if reading.unconfirmed:
-            self._look_up(reading, readers)
-        elif reading.last is not None:
-            self._finish(reading.last)
+            self.watch(ObjectsMissing(progress.stream.name, looked_up.gone))
+        progress.left_out += looked_up.failed
+        if progress.unconfirmed:
+            self._look_up(progress, readers)
+        elif progress.last is not None:
+            self._finish(progress.last)
 
     def _save_all(self, readers: ReaderPool) -> None:
         while self.backlog.pages:
@@ -295,8 +295,8 @@ class Engine:
         for page in self.backlog.save_some():
             if page.parts:
                 self.next_claim_at = 0.0
-            if page.reading.lost:
+            if page.progress.lost:
                 self.active.pop(page.window.id, None)
             elif page.paused and page.state is WindowState.OPEN:
-                self._resume_reading(page.reading, readers)
+                self._resume_reading(page.progress, readers)
         self._heartbeat()

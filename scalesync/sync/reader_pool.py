@@ -32,7 +32,7 @@ ATTEMPTS_LATER = 3
 class InconsistentPage:
     """A page that contradicts what came before, and why."""
 
-    fetched: ParsedPage
+    parsed: ParsedPage
     error: InconsistentPageError
 
 
@@ -60,17 +60,17 @@ class ReaderPool:
     """The first page of all tasks, if the API gave it already: it is not asked for again."""
     arrived: SimpleQueue[tuple[WindowProgress, ReadResult]] = field(default_factory=SimpleQueue)
 
-    def begin(self, reading: WindowProgress) -> None:
+    def begin(self, progress: WindowProgress) -> None:
         """Have the window read from its token on, until a page is `resting` or something else comes.
 
         The first page of a window is, for it is then that the window is divided or not; so is whatever comes
         while as many pages as may wait do.
         """
-        self.pool.submit(self._read, reading)
+        self.pool.submit(self._read, progress)
 
-    def look_up(self, reading: WindowProgress) -> None:
+    def look_up(self, progress: WindowProgress) -> None:
         """Have the next of the window's doubtful keys looked up."""
-        self.pool.submit(self._look_up, reading, reading.next_unconfirmed())
+        self.pool.submit(self._look_up, progress, progress.next_unconfirmed())
 
     def results(self, patience: float) -> list[tuple[WindowProgress, ReadResult]]:
         """Return what has come, in order; where that is nothing, wait so many seconds for it at most."""
@@ -82,52 +82,52 @@ class ReaderPool:
         except Empty:
             return came
 
-    def _read(self, reading: WindowProgress) -> None:
+    def _read(self, progress: WindowProgress) -> None:
         going_on = True
         while going_on:
-            came = self._next(reading)
+            came = self._next(progress)
             if isinstance(came, AcceptedPage):
                 going_on = self._may_go_on(came)
                 came = replace(came, paused=not going_on)
             else:
                 going_on = False
-            self.arrived.put((reading, came))
+            self.arrived.put((progress, came))
 
-    def _next(self, reading: WindowProgress) -> ReadResult:
+    def _next(self, progress: WindowProgress) -> ReadResult:
         try:
-            fetched = parse_page(reading.stream, self._page(reading), self.parser)
+            fetched = parse_page(progress.stream, self._page(progress), self.parser)
         except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
             return FailedRead(error)
         except ScaleException as error:
-            return FailedRead(error) if api_works_otherwise(self.api, reading.stream.name, error) else error
+            return FailedRead(error) if api_works_otherwise(self.api, progress.stream.name, error) else error
         except Exception as error:  # noqa: BLE001 - the other thread raises it, or knows what to do
             return error
         try:
-            taken = reading.accept(fetched)
+            taken = progress.accept(fetched)
         except InconsistentPageError as error:
             return InconsistentPage(fetched, error)
         if (
-            reading.stream.kind is TASKS
+            progress.stream.mapping is TASKS
             and (taken.window.api_total or 0) - taken.window.rows_received >= MIN_ROWS_FOR_PROCESS
         ):
             self.parser.start()
         return taken
 
-    def _page(self, reading: WindowProgress) -> Page:
-        if self.first_page is None or not is_everything(reading.window):
-            api = self.api.with_attempts(ATTEMPTS_LATER) if reading.window.failures else self.api
-            return reading.stream.page(api, reading.window, PAGE_SIZE)
+    def _page(self, progress: WindowProgress) -> Page:
+        if self.first_page is None or not is_everything(progress.window):
+            api = self.api.with_attempts(ATTEMPTS_LATER) if progress.window.failures else self.api
+            return progress.stream.page(api, progress.window, PAGE_SIZE)
         page, self.first_page = self.first_page, None
         return page
 
     def _may_go_on(self, page: AcceptedPage) -> bool:
-        reading = page.reading
+        reading = page.progress
         waiting = reading.accepted - reading.pages
         more = page.window.next_token is not None
         return more and page.number > 0 and waiting < PREFETCH_PAGES and not (reading.lost or self.halting())
 
-    def _look_up(self, reading: WindowProgress, keys: list[str]) -> None:
+    def _look_up(self, progress: WindowProgress, keys: list[str]) -> None:
         try:
-            self.arrived.put((reading, look_up(self.api, reading.stream, keys)))
+            self.arrived.put((progress, look_up(self.api, progress.stream, keys)))
         except Exception as error:  # noqa: BLE001 - as above
-            self.arrived.put((reading, error))
+            self.arrived.put((progress, error))

@@ -78,7 +78,7 @@ class SyncSummary:
 class SyncRunner:
     """Everything that one sync needs, opened and ready."""
 
-    ledger: SyncStore
+    store: SyncStore
     clock: Clock
     watch: SyncWatcher
     account: Account
@@ -97,8 +97,8 @@ class SyncRunner:
         """
         began, summary = self.clock.monotonic(), SyncSummary()
         deadline = None if self.time_limit is None else min(began + self.time_limit, self.clock.ends_at)
-        engine = Engine(self.ledger, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
-        patience = self.ledger.api.options.retry.seconds
+        engine = Engine(self.store, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
+        patience = self.store.api.options.retry.seconds
         outages = OutageBackoff(self.clock, self.watch, patience, inf if deadline is None else deadline)
         try:
             while not (summary.reached or summary.left_open or engine.stopping):
@@ -111,7 +111,7 @@ class SyncRunner:
             if engine.error is not None or not engine.stopping:
                 raise
         finally:
-            summary.requests = self.ledger.api.requests_made
+            summary.requests = self.store.api.requests_made
             summary.seconds = self.clock.monotonic() - began
         if summary.left_open and not engine.stopping:
             msg = "Another run holds everything that is left to do."
@@ -124,7 +124,7 @@ class SyncRunner:
     def dry_run(self, request: SyncRequest) -> tuple[Plan, tuple[int, ...]]:
         """Return what a sync would read, and the rows of each window; nothing is written."""
         made = plan(request, self._facts(request))
-        return made, tuple(count(self.ledger.api, window) for window in made.windows)
+        return made, tuple(count(self.store.api, window) for window in made.windows)
 
     def _retry_outage(self, outages: OutageBackoff, act: Callable[[bool], T]) -> T:
         """Return what `act` returns, told whether it is begun again: after an outage, as after a crash.
@@ -136,10 +136,10 @@ class SyncRunner:
         while True:
             try:
                 if again:
-                    self.ledger.release()
+                    self.store.release()
                 return act(again)
             except DatabaseUnavailableError as error:
-                outages.wait(error, saved=self.ledger.saved)
+                outages.wait(error, saved=self.store.saved)
                 again = True
 
     def _open_or_start(self, request: SyncRequest) -> tuple[Run, bool]:
@@ -149,7 +149,7 @@ class SyncRunner:
 
     def _open_run(self) -> Run | None:
         """Return the run that is left open, if it is of our account."""
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             run = runs.open_run(conn)
         if run is not None:
             self._stamp(run.started_at)
@@ -157,7 +157,7 @@ class SyncRunner:
 
     def _stamp(self, at: datetime) -> None:
         """Return if the mirror is of our account, or of none yet and so ours from now on."""
-        with self.ledger.database.write() as conn:
+        with self.store.database.write() as conn:
             claim_for_account(conn, replace(self.account, created_at=at))
 
     def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool]:
@@ -165,7 +165,7 @@ class SyncRunner:
         known = self._facts(request)
         made = plan(request, known)
         self._stamp(known.now)
-        with self.ledger.database.write() as conn:
+        with self.store.database.write() as conn:
             mine = runs.start(conn, made.kind, known.now, made.windows, watermark_at=made.watermark_at)
             if mine:
                 runs.lower_watermarks(conn, known.now)
@@ -177,15 +177,15 @@ class SyncRunner:
 
     def _facts(self, request: SyncRequest) -> PlanningFacts:
         """Ask the API for its time and habits, and the mirror for what it holds."""
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             known = runs.read_watermarks(conn)
             unfinished = runs.oldest_unfinished_batch(conn)
             undated = runs.some_task_without_update_time(conn)
         tasks = TASKS.table.name
         everything = tasks in request.streams and not request.partial
         everything = everything and (request.full or tasks not in known)
-        told = probe(self.ledger.api, limit=PAGE_SIZE if everything else 1)
-        with self.ledger.database.read() as conn:
+        told = probe(self.store.api, limit=PAGE_SIZE if everything else 1)
+        with self.store.database.read() as conn:
             watermarks = runs.trusted_watermarks(conn, told.now)
         for stream in (stream for stream, at in known.items() if at > told.now):
             self.watch(ClockWasAhead(stream, known[stream], watermarks.get(stream)))
@@ -199,25 +199,25 @@ class SyncRunner:
     def require_project(self, name: str) -> None:
         """Return if the account has this project. Raises ConfigurationError."""
         try:
-            self.ledger.api.project(name)
+            self.store.api.project(name)
         except ScaleResourceNotFound as error:
             msg = f"There is no project {name!r} in this account."
             raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
 
     def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
         """Take part in a run to its end, or until something stops this process, and return it."""
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             progress = tuple(ledger.progress(conn, run.id))
         self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
         newest, self.newest = self.newest if mine else None, None
-        self.ledger.run_began = run.started_at
+        self.store.run_began = run.started_at
         engine.run(run, newest)
         while not engine.stopping and self._read_short_windows_again(run):
             engine.run(run)
         failed = [] if engine.stopping else self._recheck_completed_batches(run)
-        at = self.ledger.latest or run.started_at
-        with self.ledger.database.write() as conn:
-            runs.add_counts(conn, run.id, self.ledger.unreported())
+        at = self.store.latest or run.started_at
+        with self.store.database.write() as conn:
+            runs.add_counts(conn, run.id, self.store.unreported())
             if not engine.stopping:
                 runs.finish(conn, run, at, failed)
                 if TASKS.table.name in runs.read_watermarks(conn):
@@ -230,14 +230,14 @@ class SyncRunner:
         Objects may have left a window since it was divided: it adds up too if it holds as many rows as the
         API counts in it by now, less what was created since. A filter on changes leaves no such count.
         """
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             short = (
                 window_splits.short(conn, run.id) if not ledger.count(conn, run.id, WindowState.OPEN) else []
             )
         again = False
         for window, rows in short:
             total = None if window.updated_from else self._count_again(window)
-            with self.ledger.database.write() as conn:
+            with self.store.database.write() as conn:
                 if total is not None and rows >= total:
                     window_splits.recount(conn, window, total)
                     continue
@@ -248,14 +248,14 @@ class SyncRunner:
 
     def _count_again(self, window: Window) -> int:
         """Return how many rows the API counts in a window by now that were there when it was divided."""
-        whole = count(self.ledger.api, replace(window, next_token=None))
+        whole = count(self.store.api, replace(window, next_token=None))
         if window.divided_at is None:
             return whole
         # Its dates are whole seconds, and requests are widened: rows of that second are not taken for newer.
         since = window.divided_at + timedelta(seconds=1) + 2 * BOUND_MARGIN
         if window.created_to is not None and window.created_to < since:
             return whole
-        return whole - count(self.ledger.api, replace(window, next_token=None, created_from=since))
+        return whole - count(self.store.api, replace(window, next_token=None, created_from=since))
 
     def _recheck_completed_batches(self, run: Run) -> list[str]:
         """Read batches again that are completed here and had a task change: they may have reopened.
@@ -263,15 +263,15 @@ class SyncRunner:
         Returns those that could not be read, each with the reason.
         """
         failed: list[str] = []
-        with self.ledger.database.read() as conn:
+        with self.store.database.read() as conn:
             complete_before = TASKS.table.name in runs.read_watermarks(conn)
             names = batch_counts.completed_with_changes(conn, run.started_at if complete_before else None)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
             for looked_up in pool.map(self._look_up_batch, names):
                 failed += (f"batches: {each}" for each in looked_up.failed)
-                with self.ledger.database.write() as conn:
+                with self.store.database.write() as conn:
                     upsert.write_documents(conn, BATCHES, looked_up.found)
         return failed
 
     def _look_up_batch(self, name: str) -> LookupResult:
-        return look_up(self.ledger.api, STREAMS[BATCHES.table.name], [name])
+        return look_up(self.store.api, STREAMS[BATCHES.table.name], [name])

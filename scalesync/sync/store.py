@@ -41,12 +41,12 @@ class SyncStore:
         with self.database.write() as conn:
             return ledger.claim_several(conn, self.owner, self.lease, number)
 
-    def resume(self, reading: WindowProgress) -> None:
+    def resume(self, progress: WindowProgress) -> None:
         """Remember what earlier claims of the window received."""
-        if reading.window.next_token is not None:
+        if progress.window.next_token is not None:
             with self.database.read() as conn:
-                reading.pages, reading.seen = ledger.keys_received(conn, reading.window.id)
-            reading.accepted, reading.in_order = reading.pages, False
+                progress.pages, progress.seen = ledger.keys_received(conn, progress.window.id)
+            progress.accepted, progress.in_order = progress.pages, False
 
     def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
         """Write pages of one stream, all of one instant, and what they mean for their windows.
@@ -54,21 +54,21 @@ class SyncStore:
         It is one transaction, and pages of one window are in their order. Raises ClaimLostError, with nothing
         written, if any of the windows was lost.
         """
-        kind, run_id = pages[0].reading.stream.kind, pages[0].window.run_id
-        served_at = pages[0].fetched.page.served_at
-        rows = [row for page in pages for row in page.fetched.rows]
+        kind, run_id = pages[0].progress.stream.mapping, pages[0].window.run_id
+        served_at = pages[0].parsed.page.served_at
+        rows = [row for page in pages for row in page.parsed.rows]
         held = {page.window.id: page.window for page in pages}
-        received = [(page.window, page.number, [row.key for row in page.fetched.rows]) for page in pages]
+        received = [(page.window, page.number, [row.key for row in page.parsed.rows]) for page in pages]
         with self.database.write() as conn:
             ledger.require_lease(conn, held.values(), self.owner, self.lease)
-            written = _way_to_write([page.reading for page in pages])(conn, kind, rows, served_at, run_id)
+            written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)
             ledger.save_pages(conn, received)
             for page in pages:
                 ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
-                lacking = page.reading.shortfall
+                lacking = page.progress.shortfall
                 error = f"{page.window.title}: {lacking}" if lacking else None
                 if page.parts:
-                    window_splits.add_read_part(conn, page.window, page.reading.read_part, served_at, error)
+                    window_splits.add_read_part(conn, page.window, page.progress.read_part, served_at, error)
                 if page.state is not WindowState.OPEN:
                     ledger.finish(conn, page.window, page.state, error)
             runs.add_counts(conn, run_id, self._tally(pages, written))
@@ -77,40 +77,40 @@ class SyncStore:
                 runs.lower_start(conn, run_id, served_at)
                 self.run_began = served_at
         for page in pages:
-            page.reading.pages = page.number + 1
+            page.progress.pages = page.number + 1
         self.saved += 1
         self.latest = served_at
         return written
 
-    def save_rows(self, reading: WindowProgress, fetched: ParsedPage) -> WriteCounts:
+    def save_rows(self, progress: WindowProgress, parsed: ParsedPage) -> WriteCounts:
         """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
         with self.database.write() as conn:
-            ledger.require_lease(conn, [reading.window], self.owner, self.lease)
-            at, run_id = fetched.page.served_at, reading.window.run_id
-            return _way_to_write([reading])(conn, reading.stream.kind, fetched.rows, at, run_id)
+            ledger.require_lease(conn, [progress.window], self.owner, self.lease)
+            at, run_id = parsed.page.served_at, progress.window.run_id
+            return _way_to_write([progress])(conn, progress.stream.mapping, parsed.rows, at, run_id)
 
-    def save_lookups(self, reading: WindowProgress, looked_up: LookupResult) -> WriteCounts:
+    def save_lookups(self, progress: WindowProgress, looked_up: LookupResult) -> WriteCounts:
         """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
-        kind, last, run_id = reading.stream.kind, reading.last, reading.window.run_id
+        kind, last, run_id = progress.stream.mapping, progress.last, progress.window.run_id
         with self.database.write() as conn:
-            ledger.require_lease(conn, [reading.window], self.owner, self.lease)
+            ledger.require_lease(conn, [progress.window], self.owner, self.lease)
             written = upsert.write_documents(conn, kind, looked_up.found, run_id, upsert.write_last)
             if last is not None:
-                upsert.mark_missing(conn, kind, looked_up.gone, last.fetched.page.served_at, run_id)
+                upsert.mark_missing(conn, kind, looked_up.gone, last.parsed.page.served_at, run_id)
         self.saved += 1
         return written
 
-    def unconfirmed(self, reading: WindowProgress, window: Window) -> list[str]:
+    def unconfirmed(self, progress: WindowProgress, window: Window) -> list[str]:
         """Return the keys that are here, within the bounds of `window`, and were on no page that was read."""
         with self.database.read() as conn:
             here = upsert.keys_present(
                 conn,
-                reading.stream.kind,
+                progress.stream.mapping,
                 project=window.project,
                 created_from=window.created_from,
                 created_to=window.created_to,
             )
-        return sorted(key for key in here if ledger.key_digest(key) not in reading.seen)
+        return sorted(key for key in here if ledger.key_digest(key) not in progress.seen)
 
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
         """Have the window read again, in halves if there are any. Raises ClaimLostError."""
@@ -122,14 +122,14 @@ class SyncStore:
             else:
                 ledger.restart(conn, window, error)
 
-    def split_at(self, reading: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
+    def split_at(self, progress: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
         """Leave what is unread of a window to parts, and close what was read. Raises ClaimLostError."""
-        window = reading.window
+        window = progress.window
         with self.database.write() as conn:
             ledger.require_lease(conn, [window], self.owner, self.lease)
             ledger.add(conn, window.run_id, parts, parent_id=window.id)
             if self.latest is not None:
-                window_splits.add_read_part(conn, window, reading.read_part, self.latest, None)
+                window_splits.add_read_part(conn, window, progress.read_part, self.latest, None)
             ledger.finish(conn, window, WindowState.SPLIT, error)
 
     def read_undivided(self, window: Window, error: str) -> None:
@@ -163,15 +163,15 @@ class SyncStore:
         return replace(
             self.unreported(),
             pages=len(pages),
-            rows_received=sum(len(page.fetched.rows) for page in pages),
+            rows_received=sum(len(page.parsed.rows) for page in pages),
             rows_written=written.new + written.changed,
-            texts_replaced=sum(page.fetched.page.replaced for page in pages),
+            texts_replaced=sum(page.parsed.page.replaced for page in pages),
             responses_unread=written.unread,
             values_replaced=written.values_replaced,
         )
 
 
-def _way_to_write(readings: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
+def _way_to_write(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
     """Return how pages are written: in a pass that reads all there is, the copy served last stays."""
-    reads_all = all(reading.proves_absence for reading in readings)
+    reads_all = all(reading.proves_absence for reading in windows_read)
     return upsert.write_last if reads_all else upsert.write_rows

@@ -36,7 +36,7 @@ class Stream:
     """One kind of Scale object mirrored to one table."""
 
     name: str
-    kind: StreamMapping
+    mapping: StreamMapping
     page: Callable[[ScaleApi, Window, int], Page]
     """Reads the page of a window that its token asks for, of at most so many rows."""
     one: Callable[[ScaleApi, str], Document]

@@ -48,8 +48,8 @@ class ParsedPage:
 class AcceptedPage:
     """A page that agrees with those before it, and what becomes of its window."""
 
-    reading: "WindowProgress"
-    fetched: ParsedPage
+    progress: "WindowProgress"
+    parsed: ParsedPage
     window: Window
     """As it is after this page."""
     number: int
@@ -133,14 +133,14 @@ class WindowProgress:
         others = len(self.left_out) - MAX_NAMED
         return "; ".join(self.left_out[:MAX_NAMED]) + (f"; and {others:,} more" if others > 0 else "")
 
-    def accept(self, fetched: ParsedPage) -> AcceptedPage:
+    def accept(self, parsed: ParsedPage) -> AcceptedPage:
         """Count the page. Raises PageError if it contradicts itself or the pages before it."""
-        page = fetched.page
-        check_bounds(self.window, fetched.rows)
-        came = {key_digest(row.key): row for row in fetched.rows}
+        page = parsed.page
+        check_bounds(self.window, parsed.rows)
+        came = {key_digest(row.key): row for row in parsed.rows}
         fresh = came.keys() - self.seen
         within = sum(is_within(self.window, came[digest]) for digest in fresh)
-        fresh = fresh | ({key_digest(each) for each in fetched.left_out} - self.seen)
+        fresh = fresh | ({key_digest(each) for each in parsed.left_out} - self.seen)
         if not fresh and self._came_on_one_page:
             page = replace(page, next_token=None, has_more=False)
         check_page(page, self.tokens, has_news=bool(fresh))
@@ -159,10 +159,10 @@ class WindowProgress:
         )
         if page.next_token is None:
             check_count(self.window, page)
-        self._note_order(fetched.rows, [came[each].created_at for each in fresh & came.keys()])
+        self._note_order(parsed.rows, [came[each].created_at for each in fresh & came.keys()])
         self.accepted += 1
-        self.left_out += fetched.left_out
-        return AcceptedPage(self, fetched, self.window, self.accepted - 1)
+        self.left_out += parsed.left_out
+        return AcceptedPage(self, parsed, self.window, self.accepted - 1)
 
     def _note_order(self, rows: Sequence[Row], fresh: list[datetime | None]) -> None:
         """Note when the objects of a page were created, and when those that came for the first time."""
@@ -211,20 +211,20 @@ class WindowProgress:
         return keys
 
 
-def parse_page(stream: Stream, page: Page, typist: ParserProcess | None = None) -> ParsedPage:
+def parse_page(stream: Stream, page: Page, parser: ParserProcess | None = None) -> ParsedPage:
     """Return the page with its documents typed, tasks by the typist if that has time.
 
     Objects that no table can hold are left out, one by one. Raises PageError if that is all of them: such a
     page is the answer to something else.
     """
-    rows = typist.parse(page.docs) if typist and stream.kind is TASKS else None
+    rows = parser.parse(page.docs) if parser and stream.mapping is TASKS else None
     if rows:
         return ParsedPage(page, rows)
     held: list[Row] = []
     left_out: list[str] = []
     for doc in page.docs:
         try:
-            held.append(to_row(stream.kind, doc))
+            held.append(to_row(stream.mapping, doc))
         except InconsistentPageError as error:
             left_out.append(
                 f"{error.message} It begins with {bytes(doc)[:SHOWN_CHARACTERS].decode(errors='replace')}"

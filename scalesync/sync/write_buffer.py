@@ -33,7 +33,7 @@ class SyncTotals:
 class WriteBuffer:
     """Pages to be written: those of one window in their order."""
 
-    ledger: SyncStore
+    store: SyncStore
     watch: SyncWatcher
     totals: SyncTotals
     pages: deque[AcceptedPage] = field(default_factory=deque)
@@ -59,18 +59,18 @@ class WriteBuffer:
 
     def _save(self, pages: list[AcceptedPage]) -> None:
         try:
-            written = self.ledger.save_together(pages)
+            written = self.store.save_together(pages)
         except LeaseLostError:
             if len(pages) == 1:
-                pages[0].reading.lost = True
+                pages[0].progress.lost = True
                 return
             for page in pages:
                 self._save([page])
             return
-        stream = pages[0].reading.stream.name
+        stream = pages[0].progress.stream.name
         self.totals.add(stream, written)
-        self.totals.replaced += sum(page.fetched.page.replaced for page in pages)
-        self.watch(PagesSaved(stream, sum(len(page.fetched.rows) for page in pages), written))
+        self.totals.replaced += sum(page.parsed.page.replaced for page in pages)
+        self.watch(PagesSaved(stream, sum(len(page.parsed.rows) for page in pages), written))
 
 
 def _same_transaction(pages: deque[AcceptedPage]) -> Iterator[AcceptedPage]:
@@ -83,4 +83,4 @@ def _same_transaction(pages: deque[AcceptedPage]) -> Iterator[AcceptedPage]:
 
 def _kind(page: AcceptedPage) -> tuple[str, datetime, int | None]:
     begins = page.number == 0 and page.window.parent_id is None
-    return page.reading.stream.name, page.fetched.page.served_at, page.window.id if begins else None
+    return page.progress.stream.name, page.parsed.page.served_at, page.window.id if begins else None

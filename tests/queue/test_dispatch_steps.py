@@ -226,7 +226,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
     alone.change(update, not_before=None)
     names, done = finish(alone.work().run())
     assert (names, done.sends) == (["look", "settle"], 0)
-    assert 0 < done.verdict.wait <= QUICK.settle
+    assert 0 < done.settlement.wait <= QUICK.settle
 
     [create] = alone.put(new_commands.create_task(BOX, BODY))
     finish(alone.work().run())

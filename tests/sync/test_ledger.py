@@ -101,16 +101,16 @@ def test_a_process_that_was_stalled_cannot_write_over_its_successor(
     server = start_sandbox(tasks=150)
     open_run(database)
     with session(server, database) as stalled:
-        window = stalled.ledger.claim()
+        window = stalled.store.claim()
         assert window is not None
         reading = WindowProgress(STREAMS["tasks"], window)
-        page = parse_page(reading.stream, reading.stream.page(stalled.ledger.api, window, PAGE_SIZE))
+        page = parse_page(reading.stream, reading.stream.page(stalled.store.api, window, PAGE_SIZE))
         set_lease(database, NOW)
         claimed(database, "successor")
         taken = reading.accept(page)
 
         with pytest.raises(LeaseLostError):
-            stalled.ledger.save_together([taken])
+            stalled.store.save_together([taken])
     with database.read() as conn:
         assert conn.execute(select(tasks.c.task_id)).first() is None
 

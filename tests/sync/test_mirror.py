@@ -98,7 +98,7 @@ def test_more_tasks_in_one_millisecond_than_a_page_holds(
     server = start_sandbox(clock=lambda: noon, switches=Switches(ties=ties))
     with session(server, database) as ready:
         for _ in range(130):
-            ready.ledger.api.create_task("categorization", {"attachment": "text", "categories": ["a"]})
+            ready.store.api.create_task("categorization", {"attachment": "text", "categories": ["a"]})
 
     summary = sync(server, database)
 

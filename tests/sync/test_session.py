@@ -178,7 +178,7 @@ def test_batches_tell_the_apis_own_counts(start_sandbox: Start, database: Databa
         here = {row.name: row for row in conn.execute(select(batches))}
     with session(server, database) as ready:
         for name, row in here.items():
-            status = ready.ledger.api.batch_status(name)
+            status = ready.store.api.batch_status(name)
             counts = (row.tasks_pending, row.tasks_completed, row.tasks_error, row.tasks_canceled)
             assert (status.pending, status.completed, status.error, status.canceled) == counts, name
             assert row.status == status.status

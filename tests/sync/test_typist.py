@@ -22,11 +22,11 @@ def _children() -> set[int]:
     return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
 
 
-def _started(typist: ParserProcess) -> tuple[Row, ...]:
+def _started(parser: ParserProcess) -> tuple[Row, ...]:
     """Start it, and return the first rows that it makes."""
-    typist.start()
+    parser.start()
     until = time.monotonic() + 20
-    while (rows := typist.parse(_TEXTS)) is None:
+    while (rows := parser.parse(_TEXTS)) is None:
         assert time.monotonic() < until
         time.sleep(0.01)
     return rows
@@ -39,10 +39,10 @@ def typist() -> Iterator[ParserProcess]:
         yield one
 
 
-def test_its_rows_are_those_that_are_made_here(typist: ParserProcess) -> None:
+def test_its_rows_are_those_that_are_made_here(parser: ParserProcess) -> None:
     """With what follows from them, ready to be written."""
     expected = tuple(derive(TASKS.row_of(bytes(text))) for text in _TEXTS)
-    assert _started(typist) == expected
+    assert _started(parser) == expected
     assert all(
         row.derived and row.derived.annotation_rows and row.derived.annotation_rows.annotations
         for row in expected
@@ -61,28 +61,28 @@ def test_it_counts_names_given_twice_where_that_is_asked_for() -> None:
             assert rows[0].derived.repeated == expected
 
 
-def test_before_it_is_started_it_makes_none(typist: ParserProcess) -> None:
+def test_before_it_is_started_it_makes_none(parser: ParserProcess) -> None:
     """Whoever asks types by himself, then and while the process starts."""
-    assert typist.parse(_TEXTS) is None
+    assert parser.parse(_TEXTS) is None
 
 
-def test_what_it_cannot_read_is_left_to_others(typist: ParserProcess) -> None:
+def test_what_it_cannot_read_is_left_to_others(parser: ParserProcess) -> None:
     """They know what to say of it; the next page is typed again."""
-    expected = _started(typist)
-    assert typist.parse((*_TEXTS, msgspec.Raw(b'{"no": "id"}'))) is None
-    assert typist.parse((msgspec.Raw(b"[]"),)) is None
-    assert typist.parse(_TEXTS) == expected
+    expected = _started(parser)
+    assert parser.parse((*_TEXTS, msgspec.Raw(b'{"no": "id"}'))) is None
+    assert parser.parse((msgspec.Raw(b"[]"),)) is None
+    assert parser.parse(_TEXTS) == expected
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_process_that_is_gone_or_hangs_stops_nobody(typist: ParserProcess, sign: signal.Signals) -> None:
+def test_a_process_that_is_gone_or_hangs_stops_nobody(parser: ParserProcess, sign: signal.Signals) -> None:
     """Its users go on by themselves, at once or after its patience, and it is ended with the rest."""
     before = _children()
-    _started(typist)
+    _started(parser)
     (process,) = _children() - before
     os.kill(process, sign)
-    assert typist.parse(_TEXTS) is None
-    assert typist.parse(_TEXTS) is None
+    assert parser.parse(_TEXTS) is None
+    assert parser.parse(_TEXTS) is None
 
 
 def test_it_ends_with_the_block() -> None:

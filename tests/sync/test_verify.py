@@ -208,7 +208,7 @@ def test_a_task_on_a_boundary_is_seen(
         clock=lambda: start + timedelta(milliseconds=10 * len(made)), switches=Switches(bounds=bounds)
     )
     with session(server, database) as ready:
-        api: ScaleApi = ready.ledger.api
+        api: ScaleApi = ready.store.api
         for number in range(241):
             api.create_task("categorization", {"attachment": "text", "categories": ["a"]})
             made.append(number)

@@ -71,7 +71,7 @@ def test_what_changed_since_the_last_sync_is_behind(
     server.world.complete(pending)
     server.world.recall(done)
     with session(server, database) as ready:
-        api = ready.ledger.api
+        api = ready.store.api
         api.cancel_task(cancelled)
         made = api.create_task("categorization", {"attachment": "text", "categories": ["a"]})
         api.create_batch({"name": "of today", "project": "Street scenes"})
@@ -184,7 +184,7 @@ def test_an_old_version_that_is_missing_is_wrong(start_sandbox: Start, database:
     with database.write() as conn:
         conn.execute(delete(project_versions).where(project_versions.c.project == "Street scenes"))
     with session(server, database) as ready:
-        ready.ledger.api.update_project("Street scenes", {"instruction": "New."}, patch=True)
+        ready.store.api.update_project("Street scenes", {"instruction": "New."}, patch=True)
 
     assert found(prove(server, database).last) == {("projects", "Street scenes", "different")}
 
@@ -195,7 +195,7 @@ def test_a_batch_that_is_open_here_may_be_behind(start_sandbox: Start, database:
     sync(server, database)
     name = batch_of(database, "staging")
     with session(server, database) as ready:
-        ready.ledger.api.finalize_batch(name)
+        ready.store.api.finalize_batch(name)
 
     seen = prove(server, database).last
     sync(server, database)

@@ -79,19 +79,19 @@ class ProjectVersion:
     params: str
 
 
-def to_row(kind: StreamMapping, raw: msgspec.Raw | bytes) -> Row:
+def to_row(mapping: StreamMapping, raw: msgspec.Raw | bytes) -> Row:
     """Return the row of a document.
 
     The text is as the HTTP door hands it on: without U+0000 and lone surrogates, which no column can hold.
     Raises PageError for what is not a JSON object in UTF-8, or has no usable key.
     """
-    return kind.row_of(bytes(raw))
+    return mapping.row_of(bytes(raw))
 
 
-def to_document(kind: StreamMapping, row: Mapping[str, object] | RowMapping) -> bytes:
+def to_document(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) -> bytes:
     """Return the document that a table's row holds, as compact JSON."""
     fields: dict[str, object] = {}
-    for column in kind.mapped_fields:
+    for column in mapping.mapped_fields:
         value = row[column.name]
         if value is not None:
             fields[column.name] = column.give(value)
@@ -101,14 +101,14 @@ def to_document(kind: StreamMapping, row: Mapping[str, object] | RowMapping) -> 
     return format_json(_encode(fields))
 
 
-def fields_of(kind: StreamMapping, row: Mapping[str, object] | RowMapping) -> Fields:
+def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) -> Fields:
     """Return the fields of the document that a table's row holds, or that the values of a `Row` are.
 
     Raises MsgspecError where `extra` is damaged; other damaged JSON is among the fields as it is.
     """
     fields = {
         column.name: msgspec.Raw(_encode(column.give(row[column.name])))
-        for column in kind.mapped_fields
+        for column in mapping.mapped_fields
         if row[column.name] is not None
     }
     extra = row["extra"]

@@ -17,7 +17,7 @@ _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+
 
 
 def with_numeric_fallback(
-    conn: Connection, kind: StreamMapping, rows: Sequence[Row], put: Callable[[Sequence[Row]], int]
+    conn: Connection, mapping: StreamMapping, rows: Sequence[Row], put: Callable[[Sequence[Row]], int]
 ) -> tuple[int, int]:
     """Return what `put` makes of the rows, and how many values the database does not give back as they came.
 
@@ -28,7 +28,7 @@ def with_numeric_fallback(
     repeated = sum(row.repeated for row in rows)
     if conn.dialect.name == "sqlite":
         return put(rows), repeated
-    count = repeats(kind.spec)
+    count = repeats(mapping.spec)
     for row in rows:
         known = row.derived.repeated if row.derived else None
         repeated += count(row) if known is None else known
@@ -36,7 +36,7 @@ def with_numeric_fallback(
         with savepoint(conn):
             return put(rows), repeated
     except DataError:
-        columns = [str(column.name) for column in kind.table.columns if isinstance(column.type, Json)]
+        columns = [str(column.name) for column in mapping.table.columns if isinstance(column.type, Json)]
         mended = [_mended(row, columns) for row in rows]
         texts = sum(map(_differing_length, rows, mended)) // len('""')
         if not texts:

@@ -15,22 +15,22 @@ _AT_ONCE = 200
 """Rows held in memory while streaming."""
 
 
-def documents(conn: Connection, kind: StreamMapping, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
+def documents(conn: Connection, mapping: StreamMapping, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
     """Yield the documents of the wanted objects as compact JSON, in flat memory.
 
     The connection can do nothing else until the iterator is exhausted or closed. Raises ConfigurationError
     where there is no such field to filter or sort by.
     """
-    statement = select(*_document_columns(kind)).where(*conditions(kind, wanted)).limit(wanted.limit)
-    statement = statement.order_by(*_order(kind, wanted))
+    statement = select(*_document_columns(mapping)).where(*conditions(mapping, wanted)).limit(wanted.limit)
+    statement = statement.order_by(*_order(mapping, wanted))
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         for row in result.mappings():
-            yield to_document(kind, row)
+            yield to_document(mapping, row)
 
 
-def total(conn: Connection, kind: StreamMapping, wanted: Selection) -> int:
+def total(conn: Connection, mapping: StreamMapping, wanted: Selection) -> int:
     """Return how many objects are wanted, without a limit."""
-    found = select(func.count()).select_from(kind.table).where(*conditions(kind, wanted))
+    found = select(func.count()).select_from(mapping.table).where(*conditions(mapping, wanted))
     return conn.execute(found).scalar_one()
 
 
@@ -41,17 +41,17 @@ def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:
     return {name: {"pending": pending, "completed": completed} for name, pending, completed in found}
 
 
-def find(conn: Connection, kind: StreamMapping, key: str) -> bytes | None:
+def find(conn: Connection, mapping: StreamMapping, key: str) -> bytes | None:
     """Return the document with this key, missing at the API or not; None where it was never here."""
-    wanted = select(*_document_columns(kind)).where(kind.table.c[kind.key] == key)
+    wanted = select(*_document_columns(mapping)).where(mapping.table.c[mapping.key] == key)
     row = conn.execute(wanted).mappings().first()
-    return None if row is None else to_document(kind, row)
+    return None if row is None else to_document(mapping, row)
 
 
-def keys(conn: Connection, kind: StreamMapping) -> Iterator[str]:
+def keys(conn: Connection, mapping: StreamMapping) -> Iterator[str]:
     """Yield the keys of everything here that is not missing at the API."""
-    columns = kind.table.c
-    yield from conn.execute(select(columns[kind.key]).where(columns.missing_since.is_(None))).scalars()
+    columns = mapping.table.c
+    yield from conn.execute(select(columns[mapping.key]).where(columns.missing_since.is_(None))).scalars()
 
 
 def counts(conn: Connection) -> dict[str, ObjectCounts]:
@@ -85,9 +85,9 @@ def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
     return conn.execute(counting).scalar_one()
 
 
-def _count(conn: Connection, kind: StreamMapping) -> ObjectCounts:
+def _count(conn: Connection, mapping: StreamMapping) -> ObjectCounts:
     """Return the counts. Of a table with statuses only what is missing is read, the rest is in an index."""
-    columns = kind.table.c
+    columns = mapping.table.c
     gone = columns.missing_since.is_not(None)
     if "status" not in columns:
         found = conn.execute(select(gone, func.count()).group_by(gone))
@@ -103,30 +103,32 @@ def _count(conn: Connection, kind: StreamMapping) -> ObjectCounts:
     return ObjectCounts(sum(here.values()), sum(away.values()), here)
 
 
-def _order(kind: StreamMapping, wanted: Selection) -> Iterator[UnaryExpression[Any] | Column[Any]]:
-    columns = kind.table.c
+def _order(mapping: StreamMapping, wanted: Selection) -> Iterator[UnaryExpression[Any] | Column[Any]]:
+    columns = mapping.table.c
     sort = "-created_at" if wanted.sort is None and wanted.newest_first else wanted.sort
     if sort is not None:
-        fields = [each.name for each in kind.mapped_fields if not isinstance(columns[each.name].type, Json)]
+        fields = [
+            each.name for each in mapping.mapped_fields if not isinstance(columns[each.name].type, Json)
+        ]
         name = sort.removeprefix("-")
         if name not in fields:
-            msg = f"{kind.table.name} cannot be sorted by {name!r}."
+            msg = f"{mapping.table.name} cannot be sorted by {name!r}."
             raise ConfigurationError(msg, advice=f"Choose one of {', '.join(fields)}.")
         yield (columns[name].desc() if sort.startswith("-") else columns[name].asc()).nulls_last()
-    yield columns[kind.key]
+    yield columns[mapping.key]
 
 
-def _document_columns(kind: StreamMapping) -> list[Column[object]]:
-    return [kind.table.c[name] for name in (*(field.name for field in kind.mapped_fields), "extra")]
+def _document_columns(mapping: StreamMapping) -> list[Column[object]]:
+    return [mapping.table.c[name] for name in (*(field.name for field in mapping.mapped_fields), "extra")]
 
 
-def conditions(kind: StreamMapping, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+def conditions(mapping: StreamMapping, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     """Yield what the wanted objects have in common; their table must have the columns that are asked for."""
-    columns = kind.table.c
+    columns = mapping.table.c
     for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):
         value = getattr(wanted, name)
         if value is not None and name not in columns:
-            msg = f"{name} does not apply to {kind.table.name}."
+            msg = f"{name} does not apply to {mapping.table.name}."
             raise ConfigurationError(msg, advice="Leave it out.")
         if value is not None:
             yield columns[name] == value

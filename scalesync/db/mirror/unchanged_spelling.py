@@ -16,22 +16,22 @@ from scalesync.timestamps import format_instant
 
 
 def only_respelled(
-    conn: Connection, kind: StreamMapping, rows: Mapping[str, Row], here: Mapping[str, RowMapping]
+    conn: Connection, mapping: StreamMapping, rows: Mapping[str, Row], here: Mapping[str, RowMapping]
 ) -> set[str]:
     """Return the keys of rows whose document differs from the one here in nothing but its spelling.
 
     Tasks take their digest over, so that the next reading need not look. Of the rest there are few, and they
     are locked in the order in which they are written.
     """
-    doubtful = sorted(key for key, old in here.items() if _may_be_respelled(kind, rows[key], old))
+    doubtful = sorted(key for key, old in here.items() if _may_be_respelled(mapping, rows[key], old))
     if not doubtful:
         return set()
-    stored = conn.execute(built(conn, _storing, kind), {"keys": doubtful}).mappings()
-    alike = {found[kind.key] for found in stored if _is_same(kind, rows[found[kind.key]], found)}
-    columns = kind.table.c
-    for key in sorted(alike) if kind is TASKS else ():
-        known = and_(columns[kind.key] == key, columns.digest == here[key]["digest"])
-        conn.execute(update(kind.table).where(known).values(digest=rows[key].digest))
+    stored = conn.execute(built(conn, _storing, mapping), {"keys": doubtful}).mappings()
+    alike = {found[mapping.key] for found in stored if _is_same(mapping, rows[found[mapping.key]], found)}
+    columns = mapping.table.c
+    for key in sorted(alike) if mapping is TASKS else ():
+        known = and_(columns[mapping.key] == key, columns.digest == here[key]["digest"])
+        conn.execute(update(mapping.table).where(known).values(digest=rows[key].digest))
     return alike
 
 
@@ -54,24 +54,24 @@ def keep_response_digests(
             values["response_digest"] = here[task_id]["response_digest"]
 
 
-def _may_be_respelled(kind: StreamMapping, row: Row, old: RowMapping) -> bool:
+def _may_be_respelled(mapping: StreamMapping, row: Row, old: RowMapping) -> bool:
     """Return whether it takes the whole document to know; of tasks most changes move `updated_at`."""
     if old["digest"] in {row.digest, FORCE_REWRITE} or old["missing_since"] is not None:
         return False
-    updated = old["updated_at"] if kind is TASKS else None
-    return kind is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
+    updated = old["updated_at"] if mapping is TASKS else None
+    return mapping is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
 
 
-def _storing(conn: Connection, kind: StreamMapping) -> Select[*tuple[Any, ...]]:
+def _storing(conn: Connection, mapping: StreamMapping) -> Select[*tuple[Any, ...]]:
     """Return what finds the documents of the `keys`; a damaged time in them is one more that differs."""
-    columns = [kind.table.c[name] for name in (*(field.name for field in kind.mapped_fields), "extra")]
+    columns = [mapping.table.c[name] for name in (*(field.name for field in mapping.mapped_fields), "extra")]
     wanted = (type_coerce(each, Text) if isinstance(each.type, Instant) else each for each in columns)
-    return select(*wanted).where(in_list(conn, kind.table.c[kind.key], "keys"))
+    return select(*wanted).where(in_list(conn, mapping.table.c[mapping.key], "keys"))
 
 
-def _is_same(kind: StreamMapping, row: Row, stored: RowMapping) -> bool:
+def _is_same(mapping: StreamMapping, row: Row, stored: RowMapping) -> bool:
     try:
-        ours, theirs = fields_of(kind, stored), fields_of(kind, row.values)
+        ours, theirs = fields_of(mapping, stored), fields_of(mapping, row.values)
     except msgspec.MsgspecError:
         return False
     return not differing_fields(ours, theirs, VOLATILE, signed=True)

@@ -47,7 +47,11 @@ What is further ahead was stamped by a clock that was wrong, and keeps no copy o
 
 
 def write_rows(
-    conn: Connection, kind: StreamMapping, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+    conn: Connection,
+    mapping: StreamMapping,
+    rows: Sequence[Row],
+    served_at: datetime,
+    run_id: int | None = None,
 ) -> WriteCounts:
     """Bring the table up to the rows of one page that the API served at `served_at`.
 
@@ -58,11 +62,11 @@ def write_rows(
     batches are to be counted anew. Of a key that comes twice the last copy counts. With a task go its
     annotations and its history, which names the run. Returns what became of each distinct key.
     """
-    if kind is TASKS:
+    if mapping is TASKS:
         lock_task_writes(conn)
     latest = {row.key: row for row in rows}
-    here = _here(conn, kind, latest)
-    respelled = unchanged_spelling.only_respelled(conn, kind, latest, here)
+    here = _here(conn, mapping, latest)
+    respelled = unchanged_spelling.only_respelled(conn, mapping, latest, here)
     fresh: list[Row] = []
     overruled: list[str] = []
     unchanged = stale = 0
@@ -79,40 +83,44 @@ def write_rows(
                 continue
             overruled.append(key)
         fresh.append(row)
-    _accept_next_copy(conn, kind, overruled)
+    _accept_next_copy(conn, mapping, overruled)
     unread = replaced = 0
     if fresh:
         seen = SeenBy(served_at, run_id)
         unread, replaced = with_numeric_fallback(
-            conn, kind, fresh, lambda held: _put(conn, kind, held, here, seen)
+            conn, mapping, fresh, lambda held: _put(conn, mapping, held, here, seen)
         )
     new = sum(row.key not in here for row in fresh)
     return WriteCounts(new, len(fresh) - new, unchanged, stale, unread, replaced)
 
 
 def write_last(
-    conn: Connection, kind: StreamMapping, rows: Sequence[Row], served_at: datetime, run_id: int | None = None
+    conn: Connection,
+    mapping: StreamMapping,
+    rows: Sequence[Row],
+    served_at: datetime,
+    run_id: int | None = None,
 ) -> WriteCounts:
     """Write rows as `write_rows`, but of two copies of a task the one served last stays.
 
     It does so whatever the `updated_at` of the two, except that what was changed in the very second of the
     copy, or after it, is not on it.
     """
-    written = write_rows(conn, kind, rows, served_at, run_id)
-    if not written.stale or kind is not TASKS:
+    written = write_rows(conn, mapping, rows, served_at, run_id)
+    if not written.stale or mapping is not TASKS:
         return written
-    here = _here(conn, kind, {row.key for row in rows})
+    here = _here(conn, mapping, {row.key for row in rows})
     older = [
         row for row in rows if (old := here[row.key])["digest"] != row.digest and _came_before(old, served_at)
     ]
-    _accept_next_copy(conn, kind, sorted({row.key for row in older}))
-    again = write_rows(conn, kind, older, served_at, run_id)
+    _accept_next_copy(conn, mapping, sorted({row.key for row in older}))
+    again = write_rows(conn, mapping, older, served_at, run_id)
     return replace(written, stale=written.stale - again.changed) + again
 
 
 def write_documents(
     conn: Connection,
-    kind: StreamMapping,
+    mapping: StreamMapping,
     documents: Iterable[Document],
     run_id: int | None = None,
     write: Callable[..., WriteCounts] = write_rows,
@@ -120,22 +128,22 @@ def write_documents(
     """Write single objects, each as of its own answer; otherwise as `write_rows`, or as `write` does."""
     written = WriteCounts()
     for document in documents:
-        written += write(conn, kind, [to_row(kind, document.raw)], document.served_at, run_id)
+        written += write(conn, mapping, [to_row(mapping, document.raw)], document.served_at, run_id)
     return written
 
 
-def _accept_next_copy(conn: Connection, kind: StreamMapping, keys: Sequence[str]) -> None:
+def _accept_next_copy(conn: Connection, mapping: StreamMapping, keys: Sequence[str]) -> None:
     """Let the next copy of these objects replace what is here, older or not."""
     for chunk in chunks(keys):
-        key = kind.table.c[kind.key]
+        key = mapping.table.c[mapping.key]
         ours = key.in_(chunk)
         conn.execute(select(key).where(ours).order_by(byte_order(conn, key)).with_for_update()).all()
-        conn.execute(update(kind.table).where(ours).values(digest=FORCE_REWRITE))
+        conn.execute(update(mapping.table).where(ours).values(digest=FORCE_REWRITE))
 
 
 def keys_present(
     conn: Connection,
-    kind: StreamMapping,
+    mapping: StreamMapping,
     *,
     project: str | None,
     created_from: datetime | None,
@@ -145,8 +153,8 @@ def keys_present(
 
     Rows whose creation is unknown count only where both ends are open.
     """
-    columns = kind.table.c
-    statement = select(columns[kind.key]).where(columns.missing_since.is_(None))
+    columns = mapping.table.c
+    statement = select(columns[mapping.key]).where(columns.missing_since.is_(None))
     if project is not None:
         statement = statement.where(columns.project == project)
     if created_from is not None:
@@ -157,70 +165,74 @@ def keys_present(
 
 
 def mark_missing(
-    conn: Connection, kind: StreamMapping, keys: Collection[str], at: datetime, run_id: int | None = None
+    conn: Connection, mapping: StreamMapping, keys: Collection[str], at: datetime, run_id: int | None = None
 ) -> int:
     """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
 
     Rows already missing and rows that the API served later than `at`, by no more than clocks may differ, stay
     as they are. Nothing is deleted. A copy served before `at` does not bring an object back.
     """
-    if kind is TASKS:
+    if mapping is TASKS:
         lock_task_writes(conn)
-    table, columns = kind.table, kind.table.c
+    table, columns = mapping.table, mapping.table.c
     marked = 0
     touched: set[str | None] = set()
     for chunk in chunks(sorted(keys)):
         served = or_(columns.synced_at <= at, columns.synced_at > at + CLOCK_TOLERANCE)
-        going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), served)
-        batch = columns.batch if kind is TASKS else null()
-        key = columns[kind.key]
+        going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)
+        batch = columns.batch if mapping is TASKS else null()
+        key = columns[mapping.key]
         locked = conn.execute(
             select(key, batch).where(going).order_by(byte_order(conn, key)).with_for_update()
         ).all()
         touched.update(name for _, name in locked)
-        if kind is TASKS:
+        if mapping is TASKS:
             changes.record_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
         marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
     batch_counts.mark_stale(conn, touched)
     return marked
 
 
-def _here(conn: Connection, kind: StreamMapping, keys: Collection[str]) -> dict[str, RowMapping]:
-    found = conn.execute(built(conn, _looking, kind), {"keys": list(keys)})
+def _here(conn: Connection, mapping: StreamMapping, keys: Collection[str]) -> dict[str, RowMapping]:
+    found = conn.execute(built(conn, _looking, mapping), {"keys": list(keys)})
     return {row["key"]: row for row in found.mappings()}
 
 
-def _looking(conn: Connection, kind: StreamMapping) -> Select[*tuple[Any, ...]]:
+def _looking(conn: Connection, mapping: StreamMapping) -> Select[*tuple[Any, ...]]:
     """Return what finds the rows of the `keys` as far as a write depends on them."""
-    columns = kind.table.c
-    wanted = [columns[kind.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
-    if kind is TASKS:
+    columns = mapping.table.c
+    wanted = [columns[mapping.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
+    if mapping is TASKS:
         followed = {column for column in changes.TRACKED.values() if column != "missing_since"}
         wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
-    return select(*wanted).where(in_list(conn, columns[kind.key], "keys"))
+    return select(*wanted).where(in_list(conn, columns[mapping.key], "keys"))
 
 
-def _given(kind: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:
+def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:
     """Return a row's columns with those of our own."""
     given = {**row.values, "digest": row.digest, "synced_at": synced_at}
-    if kind is TASKS:
+    if mapping is TASKS:
         known = row.derived
         given["response_digest"] = known.response_digest if known else response_digest(task_response(row)[1])
     return given
 
 
 def _put(
-    conn: Connection, kind: StreamMapping, fresh: Sequence[Row], here: Mapping[str, RowMapping], seen: SeenBy
+    conn: Connection,
+    mapping: StreamMapping,
+    fresh: Sequence[Row],
+    here: Mapping[str, RowMapping],
+    seen: SeenBy,
 ) -> int:
     """Write rows, and what follows from them, and return how many responses were not understood."""
     synced_at = format_instant(seen.at)
-    given = [_given(kind, row, synced_at) for row in fresh]
-    if kind is TASKS:
+    given = [_given(mapping, row, synced_at) for row in fresh]
+    if mapping is TASKS:
         unchanged_spelling.keep_response_digests(conn, given, here)
-    into = _into(kind, tuple(given[0]))
+    into = _into(mapping, tuple(given[0]))
     bulk_insert.write(conn, into, into.rows(given))
-    _follow(conn, kind, fresh, [here[row.key] for row in fresh if row.key in here])
-    if kind is not TASKS:
+    _follow(conn, mapping, fresh, [here[row.key] for row in fresh if row.key in here])
+    if mapping is not TASKS:
         return 0
     steps = [RowChange(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
     return consequences.write_consequences(conn, fresh, steps, seen)
@@ -247,33 +259,35 @@ def _came_before(old: RowMapping, served_at: datetime) -> bool:
 
 
 @cache
-def _into(kind: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
+def _into(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
     """Return where rows of `names` go: over an older copy, but not over a newer one that came in between."""
-    table = kind.table
+    table = mapping.table
 
     def on_conflict(insert: Insert) -> Insert:
         given, kept = insert.excluded, table.c
-        changes: dict[str, object] = {name: given[name] for name in names if name != kind.key}
+        changes: dict[str, object] = {name: given[name] for name in names if name != mapping.key}
         changes["missing_since"] = null()
         if table is batches:
             changes["counted_at"] = null()
         newer = given.synced_at >= kept.synced_at
-        if kind is TASKS:
+        if mapping is TASKS:
             undecided = or_(
                 given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
             )
             newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
         newer = or_(newer, kept.digest == literal_column(f"'{FORCE_REWRITE}'"))
-        return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)
+        return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes, where=newer)
 
     return bulk_insert.InsertTarget.of(table, names, on_conflict)
 
 
-def _follow(conn: Connection, kind: StreamMapping, fresh: Sequence[Row], old: Sequence[RowMapping]) -> None:
+def _follow(
+    conn: Connection, mapping: StreamMapping, fresh: Sequence[Row], old: Sequence[RowMapping]
+) -> None:
     """Bring up to date what depends on rows just written over `old`."""
-    if kind is TASKS:
+    if mapping is TASKS:
         batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
-    elif kind is PROJECTS:
+    elif mapping is PROJECTS:
         _write_versions(conn, fresh)
 
 

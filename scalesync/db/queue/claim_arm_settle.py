@@ -94,7 +94,7 @@ def arm(
     return conn.execute(built(conn, _arming), given).rowcount == 1
 
 
-def settle(conn: Connection, claim: Claim, verdict: Settlement, steps: Sequence[AttemptStep]) -> bool:
+def settle(conn: Connection, claim: Claim, settlement: Settlement, steps: Sequence[AttemptStep]) -> bool:
     """Write what a claim came to, and log its steps. Returns whether it counted.
 
     A verdict on a command that is not ours any more is dropped, unless it is DELIVERED: that is a fact about
@@ -102,19 +102,19 @@ def settle(conn: Connection, claim: Claim, verdict: Settlement, steps: Sequence[
     without effect and whose discard was requested is discarded, with what hung on it. Raises ValueError for a
     verdict that cannot be.
     """
-    if verdict.ambiguous not in _AMBIGUOUS.get(verdict.state, ()):
-        msg = f"No claim comes to {verdict.state} with ambiguous={verdict.ambiguous}."
+    if settlement.ambiguous not in _AMBIGUOUS.get(settlement.state, ()):
+        msg = f"No claim comes to {settlement.state} with ambiguous={settlement.ambiguous}."
         raise ValueError(msg)
-    final = verdict.state in _FINAL
-    timed = (final, verdict.wait > 0 and not final)
-    given = {**_key(claim), **_changes(verdict)}
+    final = settlement.state in _FINAL
+    timed = (final, settlement.wait > 0 and not final)
+    given = {**_key(claim), **_changes(settlement)}
     row = conn.execute(built(conn, _settling, *timed), given).first()
-    merged = row is None and verdict.state is CommandState.DELIVERED and _merge(conn, given)
+    merged = row is None and settlement.state is CommandState.DELIVERED and _merge(conn, given)
     if row is None:
         steps = [*steps, AttemptStep("settle", "merged" if merged else "dropped")]
     log_steps(conn, claim.command.id, claim.command.fence, steps)
     if merged or row is not None:
-        _after_settle(conn, claim.command, verdict, unwanted=row is not None and row.discard_requested)
+        _after_settle(conn, claim.command, settlement, unwanted=row is not None and row.discard_requested)
     return merged or row is not None
 
 
@@ -214,17 +214,17 @@ def _settling(conn: Connection, final: bool, waits: bool) -> Update:
     )
 
 
-def _changes(verdict: Settlement) -> dict[str, Any]:
+def _changes(settlement: Settlement) -> dict[str, Any]:
     return {
-        "to_state": verdict.state,
-        "to_outcome": verdict.outcome,
-        "to_ambiguous": verdict.ambiguous,
-        "to_hold_reason": verdict.hold_reason,
-        "to_error_code": verdict.error_code,
-        "to_error": verdict.error,
-        "to_result": verdict.result,
-        "failed": int(verdict.failed),
-        "wait": verdict.wait,
+        "to_state": settlement.state,
+        "to_outcome": settlement.outcome,
+        "to_ambiguous": settlement.ambiguous,
+        "to_hold_reason": settlement.hold_reason,
+        "to_error_code": settlement.error_code,
+        "to_error": settlement.error,
+        "to_result": settlement.result,
+        "failed": int(settlement.failed),
+        "wait": settlement.wait,
     }
 
 
@@ -260,12 +260,12 @@ def _merging(conn: Connection) -> Update:
     return update(commands).where(_C.id == bindparam("which"), over).values(changes)
 
 
-def _after_settle(conn: Connection, command: Command, verdict: Settlement, *, unwanted: bool) -> None:
+def _after_settle(conn: Connection, command: Command, settlement: Settlement, *, unwanted: bool) -> None:
     """Bring up to date what hangs on a command that was just settled."""
-    if verdict.frees_key:
+    if settlement.frees_key:
         same = and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
         keyed = update(commands).with_hint(f"INDEXED BY {_BY_RESOURCE}", dialect_name="sqlite")
         conn.execute(keyed.where(same).values(idempotency_key=None))
-    if unwanted and verdict.state in (CommandState.QUEUED, CommandState.DEAD):
+    if unwanted and settlement.state in (CommandState.QUEUED, CommandState.DEAD):
         details = {command.id: "It was asked for, and it proved without effect."}
         cascade(conn, discard_matching(conn, _C.id == command.id, Outcome.WITHDRAWN, details))

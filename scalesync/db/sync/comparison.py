@@ -36,51 +36,59 @@ ComparedValues = Mapping[str, Any]
 
 
 def local_rows(
-    conn: Connection, kind: StreamMapping, keys: Collection[str], *, whole: bool = False
+    conn: Connection, mapping: StreamMapping, keys: Collection[str], *, whole: bool = False
 ) -> dict[str, ComparedValues]:
     """Return what is here of the objects with these keys, missing ones too; `whole` returns every column."""
-    columns = kind.table.c
-    wanted = [columns[name] for name in (kind.key, *COMPARED_COLUMNS, "missing_since") if name in columns]
-    query = select(kind.table) if whole else select(*wanted)
+    columns = mapping.table.c
+    wanted = [columns[name] for name in (mapping.key, *COMPARED_COLUMNS, "missing_since") if name in columns]
+    query = select(mapping.table) if whole else select(*wanted)
     found: dict[str, ComparedValues] = {}
     for chunk in chunks(sorted(keys)):
-        rows = conn.execute(query.where(columns[kind.key].in_(chunk))).mappings()
-        found.update({row[kind.key]: row for row in rows})
+        rows = conn.execute(query.where(columns[mapping.key].in_(chunk))).mappings()
+        found.update({row[mapping.key]: row for row in rows})
     return found
 
 
-def remote_values(kind: StreamMapping, row: Row) -> ComparedValues:
+def remote_values(mapping: StreamMapping, row: Row) -> ComparedValues:
     """Return the columns of the API's document as they come out of the table."""
-    columns = kind.table.c
+    columns = mapping.table.c
     return {name: _as_held(columns[name], value) for name, value in row.values.items()}
 
 
 def keys_in(
-    conn: Connection, kind: StreamMapping, window: Window, before: datetime | None, status: str | None = None
+    conn: Connection,
+    mapping: StreamMapping,
+    window: Window,
+    before: datetime | None,
+    status: str | None = None,
 ) -> set[str]:
     """Return the keys of the objects of a window here that are not missing and were created `before` then.
 
     None: at any time.
     """
-    query = select(kind.table.c[kind.key]).where(*_inside(kind, window, before, status))
+    query = select(mapping.table.c[mapping.key]).where(*_inside(mapping, window, before, status))
     return set(conn.scalars(query))
 
 
 def count(
-    conn: Connection, kind: StreamMapping, window: Window, before: datetime | None, status: str | None = None
+    conn: Connection,
+    mapping: StreamMapping,
+    window: Window,
+    before: datetime | None,
+    status: str | None = None,
 ) -> int:
     """Return the number of the keys that `keys_in` returns."""
-    query = select(func.count()).where(*_inside(kind, window, before, status))
-    return conn.execute(query.select_from(kind.table)).scalar_one()
+    query = select(func.count()).where(*_inside(mapping, window, before, status))
+    return conn.execute(query.select_from(mapping.table)).scalar_one()
 
 
 def counts(
-    conn: Connection, kind: StreamMapping, window: Window, before: datetime
+    conn: Connection, mapping: StreamMapping, window: Window, before: datetime
 ) -> dict[tuple[str | None, str | None], int]:
     """Return how many these are by (project, status)."""
-    columns = kind.table.c
+    columns = mapping.table.c
     groups = (columns.project, columns.status)
-    query = select(*groups, func.count()).where(*_inside(kind, window, before, None)).group_by(*groups)
+    query = select(*groups, func.count()).where(*_inside(mapping, window, before, None)).group_by(*groups)
     return {(project, status): number for project, status, number in conn.execute(query)}
 
 
@@ -116,30 +124,30 @@ def is_clear(conn: Connection, window: Window, instant: datetime) -> bool:
     return conn.execute(select(tasks.c.task_id).where(near).limit(1)).first() is None
 
 
-def differing(kind: StreamMapping, given: Row, stored: ComparedValues) -> tuple[str, ...]:
+def differing(mapping: StreamMapping, given: Row, stored: ComparedValues) -> tuple[str, ...]:
     """Return the names of the fields whose values differ, by value and not by spelling.
 
     What differs at every read does not count: volatile fields, and signatures of links.
     """
-    theirs = fields_of(kind, given.values)
+    theirs = fields_of(mapping, given.values)
     try:
-        ours = fields_of(kind, stored)
+        ours = fields_of(mapping, stored)
     except msgspec.MsgspecError:
-        ours = fields_of(kind, {**stored, "extra": None})
-        return (*_in_order(kind, set(differing_fields(ours, theirs, VOLATILE))), "extra")
-    values = remote_values(kind, given)
+        ours = fields_of(mapping, {**stored, "extra": None})
+        return (*_in_order(mapping, set(differing_fields(ours, theirs, VOLATILE))), "extra")
+    values = remote_values(mapping, given)
     names = set(differing_fields(ours, theirs, VOLATILE))
-    names |= {name for name in _derived(kind) if not _same(stored[name], values[name])}
-    return tuple(_in_order(kind, names | _inconsistent_columns(kind, stored)))
+    names |= {name for name in _derived(mapping) if not _same(stored[name], values[name])}
+    return tuple(_in_order(mapping, names | _inconsistent_columns(mapping, stored)))
 
 
-def _inconsistent_columns(kind: StreamMapping, stored: ComparedValues) -> set[str]:
+def _inconsistent_columns(mapping: StreamMapping, stored: ComparedValues) -> set[str]:
     """Return the columns that do not hold what the same row's `extra` says of their field."""
     extra = _object(stored["extra"])
-    columns = kind.table.c
+    columns = mapping.table.c
     return {
         field.name
-        for field in kind.mapped_fields
+        for field in mapping.mapped_fields
         if field.name in extra
         and not _same(
             stored[field.name], _as_held(columns[field.name], parse_column(field.take, extra[field.name]))
@@ -147,9 +155,9 @@ def _inconsistent_columns(kind: StreamMapping, stored: ComparedValues) -> set[st
     }
 
 
-def _in_order(kind: StreamMapping, names: Collection[str]) -> list[str]:
+def _in_order(mapping: StreamMapping, names: Collection[str]) -> list[str]:
     """Return the names of fields as people know them: those with columns first, in the table's order."""
-    columns = [*(str(field.name) for field in kind.mapped_fields), *_derived(kind)]
+    columns = [*(str(field.name) for field in mapping.mapped_fields), *_derived(mapping)]
     return [name for name in columns if name in names] + sorted(set(names) - set(columns))
 
 
@@ -223,35 +231,35 @@ def batches_to_count(conn: Connection, window: Window, before: datetime, limit: 
     return list(conn.scalars(query.order_by(finished, columns.created_at.desc(), columns.name)))
 
 
-def force_rewrite(conn: Connection, kind: StreamMapping, keys: Collection[str]) -> None:
+def force_rewrite(conn: Connection, mapping: StreamMapping, keys: Collection[str]) -> None:
     """Have the next copy of each of these replace what is here, whatever their times say."""
     gone: dict[str, object] = {"digest": FORCE_REWRITE}
-    if kind is TASKS:
+    if mapping is TASKS:
         # So that its annotations are written anew, too.
         gone["response_digest"] = UNKNOWN
-    if kind is BATCHES:
+    if mapping is BATCHES:
         gone["counted_at"] = None
-    if kind is PROJECTS:
+    if mapping is PROJECTS:
         for chunk in chunks(sorted(keys)):
             conn.execute(delete(versions_table).where(versions_table.c.project.in_(chunk)))
     for chunk in chunks(sorted(keys)):
-        conn.execute(update(kind.table).where(kind.table.c[kind.key].in_(chunk)).values(gone))
+        conn.execute(update(mapping.table).where(mapping.table.c[mapping.key].in_(chunk)).values(gone))
 
 
 def _inside(
-    kind: StreamMapping, window: Window, before: datetime | None, status: str | None
+    mapping: StreamMapping, window: Window, before: datetime | None, status: str | None
 ) -> Iterator[ColumnElement[bool]]:
-    columns = kind.table.c
+    columns = mapping.table.c
     yield columns.missing_since.is_(None)
     yield from _bounds(columns.created_at, window, before)
-    yield from _of_project(kind, window)
+    yield from _of_project(mapping, window)
     if status is not None:
         yield columns.status == status
 
 
-def _of_project(kind: StreamMapping, window: Window) -> Iterator[ColumnElement[bool]]:
+def _of_project(mapping: StreamMapping, window: Window) -> Iterator[ColumnElement[bool]]:
     if window.project is not None:
-        yield kind.table.c.project == window.project
+        yield mapping.table.c.project == window.project
 
 
 def _bounds(
@@ -284,8 +292,8 @@ def _middle(before: datetime, after: datetime) -> datetime:
     return whole_milliseconds(before + (after - before) / 2)
 
 
-def _derived(kind: StreamMapping) -> tuple[str, ...]:
-    return ("version", "params") if "version" in kind.table.c else ()
+def _derived(mapping: StreamMapping) -> tuple[str, ...]:
+    return ("version", "params") if "version" in mapping.table.c else ()
 
 
 def _same(ours: object, theirs: object) -> bool:

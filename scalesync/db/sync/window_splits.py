@@ -153,10 +153,12 @@ def failed_and_came(conn: Connection, window: Window) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def has_undated(conn: Connection, kind: StreamMapping, project: str | None) -> bool:
+def has_undated(conn: Connection, mapping: StreamMapping, project: str | None) -> bool:
     """Return whether an object here has no time of creation: lists with bounds may hide it."""
-    columns = kind.table.c
-    undated = select(columns[kind.key]).where(columns.created_at.is_(None), columns.missing_since.is_(None))
+    columns = mapping.table.c
+    undated = select(columns[mapping.key]).where(
+        columns.created_at.is_(None), columns.missing_since.is_(None)
+    )
     if project is not None:
         undated = undated.where(or_(columns.project == project, columns.project.is_(None)))
     return conn.execute(undated.limit(1)).first() is not None

@@ -48,7 +48,7 @@ def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Ro
             page = api.tasks(chosen, limit=PAGE_SIZE, next_token=token)
         else:
             page = stream.page(api, reading.window, PAGE_SIZE)
-        rows = tuple(to_row(stream.kind, doc) for doc in page.docs)
+        rows = tuple(to_row(stream.mapping, doc) for doc in page.docs)
         reading.accept(ParsedPage(page, rows))
         yield tuple(row for row in rows if row.created_at is None or is_within(window, row))
         if reading.window.next_token is None:

@@ -26,35 +26,30 @@ BATCH_LIST_THRESHOLD = 500
 """Batches up to which all of them are listed. More are counted, and listed only if that differs."""
 
 
-def verify_projects(comparer: Differ) -> None:
+def verify_projects(differ: Differ) -> None:
     """Compare all projects and their versions, which come in two lists (see `all_projects`)."""
     stream = PROJECTS.table.name
-    rows = {row.key: row for row in (to_row(PROJECTS, doc) for doc in all_projects(comparer.api).docs)}
-    comparer.compare_rows(stream, list(rows.values()))
-    with comparer.database.read() as conn:
-        here = comparison.keys_in(conn, PROJECTS, Window(stream), comparer.found.as_of)
-    comparer.recheck(stream, dict.fromkeys(here - rows.keys()))
+    rows = {row.key: row for row in (to_row(PROJECTS, doc) for doc in all_projects(differ.api).docs)}
+    differ.compare_rows(stream, list(rows.values()))
+    with differ.database.read() as conn:
+        here = comparison.keys_in(conn, PROJECTS, Window(stream), differ.found.as_of)
+    differ.recheck(stream, dict.fromkeys(here - rows.keys()))
 
 
-def verify_batches(comparer: Differ, windows: Sequence[Window]) -> None:
+def verify_batches(differ: Differ, windows: Sequence[Window]) -> None:
     """Compare the batches of these windows: which there are, and their status."""
     for window in windows:
-        with comparer.database.read() as conn:
-            number = comparison.count(conn, BATCHES, window, comparer.found.as_of)
+        with differ.database.read() as conn:
+            number = comparison.count(conn, BATCHES, window, differ.found.as_of)
         bounded = (window.created_from, window.created_to) != (None, None)
-        if (
-            comparer.found.deep
-            or bounded
-            or number <= BATCH_LIST_THRESHOLD
-            or _counts_differ(comparer, window)
-        ):
-            comparer.compare([Segment(window)])
+        if differ.found.deep or bounded or number <= BATCH_LIST_THRESHOLD or _counts_differ(differ, window):
+            differ.compare([Segment(window)])
 
 
-def verify_batch_counts(comparer: Differ, windows: Sequence[Window], limit: int | None) -> None:
+def verify_batch_counts(differ: Differ, windows: Sequence[Window], limit: int | None) -> None:
     """Ask at most so many batches how many tasks of each status they have, and find out why it differs."""
-    found, room = comparer.found, limit
-    with comparer.database.read() as conn:
+    found, room = differ.found, limit
+    with differ.database.read() as conn:
         names = [
             name
             for window in windows
@@ -63,17 +58,17 @@ def verify_batch_counts(comparer: Differ, windows: Sequence[Window], limit: int 
         wrong_columns = comparison.miscounted_batches(conn)
     for name in wrong_columns:
         # Its tasks may have been changed behind our back, and so leave a trace here.
-        if not (_explained(comparer, name) or any(_judged(comparer, name))):
-            _note(comparer, name)
-    for name in _miscounting(comparer, names):
-        if not _explained(comparer, name):
-            again = _status_of(comparer, name)
-            if again is not None and _differs(comparer, name, again):
-                _note(comparer, name)
+        if not (_explained(differ, name) or any(_judged(differ, name))):
+            _note(differ, name)
+    for name in _miscounting(differ, names):
+        if not _explained(differ, name):
+            again = _status_of(differ, name)
+            if again is not None and _differs(differ, name, again):
+                _note(differ, name)
     found.batches_counted += len(names)
 
 
-def _miscounting(comparer: Differ, names: Sequence[str]) -> list[str]:
+def _miscounting(differ: Differ, names: Sequence[str]) -> list[str]:
     """Return the batches that count their tasks otherwise than they are here, with no change to explain it.
 
     Where tasks go on changing, those are asked again; each time there are fewer.
@@ -81,77 +76,77 @@ def _miscounting(comparer: Differ, names: Sequence[str]) -> list[str]:
     everything = Window(TASKS.table.name)
     doubtful = list(names)
     for _ in range(ATTEMPTS):
-        answers = list(comparer.pool.map(lambda name: _status_of(comparer, name), doubtful))
+        answers = list(differ.pool.map(lambda name: _status_of(differ, name), doubtful))
         asked = zip(doubtful, answers, strict=True)
         counted = [(name, status) for name, status in asked if status is not None]
-        comparer.watch(PartVerified("batches counted", len(names) - len(doubtful) + len(counted), len(names)))
-        doubtful = [name for name, status in counted if _differs(comparer, name, status)]
-        if not doubtful or not comparer.compare_changes(everything):
+        differ.watch(PartVerified("batches counted", len(names) - len(doubtful) + len(counted), len(names)))
+        doubtful = [name for name, status in counted if _differs(differ, name, status)]
+        if not doubtful or not differ.compare_changes(everything):
             break
-        doubtful = [name for name, status in counted if _differs(comparer, name, status)]
+        doubtful = [name for name, status in counted if _differs(differ, name, status)]
     return doubtful
 
 
-def _counts_differ(comparer: Differ, window: Window) -> bool:
+def _counts_differ(differ: Differ, window: Window) -> bool:
     def total(status: str | None) -> int | None:
-        chosen = BatchFilter(end_time=comparer.found.as_of, status=status, project=window.project)
-        return comparer.api.batches(chosen, limit=1).total
+        chosen = BatchFilter(end_time=differ.found.as_of, status=status, project=window.project)
+        return differ.api.batches(chosen, limit=1).total
 
-    there = list(comparer.pool.map(total, (None, *STATUSES)))
-    with comparer.database.read() as conn:
+    there = list(differ.pool.map(total, (None, *STATUSES)))
+    with differ.database.read() as conn:
         here = [
-            comparison.count(conn, BATCHES, window, comparer.found.as_of, status)
+            comparison.count(conn, BATCHES, window, differ.found.as_of, status)
             for status in (None, *STATUSES)
         ]
     return there != here
 
 
-def _status_of(comparer: Differ, name: str) -> BatchStatus | None:
-    comparer.go_on()
+def _status_of(differ: Differ, name: str) -> BatchStatus | None:
+    differ.go_on()
     try:
-        return comparer.api.batch_status(name)
+        return differ.api.batch_status(name)
     except ScaleResourceNotFound:
         return None
 
 
-def _differs(comparer: Differ, name: str, there: BatchStatus) -> bool:
+def _differs(differ: Differ, name: str, there: BatchStatus) -> bool:
     """Whether a batch counts its tasks otherwise than they are here, those left out that were judged."""
-    with comparer.database.read() as conn:
+    with differ.database.read() as conn:
         here = comparison.batch_counts(conn, name)
-    judged_there, judged_here = _judged(comparer, name)
+    judged_there, judged_here = _judged(differ, name)
     return any(
         getattr(there, status) - judged_there[status] != here.get(status, 0) - judged_here[status]
         for status in COUNTED_STATUSES
     )
 
 
-def _judged(comparer: Differ, batch: str) -> tuple[Counter[str], Counter[str]]:
+def _judged(differ: Differ, batch: str) -> tuple[Counter[str], Counter[str]]:
     """Return how many tasks of a batch were judged, by status: as the API has them, and as they are here."""
     there, here = (
         Counter(one["status"] for one in side.values() if one["batch"] == batch)
-        for side in (comparer.judged.there, comparer.judged.here)
+        for side in (differ.judged.there, differ.judged.here)
     )
     return there, here
 
 
-def _explained(comparer: Differ, name: str) -> bool:
+def _explained(differ: Differ, name: str) -> bool:
     """Whether the batch has tasks that differ, or changed meanwhile, and were not known yet."""
     window = Window(TASKS.table.name)
-    looked_at, seen = len(comparer.rechecked), set[str]()
+    looked_at, seen = len(differ.rechecked), set[str]()
     try:
-        for rows in list_pages(comparer.api, window, TaskFilter(batch=name)):
+        for rows in list_pages(differ.api, window, TaskFilter(batch=name)):
             seen.update(row.key for row in rows)
-            comparer.compare_rows(window.stream, rows)
+            differ.compare_rows(window.stream, rows)
     except InconsistentPageError as error:
-        comparer.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
+        differ.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
         return True
-    with comparer.database.read() as conn:
+    with differ.database.read() as conn:
         here = comparison.keys_of_batch(conn, name)
-    comparer.recheck(window.stream, dict.fromkeys(here - seen))
-    return len(comparer.rechecked) > looked_at
+    differ.recheck(window.stream, dict.fromkeys(here - seen))
+    return len(differ.rechecked) > looked_at
 
 
-def _note(comparer: Differ, name: str) -> None:
+def _note(differ: Differ, name: str) -> None:
     drift = Drift(str(BATCHES.table.name), name, DriftKind.COUNTED)
-    comparer.found.drift.append(drift)
-    comparer.watch(DriftFound(drift))
+    differ.found.drift.append(drift)
+    differ.watch(DriftFound(drift))

@@ -32,7 +32,7 @@ class Segment:
 class SegmentCounts:
     """How many tasks of a cell there are, those that are compared one by one left out on both sides."""
 
-    cell: Segment
+    segment: Segment
     there: int
     here: int
     total: int
@@ -70,29 +70,29 @@ class SegmentCounter:
     hides_undated: bool = False
     """Whether a task that tells no time of creation is in no list by time of creation."""
 
-    def count(self, cells: Sequence[Segment]) -> list[SegmentCounts]:
+    def count(self, segments: Sequence[Segment]) -> list[SegmentCounts]:
         """Return the counts of cells, in their order. Raises ScaleInvalidRequest for what the API refuses."""
-        totals = list(self.pool.map(self.total, cells))
-        return self._counted(zip(cells, totals, strict=True))
+        totals = list(self.pool.map(self.total, segments))
+        return self._counted(zip(segments, totals, strict=True))
 
-    def count_possible(self, cells: Sequence[Segment]) -> list[SegmentCounts]:
+    def count_possible(self, segments: Sequence[Segment]) -> list[SegmentCounts]:
         """Return the counts of those cells whose status the API filters by; note the other statuses."""
-        totals = zip(cells, self.pool.map(self._total_if_possible, cells), strict=True)
+        totals = zip(segments, self.pool.map(self._total_if_possible, segments), strict=True)
         return self._counted((cell, total) for cell, total in totals if total is not None)
 
     def recount(self, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
         """Return counts for the same answers of the API, with what was judged and written since then."""
-        return self._counted((one.cell, one.total) for one in counts)
+        return self._counted((one.segment, one.total) for one in counts)
 
-    def total(self, cell: Segment) -> int:
+    def total(self, segment: Segment) -> int:
         """Return what the API counts; 0 for a project that it does not know.
 
         Raises ScaleInvalidRequest for what it does not filter by, and PageError if it does not say.
         """
         self.go_on()
-        window = cell.window
-        end = None if cell.unbounded else min(window.created_to or self.as_of, self.as_of)
-        chosen = TaskFilter(window.created_from, end, status=cell.status, project=window.project)
+        window = segment.window
+        end = None if segment.unbounded else min(window.created_to or self.as_of, self.as_of)
+        chosen = TaskFilter(window.created_from, end, status=segment.status, project=window.project)
         try:
             total = self.api.tasks(chosen, limit=1).total
         except ScaleResourceNotFound:
@@ -114,23 +114,23 @@ class SegmentCounter:
                 counts.append(SegmentCounts(cell, there, here, total, held))
         return counts
 
-    def _total_if_possible(self, cell: Segment) -> int | None:
+    def _total_if_possible(self, segment: Segment) -> int | None:
         try:
-            return self.total(cell)
+            return self.total(segment)
         except ScaleInvalidRequest:
-            if cell.status is None:
+            if segment.status is None:
                 raise
-            self.refused.add(cell.status)
+            self.refused.add(segment.status)
             return None
 
-    def _number_in(self, cell: Segment, those: Iterable[ComparedValues], *, undated: bool = True) -> int:
-        return sum(self._is_in(cell, one, undated=undated) for one in those)
+    def _number_in(self, segment: Segment, those: Iterable[ComparedValues], *, undated: bool = True) -> int:
+        return sum(self._is_in(segment, one, undated=undated) for one in those)
 
-    def _is_in(self, cell: Segment, one: ComparedValues, *, undated: bool) -> bool:
-        window, created = cell.window, one["created_at"]
-        if cell.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
+    def _is_in(self, segment: Segment, one: ComparedValues, *, undated: bool) -> bool:
+        window, created = segment.window, one["created_at"]
+        if segment.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
             return False
-        if cell.unbounded:
+        if segment.unbounded:
             return True
         if not isinstance(created, datetime):
             return undated and window.created_from is None
@@ -141,8 +141,8 @@ class SegmentCounter:
         )
 
 
-def split_segment(cell: Segment, at: datetime) -> tuple[Segment, Segment]:
+def split_segment(segment: Segment, at: datetime) -> tuple[Segment, Segment]:
     """Return the two parts of a cell at a boundary."""
-    window = cell.window
+    window = segment.window
     older, newer = replace(window, created_to=at), replace(window, created_from=at)
-    return replace(cell, window=older), replace(cell, window=newer)
+    return replace(segment, window=older), replace(segment, window=newer)

@@ -79,19 +79,19 @@ class Differ:
     followed_to: dict[Window, datetime] = field(default_factory=dict)
     """Up to when the changes of a window were read."""
 
-    def compare(self, cells: Sequence[Segment], *, limited: bool = False) -> None:
+    def compare(self, segments: Sequence[Segment], *, limited: bool = False) -> None:
         """List what these cells hold and note what differs; `limited` lists a few fields of each only."""
-        lists = self.pool.map(lambda cell: self._doubts(cell, limited=limited), cells)
-        for done, (cell, doubts) in enumerate(zip(cells, lists, strict=True), 1):
+        lists = self.pool.map(lambda cell: self._doubts(cell, limited=limited), segments)
+        for done, (cell, doubts) in enumerate(zip(segments, lists, strict=True), 1):
             if isinstance(doubts, str):
                 self.found.unproven.append(f"{cell.window.stream} {describe_window(cell.window)}: {doubts}.")
             else:
                 self.recheck(cell.window.stream, doubts)
-            self.watch(PartVerified("listed", done, len(cells)))
+            self.watch(PartVerified("listed", done, len(segments)))
 
     def compare_rows(self, stream: str, rows: Sequence[Row]) -> None:
         """Note what differs of objects that were listed already."""
-        self.recheck(stream, self._differing(STREAMS[stream].kind, rows))
+        self.recheck(stream, self._differing(STREAMS[stream].mapping, rows))
 
     def compare_changes(self, window: Window) -> int:
         """Compare the tasks of a window that changed since the beginning, or since this was last done.
@@ -124,7 +124,7 @@ class Differ:
 
     def recheck(self, stream: str, doubts: Mapping[str, Row | None]) -> None:
         """Look at each of these once more, on both sides, and note it if it differs still."""
-        kind = STREAMS[stream].kind
+        kind = STREAMS[stream].mapping
         keys = sorted(key for key in doubts if (stream, key) not in self.rechecked)
         self.rechecked.update((stream, key) for key in keys)
         for begin in range(0, len(keys), ROWS_AT_ONCE):
@@ -138,60 +138,60 @@ class Differ:
             for key in chunk:
                 self._note(kind, there[key], here.get(key), key=key, derived=derived.get(key, ()))
 
-    def _doubts(self, cell: Segment, *, limited: bool) -> Candidates | str:
+    def _doubts(self, segment: Segment, *, limited: bool) -> Candidates | str:
         """Return what seems to differ within a cell, or why that cannot be told."""
-        kind = STREAMS[cell.window.stream].kind
-        window, before = cell.window, None
-        if not cell.unbounded:
+        kind = STREAMS[segment.window.stream].mapping
+        window, before = segment.window, None
+        if not segment.unbounded:
             before = self.found.as_of
             window = replace(window, created_to=min(window.created_to or before, before))
         doubts: Candidates = {}
         seen: set[str] = set()
         try:
             for rows in list_pages(
-                self.api, window, TaskFilter(status=cell.status, limited_response=limited or None)
+                self.api, window, TaskFilter(status=segment.status, limited_response=limited or None)
             ):
                 self.go_on()
                 seen.update(row.key for row in rows)
                 doubts.update(self._differing(kind, rows, limited=limited))
         except (InconsistentPageError, ScaleInvalidRequest) as error:
             # Whether it gives limited answers everywhere is not known.
-            return self._doubts(cell, limited=False) if limited else error.message
+            return self._doubts(segment, limited=False) if limited else error.message
         if window.updated_from is None:
             with self.database.read() as conn:
-                here = comparison.keys_in(conn, kind, window, before, cell.status)
+                here = comparison.keys_in(conn, kind, window, before, segment.status)
             doubts.update(dict.fromkeys(here - seen))
         return doubts
 
-    def _differing(self, kind: StreamMapping, rows: Sequence[Row], *, limited: bool = False) -> Candidates:
+    def _differing(self, mapping: StreamMapping, rows: Sequence[Row], *, limited: bool = False) -> Candidates:
         with self.database.read() as conn:
-            here = comparison.local_rows(conn, kind, [row.key for row in rows], whole=self._whole(kind))
-            derived = self._derived(conn, kind, rows)
+            here = comparison.local_rows(conn, mapping, [row.key for row in rows], whole=self._whole(mapping))
+            derived = self._derived(conn, mapping, rows)
         doubts: Candidates = {}
         for row in rows:
             stored = here.get(row.key)
             if stored is None or stored["missing_since"] is not None:
                 doubts[row.key] = None if limited else row
-            elif row.key in derived or self._fields(kind, row, stored, limited=limited):
+            elif row.key in derived or self._fields(mapping, row, stored, limited=limited):
                 doubts[row.key] = (
-                    None if limited or _is_newer(stored, comparison.remote_values(kind, row)) else row
+                    None if limited or _is_newer(stored, comparison.remote_values(mapping, row)) else row
                 )
         return doubts
 
     def _find(self, stream: str, key: str) -> Row | None:
         self.go_on()
         try:
-            return to_row(STREAMS[stream].kind, STREAMS[stream].one(self.api, key).raw)
+            return to_row(STREAMS[stream].mapping, STREAMS[stream].one(self.api, key).raw)
         except ScaleResourceNotFound:
             return None
 
     def _derived(
-        self, conn: Connection, kind: StreamMapping, rows: Sequence[Row]
+        self, conn: Connection, mapping: StreamMapping, rows: Sequence[Row]
     ) -> dict[str, tuple[str, ...]]:
         """Return what was made of objects here and is not as it should be, by key."""
-        if kind is PROJECTS:
+        if mapping is PROJECTS:
             return {row.key: ("versions",) for row in rows if comparison.versions_differ(conn, row)}
-        if kind is TASKS and self.found.deep:
+        if mapping is TASKS and self.found.deep:
             return dict.fromkeys(
                 annotations.count_mismatches(conn, [row.key for row in rows]), ("annotations",)
             )
@@ -199,7 +199,7 @@ class Differ:
 
     def _note(
         self,
-        kind: StreamMapping,
+        mapping: StreamMapping,
         there: Row | None,
         here: ComparedValues | None,
         *,
@@ -208,11 +208,11 @@ class Differ:
     ) -> None:
         """Note an object that differs, unless it does only since the verification began."""
         present = here if here is not None and here["missing_since"] is None else None
-        told = comparison.remote_values(kind, there) if there else None
-        if kind is TASKS:
+        told = comparison.remote_values(mapping, there) if there else None
+        if mapping is TASKS:
             self.judged.there.update({key: told} if told else {})
             self.judged.here.update({key: present} if present else {})
-        fields = (*self._fields(kind, there, present), *derived) if there and present else ()
+        fields = (*self._fields(mapping, there, present), *derived) if there and present else ()
         if (there is None) == (present is None) and not fields:
             return
         if there and told and _is_dated(there, told, self.found.as_of):
@@ -220,7 +220,7 @@ class Differ:
             return
         known = told or here or {}
         drift = Drift(
-            str(kind.table.name),
+            str(mapping.table.name),
             key,
             DriftKind.DIFFERENT if fields else DriftKind.MISSING_HERE if there else DriftKind.GONE_THERE,
             here=_text(present.get("status")) if present else None,
@@ -229,9 +229,9 @@ class Differ:
             project=_text(known.get("project")),
             created_at=known.get("created_at"),
         )
-        if there and told and self._is_behind(kind, there, told, here, derived=derived):
+        if there and told and self._is_behind(mapping, there, told, here, derived=derived):
             self.found.behind.append(drift)
-        elif kind is BATCHES and fields and drift.here != FINISHED:
+        elif mapping is BATCHES and fields and drift.here != FINISHED:
             self.found.undated.append(drift)
         else:
             self.found.drift.append(drift)
@@ -239,7 +239,7 @@ class Differ:
 
     def _is_behind(
         self,
-        kind: StreamMapping,
+        mapping: StreamMapping,
         there: Row,
         told: ComparedValues,
         here: ComparedValues | None,
@@ -251,7 +251,7 @@ class Differ:
         What was complete at the watermark had everything that was made before. A copy here of the very change
         that the API has is not behind it, and neither are annotations behind their response.
         """
-        mark = self.watermarks.get(str(kind.table.name))
+        mark = self.watermarks.get(str(mapping.table.name))
         if mark is None or "annotations" in derived:
             return False
         if here is None:
@@ -263,19 +263,19 @@ class Differ:
         if not _is_dated(there, told, mark):
             return False
         with self.database.read() as conn:
-            return kind is not PROJECTS or not comparison.versions_differ(conn, there, mark)
+            return mapping is not PROJECTS or not comparison.versions_differ(conn, there, mark)
 
     def _fields(
-        self, kind: StreamMapping, there: Row, here: ComparedValues, *, limited: bool = False
+        self, mapping: StreamMapping, there: Row, here: ComparedValues, *, limited: bool = False
     ) -> tuple[str, ...]:
-        if self._whole(kind) and not limited:
-            return comparison.differing(kind, there, here)
+        if self._whole(mapping) and not limited:
+            return comparison.differing(mapping, there, here)
         names = (name for name in (LIMITED if limited else COMPARED) if name in here)
-        told = comparison.remote_values(kind, there)
+        told = comparison.remote_values(mapping, there)
         return tuple(name for name in names if here[name] != told.get(name))
 
-    def _whole(self, kind: StreamMapping) -> bool:
-        return self.found.deep or kind is PROJECTS
+    def _whole(self, mapping: StreamMapping) -> bool:
+        return self.found.deep or mapping is PROJECTS
 
 
 def describe_window(window: Window) -> str:

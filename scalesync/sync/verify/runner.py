@@ -60,7 +60,7 @@ class VerifyRunner:
         Raises IncompleteError where the mirror was never complete, and ScalesyncError for what stops it.
         """
         session = self.session
-        with session.ledger.database.write() as conn:
+        with session.store.database.write() as conn:
             watermarks = read_watermarks(conn)
             inquiry = replace(plan_scope(request, watermarks, deep=deep), watermarks=watermarks)
             account.claim_for_account(conn, session.account)
@@ -79,23 +79,23 @@ class VerifyRunner:
 
     def verify_runs(self, runs: Sequence[Run]) -> Verification:
         """Hold what these runs have just read against the API."""
-        with self.session.ledger.database.read() as conn:
+        with self.session.store.database.read() as conn:
             read = [window for run in runs for window in ledger.planned(conn, run.id)]
         as_of = min((run.started_at for run in runs), default=None)
         return self._verify(VerifyScope(tuple(dict.fromkeys(read)), as_of=as_of))
 
-    def _verify(self, inquiry: VerifyScope) -> Verification:
+    def _verify(self, scope: VerifyScope) -> Verification:
         session = self.session
-        api, database = session.ledger.api, session.ledger.database
+        api, database = session.store.api, session.store.database
         verifier = Verifier(api, database, session.clock, self.watch, session.workers, self.listed)
-        found = verifier.verify(inquiry)
+        found = verifier.verify(scope)
         with database.write() as conn:
             verifications.remember(conn, _as_remembered(found))
         return found
 
     def _repair(self, found: Verification) -> SyncSummary | None:
         """Read the ranges again in which something differs, as a run of their own. Moves no watermark."""
-        database = self.session.ledger.database
+        database = self.session.store.database
         drift = in_key_order([*found.drift, *found.undated])
         behind, changes = _of_changes(found)
         ranged = [one for one in (*drift, *behind) if not _is_within(one, found.undivided)]
@@ -116,8 +116,8 @@ class VerifyRunner:
         session = self.session
         for one in drift:
             kind = MAPPINGS[one.stream]
-            looked_up = look_up(session.ledger.api, STREAMS[one.stream], [one.key])
-            with session.ledger.database.write() as conn:
+            looked_up = look_up(session.store.api, STREAMS[one.stream], [one.key])
+            with session.store.database.write() as conn:
                 upsert.write_documents(conn, kind, looked_up.found)
                 upsert.mark_missing(conn, kind, looked_up.gone, at)
 

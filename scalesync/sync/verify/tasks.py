@@ -40,7 +40,7 @@ SEGMENT_ROWS = PAGE_SIZE * 4 // 5
 class TaskVerifier:
     """Verifies the task windows of one inquiry."""
 
-    comparer: Differ
+    differ: Differ
     counter: SegmentCounter
     every_project: tuple[str, ...] | None
     """All project names, if the API lists tasks only project by project."""
@@ -63,26 +63,26 @@ class TaskVerifier:
             yield window
             return
         yield from (replace(window, project=name) for name in self.every_project)
-        with self.comparer.database.read() as conn:
+        with self.differ.database.read() as conn:
             counts = comparison.counts(conn, TASKS, window, self.counter.as_of)
         homeless = sum(number for (project, _), number in counts.items() if project is None)
         if homeless and window.updated_from is None:
             said = f"the API lists tasks of a project only, and {homeless:,} here are of none"
-            self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {said}.")
+            self.differ.found.unproven.append(f"tasks {describe_window(window)}: {said}.")
 
     def _read_changes(self, window: Window) -> None:
         """Compare one by one what changed lately; what differs is in no count after that."""
         try:
-            for rows in list_pages(self.comparer.api, replace(window, created_to=self.counter.as_of)):
-                self.comparer.go_on()
-                self.comparer.compare_rows(window.stream, rows)
+            for rows in list_pages(self.differ.api, replace(window, created_to=self.counter.as_of)):
+                self.differ.go_on()
+                self.differ.compare_rows(window.stream, rows)
         except InconsistentPageError as error:
-            self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {error.message}.")
+            self.differ.found.unproven.append(f"tasks {describe_window(window)}: {error.message}.")
 
     def _pieces(self, window: Window, size: int) -> Iterator[Window]:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
         lower = window.created_from
-        with self.comparer.database.read() as conn:
+        with self.differ.database.read() as conn:
             for at in comparison.split_points(conn, window, self.counter.as_of, size):
                 yield replace(window, created_from=lower, created_to=at)
                 lower = at
@@ -90,14 +90,14 @@ class TaskVerifier:
 
     def _prove(self, window: Window) -> None:
         """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
-        with self.comparer.database.read() as conn:
+        with self.differ.database.read() as conn:
             here = comparison.count(conn, TASKS, window, self.counter.as_of)
             undated = comparison.keys_outside_time(conn, window, self.counter.as_of)
-        self.comparer.recheck(window.stream, dict.fromkeys(undated))
-        if self.comparer.found.deep or here <= self.listed:
+        self.differ.recheck(window.stream, dict.fromkeys(undated))
+        if self.differ.found.deep or here <= self.listed:
             self._read(window)
             return
-        narrower = Bisector(self.comparer.database, self.counter)
+        narrower = Bisector(self.differ.database, self.counter)
         inner = self._within_safe_bounds(window, narrower)
         if inner is not None:
             self._count(inner, narrower, here // SLICES)
@@ -108,13 +108,13 @@ class TaskVerifier:
 
     def _read(self, window: Window) -> None:
         """Compare the window's tasks one by one: in pieces, or in one list if these do not add up."""
-        found = self.comparer.found
+        found = self.differ.found
         said, differing = len(found.unproven), len(found.drift)
-        self.comparer.compare([Segment(piece) for piece in self._pieces(window, SEGMENT_ROWS)])
+        self.differ.compare([Segment(piece) for piece in self._pieces(window, SEGMENT_ROWS)])
         short = self._short(window)
         if _is_dateless(window) and (len(found.unproven) > said or (short and short.there > short.here)):
             del found.unproven[said:]
-            self.comparer.compare([Segment(window, unbounded=True)])
+            self.differ.compare([Segment(window, unbounded=True)])
             short = self._short(window)
             if len(found.drift) > differing:
                 found.undivided.append(window)
@@ -133,7 +133,7 @@ class TaskVerifier:
             try:
                 [before] = self.counter.count([Segment(window, unbounded=True)])
             except InconsistentPageError as error:
-                self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {error.message}")
+                self.differ.found.unproven.append(f"tasks {describe_window(window)}: {error.message}")
                 return None
             if not before.differs:
                 return None
@@ -147,40 +147,40 @@ class TaskVerifier:
     def _judge_new(self, window: Window) -> None:
         """Compare what was made since the beginning, so that no count includes it."""
         try:
-            for rows in list_pages(self.comparer.api, replace(window, created_from=self.counter.as_of)):
-                self.comparer.go_on()
-                self.comparer.compare_rows(window.stream, rows)
+            for rows in list_pages(self.differ.api, replace(window, created_from=self.counter.as_of)):
+                self.differ.go_on()
+                self.differ.compare_rows(window.stream, rows)
         except InconsistentPageError:
             return
 
     def _note_short(self, short: SegmentCounts) -> None:
-        window = short.cell.window
+        window = short.segment.window
         counted = f"the API counts {short.total:,} in all where {short.held:,} are here"
         if short.there > short.here:
-            self.comparer.found.undivided.append(window)
+            self.differ.found.undivided.append(window)
             counted += ", and lists by time of creation do not show which are missing (--repair reads them)"
-        self.comparer.found.unproven.append(f"tasks {describe_window(window)}: {counted}.")
+        self.differ.found.unproven.append(f"tasks {describe_window(window)}: {counted}.")
 
-    def _count(self, window: Window, narrower: Bisector, size: int) -> None:
-        known = len(self.comparer.rechecked)
+    def _count(self, window: Window, bisector: Bisector, size: int) -> None:
+        known = len(self.differ.rechecked)
         whole, parts = self._first_counts(window)
         self._learn_of_undated(whole)
         slices = self.counter.count([Segment(piece) for piece in self._pieces(window, size)])
-        narrower.check_slices(whole, slices)
+        bisector.check_slices(whole, slices)
         for counts in (parts, self._of_no_project(whole, parts), slices):
-            looked_at = len(self.comparer.rechecked) > known
-            self._settle(window, narrower, self.counter.recount(counts) if looked_at else counts)
+            looked_at = len(self.differ.rechecked) > known
+            self._settle(window, bisector, self.counter.recount(counts) if looked_at else counts)
 
     def _learn_of_undated(self, whole: SegmentCounts) -> None:
         """Find out whether tasks that tell no time of creation, each of them judged, are in lists by it."""
-        undated = sum(one["created_at"] is None for one in self.comparer.judged.there.values())
+        undated = sum(one["created_at"] is None for one in self.differ.judged.there.values())
         if undated and whole.there + undated == whole.here:
             self.counter.hides_undated = True
 
-    def _within_safe_bounds(self, window: Window, narrower: Bisector) -> Window | None:
+    def _within_safe_bounds(self, window: Window, bisector: Bisector) -> Window | None:
         """Return the window without the edges that have a task near them; those are to be listed."""
         lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
-        with self.comparer.database.read() as conn:
+        with self.differ.database.read() as conn:
             unsafe = [
                 at for at in (lower, upper) if at is not None and not comparison.is_clear(conn, window, at)
             ]
@@ -188,14 +188,14 @@ class TaskVerifier:
                 return window
             safe = list(comparison.split_points(conn, window, as_of, 1))
         if not safe:
-            narrower.to_list.append(_unread(window))
+            bisector.to_list.append(_unread(window))
             return None
         inner = window
         if lower in unsafe:
-            narrower.to_list.append(_unread(replace(window, created_to=safe[0])))
+            bisector.to_list.append(_unread(replace(window, created_to=safe[0])))
             inner = replace(inner, created_from=safe[0])
         if upper in unsafe:
-            narrower.to_list.append(_unread(replace(window, created_from=safe[-1])))
+            bisector.to_list.append(_unread(replace(window, created_from=safe[-1])))
             inner = replace(inner, created_to=safe[-1])
         return inner
 
@@ -205,7 +205,7 @@ class TaskVerifier:
         A project's status of which nothing is here needs no count: a task that the API has in it is missing
         here, which the whole shows, or here with another status.
         """
-        with self.comparer.database.read() as conn:
+        with self.differ.database.read() as conn:
             here = comparison.counts(conn, TASKS, window, self.counter.as_of)
         places = sorted((project, status) for project, status in here if project and status)
         [whole] = self.counter.count([Segment(window)])
@@ -219,57 +219,57 @@ class TaskVerifier:
 
     def _of_no_project(self, whole: SegmentCounts, parts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
         """Return the counts by status of the whole account, if some of its tasks are in no part."""
-        by_status = [part for part in parts if part.cell.status is not None]
+        by_status = [part for part in parts if part.segment.status is not None]
         there, here = (sum(getattr(part, side) for part in by_status) for side in ("there", "here"))
-        if whole.cell.window.project is not None or (there, here) == (whole.there, whole.here):
+        if whole.segment.window.project is not None or (there, here) == (whole.there, whole.here):
             return []
-        return self.counter.count_possible([Segment(whole.cell.window, status) for status in STATUSES])
+        return self.counter.count_possible([Segment(whole.segment.window, status) for status in STATUSES])
 
-    def _settle(self, window: Window, narrower: Bisector, counts: Sequence[SegmentCounts]) -> None:
+    def _settle(self, window: Window, bisector: Bisector, counts: Sequence[SegmentCounts]) -> None:
         """Narrow down what differs, again until the counts without what was found agree."""
-        doubtful = _unsettled(narrower, counts)
+        doubtful = _unsettled(bisector, counts)
         idle = 0
         for _ in range(ROUNDS):
-            doubtful = self._without_changes(window, narrower, doubtful)
+            doubtful = self._without_changes(window, bisector, doubtful)
             if not doubtful:
                 return
-            known = len(self.comparer.rechecked)
-            narrower.bisect(doubtful)
-            self._list(narrower)
-            doubtful = _unsettled(narrower, self.counter.count([one.cell for one in doubtful]))
-            if len(self.comparer.rechecked) == known:
+            known = len(self.differ.rechecked)
+            bisector.bisect(doubtful)
+            self._list(bisector)
+            doubtful = _unsettled(bisector, self.counter.count([one.segment for one in doubtful]))
+            if len(self.differ.rechecked) == known:
                 idle += 1
             if idle == IDLE_ROUNDS:
                 break
         for one in doubtful:
-            what = f"the API counts {one.total:,} {one.cell.status or ''}".rstrip()
+            what = f"the API counts {one.total:,} {one.segment.status or ''}".rstrip()
             said = f"{what} where {one.held:,} are here, and lists nothing more that differs"
-            self.comparer.found.unproven.append(f"tasks {describe_window(one.cell.window)}: {said}.")
+            self.differ.found.unproven.append(f"tasks {describe_window(one.segment.window)}: {said}.")
 
     def _without_changes(
-        self, window: Window, narrower: Bisector, doubtful: list[SegmentCounts]
+        self, window: Window, bisector: Bisector, doubtful: list[SegmentCounts]
     ) -> list[SegmentCounts]:
         """Return which of these counts still differ once what changed since the beginning is left out.
 
         Where tasks go on changing, what differs is counted again; each time there is less of it.
         """
         for _ in range(RECOUNTS):
-            if not doubtful or not self.comparer.compare_changes(window):
+            if not doubtful or not self.differ.compare_changes(window):
                 break
-            doubtful = _unsettled(narrower, self.counter.recount(doubtful))
-            doubtful = self.counter.count([one.cell for one in doubtful])
-        return _unsettled(narrower, doubtful)
+            doubtful = _unsettled(bisector, self.counter.recount(doubtful))
+            doubtful = self.counter.count([one.segment for one in doubtful])
+        return _unsettled(bisector, doubtful)
 
-    def _list(self, narrower: Bisector) -> None:
-        leaves, narrower.to_list = narrower.to_list, []
-        few = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) <= FEW_ROWS]
-        many = [leaf.cell for leaf in leaves if abs(leaf.there - leaf.here) > FEW_ROWS]
-        self.comparer.compare(few, limited=True)
-        self.comparer.compare(many)
+    def _list(self, bisector: Bisector) -> None:
+        leaves, bisector.to_list = bisector.to_list, []
+        few = [leaf.segment for leaf in leaves if abs(leaf.there - leaf.here) <= FEW_ROWS]
+        many = [leaf.segment for leaf in leaves if abs(leaf.there - leaf.here) > FEW_ROWS]
+        self.differ.compare(few, limited=True)
+        self.differ.compare(many)
 
 
-def _unsettled(narrower: Bisector, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
-    return [one for one in counts if not narrower.is_settled(one)]
+def _unsettled(bisector: Bisector, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
+    return [one for one in counts if not bisector.is_settled(one)]
 
 
 def _is_dateless(window: Window) -> bool:

@@ -83,26 +83,26 @@ class Verifier:
     workers: int = 8
     listed: int = LIST_THRESHOLD
 
-    def verify(self, inquiry: VerifyScope) -> Verification:
+    def verify(self, scope: VerifyScope) -> Verification:
         """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
         began, before = self.clock.monotonic(), self.api.requests_made
         try:
-            if inquiry.as_of is None:
+            if scope.as_of is None:
                 self.clock.sleep(CLOCK_RESOLUTION)
             begun = probe(self.api)
             now, every_project = begun.now, begun.every_project
-            as_of = inquiry.as_of or now
-            found = Verification(as_of, inquiry.windows, inquiry.deep, by_project=every_project is not None)
-            expected = self._expected(inquiry, as_of)
+            as_of = scope.as_of or now
+            found = Verification(as_of, scope.windows, scope.deep, by_project=every_project is not None)
+            expected = self._expected(scope, as_of)
             self.watch(VerifyStarted(expected))
-            self._compare(inquiry, found, every_project, RequestBudget(self.api, expected, before))
+            self._compare(scope, found, every_project, RequestBudget(self.api, expected, before))
         except ScaleException:
             self._go_on()
             raise
         found.drift, found.behind, found.undated = map(
             in_key_order, (found.drift, found.behind, found.undated)
         )
-        said = [*found.unproven, *map(_undated, found.undated), *self._unread(inquiry)]
+        said = [*found.unproven, *map(_undated, found.undated), *self._unread(scope)]
         found.unproven = list(dict.fromkeys(said))
         found.requests = self.api.requests_made - before
         found.seconds = self.clock.monotonic() - began
@@ -110,7 +110,7 @@ class Verifier:
 
     def _compare(
         self,
-        inquiry: VerifyScope,
+        scope: VerifyScope,
         found: Verification,
         every_project: tuple[str, ...] | None,
         budget: RequestBudget,
@@ -122,47 +122,47 @@ class Verifier:
 
         with ThreadPoolExecutor(self.workers, thread_name_prefix="verify") as pool:
             comparer = Differ(
-                self.api, self.database, pool, found, self.watch, go_on, watermarks=inquiry.watermarks
+                self.api, self.database, pool, found, self.watch, go_on, watermarks=scope.watermarks
             )
             try:
-                self._compare_streams(inquiry, comparer, every_project, budget)
+                self._compare_streams(scope, comparer, every_project, budget)
             except ChangesTooFastError:
                 found.unproven = [_too_fast(comparer.changes, budget.made)]
 
     def _compare_streams(
         self,
-        inquiry: VerifyScope,
-        comparer: Differ,
+        scope: VerifyScope,
+        differ: Differ,
         every_project: tuple[str, ...] | None,
         budget: RequestBudget,
     ) -> None:
-        found = comparer.found
-        projects, batches, tasks = (_of(inquiry, stream) for stream in EVERY_STREAM)
+        found = differ.found
+        projects, batches, tasks = (_of(scope, stream) for stream in EVERY_STREAM)
         if projects:
-            verify_projects(comparer)
-        verify_batches(comparer, batches)
+            verify_projects(differ)
+        verify_batches(differ, batches)
         counter = SegmentCounter(
-            self.api, self.database, comparer.pool, found.as_of, comparer.go_on, comparer.judged
+            self.api, self.database, differ.pool, found.as_of, differ.go_on, differ.judged
         )
-        verifier = TaskVerifier(comparer, counter, every_project, self.listed)
+        verifier = TaskVerifier(differ, counter, every_project, self.listed)
         verifier.verify(tasks)
         known = len(found.drift)
         room = max(MIN_BATCH_CHECKS, MAX_REQUESTS - budget.made)
-        verify_batch_counts(comparer, batches, None if inquiry.deep else room)
-        if len(found.drift) > known and not inquiry.deep:
+        verify_batch_counts(differ, batches, None if scope.deep else room)
+        if len(found.drift) > known and not scope.deep:
             # What the batches led to may be one half of what had cancelled out.
             verifier.verify(tasks)
-        if found.unproven and not found.undivided and comparer.changes_too_fast(budget.made):
-            found.unproven = [_too_fast(comparer.changes, budget.made)]
+        if found.unproven and not found.undivided and differ.changes_too_fast(budget.made):
+            found.unproven = [_too_fast(differ.changes, budget.made)]
 
-    def _unread(self, inquiry: VerifyScope) -> list[str]:
+    def _unread(self, scope: VerifyScope) -> list[str]:
         """Return a sentence if tasks whose annotations are to be proven have files that could not be read."""
-        if not inquiry.deep:
+        if not scope.deep:
             return []
         with self.database.read() as conn:
             wanted = {
                 Selection(project=window.project, since=window.created_from, until=window.created_to)
-                for window in _of(inquiry, TASKS.table.name)
+                for window in _of(scope, TASKS.table.name)
             }
             unread = sum(query.tasks_unread(conn, selection) for selection in wanted)
         if not unread:
@@ -175,26 +175,26 @@ class Verifier:
             msg = "Stopped before anything was proven."
             raise InterruptedRunError(msg, advice="Run `scalesync verify` again.")
 
-    def _expected(self, inquiry: VerifyScope, as_of: datetime) -> int:
+    def _expected(self, scope: VerifyScope, as_of: datetime) -> int:
         """Return about how many requests a verification takes if nothing differs."""
         expected = BASE_REQUESTS
         with self.database.read() as conn:
-            for window in _of(inquiry, TASKS.table.name):
+            for window in _of(scope, TASKS.table.name):
                 if window.updated_from is None:
                     cells = comparison.counts(conn, TASKS, window, as_of)
                     expected += len(comparison.keys_outside_time(conn, window, as_of))
                     here = sum(cells.values())
-                    expected += here // SEGMENT_ROWS if inquiry.deep or here <= self.listed else len(cells)
+                    expected += here // SEGMENT_ROWS if scope.deep or here <= self.listed else len(cells)
             batches = sum(
-                comparison.count(conn, BATCHES, window, as_of) for window in _of(inquiry, BATCHES.table.name)
+                comparison.count(conn, BATCHES, window, as_of) for window in _of(scope, BATCHES.table.name)
             )
         return expected + (
-            batches if inquiry.deep else min(batches, max(MIN_BATCH_CHECKS, MAX_REQUESTS - expected))
+            batches if scope.deep else min(batches, max(MIN_BATCH_CHECKS, MAX_REQUESTS - expected))
         )
 
 
-def _of(inquiry: VerifyScope, stream: str) -> Sequence[Window]:
-    return [window for window in inquiry.windows if window.stream == stream]
+def _of(scope: VerifyScope, stream: str) -> Sequence[Window]:
+    return [window for window in scope.windows if window.stream == stream]
 
 
 def _too_fast(changes: int, requests: int) -> str:
