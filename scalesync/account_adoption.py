@@ -50,13 +50,13 @@ def check_key(lend: "Callable[[], AbstractContextManager[ScaleApi]]") -> KeyChec
         return KeyCheck(None, str(error))
 
 
-def adopt_or_claim(conn: Connection, mine: account.Account, asked: KeyCheck | None) -> None:
+def adopt_or_claim(conn: Connection, account: account.Account, asked: KeyCheck | None) -> None:
     """Make it the mirror of `mine` at its first use, or hand it over where the API was `asked` about that.
 
     Raises DatabaseError where it is the mirror of somebody else, or the account has none of its projects,
     which are never deleted at Scale.
     """
-    account.claim_for_account(conn, mine, adopt=asked is not None)
+    account.claim_for_account(conn, account, adopt=asked is not None)
     here = frozenset(query.keys(conn, PROJECTS))
     if asked is not None and asked.projects is not None and here and not here & asked.projects:
         msg = f"None of the {len(here):,} projects in this mirror is in the account of this key."

@@ -132,7 +132,7 @@ class App:
         """Hold the mirror against the API and remember what came of it; `repair` reads anew what differs."""
         from scalesync.sync.verify.runner import VerifyRunner
 
-        with self._session(watch.reading, workers, None) as session:
+        with self._session(watch.progress, workers, None) as session:
             return VerifyRunner(session, watch.proving).verify(request, deep=deep, repair=repair)
 
     def verify_runs(

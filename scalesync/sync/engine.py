@@ -85,8 +85,8 @@ class Engine:
         return late or self.error is not None or self.clock.stopping.is_set()
 
     def _forget(self) -> None:
-        for reading in self.active.values():
-            reading.lost = True
+        for progress in self.active.values():
+            progress.lost = True
         self.active.clear()
         self.backlog.pages.clear()
         self.next_claim_at = 0.0
@@ -130,9 +130,9 @@ class Engine:
         elif len(windows) < idle:
             self.next_claim_at = self.clock.monotonic() + POLL_SECONDS
         for window in windows:
-            reading = self.active[window.id] = WindowProgress(STREAMS[window.stream], window)
-            self.store.resume(reading)
-            readers.begin(reading)
+            progress = self.active[window.id] = WindowProgress(STREAMS[window.stream], window)
+            self.store.resume(progress)
+            readers.begin(progress)
         return not windows
 
     def _claim_from_the_dead(self) -> Window | None:
@@ -146,11 +146,11 @@ class Engine:
 
     def _process_arrivals(self, readers: ReaderPool) -> None:
         """See to what has come; with nothing to write, wait for it, a little at the most."""
-        for reading, came in readers.results(0.0 if self.backlog.pages else POLL_SECONDS):
-            if not reading.lost:
-                self._handle(reading, came, readers)
-            if reading.lost:
-                self.active.pop(reading.window.id, None)
+        for progress, came in readers.results(0.0 if self.backlog.pages else POLL_SECONDS):
+            if not progress.lost:
+                self._handle(progress, came, readers)
+            if progress.lost:
+                self.active.pop(progress.window.id, None)
         self._heartbeat()
 
     def _heartbeat(self) -> None:
@@ -197,16 +197,16 @@ class Engine:
 
     def _accept(self, page: AcceptedPage, readers: ReaderPool) -> None:
         """Have a page saved, and read on, so that reading waits for writing only where that falls behind."""
-        reading, window = page.progress, page.window
+        progress, window = page.progress, page.window
         first = page.number == 0
         if first and window.parent_id is None and window.api_total is not None:
-            self.watch(RowsExpected(reading.stream.name, window.api_total))
+            self.watch(RowsExpected(progress.stream.name, window.api_total))
         if window.next_token is None:
             self._end(replace(page, state=WindowState.CLOSED), readers)
         elif first and (parts := self._parts(page)):
             self._end(replace(page, state=WindowState.SPLIT, parts=parts), readers)
         elif first:
-            self._resume_reading(reading, readers)
+            self._resume_reading(progress, readers)
             self.backlog.add(replace(page, paused=False))
         else:
             self.backlog.add(page)
@@ -217,12 +217,12 @@ class Engine:
         A window in which objects without a time of creation are known is read as a whole, and so is a part
         that the API counts no lower than what it is a part of.
         """
-        reading, window = first.progress, first.window
-        parts = reading.parts(first.parsed, self.workers, partial(self._share, reading))
+        progress, window = first.progress, first.window
+        parts = progress.parts(first.parsed, self.workers, partial(self._share, progress))
         if not parts:
             return ()
         with self.store.database.read() as conn:
-            undated = window_splits.has_undated(conn, reading.stream.mapping, window.project)
+            undated = window_splits.has_undated(conn, progress.stream.mapping, window.project)
             whole = window_splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
         smaller = whole is None or window.api_total is None or window.api_total < whole
         return parts if smaller and not undated else ()
@@ -248,13 +248,13 @@ class Engine:
 
     def _end(self, last: AcceptedPage, readers: ReaderPool) -> None:
         """End or divide the window, or first look up what is here, in what was read, and was on no page."""
-        reading = last.progress
-        if reading.proves_absence:
-            read = reading.read_part if last.parts else last.window
-            reading.unconfirmed = self.store.unconfirmed(reading, read or last.window)
-        if reading.unconfirmed:
-            reading.last = last
-            self._look_up(reading, readers)
+        progress = last.progress
+        if progress.proves_absence:
+            read = progress.read_part if last.parts else last.window
+            progress.unconfirmed = self.store.unconfirmed(progress, read or last.window)
+        if progress.unconfirmed:
+            progress.last = last
+            self._look_up(progress, readers)
         else:
             self._finish(last)
 

@@ -121,10 +121,10 @@ class ReaderPool:
         return page
 
     def _may_go_on(self, page: AcceptedPage) -> bool:
-        reading = page.progress
-        waiting = reading.accepted - reading.pages
+        progress = page.progress
+        waiting = progress.accepted - progress.pages
         more = page.window.next_token is not None
-        return more and page.number > 0 and waiting < PREFETCH_PAGES and not (reading.lost or self.halting())
+        return more and page.number > 0 and waiting < PREFETCH_PAGES and not (progress.lost or self.halting())
 
     def _look_up(self, progress: WindowProgress, keys: list[str]) -> None:
         try:

@@ -173,5 +173,5 @@ class SyncStore:
 
 def _way_to_write(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
     """Return how pages are written: in a pass that reads all there is, the copy served last stays."""
-    reads_all = all(reading.proves_absence for reading in windows_read)
+    reads_all = all(progress.proves_absence for progress in windows_read)
     return upsert.write_last if reads_all else upsert.write_rows

@@ -38,19 +38,19 @@ def list_pages(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterato
 
 def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Row, ...]]:
     stream = STREAMS[window.stream]
-    reading = WindowProgress(stream, window)
+    progress = WindowProgress(stream, window)
     chosen = replace(
         task_filter(window), status=more.status, batch=more.batch, limited_response=more.limited_response
     )
     while True:
-        token = reading.window.next_token
+        token = progress.window.next_token
         if window.stream == TASKS.table.name:
             page = api.tasks(chosen, limit=PAGE_SIZE, next_token=token)
         else:
-            page = stream.page(api, reading.window, PAGE_SIZE)
+            page = stream.page(api, progress.window, PAGE_SIZE)
         rows = tuple(to_row(stream.mapping, doc) for doc in page.docs)
-        reading.accept(ParsedPage(page, rows))
+        progress.accept(ParsedPage(page, rows))
         yield tuple(row for row in rows if row.created_at is None or is_within(window, row))
-        if reading.window.next_token is None:
+        if progress.window.next_token is None:
             return
-        reading.pages += 1
+        progress.pages += 1

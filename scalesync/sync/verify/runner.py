@@ -32,7 +32,7 @@ class VerifyWatchers:
     """Who is told what a verification does."""
 
     proving: VerifyWatcher
-    reading: ReadingWatcher
+    progress: ReadingWatcher
     """Of a repair."""
 
 

@@ -97,13 +97,13 @@ class TaskVerifier:
         if self.differ.found.deep or here <= self.listed:
             self._read(window)
             return
-        narrower = Bisector(self.differ.database, self.counter)
-        inner = self._within_safe_bounds(window, narrower)
+        bisector = Bisector(self.differ.database, self.counter)
+        inner = self._within_safe_bounds(window, bisector)
         if inner is not None:
-            self._count(inner, narrower, here // SLICES)
-        self._list(narrower)
+            self._count(inner, bisector, here // SLICES)
+        self._list(bisector)
         short = self._short(window)
-        if short is not None and not (short.there < short.here and narrower.is_settled(short)):
+        if short is not None and not (short.there < short.here and bisector.is_settled(short)):
             self._note_short(short)
 
     def _read(self, window: Window) -> None:

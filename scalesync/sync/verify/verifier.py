@@ -117,17 +117,17 @@ class Verifier:
     ) -> None:
         def go_on() -> None:
             self._go_on()
-            if budget.is_spent and comparer.changes_too_fast(budget.made):
+            if budget.is_spent and differ.changes_too_fast(budget.made):
                 raise ChangesTooFastError
 
         with ThreadPoolExecutor(self.workers, thread_name_prefix="verify") as pool:
-            comparer = Differ(
+            differ = Differ(
                 self.api, self.database, pool, found, self.watch, go_on, watermarks=scope.watermarks
             )
             try:
-                self._compare_streams(scope, comparer, every_project, budget)
+                self._compare_streams(scope, differ, every_project, budget)
             except ChangesTooFastError:
-                found.unproven = [_too_fast(comparer.changes, budget.made)]
+                found.unproven = [_too_fast(differ.changes, budget.made)]
 
     def _compare_streams(
         self,
