@@ -23,6 +23,7 @@ _MODULES = {
     "check": "mirror",
     "demo": "try_out",
     "dispatch": "dispatch",
+    "docs": "docs",
     "export": "export",
     "fetch-results": "results",
     "init": "mirror",
