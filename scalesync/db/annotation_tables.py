@@ -34,7 +34,7 @@ annotations = Table(
     Column("text_end", BigInteger, doc="where it ends"),
     Column("text", Text, doc="the piece of text, or the answer"),
     Column("attributes", Json, doc="an object of attributes and their values"),
-    Column("extra", Json, doc="whatever else the annotation holds"),
+    Column("extra", Json, doc="everything else that the annotation holds"),
     sqlite_with_rowid=False,
     info={"doc": "one row for each annotation in a task's response or its files"},
 )
@@ -55,7 +55,7 @@ annotation_links = Table(
     Column("source", Text, doc="the `uuid` of an annotation"),
     Column("target", Text, doc="the `uuid` of the other annotation"),
     Column("label", Text, doc="what the tie is called"),
-    Column("extra", Json, doc="whatever else it holds"),
+    Column("extra", Json, doc="everything else that it holds"),
     sqlite_with_rowid=False,
     info={"doc": "one row for each tie between two annotations of a task"},
 )

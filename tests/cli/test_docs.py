@@ -23,7 +23,7 @@ def test_without_a_topic_every_page_is_listed_by_its_title(scalesync: Scalesync)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_topic_prints_its_page(page: Path, scalesync: Scalesync) -> None:
-    """To the letter, whatever the global options say."""
+    """To the letter, with any global options."""
     done = scalesync("--db", "postgresql://nowhere/x", "docs", page.stem, "--quiet")
 
     assert (done.code, done.out, done.err) == (0, page.read_text(), "")
