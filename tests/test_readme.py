@@ -270,7 +270,7 @@ def test_the_views_are_those_of_the_migrations() -> None:
     for name, view in VIEWS.items():
         shown = [(spans(column), meaning) for column, _, meaning in table_rows(name)]
         assert shown == [([column.name], column.comment) for column in view.columns]
-        assert f"\n{str(view.comment).capitalize()}.\n" in TEXT
+        assert f"\n## {name}\n\n{str(view.comment).capitalize()}.\n" in TEXT
 
 
 @pytest.mark.parametrize("name", GENERATED)
