@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scalesync.db.caller_transaction import Connection
-from scalesync.db.mirror import account, query
+from scalesync.db.mirror import query
+from scalesync.db.mirror.account import Account, claim_for_account
 from scalesync.db.mirror.documents import PROJECTS, to_row
 from scalesync.errors import DatabaseError, ScaleException, ScaleUnauthorized
 
@@ -31,7 +32,7 @@ class Initialized:
     before: str | None
     """None: it had none."""
     after: str
-    owner: account.Account | None
+    owner: Account | None
     """None: there was no key to say."""
     asked: KeyCheck | None
     """None: nothing was asked."""
@@ -50,13 +51,13 @@ def check_key(lend: "Callable[[], AbstractContextManager[ScaleApi]]") -> KeyChec
         return KeyCheck(None, str(error))
 
 
-def adopt_or_claim(conn: Connection, account: account.Account, asked: KeyCheck | None) -> None:
-    """Make it the mirror of `mine` at its first use, or hand it over where the API was `asked` about that.
+def adopt_or_claim(conn: Connection, account: Account, asked: KeyCheck | None) -> None:
+    """Make it the mirror of `account` at its first use, or hand it over where the API was `asked` about that.
 
     Raises DatabaseError where it is the mirror of somebody else, or the account has none of its projects,
     which are never deleted at Scale.
     """
-    account.claim_for_account(conn, account, adopt=asked is not None)
+    claim_for_account(conn, account, adopt=asked is not None)
     here = frozenset(query.keys(conn, PROJECTS))
     if asked is not None and asked.projects is not None and here and not here & asked.projects:
         msg = f"None of the {len(here):,} projects in this mirror is in the account of this key."

@@ -1,11 +1,12 @@
-"""The README, taken apart: its commands, queries and tables."""
+"""The README and the pages of the documentation, taken apart: their commands, queries and tables."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "scalesync" / "docs").glob("*.md"))]
+TEXT = "\n".join(path.read_text() for path in PAGES)
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
 """All but the blocks of code."""
 
@@ -43,8 +44,8 @@ def marked(marker: str) -> str:
 
 
 def table_rows(heading: str) -> list[list[str]]:
-    """Return the cells of the table under a heading, without its head."""
-    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """Return the cells of the table under a heading that only one page has, without its head."""
+    (section,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", TEXT, re.DOTALL | re.MULTILINE)
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 

@@ -1,10 +1,11 @@
-"""The README cannot drift: its commands are run, its queries asked, its tables held against the code.
+"""README and documentation cannot drift: their commands are run, queries asked, tables held against the code.
 
 Two commands are marked. The demo command is run for real, in a copy of the checkout, by `test_wheel.py`.
 The test command is only checked to be what `.ci/run` runs: a suite that runs itself would never end.
 """
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from scalesync.cli.main import cli
 from scalesync.db.database import Database
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
+from scalesync.db.schema_docs import FOLDER as DOCS
+from scalesync.db.schema_docs import PAGES as GENERATED
+from scalesync.db.schema_docs import documented, meaning, page
 from scalesync.errors import ScalesyncError
 from scalesync.models.api import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of
@@ -31,7 +35,7 @@ from tests.cli.commands import scalesync_in
 from tests.cli.in_process import in_process
 from tests.fixtures.databases import PostgresServer
 from tests.fixtures.sandboxes import LIVE_KEY
-from tests.readme import BLOCKS, PROSE, ROOT, TEXT, answered, blocks, marked, spans, table_rows
+from tests.readme import BLOCKS, PAGES, PROSE, ROOT, TEXT, answered, blocks, marked, spans, table_rows
 from tests.sync.mirrors import sync
 
 Start = Callable[..., SandboxServer]
@@ -81,8 +85,9 @@ def test_every_command_and_query_does_what_it_shows(
 ) -> None:
     """A reader who runs the blocks in order sees each end with 0, and each query answered on both databases.
 
-    What one block exports holds for those after it, as in a reader's shell. The cron lines run in a plain
-    `sh` and print nothing, so that no mail is sent. Python comes after the shell, on the same mirror.
+    The README's come first, then those of the documentation, page by page. What one block exports holds for
+    those after it, as in a reader's shell. The cron lines run in a plain `sh` and print nothing, so that no
+    mail is sent. Python comes after the shell, on the same mirror.
     """
     url = start_sandbox(tasks=400).url
     database = postgres_server.create("readme")
@@ -132,6 +137,7 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
     assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python", "text"}
     assert {block.marker for block in BLOCKS} == {"", "demo command", "test command"}
     assert (len(blocks("sh")), len(blocks("sql"))) >= (3, 3)
+    assert TEXT.count("```") == 2 * len(BLOCKS)
 
 
 def test_ci_runs_the_test_command_and_nothing_else() -> None:
@@ -170,10 +176,10 @@ def options() -> Iterator[tuple[str, str, click.Option]]:
 
 
 def test_the_table_of_options_is_that_of_help() -> None:
-    """Each row's option exists, with that variable and default; each option with a value is in the README."""
+    """Each row's option exists, with that variable and default; each option with a value is on some page."""
     known = {name: (variable, option) for name, variable, option in options()}
     fixed = {"--db": DEFAULT_DATABASE, "--api-url": DEFAULT_API_URL, "--patience": "240s"}
-    rows = [["".join(spans(cell)) for cell in row[:3]] for row in table_rows("Configuration") if row[0]]
+    rows = [["".join(spans(cell)) for cell in row[:3]] for row in table_rows("Options") if row[0]]
     shown = cli.get_help(click.Context(cli, info_name="scalesync", terminal_width=200))
 
     for name, variable, default in rows:
@@ -195,7 +201,7 @@ def test_the_table_of_options_is_that_of_help() -> None:
 def test_variables_without_an_option_are_read() -> None:
     """The other rows of that table name what the settings look for."""
     settings = (ROOT / "scalesync" / "settings.py").read_text()
-    alone = ["".join(spans(row[1])) for row in table_rows("Configuration") if not row[0]]
+    alone = ["".join(spans(row[1])) for row in table_rows("Options") if not row[0]]
 
     assert alone == ["SCALE_API_KEY", "SCALESYNC_LEASE"]
     assert [name for name in alone if f'"{name}"' not in settings] == []
@@ -209,30 +215,70 @@ def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
     assert {int(row[0]) for row in table_rows("Exit codes")} == codes | {0, INTERRUPTED}
 
 
-def test_the_tables_are_those_of_the_schema() -> None:
-    """Every table is named; of those that people ask every column, and none that does not exist."""
-    everywhere = {"digest", "synced_at", "missing_since"}
-    rows = [(spans(row[0]), set(spans(row[1]))) for row in table_rows("The tables")]
-    hidden = ("runs", "mirror")
+def test_the_settings_of_the_readme_are_ten_of_those() -> None:
+    """To the letter."""
+    rows = table_rows("Settings")
 
-    assert {name for names, _ in rows for name in names} == set(metadata.tables) - INTERNAL
-    for names, columns in rows:
-        if names[0] not in hidden:
-            assert columns == {column.name for column in metadata.tables[names[0]].columns} - everywhere
-    assert [name for name in everywhere if f"`{name}`" not in TEXT] == []
+    assert len(rows) == 10
+    assert [row for row in rows if row not in table_rows("Options")] == []
+
+
+def test_the_readme_is_short_and_names_every_page() -> None:
+    """At most 300 lines; each link into the repository leads to a file, and each page has one."""
+    readme = PAGES[0].read_text()
+    links = set(re.findall(r"\]\((?!https?:|#)([^)]+)\)", readme))
+
+    assert readme.count("\n") <= 300
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+    assert {str(path.relative_to(ROOT)) for path in PAGES[1:]} <= links
+
+
+def test_the_readme_contents_lead_to_its_sections() -> None:
+    """Every section has a link at the top, and every such link a section."""
+    readme = re.sub(r"```.*?```", "", PAGES[0].read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^##+ (.+)$", readme, re.MULTILINE)
+
+    links = dict(re.findall(r"\[([^]]+)\]\(#([^)]+)\)", readme))
+    assert links == {heading: heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("row", table_rows("Development"), ids=lambda row: row[0])
+def test_what_is_to_be_added_is_declared_where_the_readme_says(row: list[str]) -> None:
+    """The file has the name, and whatever else is to be changed exists."""
+    _, name, path, rest = row
+    files = [span for span in spans(f"{path} {rest}") if span.endswith(".py")]
+    texts = [(ROOT / file).read_text() for file in files]
+
+    assert re.search(rf"^(class )?{spans(name)[0]}\b", texts[0], re.MULTILINE)
+    words = [span.split(".")[-1] for span in spans(rest) if not span.endswith(".py")]
+    assert [word for word in words if not any(word in text for text in texts)] == []
+
+
+def test_the_tables_are_those_of_the_schema() -> None:
+    """Every table is named, with every column in its order and none that does not exist."""
+    shown = set(re.findall(r"^## (\w+)$", (DOCS / "tables.md").read_text(), re.MULTILINE))
+
+    assert shown == set(metadata.tables) - INTERNAL
+    for name in shown:
+        columns = [column for cells in table_rows(name) for column in spans(cells[0])]
+        assert columns == [column.name for column in metadata.tables[name].columns]
 
 
 def test_the_views_are_those_of_the_migrations() -> None:
     """Each with every column in its order, and what it means, as the code has it."""
-    shown: dict[str, list[str]] = {}
-    view = VIEWS["task_facts"]
-    for name, columns, meaning in table_rows("The views"):
-        view = VIEWS[name.strip("`")] if name else view
-        shown.setdefault(view.name, []).extend(spans(columns))
-        comments = [view.columns[column].comment for column in spans(columns)] if columns else [view.comment]
-        assert set(comments) == {meaning}
+    assert re.findall(r"^## (\w+)$", (DOCS / "views.md").read_text(), re.MULTILINE) == list(VIEWS)
+    for name, view in VIEWS.items():
+        shown = [(spans(column), meaning) for column, _, meaning in table_rows(name)]
+        assert shown == [([column.name], column.comment) for column in view.columns]
+        assert f"\n## {name}\n\n{str(view.comment).capitalize()}.\n" in TEXT
 
-    assert shown == {name: [column.name for column in view.columns] for name, view in VIEWS.items()}
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_generated_page_is_what_the_schema_makes(name: str) -> None:
+    """As `python -m scalesync.db.schema_docs` writes it; every table, view and column has a meaning."""
+    assert (DOCS / f"{name}.md").read_text() == page(name)
+    for table in documented(name):
+        assert [column.name for column in table.columns if not meaning(column)] == []
 
 
 def test_every_switch_and_fault_of_the_sandbox_is_named() -> None:

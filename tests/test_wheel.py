@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.readme import ROOT, marked
+from tests.readme import PAGES, ROOT, marked
 
 SHIPPED = ("scalesync", "migrations", "README.md", "LICENSE", "pyproject.toml", "alembic.ini")
 
@@ -45,8 +45,8 @@ def test_the_demo_command_and_the_wheel_work_on_a_fresh_machine(tmp_path: Path) 
     """The README's demo command runs in a copy of the checkout: environment, install, demo.
 
     Then the wheel, built by way of the source distribution, is installed in that new environment, the
-    checkout is taken away, and `init` and `demo` run from another directory. One test, for an installation
-    takes longer than all the rest.
+    checkout is taken away, and `init`, `docs` and `demo` run from another directory. One test, for an
+    installation takes longer than all the rest.
     """
     source, elsewhere = checkout(tmp_path / "checkout"), tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -57,6 +57,7 @@ def test_the_demo_command_and_the_wheel_work_on_a_fresh_machine(tmp_path: Path) 
     (wheel,) = elsewhere.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
     assert {"scalesync/migrations/env.py", "scalesync/migrations/versions/0001_mirror.py"} <= set(inside)
+    assert {f"scalesync/docs/{path.name}" for path in PAGES[1:]} <= set(inside)
     assert [name for name in inside if name.startswith(("tests/", "migrations/"))] == []
 
     bin_, again = source / ".venv" / "bin", ("--force-reinstall", "--no-deps")
@@ -66,4 +67,6 @@ def test_the_demo_command_and_the_wheel_work_on_a_fresh_machine(tmp_path: Path) 
     run(bin_ / "pip", "check", cwd=elsewhere)
     run(bin_ / "scalesync", "init", cwd=elsewhere)
     assert (elsewhere / "scalesync.db").exists()
+    for page in PAGES[1:]:
+        assert run(bin_ / "scalesync", "docs", page.stem, cwd=elsewhere) == page.read_text()
     assert "The mirror stays here" in run(bin_ / "scalesync", "demo", "--tasks", "300", cwd=elsewhere)

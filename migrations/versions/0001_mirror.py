@@ -13,7 +13,7 @@ down_revision: str | None = None
 branch_labels = None
 depends_on = None
 
-# Frozen here: a later change of scalesync.db.schema.tables must not change what this migration does.
+# Frozen here: a later change of scalesync.db.schema.mirror must not change what this migration does.
 instant = sa.String(24).with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql")
 json = sa.Text().with_variant(postgresql.JSONB(), "postgresql")
 serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -23,6 +23,7 @@ _MODULES = {
     "check": "setup_and_status",
     "demo": "sandbox",
     "dispatch": "dispatch",
+    "docs": "docs",
     "export": "export",
     "fetch-results": "fetch_results",
     "init": "setup_and_status",

@@ -51,7 +51,7 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--engines", default="sqlite,postgres", help="databases, separated by commas")
     add("--json", type=Path, help="a file for every figure")
     add("--plot", type=Path, help="a PNG for the speeds")
-    add("--markdown", action="store_true", help="print the tables for the README too")
+    add("--markdown", action="store_true", help="print the tables for benchmarks.md too")
     add("--alone", action="store_true", help="leave the others out: only scalesync and the floor")
     add("--quick", action="store_true", help="few tasks, one round: only to see that it works")
     given = vars(parser.parse_args(arguments))

@@ -58,7 +58,7 @@ def beside(ours: Result, one: Result) -> str:
 
 
 def markdown(results: Results, targets: Sequence[Target]) -> str:
-    """Return the tables for the README: who was how fast, what idle commands cost, what was to be reached."""
+    """Return the tables of benchmarks.md: who was how fast, what idle commands cost, what was wanted."""
     raced, idle = list(_raced(results)), list(_idle(results))
     met = [(one.name, one.wanted, one.measured, "yes" if one.reached else "no") for one in targets]
     tables = (

@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 
 from scalesync.cli.atomic_files import ended_by_sigterm
 from scalesync.db.backup import back_up
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.errors import ConfigurationError
 from scalesync.mirror import Mirror
 from tests.cli.commands import Scalesync, check_refusal, execute

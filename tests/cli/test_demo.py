@@ -11,7 +11,7 @@ import pytest
 
 from scalesync.cli.demo.walkthrough import _held
 from tests.cli.commands import Done, Scalesync, check_refusal
-from tests.readme import ROOT
+from tests.readme import PAGES, ROOT
 
 
 def test_the_demo_tells_the_whole_story(scalesync: Scalesync) -> None:
@@ -110,7 +110,7 @@ def test_without_the_extra_it_says_how_to_install_it(missing: tuple[str, ...], t
 def test_whatever_is_to_be_installed_is_an_extra_of_the_checkout() -> None:
     """No package of ours is on an index, so that nothing names one; each extra that is named exists."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    texts = [path.read_text() for path in [ROOT / "README.md", *(ROOT / "scalesync").rglob("*.py")]]
+    texts = [path.read_text() for path in [*PAGES, *(ROOT / "scalesync").rglob("*.py")]]
 
     assert [text for text in texts if re.search(r"pip install[^`\n]* '?scalesync\b", text)] == []
     named = [

@@ -50,7 +50,7 @@ def test_no_message_has_a_word_that_nobody_knows(path: Path) -> None:
 
 
 def test_no_help_nor_heading_has_one() -> None:
-    """Of any command; nor has the README's running text."""
+    """Of any command; nor has the running text of the README and the documentation."""
     for path, command in commands():
         shown_help = command.get_help(click.Context(command, info_name=" ".join(path)))
         assert not UNKNOWN.search(shown_help), path

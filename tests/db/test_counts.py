@@ -9,7 +9,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.batch_counts import completed_with_changes, count_batches
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
-from scalesync.db.schema.tables import batches
+from scalesync.db.schema.mirror import batches
 from tests.db.test_upserts import at, held, row, task, wait_until_blocked, write
 from tests.fixtures.databases import opened
 

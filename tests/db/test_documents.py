@@ -23,7 +23,7 @@ from scalesync.db.mirror.documents import (
 )
 from scalesync.db.mirror.query import find
 from scalesync.db.mirror.upsert import write_rows
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.errors import InconsistentPageError
 from scalesync.json_sanitizing import sanitize
 from scalesync.parsing.row_parser import Row

@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select, text, update
 
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_upserts import NOON
 from tests.fixtures.databases import opened

@@ -20,7 +20,8 @@ from scalesync.db.export.rows import rows, rows_by_month
 from scalesync.db.mirror import annotations, batch_counts, query, result_files, upsert
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.queue import mirror_lookup
-from scalesync.db.schema.tables import project_versions, tasks, watermarks
+from scalesync.db.schema.mirror import project_versions, tasks
+from scalesync.db.schema.sync import watermarks
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import DatabaseError
 from scalesync.models.api import Document

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MAPPINGS, PROJECTS, TASKS, StreamMapping, to_row
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.db.sync import comparison
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.json_equality import canonical, repeated_names, same_content, same_value

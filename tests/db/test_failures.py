@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, text
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON

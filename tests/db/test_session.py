@@ -14,7 +14,7 @@ from scalesync.db.export.readonly_sql import run_query
 from scalesync.db.migrate import upgrade
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON

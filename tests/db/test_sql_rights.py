@@ -92,7 +92,7 @@ def test_nothing_of_a_statement_outlives_it(postgres_url: str) -> None:
 
 @pytest.fixture
 def as_reader(postgres_url: str) -> Iterator[str]:
-    """Return the URL of a mirror for a role that may do nothing but SELECT, as the README makes it."""
+    """Return the URL of a mirror for a role that may do nothing but SELECT, as the documentation makes it."""
     with opened(postgres_url) as database:
         written(database, TASKS, [task("a")])
     with closing(psycopg.connect(postgres_url, autocommit=True)) as owner:

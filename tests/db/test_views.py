@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.db.schema.views import VIEWS
 from tests.db.view_answers import ANSWERS
 from tests.db.view_checks import check, exported, said

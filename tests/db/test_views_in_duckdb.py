@@ -78,7 +78,7 @@ def test_duckdb_lists_every_table_and_view(attached: duckdb.DuckDBPyConnection) 
 
 
 def test_views_that_duckdb_runs_itself_have_numbers(attached: duckdb.DuckDBPyConnection) -> None:
-    """Those that it has SQLite run are of text, as the README says: their numbers want a CAST."""
+    """Those that it has SQLite run are of text, as the documentation says: their numbers want a CAST."""
     for name in VIEWS:
         types = {kind for _, kind, *_ in attached.execute(f"DESCRIBE mirror.{name}").fetchall()}
         assert (types == {"VARCHAR"}) == (name in AS_TEXT), f"{name}: {types}"

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count

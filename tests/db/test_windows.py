@@ -11,8 +11,9 @@ from sqlalchemy import Connection, select, text, update
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.schema.tables import runs as runs_table
-from scalesync.db.schema.tables import tasks, window_pages, windows
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import runs as runs_table
+from scalesync.db.schema.sync import window_pages, windows
 from scalesync.db.server_clock import database_time
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger

@@ -12,7 +12,7 @@ from scalesync.db.mirror.query import documents
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.queue import commands
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from scalesync.db.schema.views import VIEWS
 from tests.db.view_answers import ANSWERS, Answer, Exported
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.upsert import mark_missing
-from scalesync.db.schema.tables import watermarks
+from scalesync.db.schema.sync import watermarks
 from tests.db.view_answers import Doc
 from tests.queue.ledgers import NOON, mirror
 

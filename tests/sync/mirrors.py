@@ -15,7 +15,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import query
 from scalesync.db.mirror.account import Account, fingerprint
 from scalesync.db.mirror.documents import MAPPINGS
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.sync import Window
 from scalesync.retry import RetryPolicy

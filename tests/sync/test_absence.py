@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
 from tests.fixtures.sandboxes import StartSandbox
 from tests.sync.mirrors import differences, served, sync

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import tasks, windows
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import LeaseLostError

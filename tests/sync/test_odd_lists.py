@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import runs as runs_table
-from scalesync.db.schema.tables import windows
+from scalesync.db.schema.sync import runs as runs_table
+from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs
 from scalesync.models.sync import RunState, WindowState
 from scalesync.sync.planner import SyncRequest

@@ -7,8 +7,9 @@ from sqlalchemy import Table, select, text
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import runs as runs_table
-from scalesync.db.schema.tables import tasks, window_pages, windows
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import runs as runs_table
+from scalesync.db.schema.sync import window_pages, windows
 from scalesync.db.sync import runs
 from scalesync.errors import DatabaseError
 from scalesync.models.sync import RunKind, Window

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import runs, windows
+from scalesync.db.schema.sync import runs, windows
 from scalesync.db.sync import windows as ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import DatabaseError, DatabaseUnavailableError

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import windows
+from scalesync.db.schema.sync import windows
 from scalesync.sandbox import SandboxServer
 from tests.sync.mirrors import KEY, differences, task_pages
 

@@ -22,7 +22,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import query
 from scalesync.db.mirror.annotations import write_again
 from scalesync.db.schema.annotations_and_changes import annotations, result_files, task_files
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
 from scalesync.sync.result_files.fetcher import FileSaved

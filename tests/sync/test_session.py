@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import batches, runs, tasks, windows
+from scalesync.db.schema.mirror import batches, tasks
+from scalesync.db.schema.sync import runs, windows
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.models.sync import RunState, WindowState

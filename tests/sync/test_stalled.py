@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import runs, tasks, window_pages, windows
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import runs, window_pages, windows
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.planner import SyncRequest
 from tests.fixtures.databases import opened

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, event, select
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import tasks, windows
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs
 from scalesync.db.sync import windows as ledger
 from scalesync.models.sync import RunKind, Window

@@ -11,7 +11,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations
-from scalesync.db.schema.tables import batches, project_versions, tasks
+from scalesync.db.schema.mirror import batches, project_versions, tasks
 from scalesync.errors import DatabaseError
 from scalesync.models.sync import Window
 from scalesync.sandbox import SandboxServer, Switches

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 
 from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations
-from scalesync.db.schema.tables import batches, project_versions, tasks
+from scalesync.db.schema.mirror import batches, project_versions, tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted

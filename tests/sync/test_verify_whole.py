@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync

@@ -12,7 +12,7 @@ from scalesync.db.export.rows import stream
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.query import conditions
 from scalesync.db.schema.annotations_and_changes import annotations
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.models.selection import Selection
 
 _TYPES = ("imageannotation", "annotation", "polygonannotation")

@@ -25,8 +25,8 @@ from sqlalchemy.types import TypeEngine
 
 from scalesync.db.mirror.documents import MAPPINGS, TASKS
 from scalesync.db.mirror.query import conditions
+from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata
-from scalesync.db.schema.tables import tasks
 from scalesync.db.schema.views import VIEWS
 from scalesync.db.types import Instant, Json
 from scalesync.errors import ConfigurationError
@@ -111,10 +111,11 @@ def _source(name: str) -> Table:
 
 
 def _column(given: ColumnElement[Any]) -> Column:
-    return Column(str(given.key), _kind(given))
+    return Column(str(given.key), kind_of(given))
 
 
-def _kind(given: ColumnElement[Any]) -> ColumnKind:
+def kind_of(given: ColumnElement[Any]) -> ColumnKind:
+    """Return what the values of a column are, the same for both databases."""
     return next((kind for of, kind in _KINDS if isinstance(given.type, of)), ColumnKind.TEXT)
 
 
@@ -128,7 +129,7 @@ def _key(source: Table) -> Sequence[ColumnElement[Any]]:
     key: list[ColumnElement[Any]] = list(source.primary_key) or [
         source.c[each] for each in ("command_id", "task_id") if each in source.c
     ]
-    texts = (each for each in source.columns if _kind(each) in (ColumnKind.TEXT, ColumnKind.DAY))
+    texts = (each for each in source.columns if kind_of(each) in (ColumnKind.TEXT, ColumnKind.DAY))
     return key or [each.nulls_first() for each in texts]
 
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection, select, update
 
-from scalesync.db.schema.tables import mirror
+from scalesync.db.schema.mirror import mirror
 from scalesync.db.statements import insert_into
 from scalesync.errors import DatabaseError
 

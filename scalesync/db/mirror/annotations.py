@@ -30,7 +30,7 @@ from scalesync.db.schema.annotations_and_changes import (
     result_files,
     task_files,
 )
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 from scalesync.db.statements import built, chunks, in_list, insert_into
 from scalesync.db.types import Json
 from scalesync.parsing.annotation_rows import to_rows

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, Update, and_, bindparam, exists, func, or_, select, update
 
 from scalesync.db.locks import byte_order
-from scalesync.db.schema.tables import batches, tasks
+from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.statements import built, chunks, in_list
 
 COUNTED_STATUSES = ("pending", "completed", "error", "canceled")

@@ -13,7 +13,7 @@ from functools import cached_property
 import msgspec
 from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 
-from scalesync.db.schema.tables import batches, projects, tasks
+from scalesync.db.schema.mirror import batches, projects, tasks
 from scalesync.db.types import Instant, Json
 from scalesync.json_sanitizing import format_json
 from scalesync.parsing.row_parser import (

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from scalesync.db.schema.mirror import batches, projects, tasks
 from scalesync.db.schema.queue import commands
-from scalesync.db.schema.tables import batches, projects, tasks
 from scalesync.models.commands import CommandKind, CommandState
 
 _MANY = 20_000

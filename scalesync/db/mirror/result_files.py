@@ -12,7 +12,7 @@ from scalesync.db.locks import lock_task_writes
 from scalesync.db.mirror import annotations
 from scalesync.db.mirror.annotations import AnnotationCounts
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
-from scalesync.db.schema.tables import tasks
+from scalesync.db.schema.mirror import tasks
 
 _C = result_files.c
 

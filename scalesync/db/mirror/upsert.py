@@ -29,8 +29,8 @@ from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_s
 from scalesync.db.mirror.changes import RowChange
 from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, project_versions, to_row
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
-from scalesync.db.schema.tables import batches
-from scalesync.db.schema.tables import project_versions as versions_table
+from scalesync.db.schema.mirror import batches
+from scalesync.db.schema.mirror import project_versions as versions_table
 from scalesync.db.statements import Insert, built, chunks, in_list, insert_into
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, RowMapping, Select, select
 
 from scalesync.db.mirror.documents import MAPPINGS, to_document
-from scalesync.db.schema.tables import batches, projects, tasks
+from scalesync.db.schema.mirror import batches, projects, tasks
 from scalesync.db.statements import built, chunks, in_list
 from scalesync.models.commands import Creation
 

@@ -7,6 +7,7 @@ takes a while, and no statement needs the declaration.
 from sqlalchemy import Column, Index, text
 
 import scalesync.db.schema.annotations_and_changes  # noqa: F401 - its tables join the metadata
+from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.queue import (
     CONTAINERS,
     HELD,
@@ -21,7 +22,7 @@ from scalesync.db.schema.queue import (
     WAITING,
     commands,
 )
-from scalesync.db.schema.tables import runs, tasks
+from scalesync.db.schema.sync import runs
 from scalesync.db.types import metadata
 
 __all__ = ["metadata"]

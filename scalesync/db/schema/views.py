@@ -42,7 +42,7 @@ Table(
     Column("batch", Text, comment="its name"),
     Column("project", Text, comment="of the batch; where that says none, of its tasks if they agree"),
     Column("status", Text, comment="of the batch; empty where it is missing, or only tasks name it"),
-    Column("tasks", BigInteger, comment="how many are here, whatever their status"),
+    Column("tasks", BigInteger, comment="how many are here, of any status"),
     Column("tasks_pending", BigInteger, comment="how many of them are pending"),
     Column("tasks_completed", BigInteger, comment="how many are completed"),
     Column("tasks_error", BigInteger, comment="how many are in error"),
@@ -89,9 +89,7 @@ Table(
     Column("project", Text, comment="of the tasks"),
     Column("batch", Text, comment="of the tasks; empty for those without one"),
     Column("completed", BigInteger, comment="how many tasks are completed"),
-    Column(
-        "reviewed", BigInteger, comment="how many have one of the next four reviews, whatever their status"
-    ),
+    Column("reviewed", BigInteger, comment="how many have one of the next four reviews, of any status"),
     Column("accepted", BigInteger, comment="how many were accepted"),
     Column("fixed", BigInteger, comment="how many were fixed"),
     Column("commented", BigInteger, comment="how many were commented"),

@@ -10,8 +10,8 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or
 from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
 from scalesync.db.mirror.changes import UNKNOWN
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, project_versions
-from scalesync.db.schema.tables import batches, tasks
-from scalesync.db.schema.tables import project_versions as versions_table
+from scalesync.db.schema.mirror import batches, tasks
+from scalesync.db.schema.mirror import project_versions as versions_table
 from scalesync.db.statements import chunks
 from scalesync.db.types import Instant
 from scalesync.models.sync import Window

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, bindparam, delete, func, select, text, update
 
-from scalesync.db.schema.tables import batches, runs, tasks, watermarks, windows
+from scalesync.db.schema.mirror import batches, tasks
+from scalesync.db.schema.sync import runs, watermarks, windows
 from scalesync.db.statements import built, insert_into
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger

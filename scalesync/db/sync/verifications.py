@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import ColumnElement, Connection, insert, select
 
-from scalesync.db.schema.tables import verifications
+from scalesync.db.schema.sync import verifications
 from scalesync.models.sync import VerificationRecord, VerificationState, Window
 from scalesync.timestamps import format_instant
 

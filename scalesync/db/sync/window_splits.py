@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from scalesync.db.mirror.documents import StreamMapping
-from scalesync.db.schema.tables import window_pages, windows
+from scalesync.db.schema.sync import window_pages, windows
 from scalesync.models.sync import Window, WindowState
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from scalesync.db.schema.tables import runs, window_pages, windows
+from scalesync.db.schema.sync import runs, window_pages, windows
 from scalesync.db.server_clock import database_time, time_in
 from scalesync.db.statements import built
 from scalesync.errors import LeaseLostError

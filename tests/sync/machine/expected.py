@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import select
 
 from scalesync.db.database import Database
-from scalesync.db.schema.tables import batches, tasks
+from scalesync.db.schema.mirror import batches, tasks
 from scalesync.sandbox import SandboxServer
 from tests.sync.mirrors import STREAMS, mirrored, served
 

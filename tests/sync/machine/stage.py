@@ -15,7 +15,7 @@ from scalesync.clock import Clock
 from scalesync.db.mirror.account import Account, fingerprint
 from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.partial_indexes import metadata
-from scalesync.db.schema.tables import windows
+from scalesync.db.schema.sync import windows
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
 from scalesync.lease_owner import new_owner_id
