@@ -107,8 +107,8 @@ GUARD = (
     Variant(
         "an older copy overwrites in a race",
         "db/mirror/upsert.py",
-        "return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes, where=newer)",
-        "return insert.on_conflict_do_update(index_elements=[kept[kind.key]], set_=changes)",
+        "return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes, where=newer)",
+        "return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes)",
         (f"{_RACE}[-1-first-batches]", f"{_RACE}[-1-first-projects]"),
     ),
     Variant(
@@ -138,8 +138,8 @@ TOMBSTONES = (
     Variant(
         "a late 404 hides what was served since",
         "db/mirror/upsert.py",
-        "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None), served)",
-        "going = and_(columns[kind.key].in_(chunk), columns.missing_since.is_(None))",
+        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
+        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
         ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
     ),
     Variant(
@@ -169,7 +169,7 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction before its page's rows",
         "sync/store.py",
-        "written = _way_to_write([page.reading for page in pages])(conn, kind, rows, served_at, run_id)",
+        "written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
         "ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
@@ -201,8 +201,8 @@ FILTERS = (
     Variant(
         "bounds are not widened",
         "sync/streams.py",
-        "WIDENING = timedelta(milliseconds=1)",
-        "WIDENING = timedelta(0)",
+        "BOUND_MARGIN = timedelta(milliseconds=1)",
+        "BOUND_MARGIN = timedelta(0)",
         (
             "sync/test_streams.py::test_every_bound_is_widened",
             "sync/test_session.py::test_a_backfill_moves_no_watermark[sqlite-dates-exclusive]",
@@ -219,14 +219,14 @@ FILTERS = (
         )
         for stream, below in (("tasks", "return TaskFilter("), ("batches", "return BatchFilter("))
         for name, line in (
-            ("start_time", "start_time=window.created_from and window.created_from - WIDENING,"),
-            ("end_time", "end_time=window.created_to and window.created_to + WIDENING,"),
+            ("start_time", "start_time=window.created_from and window.created_from - BOUND_MARGIN,"),
+            ("end_time", "end_time=window.created_to and window.created_to + BOUND_MARGIN,"),
         )
     ),
     Variant(
         "updated_after is not widened",
         "sync/streams.py",
-        "updated_after=window.updated_from and window.updated_from - WIDENING,",
+        "updated_after=window.updated_from and window.updated_from - BOUND_MARGIN,",
         "updated_after=window.updated_from,",
         ("sync/test_streams.py::test_every_bound_is_widened",),
     ),
@@ -241,8 +241,8 @@ FILTERS = (
     Variant(
         "parts leave a gap between them",
         "sync/splitting.py",
-        "uppers = [oldest_read, *(cut - INSTANT for cut in cuts)]",
-        "uppers = [oldest_read, *(cut - 2 * INSTANT for cut in cuts)]",
+        "uppers = [oldest_read, *(cut - TIME_RESOLUTION for cut in cuts)]",
+        "uppers = [oldest_read, *(cut - 2 * TIME_RESOLUTION for cut in cuts)]",
         ("sync/test_split.py::test_the_parts_cover_the_unread_rest_and_nothing_else",),
     ),
 )
@@ -386,29 +386,29 @@ CONTENT = (
     Variant(
         "what cannot be stored is handed on",
         "api/responses.py",
-        "text, replaced = storable(answer.body)",
-        "text, replaced = answer.body, 0",
+        "text, replaced = sanitize(response.body)",
+        "text, replaced = response.body, 0",
         ("api/test_operations.py::test_replacements_are_counted",),
     ),
     Variant(
         "the batch that a task left is not counted again",
         "db/mirror/upsert.py",
-        'batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
-        'batch_counts.outdate(conn, {row.values["batch"] for row in fresh})',
+        'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh})',
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches are not counted again",
         "db/mirror/upsert.py",
-        'batch_counts.outdate(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
-        "batch_counts.outdate(conn, ())",
+        'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        "batch_counts.mark_stale(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches of what is gone are not counted again",
         "db/mirror/upsert.py",
-        "batch_counts.outdate(conn, touched)",
-        "batch_counts.outdate(conn, ())",
+        "batch_counts.mark_stale(conn, touched)",
+        "batch_counts.mark_stale(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
@@ -424,7 +424,7 @@ FILES = (
     Variant(
         "the first look at the database does not wait",
         "sync/outage_backoff.py",
-        "self.outlast(error, saved=0)",
+        "self.wait(error, saved=0)",
         "raise error",
         ("cli/test_outages.py::test_a_locked_file_is_waited_for",),
     ),

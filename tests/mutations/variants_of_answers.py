@@ -72,8 +72,8 @@ ANSWERS = (
     Variant(
         "a refusal is believed without a look",
         "queue/executor.py",
-        "case Meaning.LOOK | Meaning.REFUSED:",
-        "case Meaning.REFUSED: return Ending(settlements.refused(error))\n            case Meaning.LOOK:",
+        "case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:",
+        "case ResponseClass.REFUSED: return Ending(settlements.refused(error))\n            case ResponseClass.NEEDS_LOOKUP:",
         ("queue/test_refusals.py::test_a_refusal_kills_nobody_else",),
     ),
 )

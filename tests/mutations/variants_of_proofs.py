@@ -44,7 +44,7 @@ PROOFS = (
     Variant(
         "behind counts as drift",
         "sync/verify/differ.py",
-        "if there and told and self._is_behind(kind, there, told, here, derived=derived):",
+        "if there and told and self._is_behind(mapping, there, told, here, derived=derived):",
         "if False:",
         (_BEHIND,),
     ),
