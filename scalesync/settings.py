@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scalesync.errors import ConfigurationError, how_to_install
 from scalesync.models.api import DEFAULT_API_URL
+from scalesync.sqlite_files import readable_by_others
 from scalesync.timestamps import parse_duration
 
 DEFAULT_DATABASE = "scalesync.db"
@@ -151,11 +152,6 @@ def _read_lease(environment: Mapping[str, str]) -> float:
         msg = f"SCALESYNC_LEASE is {text!r}, which is no time span of a second or more."
         raise ConfigurationError(msg, advice="Write for example 30s.")
     return seconds
-
-
-def readable_by_others(path: Path) -> bool:
-    """Tell whether more than its owner may read or write a file, as far as its mode says."""
-    return os.name == "posix" and bool(path.stat().st_mode & 0o066)
 
 
 def _without_secrets(api_url: str) -> str:

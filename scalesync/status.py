@@ -10,7 +10,7 @@ from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.models.selection import ObjectCounts
 from scalesync.models.sync import Run, VerificationRecord
-from scalesync.settings import readable_by_others
+from scalesync.sqlite_files import readable_by_others
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

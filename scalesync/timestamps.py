@@ -5,6 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from scalesync.errors import ConfigurationError
 
+When = datetime | date | timedelta | str
+"""ISO 8601 text, a date, a time; or a span such as `7d` or a timedelta: that long ago. UTC if not said."""
+
 
 def format_instant(instant: datetime) -> str:
     """Return `instant` the way the API writes times: UTC, milliseconds, `Z` (2023-10-11T18:36:21.350Z)."""

@@ -13,9 +13,9 @@ import keyring
 import pytest
 
 from scalesync import Mirror
-from scalesync.app import App
 from scalesync.cli.context import Context
 from scalesync.errors import ConfigurationError
+from scalesync.mirror.connections import Connections
 from scalesync.queue.bulk_submit import TaskTemplate, validate
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import KeyringSecret, SettingsInput, load_settings
@@ -154,7 +154,7 @@ def test_no_repr_shows_a_key_or_a_password(sqlite_url: str, monkeypatch: pytest.
 
     for value in (
         settings,
-        App(settings),
+        Connections(settings),
         ringed,
         SettingsInput(url),
         context,

@@ -29,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     as it is. Raises ConfigurationError if it cannot be written, and for a database: nothing that is written
     here is one.
     """
-    from scalesync.db.wal import is_of_database
+    from scalesync.sqlite_files import is_of_database
 
     with _named(path):
         # A link stays a link: what it points to is replaced.

@@ -1,4 +1,4 @@
-"""What the global options say, made into an App when a command needs one."""
+"""The global options of a call, made into a Mirror when a command needs one."""
 
 import gc
 import os
@@ -10,7 +10,7 @@ from scalesync.clock import Clock
 from scalesync.settings import Settings, SettingsInput, load_settings
 
 if TYPE_CHECKING:
-    from scalesync.app import App
+    from scalesync.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Context:
         )
         return load_settings(chosen, os.environ)
 
-    def app(self, clock: Clock | None = None) -> "App":
-        """Return the App that these options describe."""
+    def mirror(self, clock: Clock | None = None) -> "Mirror":
+        """Return the mirror that these options describe; a stop of `clock` ends what it does."""
         settings = self.settings()
-        from scalesync.app import App
+        from scalesync.mirror import Mirror
 
         enable_gc()
-        return App(settings, clock or Clock())
+        return Mirror.from_settings(settings, clock or Clock())
 
 
 def enable_gc() -> None:

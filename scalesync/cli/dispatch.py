@@ -1,7 +1,7 @@
 """Commands that take the queue to the API: dispatch, and `queue reconcile`."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, print_line, print_table, print_text
 from scalesync.cli.param_types import COUNT, DURATION, RATE, json_option, workers_option
+from scalesync.cli.progress import progress
 from scalesync.clock import Clock
 from scalesync.errors import (
     AccessDeniedError,
@@ -22,9 +23,8 @@ from scalesync.errors import (
 from scalesync.models.commands import DisplayState, PausedBy, PauseState, QueueStats
 
 if TYPE_CHECKING:
-    from scalesync.app import App
+    from scalesync.mirror import Mirror
     from scalesync.queue.dispatch_summary import DispatchSummary
-    from scalesync.queue.sending import Sending
 
 _LATER = "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
 _REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
@@ -55,21 +55,24 @@ _REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
 @json_option
 @click.pass_obj
 def dispatch(
-    context: Context, /, watch: bool, timeout: timedelta, dry_run: bool, json: bool, **options: object
+    context: Context,
+    /,
+    timeout: timedelta,
+    settle_time: timedelta,
+    watch: bool,
+    dry_run: bool,
+    json: bool,
+    **options: object,
 ) -> None:
     """Send what is queued, and settle what is in doubt.
 
     Ends with 7 if something is dead, in doubt or held, and with 1 if something is left for later.
     """
-    from scalesync.queue.sending import Sending
-
-    settle_time = options.pop("settle_time")
-    spans = {"timeout": _seconds(timeout), "settle_time": _seconds(settle_time)}
-    how = Sending(**spans, watch=watch, **options)  # type: ignore[arg-type]
     if dry_run:
         _print_ready(context, as_json=json)
-    else:
-        run_and_report(context, how, as_json=json)
+        return
+    spans = {"timeout": timeout.total_seconds(), "settle_time": settle_time.total_seconds()}
+    _run_and_report(context, as_json=json, watch=watch, **spans, **options)
 
 
 @click.command()
@@ -87,40 +90,42 @@ def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
 
     Ends with 7 if something is dead, in doubt or held afterwards.
     """
-    from scalesync.queue.sending import Sending
-
-    run_and_report(context, Sending(timeout=_seconds(timeout), reconcile_only=True), as_json=json)
+    _run_and_report(context, as_json=json, reconcile_only=True, timeout=timeout.total_seconds())
 
 
-def run_and_report(context: Context, how: "Sending", *, as_json: bool) -> None:
+def _run_and_report(context: Context, *, as_json: bool, **options: Any) -> None:
     """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
-    clock = Clock()
-    with graceful_shutdown(clock, "the requests in hand", endless=how.watch):
-        app = context.app(clock).patient(stay=how.watch)
+    clock, watch = Clock(), options.get("watch", False)
+    with graceful_shutdown(clock, "the requests in hand", endless=watch):
+        mirror = context.mirror(clock).waiting(endless=watch)
         try:
-            summary = watched(app, how, quiet=context.quiet)
-            depth, gate = app.queue.depth()
+            summary = run(mirror, quiet=context.quiet, **options)
+            stats, gate = mirror.queue.depth()
         except DatabaseUnavailableError as error:
             if clock.stopping.is_set():
                 raise _interrupted() from error
             raise
         if as_json:
-            print_json(_as_dict(summary, depth, gate))
+            print_json(_as_dict(summary, stats, gate))
         elif not context.quiet:
             print_summary(summary)
-            for text in queue_format.depth_sentences(depth, gate):
+            for text in queue_format.depth_sentences(stats, gate):
                 print_line(text)
-        _raise_if_incomplete(summary, depth, gate, look_only=how.reconcile_only)
+        _raise_if_incomplete(summary, stats, gate, reconcile_only=options.get("reconcile_only", False))
 
 
-def watched(app: "App", how: "Sending", *, quiet: bool) -> "DispatchSummary":
-    """Dispatch with progress on stderr."""
-    from scalesync.cli.sending import watching
+def run(
+    mirror: "Mirror", *, quiet: bool, reconcile_only: bool = False, watch: bool = False, **options: Any
+) -> "DispatchSummary":
+    """Dispatch, or with `reconcile_only` only ask about what is in doubt, with progress on stderr."""
+    from scalesync.cli.dispatch_progress import DispatchTracker
 
-    depth, _ = app.queue.depth()
-    total = depth.in_doubt if how.reconcile_only else min(depth.open, how.max or depth.open)
-    with watching(quiet=quiet, total=None if how.watch else total) as watch:
-        return app.dispatch(how, watch)
+    stats, _ = mirror.queue.depth()
+    total = stats.in_doubt if reconcile_only else min(stats.open, options.get("max") or stats.open)
+    with progress(DispatchTracker(None if watch else total), quiet=quiet) as on_event:
+        if reconcile_only:
+            return mirror.reconcile(on_event=on_event, **options)
+        return mirror.dispatch(on_event=on_event, watch=watch, **options)
 
 
 def print_summary(summary: "DispatchSummary") -> None:
@@ -138,14 +143,14 @@ def _as_dict(summary: "DispatchSummary", stats: QueueStats, gate: PauseState) ->
 
 
 def _raise_if_incomplete(
-    summary: "DispatchSummary", stats: QueueStats, gate: PauseState, *, look_only: bool
+    summary: "DispatchSummary", stats: QueueStats, gate: PauseState, *, reconcile_only: bool
 ) -> None:
     """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
     if stopped := _stopped(summary, gate):
         raise stopped
     queue_format.raise_if_person_needed(dead=stats.dead, in_doubt=stats.in_doubt, held=stats.held)
     others_go_on = stats.by_state.get("sending", 0) > 0
-    if summary.ended == "enough" or look_only or others_go_on or not stats.open:
+    if summary.ended == "enough" or reconcile_only or others_go_on or not stats.open:
         return
     msg = f"{pluralize(stats.open, 'command is', 'commands are')} left for later."
     raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
@@ -185,9 +190,9 @@ def _paused(gate: PauseState) -> ScalesyncError:
 
 def _print_ready(context: Context, *, as_json: bool) -> None:
     """Print what a dispatch would begin with at this moment."""
-    app = context.app()
-    found = [one for one in app.queue.listing() if one.display in (DisplayState.READY, DisplayState.IN_DOUBT)]
-    _, gate = app.queue.depth()
+    queue = context.mirror().queue
+    found = [one for one in queue.commands() if one.display in (DisplayState.READY, DisplayState.IN_DOUBT)]
+    _, gate = queue.depth()
     if as_json:
         print_json({"commands": [queue_format.as_dict(one) for one in found], "gate": gate})
         return
@@ -197,10 +202,6 @@ def _print_ready(context: Context, *, as_json: bool) -> None:
     print_text(
         f"{pluralize(len(found), 'command', 'commands')} at once, others after them. Nothing was sent."
     )
-
-
-def _seconds(span: object) -> float:
-    return span.total_seconds() if isinstance(span, timedelta) else 0.0
 
 
 COMMANDS = (dispatch,)

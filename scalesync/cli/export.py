@@ -53,7 +53,7 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     plan = Export(table, Format(str(options.pop("format"))), selection_from(table, options))
     _check(plan.format, output, partition=partition)
     warn_of_filters(context, table, options)
-    tally = _write(context.app().ways_out, plan, output, partition=partition)
+    tally = _write(context.mirror().exporter, plan, output, partition=partition)
     if output is not None and not context.quiet:
         click.echo(single_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
     _say_what_differs(tally, plan.format)

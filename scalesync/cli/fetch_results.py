@@ -1,29 +1,23 @@
 """`scalesync fetch-results`, which `sync --results` does too: the files that responses name."""
 
 import logging
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
-from scalesync.cli.logs import fields_of
 from scalesync.cli.output import pluralize, print_json, single_line
 from scalesync.cli.param_types import DURATION, SIZE, json_option, workers_option
+from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from scalesync.app import App
-    from scalesync.sync.result_files.fetcher import FetchEvent, FetchOptions, FetchSummary, FetchWatcher
+    from scalesync.mirror import Mirror
+    from scalesync.sync.result_files.fetcher import FetchEvent, FetchSummary
 
 log = logging.getLogger("scalesync.results")
 
@@ -54,34 +48,63 @@ def fetch_results(
     They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
     if one could not be, or could not be read; the next run tries it again.
     """
-    from scalesync.sync.result_files.fetcher import FetchOptions
-
-    how = FetchOptions(workers, max_size, timeout.total_seconds(), allow_private)
     clock = Clock()
+    how = {"workers": workers, "max_size": max_size, "timeout": timeout.total_seconds()}
     with graceful_shutdown(clock, HAND):
-        summary = watched(context.app(clock), how, quiet=context.quiet)
+        summary = run(context.mirror(clock), quiet=context.quiet, allow_private=allow_private, **how)
         if json:
-            print_json(as_dict(summary))
+            print_json(summary_as_dict(summary))
         elif not context.quiet:
-            tell_summary(summary)
+            print_fetched(summary)
         raise_if_incomplete(summary)
 
 
-def watched(app: "App", how: "FetchOptions", *, quiet: bool) -> "FetchSummary":
-    """Fetch with progress on stderr."""
-    with _watching(quiet=quiet) as watch:
-        summary = app.fetch_results(how, watch)
+def run(mirror: "Mirror", *, quiet: bool, **how: Any) -> "FetchSummary":
+    """Fetch with progress on stderr, and print there why files failed."""
+    with progress(_FetchTracker(), quiet=quiet) as on_event:
+        summary = mirror.fetch_results(**how, on_event=on_event)
     if not quiet:
-        _tell_reasons(summary)
+        _print_reasons(summary)
     return summary
 
 
-def as_dict(summary: "FetchSummary") -> dict[str, object]:
+class _FetchTracker(Tracker):
+    """How many files were fetched or failed, of how many."""
+
+    log = logging.getLogger("scalesync.results")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._files, self._done = 0, 0
+
+    def count(self, event: "FetchEvent") -> None:
+        """Count an event."""
+        from scalesync.sync.result_files.fetcher import FetchStarted
+
+        if isinstance(event, FetchStarted):
+            self._files = event.files
+        else:
+            self._done += 1
+
+    def counter_of(self, event: "FetchEvent") -> str | None:  # noqa: ARG002 - every event moves it
+        """Return the one counter."""
+        return "results"
+
+    def counters(self) -> dict[str, tuple[int, int | None]]:
+        """Return how many files are done with."""
+        return {"results": (self._done, self._files)}
+
+    def line(self, counter: str) -> str:
+        """Return how many files are done with."""
+        return f"{counter}: {self._done:,} of {self._files:,} files"
+
+
+def summary_as_dict(summary: "FetchSummary") -> dict[str, object]:
     """Return the summary for machines."""
     return asdict(summary) | {"complete": summary.complete, "seconds": round(summary.seconds, 3)}
 
 
-def _tell_reasons(summary: "FetchSummary") -> None:
+def _print_reasons(summary: "FetchSummary") -> None:
     """Say on stderr why files failed: a line for each reason, with how many it holds for."""
     reasons = sorted(summary.reasons, key=lambda reason: -reason.files)
     for reason in reasons[:SAID]:
@@ -94,7 +117,7 @@ def _tell_reasons(summary: "FetchSummary") -> None:
         click.echo(f"{files} for {pluralize(len(others), 'other reason', 'other reasons')}", err=True)
 
 
-def tell_summary(summary: "FetchSummary") -> None:
+def print_fetched(summary: "FetchSummary") -> None:
     """Say on stderr what was fetched."""
     files = pluralize(summary.fetched, "result file", "result files")
     rows = pluralize(summary.annotations, "annotation", "annotations")
@@ -114,77 +137,6 @@ def raise_if_incomplete(summary: "FetchSummary") -> None:
         what = {0: "fetched", summary.failed: "read"}.get(summary.unread, "fetched or read")
         advices = dict.fromkeys(reason.advice or _AGAIN for reason in summary.reasons)
         raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _WHY]))
-
-
-@contextmanager
-def _watching(*, quiet: bool) -> "Iterator[FetchWatcher]":
-    """Lend a watcher that fits stderr: a bar, lines, or nothing. It also logs every event."""
-    if quiet:
-        yield _logging(lambda _: None)
-    elif sys.stderr.isatty():
-        from scalesync.cli.progress import drawing
-
-        with drawing() as bars:
-            yield _logging(Bar(bars, bars.add_task("results", total=None)))
-    else:
-        yield _logging(Lines())
-
-
-def _logging(watch: "FetchWatcher") -> "FetchWatcher":
-    def note(event: "FetchEvent") -> None:
-        log.info(event.name, extra=fields_of(event))
-        watch(event)
-
-    return note
-
-
-@dataclass
-class Told:
-    """How many files are done with, of how many."""
-
-    files: int = 0
-    done: int = 0
-
-    def note(self, event: "FetchEvent") -> None:
-        """Count an event."""
-        from scalesync.sync.result_files.fetcher import FetchStarted
-
-        if isinstance(event, FetchStarted):
-            self.files = event.files
-        else:
-            self.done += 1
-
-
-@dataclass
-class Lines:
-    """Says now and then in a plain line how far it is."""
-
-    told: Told = field(default_factory=Told)
-    counted_at: float = field(default_factory=time.monotonic)
-
-    def __call__(self, event: "FetchEvent") -> None:
-        """Count the event, and say the count if it is time."""
-        from scalesync.cli.progress import EVERY
-
-        self.told.note(event)
-        now = time.monotonic()
-        if now - self.counted_at >= EVERY:
-            self.counted_at = now
-            click.echo(f"results: {self.told.done:,} of {self.told.files:,} files", err=True)
-
-
-@dataclass
-class Bar:
-    """Draws how many files are done with."""
-
-    progress: "Progress"
-    bar: "TaskID"
-    told: Told = field(default_factory=Told)
-
-    def __call__(self, event: "FetchEvent") -> None:
-        """Move the bar."""
-        self.told.note(event)
-        self.progress.update(self.bar, completed=self.told.done, total=self.told.files)
 
 
 COMMANDS = (fetch_results,)

@@ -61,7 +61,7 @@ def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, 
     if context.quiet or not given:
         return
     try:
-        found = context.app().queue.unknown(given, listed=listed)
+        found = context.mirror().queue.unknown(given, listed=listed)
     except ScalesyncError:
         return  # It was an extra: what was asked for says by itself what is wrong with the database.
     for one in found[:_SAID]:

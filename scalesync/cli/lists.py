@@ -19,7 +19,7 @@ from scalesync.json_sanitizing import read_json
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.app import App
+    from scalesync.mirror import Mirror
     from scalesync.models.changes import Change
     from scalesync.models.selection import Selection
 
@@ -63,7 +63,7 @@ def print_objects(
 
     On a terminal a table has the newest objects, as many as fill a screen, and then how many more there are.
     """
-    app, fields, sort = context.app(), _names(options.pop("fields")), options.pop("sort")
+    mirror, fields, sort = context.mirror(), _names(options.pop("fields")), options.pop("sort")
     wanted = replace(selection_from(stream, options), sort=sort)
     warn_of_filters(context, stream, options)
     on_terminal = sys.stdout.isatty() and not as_json
@@ -71,10 +71,10 @@ def print_objects(
         limit = SCREENFUL if options["limit"] is None else wanted.limit
         wanted = replace(wanted, newest_first=True, limit=limit)
     if as_json and not fields:
-        print_lines(_documents(app, stream, wanted, queued=queued, queued_first=False))
+        print_lines(_documents(mirror, stream, wanted, queued=queued, queued_first=False))
         return
     columns = fields or _COLUMNS[stream]
-    found = _objects(app, stream, wanted, columns, queued=queued, queued_first=on_terminal)
+    found = _objects(mirror, stream, wanted, columns, queued=queued, queued_first=on_terminal)
     if as_json:
         print_lines(as_json_line({name: _value(each, name) for name in columns}) for each in found)
         return
@@ -83,7 +83,7 @@ def print_objects(
     shown = _Counted(found)
     print_table(columns, ([_cell(_value(each, name)) for name in columns] for each in shown))
     if on_terminal:
-        _say_how_many_more(app, stream, wanted, shown.number, queued=queued)
+        _say_how_many_more(mirror, stream, wanted, shown.number, queued=queued)
 
 
 class _Counted:
@@ -109,24 +109,24 @@ def _names(given: str | None) -> tuple[str, ...]:
 
 
 def _documents(
-    app: "App", stream: str, wanted: "Selection", *, queued: bool, queued_first: bool
+    mirror: "Mirror", stream: str, wanted: "Selection", *, queued: bool, queued_first: bool
 ) -> Iterator[bytes]:
-    documents = app.documents(stream, wanted)
+    documents = mirror.documents(stream, wanted)
     if not queued:
         return documents
-    waiting = app.queue.tasks(wanted)
+    waiting = mirror.queue.tasks(wanted)
     both = (waiting, documents) if queued_first else (documents, waiting)
     return islice(chain(*both), wanted.limit)
 
 
 def _objects(
-    app: "App", stream: str, wanted: "Selection", columns: Sequence[str], **how: bool
+    mirror: "Mirror", stream: str, wanted: "Selection", columns: Sequence[str], **how: bool
 ) -> Iterator[_Object]:
     """Yield documents, those of tasks that are only queued with their command in the place of an id."""
     counts: dict[str, dict[str, int | None]] = {}
     if stream == "batches" and not set(columns).isdisjoint(_COUNTS):
-        counts = app.ways_out.task_counts()
-    for document in _documents(app, stream, wanted, **how):
+        counts = mirror.exporter.task_counts()
+    for document in _documents(mirror, stream, wanted, **how):
         found: _Object = read_json(document)
         if stream == "tasks" and "task_id" not in found:
             found |= {"task_id": f"command {found['command_id']}", "status": f"queued, {found['state']}"}
@@ -163,12 +163,14 @@ def _least_width(name: str) -> int:
     return _ID if name == "task_id" else max(NARROWEST, len(name))
 
 
-def _say_how_many_more(app: "App", stream: str, wanted: "Selection", shown: int, *, queued: bool) -> None:
+def _say_how_many_more(
+    mirror: "Mirror", stream: str, wanted: "Selection", shown: int, *, queued: bool
+) -> None:
     if wanted.limit is None or shown < wanted.limit:
         return
-    more = app.ways_out.total(stream, wanted) - shown
+    more = mirror.exporter.total(stream, wanted) - shown
     if queued:
-        more += sum(1 for _ in app.queue.tasks(replace(wanted, limit=None)))
+        more += sum(1 for _ in mirror.queue.tasks(replace(wanted, limit=None)))
     if more > 0:
         print_line(f"{more:,} more {stream}: `--limit 0` lists all.")
 
@@ -187,7 +189,7 @@ def changes(
     To follow the mirror, remember the id of the last line and give it to --since-id: nothing that came before
     it appears later. `response` changes are told by digests of the responses, without signatures of links.
     """
-    found = context.app().changes(after_id=since_id, since=since, until=until)
+    found = context.mirror().changes(since_id=since_id, since=since, until=until)
     if json:
         print_lines(map(as_json_line, found))
         return

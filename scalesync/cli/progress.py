@@ -1,151 +1,127 @@
-"""How a run shows on stderr: bars on a terminal, a line now and then elsewhere."""
+"""Progress on stderr, the same for every kind of work: bars on a terminal, a line now and then elsewhere."""
 
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalesync.cli.logs import fields_of
 from scalesync.cli.output import single_line
-from scalesync.sync.events import (
-    ClockWasAhead,
-    DatabaseUnavailable,
-    ObjectsMissing,
-    OthersReading,
-    PagesSaved,
-    ProjectRequired,
-    RowsExpected,
-    RunStarted,
-    SyncEvent,
-    SyncWatcher,
-    WindowInconsistent,
-)
-from scalesync.sync.planner import EVERY_STREAM
-from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-log = logging.getLogger("scalesync.sync")
-
 EVERY = 5.0
-"""Seconds between two lines about the same stream where there is no terminal."""
+"""Seconds between two lines about the same thing where there is no terminal."""
+
+
+class Tracker:
+    """Counts the events of one kind of work and puts them into words; each kind is a subclass."""
+
+    log: logging.Logger
+    """Every event is logged there, by its `name`."""
+    minor: tuple[type, ...] = ()
+    """Events that are logged for debugging only."""
+
+    def count(self, event: Any) -> None:
+        """Add the event to what was counted so far."""
+
+    def describe(self, event: Any) -> str | None:  # noqa: ARG002 - what a kind may answer by
+        """Return what to print about an event, or None."""
+        return None
+
+    def counter_of(self, event: Any) -> str | None:  # noqa: ARG002 - what a kind may answer by
+        """Return the name of the counter that an event moves, or None."""
+        return None
+
+    def counters(self) -> Mapping[str, tuple[int, int | None]]:
+        """Return for each counter how many are done, and of how many; None: nobody knows."""
+        return {}
+
+    def line(self, counter: str) -> str:
+        """Return a counter in words."""
+        raise NotImplementedError
+
+    def last_lines(self) -> Iterable[str]:
+        """Return the counters that are printed once more at the end."""
+        return ()
+
+    def fields(self, event: Any) -> dict[str, object]:
+        """Return what is logged of an event besides its name."""
+        return fields_of(event)
 
 
 @contextmanager
-def watching(*, quiet: bool) -> Iterator[SyncWatcher]:
-    """Lend a watcher that fits stderr: bars, lines, or nothing. It also logs every event."""
+def progress(tracker: Tracker, *, quiet: bool, bars: bool = True) -> Iterator[Callable[[Any], None]]:
+    """Yield what is called with each event: it logs the event and, unless `quiet`, shows it on stderr."""
     if quiet:
-        yield _logging(lambda _: None)
-    elif sys.stderr.isatty():
-        with drawing() as bars:
-            yield _logging(Bars(bars))
+        yield _logging(tracker, lambda _: None)
+    elif bars and sys.stderr.isatty():
+        with drawing() as drawn:
+            yield _logging(tracker, _Bars(tracker, drawn))
     else:
-        lines = Lines()
-        yield _logging(lines)
-        lines.close()
+        yield _logging(tracker, _Lines(tracker))
+        for counter in tracker.last_lines():
+            _print(tracker.line(counter))
 
 
-def _logging(watch: SyncWatcher) -> SyncWatcher:
-    def note(event: SyncEvent) -> None:
-        level = logging.DEBUG if isinstance(event, OthersReading) else logging.INFO
-        log.log(level, event.name, extra=fields_of(event))
-        watch(event)
+def _logging(tracker: Tracker, show: Callable[[Any], None]) -> Callable[[Any], None]:
+    def on_event(event: Any) -> None:
+        level = logging.DEBUG if isinstance(event, tracker.minor) else logging.INFO
+        tracker.log.log(level, event.name, extra=tracker.fields(event))
+        tracker.count(event)
+        show(event)
 
-    return note
+    return on_event
 
 
-def sentence(event: SyncEvent) -> str | None:
-    """Return what is said of an event in words, if anything is."""
-    said = None
-    match event:
-        case RunStarted(kind, started_at, resumed, _):
-            begins = "goes on with the run left open" if resumed else f"begins a run ({kind})"
-            said = f"scalesync {begins}, as of {format_instant(started_at)}"
-        case WindowInconsistent(stream, reason, given_up):
-            then = "given up" if given_up else "reading that part again"
-            said = f"{stream}: {reason}; {then}"
-        case ObjectsMissing(stream, keys):
-            named = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
-            said = f"{stream}: {len(keys)} gone at the API: {named}"
-        case ProjectRequired(projects):
-            said = (
-                f"the API lists tasks by project only: tasks outside its {projects} projects cannot be seen"
-            )
-        case ClockWasAhead(stream, at, since):
-            begin = "everything" if since is None else f"from {format_instant(since)} on"
-            said = f"{stream}: complete up to {format_instant(at)} by a clock of the API that was ahead; "
-            said += f"reading {begin}"
-        case DatabaseUnavailable(seconds, reason):
-            said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
-        case OthersReading():
-            said = "waiting for another process that holds the rest; if it has died, that comes free soon"
-    return said
+def _print(text: str) -> None:
+    click.echo(single_line(text), err=True)
 
 
 @dataclass
-class ProgressCounts:
-    """How many rows of each stream came, and how many the API counts."""
+class _Lines:
+    """Prints plain lines."""
 
-    received: dict[str, int] = field(default_factory=dict)
-    expected: dict[str, int] = field(default_factory=dict)
+    tracker: Tracker
+    printed_at: dict[str, float] = field(default_factory=dict)
+    last: str | None = None
 
-    def take(self, event: SyncEvent) -> None:
-        """Count what the event tells."""
-        if isinstance(event, RunStarted):
-            told = {stream: (received, expected) for stream, received, expected in event.progress}
-            for stream in (name for name in EVERY_STREAM if name in told):
-                self.received[stream], self.expected[stream] = told[stream]
-        elif isinstance(event, RowsExpected):
-            self.expected[event.stream] = self.expected.get(event.stream, 0) + event.rows
-        elif isinstance(event, PagesSaved):
-            self.received[event.stream] = self.received.get(event.stream, 0) + event.rows
-
-    def share(self, stream: str) -> tuple[int, int]:
-        """Return rows received and expected. Some rows come twice where windows meet: that is no surplus."""
-        received, expected = self.received.get(stream, 0), self.expected.get(stream, 0)
-        return (min(received, expected), expected) if expected else (received, received)
+    def __call__(self, event: Any) -> None:
+        """Print the counter that the event moves, if that was long ago, and what is said of the event."""
+        counter, now = self.tracker.counter_of(event), time.monotonic()
+        if counter is not None and now - self.printed_at.setdefault(counter, now) >= EVERY:
+            self.printed_at[counter] = now
+            _print(self.tracker.line(counter))
+        text = self.tracker.describe(event)
+        # Waiting goes on for many events: it is said once.
+        if text and text != self.last:
+            _print(text)
+        self.last = text
 
 
 @dataclass
-class Lines:
-    """Says what happens in plain lines."""
+class _Bars:
+    """Draws a bar for each counter, and prints above them what is said of events."""
 
-    counts: ProgressCounts = field(default_factory=ProgressCounts)
-    told_at: dict[str, float] = field(default_factory=dict)
-    waiting: bool = False
+    tracker: Tracker
+    drawn: "Progress"
+    bars: "dict[str, TaskID]" = field(default_factory=dict)
 
-    def __call__(self, event: SyncEvent) -> None:
-        """Count rows, and say what is worth a line."""
-        if isinstance(event, OthersReading) and self.waiting:
-            return
-        self.waiting = isinstance(event, OthersReading)
-        self.counts.take(event)
-        if isinstance(event, PagesSaved):
-            self._tell_now_and_then(event.stream)
-        if text := sentence(event):
-            click.echo(single_line(text), err=True)
-
-    def close(self) -> None:
-        """Say where each stream stands at the end."""
-        for stream in self.counts.received:
-            self._tell(stream)
-
-    def _tell_now_and_then(self, stream: str) -> None:
-        now = time.monotonic()
-        if now - self.told_at.setdefault(stream, now) >= EVERY:
-            self.told_at[stream] = now
-            self._tell(stream)
-
-    def _tell(self, stream: str) -> None:
-        received, expected = self.counts.share(stream)
-        share = f" ({received / expected:.0%})" if expected else ""
-        click.echo(f"{stream}: {received:,} of {expected:,} rows{share}", err=True)
+    def __call__(self, event: Any) -> None:
+        """Move the bars, and print what is said of the event."""
+        for counter, (done, total) in self.tracker.counters().items():
+            if counter not in self.bars:
+                self.bars[counter] = self.drawn.add_task(counter, visible=False)
+            visible = total is None or total > 0
+            self.drawn.update(self.bars[counter], completed=done, total=total or None, visible=visible)
+        if not isinstance(event, self.tracker.minor) and (text := self.tracker.describe(event)):
+            self.drawn.console.print(single_line(text), markup=False, highlight=False)
 
 
 def drawing() -> "Progress":
@@ -168,29 +144,3 @@ def drawing() -> "Progress":
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
-
-
-@dataclass
-class Bars:
-    """Draws a bar for each stream; the API's own totals are what 100 % means."""
-
-    progress: "Progress"
-    counts: ProgressCounts = field(default_factory=ProgressCounts)
-    bars: "dict[str, TaskID]" = field(default_factory=dict)
-
-    def __call__(self, event: SyncEvent) -> None:
-        """Move the bars, and print above them what is worth a line."""
-        self.counts.take(event)
-        if isinstance(event, RunStarted | RowsExpected | PagesSaved):
-            for stream in self.counts.received:
-                self._draw(stream)
-        if not isinstance(event, OthersReading) and (text := sentence(event)):
-            self.progress.console.print(single_line(text), markup=False, highlight=False)
-
-    def _draw(self, stream: str) -> None:
-        received, expected = self.counts.share(stream)
-        if stream not in self.bars:
-            self.bars[stream] = self.progress.add_task(stream, visible=False)
-        self.progress.update(
-            self.bars[stream], completed=received, total=expected or None, visible=expected > 0
-        )

@@ -54,7 +54,7 @@ def queue_list(
 ) -> None:
     """List commands, and why each of them waits."""
     warn_of_unknown(context, [("batch", chosen["batch"])], listed=True)
-    listed = context.app().queue.listing(finished=all, **chosen)
+    listed = context.mirror().queue.commands(finished=all, **chosen)
     states = Counter[DisplayState]()
     if json:
         print_lines(as_json_line(queue_format.as_dict(one)) for one in _counting(listed, states))
@@ -74,7 +74,7 @@ def queue_list(
 @click.pass_obj
 def queue_show(context: Context, command_id: int, json: bool) -> None:
     """Show one command: payload, every step, what it waits for."""
-    story = context.app().queue.show(command_id)
+    story = context.mirror().queue.show(command_id)
     if json:
         print_json(queue_format.story_as_dict(story))
     else:
@@ -87,7 +87,7 @@ def queue_show(context: Context, command_id: int, json: bool) -> None:
 @click.pass_obj
 def queue_why(context: Context, command_id: int, json: bool) -> None:
     """Say what a command waits for, and what that waits for."""
-    chain = context.app().queue.why(command_id)
+    chain = context.mirror().queue.why(command_id)
     if json:
         print_lines(as_json_line(queue_format.as_dict(one)) for one in chain)
     else:
@@ -102,7 +102,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
 def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json: bool) -> None:
     """Have dead or held commands tried again."""
     _require_one(command_ids, dead=dead)
-    queue = context.app().queue
+    queue = context.mirror().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
     report_only()
     if json:
@@ -122,7 +122,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     Ends with 1 if it is for one of them: the command that undoes it is named.
     """
     _require_one(command_ids, dead=dead)
-    queue = context.app().queue
+    queue = context.mirror().queue
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
     report_only()
     if json:
@@ -145,7 +145,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     """Have no host send anything for a while."""
     span = options["for"]
     seconds = None if span is None else span.total_seconds()
-    gate = context.app().queue.pause(seconds=seconds, reason=reason or "")
+    gate = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
     report_only()
     if json:
         print_json(gate)
@@ -158,7 +158,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 @click.pass_obj
 def queue_resume(context: Context, json: bool) -> None:
     """End the pause of the queue: commands are sent again."""
-    gate = context.app().queue.resume()
+    gate = context.mirror().queue.resume()
     report_only()
     if json:
         print_json(gate)
@@ -174,7 +174,7 @@ def queue_distrust(context: Context, json: bool) -> None:
 
     Each open command is looked up before it is sent, and a dead one when it is retried.
     """
-    count = context.app().queue.distrust()
+    count = context.mirror().queue.distrust()
     report_only()
     if json:
         print_json({"distrusted": count})

@@ -8,7 +8,7 @@ from scalesync.cli.filters import filters, warn_of_unknown
 from scalesync.cli.lists import list_options, print_objects
 from scalesync.cli.output import print_document, print_json, print_table
 from scalesync.cli.param_types import NAME, json_option
-from scalesync.errors import IncompleteError
+from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound
 from scalesync.json_sanitizing import format_json
 
 _ONE = {"batches": "batch", "projects": "project"}
@@ -30,7 +30,7 @@ def project() -> None:
 
 
 def _show(context: Context, stream: str, key: str) -> None:
-    document = context.app().document(stream, key)
+    document = context.mirror().document(stream, key)
     if document is None:
         warn_of_unknown(context, [] if stream == "tasks" else [(_ONE[stream], key)], listed=True)
         msg = f"{key} is not in the mirror's {stream}."
@@ -87,7 +87,11 @@ def batch_show(context: Context, name: str) -> None:
 @click.pass_obj
 def batch_status(context: Context, name: str, json: bool) -> None:
     """Ask the API how many of a batch's tasks are done."""
-    counted = context.app().batch_status(name)
+    try:
+        counted = context.mirror().batch_status(name)
+    except ScaleResourceNotFound as error:
+        msg = f"There is no batch {name!r} in this account."
+        raise ConfigurationError(msg, advice="`scalesync batch list` shows those that are.") from error
     if json:
         print_json(counted)
     else:

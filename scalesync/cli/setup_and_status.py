@@ -1,7 +1,7 @@
 """Commands about the mirror itself: init, check, status, backup."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -27,7 +27,6 @@ from scalesync.cli.verify_format import proof_sentences
 
 if TYPE_CHECKING:
     from scalesync.account_adoption import Initialized
-    from scalesync.db.backup import BackupWatcher
     from scalesync.models.selection import ObjectCounts
     from scalesync.status import CheckResult, Status
 
@@ -43,7 +42,7 @@ def init(context: Context, adopt: bool) -> None:
 
     --adopt asks the API first whether it takes the key: ends with 3, and changes nothing, if it does not.
     """
-    done = (_impatient(context) if adopt else context).app().init(adopt=adopt)
+    done = (_impatient(context) if adopt else context).mirror().init(adopt=adopt)
     if context.quiet:
         return
     before, after = done.before, done.after
@@ -60,7 +59,7 @@ def init(context: Context, adopt: bool) -> None:
 @click.pass_context
 def check(ctx: click.Context, json: bool) -> None:
     """Look at database, key and API; say what to do."""
-    findings = list(_impatient(ctx.obj).app().check())
+    findings = _impatient(ctx.obj).mirror().check()
     if json:
         print_json(findings)
     else:
@@ -73,7 +72,7 @@ def check(ctx: click.Context, json: bool) -> None:
 @click.pass_obj
 def status(context: Context, json: bool) -> None:
     """Show what is here and how far behind it is."""
-    now = context.app().status()
+    now = context.mirror().status()
     if json:
         print_json(_status_as_json(now))
     else:
@@ -93,7 +92,7 @@ def backup(context: Context, file: Path, overwrite: bool) -> None:
     from scalesync.cli.atomic_files import ended_by_sigterm
 
     with ended_by_sigterm(), _watching(quiet=context.quiet) as watch:
-        size = context.app().back_up(file, watch, overwrite=overwrite)
+        size = context.mirror().backup(file, overwrite=overwrite, on_progress=watch)
     if not context.quiet:
         click.echo(single_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
 
@@ -186,7 +185,7 @@ def _breakdown(counts: "ObjectCounts") -> str:
 
 
 @contextmanager
-def _watching(*, quiet: bool) -> "Iterator[BackupWatcher]":
+def _watching(*, quiet: bool) -> "Iterator[Callable[[int, int], None]]":
     """Yield a watcher that draws a bar where stderr is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda _copied, _pages: None

@@ -11,7 +11,7 @@ from scalesync.cli.output import print_data, print_table
 from scalesync.cli.param_types import DURATION
 
 if TYPE_CHECKING:
-    from scalesync.db.export.readonly_sql import QueryResult
+    from scalesync.models.columns import QueryResult
 
 
 @click.command()
@@ -38,7 +38,7 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
     text = sys.stdin.read() if statement == "-" else statement
     chosen = format or ("table" if sys.stdout.isatty() else "csv")
-    with context.app().ways_out.answer(text, seconds=timeout.total_seconds()) as answer:
+    with context.mirror().exporter.answer(text, seconds=timeout.total_seconds()) as answer:
         if chosen == "table":
             print_answer(answer)
         else:

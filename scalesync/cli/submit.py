@@ -55,7 +55,7 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
         _queue(context, lambda tx: tx.enqueue(recipe.to_command({})), as_json=json)
     else:
         with _naming_lines():
-            submitted = context.app().submit(source, recipe)
+            submitted = context.mirror().submit(source, recipe)
         _report(context, submitted, as_json=json)
     warn_of_unknown(context, sorted(recipe.named))
 
@@ -80,7 +80,7 @@ def task_cancel(
         msg = "Name tasks by their ids, or by --unique-id, or by --batch."
         raise ConfigurationError(msg, advice="Give exactly one of the three.")
     warn_of_unknown(context, [("batch", batch)], listed=True)
-    with context.app().transaction() as tx:
+    with context.mirror().transaction() as tx:
         submitted = tx.cancel_tasks(
             task_ids, unique_ids=unique_id, batch=batch, clear_unique_id=clear_unique_id
         )
@@ -182,7 +182,7 @@ def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Task
 
 def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_json: bool) -> None:
     """Queue one command and say what became of it."""
-    with context.app().transaction() as tx:
+    with context.mirror().transaction() as tx:
         enqueued = add(tx)
     from scalesync.queue.bulk_submit import SubmitResult
 

@@ -1,10 +1,11 @@
-"""The sync command."""
+"""`scalesync sync`: read from the API, with progress, and what may follow at once."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,24 +13,108 @@ from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, print_table, print_text
 from scalesync.cli.param_types import DURATION, INSTANT, NAME, json_option, workers_option
+from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseUnavailableError, IncompleteError, InterruptedRunError, ScaleException
-from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
+from scalesync.sync.events import (
+    ClockWasAhead,
+    DatabaseUnavailable,
+    ObjectsMissing,
+    OthersReading,
+    PagesSaved,
+    ProjectRequired,
+    RowsExpected,
+    RunStarted,
+    SyncEvent,
+    WindowInconsistent,
+)
+from scalesync.sync.planner import EVERY_STREAM
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.app import App
+    from scalesync.mirror import Mirror
     from scalesync.models.sync import WriteCounts
     from scalesync.sync.planner import Plan
-    from scalesync.sync.result_files.fetcher import FetchOptions
     from scalesync.sync.runner import SyncSummary
+
+
+class SyncTracker(Tracker):
+    """How many rows of each stream came, and how many the API counts."""
+
+    log = logging.getLogger("scalesync.sync")
+    minor = (OthersReading,)
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._received: dict[str, int] = {}
+        self._expected: dict[str, int] = {}
+
+    def count(self, event: SyncEvent) -> None:
+        """Add rows that came, or that are expected."""
+        if isinstance(event, RunStarted):
+            counts = {stream: (received, expected) for stream, received, expected in event.progress}
+            for stream in (name for name in EVERY_STREAM if name in counts):
+                self._received[stream], self._expected[stream] = counts[stream]
+        elif isinstance(event, RowsExpected):
+            self._expected[event.stream] = self._expected.get(event.stream, 0) + event.rows
+        elif isinstance(event, PagesSaved):
+            self._received[event.stream] = self._received.get(event.stream, 0) + event.rows
+
+    def counter_of(self, event: SyncEvent) -> str | None:
+        """Return the stream whose pages were saved."""
+        return event.stream if isinstance(event, PagesSaved) else None
+
+    def counters(self) -> dict[str, tuple[int, int | None]]:
+        """Return the rows of each stream. Rows that came twice where windows meet are no surplus."""
+        counts = {stream: (rows, self._expected.get(stream, 0)) for stream, rows in self._received.items()}
+        return {
+            stream: (min(rows, total) if total else rows, total) for stream, (rows, total) in counts.items()
+        }
+
+    def line(self, counter: str) -> str:
+        """Return how many rows of a stream came."""
+        received, expected = self.counters()[counter]
+        share = f" ({received / expected:.0%})" if expected else ""
+        return f"{counter}: {received:,} of {expected or received:,} rows{share}"
+
+    def last_lines(self) -> Iterable[str]:
+        """Return every stream that was read."""
+        return self._received
+
+    def describe(self, event: SyncEvent) -> str | None:
+        """Return a sentence about an event that a person should hear of."""
+        said = None
+        match event:
+            case RunStarted(kind, started_at, resumed, _):
+                begins = "goes on with the run left open" if resumed else f"begins a run ({kind})"
+                said = f"scalesync {begins}, as of {format_instant(started_at)}"
+            case WindowInconsistent(stream, reason, given_up):
+                then = "given up" if given_up else "reading that part again"
+                said = f"{stream}: {reason}; {then}"
+            case ObjectsMissing(stream, keys):
+                named = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
+                said = f"{stream}: {len(keys)} gone at the API: {named}"
+            case ProjectRequired(projects):
+                said = "the API lists tasks by project only: "
+                said += f"tasks outside its {projects} projects cannot be seen"
+            case ClockWasAhead(stream, at, since):
+                begin = "everything" if since is None else f"from {format_instant(since)} on"
+                said = f"{stream}: complete up to {format_instant(at)} by a clock of the API that was ahead; "
+                said += f"reading {begin}"
+            case DatabaseUnavailable(seconds, reason):
+                said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
+            case OthersReading():
+                said = "waiting for another process that holds the rest; if it has died, that comes free soon"
+        return said
 
 
 @dataclass(frozen=True)
 class PostSyncSteps:
     """What is done after a sync that completed."""
 
-    results: "FetchOptions | None" = None
-    verify: bool = False
+    verify: bool
+    results: bool
+    allow_private: bool
 
 
 @click.command()
@@ -51,95 +136,70 @@ class PostSyncSteps:
 @click.pass_obj
 def sync(
     context: Context,
+    /,
     streams: tuple[str, ...],
-    full: bool,
-    since: datetime | None,
-    until: datetime | None,
     project: tuple[str, ...],
-    workers: int,
-    lookback: timedelta,
     time_limit: timedelta | None,
+    workers: int,
+    dry_run: bool,
+    json: bool,
     results: bool,
     allow_private: bool,
     verify: bool,
-    dry_run: bool,
-    json: bool,
+    **scope: Any,
 ) -> None:
     """Read everything at first, afterwards what changed."""
-    request = SyncRequest(in_stream_order(streams), full, since, until, project, lookback)
-    if dry_run:
-        _print_plan(*context.app().patient().look_ahead(request), as_json=json)
-        return
-    how = None
-    if results:
-        from scalesync.sync.result_files.fetcher import FetchOptions
-
-        how = FetchOptions(allow_private=allow_private)
-    after = PostSyncSteps(results=how, verify=verify)
-    run_and_report(context, request, workers=workers, time_limit=time_limit, after=after, as_json=json)
-
-
-def run_and_report(
-    context: Context,
-    request: SyncRequest,
-    *,
-    workers: int,
-    time_limit: timedelta | None,
-    after: PostSyncSteps,
-    as_json: bool,
-) -> None:
-    """Sync with progress on stderr and the summary on stdout, then what comes `after` if that went well.
-
-    Raises IncompleteError if anything is left.
-    """
-    from scalesync.cli.progress import watching
-
     clock = Clock()
+    scope["projects"] = project
+    if dry_run:
+        _print_plan(*context.mirror(clock).plan_sync(*streams, **scope), as_json=json)
+        return
     seconds = None if time_limit is None else time_limit.total_seconds()
-    with graceful_shutdown(clock), _stop_told(clock):
-        app = context.app(clock).patient()
-        with watching(quiet=context.quiet) as watch:
-            summary = app.sync(request, watch, workers=workers, time_limit=seconds)
-        if not (as_json or context.quiet):
+    with graceful_shutdown(clock), _as_interruption(clock):
+        mirror = context.mirror(clock).waiting()
+        with progress(SyncTracker(), quiet=context.quiet) as on_event:
+            summary = mirror.sync(*streams, **scope, workers=workers, time_limit=seconds, on_event=on_event)
+        if not (json or context.quiet):
             _print_summary(summary)
         if not summary.complete:
-            if as_json:
-                print_json(as_dict(summary))
+            if json:
+                print_json(_as_dict(summary))
             raise _incomplete(summary, clock)
-        if after != PostSyncSteps():
-            _go_on(context, app, summary, after, as_json=as_json)
-        elif as_json:
-            print_json(as_dict(summary))
+        after = PostSyncSteps(verify, results, allow_private)
+        if verify or results:
+            _run_steps(context, mirror, summary, after, as_json=json)
+        elif json:
+            print_json(_as_dict(summary))
 
 
-def _go_on(
-    context: Context, app: "App", summary: "SyncSummary", after: PostSyncSteps, *, as_json: bool
+def _run_steps(
+    context: Context, mirror: "Mirror", summary: "SyncSummary", steps: PostSyncSteps, *, as_json: bool
 ) -> None:
-    """Do what comes after a complete sync, print what was found, and raise if anything is incomplete."""
-    from scalesync.cli.fetch_results import as_dict as fetched_as_dict
-    from scalesync.cli.fetch_results import raise_if_incomplete, tell_summary, watched
-    from scalesync.cli.verify import raise_if_unproven, tell, telling, verification_as_dict
+    """Verify and fetch after a complete sync, print what was found, and raise if anything is incomplete."""
+    from scalesync.cli import fetch_results, verify
 
-    found = app.verify_runs(summary.runs, telling(quiet=context.quiet)) if after.verify else None
-    fetched = watched(app, after.results, quiet=context.quiet) if after.results else None
+    found = verify.run_after_sync(mirror, summary.runs, quiet=context.quiet) if steps.verify else None
+    fetched = None
+    if steps.results:
+        fetched = fetch_results.run(mirror, quiet=context.quiet, allow_private=steps.allow_private)
     if as_json:
-        more = {"verification": verification_as_dict(found)} if found else {}
-        more |= {"results": fetched_as_dict(fetched)} if fetched else {}
-        print_json(as_dict(summary) | more)
+        more = {"verification": verify.verification_as_dict(found)} if found else {}
+        more |= {"results": fetch_results.summary_as_dict(fetched)} if fetched else {}
+        print_json(_as_dict(summary) | more)
     elif not context.quiet:
         if found:
-            tell(found)
+            verify.print_verification(found)
         if fetched:
-            tell_summary(fetched)
+            fetch_results.print_fetched(fetched)
     if found:
-        raise_if_unproven(found)
+        verify.raise_if_unproven(found)
     if fetched:
-        raise_if_incomplete(fetched)
+        fetch_results.raise_if_incomplete(fetched)
 
 
 @contextmanager
-def _stop_told(clock: Clock) -> Iterator[None]:
-    """Have what a stop cut off end as one, whatever was waited for."""
+def _as_interruption(clock: Clock) -> Iterator[None]:
+    """Raise InterruptedRunError for what a stop cut off, also where it looks like a failure."""
     try:
         yield
     except (ScaleException, DatabaseUnavailableError) as error:
@@ -166,7 +226,7 @@ def _incomplete(summary: "SyncSummary", clock: Clock) -> IncompleteError | Inter
     return IncompleteError(msg, advice="Run `scalesync sync` again to go on where it stopped.")
 
 
-def as_dict(summary: "SyncSummary") -> dict[str, object]:
+def _as_dict(summary: "SyncSummary") -> dict[str, object]:
     """Return the summary for machines."""
     return {
         "complete": summary.complete,

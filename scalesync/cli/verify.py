@@ -1,35 +1,28 @@
 """`scalesync verify`, which `sync --verify` does too: whether the mirror equals the API, and where not."""
 
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
-from scalesync.cli.output import pluralize, print_json, print_table, print_text, single_line
+from scalesync.cli.output import pluralize, print_json, print_table, print_text
 from scalesync.cli.param_types import INSTANT, NAME, json_option, workers_option
+from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
-from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
+from scalesync.sync.planner import EVERY_STREAM
+from scalesync.sync.verify.models import Drift, DriftFound, PartVerified, VerifyEvent, VerifyStarted
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.sync.verify.models import (
-        Drift,
-        DriftFound,
-        PartVerified,
-        Verification,
-        VerifyStarted,
-        VerifyWatcher,
-    )
-    from scalesync.sync.verify.runner import VerifyResult
-
-log = logging.getLogger("scalesync.verify")
+    from scalesync.mirror import Mirror
+    from scalesync.models.sync import Run
+    from scalesync.sync.verify.models import Verification
 
 SHOWN = 50
 """Objects that differ which are shown; --json names all of them."""
@@ -50,68 +43,85 @@ HAND = "the answers on their way"
 @click.pass_obj
 def verify(
     context: Context,
+    /,
     streams: tuple[str, ...],
+    project: tuple[str, ...],
     repair: bool,
     strict: bool,
-    deep: bool,
-    since: datetime | None,
-    until: datetime | None,
-    project: tuple[str, ...],
-    workers: int,
     json: bool,
+    **how: Any,
 ) -> None:
     """Prove the mirror equal to the API, or name what differs.
 
     Compares counts, narrows down where they differ, and ends with 1 if anything does. What was made or
     changed since the last sync is only behind: it is counted apart.
     """
-    from scalesync.cli.progress import watching
-    from scalesync.sync.verify.runner import VerifyWatchers
+    from scalesync.cli.sync import SyncTracker
 
-    request = SyncRequest(in_stream_order(streams), since=since, until=until, projects=project)
-    clock = Clock()
-    with graceful_shutdown(clock, HAND):
-        app = context.app(clock)
-        with watching(quiet=context.quiet or not repair) as reading:
-            watchers = VerifyWatchers(telling(quiet=context.quiet), reading)
-            proof = app.verify(request, watchers, deep=deep, repair=repair, workers=workers)
+    clock, quiet = Clock(), context.quiet
+    with graceful_shutdown(clock, HAND), ExitStack() as shown:
+        on_event = shown.enter_context(_progress(quiet=quiet))
+        on_repair = shown.enter_context(progress(SyncTracker(), quiet=quiet or not repair))
+        how |= {"on_event": on_event, "on_repair": on_repair}
+        found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **how)
+        shown.close()
         if json:
-            print_json(as_dict(proof))
-        elif not context.quiet:
-            _tell_proof(proof)
-        raise_if_unproven(proof.last, repaired=repair, strict=strict)
+            print_json(_as_dict(found))
+        elif not quiet:
+            _print_with_repair(found)
+        raise_if_unproven(found, repaired=repair, strict=strict)
 
 
-def telling(*, quiet: bool) -> "VerifyWatcher":
-    """Return what says on stderr what a verification will cost and how far it is, and logs what it finds."""
-    from scalesync.cli.progress import EVERY
-    from scalesync.sync.verify.models import DriftFound, VerifyStarted
-
-    told_at = time.monotonic()
-
-    def watch(event: "VerifyStarted | PartVerified | DriftFound") -> None:
-        nonlocal told_at
-        if isinstance(event, DriftFound):
-            log.info("found", extra=asdict(event.drift))
-        elif isinstance(event, VerifyStarted):
-            _say(f"verifying takes about {event.requests:,} requests if nothing differs", quiet=quiet)
-        elif time.monotonic() - told_at >= EVERY:
-            told_at = time.monotonic()
-            _say(f"{event.what}: {event.done:,} of {event.expected:,}", quiet=quiet)
-
-    return watch
+def run_after_sync(mirror: "Mirror", runs: "Sequence[Run]", *, quiet: bool) -> "Verification":
+    """Verify what the runs of a sync read, with progress on stderr."""
+    with _progress(quiet=quiet) as on_event:
+        return mirror.verify_runs(runs, on_event=on_event)
 
 
-def _say(text: str, *, quiet: bool) -> None:
-    if not quiet:
-        click.echo(single_line(text), err=True)
+def _progress(*, quiet: bool) -> AbstractContextManager[Callable[[VerifyEvent], None]]:
+    return progress(_VerifyTracker(), quiet=quiet, bars=False)
 
 
-def as_dict(proof: "VerifyResult") -> dict[str, object]:
-    """Return a proof for machines: its last verification, and what was found before a repair."""
-    if proof.first is proof.last:
-        return verification_as_dict(proof.last)
-    return verification_as_dict(proof.last) | {"found": proof.first.drift, "found_as_of": proof.first.as_of}
+class _VerifyTracker(Tracker):
+    """How many parts were verified, of those known so far."""
+
+    log = logging.getLogger("scalesync.verify")
+    minor = (VerifyStarted, PartVerified)
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._part: PartVerified | None = None
+
+    def count(self, event: VerifyEvent) -> None:
+        """Note how far the present part is."""
+        if isinstance(event, PartVerified):
+            self._part = event
+
+    def describe(self, event: VerifyEvent) -> str | None:
+        """Return what a verification will cost."""
+        if isinstance(event, VerifyStarted):
+            return f"verifying takes about {event.requests:,} requests if nothing differs"
+        return None
+
+    def counter_of(self, event: VerifyEvent) -> str | None:
+        """Return the one counter."""
+        return "parts" if isinstance(event, PartVerified) else None
+
+    def line(self, counter: str) -> str:
+        """Return how far the present part is."""
+        part = self._part
+        return counter if part is None else f"{part.what}: {part.done:,} of {part.expected:,}"
+
+    def fields(self, event: VerifyEvent) -> dict[str, object]:
+        """Return what differs, or what was done."""
+        return asdict(event.drift) if isinstance(event, DriftFound) else super().fields(event)
+
+
+def _as_dict(found: "Verification") -> dict[str, object]:
+    """Return a verification for machines, and what was found before a repair."""
+    first = found.before_repair
+    before = {} if first is None else {"found": first.drift, "found_as_of": first.as_of}
+    return verification_as_dict(found) | before
 
 
 def verification_as_dict(found: "Verification") -> dict[str, object]:
@@ -132,7 +142,7 @@ def verification_as_dict(found: "Verification") -> dict[str, object]:
     }
 
 
-def tell(found: "Verification") -> None:
+def print_verification(found: "Verification") -> None:
     """Print what came of a verification."""
     if found.drift:
         _print_drift(found.drift)
@@ -154,14 +164,14 @@ def tell(found: "Verification") -> None:
     print_text(f"{requests}, {found.seconds:.1f} s{own}")
 
 
-def _tell_proof(proof: "VerifyResult") -> None:
-    tell(proof.first)
-    if proof.last is not proof.first:
+def _print_with_repair(found: "Verification") -> None:
+    if found.before_repair is not None:
+        print_verification(found.before_repair)
         print_text("\nRead again, and verified once more:")
-        tell(proof.last)
+    print_verification(found)
 
 
-def _print_drift(drift: "Sequence[Drift]") -> None:
+def _print_drift(drift: Sequence[Drift]) -> None:
     columns = ("stream", "key", "what", "here", "there", "fields", "project", "created_at")
     rows = (
         (

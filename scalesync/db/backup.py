@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from scalesync.db.database import Database
-from scalesync.db.wal import BESIDE, SUFFIXES, is_of_database, random_number
+from scalesync.db.wal import random_number
 from scalesync.errors import ConfigurationError
+from scalesync.sqlite_files import BESIDE, SUFFIXES, is_of_database
 
 BackupWatcher = Callable[[int, int], None]
 """Called with the number of pages that are copied and of all; an error that it raises ends the copying."""

@@ -12,8 +12,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from scalesync.db.statements import IndexedBy
 from scalesync.db.url import ADVICE_URL
-from scalesync.db.wal import SUFFIXES, count_transaction
+from scalesync.db.wal import count_transaction
 from scalesync.errors import ConfigurationError, DatabaseError
+from scalesync.sqlite_files import SUFFIXES
 
 BUSY_SECONDS = 30
 """For which a transaction waits while another program holds the file locked."""

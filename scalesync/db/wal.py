@@ -18,13 +18,6 @@ from sqlalchemy import Connection
 
 from scalesync.errors import DatabaseError
 
-SUFFIXES = ("-wal", "-shm")
-"""Of the files that SQLite keeps beside a database in use."""
-
-BESIDE = (*SUFFIXES, "-journal")
-"""Of all files that SQLite may keep beside a database."""
-
-_BEGINS = b"SQLite format 3\0"
 _NUMBERS = 2**31 - 1
 """Transactions are counted from 1 to here, and then from 1 again; 0 is a file that was never counted in."""
 _MAGIC = (0x377F0682, 0x377F0683)
@@ -46,16 +39,6 @@ class _Log(NamedTuple):
     first: int | None
     """The number of the first transaction in it that wrote the file's header; None: there is none."""
     last: int
-
-
-def is_of_database(path: Path) -> bool:
-    """Return whether a path is that of an SQLite database, or of a file that SQLite keeps beside one."""
-    of = next((path.name.removesuffix(end) for end in BESIDE if path.name.endswith(end)), path.name)
-    try:
-        with path.with_name(of or path.name).open("rb") as file:
-            return file.read(len(_BEGINS)) == _BEGINS
-    except OSError:
-        return False
 
 
 def count_transaction(conn: Connection) -> None:

@@ -18,6 +18,7 @@ from scalesync.export.coco import coco_lines
 from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines
 from scalesync.export.fiftyone import fiftyone_lines
+from scalesync.models.columns import QueryResult
 from scalesync.models.selection import EVERYTHING, Selection
 
 
@@ -62,7 +63,7 @@ class Exporter:
         self._clock = clock
 
     @contextmanager
-    def answer(self, statement: str, *, seconds: float) -> Iterator[readonly_sql.QueryResult]:
+    def answer(self, statement: str, *, seconds: float) -> Iterator[QueryResult]:
         """Lend the answer to one statement that only reads, as `readonly_sql.asking` does."""
         with (
             self._lend() as database,

@@ -1,7 +1,12 @@
 """Columns of rows that leave the mirror."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 
 class ColumnKind(StrEnum):
@@ -28,3 +33,12 @@ class Column:
 
     name: str
     kind: ColumnKind
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What a statement gives, a few rows at a time."""
+
+    columns: tuple[Column, ...]
+    """JSON where the database says so, else undeclared."""
+    rows: Iterator[Sequence[object]]

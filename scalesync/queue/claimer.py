@@ -5,26 +5,9 @@ from dataclasses import dataclass, field
 
 from scalesync.clock import Clock
 from scalesync.models.commands import Claim, PausedBy, PauseState
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.execution_result import ExecutionResult
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchOptions:
-    """What a dispatcher is to do."""
-
-    workers: int = 8
-    """Commands at once, at most."""
-    max: int | None = None
-    """How many commands it takes; these it sees through. None: all."""
-    watch: bool = False
-    """Whether it waits for work to come instead of ending."""
-    patience: float = 240.0
-    """Seconds without progress after which it ends, unless it stays."""
-    reconcile_only: bool = False
-    """Whether it looks once at everything in doubt, held commands included, and sends nothing."""
-    only: Collection[int] | None = None
-    """The commands it takes; None: any."""
 
 
 @dataclass

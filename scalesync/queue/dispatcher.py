@@ -12,8 +12,9 @@ from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, DatabaseUnavailableError, ScaleException
 from scalesync.models.commands import PausedBy, PauseState
-from scalesync.queue.claimer import Claimer, DispatchOptions
+from scalesync.queue.claimer import Claimer
 from scalesync.queue.classify_response import ResponseClass, pause_reason
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatch_summary import DispatchSummary, StopReason, SummaryBuilder
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import (

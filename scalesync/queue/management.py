@@ -1,6 +1,7 @@
 """The queue as people see it and mend it: each call is one transaction, and none talks to the API."""
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Queue:
         """Use the database that `lend` opens for each call."""
         self._lend = lend
 
-    def listing(
+    def commands(
         self,
         *,
         state: DisplayState | str | None = None,
@@ -65,6 +66,11 @@ class Queue:
         chosen = {"kind": kind, "batch": batch, "finished": finished or display is not None, "limit": limit}
         with self._lend() as database, database.read() as conn:
             yield from listing.list_commands(conn, display=display, **chosen)  # type: ignore[arg-type]
+
+    def listing(self, **filters: Any) -> Iterator[CommandView]:
+        """Return `commands(**filters)`. Deprecated: use that."""
+        warnings.warn("Use Queue.commands().", DeprecationWarning, stacklevel=2)
+        return self.commands(**filters)
 
     def tasks(self, wanted: Selection) -> Iterator[bytes]:
         """Yield tasks that are queued and not known to be at Scale, as JSON, in flat memory.

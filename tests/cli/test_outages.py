@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from scalesync.app import App
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseUnavailableError
+from scalesync.mirror.connections import Connections
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.events import CommandSettled, QueueUnavailable
@@ -141,7 +141,7 @@ def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxSe
     settings = load_settings(
         SettingsInput(str(empty_mirror.mirror), sandbox.url), {"SCALE_API_KEY": LIVE_KEY}
     )
-    app = App(settings, SkippingClock())
+    at_once = Connections(settings, SkippingClock())
     looks: list[bool] = []
 
     def look(database: Database) -> None:
@@ -150,15 +150,16 @@ def test_a_locked_file_is_waited_for(empty_mirror: Scalesync, sandbox: SandboxSe
         if len(looks) < 3:
             away()
 
-    with pytest.raises(DatabaseUnavailableError), app.database(look):
+    with pytest.raises(DatabaseUnavailableError), at_once.database(look):
         pass
-    with app.patient().database(look) as database:
+    with replace(at_once, wait_seconds=60.0).database(look) as database:
         assert database.is_sqlite
     assert len(looks) == 3
-    impatient = App(replace(settings, patience=1.0), SkippingClock()).patient()
+    clock = SkippingClock()
+    impatient = Connections(settings, clock, wait_seconds=1.0)
     with pytest.raises(DatabaseUnavailableError), impatient.database(lambda _: away()):
         pass
-    assert 0 < sum(impatient.clock.skipped) <= 1  # type: ignore[attr-defined]
+    assert 0 < sum(clock.skipped) <= 1
 
 
 def test_a_disk_that_fills_up_in_mid_dispatch(empty_mirror: Scalesync, sandbox: SandboxServer) -> None:

@@ -12,7 +12,8 @@ from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.lease_owner import new_owner_id
-from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
+from scalesync.queue.dispatch_options import DispatchOptions
+from scalesync.queue.dispatcher import Dispatcher
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy

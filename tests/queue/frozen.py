@@ -16,7 +16,7 @@ from scalesync.db.database import Database
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
-from scalesync.queue.claimer import DispatchOptions
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from tests.queue.queues import desk

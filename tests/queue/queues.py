@@ -12,7 +12,7 @@ from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import attempts, enqueue, find
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.commands import Command, CommandState, NewCommand
-from scalesync.queue.claimer import DispatchOptions
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatch_summary import DispatchSummary
 from scalesync.queue.dispatcher import Dispatcher
 from scalesync.queue.dispatcher_store import DispatcherStore

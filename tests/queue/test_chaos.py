@@ -16,7 +16,7 @@ from scalesync.db.queue.enqueue import enqueue
 from scalesync.db.schema.queue import commands
 from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
-from scalesync.queue.dispatcher import DispatchOptions
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.sandbox import SandboxServer
 from tests.queue.dispatchers import KEY, Launcher, dispatcher, launching
 

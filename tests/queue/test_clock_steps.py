@@ -9,7 +9,7 @@ import pytest
 from scalesync.db.database import Database
 from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
-from scalesync.queue.claimer import DispatchOptions
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.sandbox import SandboxServer
 from tests.queue.matrix.cases import BY_NAME
 from tests.queue.matrix.stage import Process, Stage

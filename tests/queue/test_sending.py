@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 
 from scalesync.errors import ConfigurationError
-from scalesync.queue.sending import Sending
+from scalesync.queue.dispatch_options import DispatchOptions
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from scalesync.queue.sending import Sending
 def test_a_rate_that_no_command_could_keep_is_refused(rate: float, timeout: float) -> None:
     """One sentence says the bounds: a command's turns must all come while its lease lasts."""
     with pytest.raises(ConfigurationError, match=r"^The rate must be from .* to 1,000,000 requests a second"):
-        Sending(rate=rate, timeout=timeout)
+        DispatchOptions(rate=rate, timeout=timeout)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_a_rate_that_no_command_could_keep_is_refused(rate: float, timeout: floa
 )
 def test_any_other_rate_is_taken(rate: float | None, timeout: float) -> None:
     """The least one that the refusal names is."""
-    assert Sending(rate=rate, timeout=timeout).rate == rate
+    assert DispatchOptions(rate=rate, timeout=timeout).rate == rate

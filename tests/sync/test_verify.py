@@ -17,7 +17,7 @@ from scalesync.models.sync import Window
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
-from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
+from scalesync.sync.verify.runner import VerifyRunner
 from tests.fixtures.turns import in_turn
 from tests.sync.machine.expected import drift
 from tests.sync.mirrors import Hurried, differences, session, sync, verify
@@ -45,7 +45,7 @@ def found(verification: Verification) -> set[tuple[str, str, str]]:
     return {(one.stream, one.key, str(one.kind)) for one in verification.drift}
 
 
-def prove(server: SandboxServer, database: Database, *, deep: bool = False) -> VerifyResult:
+def prove(server: SandboxServer, database: Database, *, deep: bool = False) -> Verification:
     """Verify, repair and verify again, over everything."""
     with session(server, database, clock=Hurried()) as ready:
         return VerifyRunner(ready, lambda _: None).verify(SyncRequest(), deep=deep, repair=True)
@@ -93,8 +93,8 @@ def test_exactly_what_differs_is_named_and_mended(
 
     assert found(seen) == expected
     assert {kind for _, _, kind in expected} == {"missing_here", "gone_there", "different"}
-    assert found(proof.first) == expected
-    assert proof.last.proven, (proof.last.drift, proof.last.unproven)
+    assert found(proof.before_repair or proof) == expected
+    assert proof.proven, (proof.drift, proof.unproven)
     assert drift(server, database, homeless=homeless) == set()
 
 
@@ -170,7 +170,7 @@ def test_whole_documents_are_compared_field_by_field(start_sandbox: Start, datab
     proof = prove(server, database, deep=True)
 
     assert {one.key: one.fields for one in seen.drift} == {first: ("instruction",), second: ("response",)}
-    assert proof.last.proven
+    assert proof.proven
     assert differences(server, database) == {}
 
 
@@ -279,8 +279,10 @@ def test_versions_and_annotations_are_compared_and_mended(start_sandbox: Start, 
         ("Street scenes", ("versions",)),
         ("chat-reviews", ("versions",)),
     }
-    assert {one.fields for one in proof.first.drift if one.stream == "tasks"} == {("annotations",)}
-    assert proof.last.proven, proof.last.drift
+    assert {one.fields for one in (proof.before_repair or proof).drift if one.stream == "tasks"} == {
+        ("annotations",)
+    }
+    assert proof.proven, proof.drift
     with database.read() as conn:
         assert conn.execute(every).scalar_one() == there
 
@@ -300,10 +302,10 @@ def test_a_time_of_creation_that_is_wrong_here_is_mended(start_sandbox: Start, d
 
     proof = prove(server, database)
 
-    assert {one.key: one.fields for one in proof.first.drift} == dict.fromkeys(
+    assert {one.key: one.fields for one in (proof.before_repair or proof).drift} == dict.fromkeys(
         (ahead, unknown, other), ("created_at",)
     )
-    assert proof.last.proven
+    assert proof.proven
     assert differences(server, database) == {}
 
 
@@ -323,7 +325,7 @@ def test_a_copy_that_claims_to_be_newer_than_the_apis_is_mended(
 
     proof = prove(server, database)
 
-    assert ([drifted.key for drifted in proof.first.drift], proof.last.proven) == ([one], True)
+    assert ([drifted.key for drifted in (proof.before_repair or proof).drift], proof.proven) == ([one], True)
     assert differences(server, database) == {}
 
 

@@ -14,7 +14,7 @@ from scalesync.db.schema.mirror import batches, project_versions, tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
-from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
+from scalesync.sync.verify.runner import VerifyRunner
 from tests.api.scripted import SkippingClock
 from tests.fixtures.turns import in_turn
 from tests.sync.mirrors import differences, session, sync
@@ -41,7 +41,7 @@ def prove(
     repair: bool = False,
     listed: int = 0,
     watch: Watcher = lambda _: None,
-) -> VerifyResult:
+) -> Verification:
     """Verify everything as the command does; whatever changed before is dated before."""
     with session(server, database, clock=CLOCK) as ready:
         return VerifyRunner(ready, watch, listed).verify(SyncRequest(), deep=deep, repair=repair)
@@ -78,7 +78,7 @@ def test_what_changed_since_the_last_sync_is_behind(
         api.update_project("Street scenes", {"instruction": "New."}, patch=True)
     new = msgspec.json.decode(made.raw)["task_id"]
 
-    seen = prove(server, database, deep=deep, listed=listed).last
+    seen = prove(server, database, deep=deep, listed=listed)
 
     assert (seen.drift, seen.proven) == ([], True), (seen.drift, seen.unproven)
     assert behind(seen) == {
@@ -88,7 +88,7 @@ def test_what_changed_since_the_last_sync_is_behind(
         *(("tasks", key, "different") for key in (pending, cancelled, done)),
     }
     sync(server, database)
-    assert prove(server, database, deep=deep, listed=listed).last.behind == []
+    assert prove(server, database, deep=deep, listed=listed).behind == []
 
 
 def lose(database: Database, task_id: str) -> None:
@@ -130,7 +130,7 @@ def test_what_a_sync_should_have_had_is_wrong(
         server.world.complete(other)
     damage(database, task_id)
 
-    seen = prove(server, database, deep=True).last
+    seen = prove(server, database, deep=True)
 
     assert [one.key for one in seen.drift] == [task_id]
     assert len(seen.behind) == 5
@@ -149,7 +149,7 @@ def test_a_later_change_excuses_no_loss(
     server.world.recall(task_id)
     damage(database, task_id)
 
-    assert [one.key for one in prove(server, database, deep=True).last.drift] == [task_id]
+    assert [one.key for one in prove(server, database, deep=True).drift] == [task_id]
 
 
 def test_a_copy_of_the_same_change_that_differs_is_wrong(start_sandbox: Start, database: Database) -> None:
@@ -162,7 +162,7 @@ def test_a_copy_of_the_same_change_that_differs_is_wrong(start_sandbox: Start, d
         ready.sync(SyncRequest(("tasks",), since=datetime(2025, 1, 1, tzinfo=UTC)))
     misstate(database, task_id)
 
-    assert found(prove(server, database).last) == {("tasks", task_id, "different")}
+    assert found(prove(server, database)) == {("tasks", task_id, "different")}
 
 
 def test_what_is_gone_is_wrong(start_sandbox: Start, database: Database) -> None:
@@ -172,7 +172,7 @@ def test_what_is_gone_is_wrong(start_sandbox: Start, database: Database) -> None
     (task_id,) = keys(database, "pending", 1)
     server.world.remove("tasks", task_id)
 
-    seen = prove(server, database).last
+    seen = prove(server, database)
 
     assert (found(seen), seen.behind) == ({("tasks", task_id, "gone_there")}, [])
 
@@ -186,7 +186,7 @@ def test_an_old_version_that_is_missing_is_wrong(start_sandbox: Start, database:
     with session(server, database) as ready:
         ready.store.api.update_project("Street scenes", {"instruction": "New."}, patch=True)
 
-    assert found(prove(server, database).last) == {("projects", "Street scenes", "different")}
+    assert found(prove(server, database)) == {("projects", "Street scenes", "different")}
 
 
 def test_a_batch_that_is_open_here_may_be_behind(start_sandbox: Start, database: Database) -> None:
@@ -197,12 +197,12 @@ def test_a_batch_that_is_open_here_may_be_behind(start_sandbox: Start, database:
     with session(server, database) as ready:
         ready.store.api.finalize_batch(name)
 
-    seen = prove(server, database).last
+    seen = prove(server, database)
     sync(server, database)
 
     assert (seen.drift, seen.proven, [one.key for one in seen.undated]) == ([], False, [name])
     assert f"{name!r}: staging here and in_progress there" in seen.unproven[0]
-    assert prove(server, database).last.proven
+    assert prove(server, database).proven
 
 
 def test_a_batch_that_is_finished_here_and_differs_is_wrong(start_sandbox: Start, database: Database) -> None:
@@ -213,7 +213,7 @@ def test_a_batch_that_is_finished_here_and_differs_is_wrong(start_sandbox: Start
     with database.write() as conn:
         conn.execute(update(batches).where(batches.c.name == name).values(status="completed"))
 
-    assert found(prove(server, database).last) >= {("batches", name, "different")}
+    assert found(prove(server, database)) >= {("batches", name, "different")}
 
 
 def test_a_repair_reads_what_is_behind_as_well(start_sandbox: Start, database: Database) -> None:
@@ -227,8 +227,8 @@ def test_a_repair_reads_what_is_behind_as_well(start_sandbox: Start, database: D
 
     proof = prove(server, database, repair=True)
 
-    assert (len(proof.first.behind), len(proof.first.drift)) == (30, 1)
-    assert (proof.last.behind, proof.last.proven) == ([], True)
+    assert (len((proof.before_repair or proof).behind), len((proof.before_repair or proof).drift)) == (30, 1)
+    assert (proof.behind, proof.proven) == ([], True)
     assert differences(server, database) == {}
 
 
@@ -260,7 +260,7 @@ def test_an_account_that_changes_with_every_request_is_compared_in_bounds(
     server.world.before_list = changing(server)
     told: list[VerifyStarted | PartVerified | DriftFound] = []
 
-    seen = prove(server, database, deep=deep, watch=told.append).last
+    seen = prove(server, database, deep=deep, watch=told.append)
 
     assert isinstance(told[0], VerifyStarted)
     assert seen.requests <= 5 * told[0].requests
@@ -280,6 +280,6 @@ def test_a_repair_amid_changes_comes_to_an_end(start_sandbox: Start, database: D
 
     proof = prove(server, database, repair=True)
 
-    assert {one.key for one in proof.first.drift} <= {wrong, lost}
-    assert proof.last.drift == []
-    assert proof.last.requests < 600
+    assert {one.key for one in (proof.before_repair or proof).drift} <= {wrong, lost}
+    assert proof.drift == []
+    assert proof.requests < 600

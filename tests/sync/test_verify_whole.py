@@ -8,7 +8,8 @@ from sqlalchemy import delete
 from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
-from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
+from scalesync.sync.verify.models import Verification
+from scalesync.sync.verify.runner import VerifyRunner
 from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync
 from tests.sync.odd_api import Doc, OddApi, Query, project, task
 from tests.sync.test_odd_lists import cut_to_days, without_bounds
@@ -21,7 +22,7 @@ COUNTED, LISTED = 0, 10_000
 
 def prove(
     api: OddApi, database: Database, listed: int, *, deep: bool = False, repair: bool = False
-) -> VerifyResult:
+) -> Verification:
     """Verify the tasks."""
     with session(api, database, clock=Hurried()) as ready:
         return VerifyRunner(ready, lambda _: None, listed).verify(TASKS_ONLY, deep=deep, repair=repair)
@@ -37,19 +38,19 @@ def test_tasks_that_no_list_by_time_holds_are_missed(database: Database, listed:
     """Of 405 tasks 400 are here: that is not proven, however it is looked at; a repair brings them."""
     with OddApi([task(n) for n in range(MANY)]) as api:
         sync(api, database, TASKS_ONLY)
-        assert prove(api, database, listed, deep=deep).last.proven
+        assert prove(api, database, listed, deep=deep).proven
         api.tasks += [undated(n) for n in range(MANY, MANY + 5)]
 
-        seen = prove(api, database, listed, deep=deep).last
+        seen = prove(api, database, listed, deep=deep)
         proof = prove(api, database, listed, deep=deep, repair=True)
-        again = prove(api, database, listed, deep=deep).last
+        again = prove(api, database, listed, deep=deep)
 
         if listed == COUNTED and not deep:
             assert "the API counts 405 in all where 400 are here" in seen.unproven[0]
         else:
             assert {one.key for one in seen.drift} == {f"t{n:05}" for n in range(MANY, MANY + 5)}
         assert not seen.proven
-        assert (proof.last.proven, present(database)) == (True, api.everything()), proof.last
+        assert (proof.proven, present(database)) == (True, api.everything()), proof
         assert again.proven, again
 
 
@@ -58,10 +59,10 @@ def test_an_undated_task_that_goes_is_named(database: Database, listed: int) -> 
     """It is looked up, as no list by time holds it."""
     with OddApi([*(task(n) for n in range(MANY)), *(undated(n) for n in range(MANY, MANY + 5))]) as api:
         sync(api, database, TASKS_ONLY)
-        assert prove(api, database, listed).last.proven
+        assert prove(api, database, listed).proven
         del api.tasks[-1]
 
-        assert [one.key for one in prove(api, database, listed).last.drift] == ["t00404"]
+        assert [one.key for one in prove(api, database, listed).drift] == ["t00404"]
 
 
 @pytest.mark.parametrize("chosen", [cut_to_days, without_bounds])
@@ -72,15 +73,15 @@ def test_whole_documents_are_compared_in_one_list_where_parts_do_not_add_up(
     """An API that knows bounds by the day, or not at all: what is missing is named, and mended."""
     with OddApi([task(n) for n in range(MANY)], chosen=chosen) as api:
         sync(api, database, TASKS_ONLY)
-        assert prove(api, database, COUNTED, deep=True).last.proven
+        assert prove(api, database, COUNTED, deep=True).proven
         with database.write() as conn:
             conn.execute(delete(tasks).where(tasks.c.task_id == lost))
 
         proof = prove(api, database, COUNTED, deep=True, repair=True)
 
-        assert [one.key for one in proof.first.drift] == [lost]
-        assert (proof.last.proven, present(database)) == (True, api.everything())
-        assert not prove(api, database, COUNTED).last.drift
+        assert [one.key for one in (proof.before_repair or proof).drift] == [lost]
+        assert (proof.proven, present(database)) == (True, api.everything())
+        assert not prove(api, database, COUNTED).drift
 
 
 @pytest.mark.parametrize("listed", [COUNTED, LISTED])
@@ -96,7 +97,7 @@ def test_what_is_made_while_it_counts_is_not_missed(database: Database, listed: 
                 api.tasks.append(task(next(made), created_at=now, updated_at=now))
 
         api.odd = odd
-        seen = prove(api, database, listed).last
+        seen = prove(api, database, listed)
 
         assert seen.proven, seen
         assert seen.requests < 120
@@ -112,7 +113,7 @@ def test_each_project_is_held_against_its_own_count(database: Database) -> None:
             found = {
                 name: VerifyRunner(ready, lambda _: None, COUNTED)
                 .verify(SyncRequest(("tasks",), projects=(name,)))
-                .last.unproven
+                .unproven
                 for name in "pq"
             }
 
@@ -132,7 +133,7 @@ def test_an_api_that_stops_counting_proves_nothing(database: Database, listed: i
 
         api.asked.clear()
         api.odd = uncounted
-        seen = prove(api, database, listed).last
+        seen = prove(api, database, listed)
 
     assert (seen.drift, seen.proven) == ([], False)
     assert "The API does not say how many tasks there are." in seen.unproven[0]
@@ -145,6 +146,6 @@ def test_a_task_of_the_end_of_all_times_is_counted(database: Database, listed: i
     with OddApi([*(task(n) for n in range(MANY)), last]) as api:
         sync(api, database, TASKS_ONLY)
 
-        seen = prove(api, database, listed).last
+        seen = prove(api, database, listed)
 
     assert seen.proven, seen

@@ -9,7 +9,6 @@ from scalesync.cli.demo.stage import Stage
 from scalesync.cli.output import print_table, print_text
 from scalesync.errors import IncompleteError
 from scalesync.models.commands import GENERATED, DisplayState
-from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.sandbox.state import World
@@ -24,7 +23,6 @@ BAD_DAY = (
     "503:100%@GET /tasks",
 )
 """Creates that are done and not answered, and no way to ask about them."""
-SENDING = Sending(timeout=2.0, settle_time=0.5)
 
 STATES = """SELECT kind, state, count(*) AS commands, sum(sends) AS sends
 FROM commands GROUP BY kind, state ORDER BY min(id)"""
@@ -40,18 +38,18 @@ GROUP BY t.batch, b.status, t.status"""  # noqa: S608 - a name of our own, shown
 def run(stage: Stage, world: SandboxOptions) -> None:
     """Submit, send, lose answers, settle. Raises IncompleteError if anything is not there exactly once."""
     stage.title("Pull the plug: no API, no network. Submit a project, a batch, 50 tasks and a finalize")
-    with stage.app.transaction() as tx:
+    with stage.mirror.transaction() as tx:
         _submit(tx)
     _show_queue(stage)
     stage.title("Submit the same again: nothing is queued twice")
-    with stage.app.transaction() as tx:
+    with stage.mirror.transaction() as tx:
         before = _submit(tx)
     print_text(f"{before} of {before} were queued before")
     stage.title("Try to send it now: the API is away, and nothing is lost")
-    stage.dispatch(SENDING, patience=0.5)
+    stage.dispatch(patience=0.5)
     stage.title("Plug in again, on a bad day: the API does things without saying so, and cannot be asked")
     with SandboxServer(replace(world, faults=BAD_DAY)) as server:
-        stage.dispatch(replace(SENDING, workers=4), patience=0.2)
+        stage.dispatch(workers=4, patience=0.2)
         stage.title("What became of the commands")
         stage.ask(STATES)
         server.world.faults.replace([])
@@ -86,22 +84,22 @@ def _tasks() -> Iterator[dict[str, object]]:
 
 
 def _show_queue(stage: Stage) -> None:
-    first = list(stage.app.queue.listing(limit=4))
-    last = list(stage.app.queue.listing(kind="finalize_batch"))
+    first = list(stage.mirror.queue.commands(limit=4))
+    last = list(stage.mirror.queue.commands(kind="finalize_batch"))
     print_table(queue_format.COLUMNS, map(queue_format.row, first + last))
-    for text in queue_format.depth_sentences(*stage.app.queue.depth()):
+    for text in queue_format.depth_sentences(*stage.mirror.queue.depth()):
         print_text(text)
 
 
 def _settle(stage: Stage, world: World) -> None:
     """Ask about what is in doubt, send the rest, and hold what the API has against what was submitted."""
-    doubt = list(stage.app.queue.listing(state=DisplayState.IN_DOUBT))
+    doubt = list(stage.mirror.queue.commands(state=DisplayState.IN_DOUBT))
     stage.title(
         f"{len(doubt)} tasks may or may not be there. The API can be asked again: ask, and send nothing"
     )
-    stage.dispatch(replace(SENDING, reconcile_only=True), patience=5.0)
+    stage.dispatch(reconcile_only=True, patience=5.0)
     stage.title("Send the rest; the finalize comes last")
-    stage.dispatch(SENDING, patience=5.0)
+    stage.dispatch(patience=5.0)
     stage.title("What the API did, by its own count")
     counts = Counter(
         (kind, effect, count) for kind, name, effect, count in world.effects if _is_ours(kind, name)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from scalesync.app import App
 from scalesync.cli.context import Context
 from scalesync.cli.demo import offline
 from scalesync.cli.demo.stage import Stage
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import program
 from scalesync.clock import Clock
+from scalesync.mirror import Mirror
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import Secret, Settings, database_url
 
@@ -51,8 +51,8 @@ def run(context: Context, tasks: int) -> None:
         world = SandboxOptions(tasks=tasks, seed=1, state=directory / _STATE)
         with SandboxServer(world) as server:
             world = replace(world, port=server.port)
-            app = App(Settings(database_url(str(path)), server.url, Secret("live_demo")), clock)
-            stage = Stage(app, quiet=context.quiet)
+            settings = Settings(database_url(str(path)), server.url, Secret("live_demo"))
+            stage = Stage(Mirror.from_settings(settings, clock), clock, quiet=context.quiet)
             _mirror(stage, server, tasks)
         offline.run(stage, world)
     stage.title("The mirror stays here until the next demo; ask it anything")
@@ -94,7 +94,7 @@ def _mirror(stage: Stage, server: SandboxServer, tasks: int) -> None:
     """Copy the account, let it change, bring the copy up to date, and ask it two questions."""
     stage.title(f"A made-up Scale account with {tasks:,} tasks, behind a real API on this machine")
     click.echo(server.url)
-    stage.app.init(adopt=False)
+    stage.mirror.init()
     stage.title("First sync: everything")
     stage.sync()
     stage.title(f"Annotators at work: {CHANGES} changes at the API, then a second sync: what changed")

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +11,7 @@ from scalesync.db import postgres
 from scalesync.db.database import Database
 from scalesync.db.own_thread import OwnThread
 from scalesync.errors import ConfigurationError, IncompleteError, ScalesyncError
-from scalesync.models.columns import Column, ColumnKind
+from scalesync.models.columns import Column, ColumnKind, QueryResult
 
 if TYPE_CHECKING:
     import psycopg
@@ -57,15 +56,6 @@ _TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 _CANCELED = "57014"
 
 _ADVICE = "Give one statement that only reads; `scalesync sql` cannot change anything."
-
-
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """What a statement gives, a few rows at a time."""
-
-    columns: tuple[Column, ...]
-    """JSON where the database says so, else undeclared."""
-    rows: Iterator[Sequence[object]]
 
 
 class _TimeAllowance:

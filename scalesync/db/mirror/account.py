@@ -33,7 +33,7 @@ def mode_of(key: str) -> str:
     return "test" if key.startswith("test_") or key.endswith("|test") else "live"
 
 
-def described(key: str) -> str:
+def describe_key(key: str) -> str:
     """Return what a key is by its looks; the mode of one that looks like none is only assumed."""
     mode = mode_of(key)
     if mode == "live" and not key.startswith("live_"):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from scalesync.models.sync import Window
 from scalesync.sync.planner import EVERY_STREAM
@@ -85,6 +86,8 @@ class Verification:
     """Batches whose own counts of tasks were asked for."""
     requests: int = 0
     seconds: float = 0.0
+    before_repair: "Verification | None" = None
+    """The first verification, where what it found was repaired and this is the last one; else None."""
 
     @property
     def proven(self) -> bool:
@@ -96,6 +99,7 @@ class Verification:
 class VerifyStarted:
     """A verification begins, and is expected to take about so many requests if nothing differs."""
 
+    name: ClassVar = "begun"
     requests: int
 
 
@@ -103,6 +107,7 @@ class VerifyStarted:
 class PartVerified:
     """Something was done: `done` of the `expected` parts known so far."""
 
+    name: ClassVar = "part"
     what: str
     done: int
     expected: int
@@ -112,8 +117,11 @@ class PartVerified:
 class DriftFound:
     """An object differs."""
 
+    name: ClassVar = "found"
     drift: Drift
 
 
-VerifyWatcher = Callable[[VerifyStarted | PartVerified | DriftFound], None]
+VerifyEvent = VerifyStarted | PartVerified | DriftFound
+
+VerifyWatcher = Callable[[VerifyEvent], None]
 """Takes note of one event after the other; called from one thread."""

@@ -11,7 +11,6 @@ from scalesync.db.sync import windows as ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.models.sync import Run, VerificationRecord, VerificationState, Window
-from scalesync.sync.events import SyncWatcher as ReadingWatcher
 from scalesync.sync.planner import EVERY_STREAM, SyncRequest
 from scalesync.sync.runner import SyncRunner, SyncSummary
 from scalesync.sync.streams import STREAMS
@@ -27,24 +26,6 @@ ROUNDS = 3
 """Repairs that are tried as long as each changes something: one may uncover what had cancelled out."""
 
 
-@dataclass(frozen=True)
-class VerifyWatchers:
-    """Who is told what a verification does."""
-
-    proving: VerifyWatcher
-    progress: ReadingWatcher
-    """Of a repair."""
-
-
-@dataclass(frozen=True)
-class VerifyResult:
-    """What a verification came to, with repairs in between if they were asked for and needed."""
-
-    first: Verification
-    last: Verification
-    """The first one where nothing was repaired."""
-
-
 @dataclass
 class VerifyRunner:
     """Verifies, repairs and remembers, for the account of a session."""
@@ -54,7 +35,7 @@ class VerifyRunner:
     listed: int = LIST_THRESHOLD
     """Tasks up to which all of them are read instead of counted."""
 
-    def verify(self, request: SyncRequest, *, deep: bool = False, repair: bool = False) -> VerifyResult:
+    def verify(self, request: SyncRequest, *, deep: bool = False, repair: bool = False) -> Verification:
         """Hold what `request` names against the API; with `repair`, read what differs again, and verify anew.
 
         Raises IncompleteError where the mirror was never complete, and ScalesyncError for what stops it.
@@ -75,7 +56,8 @@ class VerifyRunner:
             before, last = last, self._verify(replace(inquiry, as_of=_began(summary, last)))
             if _wrong(last) == _wrong(before):
                 break
-        return VerifyResult(first, last)
+        last.before_repair = None if last is first else first
+        return last
 
     def verify_runs(self, runs: Sequence[Run]) -> Verification:
         """Hold what these runs have just read against the API."""

@@ -19,7 +19,8 @@ from scalesync.db.database import Database
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
-from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
+from scalesync.queue.dispatch_options import DispatchOptions
+from scalesync.queue.dispatcher import Dispatcher
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy

@@ -23,7 +23,8 @@ from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
 from scalesync.sync.planner import EVERY_STREAM, SyncRequest
 from scalesync.sync.runner import SyncRunner, SyncSummary
 from scalesync.sync.store import SyncStore
-from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
+from scalesync.sync.verify.models import Verification
+from scalesync.sync.verify.runner import VerifyRunner
 from scalesync.sync.verify.verifier import LIST_THRESHOLD
 from tests.sync.machine.changes import Scene, Time
 from tests.sync.machine.mortal import Crash, Fate, MortalDatabase
@@ -101,7 +102,7 @@ class Stage:
         with self._session(Fate()) as session:
             return session.sync(request)
 
-    def prove(self, *, repair: bool = False, listed: int = LIST_THRESHOLD) -> VerifyResult:
+    def prove(self, *, repair: bool = False, listed: int = LIST_THRESHOLD) -> Verification:
         """Hold the mirror against the API. What was made before this call is all in it."""
         self.lapse()
         self.time.step(2)

@@ -191,17 +191,17 @@ class Machine(RuleBasedStateMachine):
     def verify(self) -> None:
         """Verify: it finds exactly what differs; by counts nothing else, though some of it may cancel out."""
         due = self._due()
-        counted = self.here.prove(listed=0).last
+        counted = self.here.prove(listed=0)
         assert {one for one in _named(counted) if one[2] != "counted"} <= due, (counted, due)
         assert counted.proven or due or self.tampered or self._homeless(), counted
-        self._check_proof(self.here.prove().last)
+        self._check_proof(self.here.prove())
 
     @precondition(lambda self: self.stage is not None and self.stage.complete_once())
     @rule()
     def repair(self) -> None:
         """Verify and repair: afterwards nothing differs that can be told."""
         self.here.wake()
-        self._check_proof(self.here.prove(repair=True).last)
+        self._check_proof(self.here.prove(repair=True))
         assert self._due() == set()
         self.tampered.clear()
 

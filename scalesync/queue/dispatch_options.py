@@ -1,11 +1,12 @@
-"""What a person can ask of a dispatcher."""
+"""Options of a dispatcher: how many commands at once, how fast, and for how long it waits."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from scalesync.errors import ConfigurationError
-from scalesync.queue.timing import longest_turn
+from scalesync.queue.timing import Timing, longest_turn
 
 if TYPE_CHECKING:
     # It loads the client, which a look at the queue does without.
@@ -21,8 +22,8 @@ HIGHEST_RATE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """How the queue is to be taken to the API.
+class DispatchOptions:
+    """How a dispatcher sends what is queued.
 
     Construction raises ConfigurationError for a rate that nothing reaches, and for one so low that a command
     would wait for its turns longer than its lease lasts.
@@ -38,10 +39,15 @@ class Sending:
     """Seconds that one request may take as a whole; then it is cut off, and its command in doubt."""
     settle_time: float = 60.0
     """Seconds after which the API applies no request any more that was cut off."""
+    patience: float = 240.0
+    """Seconds without progress after which it ends; with `watch` it never does."""
     watch: bool = False
     """Whether to wait for work instead of ending."""
     reconcile_only: bool = False
     """Whether to look at what is in doubt and send nothing."""
+
+    only: Collection[int] | None = None
+    """The ids of the commands that it may take; None: any."""
 
     def __post_init__(self) -> None:
         if self.rate is None or not self.timeout > 0:
@@ -53,6 +59,11 @@ class Sending:
                 f"where one request may take {self.timeout:g} s.",
                 advice="Correct the rate, or leave it out.",
             )
+
+    @property
+    def timing(self) -> Timing:
+        """Return the limits of time that keep two processes from sending one command."""
+        return Timing(request=self.timeout, settle=self.timeout + self.settle_time)
 
     def api_options(self, url: str, *, insecure_http: bool) -> "ApiOptions":
         """Return the options of a client that sends everything once and cuts every request off in time."""

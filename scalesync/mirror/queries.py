@@ -1,0 +1,192 @@
+"""What is in a mirror, from Python: documents, rows, history and counts. None of it asks the API."""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Unpack
+
+from scalesync.errors import ConfigurationError
+from scalesync.json_sanitizing import read_json
+from scalesync.mirror.connections import Connections
+from scalesync.models.changes import Change
+from scalesync.models.selection import (
+    BatchFilters,
+    ProjectFilters,
+    Selection,
+    TaskFilters,
+    check_name,
+    selection_of,
+)
+from scalesync.status import Status, read_status
+from scalesync.timestamps import When, check_order, instant_of
+
+if TYPE_CHECKING:
+    # Exports load more than a list does.
+    from scalesync.export.counts import ExportCounts
+    from scalesync.export.exporter import Export, Exporter
+
+Document = dict[str, Any]
+"""An object as the API sent it."""
+
+
+class Queries:
+    """Reads what is in a mirror, with the filters of the command line. Everything works offline."""
+
+    def connections(self) -> Connections:
+        """Return what opens database and API for one call."""
+        raise NotImplementedError
+
+    def status(self, *, recent: int = 5) -> Status:
+        """Return what is here, how far behind it is, how full the queue is, and the `recent` last runs."""
+        connections = self.connections()
+        with connections.database() as database, database.read() as conn:
+            return read_status(conn, database.url_shown, connections.clock.now(), recent=recent)
+
+    def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
+        """Yield tasks in flat memory; one transaction lasts until the iterator is exhausted or closed."""
+        return _decoded(self.documents("tasks", selection_of(filters, self._now())))
+
+    def batches(self, **filters: Unpack[BatchFilters]) -> Iterator[Document]:
+        """Yield batches, like `tasks`."""
+        return _decoded(self.documents("batches", selection_of(filters, self._now())))
+
+    def projects(self, **filters: Unpack[ProjectFilters]) -> Iterator[Document]:
+        """Yield projects, like `tasks`, with the history of their parameters."""
+        return _decoded(self.documents("projects", selection_of(filters, self._now())))
+
+    def queued_tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
+        """Yield tasks that are queued and not at Scale yet, each with its `command_id` and `state`."""
+        from scalesync.queue.management import Queue
+
+        queue = Queue(self.connections().database)
+        return _decoded(queue.tasks(selection_of(filters, self._now())))
+
+    def task(self, task_id: str) -> Document | None:
+        """Return the task with this id, or None if the mirror does not have it."""
+        return self._one("tasks", task_id)
+
+    def batch(self, name: str) -> Document | None:
+        """Return the batch with this name, or None if the mirror does not have it."""
+        return self._one("batches", name)
+
+    def project(self, name: str) -> Document | None:
+        """Return the project with this name, or None if the mirror does not have it."""
+        return self._one("projects", name)
+
+    def documents(self, stream: str, selection: Selection) -> Iterator[bytes]:
+        """Yield the JSON text of mirrored objects of projects, batches or tasks, in flat memory."""
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MAPPINGS
+
+        with self.connections().database() as database, database.read() as conn:
+            yield from query.documents(conn, MAPPINGS[stream], selection)
+
+    def document(self, stream: str, key: str) -> bytes | None:
+        """Return the JSON text of one mirrored object by its task_id or name, or None if it is not here."""
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MAPPINGS
+
+        with self.connections().database() as database, database.read() as conn:
+            return query.find(conn, MAPPINGS[stream], key)
+
+    def changes(
+        self, *, since_id: int | None = None, since: When | None = None, until: When | None = None
+    ) -> Iterator[Change]:
+        """Yield what changed in the mirrored tasks, oldest first: after a number, from a time, before a time.
+
+        A caller that remembers the `id` of the last change can go on from there: no smaller id appears later.
+        """
+        now = self._now()
+        first = None if since is None else instant_of(since, now)
+        end = None if until is None else instant_of(until, now)
+        check_order(first, end)
+        return self._changes(since_id, first, end)
+
+    def _changes(
+        self, after_id: int | None, since: datetime | None, until: datetime | None
+    ) -> Iterator[Change]:
+        from scalesync.db.mirror import changes
+
+        with self.connections().database() as database, database.read() as conn:
+            yield from changes.listing(conn, after_id=after_id, since=since, until=until)
+
+    def sql(self, statement: str, *, timeout: float = 60.0) -> Iterator[dict[str, Any]]:
+        """Yield the rows of one statement that only reads, in flat memory, as dicts by column.
+
+        The database refuses what would change anything, and works for `timeout` seconds at most. Raises
+        ConfigurationError for a statement that is wrong, or gives two columns one name. JSON may be text.
+        """
+        with self.exporter.answer(statement, seconds=timeout) as answer:
+            names = [column.name for column in answer.columns]
+            if len(set(names)) < len(names):
+                msg = f"Two columns of the answer have the same name: {', '.join(names)}."
+                raise ConfigurationError(msg, advice="Rename one with AS.")
+            for row in answer.rows:
+                yield dict(zip(names, row, strict=True))
+
+    @property
+    def exporter(self) -> "Exporter":
+        """Return what answers a person's own SQL, and writes tables, views and datasets line by line."""
+        from scalesync.export.exporter import Exporter
+
+        connections = self.connections()
+        return Exporter(connections.database, connections.clock)
+
+    def export(
+        self,
+        table: str,
+        file: IO[bytes],
+        *,
+        format: str = "jsonl",  # noqa: A002 - as the option
+        **filters: Unpack[TaskFilters],
+    ) -> "ExportCounts":
+        """Write a table, a view or a dataset to a binary file, and return how much was written and left out.
+
+        `format` and the filters are those of `scalesync export`. Raises ConfigurationError for a table or a
+        format that does not exist, and for a filter that cannot be applied.
+        """
+        from scalesync.export.counts import ExportCounts
+        from scalesync.export.exporter import Format
+
+        plan, counts = self._export(table, format, filters), ExportCounts()
+        if plan.format is Format.PARQUET:
+            self.exporter.parquet(plan, file, counts)
+        else:
+            file.writelines(line + b"\n" for line in self.exporter.lines(plan, counts))
+        return counts
+
+    def export_partitions(
+        self, table: str, directory: str | os.PathLike[str], **filters: Unpack[TaskFilters]
+    ) -> "ExportCounts":
+        """Write a table or a view as Parquet files by project and month below a directory that is empty."""
+        from scalesync.export.counts import ExportCounts
+
+        counts, target = ExportCounts(), Path(directory)
+        if not target.is_dir() or any(target.iterdir()):
+            msg = f"{target} is not an empty directory."
+            raise ConfigurationError(msg, advice="Make one, or name another.")
+        self.exporter.partitions(self._export(table, "parquet", filters), target, counts)
+        return counts
+
+    def _export(self, table: str, format: str, filters: Mapping[str, Any]) -> "Export":  # noqa: A002 - as above
+        from scalesync.export.exporter import Export, Format
+
+        if format not in set(Format):
+            msg = f"There is no format {format!r}."
+            raise ConfigurationError(msg, advice=f"Use {', '.join(Format)}.")
+        return Export(table, Format(format), selection_of(filters, self._now()))
+
+    def _one(self, stream: str, key: str) -> Document | None:
+        check_name("name", key)
+        found = self.document(stream, key)
+        return None if found is None else read_json(found)
+
+    def _now(self) -> datetime:
+        """Return this machine's clock, from which a span such as `7d` goes back."""
+        return self.connections().clock.now()
+
+
+def _decoded(documents: Iterator[bytes]) -> Iterator[Document]:
+    for document in documents:
+        yield read_json(document)
