@@ -6,7 +6,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    gc.disable()  # looking for garbage among modules takes long and finds none; `all_loaded` enables it
+    gc.disable()  # looking for garbage among modules takes long and finds none; `enable_gc` enables it
     from scalesync.cli import std_streams
 
     std_streams.prepare()

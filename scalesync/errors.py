@@ -2,39 +2,40 @@
 
 ::
 
-    ScalesyncError                        a sentence, an exit code, advice on what to do
-    ├── ConfigurationError           2    correct the command, the environment or the key file
-    ├── ScaleException             4    the API said no, or said nothing (.code, .message)
-    │   ├── ScaleInvalidRequest      400
-    │   ├── ScaleUnauthorized        401  exit 3
-    │   ├── ScaleNotEnabled          402
-    │   ├── ScaleForbidden           403  exit 3
-    │   ├── ScaleResourceNotFound    404
-    │   ├── ScaleDuplicateResource   409
-    │   ├── ScaleTooManyRequests     429
-    │   ├── ScaleInternalError       500
-    │   ├── ScaleServiceUnavailable  503
-    │   ├── ScaleTimeoutError        504
-    │   ├── ScaleNotSent                  nothing reached the API: safe to send again
-    │   │   └── ScaleTurnTooLate          our own rate gave it no turn in time: nobody is to blame
-    │   └── ScaleNoAnswer                 sent, and no usable answer came: the effect is unknown
-    │       └── UnreadablePageError       a page came whole and is not what the API promises
-    ├── ApiClosedError               3    the API refuses the key or the account: nothing is sent
-    ├── IncompleteError              1    run again: something is not known to be complete
-    │   └── PageError                     a page contradicts itself; its window cannot close
-    │       └── UnreadablePageError       the same: to whoever reads many pages it is one of these
-    ├── DatabaseError                5    look after the database or its schema
-    │   ├── DatabaseAwayError             wait, and begin again from what is committed
-    │   └── ClaimLostError                another process took the window over; drop the page
-    ├── HeldElsewhereError           6    nothing to do: another run holds all of it
-    ├── QueueError                   2    the queue refuses this, and says why
-    │   ├── ConflictError                 the same name is queued, or mirrored, with other content
-    │   ├── SealedError                   the batch is being finalized and takes nothing more
-    │   └── SubmissionError               some of many are refused, so none was queued (.problems)
-    ├── NeedsPersonError             7    the queue holds commands that are dead, in doubt or held
-    └── InterruptedRunError        130    stopped on request; state is saved
+    ScalesyncError                           a sentence, an exit code, advice on what to do
+    ├── ConfigurationError                2  correct the command, the environment or the key file
+    ├── ScaleException                    4  the API said no, or said nothing (.code, .message)
+    │   ├── ScaleInvalidRequest              400
+    │   ├── ScaleUnauthorized             3  401
+    │   ├── ScaleNotEnabled                  402
+    │   ├── ScaleForbidden                3  403
+    │   ├── ScaleResourceNotFound            404
+    │   ├── ScaleDuplicateResource           409
+    │   ├── ScaleTooManyRequests             429
+    │   ├── ScaleInternalError               500
+    │   ├── ScaleServiceUnavailable          503
+    │   ├── ScaleTimeoutError                504
+    │   ├── ScaleNotSent                     nothing reached the API: safe to send again
+    │   │   └── ScaleTurnTooLate             our own rate gave it no turn in time: nobody is to blame
+    │   └── ScaleNoAnswer                    sent, and no usable answer came: the effect is unknown
+    │       └── UnreadablePageError          a page came whole and is not what the API promises
+    ├── AccessDeniedError                 3  the API refuses the key or the account: nothing is sent
+    ├── IncompleteError                   1  run again: something is not known to be complete
+    │   └── InconsistentPageError            a page contradicts itself; its window cannot close
+    │       └── UnreadablePageError          the same: to whoever reads many pages it is one of these
+    ├── DatabaseError                     5  look after the database or its schema
+    │   ├── DatabaseUnavailableError         wait, and begin again from what is committed
+    │   └── LeaseLostError                   another process took the window over; drop the page
+    ├── AlreadyRunningError               6  nothing to do: another run holds all of it
+    ├── QueueError                        2  the queue refuses this, and says why
+    │   ├── ConflictError                    the same name is queued, or mirrored, with other content
+    │   ├── BatchSealedError                 the batch is being finalized and takes nothing more
+    │   └── SubmissionError                  some of many are refused, so none was queued (.problems)
+    ├── AttentionRequiredError            7  the queue holds commands that are dead, in doubt or held
+    └── InterruptedRunError             130  stopped on request; state is saved
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -277,3 +278,23 @@ BY_STATUS: dict[int, type[ScaleException]] = {
     if error.code is not None
 }
 """Which error an HTTP status becomes; any other status is a plain ScaleException."""
+
+_RENAMED = {
+    "ApiClosedError": AccessDeniedError,
+    "ClaimLostError": LeaseLostError,
+    "DatabaseAwayError": DatabaseUnavailableError,
+    "HeldElsewhereError": AlreadyRunningError,
+    "NeedsPersonError": AttentionRequiredError,
+    "PageError": InconsistentPageError,
+    "Problem": SubmissionProblem,
+    "SealedError": BatchSealedError,
+}
+
+
+def __getattr__(name: str) -> type:
+    """Return a class by its name in 0.1, with a DeprecationWarning."""
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    renamed = _RENAMED[name]
+    warnings.warn(f"{name} is called {renamed.__name__} now.", DeprecationWarning, stacklevel=2)
+    return renamed

@@ -124,7 +124,7 @@ def test_a_transaction_queues_all_or_nothing(mirror: Mirror) -> None:
         with pytest.raises(error):
             work()
 
-    assert [shown.command.kind for shown in mirror.queue.listing()] == ["create_task"]
+    assert [shown.command.kind for shown in mirror.queue.commands()] == ["create_task"]
     assert mirror.create_task("annotation", {"batch": "B", "n": 3}).new
 
 
@@ -139,7 +139,7 @@ def test_a_caught_error_takes_back_only_its_own_call(mirror: Mirror) -> None:
             tx.create_task("annotation", {"batch": "B"})
 
     assert [problem.number for problem in caught.value.problems] == [2]
-    assert [shown.command.kind for shown in mirror.queue.listing()] == ["create_batch", "finalize_batch"]
+    assert [shown.command.kind for shown in mirror.queue.commands()] == ["create_batch", "finalize_batch"]
 
 
 def test_commands_and_the_callers_rows_are_committed_together(
@@ -149,7 +149,7 @@ def test_commands_and_the_callers_rows_are_committed_together(
     body = {"unique_id": "u", "numbers": [1, 2.5, 12345678901234567890, True, None], "text": 'é "\\" 東京'}
     with engine.begin() as conn:
         conn.execute(sqlalchemy.text("INSERT INTO mine VALUES (1)"))
-        with mirror.within(conn) as tx:
+        with mirror.transaction(conn) as tx:
             queued = tx.create_task("textcollection", body)
             again = tx.create_task("textcollection", body)
             tx.create_tasks("textcollection", [{"n": 1}, {"n": 2}])
@@ -164,12 +164,12 @@ def test_the_callers_rollback_takes_the_commands_with_it(mirror: Mirror, engine:
     """And an error in the block leaves the caller's own rows to the caller."""
 
     def late(conn: sqlalchemy.Connection) -> None:
-        with mirror.within(conn) as tx:
+        with mirror.transaction(conn) as tx:
             tx.finalize_batch("B")
             tx.create_task("annotation", {"batch": "B"})
 
     with engine.connect() as conn:
-        with mirror.within(conn) as tx:
+        with mirror.transaction(conn) as tx:
             tx.create_batch("B", "P")
         conn.rollback()
         conn.execute(sqlalchemy.text("INSERT INTO mine VALUES (1)"))
@@ -186,7 +186,7 @@ def test_a_connection_to_something_else_is_said_to_be_one(offline: Mirror, tmp_p
     with (
         engine.connect() as conn,
         pytest.raises(DatabaseError, match="no mirror's tables"),
-        offline.within(conn) as tx,
+        offline.transaction(conn) as tx,
     ):
         tx.finalize_batch("B")
     engine.dispose()
@@ -211,7 +211,7 @@ def test_the_queue_is_seen_and_mended(mirror: Mirror) -> None:
     queue = mirror.queue
     mirror.create_task("imageannotation", {"batch": "B", "project": "P", "n": 1})
     mirror.finalize_batch("B")
-    assert [shown.display for shown in queue.listing()] == [DisplayState.READY, DisplayState.BLOCKED]
+    assert [shown.display for shown in queue.commands()] == [DisplayState.READY, DisplayState.BLOCKED]
     assert [shown.command.id for shown in queue.why(2)] == [2, 1]
     assert queue.result(1) is None
 
@@ -222,7 +222,7 @@ def test_the_queue_is_seen_and_mended(mirror: Mirror) -> None:
     assert mirror.dispatch().ended == "paused"
     queue.resume()
     assert mirror.dispatch().dead == 1
-    assert [shown.command.id for shown in queue.listing(state="dead", kind="create_task", batch="B")] == [1]
+    assert [shown.command.id for shown in queue.commands(state="dead", kind="create_task", batch="B")] == [1]
     assert queue.retry([1]) == [1]
     assert mirror.dispatch().dead == 1
     assert queue.retry_dead() == [1]
@@ -235,7 +235,7 @@ def test_the_queue_is_seen_and_mended(mirror: Mirror) -> None:
     with pytest.raises(QueueError, match="no command 99"):
         queue.show(99)
     with pytest.raises(ValueError, match="lost"):
-        list(queue.listing(state="lost"))
+        list(queue.commands(state="lost"))
 
 
 def test_everything_that_queues_works_without_key_and_api(
@@ -262,7 +262,7 @@ def test_a_rate_out_of_bounds_sends_nothing_and_pauses_nobody(mirror: Mirror, ra
     with pytest.raises(ConfigurationError, match=r"from 0\.05 to 1,000,000"):
         mirror.dispatch(rate=rate)
 
-    assert [shown.command.sends for shown in mirror.queue.listing()] == [0]
+    assert [shown.command.sends for shown in mirror.queue.commands()] == [0]
     assert not mirror.queue.depth()[1].paused
 
 
@@ -323,3 +323,24 @@ def test_a_new_mirror_is_made_in_a_directory(tmp_path: Path, server: SandboxServ
     mirror.init()
 
     assert Mirror(str(tmp_path / "new.db"), api_url=server.url).status().queue.open == 0
+
+
+# Names of before -------------------------------------------------------------------------------------------
+
+
+def test_names_of_before_still_work_and_say_what_they_are_called_now(
+    mirror: Mirror, engine: sqlalchemy.Engine
+) -> None:
+    """Errors, `within` and `listing`: a program written for them runs on, with a DeprecationWarning."""
+    with pytest.warns(DeprecationWarning, match="DatabaseUnavailableError"):
+        assert scalesync.errors.DatabaseAwayError is scalesync.errors.DatabaseUnavailableError
+    with pytest.raises(AttributeError):
+        scalesync.errors.NeverThere  # noqa: B018
+    with (
+        engine.begin() as conn,
+        pytest.warns(DeprecationWarning, match="transaction"),
+        mirror.within(conn) as tx,
+    ):
+        tx.create_task("textcollection", {"unique_id": "old"})
+    with pytest.warns(DeprecationWarning, match="commands"):
+        assert len(list(mirror.queue.listing())) == 1

@@ -139,7 +139,7 @@ def paused(gate: PauseState) -> str:
 
 
 def raise_if_person_needed(*, dead: int, in_doubt: int, held: int) -> None:
-    """Raise NeedsPersonError (exit code 7) if any command is dead, in doubt or held."""
+    """Raise AttentionRequiredError (exit code 7) if any command is dead, in doubt or held."""
     if dead or in_doubt or held:
         raise AttentionRequiredError(f"{_needy(dead, in_doubt, held)}.", advice=_ADVICE)
 

@@ -176,7 +176,7 @@ def database_error(
 
     `shown` is the address fit to print; `hide` takes secrets out of the driver's own words; `lost` says that
     the connection cannot be used any more, which SQLAlchemy's own errors say themselves. It is a
-    DatabaseAwayError where waiting alone may help.
+    DatabaseUnavailableError where waiting alone may help.
     """
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")

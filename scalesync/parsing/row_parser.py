@@ -105,7 +105,7 @@ def make_row_parser(
 ) -> Callable[[bytes], Row]:
     """Return what makes rows of documents, with the columns that `derive` adds.
 
-    It raises PageError for what is not a JSON object in UTF-8, or has no usable key.
+    It raises InconsistentPageError for what is not a JSON object in UTF-8, or has no usable key.
     """
     columns = tuple((name, _TAKES[take]) for name, take in form.columns)
 

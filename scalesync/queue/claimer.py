@@ -23,7 +23,7 @@ class Claimer:
     retry_at: dict[int, float] = field(default_factory=dict)
     """Those of the begun that are neither in hand nor settled, and from when on the clock they are due."""
     to_reconcile: list[int] | None = None
-    """With `look_only`: what is still to be looked at."""
+    """With `reconcile_only`: what is still to be looked at."""
 
     @property
     def full(self) -> bool:

@@ -45,7 +45,7 @@ class Transaction:
     """Queues commands; they are in the queue once the transaction is committed, and nowhere before.
 
     Nothing here talks to the API. Each method raises ConflictError where the same name is queued or mirrored
-    with other content, SealedError where the batch is being finalized, and QueueError for what cannot be
+    with other content, BatchSealedError where the batch is being finalized, and QueueError for what cannot be
     sent; the same content under the same name is not queued twice, see `Enqueued`.
     """
 

@@ -60,8 +60,8 @@ class Engine:
         """Read every window of `run` that can be had. Afterwards this process holds none.
 
         `newest` is the first page of all tasks, if the API gave it when the run was planned. Raises the error
-        that made it halt; pages received by then are saved. After a DatabaseAwayError it has forgotten what
-        it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
+        that made it halt; pages received by then are saved. After a DatabaseUnavailableError it has forgotten
+        what it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
         """
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
         parser = ParserProcess(TASKS.spec, repeats=not self.store.database.is_sqlite)

@@ -40,7 +40,7 @@ def check_bounds(window: Window, rows: Sequence[Row]) -> None:
 
 
 def check_page(page: Page, tokens: set[str], *, has_news: bool) -> None:
-    """Refuse what would make a window look complete, or never end. Raises PageError."""
+    """Refuse what would make a window look complete, or never end. Raises InconsistentPageError."""
     reason = ""
     if page.has_more and page.next_token is None:
         reason = "the API says that there is more and gives no token for it"
@@ -55,10 +55,11 @@ def check_page(page: Page, tokens: set[str], *, has_news: bool) -> None:
 
 
 def check_count(window: Window, page: Page) -> None:
-    """Refuse to close a window that received fewer rows than its first page counted. Raises PageError.
+    """Refuse to close a window that received fewer rows than its first page counted.
 
-    Rows that join while it is read may be missed, for they are newer than the run. Where rows left, others
-    may have moved up past a token that counts rows, so that only another reading can tell.
+    Raises InconsistentPageError. Rows that join while it is read may be missed, for they are newer than the
+    run. Where rows left, others may have moved up past a token that counts rows, so that only another reading
+    can tell.
     """
     if window.api_total is None or page.total is None or window.rows_received >= window.api_total:
         return

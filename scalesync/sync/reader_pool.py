@@ -61,7 +61,7 @@ class ReaderPool:
     arrived: SimpleQueue[tuple[WindowProgress, ReadResult]] = field(default_factory=SimpleQueue)
 
     def begin(self, progress: WindowProgress) -> None:
-        """Have the window read from its token on, until a page is `resting` or something else comes.
+        """Have the window read from its token on, until a page is `paused` or something else comes.
 
         The first page of a window is, for it is then that the window is divided or not; so is whatever comes
         while as many pages as may wait do.

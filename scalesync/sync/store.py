@@ -51,7 +51,7 @@ class SyncStore:
     def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
         """Write pages of one stream, all of one instant, and what they mean for their windows.
 
-        It is one transaction, and pages of one window are in their order. Raises ClaimLostError, with nothing
+        It is one transaction, and pages of one window are in their order. Raises LeaseLostError, with nothing
         written, if any of the windows was lost.
         """
         kind, run_id = pages[0].progress.stream.mapping, pages[0].window.run_id
@@ -83,14 +83,14 @@ class SyncStore:
         return written
 
     def save_rows(self, progress: WindowProgress, parsed: ParsedPage) -> WriteCounts:
-        """Write a page's rows, and nothing that its window could close on. Raises ClaimLostError."""
+        """Write a page's rows, and nothing that its window could close on. Raises LeaseLostError."""
         with self.database.write() as conn:
             ledger.require_lease(conn, [progress.window], self.owner, self.lease)
             at, run_id = parsed.page.served_at, progress.window.run_id
             return _way_to_write([progress])(conn, progress.stream.mapping, parsed.rows, at, run_id)
 
     def save_lookups(self, progress: WindowProgress, looked_up: LookupResult) -> WriteCounts:
-        """Mark as missing what is gone and write what is there after all. Raises ClaimLostError."""
+        """Mark as missing what is gone and write what is there after all. Raises LeaseLostError."""
         kind, last, run_id = progress.stream.mapping, progress.last, progress.window.run_id
         with self.database.write() as conn:
             ledger.require_lease(conn, [progress.window], self.owner, self.lease)
@@ -113,7 +113,7 @@ class SyncStore:
         return sorted(key for key in here if ledger.key_digest(key) not in progress.seen)
 
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
-        """Have the window read again, in halves if there are any. Raises ClaimLostError."""
+        """Have the window read again, in halves if there are any. Raises LeaseLostError."""
         with self.database.write() as conn:
             ledger.require_lease(conn, [window], self.owner, self.lease)
             if halves:
@@ -123,7 +123,7 @@ class SyncStore:
                 ledger.restart(conn, window, error)
 
     def split_at(self, progress: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
-        """Leave what is unread of a window to parts, and close what was read. Raises ClaimLostError."""
+        """Leave what is unread of a window to parts, and close what was read. Raises LeaseLostError."""
         window = progress.window
         with self.database.write() as conn:
             ledger.require_lease(conn, [window], self.owner, self.lease)
@@ -133,13 +133,13 @@ class SyncStore:
             ledger.finish(conn, window, WindowState.SPLIT, error)
 
     def read_undivided(self, window: Window, error: str) -> None:
-        """Have what `window` is a part of read as a whole. Raises ClaimLostError."""
+        """Have what `window` is a part of read as a whole. Raises LeaseLostError."""
         with self.database.write() as conn:
             ledger.require_lease(conn, [window], self.owner, self.lease)
             window_splits.read_undivided(conn, window.run_id, window_splits.root_of(conn, window), error)
 
     def give_up(self, window: Window, error: str) -> None:
-        """Fail the window: its run will end incomplete. Raises ClaimLostError."""
+        """Fail the window: its run will end incomplete. Raises LeaseLostError."""
         with self.database.write() as conn:
             ledger.require_lease(conn, [window], self.owner, self.lease)
             ledger.finish(conn, window, WindowState.FAILED, error)

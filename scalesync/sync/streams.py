@@ -111,7 +111,7 @@ def _tasks_page(api: ScaleApi, window: Window, limit: int) -> Page:
 def count(api: ScaleApi, window: Window) -> int:
     """Return how many rows the API counts in a window, read at the price of one row.
 
-    Raises PageError if it does not say, where it promises to.
+    Raises InconsistentPageError if it does not say, where it promises to.
     """
     stream = STREAMS[window.stream]
     page = stream.page(api, window, 1)

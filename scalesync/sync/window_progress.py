@@ -134,7 +134,7 @@ class WindowProgress:
         return "; ".join(self.left_out[:MAX_NAMED]) + (f"; and {others:,} more" if others > 0 else "")
 
     def accept(self, parsed: ParsedPage) -> AcceptedPage:
-        """Count the page. Raises PageError if it contradicts itself or the pages before it."""
+        """Count the page. Raises InconsistentPageError if it contradicts itself or the pages before it."""
         page = parsed.page
         check_bounds(self.window, parsed.rows)
         came = {key_digest(row.key): row for row in parsed.rows}
@@ -214,8 +214,8 @@ class WindowProgress:
 def parse_page(stream: Stream, page: Page, parser: ParserProcess | None = None) -> ParsedPage:
     """Return the page with its documents typed, tasks by the typist if that has time.
 
-    Objects that no table can hold are left out, one by one. Raises PageError if that is all of them: such a
-    page is the answer to something else.
+    Objects that no table can hold are left out, one by one. Raises InconsistentPageError if that is all of
+    them: such a page is the answer to something else.
     """
     rows = parser.parse(page.docs) if parser and stream.mapping is TASKS else None
     if rows:

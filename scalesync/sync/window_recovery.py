@@ -1,6 +1,6 @@
 """What becomes of a window whose page could not be used: it is read again, in parts, as a whole, or given up.
 
-Each decision is one transaction that holds the window's claim. It raises ClaimLostError where another process
+Each decision is one transaction that holds the window's claim. It raises LeaseLostError where another process
 has the window by now.
 """
 

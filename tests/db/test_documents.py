@@ -259,7 +259,7 @@ def test_of_duplicate_names_the_last_counts(database: Database) -> None:
     ],
 )
 def test_what_is_no_document_is_refused(text: bytes) -> None:
-    """Anything but a JSON object in UTF-8 with a key of reasonable length is a PageError."""
+    """Anything but a JSON object in UTF-8 with a key of reasonable length is a InconsistentPageError."""
     with pytest.raises(InconsistentPageError):
         to_row(TASKS, text)
 

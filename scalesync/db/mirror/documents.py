@@ -83,7 +83,7 @@ def to_row(mapping: StreamMapping, raw: msgspec.Raw | bytes) -> Row:
     """Return the row of a document.
 
     The text is as the HTTP door hands it on: without U+0000 and lone surrogates, which no column can hold.
-    Raises PageError for what is not a JSON object in UTF-8, or has no usable key.
+    Raises InconsistentPageError for what is not a JSON object in UTF-8, or has no usable key.
     """
     return mapping.row_of(bytes(raw))
 

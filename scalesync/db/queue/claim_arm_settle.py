@@ -86,9 +86,9 @@ def arm(
 ) -> bool:
     """Return whether the command may be sent now: committing this says "I am about to send".
 
-    False where it is not ours any more, its discard was requested, or less than `need` seconds of the lease
-    are left by the database's clock. A command that may have been sent before keeps the `base` it has, and
-    one that ever had a `target` keeps that.
+    False where it is not ours any more, its discard was requested, or less than `min_lease_left` seconds of
+    the lease are left by the database's clock. A command that may have been sent before keeps the `base` it
+    has, and one that ever had a `target` keeps that.
     """
     given = {**_key(claim), "need": need, "new_base": base, "new_target": target}
     return conn.execute(built(conn, _arming), given).rowcount == 1

@@ -84,8 +84,8 @@ def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
     """Put one command into the queue, unless the same one is there or the mirror holds what it would make.
 
     Raises ConflictError where a command or a mirrored object has the same name and other content, and
-    SealedError where its batch is being finalized; nothing is changed then. On Postgres a finalize waits for
-    the transactions that queue creates for its batch.
+    BatchSealedError where its batch is being finalized; nothing is changed then. On Postgres a finalize waits
+    for the transactions that queue creates for its batch.
     """
     [answer] = _enqueue(conn, [new])
     if isinstance(answer, QueueError):

@@ -129,7 +129,7 @@ def _placed(conn: Connection) -> Subquery:
 def _groups(conn: Connection) -> CTE:
     """Return every batch and project that commands are to be made in, once for each priority of these.
 
-    Beside each stands `unmade`, the number from which on its commands wait for it to be created.
+    Beside each stands `uncreated`, the number from which on its commands wait for it to be created.
     """
     f, n = commands.alias("first_one"), commands.alias("next_one")
     head = _first_of_group(_G.c.depends_on.is_not(None))

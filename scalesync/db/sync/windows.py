@@ -127,7 +127,7 @@ def owners(conn: Connection) -> list[str]:
 def require_lease(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
     """Lock the windows for this transaction, in the order of their ids, and extend their leases.
 
-    Raises ClaimLostError if any was claimed by somebody else since, so that a process which was stalled
+    Raises LeaseLostError if any was claimed by somebody else since, so that a process which was stalled
     cannot write over its successor.
     """
     mine = [

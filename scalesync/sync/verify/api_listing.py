@@ -23,7 +23,8 @@ def list_pages(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterato
     """Yield the pages of a window, read a little wider, as a run does, and cut to it; a row may come twice.
 
     Of tasks, only those of the status and batch in `more`, and with a few fields of each if that asks for
-    `limited_response`. A list that contradicts itself is begun again. Raises PageError if it goes on to.
+    `limited_response`. A list that contradicts itself is begun again. Raises InconsistentPageError if it goes
+    on to.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -87,7 +87,8 @@ class SegmentCounter:
     def total(self, segment: Segment) -> int:
         """Return what the API counts; 0 for a project that it does not know.
 
-        Raises ScaleInvalidRequest for what it does not filter by, and PageError if it does not say.
+        Raises ScaleInvalidRequest for what it does not filter by, and InconsistentPageError if it does not
+        say.
         """
         self.go_on()
         window = segment.window
