@@ -62,17 +62,20 @@ def dispatch(
     watch: bool,
     dry_run: bool,
     json: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Send what is queued, and settle what is in doubt.
 
     Ends with 7 if something is dead, in doubt or held, and with 1 if something is left for later.
     """
+    from scalesync.queue.dispatch_options import DispatchOptions
+
+    options |= {"timeout": timeout.total_seconds(), "settle_time": settle_time.total_seconds()}
+    DispatchOptions(**options)  # refuses what could not work, before anything else is done
     if dry_run:
         _print_ready(context, as_json=json)
-        return
-    spans = {"timeout": timeout.total_seconds(), "settle_time": settle_time.total_seconds()}
-    _run_and_report(context, as_json=json, watch=watch, **spans, **options)
+    else:
+        _run_and_report(context, as_json=json, watch=watch, **options)
 
 
 @click.command()

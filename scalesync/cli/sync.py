@@ -149,26 +149,35 @@ def sync(
     **scope: Any,
 ) -> None:
     """Read everything at first, afterwards what changed."""
-    clock = Clock()
     scope["projects"] = project
     if dry_run:
-        _print_plan(*context.mirror(clock).plan_sync(*streams, **scope), as_json=json)
+        _print_plan(*context.mirror().plan_sync(*streams, **scope), as_json=json)
         return
-    seconds = None if time_limit is None else time_limit.total_seconds()
+    scope |= {"workers": workers, "time_limit": None if time_limit is None else time_limit.total_seconds()}
+    _sync_and_report(context, streams, scope, PostSyncSteps(verify, results, allow_private), as_json=json)
+
+
+def _sync_and_report(
+    context: Context, streams: tuple[str, ...], scope: dict[str, Any], steps: PostSyncSteps, *, as_json: bool
+) -> None:
+    """Sync with progress on stderr and the summary on stdout, then what comes after if that went well.
+
+    Raises IncompleteError if anything is left.
+    """
+    clock = Clock()
     with graceful_shutdown(clock), _as_interruption(clock):
         mirror = context.mirror(clock).waiting()
         with progress(SyncTracker(), quiet=context.quiet) as on_event:
-            summary = mirror.sync(*streams, **scope, workers=workers, time_limit=seconds, on_event=on_event)
-        if not (json or context.quiet):
+            summary = mirror.sync(*streams, **scope, on_event=on_event)
+        if not (as_json or context.quiet):
             _print_summary(summary)
         if not summary.complete:
-            if json:
+            if as_json:
                 print_json(_as_dict(summary))
             raise _incomplete(summary, clock)
-        after = PostSyncSteps(verify, results, allow_private)
-        if verify or results:
-            _run_steps(context, mirror, summary, after, as_json=json)
-        elif json:
+        if steps.verify or steps.results:
+            _run_steps(context, mirror, summary, steps, as_json=as_json)
+        elif as_json:
             print_json(_as_dict(summary))
 
 

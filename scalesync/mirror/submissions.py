@@ -3,15 +3,17 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from scalesync.db.caller_transaction import Connection, caller_transaction
 from scalesync.mirror.connections import Connections
 from scalesync.models.commands import Enqueued
-from scalesync.queue import bulk_submit
-from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
-from scalesync.queue.management import Queue
-from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
+
+if TYPE_CHECKING:
+    # A sync does without the queue.
+    from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
+    from scalesync.queue.management import Queue
+    from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 
 
 class Submissions:
@@ -22,17 +24,21 @@ class Submissions:
         raise NotImplementedError
 
     @property
-    def queue(self) -> Queue:
+    def queue(self) -> "Queue":
         """Return the queue: what is in it, why it waits, and how to mend it."""
+        from scalesync.queue.management import Queue
+
         return Queue(self.connections().database)
 
     @contextmanager
-    def transaction(self, connection: Connection | None = None) -> Iterator[Transaction]:
+    def transaction(self, connection: Connection | None = None) -> "Iterator[Transaction]":
         """Yield a transaction in which several commands are queued: all of them at its end, or none.
 
         With the caller's own SQLAlchemy `connection` to a mirror's database, what is queued is there if and
         when the caller commits; an error undoes what the block queued and nothing else.
         """
+        from scalesync.queue.transaction import Transaction
+
         if connection is not None:
             with caller_transaction(connection) as conn:
                 yield Transaction(conn)
@@ -40,17 +46,19 @@ class Submissions:
         with self.connections().database() as database, database.write(durable=True) as conn:
             yield Transaction(conn)
 
-    def within(self, connection: Connection) -> AbstractContextManager[Transaction]:
+    def within(self, connection: Connection) -> "AbstractContextManager[Transaction]":
         """Return `transaction(connection)`. Deprecated: use that."""
         warnings.warn("Use Mirror.transaction(connection).", DeprecationWarning, stacklevel=2)
         return self.transaction(connection)
 
-    def submit(self, given: Iterable[bytes | Mapping[str, Any]], template: TaskTemplate) -> SubmitResult:
+    def submit(self, given: Iterable[bytes | Mapping[str, Any]], template: "TaskTemplate") -> "SubmitResult":
         """Queue a task for each line of JSON or mapping, made after the template; all of them, or none.
 
         Nothing is written to the database before the last of them has come. Raises SubmissionError, whose
         `.problems` name every bad one by its place.
         """
+        from scalesync.queue import bulk_submit
+
         with (
             self.connections().database() as database,
             bulk_submit.validate(given, template) as spool,
@@ -62,7 +70,7 @@ class Submissions:
         self,
         type: str,  # noqa: A002 - Scale's word
         body: Mapping[str, Any],
-        **options: Unpack[TaskOptions],
+        **options: "Unpack[TaskOptions]",
     ) -> Enqueued:
         """Queue a task of any type; `body` is that of `POST /task/{type}`, with project, batch, unique_id."""
         with self.transaction() as tx:
@@ -74,9 +82,11 @@ class Submissions:
         bodies: Iterable[Mapping[str, Any]],
         *,
         unique_id_field: str | None = None,
-        **options: Unpack[TaskOptions],
-    ) -> SubmitResult:
+        **options: "Unpack[TaskOptions]",
+    ) -> "SubmitResult":
         """Queue many tasks in flat memory, as `submit` does."""
+        from scalesync.queue.bulk_submit import TaskTemplate
+
         return self.submit(bodies, TaskTemplate(type, unique_id_field=unique_id_field, **options))
 
     def cancel_task(
@@ -92,17 +102,17 @@ class Submissions:
         *,
         unique_ids: Iterable[str] = (),
         clear_unique_id: bool = False,
-    ) -> SubmitResult:
+    ) -> "SubmitResult":
         """Queue the canceling of many tasks by their ids or unique_ids: of all, or of none."""
         with self.transaction() as tx:
             return tx.cancel_tasks(task_ids, unique_ids=unique_ids, clear_unique_id=clear_unique_id)
 
-    def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> SubmitResult:
+    def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> "SubmitResult":
         """Queue the canceling of every task of a batch that is pending here or still queued."""
         with self.transaction() as tx:
             return tx.cancel_tasks(batch=name, clear_unique_id=clear_unique_id)
 
-    def create_batch(self, name: str, project: str, **more: Unpack[BatchOptions]) -> Enqueued:
+    def create_batch(self, name: str, project: str, **more: "Unpack[BatchOptions]") -> Enqueued:
         """Queue a batch; if its project is queued here, it waits for that."""
         with self.transaction() as tx:
             return tx.create_batch(name, project, **more)
@@ -117,7 +127,7 @@ class Submissions:
         name: str,
         type: str,  # noqa: A002 - Scale's word
         params: Mapping[str, Any],
-        **more: Unpack[ProjectOptions],
+        **more: "Unpack[ProjectOptions]",
     ) -> Enqueued:
         """Queue a project for tasks of one type, with its first parameters."""
         with self.transaction() as tx:

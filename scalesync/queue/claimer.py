@@ -7,7 +7,8 @@ from scalesync.clock import Clock
 from scalesync.models.commands import Claim, PausedBy, PauseState
 from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
-from scalesync.queue.execution_result import ExecutionResult
+from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.executor_deps import SETTLED
 
 
 @dataclass
@@ -60,11 +61,12 @@ class Claimer:
         may_look = self.options.reconcile_only and gate.paused_by is PausedBy.PERSON
         return gate if gate.paused and not may_look else None
 
-    def settled(self, done: ExecutionResult) -> None:
-        """Take note of what became of a command."""
-        self.in_hand.discard(done.command.id)
-        if done.state is not None and not done.progress:
-            self.retry_at[done.command.id] = self.clock.monotonic() + done.settlement.wait
+    def settled(self, done: CommandExecutor) -> None:
+        """Note that a command is not in hand any more, and when it may be claimed again."""
+        command_id = done.claim.command.id
+        self.in_hand.discard(command_id)
+        if done.state is not None and done.settlement is not None and done.state not in SETTLED:
+            self.retry_at[command_id] = self.clock.monotonic() + done.settlement.wait
 
     def give_back(self, command_id: int) -> None:
         """Take note of a command that its lease decides about: nobody could write what became of it."""

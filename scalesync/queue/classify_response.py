@@ -47,6 +47,17 @@ class SendContext:
     """Seconds since what the command is about was created by this queue; None: not here, or long ago."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueueWideSignal:
+    """An answer, or the lack of one, that concerns more than the command it was about."""
+
+    meaning: ResponseClass
+    """NOT_SENT, THROTTLED or ACCESS_DENIED."""
+    error: ScaleException
+    seconds: float | None = None
+    """How long nobody sends anything; None where the API asks for no rest."""
+
+
 def classify(error: ScaleException, seen: SendContext) -> ResponseClass:
     """Return what an error raised by a send means; `seen` is what else is known."""
     if isinstance(error, ScaleNotSent):

@@ -50,8 +50,9 @@ class DispatchOptions:
     """The ids of the commands that it may take; None: any."""
 
     def __post_init__(self) -> None:
-        if self.rate is None or not self.timeout > 0:
-            return  # The limits of time themselves are Timing's to refuse.
+        _ = self.timing  # refuses limits of time under which nothing could be sent
+        if self.rate is None:
+            return
         least = 1 / longest_turn(self.timeout)
         if not least <= self.rate <= HIGHEST_RATE:
             raise ConfigurationError(

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from scalesync.errors import ScaleException
 from scalesync.models.commands import CommandState
-from scalesync.queue.execution_result import ExecutionResult
+from scalesync.queue.executor import CommandExecutor
 
 
 class StopReason(StrEnum):
@@ -60,12 +60,12 @@ class SummaryBuilder:
     sends: int = 0
     looks: int = 0
 
-    def add(self, done: ExecutionResult) -> None:
+    def add(self, done: CommandExecutor) -> None:
         """Count one more claim."""
         self.sends += done.sends
         self.looks += done.looks
         if done.state is not None:
-            self.states[done.command.id] = done.state
+            self.states[done.claim.command.id] = done.state
 
     def summary(
         self, ended: StopReason, *, requests: int, seconds: float, error: ScaleException | None

@@ -13,7 +13,7 @@ from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, DatabaseUnavailableError, ScaleException
 from scalesync.models.commands import PausedBy, PauseState
 from scalesync.queue.claimer import Claimer
-from scalesync.queue.classify_response import ResponseClass, pause_reason
+from scalesync.queue.classify_response import QueueWideSignal, ResponseClass, pause_reason
 from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatch_summary import DispatchSummary, StopReason, SummaryBuilder
 from scalesync.queue.dispatcher_store import DispatcherStore
@@ -27,11 +27,10 @@ from scalesync.queue.events import (
     StepStarted,
     Throttled,
 )
-from scalesync.queue.execution_result import ExecutionResult, QueueWideSignal
 from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.executor_deps import SETTLED, ExecutorDeps
 from scalesync.queue.handlers import HANDLERS, CommandHandler
 from scalesync.queue.timing import Timing, backoff, longest_turn
-from scalesync.queue.tools import ExecutorDeps
 
 __all__ = ["DispatchOptions", "DispatchSummary", "Dispatcher", "StopReason"]
 
@@ -66,22 +65,22 @@ class Dispatcher:
             raise ConfigurationError(
                 "A request of the queue must be cut off within the time that it may take."
             )
-        self._tools = ExecutorDeps(self.store, self.api, self.clock, self.timing, self.random, self.handlers)
-        self._agenda = Claimer(self.store, self.clock, self.options)
-        self._active: dict[Future[ExecutionResult], CommandExecutor] = {}
-        self._ended: SimpleQueue[Future[ExecutionResult]] = SimpleQueue()
+        self._deps = ExecutorDeps(self.store, self.api, self.clock, self.timing, self.random, self.handlers)
+        self._claimer = Claimer(self.store, self.clock, self.options)
+        self._active: dict[Future[CommandExecutor], CommandExecutor] = {}
+        self._ended: SimpleQueue[Future[CommandExecutor]] = SimpleQueue()
         self._steps: deque[StepStarted] = deque()
         """What is to be told."""
-        self._tally = SummaryBuilder()
+        self._summary = SummaryBuilder()
         self._failure: BaseException | None = None
         self._closed: ScaleException | None = None
         self._silence: ScaleException | None = None
         """Why the last request got no answer; None: it got one."""
-        self._offline = self._away = 0
+        self._api_failures = self._database_failures = 0
         """How often in a row the API, and the database, could not be reached."""
-        self._away_since = 0.0
-        self._away_until = -inf
-        self._next_claim_at = self._offline_until = self._resting_until = self._progress_at = -inf
+        self._database_away_since = 0.0
+        self._database_retry_at = -inf
+        self._next_claim_at = self._api_retry_at = self._throttled_until = self._progress_at = -inf
         self._idle = False
 
     def run(self) -> DispatchSummary:
@@ -104,7 +103,7 @@ class Dispatcher:
             self.store.close()
         if self._failure is not None:
             raise self._failure
-        return self._tally.summary(
+        return self._summary.summary(
             ended,
             requests=self.api.requests_made - asked,
             seconds=self.clock.monotonic() - began,
@@ -127,7 +126,7 @@ class Dispatcher:
         return failed or self.clock.stopping.is_set()
 
     @property
-    def _tired(self) -> bool:
+    def _out_of_patience(self) -> bool:
         """Whether its patience is over."""
         overdue = self.clock.monotonic() > self._progress_at + self.options.patience
         return overdue and not self.options.watch
@@ -138,46 +137,46 @@ class Dispatcher:
                 self._fill(pool)
                 outlook = None if self._active else self._outlook()
             except DatabaseUnavailableError as error:
-                self._outlast(error)
+                self._wait_for_database(error)
                 if not self._active:
-                    self.clock.sleep(self._away_until - self.clock.monotonic())
+                    self.clock.sleep(self._database_retry_at - self.clock.monotonic())
                 continue
             if self._active:
                 self._collect()
             elif isinstance(outlook, StopReason):
                 return outlook
             else:
-                self._away = 0
+                self._database_failures = 0
                 self._wait(outlook)
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Give every idle worker a command, as long as there are any."""
         now = self.clock.monotonic()
-        held_back = max(self._next_claim_at, self._offline_until, self._away_until)
-        if now < held_back or self._halting or self._tired:
+        held_back = max(self._next_claim_at, self._api_retry_at, self._database_retry_at)
+        if now < held_back or self._halting or self._out_of_patience:
             return
-        wanted = (1 if self._offline else self._width) - len(self._active)
+        wanted = (1 if self._api_failures else self._width) - len(self._active)
         claimed_at = self.clock.boottime()
-        claims = self._agenda.claim(wanted) if wanted > 0 else []
+        claims = self._claimer.claim(wanted) if wanted > 0 else []
         for claim in claims:
-            work = CommandExecutor(claim, self._tools, claimed_at, self.options.reconcile_only)
-            future = pool.submit(self._carry_out, work)
+            work = CommandExecutor(claim, self._deps, claimed_at, self.options.reconcile_only)
+            future = pool.submit(self._execute, work)
             self._active[future] = work
             future.add_done_callback(self._ended.put)
         if claims:
-            self._away = 0
+            self._database_failures = 0
             self._idle = False
         if len(claims) < wanted:
             self._next_claim_at = now + POLL_SECONDS
 
-    def _carry_out(self, work: CommandExecutor) -> ExecutionResult:
+    def _execute(self, work: CommandExecutor) -> CommandExecutor:
         """Take every step of a piece of work, in a worker's thread."""
         steps = work.run()
         while True:
             try:
                 step = next(steps)
             except StopIteration as end:
-                done: ExecutionResult = end.value
+                done: CommandExecutor = end.value
                 return done
             self._steps.append(StepStarted(work.command.id, work.command.kind, step))
 
@@ -186,71 +185,73 @@ class Dispatcher:
     def _collect(self) -> None:
         """Wait until something ends, a little at the most, and take note of all there is."""
         try:
-            self._note(self._ended.get(timeout=EVENT_DELAY))
+            self._process(self._ended.get(timeout=EVENT_DELAY))
             while True:
-                self._note(self._ended.get_nowait())
+                self._process(self._ended.get_nowait())
         except Empty:
-            self._tell_steps()
+            self._report_steps()
 
-    def _tell_steps(self) -> None:
+    def _report_steps(self) -> None:
         while self._steps:
             self.watch(self._steps.popleft())
 
-    def _note(self, ended: Future[ExecutionResult]) -> None:
-        self._tell_steps()
+    def _process(self, ended: Future[CommandExecutor]) -> None:
+        self._report_steps()
         work = self._active.pop(ended)
         self._next_claim_at = -inf
         error = ended.exception()
         if error is None:
-            self._take(ended.result())
+            self._handle(ended.result())
         elif isinstance(error, DatabaseUnavailableError):
             # As if it had died with this one command: the end of the lease decides.
-            self._agenda.give_back(work.command.id)
-            self._outlast(error)
+            self._claimer.give_back(work.command.id)
+            self._wait_for_database(error)
         else:
             self._failure = self._failure or error
             self.clock.stopping.set()
 
-    def _take(self, done: ExecutionResult) -> None:
-        self._tally.add(done)
-        self._agenda.settled(done)
-        if done.answered is not None:
-            self._silence = None if done.answered else done.error
-        if done.answered:
-            self._offline = 0
-        if done.progress or self.options.reconcile_only:
+    def _handle(self, done: CommandExecutor) -> None:
+        self._summary.add(done)
+        self._claimer.settled(done)
+        log = done.log
+        if log.answered is not None:
+            self._silence = None if log.answered else log.error
+        if log.answered:
+            self._api_failures = 0
+        if done.state in SETTLED or self.options.reconcile_only:
             self._progress_at = self.clock.monotonic()
-        self.watch(CommandSettled(done.command, done.settlement))
-        if done.alarm is not None:
-            self._alarm(done.alarm)
+        if done.settlement is not None:
+            self.watch(CommandSettled(done.claim.command, done.settlement))
+        if done.signal is not None:
+            self._handle_signal(done.signal)
 
-    def _alarm(self, alarm: QueueWideSignal) -> None:
-        now, reason = self.clock.monotonic(), pause_reason(alarm.error)
-        if alarm.meaning is ResponseClass.ACCESS_DENIED:
-            self._closed = alarm.error
+    def _handle_signal(self, signal: QueueWideSignal) -> None:
+        now, reason = self.clock.monotonic(), pause_reason(signal.error)
+        if signal.meaning is ResponseClass.ACCESS_DENIED:
+            self._closed = signal.error
             self.watch(AccessDenied(reason))
-        elif alarm.seconds is not None:
-            if now >= self._resting_until:
-                self.watch(Throttled(alarm.seconds, reason))
-            self._resting_until = max(self._resting_until, now + alarm.seconds)
-        elif now >= self._offline_until:
-            self._offline += 1
-            wait = POLL_SECONDS + backoff(min(self._offline, OFFLINE_TRIES), self.random())
-            self._offline_until = now + wait
-            self.watch(ApiUnreachable(wait, alarm.error.message))
+        elif signal.seconds is not None:
+            if now >= self._throttled_until:
+                self.watch(Throttled(signal.seconds, reason))
+            self._throttled_until = max(self._throttled_until, now + signal.seconds)
+        elif now >= self._api_retry_at:
+            self._api_failures += 1
+            wait = POLL_SECONDS + backoff(min(self._api_failures, OFFLINE_TRIES), self.random())
+            self._api_retry_at = now + wait
+            self.watch(ApiUnreachable(wait, signal.error.message))
 
-    def _outlast(self, error: DatabaseUnavailableError) -> None:
+    def _wait_for_database(self, error: DatabaseUnavailableError) -> None:
         """Let nobody claim for a while, or raise `error` once patience is over."""
         now = self.clock.monotonic()
-        if self._halting or now < self._away_until:
+        if self._halting or now < self._database_retry_at:
             return
-        self._away += 1
-        if self._away == 1:
-            self._away_since = now
-        wait = POLL_SECONDS + backoff(min(self._away, OFFLINE_TRIES), self.random())
-        if not self.options.watch and now + wait > self._away_since + self.options.patience:
+        self._database_failures += 1
+        if self._database_failures == 1:
+            self._database_away_since = now
+        wait = POLL_SECONDS + backoff(min(self._database_failures, OFFLINE_TRIES), self.random())
+        if not self.options.watch and now + wait > self._database_away_since + self.options.patience:
             raise error
-        self._away_until = now + wait
+        self._database_retry_at = now + wait
         self.watch(QueueUnavailable(wait, error.message))
 
     # Nothing in hand -------------------------------------------------------------------------------------
@@ -259,15 +260,15 @@ class Dispatcher:
         """Return why to end, or how many seconds to wait; None: until something is queued."""
         if self._halting:
             return StopReason.CLOSED if self._closed else StopReason.STOPPED
-        gate = self._agenda.closed()
-        due = self._agenda.due()
+        gate = self._claimer.closed()
+        due = self._claimer.due()
         if due is None and not (gate and self.options.only):
             return self._nothing_due()
         if gate is not None and gate.seconds is None:
             return self._closed_gate(gate)
         now = self.clock.monotonic()
         rest = 0.0 if gate is None else gate.seconds or 0.0
-        held_back = max(self._offline_until, self._away_until) - now
+        held_back = max(self._api_retry_at, self._database_retry_at) - now
         wait = max(due or self._next_claim_at - now, rest, held_back, 0.0)
         if self.options.watch or now + wait <= self._progress_at + self.options.patience:
             return wait
@@ -276,7 +277,7 @@ class Dispatcher:
         return StopReason.UNREACHABLE if self._silence else StopReason.LATER
 
     def _nothing_due(self) -> StopReason | None:
-        if self._agenda.full:
+        if self._claimer.full:
             return StopReason.ENOUGH
         return None if self.options.watch and not self.options.reconcile_only else StopReason.DONE
 

@@ -13,17 +13,17 @@ from scalesync.errors import (
     ScaleTurnTooLate,
 )
 from scalesync.models.api import Document
-from scalesync.models.commands import AttemptStep, Claim, CommandState, Outcome
+from scalesync.models.commands import AttemptStep, Claim, CommandState, Outcome, Settlement
 from scalesync.queue import settlements
 from scalesync.queue.classify_response import (
-    READ_LAG,
+    QueueWideSignal,
     ResponseClass,
     SendContext,
     classify,
     pause_reason,
     throttle_seconds,
 )
-from scalesync.queue.execution_result import ExecutionResult, PendingSettlement, QueueWideSignal
+from scalesync.queue.executor_deps import ArmTiming, ExecutorDeps, StepLog
 from scalesync.queue.handlers import (
     Absent,
     CommandHandler,
@@ -36,10 +36,9 @@ from scalesync.queue.handlers import (
     payload_of,
 )
 from scalesync.queue.timing import backoff
-from scalesync.queue.tools import ArmTiming, ExecutorDeps
 
-Steps = Generator[str, None, ExecutionResult]
-"""Names each step just before it is taken, and returns what came of them all."""
+Steps = Generator[str, None, "CommandExecutor"]
+"""Yields the name of each step just before it is taken, and returns the executor once it is settled."""
 
 _MALFORMED = (400, 422)
 """What a look is answered that cannot even be asked for: there is nothing of such a name."""
@@ -58,15 +57,22 @@ class CommandExecutor:
     reconcile_only: bool = False
     """Whether nothing is armed and sent, whatever the look shows."""
     sends: int = 0
+    """How many requests that change something left this machine."""
     looks: int = 0
-    answered: bool | None = None
-    error: ScaleException | None = None
-    steps: list[AttemptStep] = field(default_factory=list)
+    signal: QueueWideSignal | None = None
+    """What an answer, or the lack of one, means for all commands."""
+    document: Document | None = None
+    """The API's answer, for the mirror."""
+    settlement: Settlement | None = None
+    """What the claim came to; None before it is settled."""
+    state: CommandState | None = None
+    """Where the command is after that; None: it belonged to somebody else by then."""
+    log: StepLog = field(default_factory=StepLog)
 
     def __post_init__(self) -> None:
         self.claim = replace(self.claim, since_sent=self.deps.since_sent(self.claim))
         self.command = self.claim.command
-        self.stands = settlements.claim_state(self.claim, self.deps.timing)
+        self.claim_state = settlements.claim_state(self.claim, self.deps.timing)
 
     def run(self) -> Steps:
         """Take every step and return what came of it.
@@ -76,21 +82,21 @@ class CommandExecutor:
         handler = self.deps.handlers.get(self.command.kind)
         if handler is None:
             words = f"This version of scalesync cannot send {self.command.kind}."
-            return (yield from self._settle(PendingSettlement(settlements.hold(self.stands, words)), None))
-        ending = yield from self._look_and_send(handler)
-        return (yield from self._settle(ending, handler))
+            return (yield from self._settle(settlements.hold(self.claim_state, words), None))
+        settlement = yield from self._look_and_send(handler)
+        return (yield from self._settle(settlement, handler))
 
-    def _look_and_send(self, handler: CommandHandler) -> Generator[str, None, PendingSettlement]:
-        if self.stands.ambiguous:
+    def _look_and_send(self, handler: CommandHandler) -> Generator[str, None, Settlement]:
+        if self.claim_state.ambiguous:
             yield "look"
             ending = self._look_first(handler)
             if ending is not None:
                 return ending
         if self.reconcile_only:
-            return PendingSettlement(settlements.release(self.stands))
+            return settlements.release(self.claim_state)
         yield "prepare"
         prepared = self._prepare(handler)
-        if isinstance(prepared, PendingSettlement):
+        if isinstance(prepared, Settlement):
             return prepared
         yield "arm"
         ending = self._arm(prepared)
@@ -98,121 +104,114 @@ class CommandExecutor:
             return ending
         yield "send"
         answer = self._send(handler)
-        if isinstance(answer, PendingSettlement):
+        if isinstance(answer, Settlement):
             return answer
         yield "look"
         return self._look_afterwards(handler, answer)
 
     # Looks -----------------------------------------------------------------------------------------------
 
-    def _look_first(self, handler: CommandHandler) -> PendingSettlement | None:
+    def _look_first(self, handler: CommandHandler) -> Settlement | None:
         """Return what the look decides, None if the command may be sent."""
-        sighting = self._look(handler)
-        if isinstance(sighting, ScaleException):
-            return self._not_seen(sighting)
-        if not isinstance(sighting, Absent):
-            return self._seen(handler, sighting)
-        if self.stands.unsettled:
-            if handler.resend_before_settle and self.stands.may_be_repeated:
+        seen = self._look(handler)
+        if isinstance(seen, ScaleException):
+            return self._after_failed_look(seen)
+        if not isinstance(seen, Absent):
+            return self._after_look(handler, seen)
+        if self.claim_state.unsettled:
+            if handler.resend_before_settle and self.claim_state.may_be_repeated:
                 return None
-            return PendingSettlement(settlements.await_effect(self.stands, self.deps.random()))
-        self.stands = replace(self.stands, ambiguous=False)
+            return settlements.await_effect(self.claim_state, self.deps.random())
+        self.claim_state = replace(self.claim_state, ambiguous=False)
         if self.command.discard_requested:
-            return PendingSettlement(settlements.release(self.stands))
-        return PendingSettlement(settlements.exhausted(self.command)) if self.stands.exhausted else None
+            return settlements.release(self.claim_state)
+        return settlements.exhausted(self.command) if self.claim_state.exhausted else None
 
-    def _look_afterwards(self, handler: CommandHandler, answer: ScaleException | None) -> PendingSettlement:
+    def _look_afterwards(self, handler: CommandHandler, answer: ScaleException | None) -> Settlement:
         """Return what a look after the send decides; the answer was a refusal, or None for a bare `OK`.
 
         Neither proves anything: a refusal may be the echo of a request that was applied, or somebody else's,
         and `OK` names nobody.
         """
-        sighting = self._look(handler)
-        if isinstance(sighting, ScaleException):
-            if answer is None or sighting.code not in _MALFORMED:
-                self.stands = replace(self.stands, ambiguous=True)
-                return self._not_seen(sighting)
-            sighting = Absent()
-        if isinstance(sighting, Present) and answer is None:
-            return self._delivered(handler, Outcome.APPLIED, sighting.document)
-        if isinstance(sighting, Absent) or (isinstance(sighting, Foreign) and not self.stands.ambiguous):
-            return PendingSettlement(settlements.without_effect(self.stands, self.deps.random(), answer))
-        return self._seen(handler, sighting)
+        seen = self._look(handler)
+        if isinstance(seen, ScaleException):
+            if answer is None or seen.code not in _MALFORMED:
+                self.claim_state = replace(self.claim_state, ambiguous=True)
+                return self._after_failed_look(seen)
+            seen = Absent()
+        if isinstance(seen, Present) and answer is None:
+            return self._delivered(handler, Outcome.APPLIED, seen.document)
+        if isinstance(seen, Absent) or (isinstance(seen, Foreign) and not self.claim_state.ambiguous):
+            return settlements.without_effect(self.claim_state, self.deps.random(), answer)
+        return self._after_look(handler, seen)
 
     def _look(self, handler: CommandHandler) -> LookUp | ScaleException:
         """Return what the API shows of the effect, or why nothing could be seen."""
         self.looks += 1
-        try:
-            sighting = handler.look_up(self.deps.api, self.command)
-        except ScaleResourceNotFound as error:
-            since = self.claim.since_created
-            if since is not None and since < READ_LAG:
-                self._noted("look", ResponseClass.NOT_VISIBLE_YET, error)
-                return error
-            sighting = handler.missing(self.command)
-        except ScaleException as error:
-            self._noted("look", LookUpOutcome.FAILED, error)
-            return error
-        self._noted("look", sighting.outcome)
-        return sighting
+        seen = handler.try_look_up(self.deps.api, self.command, self.claim.since_created)
+        if isinstance(seen, ScaleResourceNotFound):
+            self.log.add("look", ResponseClass.NOT_VISIBLE_YET, seen)
+        elif isinstance(seen, ScaleException):
+            self.log.add("look", LookUpOutcome.FAILED, seen)
+        else:
+            self.log.add("look", seen.outcome)
+        return seen
 
-    def _not_seen(self, error: ScaleException) -> PendingSettlement:
+    def _after_failed_look(self, error: ScaleException) -> Settlement:
         """Return the ending after a look, or a preparation, that failed: nobody knows more than before."""
         meaning = classify(error, SendContext())
         if meaning in _FOR_ALL:
-            return self._alarmed(meaning, error)
-        return PendingSettlement(settlements.retry_lookup(self.stands, self.deps.random(), error))
+            return self._signalled(meaning, error)
+        return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
 
-    def _seen(self, handler: CommandHandler, sighting: Seen) -> PendingSettlement:
-        if isinstance(sighting, Present):
-            ours = self.stands.ambiguous and self.command.sends > 0
+    def _after_look(self, handler: CommandHandler, seen: Seen) -> Settlement:
+        if isinstance(seen, Present):
+            ours = self.claim_state.ambiguous and self.command.sends > 0
             outcome = Outcome.APPLIED if ours else Outcome.ALREADY_APPLIED
-            return self._delivered(handler, outcome, sighting.document)
-        if isinstance(sighting, Foreign):
-            return PendingSettlement(settlements.hold_external(self.stands, sighting))
-        return PendingSettlement(settlements.impossible(sighting))
+            return self._delivered(handler, outcome, seen.document)
+        if isinstance(seen, Foreign):
+            return settlements.hold_external(self.claim_state, seen)
+        return settlements.impossible(seen)
 
     # The send --------------------------------------------------------------------------------------------
 
-    def _prepare(self, handler: CommandHandler) -> Prepared | PendingSettlement:
+    def _prepare(self, handler: CommandHandler) -> Prepared | Settlement:
         try:
             prepared = handler.prepare(self.deps.api, self.command)
         except ScaleException as error:
-            meaning = classify(error, replace(self._circumstances(handler), ambiguous=False))
-            self._noted("prepare", meaning, error)
+            meaning = classify(error, replace(self._send_context(handler), ambiguous=False))
+            self.log.add("prepare", meaning, error)
             if meaning is not ResponseClass.REFUSED or error.about_another:
-                return self._not_seen(error)
-            wait = self.stands.unsettled
-            return PendingSettlement(
-                settlements.release(self.stands, wait=wait) if wait else settlements.rejected(error)
-            )
+                return self._after_failed_look(error)
+            wait = self.claim_state.unsettled
+            return settlements.release(self.claim_state, wait=wait) if wait else settlements.rejected(error)
         if prepared.no_op is None:
             return prepared
-        self._noted("prepare", Outcome.NO_OP)
+        self.log.add("prepare", Outcome.NO_OP)
         return self._delivered(handler, Outcome.NO_OP, prepared.no_op)
 
-    def _arm(self, prepared: Prepared) -> PendingSettlement | None:
+    def _arm(self, prepared: Prepared) -> Settlement | None:
         """Return None if the command may be sent now. A process that is to stop sends nothing more."""
         clock = self.deps.clock
         try:
             # Nothing may stand between the arming and the send, least of all the wait for one's turn.
             self.deps.api.wait_for_rate_limit(self.deps.timing.request)
         except ScaleTooManyRequests as error:
-            return self._alarmed(ResponseClass.THROTTLED, error)
+            return self._signalled(ResponseClass.THROTTLED, error)
         except ScaleNotSent:
-            return PendingSettlement(settlements.release(self.stands))
+            return settlements.release(self.claim_state)
         self.armed_at = clock.boottime()
         self.deps.arms[self.command.id] = ArmTiming(self.command.fence, self.armed_at)
         arm, base, target = self.deps.store.arm, prepared.base, prepared.target
         if clock.stopping.is_set() or not arm(self.claim, base=base, target=target):
-            self.steps.append(AttemptStep("arm", "stopping" if clock.stopping.is_set() else "refused"))
-            return PendingSettlement(settlements.release(self.stands))
-        base = self.command.base if self.stands.ambiguous else base
+            self.log.steps.append(AttemptStep("arm", "stopping" if clock.stopping.is_set() else "refused"))
+            return settlements.release(self.claim_state)
+        base = self.command.base if self.claim_state.ambiguous else base
         target = self.command.target or target
         self.command = replace(self.command, sends=self.command.sends + 1, base=base, target=target)
         return None
 
-    def _send(self, handler: CommandHandler) -> PendingSettlement | ScaleException | None:
+    def _send(self, handler: CommandHandler) -> Settlement | ScaleException | None:
         """Send once. Returns an ending, or what calls for a look: a refusal, or None for a bare `OK`."""
         clock, timing = self.deps.clock, self.deps.timing
         # The settle time counts from the arming, so the request must not begin much later than that.
@@ -223,102 +222,78 @@ class CommandExecutor:
                 self.deps.api.reconnect()
                 raise ScaleNoAnswer("The API's answer does not name the object and show the effect.")
         except ScaleNotSent as error:
-            self._noted("send", ResponseClass.NOT_SENT, error)
+            self.log.add("send", ResponseClass.NOT_SENT, error)
             own = clock.stopping.is_set() or clock.boottime() > deadline
             return (
-                PendingSettlement(settlements.release(self.stands))
+                settlements.release(self.claim_state)
                 if own
-                else self._alarmed(ResponseClass.NOT_SENT, error)
+                else self._signalled(ResponseClass.NOT_SENT, error)
             )
         except ScaleException as error:
             return self._unsuccessful(handler, error)
         self.sends += 1
-        self._noted(
-            "send", ResponseClass.NEEDS_LOOKUP if document is None else ResponseClass.DELIVERED, status=200
-        )
+        seen = ResponseClass.NEEDS_LOOKUP if document is None else ResponseClass.DELIVERED
+        self.log.add("send", seen, status=200)
         return None if document is None else self._delivered(handler, Outcome.APPLIED, document)
 
-    def _unsuccessful(
-        self, handler: CommandHandler, error: ScaleException
-    ) -> PendingSettlement | ScaleException:
+    def _unsuccessful(self, handler: CommandHandler, error: ScaleException) -> Settlement | ScaleException:
         self.sends += 1
-        meaning = classify(error, self._circumstances(handler))
-        self._noted("send", meaning, error)
+        meaning = classify(error, self._send_context(handler))
+        self.log.add("send", meaning, error)
         if meaning in _FOR_ALL:
-            return self._alarmed(meaning, error)
+            return self._signalled(meaning, error)
         match meaning:
             case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:
                 return error
             case ResponseClass.NOT_VISIBLE_YET:
-                return PendingSettlement(settlements.retry_lookup(self.stands, self.deps.random(), error))
+                return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
             case _:
-                return PendingSettlement(settlements.in_doubt(self.stands, self.deps.random(), error))
+                return settlements.in_doubt(self.claim_state, self.deps.random(), error)
 
     # The end ---------------------------------------------------------------------------------------------
 
-    def _settle(self, ending: PendingSettlement, handler: CommandHandler | None) -> Steps:
+    def _settle(self, settlement: Settlement, handler: CommandHandler | None) -> Steps:
         """Write what came of it, and try again while the lease lasts if the database is in trouble."""
         clock, tries = self.deps.clock, 0
         lease_ends = self.claimed_at + self.deps.timing.lease
         while True:
             yield "settle"
             try:
-                state = self._write(ending, handler)
+                self.state = self._write(settlement, handler)
                 break
             except DatabaseError:
                 wait = backoff(tries, 1.0)
+                # After the lease another process may have claimed the command: its word counts then.
                 if clock.stopping.is_set() or clock.boottime() + wait > lease_ends:
                     raise
             clock.sleep(wait)
             tries += 1
-        if state is not CommandState.IN_DOUBT:
+        self.settlement = settlement
+        if self.state is not CommandState.IN_DOUBT:
             self.deps.arms.pop(self.claim.command.id, None)
-        return ExecutionResult(
-            command=self.claim.command,
-            settlement=ending.settlement,
-            state=state,
-            sends=self.sends,
-            looks=self.looks,
-            answered=self.answered,
-            error=self.error,
-            alarm=ending.alarm,
-        )
+        return self
 
-    def _write(self, ending: PendingSettlement, handler: CommandHandler | None) -> CommandState | None:
-        ledger, alarm = self.deps.store, ending.alarm
-        if alarm is not None and alarm.meaning is not ResponseClass.NOT_SENT:
-            ledger.pause(alarm.seconds, pause_reason(alarm.error))
-        answer = None if handler is None or ending.document is None else (handler.stream, ending.document)
-        return ledger.settle(self.claim, ending.settlement, self.steps, answer=answer)
+    def _write(self, settlement: Settlement, handler: CommandHandler | None) -> CommandState | None:
+        store, signal = self.deps.store, self.signal
+        if signal is not None and signal.meaning is not ResponseClass.NOT_SENT:
+            store.pause(signal.seconds, pause_reason(signal.error))
+        answer = None if handler is None or self.document is None else (handler.stream, self.document)
+        return store.settle(self.claim, settlement, self.log.steps, answer=answer)
 
-    def _delivered(
-        self, handler: CommandHandler, outcome: Outcome, document: Document | None
-    ) -> PendingSettlement:
+    def _delivered(self, handler: CommandHandler, outcome: Outcome, document: Document | None) -> Settlement:
         result = None if document is None else handler.result(document)
         frees_key = handler.frees_key(payload_of(self.command))
-        return PendingSettlement(settlements.delivered(outcome, result, frees_key=frees_key), document)
+        self.document = document
+        return settlements.delivered(outcome, result, frees_key=frees_key)
 
-    def _alarmed(self, meaning: ResponseClass, error: ScaleException) -> PendingSettlement:
+    def _signalled(self, meaning: ResponseClass, error: ScaleException) -> Settlement:
         """Return the ending after what concerns everybody: the command is where it was."""
         if isinstance(error, ScaleTurnTooLate):
-            return PendingSettlement(settlements.release(self.stands))
-        rest = (
-            throttle_seconds(error.retry_after, self.deps.random())
-            if meaning is ResponseClass.THROTTLED
-            else None
-        )
-        return PendingSettlement(
-            settlements.release(self.stands, error=error), alarm=QueueWideSignal(meaning, error, rest)
-        )
+            return settlements.release(self.claim_state)
+        throttled = meaning is ResponseClass.THROTTLED
+        seconds = throttle_seconds(error.retry_after, self.deps.random()) if throttled else None
+        self.signal = QueueWideSignal(meaning, error, seconds)
+        return settlements.release(self.claim_state, error=error)
 
-    def _circumstances(self, handler: CommandHandler) -> SendContext:
-        return SendContext(self.stands.ambiguous, handler.rejects_402, self.claim.since_created)
-
-    def _noted(
-        self, step: str, outcome: str, error: ScaleException | None = None, *, status: int | None = None
-    ) -> None:
-        """Keep a step in which the API was asked something."""
-        self.answered = self.answered or not isinstance(error, ScaleNotSent | ScaleNoAnswer)
-        self.error = error or self.error
-        code, words = (status, None) if error is None else (error.code, error.message)
-        self.steps.append(AttemptStep(step, outcome, code, words))
+    def _send_context(self, handler: CommandHandler) -> SendContext:
+        return SendContext(self.claim_state.ambiguous, handler.rejects_402, self.claim.since_created)

@@ -45,6 +45,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "sync": ("sync --dry-run", "sync --full --json", "sync --results --allow-private"),
     "verify": ("verify --deep --json",),
     "fetch-results": ("fetch-results --json", "fetch-results --allow-private"),
+    "docs": ("docs", "docs tables"),
     "changes": ("changes", "changes --json"),
     "task list": ("task list --queued", "task list --json --limit 3"),
     "task show": (f"task show {ID}",),

@@ -57,7 +57,7 @@ ANSWERS = (
     ),
     Variant(
         "the settle time counts by a clock that can be set",
-        "queue/tools.py",
+        "queue/executor_deps.py",
         "return self.clock.boottime() - arm.at",
         "return claim.since_sent",
         ("queue/test_clock_steps.py::test_a_clock_that_steps_while_it_is_in_doubt[sqlite-3600.0]",),
@@ -73,7 +73,7 @@ ANSWERS = (
         "a refusal is believed without a look",
         "queue/executor.py",
         "case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:",
-        "case ResponseClass.REFUSED: return PendingSettlement(settlements.rejected(error))\n"
+        "case ResponseClass.REFUSED: return settlements.rejected(error)\n"
         "            case ResponseClass.NEEDS_LOOKUP:",
         ("queue/test_refusals.py::test_a_refusal_kills_nobody_else",),
     ),

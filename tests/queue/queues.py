@@ -18,8 +18,8 @@ from scalesync.queue.dispatcher import Dispatcher
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import DispatchEvent
 from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.executor_deps import ExecutorDeps
 from scalesync.queue.timing import Timing
-from scalesync.queue.tools import ExecutorDeps
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 

@@ -15,8 +15,7 @@ from scalesync.errors import ScaleNotSent, ScaleResourceNotFound, ScaleTurnTooLa
 from scalesync.models.commands import Command
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher_store import DispatcherStore
-from scalesync.queue.execution_result import ExecutionResult
-from scalesync.queue.executor import Steps
+from scalesync.queue.executor import CommandExecutor, Steps
 from scalesync.queue.handlers import LookUp, Payload
 from scalesync.queue.handlers.batches import FinalizeBatch
 from scalesync.queue.handlers.tasks import CancelTask
@@ -67,7 +66,7 @@ def until(steps: Steps, name: str) -> None:
         pass
 
 
-def finish(steps: Steps) -> tuple[list[str], ExecutionResult]:
+def finish(steps: Steps) -> tuple[list[str], CommandExecutor]:
     """Take every step that is left; return their names and what came of them."""
     names = []
     while True:
@@ -88,7 +87,7 @@ def test_the_steps_of_a_clean_send(alone: Desk) -> None:
     names, done = finish(alone.work().run())
 
     assert names == ["prepare", "arm", "send", "settle"]
-    assert (done.sends, done.looks, done.answered, done.alarm) == (1, 0, True, None)
+    assert (done.sends, done.looks, done.log.answered, done.signal) == (1, 0, True, None)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +225,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
     alone.change(update, not_before=None)
     names, done = finish(alone.work().run())
     assert (names, done.sends) == (["look", "settle"], 0)
+    assert done.settlement is not None
     assert 0 < done.settlement.wait <= QUICK.settle
 
     [create] = alone.put(new_commands.create_task(BOX, BODY))

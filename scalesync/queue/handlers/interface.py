@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import MAPPINGS
-from scalesync.errors import ScaleNoAnswer
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFound
 from scalesync.models.api import Document
 from scalesync.models.commands import Command
+from scalesync.queue.classify_response import READ_LAG
 
 Payload = Mapping[str, Any]
 
@@ -116,6 +117,22 @@ class CommandHandler(ABC):
         Raises ScaleResourceNotFound where the object is not there that the command is about, see `missing`,
         and any other ScaleException where the look failed: that is never to be taken for an absence.
         """
+
+    def try_look_up(
+        self, api: ScaleApi, command: Command, since_created: float | None
+    ) -> LookUp | ScaleException:
+        """Return what `look_up` sees, or the error for which nothing could be seen.
+
+        `since_created` is the seconds since an object was created whose 404 may mean that the API does not
+        show it yet; None: there is none.
+        """
+        try:
+            return self.look_up(api, command)
+        except ScaleResourceNotFound as error:
+            not_visible_yet = since_created is not None and since_created < READ_LAG
+            return error if not_visible_yet else self.missing(command)
+        except ScaleException as error:
+            return error
 
     def missing(self, command: Command) -> LookUp:  # noqa: ARG002 - what a kind may decide by
         """Return what it means that the object which the command is about does not exist. Asks nobody."""

@@ -11,11 +11,10 @@ from scalesync.db.queue.pause import pause_state, resume
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.dispatcher_store import DispatcherStore
-from scalesync.queue.execution_result import ExecutionResult
 from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.executor_deps import ExecutorDeps
 from scalesync.queue.handlers import HANDLERS, CommandHandler
 from scalesync.queue.timing import Timing
-from scalesync.queue.tools import ExecutorDeps
 from scalesync.sandbox.switches import Switches
 from scalesync.timestamps import parse_instant
 from tests.queue.matrix.cases import seed
@@ -128,7 +127,7 @@ class Process:
         )
         self.holds: int | None = None
         """The command in its hands."""
-        self.done: list[ExecutionResult] = []
+        self.done: list[CommandExecutor] = []
 
     def once(self) -> Generator[str, None, bool]:
         """Claim one command and work on it; returns whether there was one."""

@@ -1,14 +1,18 @@
-"""What every claim is worked on with."""
+"""What the executors of a dispatcher share, and the log that each keeps of its steps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
-from scalesync.models.commands import Claim
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
+from scalesync.models.commands import AttemptStep, Claim, CommandState
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.handlers import HANDLERS, CommandHandler
 from scalesync.queue.timing import Timing
+
+SETTLED = (CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED)
+"""States that no dispatcher leaves again by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +50,23 @@ class ExecutorDeps:
             return claim.since_sent
         self.arms[claim.command.id] = ArmTiming(fence, arm.at)
         return self.clock.boottime() - arm.at
+
+
+@dataclass
+class StepLog:
+    """The steps taken with one claim, for the log of attempts, and how the API took part in them."""
+
+    steps: list[AttemptStep] = field(default_factory=list)
+    answered: bool | None = None
+    """Whether the API answered anything at all; None: it was asked nothing."""
+    error: ScaleException | None = None
+    """What went wrong last."""
+
+    def add(
+        self, step: str, outcome: str, error: ScaleException | None = None, *, status: int | None = None
+    ) -> None:
+        """Add a step in which the API was asked something; `status` is the HTTP status where it went well."""
+        self.answered = self.answered or not isinstance(error, ScaleNotSent | ScaleNoAnswer)
+        self.error = error or self.error
+        code, words = (status, None) if error is None else (error.code, error.message)
+        self.steps.append(AttemptStep(step, outcome, code, words))
