@@ -57,6 +57,7 @@ def test_the_demo_command_and_the_wheel_work_on_a_fresh_machine(tmp_path: Path) 
     (wheel,) = elsewhere.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
     assert {"scalesync/migrations/env.py", "scalesync/migrations/versions/0001_mirror.py"} <= set(inside)
+    assert "scalesync/sandbox/templates.json" in inside
     assert [name for name in inside if name.startswith(("tests/", "migrations/"))] == []
 
     bin_, again = source / ".venv" / "bin", ("--force-reinstall", "--no-deps")

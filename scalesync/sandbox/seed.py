@@ -2,12 +2,14 @@
 
 import random
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.task_bodies import decorate, finish, instruction_of, old_task, params_of
+from scalesync.sandbox.task_bodies import finish, old_task
 from scalesync.sandbox.tasks import TaskRecord, record_of
+from scalesync.sandbox.templates import TEMPLATES, fill
 from scalesync.sandbox.timestamps import format_millis
 
 HOUR = 3_600_000
@@ -15,53 +17,22 @@ YEAR = 365 * 24 * HOUR
 
 _TASKS_PER_BATCH = 80
 
-_SOURCES = ("kamera-1", "ünïcode", "")
-
 _BIG_TIE = 60
 """So many tasks share one millisecond; only in accounts of 500 tasks and more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A project to be made up, the types of its tasks and the share of all tasks it gets."""
+class ProjectPlan:
+    """A project to make up, the types of its tasks, and its share of all tasks in percent."""
 
     name: str
-    types: tuple[str, ...]
+    types: Sequence[str]
     share: int
-    flags: tuple[str, ...] = ()
+    flags: Sequence[str] = ()
     versions: int = 2
 
 
-PLANS = (
-    Plan(
-        "Street scenes",
-        ("imageannotation", "imageannotation", "segmentannotation", "polygonannotation", "categorization"),
-        40,
-        versions=4,
-    ),
-    Plan(
-        "lidar/highway A9",
-        (
-            "lidarannotation",
-            "lidarsegmentation",
-            "videoannotation",
-            "videoplaybackannotation",
-            "sensorfusion",
-        ),
-        10,
-    ),
-    Plan("Straßen & 東京", ("namedentityrecognition", "textcollection"), 20, ("rapid",), versions=3),
-    Plan("Receipts 100% done?", ("documenttranscription", "transcription"), 15, ("rapid",)),
-    Plan("chat-reviews", ("textcollection", "comparison", "chat", "audiotranscription"), 8, ("studio",)),
-    Plan(
-        "Legacy boxes",
-        ("annotation", "lineannotation", "pointannotation", "cuboidannotation", "datacollection"),
-        7,
-        ("archived",),
-    ),
-    Plan("not begun", ("imageannotation",), 0, versions=0),
-)
-"""Enterprise, Rapid and Studio; names with blanks, slashes, signs and other scripts; one without tasks."""
+PLANS = tuple(ProjectPlan(**plan) for plan in TEMPLATES["projects"])
 
 
 def seed_account(account: Account, *, tasks: int, seed: int) -> None:
@@ -87,12 +58,12 @@ class _Seeder:
         self._used: set[str] = set()
 
     def fill(self, tasks: int) -> None:
-        projects = [self._project(plan) for plan in PLANS]
+        for plan in PLANS:
+            self._make_project(plan)
         for plan in PLANS:
             self._make_batches(
                 plan, max(3, tasks * plan.share // 100 // _TASKS_PER_BATCH) if plan.share else 0
             )
-        versions = {project["name"]: len(project["param_history"]) for project in projects}
         weights = [plan.share for plan in PLANS]
         records: list[TaskRecord] = []
         for number, created in enumerate(self._instants(tasks)):
@@ -100,17 +71,17 @@ class _Seeder:
                 records.append(record_of(old_task(number, self._rng)))
                 continue
             plan = self._rng.choices(PLANS, weights)[0]
-            records.append(record_of(self._task(plan, number, created, versions[plan.name])))
+            records.append(record_of(self._task(plan, number, created)))
         self._account.tasks.load(records)
         self._settle_batches()
 
-    def _project(self, plan: Plan) -> Doc:
+    def _make_project(self, plan: ProjectPlan) -> None:
         history = [
             {
                 "version": version,
                 "created_at": format_millis(self._start + version * YEAR // (plan.versions + 1)),
-                "instruction": instruction_of(plan.types[0], self._rng),
-                **params_of(plan.types[0], self._rng),
+                "instruction": fill("task/instruction", self._rng, type=plan.types[0]),
+                **fill(f"params/{plan.types[0]}", self._rng),
             }
             for version in range(plan.versions)
         ]
@@ -123,9 +94,8 @@ class _Seeder:
         }
         project |= dict.fromkeys(plan.flags, True)
         self._account.save("projects", plan.name, project)
-        return project
 
-    def _make_batches(self, plan: Plan, count: int) -> None:
+    def _make_batches(self, plan: ProjectPlan, count: int) -> None:
         """Make batches that follow each other through the year, so that each is older than its tasks."""
         self._batches[plan.name], self._begins[plan.name] = [], []
         for number in range(count):
@@ -146,7 +116,7 @@ class _Seeder:
             self._batches[plan.name].append(batch)
             self._begins[plan.name].append(begin)
 
-    def _batch_status(self, plan: Plan, number: int) -> str:
+    def _batch_status(self, plan: ProjectPlan, number: int) -> str:
         """Return a status that this kind of project knows, each of them early on."""
         if {"rapid", "studio"} & set(plan.flags) and number % 3 == 1:
             return "staging"
@@ -175,33 +145,27 @@ class _Seeder:
     def _id(self, instant: int) -> str:
         return f"{instant // 1000:08x}{self._rng.getrandbits(64):016x}"
 
-    def _task(self, plan: Plan, number: int, created: int, versions: int) -> Doc:
+    def _task(self, plan: ProjectPlan, number: int, created: int) -> Doc:
         rng = self._rng
         task_type = rng.choice(plan.types)
         batch = self._batch_at(plan, created)
-        doc: Doc = {
-            "task_id": self._id(created),
-            "created_at": format_millis(created),
-            "updated_at": format_millis(created),
-            "type": task_type,
-            "status": self._status(batch),
-            "instruction": instruction_of(task_type, rng),
-            "params": params_of(task_type, rng),
-            "is_test": self._account.mode == "test",
-            "urgency": "standard",
-            "metadata": {"row": number, "source": rng.choice(_SOURCES)} if rng.random() < 0.7 else {},
-            "project": plan.name,
-            "projectId": self._account.projects[plan.name]["id"],
-            "project_param_version": rng.randrange(versions),
-            "processed_attachments": [],
-        }
-        if batch is not None:
-            doc["batch"] = batch["name"]
-        decorate(doc, number, rng)
+        doc: Doc = fill(
+            "task/current",
+            rng,
+            number=number,
+            type=task_type,
+            batch=batch,
+            task_id=self._id(created),
+            status=self._status(batch),
+            created_at=format_millis(created),
+            is_test=self._account.mode == "test",
+            project=self._account.projects[plan.name],
+            versions=range(plan.versions),
+        )
         finish(doc, rng, created=created, end=self._end)
         return doc
 
-    def _batch_at(self, plan: Plan, created: int) -> Doc | None:
+    def _batch_at(self, plan: ProjectPlan, created: int) -> Doc | None:
         """Return the batch that was filled at that time; some tasks belong to none."""
         if self._rng.random() < 0.15:
             return None

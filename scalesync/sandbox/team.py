@@ -6,7 +6,7 @@ from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import RefusalError, missing
-from scalesync.sandbox.geometry import new_uuid
+from scalesync.sandbox.templates import new_uuid
 
 ROLES = ("labeler", "member", "manager", "admin")
 

@@ -13,6 +13,8 @@ Clock = Callable[[], datetime]
 
 _FOREVER = 1 << 62
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def system_clock() -> datetime:
     """Return this machine's wall clock in UTC."""
@@ -27,7 +29,7 @@ def to_millis(instant: datetime) -> int:
 def format_millis(millis: int) -> str:
     """Return an instant as the API writes it: 2023-10-11T18:36:21.350Z (recorded)."""
     seconds, rest = divmod(millis, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def parse_millis(text: str) -> int:
@@ -46,8 +48,8 @@ def _parse(text: str) -> datetime:
 
 
 def _micros(instant: datetime) -> int:
-    whole = int(instant.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + instant.microsecond
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 @dataclass(frozen=True, slots=True)

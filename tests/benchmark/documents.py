@@ -4,13 +4,16 @@ import random
 from dataclasses import dataclass
 
 from scalesync.sandbox.documents import Doc, encode
-from scalesync.sandbox.geometry import HEIGHT, WIDTH, new_uuid, number
+from scalesync.sandbox.templates import new_uuid, number
 from scalesync.sandbox.timestamps import format_millis
 
 PROJECTS = ("Street scenes", "Parking lots", "Highway at night", "Level crossings")
 PER_BATCH = 500
 BOXES = 5
 """Annotations of each task."""
+
+WIDTH, HEIGHT = 1920, 1080
+"""The size in pixels of every picture."""
 
 _START = 1_672_531_200_000
 _HOUR = 3_600_000
