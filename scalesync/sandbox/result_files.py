@@ -69,7 +69,7 @@ def _linked(rng: random.Random) -> bytes:
 
 
 def _camera(rng: random.Random, tracks: list[Doc], camera: int) -> Doc:
-    boxes: list[Doc] = fill("parts/camera_boxes", rng, tracks=tracks)
+    boxes: list[Doc] = fill("parts/camera_boxes", rng, {"tracks": tracks})
     if rng.random() < 0.3:
         boxes.append({**boxes[-1], "cuboid_uuid": new_uuid(rng), "not_in_lidar": True})
     return {"camera_used": camera, "annotations": boxes}

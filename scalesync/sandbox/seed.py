@@ -4,6 +4,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc
@@ -64,13 +65,13 @@ class _Seeder:
             self._make_batches(
                 plan, max(3, tasks * plan.share // 100 // _TASKS_PER_BATCH) if plan.share else 0
             )
-        weights = [plan.share for plan in PLANS]
+        shares = list(accumulate(plan.share for plan in PLANS))
         records: list[TaskRecord] = []
         for number, created in enumerate(self._instants(tasks)):
             if number % 200 == 7:
                 records.append(record_of(old_task(number, self._rng)))
                 continue
-            plan = self._rng.choices(PLANS, weights)[0]
+            plan = self._rng.choices(PLANS, cum_weights=shares)[0]
             records.append(record_of(self._task(plan, number, created)))
         self._account.tasks.load(records)
         self._settle_batches()
@@ -80,7 +81,7 @@ class _Seeder:
             {
                 "version": version,
                 "created_at": format_millis(self._start + version * YEAR // (plan.versions + 1)),
-                "instruction": fill("task/instruction", self._rng, type=plan.types[0]),
+                "instruction": fill("task/instruction", self._rng, {"type": plan.types[0]}),
                 **fill(f"params/{plan.types[0]}", self._rng),
             }
             for version in range(plan.versions)
@@ -147,21 +148,27 @@ class _Seeder:
 
     def _task(self, plan: ProjectPlan, number: int, created: int) -> Doc:
         rng = self._rng
-        task_type = rng.choice(plan.types)
+        task_type, created_at = rng.choice(plan.types), format_millis(created)
         batch = self._batch_at(plan, created)
-        doc: Doc = fill(
-            "task/current",
-            rng,
-            number=number,
-            type=task_type,
-            batch=batch,
-            task_id=self._id(created),
-            status=self._status(batch),
-            created_at=format_millis(created),
-            is_test=self._account.mode == "test",
-            project=self._account.projects[plan.name],
-            versions=range(plan.versions),
-        )
+        doc: Doc = {
+            "task_id": self._id(created),
+            "created_at": created_at,
+            "updated_at": created_at,
+            "type": task_type,
+            "status": self._status(batch),
+            "instruction": fill("task/instruction", rng, {"type": task_type}),
+            "params": fill(f"params/{task_type}", rng),
+            "is_test": self._account.mode == "test",
+            "urgency": "standard",
+            "metadata": fill("task/metadata", rng, {"number": number}),
+            "project": plan.name,
+            "projectId": self._account.projects[plan.name]["id"],
+            "project_param_version": rng.randrange(plan.versions),
+            "processed_attachments": [],
+        }
+        if batch is not None:
+            doc["batch"] = batch["name"]
+        doc |= fill("task/optional", rng, {"number": number})
         finish(doc, rng, created=created, end=self._end)
         return doc
 

@@ -14,14 +14,13 @@ def old_task(number: int, rng: random.Random) -> Doc:
     """Return a task as of 2019: no updated_at, project, batch or uuid (recorded)."""
     created = _MARCH_2019 + number * 61_000
     task_type = rng.choice(("annotation", "segmentannotation", "categorization", "pointannotation"))
-    doc: Doc = fill(
-        "task/of_2019",
-        rng,
-        type=task_type,
-        task_id=f"{created // 1000:08x}{rng.getrandbits(64):016x}",
-        created_at=format_millis(created),
-        completed_at=format_millis(created + 53),
-    )
+    names = {
+        "type": task_type,
+        "task_id": f"{created // 1000:08x}{rng.getrandbits(64):016x}",
+        "created_at": format_millis(created),
+        "completed_at": format_millis(created + 53),
+    }
+    doc: Doc = fill("task/of_2019", rng, names)
     response = respond(task_type, doc["params"], rng)
     return doc if response is None else {**doc, "response": response}
 

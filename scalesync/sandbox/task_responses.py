@@ -1,13 +1,23 @@
 """The responses of completed tasks, in every shape that scale_api.md lists."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.templates import TEMPLATES, fill, words
 
-_SHAPES = tuple(TEMPLATES["shapes"])
+
+class _Names(dict[str, Any]):
+    """What the names in a response's template stand for, looked up in the task's params when needed."""
+
+    def __init__(self, params: Doc) -> None:
+        super().__init__()
+        self._params = params
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = _LOOKUPS[name](self._params)
+        return value
 
 
 def respond(task_type: str, params: Doc, rng: random.Random) -> Doc | None:
@@ -17,23 +27,13 @@ def respond(task_type: str, params: Doc, rng: random.Random) -> Doc | None:
     """
     if task_type == "pointannotation" and rng.random() < 0.25:
         return None
-    labels = _labels(params)
     if task_type == "namedentityrecognition":
-        return _entities(str(params.get("text") or words(rng, 12)), labels, rng)
+        return _entities(str(params.get("text") or words(12, rng)), _labels(params), rng)
     if task_type == "audiotranscription":
         return _transcript(rng)
     if task_type not in TEMPLATES["responses"]:
         return {"annotations": []}
-    response: Doc = fill(
-        f"responses/{task_type}",
-        rng,
-        labels=labels,
-        several=labels[:2] if params.get("allow_multiple") else None,
-        shapes=[shape for shape in _typed(params, "geometries", dict) if shape in _SHAPES] or _SHAPES,
-        choices=_typed(params, "choices", list) or ["yes"],
-        fields=_fields(task_type, params),
-        repeated="repeatable_fields" in params,
-    )
+    response: Doc = fill(f"responses/{task_type}", rng, _Names(params))
     if task_type == "imageannotation" and len(response["annotations"]) > 1:
         one, two, *_ = response["annotations"]
         response["links"] = [{"from": one["uuid"], "to": two["uuid"], "label": "follows"}]
@@ -56,14 +56,25 @@ def _labels(params: Doc) -> Sequence[str]:
     return [name for name in names if isinstance(name, str)] or TEMPLATES["labels"]
 
 
-def _fields(task_type: str, params: Doc) -> list[str]:
+def _fields(params: Doc) -> list[str]:
     """Return the names of the fields to answer, which params hold as keys or as a list of objects."""
-    asked = params.get("fields")
-    if isinstance(asked, dict) and asked:
-        return list(asked)
     listed = [field for field in _typed(params, "fields", list) if isinstance(field, dict)]
-    names = [str(field.get("field_id", "field")) for field in listed]
-    return names or (["sentiment", "summary"] if task_type == "textcollection" else ["value"])
+    return list(_typed(params, "fields", dict)) or [str(each.get("field_id", "field")) for each in listed]
+
+
+_SHAPES = tuple(TEMPLATES["shapes"])
+
+_LOOKUPS: dict[str, Callable[[Doc], Any]] = {
+    "labels": _labels,
+    "several_labels": lambda params: _labels(params)[:2] if params.get("allow_multiple") else None,
+    "shapes": lambda params: (
+        [shape for shape in _typed(params, "geometries", dict) if shape in _SHAPES] or _SHAPES
+    ),
+    "choices": lambda params: _typed(params, "choices", list) or ["yes"],
+    "fields": lambda params: _fields(params) or ["value"],
+    "questions": lambda params: _fields(params) or ["sentiment", "summary"],
+    "repeatable_fields": lambda params: "repeatable_fields" in params,
+}
 
 
 def _entities(text: str, labels: Sequence[str], rng: random.Random) -> Doc:
@@ -82,7 +93,7 @@ def _entities(text: str, labels: Sequence[str], rng: random.Random) -> Doc:
 
 def _transcript(rng: random.Random) -> Doc:
     """Align the words of a recording with its seconds."""
-    spoken = words(rng, rng.randint(3, 9)).split(" ")
+    spoken = words(rng.randint(3, 9), rng).split(" ")
     alignment = [
         {
             "word": word,

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scalesync.sandbox.documents import Doc, decode, encode
 from scalesync.sandbox.timestamps import parse_millis
@@ -11,8 +11,7 @@ Key = tuple[int, str]
 """An instant in milliseconds and a task_id: the order in which tasks are listed, reversed."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
+class TaskRecord(NamedTuple):
     """One version of a task: its text, and what filters compare."""
 
     raw: bytes
@@ -102,8 +101,9 @@ class TaskStore:
     def load(self, records: Iterable[TaskRecord]) -> None:
         """Add many new tasks at once."""
         for record in records:
+            key = record.key
             for index in self._indexes_of(record):
-                index.append(record.key)
+                index.append(key)
             self._note_changing(record)
             if record.updated is not None:
                 self.updated.append((record.updated, record.task_id))

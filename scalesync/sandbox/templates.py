@@ -5,50 +5,42 @@ A text "$NAME ARGUMENT ..." is a value drawn at each filling, such as "$uuid" or
 one of these keys is drawn as a whole:
 
     {"$one_of": [T, ...]}             one of several
-    {"$sample": [LOW, HIGH, VALUES]}  so many of these values, each once
-    {"$list": [LOW, HIGH, T]}         so many elements; inside, `previous` names the element before
-    {"$for": [NAME, CONDITIONS, T]}   an element for each `item` of a named list that meets the conditions
-    {"$each": [NAME, FIRST, REST]}    a field for each `key` in a named list, counted from 1 by `place`
-    {"$if": [CONDITIONS, T, OTHER]}   one of two
+    {"$if": [CONDITION, T, OTHER]}    one of two
+    {"$list": [LOW, HIGH, T]}         LOW to HIGH elements; inside, `previous` names the element before
+    {"$for": [NAME, CONDITION, T]}    an element for each `item` of a named list that meets the condition
+    {"$each": [NAME, T]}              a field for each `key` in a named list, at a `place` counted from 1
 
 In any other object "..." adds the fields of its value, "$let" draws values that names stand for from then
-on, and "?" holds rows of [CONDITION, ..., FIELDS], whose fields are added where all conditions hold. A
-condition is a chance from 0 to 1, or a name that must stand for something true.
+on, and "?" holds rows of [CONDITION, FIELDS] that are added where the condition holds. A condition is a
+chance from 0 to 1, or a name that stands for something true.
 
 Values are drawn in the order in which a template is written: moving a field changes every made-up account.
 """
 
 import json
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from scalesync.sandbox.documents import Doc
 
+Names = dict[str, Any]
+"""What the names in a template stand for, at one filling."""
 
-@dataclass(slots=True)
-class Draw:
-    """One filling: where random numbers come from, and what the names in the template stand for."""
-
-    rng: random.Random
-    names: Doc
-
-
-Filler = Callable[[Draw], Any]
+Filler = Callable[[random.Random, Names], Any]
 
 TEMPLATES: Doc = json.loads(Path(__file__).with_name("templates.json").read_text("utf-8"))
 
 
-def fill(path: str, rng: random.Random, **names: Any) -> Any:
-    """Return the template SECTION/NAME filled by `rng`. Raises KeyError for an unknown one.
+def fill(path: str, rng: random.Random, names: Names | None = None) -> Any:
+    """Return the template SECTION/NAME filled by `rng`; raises KeyError for an unknown one.
 
     Constant parts are the same objects each time: change nothing but the outermost object.
     """
-    return _template(path)(Draw(rng, names))
+    return _template(path)(rng, {} if names is None else names)
 
 
 @cache
@@ -60,17 +52,16 @@ def _template(path: str) -> Filler:
 def _compiled(template: Any) -> Filler:
     """Return what fills a template without looking at its structure again, which takes twice as long."""
     if not _varies(template):
-        return lambda _draw: template
+        return lambda _rng, _names: template
     if isinstance(template, str):
-        return _text(template)
+        return _compiled_text(template)
     if isinstance(template, list):
-        elements = [_compiled(part) for part in template]
-        return lambda draw: [element(draw) for element in elements]
+        return partial(_elements, [_compiled(part) for part in template])
     (key, parts), *others = template.items()
     if others or key not in _OPERATORS:
-        return _object(template)
+        return _compiled_object(template)
     operator, plain = _OPERATORS[key]
-    return operator(*parts[:plain], *map(_compiled, parts[plain:]))
+    return partial(operator, *parts[:plain], *map(_compiled, parts[plain:]))
 
 
 def _varies(template: Any) -> bool:
@@ -81,132 +72,97 @@ def _varies(template: Any) -> bool:
     return isinstance(template, str) and (template[:1] in {"$", "@"} or "{" in template)
 
 
-def _text(text: str) -> Filler:
+def _compiled_text(text: str) -> Filler:
     if text[0] == "@":
         return _template(text[1:])
     if text[0] != "$":
-        return lambda draw: text.format_map(draw.names)
-    name, *words = text[1:].split(" ")
-    return _DRAWS[name](*map(_argument, words))
+        return lambda _rng, names: text.format_map(names)
+    name, *arguments = text[1:].split(" ")
+    return partial(
+        _DRAWS[name], *(json.loads(word) if word[0] in "-0123456789" else word for word in arguments)
+    )
 
 
-def _argument(word: str) -> Any:
-    try:
-        return json.loads(word)
-    except ValueError:
-        return word
+def _compiled_object(template: Doc) -> Filler:
+    steps: list[tuple[str, Filler]] = []
+    for key, part in template.items():
+        if key == "?":
+            rows = [(condition, _compiled(fields)) for condition, fields in part]
+            steps.append(("", partial(_rows, rows)))
+        elif key == "$let":
+            steps.append(("", partial(_let, _compiled(part))))
+        else:
+            steps.append(("" if key.startswith("...") else key, _compiled(part)))
+    return partial(_object, steps)
 
 
-def _object(template: Doc) -> Filler:
-    steps = [(key, key[0], _rows(part) if key == "?" else _compiled(part)) for key, part in template.items()]
-
-    def mixed(draw: Draw) -> Doc:
-        made: Doc = {}
-        for key, sign, part in steps:
-            if sign in "?.":
-                made.update(part(draw))
-            elif sign == "$":
-                draw.names.update(part(draw))
-            else:
-                made[key] = part(draw)
-        return made
-
-    plain = [(key, part) for key, sign, part in steps if sign not in "?.$"]
-    return mixed if len(plain) < len(steps) else lambda draw: {key: part(draw) for key, part in plain}
+def _object(steps: list[tuple[str, Filler]], rng: random.Random, names: Names) -> Doc:
+    made: Doc = {}
+    for key, part in steps:
+        if key:
+            made[key] = part(rng, names)
+        else:
+            made.update(part(rng, names))
+    return made
 
 
-def _rows(rows: Sequence[Any]) -> Filler:
-    compiled = [(_condition(row[0]), _compiled(row[1])) for row in rows]
-
-    def filled(draw: Draw) -> Doc:
-        made: Doc = {}
-        for holds, fields in compiled:
-            if holds(draw):
-                made.update(fields(draw))
-        return made
-
-    return filled
+def _let(drawn: Filler, rng: random.Random, names: Names) -> Doc:
+    names.update(drawn(rng, names))
+    return {}
 
 
-def _condition(text: float | str) -> Callable[[Draw], bool]:
-    if not isinstance(text, str):
-        return lambda draw: text == 1 or draw.rng.random() < text
-    name, _, chance = text.partition(" ")
-    # No chance is drawn behind a name that stands for nothing.
-    return lambda draw: bool(draw.names[name]) and (not chance or draw.rng.random() < float(chance))
+def _rows(rows: list[tuple[float | str, Filler]], rng: random.Random, names: Names) -> Doc:
+    made: Doc = {}
+    for condition, fields in rows:
+        if names[condition] if isinstance(condition, str) else rng.random() < condition:
+            made.update(fields(rng, names))
+    return made
 
 
-def _list(low: int, high: int, element: Filler) -> Filler:
-    def filled(draw: Draw) -> list[Any]:
-        made: list[Any] = []
-        for _ in range(draw.rng.randint(low, high)):
-            # Set anew before each element, because a list inside the element before used the name too.
-            draw.names["previous"] = made[-1] if made else None
-            made.append(element(draw))
-        return made
-
-    return filled
+def _holds(condition: float | str, rng: random.Random, names: Names) -> bool:
+    return bool(names[condition]) if isinstance(condition, str) else rng.random() < condition
 
 
-def _for(name: str, condition: float | str, element: Filler) -> Filler:
-    holds = _condition(condition)
-    return lambda draw: [element(draw) for draw.names["item"] in draw.names[name] if holds(draw)]
+def _elements(elements: list[Filler], rng: random.Random, names: Names) -> list[Any]:
+    return [element(rng, names) for element in elements]
 
 
-def _each(name: str, first: Filler, rest: Filler | None = None) -> Filler:
-    def filled(draw: Draw) -> Doc:
-        made: Doc = {}
-        for place, key in enumerate(draw.names[name], start=1):
-            draw.names.update(key=key, place=place)
-            made[key] = (rest or first if made else first)(draw)
-        return made
-
-    return filled
+def _one_of(*parts: Any) -> Any:
+    *fillers, rng, names = parts
+    return rng.choice(fillers)(rng, names)
 
 
-def _if(condition: float | str, one: Filler, other: Filler) -> Filler:
-    holds = _condition(condition)
-    return lambda draw: one(draw) if holds(draw) else other(draw)
+def _if(condition: float | str, one: Filler, other: Filler, rng: random.Random, names: Names) -> Any:
+    return (one if _holds(condition, rng, names) else other)(rng, names)
 
 
-def _edges(draw: Draw) -> list[Doc]:
+def _list(low: int, high: int, element: Filler, rng: random.Random, names: Names) -> list[Any]:
+    made: list[Any] = []
+    for _ in range(rng.randint(low, high)):
+        # Set anew before each element, because a list inside the element before used the name too.
+        names["previous"] = made[-1] if made else None
+        made.append(element(rng, names))
+    return made
+
+
+def _for(name: str, condition: float | str, element: Filler, rng: random.Random, names: Names) -> list[Any]:
+    return [element(rng, names) for names["item"] in names[name] if _holds(condition, rng, names)]
+
+
+def _each(name: str, part: Filler, rng: random.Random, names: Names) -> Doc:
+    made: Doc = {}
+    for place, key in enumerate(names[name], start=1):
+        names.update(key=key, place=place, first=place == 1)
+        made[key] = part(rng, names)
+    return made
+
+
+def _edges(_rng: random.Random, names: Names) -> list[Doc]:
     """Connect each of the named `vertices` with the next."""
     return [
         {"x1": one["x"], "y1": one["y"], "x2": two["x"], "y2": two["y"], "type": "edge"}
-        for one, two in pairwise(draw.names["vertices"])
+        for one, two in pairwise(names["vertices"])
     ]
-
-
-_OPERATORS: dict[str, tuple[Callable[..., Filler], int]] = {
-    "$one_of": (lambda *parts: lambda draw: draw.rng.choice(parts)(draw), 0),
-    "$if": (_if, 1),
-    "$list": (_list, 2),
-    "$for": (_for, 2),
-    "$each": (_each, 1),
-}
-"""What compiles an object of one of these keys, and how many of its parts are no templates themselves."""
-
-_DRAWS: dict[str, Callable[..., Filler]] = {
-    "get": lambda name: lambda draw: draw.names[name],
-    "choice": lambda name: lambda draw: draw.rng.choice(draw.names[name]),
-    "sample": lambda name, low, high=0: (
-        lambda draw: draw.rng.sample(TEMPLATES[name], draw.rng.randint(low, high) if high else low)
-    ),
-    "template": lambda section, name: lambda draw: _template(f"{section}/{draw.names[name]}")(draw),
-    "uuid": lambda: lambda draw: new_uuid(draw.rng),
-    "url": lambda folder: lambda draw: folder + new_uuid(draw.rng),
-    "hex": lambda bits, before, after="": (
-        lambda draw: f"{before}{draw.rng.getrandbits(bits):0{bits // 4}x}{after}"
-    ),
-    "words": lambda count: lambda draw: words(draw.rng, count),
-    "int": lambda low, high: lambda draw: draw.rng.randint(low, high),
-    "choices": lambda below, count: lambda draw: draw.rng.choices(range(below), k=count),
-    "random": lambda: lambda draw: draw.rng.random(),
-    "float": lambda low, high: lambda draw: draw.rng.uniform(low, high),
-    "number": lambda top: lambda draw: number(draw.rng, top),
-    "edges": lambda: _edges,
-}
-"""What compiles a text of that name, given its arguments."""
 
 
 def new_uuid(rng: random.Random) -> str:
@@ -215,12 +171,42 @@ def new_uuid(rng: random.Random) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
-def number(rng: random.Random, top: float) -> float:
+def number(top: float, rng: random.Random, _names: Names | None = None) -> float:
     """Return a coordinate below `top`: half of them whole, half of them long floats (recorded)."""
     value = rng.random() * top
     return int(value) if value % 1 < 0.5 else value
 
 
-def words(rng: random.Random, count: int) -> str:
+def words(count: int, rng: random.Random, _names: Names | None = None) -> str:
     """Return a text of `count` words, separated by blanks."""
     return " ".join(rng.choices(TEMPLATES["words"], k=count))
+
+
+_OPERATORS: dict[str, tuple[Callable[..., Any], int]] = {
+    "$one_of": (_one_of, 0),
+    "$if": (_if, 1),
+    "$list": (_list, 2),
+    "$for": (_for, 2),
+    "$each": (_each, 1),
+}
+"""What draws an object with that key, and how many of its parts are no templates themselves."""
+
+_DRAWS: dict[str, Callable[..., Any]] = {
+    "get": lambda name, _, names: names[name],
+    "choice": lambda name, rng, names: rng.choice(names[name]),
+    "template": lambda section, name, rng, names: _template(f"{section}/{names[name]}")(rng, names),
+    "sample": lambda name, size, rng, _: rng.sample(TEMPLATES[name], size),
+    "some": lambda name, rng, _: rng.sample(TEMPLATES[name], rng.randint(1, 3)),
+    "choices": lambda below, count, rng, _: rng.choices(range(below), k=count),
+    "words": words,
+    "uuid": lambda rng, _: new_uuid(rng),
+    "url": lambda folder, rng, _: folder + new_uuid(rng),
+    "hex": lambda bits, pattern, rng, _: pattern.format(f"{rng.getrandbits(bits):0{bits // 4}x}"),
+    "int": lambda low, high, rng, _: rng.randint(low, high),
+    "random": lambda rng, _: rng.random(),
+    "float": lambda low, high, rng, _: rng.uniform(low, high),
+    "number": number,
+    "point": lambda rng, _: {"x": number(1920, rng), "y": number(1080, rng)},
+    "edges": _edges,
+}
+"""What draws a text of that name, given its arguments."""

@@ -1,9 +1,8 @@
 """Instants as whole milliseconds since 1970, the precision in which the API answers."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 from scalesync.sandbox.errors import RefusalError
@@ -14,6 +13,8 @@ Clock = Callable[[], datetime]
 _FOREVER = 1 << 62
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE = _EPOCH.replace(tzinfo=None)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def system_clock() -> datetime:
@@ -23,13 +24,12 @@ def system_clock() -> datetime:
 
 def to_millis(instant: datetime) -> int:
     """Return the whole milliseconds of `instant` since 1970, rounded down."""
-    return math.floor(_micros(instant) / 1000)
+    return (instant - _EPOCH) // _MILLISECOND
 
 
 def format_millis(millis: int) -> str:
     """Return an instant as the API writes it: 2023-10-11T18:36:21.350Z (recorded)."""
-    seconds, rest = divmod(millis, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
+    return (_EPOCH_WITHOUT_ZONE + millis * _MILLISECOND).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_millis(text: str) -> int:
@@ -48,8 +48,7 @@ def _parse(text: str) -> datetime:
 
 
 def _micros(instant: datetime) -> int:
-    since = instant - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

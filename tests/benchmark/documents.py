@@ -103,10 +103,10 @@ def _box(rng: random.Random) -> Doc:
             "occluded": rng.choice(("0%", "25%", "50%", "75%")),
             "moving": rng.choice(("yes", "no")),
         },
-        "left": number(rng, WIDTH / 2),
-        "top": number(rng, HEIGHT / 2),
-        "width": number(rng, 400),
-        "height": number(rng, 300),
+        "left": number(WIDTH / 2, rng),
+        "top": number(HEIGHT / 2, rng),
+        "width": number(400, rng),
+        "height": number(300, rng),
     }
 
 
