@@ -12,7 +12,7 @@ from scalesync.errors import IncompleteError
 from scalesync.queue.sending import Sending
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from scalesync.sandbox.state import World
+from scalesync.sandbox.backend import Backend
 
 TASKS = 50
 PROJECT, BATCH = "Night scenes", "night 1"
@@ -54,8 +54,8 @@ def run(stage: Stage, world: SandboxOptions) -> None:
         stage.dispatch(replace(SENDING, workers=4), patience=0.2)
         stage.title("What became of the commands")
         stage.ask(STATES)
-        server.world.faults.replace([])
-        _settle(stage, server.world)
+        server.backend.faults.replace([])
+        _settle(stage, server.backend)
         stage.title(
             "A sync brings nothing new: what a dispatch delivers is in the mirror with the same commit"
         )
@@ -93,7 +93,7 @@ def _show_queue(stage: Stage) -> None:
         print_text(text)
 
 
-def _settle(stage: Stage, world: World) -> None:
+def _settle(stage: Stage, world: Backend) -> None:
     """Ask about what is in doubt, send the rest, and hold what the API has against what was submitted."""
     doubt = list(stage.app.queue.listing(state=Display.IN_DOUBT))
     stage.title(
@@ -104,7 +104,7 @@ def _settle(stage: Stage, world: World) -> None:
     stage.dispatch(SENDING, patience=5.0)
     stage.title("What the API did, by its own count")
     counts = Counter(
-        (kind, effect, count) for kind, name, effect, count in world.effects if _is_ours(kind, name)
+        (kind, effect, count) for kind, name, effect, count in world.applied if _is_ours(kind, name)
     )
     print_table(
         ("object", "effect", "times", "objects"), [(*what, much) for what, much in sorted(counts.items())]

@@ -1,4 +1,4 @@
-"""The files that responses name: where they are, and what is in them, the same for the same name."""
+"""Make up the files that responses name, with the same content for the same name each time."""
 
 import random
 import re
@@ -10,13 +10,16 @@ from scalesync.sandbox.documents import Doc, encode
 from scalesync.sandbox.templates import TEMPLATES, fill, new_uuid
 
 RESULTS = "https://results.sandbox.example"
-"""Stands in every document for the address that a sandbox serves its files at, which may differ each time."""
+"""Stands in stored documents for the address of the files, as a sandbox's port differs from run to run."""
+
+RESULTS_PATH = "/results"
+"""Where the server offers the files."""
 
 _LINK = re.compile(re.escape(RESULTS.encode()) + rb'([^"\\]*)')
 
 
-def addressed(text: bytes, url: str, rng: random.Random | None = None) -> bytes:
-    """Return JSON text with its files at `url`; with `rng`, each link has a signature of this read only."""
+def insert_result_urls(text: bytes, url: str, rng: random.Random | None = None) -> bytes:
+    """Return JSON text with its result files at `url`; `rng` signs each link for this read only."""
     if rng is None:
         return text.replace(RESULTS.encode(), url.encode())
 
@@ -28,7 +31,7 @@ def addressed(text: bytes, url: str, rng: random.Random | None = None) -> bytes:
 
 
 def content(kind: str, name: str) -> bytes | None:
-    """Return a file, None for an unknown kind. One in four ends in NUL bytes, as some were seen to do."""
+    """Return a file, None for an unknown kind. One in four ends in NUL bytes, as some real ones do."""
     rng = random.Random(f"{kind}/{name}")  # noqa: S311 - repeatable data, not secrets
     if kind in TEMPLATES["files"]:
         made = encode(fill(f"files/{kind}", rng)["file"])
@@ -52,7 +55,7 @@ def _playback(rng: random.Random) -> bytes:
 
 
 def _events(rng: random.Random) -> bytes:
-    """Return what happens in a video (its form is assumed)."""
+    """Return the events of a video (their form is assumed)."""
     starts = sorted(rng.sample(range(300), 2))
     events = [
         {"uuid": new_uuid(rng), "label": label, "start": start, "end": start + rng.randint(1, 60)}

@@ -1,4 +1,4 @@
-"""A made-up account that looks like a real one, the same for the same seed and clock."""
+"""Seed an account that looks like a real one, the same for the same seed and clock."""
 
 import random
 from bisect import bisect_right
@@ -19,7 +19,7 @@ YEAR = 365 * 24 * HOUR
 _TASKS_PER_BATCH = 80
 
 _BIG_TIE = 60
-"""So many tasks share one millisecond; only in accounts of 500 tasks and more."""
+"""How many tasks share one millisecond in an account of 500 or more: some fill more than half a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ PLANS = tuple(ProjectPlan(**plan) for plan in TEMPLATES["projects"])
 
 
 def seed_account(account: Account, *, tasks: int, seed: int) -> None:
-    """Fill an empty account with exactly `tasks` tasks over the year that ended an hour ago, nothing saved.
+    """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago, unsaved.
 
     About a fifth are pending, a few canceled or in error; batches are in every state and agree with
     their tasks; some tasks share their millisecond, and a few of 2019 have no updated_at, project or batch.
     """
-    _Seeder(account, random.Random(f"{seed}:seed")).fill(tasks)  # noqa: S311 - repeatable data, not secrets
+    _AccountBuilder(account, random.Random(f"{seed}:seed")).fill(tasks)  # noqa: S311 - repeatable data, not secrets
 
 
-class _Seeder:
-    """Makes up one account."""
+class _AccountBuilder:
+    """Makes up the projects, batches and tasks of one account."""
 
     def __init__(self, account: Account, rng: random.Random) -> None:
         self._account = account
@@ -54,9 +54,9 @@ class _Seeder:
         self._end = account.now() - HOUR
         self._start = self._end - YEAR
         self._batches: dict[str, list[Doc]] = {}
-        self._begins: dict[str, list[int]] = {}
-        self._busy: set[str] = set()
-        self._used: set[str] = set()
+        self._batch_starts: dict[str, list[int]] = {}
+        self._pending_batches: set[str] = set()
+        self._filled_batches: set[str] = set()
 
     def fill(self, tasks: int) -> None:
         for plan in PLANS:
@@ -67,14 +67,14 @@ class _Seeder:
             )
         shares = list(accumulate(plan.share for plan in PLANS))
         records: list[TaskRecord] = []
-        for number, created in enumerate(self._instants(tasks)):
+        for number, created in enumerate(self._creation_times(tasks)):
             if number % 200 == 7:
                 records.append(record_of(old_task(number, self._rng)))
                 continue
             plan = self._rng.choices(PLANS, cum_weights=shares)[0]
             records.append(record_of(self._task(plan, number, created)))
         self._account.tasks.load(records)
-        self._settle_batches()
+        self._save_batches()
 
     def _make_project(self, plan: ProjectPlan) -> None:
         history = [
@@ -97,8 +97,8 @@ class _Seeder:
         self._account.save("projects", plan.name, project)
 
     def _make_batches(self, plan: ProjectPlan, count: int) -> None:
-        """Make batches that follow each other through the year, so that each is older than its tasks."""
-        self._batches[plan.name], self._begins[plan.name] = [], []
+        """Make batches that follow each other through the year, each older than its tasks."""
+        self._batches[plan.name], self._batch_starts[plan.name] = [], []
         for number in range(count):
             begin = self._start + number * YEAR // count
             batch: Doc = {
@@ -115,33 +115,37 @@ class _Seeder:
             if number % 11 == 10:
                 batch["archived"] = True
             self._batches[plan.name].append(batch)
-            self._begins[plan.name].append(begin)
+            self._batch_starts[plan.name].append(begin)
 
     def _batch_status(self, plan: ProjectPlan, number: int) -> str:
-        """Return a status that this kind of project knows, each of them early on."""
+        """Return the status of a project's nth batch, so that the first three have every status."""
         if {"rapid", "studio"} & set(plan.flags) and number % 3 == 1:
             return "staging"
         return ("completed", "in_progress")[number % 2]
 
-    def _settle_batches(self) -> None:
-        """Complete the batches that happen to have only finished tasks, and hand all to the account."""
+    def _save_batches(self) -> None:
+        """Save the batches, completed where no task is pending."""
         for batch in (batch for batches in self._batches.values() for batch in batches):
             name = batch["name"]
-            if batch["status"] == "in_progress" and name in self._used and name not in self._busy:
+            if (
+                batch["status"] == "in_progress"
+                and name in self._filled_batches
+                and name not in self._pending_batches
+            ):
                 batch["status"] = "completed"
             if batch["status"] == "completed":
                 batch["completed_at"] = format_millis(self._end)
             self._account.save("batches", name, batch)
 
-    def _instants(self, tasks: int) -> list[int]:
-        """Return when the tasks were created, oldest first: spread out, a fifth in ties of up to twelve."""
-        instants: list[int] = []
-        while len(instants) < tasks:
+    def _creation_times(self, tasks: int) -> list[int]:
+        """Return when the tasks were created, oldest first; a fifth share their millisecond with others."""
+        times: list[int] = []
+        while len(times) < tasks:
             tie = self._rng.randint(2, 12) if self._rng.random() < 0.035 else 1
-            instants += [self._start + int(self._rng.random() * YEAR)] * tie
+            times += [self._start + int(self._rng.random() * YEAR)] * tie
         if tasks >= 500:
-            instants[:_BIG_TIE] = [self._start + YEAR * 2 // 3] * _BIG_TIE
-        return sorted(instants[:tasks])
+            times[:_BIG_TIE] = [self._start + YEAR * 2 // 3] * _BIG_TIE
+        return sorted(times[:tasks])
 
     def _id(self, instant: int) -> str:
         return f"{instant // 1000:08x}{self._rng.getrandbits(64):016x}"
@@ -173,20 +177,20 @@ class _Seeder:
         return doc
 
     def _batch_at(self, plan: ProjectPlan, created: int) -> Doc | None:
-        """Return the batch that was filled at that time; some tasks belong to none."""
+        """Return the batch to which tasks were added at that time; None for some tasks."""
         if self._rng.random() < 0.15:
             return None
-        return self._batches[plan.name][bisect_right(self._begins[plan.name], created) - 1]
+        return self._batches[plan.name][bisect_right(self._batch_starts[plan.name], created) - 1]
 
     def _status(self, batch: Doc | None) -> str:
-        """Return a status: pending for about a fifth of all tasks, and for none of a completed batch."""
+        """Return a status: pending for about a fifth of all tasks, never in a completed batch."""
         drawn = self._rng.random()
         if drawn < 0.03:
             return "canceled" if drawn < 0.02 else "error"
         if batch is None:
             return "pending" if drawn < 0.2 else "completed"
-        self._used.add(batch["name"])
+        self._filled_batches.add(batch["name"])
         if batch["status"] == "completed" or drawn > 0.42:
             return "completed"
-        self._busy.add(batch["name"])
+        self._pending_batches.add(batch["name"])
         return "pending"

@@ -1,18 +1,19 @@
-"""What is not known of the API, each as a switch: its default is the reading we think likeliest.
+"""Switch the sandbox between the possible behaviors of the API where the real one is not known.
 
-The mirror must be right under every reading. Nothing here was checked against the live API.
+Defaults are the likeliest behavior. None was checked against the live API, so that the mirror must be
+right with every one of them.
 """
 
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
 LONGEST = 30 * 365 * 86_400.0
-"""Seconds that a switch may be about: clocks and calendars have no end there."""
+"""The most seconds in a switch, thirty years: calendars reach that far from any date in use."""
 
 
 @dataclass(frozen=True)
 class Switches:
-    """One reading of every open question about the API."""
+    """One behavior of the API for each open question about it."""
 
     bounds: Literal["inclusive", "exclusive", "half_open"] = "inclusive"
     """Whether `start_time`, `end_time`, `updated_after` ... hold their own instant; half_open: lower do."""
@@ -77,7 +78,7 @@ class Switches:
     """Seconds by which the API's clock is ahead of this machine's."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a reading that does not exist."""
+        """Raise ValueError for a value that a switch does not have."""
         for name, choices in choices_of().items():
             if choices and getattr(self, name) not in choices:
                 raise ValueError(f"switch {name} is one of {', '.join(choices)}")
@@ -90,7 +91,7 @@ class Switches:
 
 
 def choices_of() -> dict[str, tuple[str, ...]]:
-    """Return every switch with its possible readings; empty for one that takes a number or yes or no."""
+    """Return every switch with its choices; none for one that takes a number, or yes or no."""
     hints = get_type_hints(Switches)
     literal = {name: get_args(hint) for name, hint in hints.items()}
     return {
@@ -100,9 +101,9 @@ def choices_of() -> dict[str, tuple[str, ...]]:
 
 
 def parse_switch(text: str) -> tuple[str, object]:
-    """Return name and value of a switch written as `name=value`, for `Switches(**dict(...))`.
+    """Return name and value of a switch written as `name=value`; raises ValueError for anything else.
 
-    `yes`/`no` (also true/false) and numbers are read as such; `none` lifts a limit. Raises ValueError.
+    `yes`, `no`, `true`, `false` and numbers are parsed; `none` lifts a limit. For `Switches(**dict(...))`.
     """
     name, _, value = text.partition("=")
     choices = choices_of()

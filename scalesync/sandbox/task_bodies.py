@@ -1,4 +1,4 @@
-"""The contents of made-up tasks: what they ask for, and what became of them."""
+"""Make up old tasks, and what became of a task: its response, review or error."""
 
 import random
 
@@ -11,7 +11,7 @@ _MARCH_2019 = 1_552_193_712_058
 
 
 def old_task(number: int, rng: random.Random) -> Doc:
-    """Return a task as of 2019: no updated_at, project, batch or uuid (recorded)."""
+    """Return a task of 2019, without updated_at, project and batch (recorded)."""
     created = _MARCH_2019 + number * 61_000
     task_type = rng.choice(("annotation", "segmentannotation", "categorization", "pointannotation"))
     names = {
@@ -26,7 +26,7 @@ def old_task(number: int, rng: random.Random) -> Doc:
 
 
 def finish(doc: Doc, rng: random.Random, *, created: int, end: int) -> None:
-    """Give a task what its status brings with it: response, review, error, and the times up to `end`."""
+    """Add the fields of a task's status, with times between `created` and `end` in milliseconds."""
     _FINISHERS[doc["status"]](doc, rng, created, end)
 
 

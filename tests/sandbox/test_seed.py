@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from scalesync.sandbox import SandboxOptions
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.seed import PLANS
-from scalesync.sandbox.state import World
 
 Doc = dict[str, Any]
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def world_of(tasks: int = 2000, seed: int = 1, **options: Any) -> World:
+def world_of(tasks: int = 2000, seed: int = 1, **options: Any) -> Backend:
     """Return a world with a made-up account, its clock standing still."""
-    return World(SandboxOptions(tasks=tasks, seed=seed, **options), clock=lambda: NOW)
+    return Backend(SandboxOptions(tasks=tasks, seed=seed, **options), clock=lambda: NOW)
 
 
 WORLD = world_of()

@@ -48,7 +48,7 @@ class Stalled:
 
     def __post_init__(self) -> None:
         self.process = spawn(self.server, self.url, "--workers", "1", "--json")
-        self.server.world.before_list = self.stop
+        self.server.backend.before_list = self.stop
 
     def stop(self, *_: object) -> None:
         """Stop it, once, when the page before this one is saved and nothing is locked."""
@@ -93,7 +93,7 @@ def test_waiting_for_the_api_costs_no_claim(start_sandbox: Start, sqlite_url: st
         ThreadPoolExecutor(1) as pool,
     ):
         running = pool.submit(waiting.sync, Request())
-        while not server.world.faults.struck.total():
+        while not server.backend.faults.injected.total():
             time.sleep(0.01)
         assert other.sync(Request()).complete
         assert running.result().complete
