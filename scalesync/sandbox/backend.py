@@ -48,6 +48,7 @@ class Backend:
             mode: Account(mode, options.switches, now=self.now, seed=options.seed) for mode in MODES
         }
         with self.locked():
+            # Every account is restored, and gets its writer, before any of them may be seeded and saved.
             restored = [self._restore(account) for account in self._accounts.values()]
             if options.tasks and not any(restored):
                 account = self._accounts[options.seed_mode]
@@ -84,6 +85,8 @@ class Backend:
             try:
                 yield
             finally:
+                # A request's objects and counts are in one transaction, committed before its response is
+                # sent: what a client was told outlives a kill of the server.
                 if self._state_file is not None:
                     self._state_file.commit()
 
@@ -113,7 +116,7 @@ class Backend:
             return [insert_result_urls(text, self.results_url) for text in self.live.documents(kind)]
 
     def with_result_urls(self, text: bytes, account: Account) -> bytes:
-        """Return a response's text with the real addresses of its files, signed if a switch says so."""
+        """Return a response's text with the real addresses of its files; a switch has them signed."""
         signed = self.options.switches.presigned_urls == "always"
         return insert_result_urls(text, self.results_url, account.read_rng if signed else None)
 

@@ -13,9 +13,10 @@ STATUSES = ("staging", "in_progress", "completed")
 
 
 def create_batch(account: Account, body: Doc) -> Doc:
-    """Create a batch and return it: staging in a Rapid or Studio project, else in_progress (official client).
+    """Create a batch and return it.
 
-    Raises HttpError 400 without name or project, 404 for an unknown project, 409 for a used name.
+    It is in staging in a Rapid or Studio project, else in_progress (official client). Raises HttpError 400
+    without name or project, 404 for an unknown project, 409 for a used name.
     """
     name, project_name = body.get("name"), body.get("project")
     if not isinstance(name, str) or not name or not isinstance(project_name, str):

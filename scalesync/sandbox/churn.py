@@ -45,6 +45,7 @@ def annotate(account: Account, rng: random.Random) -> bool:
 def _pick(account: Account, rng: random.Random, status: str) -> str | None:
     """Return a random task of a status; None if 40 tries find none."""
     created = account.tasks.created
+    # Tries at random: an index of each status would have to follow every change.
     for _ in range(min(40, len(created))):
         task_id = rng.choice(created)[1]
         if account.tasks[task_id].status == status:
@@ -53,6 +54,7 @@ def _pick(account: Account, rng: random.Random, status: str) -> str | None:
 
 
 def _pick_pending(account: Account, rng: random.Random) -> str | None:
+    # Pending tasks run out, and are then hardly ever found at random: the oldest one is taken.
     return _pick(account, rng, "pending") or next(iter(account.tasks.pending), None)
 
 

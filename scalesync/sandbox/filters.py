@@ -96,8 +96,8 @@ def _accepts_sets(filters: ListFilters, task: TaskRecord) -> bool:
     )
 
 
-def _within(instant: int | None, span: Span) -> bool:
-    return not span.bounded or (instant is not None and instant in span)
+def _within(time: int | None, span: Span) -> bool:
+    return not span.bounded or (time is not None and time in span)
 
 
 def _lacks_updated_at(filters: ListFilters, task: TaskRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Make up the files that responses name, with the same content for the same name each time."""
+"""Generate the files that responses name, with the same content for the same name each time."""
 
 import random
 import re

@@ -19,12 +19,12 @@ YEAR = 365 * 24 * HOUR
 _TASKS_PER_BATCH = 80
 
 _BIG_TIE = 60
-"""How many tasks share one millisecond in an account of 500 or more: some fill more than half a page."""
+"""How many tasks share one millisecond, in an account of 500 tasks or more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectPlan:
-    """A project to make up, the types of its tasks, and its share of all tasks in percent."""
+    """A project to seed, the types of its tasks, and its share of all tasks in percent."""
 
     name: str
     types: Sequence[str]
@@ -46,7 +46,7 @@ def seed_account(account: Account, *, tasks: int, seed: int) -> None:
 
 
 class _AccountBuilder:
-    """Makes up the projects, batches and tasks of one account."""
+    """Seeds the projects, batches and tasks of one account."""
 
     def __init__(self, account: Account, rng: random.Random) -> None:
         self._account = account
@@ -68,12 +68,14 @@ class _AccountBuilder:
         shares = list(accumulate(plan.share for plan in PLANS))
         records: list[TaskRecord] = []
         for number, created in enumerate(self._creation_times(tasks)):
+            # A fixed place instead of a chance, so that an account of 8 tasks has an old one too.
             if number % 200 == 7:
                 records.append(record_of(old_task(number, self._rng)))
                 continue
             plan = self._rng.choices(PLANS, cum_weights=shares)[0]
             records.append(record_of(self._task(plan, number, created)))
         self._account.tasks.load(records)
+        # Last, as the status of a batch follows from the tasks that were drawn for it.
         self._save_batches()
 
     def _make_project(self, plan: ProjectPlan) -> None:
@@ -144,11 +146,12 @@ class _AccountBuilder:
             tie = self._rng.randint(2, 12) if self._rng.random() < 0.035 else 1
             times += [self._start + int(self._rng.random() * YEAR)] * tie
         if tasks >= 500:
+            # More than any page limit below 60, so that a page must end inside of it.
             times[:_BIG_TIE] = [self._start + YEAR * 2 // 3] * _BIG_TIE
         return sorted(times[:tasks])
 
-    def _id(self, instant: int) -> str:
-        return f"{instant // 1000:08x}{self._rng.getrandbits(64):016x}"
+    def _id(self, created: int) -> str:
+        return f"{created // 1000:08x}{self._rng.getrandbits(64):016x}"
 
     def _task(self, plan: ProjectPlan, number: int, created: int) -> Doc:
         rng = self._rng
@@ -184,6 +187,7 @@ class _AccountBuilder:
 
     def _status(self, batch: Doc | None) -> str:
         """Return a status: pending for about a fifth of all tasks, never in a completed batch."""
+        # 39 % of the tasks of open batches are pending: a fifth of all, as half of the batches are completed.
         drawn = self._rng.random()
         if drawn < 0.03:
             return "canceled" if drawn < 0.02 else "error"

@@ -29,7 +29,7 @@ _KEEP_ALIVE = 75
 
 
 class Annotator:
-    """Completes pending live tasks on a thread of its own, and recalls or fixes a few."""
+    """Completes pending live tasks in a separate thread, and recalls or fixes a few."""
 
     def __init__(self, backend: Backend, rate: float) -> None:
         self._backend = backend
@@ -57,7 +57,7 @@ class Annotator:
 
 
 class SandboxServer:
-    """A sandbox that serves from a thread of its own; a context manager, or call `start` and `stop`.
+    """A sandbox that serves in a separate thread; a context manager, or call `start` and `stop`.
 
     Its `backend` may be read and changed while it serves.
     """
@@ -78,7 +78,7 @@ class SandboxServer:
 
     @property
     def control_url(self) -> str:
-        """The address of the server; its own controls are below /_sandbox."""
+        """The address of the server, whose controls are below /_sandbox."""
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> Self:

@@ -16,7 +16,7 @@ class Switches:
     """One behavior of the API for each open question about it."""
 
     bounds: Literal["inclusive", "exclusive", "half_open"] = "inclusive"
-    """Whether `start_time`, `end_time`, `updated_after` ... hold their own instant; half_open: lower do."""
+    """Whether `start_time`, `end_time`, `updated_after` ... include their own time; half_open: lower do."""
 
     ties: Literal["by_id", "shuffled", "skipped"] = "by_id"
     """Tasks created in the same millisecond: by_id: newest id first; shuffled: in another order at every
@@ -40,7 +40,7 @@ class Switches:
     """What a second cancel of a task gets: 400, or 200 and no effect."""
 
     total: Literal["exact", "capped", "over"] = "exact"
-    """Whether `total` counts every match, stops at `total_cap`, or says too many."""
+    """Whether `total` counts every match, stops at `total_cap`, or exceeds it."""
 
     total_cap: int = 1000
     """Where a capped `total` stops."""
@@ -72,7 +72,7 @@ class Switches:
     """What `GET /projects` does with archived projects when `archived` is not sent."""
 
     retry_after: Literal["seconds", "date", "none"] = "seconds"
-    """How a 429 says when to come back."""
+    """The form of the Retry-After header of a 429."""
 
     clock_skew: float = 0.0
     """Seconds by which the API's clock is ahead of this machine's."""

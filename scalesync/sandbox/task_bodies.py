@@ -1,4 +1,4 @@
-"""Make up old tasks, and what became of a task: its response, review or error."""
+"""Draw tasks of 2019, and the fields that a task has for its status: response, review or error."""
 
 import random
 
@@ -50,9 +50,11 @@ def _error(doc: Doc, rng: random.Random, created: int, end: int) -> None:
 
 
 def _completed(doc: Doc, rng: random.Random, created: int, end: int) -> None:
+    # Cubed: most tasks are completed soon, a few months later.
     completed = created + int(rng.random() ** 3 * (end - created))
     doc["updated_at"] = doc["completed_at"] = format_millis(completed)
     if rng.random() < 0.005:
+        # Some real times have no milliseconds.
         doc["completed_at"] = doc["completed_at"][:19] + "Z"
     response = respond(doc["type"], doc["params"], rng)
     if response is not None and rng.random() > 0.01:

@@ -1,4 +1,4 @@
-"""The responses of completed tasks, in every shape that scale_api.md lists."""
+"""Generate the responses of completed tasks, in every shape that scale_api.md lists."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from scalesync.sandbox.templates import TEMPLATES, fill, words
 
 
 class _Names(dict[str, Any]):
-    """What the names in a response's template stand for, looked up in the task's params when needed."""
+    """The values of the names in a response's template, taken from a task's params at their first use."""
 
     def __init__(self, params: Doc) -> None:
         super().__init__()
@@ -27,6 +27,7 @@ def respond(task_type: str, params: Doc, rng: random.Random) -> Doc | None:
     """
     if task_type == "pointannotation" and rng.random() < 0.25:
         return None
+    # Offsets in a text and times in a recording follow from each other, which no template can say.
     if task_type == "namedentityrecognition":
         return _entities(str(params.get("text") or words(12, rng)), _labels(params), rng)
     if task_type == "audiotranscription":
@@ -41,7 +42,7 @@ def respond(task_type: str, params: Doc, rng: random.Random) -> Doc | None:
 
 
 def _typed(params: Doc, name: str, kind: type[Any]) -> Any:
-    """Return a value that should be of a kind, and an empty one of that kind if a client sent another."""
+    """Return a value of a kind, or an empty one of that kind if a client sent another kind of value."""
     value = params.get(name)
     return value if isinstance(value, kind) else kind()
 
@@ -78,7 +79,7 @@ _LOOKUPS: dict[str, Callable[[Doc], Any]] = {
 
 
 def _entities(text: str, labels: Sequence[str], rng: random.Random) -> Doc:
-    """Label pieces of the text by their offsets, and tie the first to the last."""
+    """Return labeled spans of the text, by character, and a relationship of the first and the last."""
     annotations: list[Doc] = []
     for number in range(rng.randint(1, 8)):
         start = rng.randrange(max(1, len(text) - 1))
@@ -92,7 +93,7 @@ def _entities(text: str, labels: Sequence[str], rng: random.Random) -> Doc:
 
 
 def _transcript(rng: random.Random) -> Doc:
-    """Align the words of a recording with its seconds."""
+    """Return the words of a recording with the seconds at which each is spoken."""
     spoken = words(rng.randint(3, 9), rng).split(" ")
     alignment = [
         {

@@ -34,10 +34,10 @@ _DROPPED = ("force", "clear_unique_id_on_error")
 
 
 def create_task(account: Account, task_type: str, body: Doc, not_enabled: tuple[str, ...] = ()) -> TaskRecord:
-    """Create a task, completed at once in some modes, and return it; the project's params are its defaults.
+    """Create a task and return it; in some modes it is completed at once.
 
-    Raises HttpError 404 for an unknown project, 400 for a batch that is unknown, closed or of another
-    project, 409 with the documented text for a used unique_id.
+    The params of its project are its defaults. Raises HttpError 404 for an unknown project, 400 for a batch
+    that is unknown, closed or of another project, 409 with the documented text for a used unique_id.
     """
     check_type(task_type, not_enabled)
     check_envelope(body)
@@ -49,10 +49,12 @@ def create_task(account: Account, task_type: str, body: Doc, not_enabled: tuple[
     _refuse_duplicate(account, body.get("unique_id"), own_id=None)
     doc = _new_doc(account, task_type, body, params)
     if project is not None:
+        # The task's own instruction replaces the project's.
         doc = _inherited_instruction(project) | doc | _project_fields(project)
     if account.completes_at_once:
         _complete(account, doc)
     record = account.save_task(doc)
+    # Counted once everything that may refuse the create has passed, and saved with it in one commit.
     _count(account, record, "created")
     refresh_batch(account, record.batch)
     return record
@@ -137,6 +139,7 @@ def cancel_task(account: Account, task_id: str, *, clear_unique_id: bool) -> Tas
     if doc.get("work_started"):
         raise HttpError(400, "Cannot cancel a task that has been started.")
     doc["status"] = "canceled"
+    # `record` has the unique_id that is about to be cleared, so that the cancel counts under it.
     _count(account, record, "canceled")
     if clear_unique_id:
         doc.pop("unique_id", None)
@@ -199,7 +202,7 @@ def audit_task(account: Account, task_id: str, accepted: object, comments: objec
 
 
 def complete_task(account: Account, task_id: str) -> TaskRecord:
-    """Complete a task with a made-up response, as annotators do."""
+    """Complete a task with a random response, as annotators do."""
     record = account.task(task_id)
     doc = record.doc()
     _complete(account, doc)

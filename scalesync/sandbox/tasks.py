@@ -88,6 +88,7 @@ class TaskStore:
     def put(self, record: TaskRecord) -> None:
         """Add a task, or replace it by a new version with the same created_at, project and batch."""
         old = self._by_id.get(record.task_id)
+        # The sorted lists by creation need no change for a new version: what they sort by stays the same.
         if old is None:
             for index in self._indexes_of(record):
                 insort(index, record.key)
@@ -105,6 +106,7 @@ class TaskStore:
             for index in self._indexes_of(record):
                 index.append(key)
             self._add_to_lookups(record)
+            # A task of 2019 has no updated_at, and so is missing from this index.
             if record.updated is not None:
                 self.updated.append((record.updated, record.task_id))
         for index in (self.created, self.updated, *self.by_project.values(), *self.by_batch.values()):

@@ -1,4 +1,4 @@
-"""Fill the templates of templates.json, which hold every document that the sandbox makes up.
+"""Fill the templates in templates.json, from which every random document of the sandbox is made.
 
 A text "$NAME ARGUMENT ..." is a value drawn at each filling, such as "$uuid" or "$int 1 8" (`_DRAWS`);
 "@SECTION/NAME" is another template, and {NAME} inside a text is what the name stands for. An object with
@@ -14,7 +14,7 @@ In any other object "..." adds the fields of its value, "$let" draws values that
 on, and "?" holds rows of [CONDITION, FIELDS] that are added where the condition holds. A condition is a
 chance from 0 to 1, or a name that stands for something true.
 
-Values are drawn in the order in which a template is written: moving a field changes every made-up account.
+Values are drawn in the order of the template: a field that is moved changes every seeded account.
 """
 
 import json
@@ -28,7 +28,7 @@ from typing import Any
 from scalesync.sandbox.documents import Doc
 
 Names = dict[str, Any]
-"""What the names in a template stand for, at one filling."""
+"""The values of the names in a template, for one filling."""
 
 Filler = Callable[[random.Random, Names], Any]
 
@@ -50,7 +50,8 @@ def _template(path: str) -> Filler:
 
 
 def _compiled(template: Any) -> Filler:
-    """Return what fills a template without looking at its structure again, which takes twice as long."""
+    """Return a function that fills the template; it does not inspect its structure again, which is slow."""
+    # Constant parts are not copied at each filling: params of a task are mostly constant.
     if not _varies(template):
         return lambda _rng, _names: template
     if isinstance(template, str):
@@ -99,6 +100,7 @@ def _compiled_object(template: Doc) -> Filler:
 def _object(steps: list[tuple[str, Filler]], rng: random.Random, names: Names) -> Doc:
     made: Doc = {}
     for key, part in steps:
+        # A step without a key draws fields to merge: a spread, the rows of "?", or nothing for "$let".
         if key:
             made[key] = part(rng, names)
         else:
@@ -158,7 +160,7 @@ def _each(name: str, part: Filler, rng: random.Random, names: Names) -> Doc:
 
 
 def _edges(_rng: random.Random, names: Names) -> list[Doc]:
-    """Connect each of the named `vertices` with the next."""
+    """Return the edges that connect each of the `vertices` with the next."""
     return [
         {"x1": one["x"], "y1": one["y"], "x2": two["x"], "y2": two["y"], "type": "edge"}
         for one, two in pairwise(names["vertices"])
@@ -189,7 +191,7 @@ _OPERATORS: dict[str, tuple[Callable[..., Any], int]] = {
     "$for": (_for, 2),
     "$each": (_each, 1),
 }
-"""What draws an object with that key, and how many of its parts are no templates themselves."""
+"""The function for an object with that key, and how many of its parts are not templates themselves."""
 
 _DRAWS: dict[str, Callable[..., Any]] = {
     "get": lambda name, _, names: names[name],
@@ -209,4 +211,4 @@ _DRAWS: dict[str, Callable[..., Any]] = {
     "point": lambda rng, _: {"x": number(1920, rng), "y": number(1080, rng)},
     "edges": _edges,
 }
-"""What draws a text of that name, given its arguments."""
+"""The function for a text of that name; it takes the arguments in the text, then `rng` and the names."""

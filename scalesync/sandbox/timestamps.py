@@ -22,9 +22,9 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def to_millis(instant: datetime) -> int:
+def to_millis(time: datetime) -> int:
     """Return the milliseconds since 1970 of a time with an offset, rounded down."""
-    return (instant - _EPOCH) // _MILLISECOND
+    return (time - _EPOCH) // _MILLISECOND
 
 
 def format_millis(millis: int) -> str:
@@ -43,12 +43,12 @@ def http_date(millis: int) -> str:
 
 
 def _parse(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
-def _micros(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+def _micros(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ Query = Mapping[str, Any]
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-WORLD = Backend(SandboxOptions(tasks=600), clock=lambda: NOW)
-WORLD.churn(400)
-DOCS: list[Doc] = [json.loads(raw) for raw in WORLD.documents("tasks")]
+BACKEND = Backend(SandboxOptions(tasks=600), clock=lambda: NOW)
+BACKEND.churn(400)
+DOCS: list[Doc] = [json.loads(raw) for raw in BACKEND.documents("tasks")]
 
 
 def get(server: SandboxServer, path: str, **params: Any) -> Any:
@@ -124,7 +124,7 @@ def test_every_combination_of_filters_agrees_with_a_plain_look(query: Doc, limit
     token = ""
     for _ in range(len(expected) // limit + 1):
         asked = {**params, "limit": [str(limit)], **({"next_token": [token]} if token else {})}
-        page = json.loads(WORLD.live.lister.answer(asked, WORLD.now()))
+        page = json.loads(BACKEND.live.lister.answer(asked, BACKEND.now()))
         assert page["total"] == len(expected)
         found += page["docs"]
         token = page.get("next_token", "")
@@ -136,7 +136,7 @@ def test_every_combination_of_filters_agrees_with_a_plain_look(query: Doc, limit
 
 def test_what_is_pending_is_known_without_looking() -> None:
     """After many changes the tasks that annotators may take are exactly the pending ones."""
-    assert set(WORLD.live.tasks.pending) == {doc["task_id"] for doc in DOCS if doc["status"] == "pending"}
+    assert set(BACKEND.live.tasks.pending) == {doc["task_id"] for doc in DOCS if doc["status"] == "pending"}
 
 
 def test_a_walk_gives_every_task_once_newest_first(shared_sandbox: SandboxServer) -> None:
