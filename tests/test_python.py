@@ -103,7 +103,7 @@ def test_all_six_kinds_from_submission_to_the_mirror(mirror: Mirror, server: San
         20,
         20,
     )
-    assert {n for kind, _, _, n in server.world.effects if kind != "project"} == {1}
+    assert {n for kind, _, _, n in server.backend.applied if kind != "project"} == {1}
 
 
 def test_a_transaction_queues_all_or_nothing(mirror: Mirror) -> None:
@@ -157,7 +157,7 @@ def test_commands_and_the_callers_rows_are_committed_together(
     assert queued.command_id is not None
     assert json.loads(mirror.queue.show(queued.command_id).shown.command.payload)["body"] == body
     assert mirror.dispatch().delivered == 3
-    assert server.world.effects.count("unique_id", "u", "created") == 1
+    assert server.backend.applied.count("unique_id", "u", "created") == 1
 
 
 def test_the_callers_rollback_takes_the_commands_with_it(mirror: Mirror, engine: sqlalchemy.Engine) -> None:

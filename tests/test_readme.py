@@ -123,7 +123,7 @@ def test_the_questions_have_the_answers_of_the_demo(
     """What stands below a query is what `scalesync sql` prints of the demo's account, on each database."""
     server = start_sandbox(tasks=3000, seed=1)
     sync(server, database)
-    server.world.churn(CHANGES)
+    server.backend.churn(CHANGES)
     sync(server, database)
 
     asking = in_process(scalesync_in(tmp_path).having(SCALESYNC_DB=database_url))

@@ -198,7 +198,7 @@ def test_plain_http_to_another_machine_takes_a_word_of_its_own(
         for command in ("sync", "dispatch", "fetch-results", "queue reconcile", "batch status x"):
             check_refusal(keyed(*command.split()), 2, "unencrypted to 0.0.0.0", "--insecure-http")
         assert keyed("check").code == 2
-        assert sum(server.world.requests.values()) == 0
+        assert sum(server.backend.requests.values()) == 0
 
         for command in ("sync --results --allow-private", "dispatch", "check"):
             done = keyed("--insecure-http", *command.split())

@@ -1,6 +1,6 @@
-"""A Scale API server on this machine, over real HTTP: the executable statement of what we assume of the API.
+"""Serve a Scale API on this machine over real HTTP, with the behavior that we assume of the real one.
 
-Needs the extra `sandbox`; without it only `SandboxServer` and `serve` cannot be imported.
+Without the extra `sandbox`, `SandboxServer` and `serve` cannot be imported, but all else can.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ __all__ = ["SandboxOptions", "SandboxServer", "Switches", "choices_of", "parse_s
 
 
 def __getattr__(name: str) -> Any:
-    """Import the server only when it is asked for. Raises ModuleNotFoundError without the extra."""
+    """Import the server at its first use; raises ModuleNotFoundError without the extra."""
     if name in {"SandboxServer", "serve"}:
         from scalesync.sandbox import server
 

@@ -1,14 +1,14 @@
-"""The objects of one account in one mode: live and test data never meet (documented)."""
+"""Keep the objects of one account in one mode: live and test data are apart (documented)."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from scalesync.sandbox.documents import Doc, decode, encode
-from scalesync.sandbox.errors import TASK_NOT_FOUND, RefusalError, missing
+from scalesync.sandbox.errors import TASK_NOT_FOUND, HttpError, not_found
 from scalesync.sandbox.pagination import TaskLister
-from scalesync.sandbox.persistence import Journal
-from scalesync.sandbox.side_effects import Effects
+from scalesync.sandbox.persistence import StateWriter
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import TaskRecord, TaskStore, record_of
 from scalesync.sandbox.timestamps import format_millis
@@ -19,10 +19,50 @@ KINDS = ("batches", "projects", "files", "teammates", "assignments", "groups", "
 """Everything but tasks, each kept by name."""
 
 
-class Account:
-    """All state of one mode, every write of which goes through `save_task`, `save` or `remove`.
+class AppliedWrites:
+    """Counts the writes that were applied to each object, whether or not the client got an answer.
 
-    Not thread-safe: `World.locked` is.
+    Writes are `created`, `finalized`, `canceled` and `versioned`. Kinds are `task` (by task_id),
+    `unique_id` (the same writes by the unique_id that the task was created with), `batch` and `project`
+    (by name).
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self.on_count: Callable[[str, str, str, int], None] | None = None
+        """Called with kind, name, write and its new count, so that a state file has the count too."""
+
+    def add(self, kind: str, name: str, write: str) -> None:
+        """Count one more `write` of the object."""
+        self._counts[kind, name, write] += 1
+        if self.on_count is not None:
+            self.on_count(kind, name, write, self._counts[kind, name, write])
+
+    def restore(self, kind: str, name: str, write: str, count: int) -> None:
+        """Set a count to what an earlier process saved."""
+        self._counts[kind, name, write] = count
+
+    def count(self, kind: str, name: str, write: str) -> int:
+        """Return how often the write was applied to the object; 0 if never."""
+        return self._counts[kind, name, write]
+
+    def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
+        """Yield (kind, name, write, count)."""
+        for (kind, name, write), count in self._counts.items():
+            yield kind, name, write, count
+
+    def as_dict(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Return the counts as kind -> name -> write -> count."""
+        tree: dict[str, dict[str, dict[str, int]]] = {}
+        for kind, name, write, count in self:
+            tree.setdefault(kind, {}).setdefault(name, {})[write] = count
+        return tree
+
+
+class Account:
+    """Holds all objects of one mode and saves each change that `save_task`, `save` and `remove` make.
+
+    Not thread-safe: call it under `Backend.locked`.
     """
 
     def __init__(self, mode: Mode, switches: Switches, *, now: Callable[[], int], seed: int) -> None:
@@ -33,105 +73,105 @@ class Account:
         self.tasks = TaskStore()
         self.read_rng = random.Random(f"{seed}:{mode}:reads")  # noqa: S311 - as above
         self.lister = TaskLister(self.tasks, switches, self.read_rng)
-        self.effects = Effects()
-        self.journal = Journal()
-        self._kept: dict[str, dict[str, Doc]] = {kind: {} for kind in KINDS}
+        self.applied = AppliedWrites()
+        self.writer = StateWriter()
+        self._objects: dict[str, dict[str, Doc]] = {kind: {} for kind in KINDS}
 
     @property
     def batches(self) -> dict[str, Doc]:
-        """Every batch by name. To be read only."""
-        return self._kept["batches"]
+        """Every batch by name. Change nothing in it."""
+        return self._objects["batches"]
 
     @property
     def projects(self) -> dict[str, Doc]:
-        """Every project by name. To be read only."""
-        return self._kept["projects"]
+        """Every project by name. Change nothing in it."""
+        return self._objects["projects"]
 
-    def kept(self, kind: str) -> dict[str, Doc]:
-        """Return the objects of one of `KINDS` by name. To be read only."""
-        return self._kept[kind]
+    def objects(self, kind: str) -> dict[str, Doc]:
+        """Return the objects of one of `KINDS` by name. Change nothing in it."""
+        return self._objects[kind]
 
     @property
     def completes_at_once(self) -> bool:
-        """Whether a create's answer is already completed: in test mode, unless a switch says otherwise."""
+        """Whether a new task is completed at once: in test mode, unless a switch says otherwise."""
         choice = self.switches.completes_at_once
         return choice == "always" or (choice == "test" and self.mode == "test")
 
     def stamp(self) -> str:
-        """Return the present instant as the API writes it."""
+        """Return the current time as the API writes it."""
         return format_millis(self.now())
 
     def new_id(self, created: int) -> str:
-        """Return an unused id of 24 hex digits that begins with its second, as recorded ones do."""
+        """Return an unused id: 24 hex digits, the first eight of which are its second (recorded)."""
         while True:
             new = f"{created // 1000:08x}{self.rng.getrandbits(64):016x}"
             if self.tasks.get(new) is None:
                 return new
 
     def task(self, task_id: str) -> TaskRecord:
-        """Return a task. Raises RefusalError 404."""
+        """Return the task of that id; raises HttpError 404 for an unknown one."""
         record = self.tasks.get(task_id)
         if record is None:
-            raise RefusalError(404, TASK_NOT_FOUND)
+            raise HttpError(404, TASK_NOT_FOUND)
         return record
 
     def batch(self, name: str) -> Doc:
-        """Return a batch. Raises RefusalError 404."""
+        """Return the batch of that name; raises HttpError 404 for an unknown one."""
         if name not in self.batches:
-            raise missing("Batch", name)
+            raise not_found("Batch", name)
         return self.batches[name]
 
     def project(self, name: str) -> Doc:
-        """Return a project. Raises RefusalError 404."""
+        """Return the project of that name; raises HttpError 404 for an unknown one."""
         if name not in self.projects:
-            raise missing("Project", name)
+            raise not_found("Project", name)
         return self.projects[name]
 
     def save_task(self, doc: Doc) -> TaskRecord:
-        """Keep this version of a task."""
+        """Store a new task or a new version of one, and return its record."""
         record = record_of(doc)
         self.tasks.put(record)
-        self.journal.put("tasks", record.task_id, record.raw)
+        self.writer.put("tasks", record.task_id, record.raw)
         return record
 
     def save(self, kind: str, name: str, doc: Doc) -> Doc:
-        """Keep this version of any other object, and return it."""
-        self._kept[kind][name] = doc
-        self.journal.put(kind, name, encode(doc))
+        """Store a new version of an object that is not a task, and return it."""
+        self._objects[kind][name] = doc
+        self.writer.put(kind, name, encode(doc))
         return doc
 
     def remove(self, kind: str, name: str) -> None:
-        """Make an object vanish, as if it had never been. Raises KeyError."""
+        """Delete an object without a trace; raises KeyError for an unknown one."""
         if kind == "tasks":
             self.tasks.remove(name)
         else:
-            del self._kept[kind][name]
-        self.journal.delete(kind, name)
+            del self._objects[kind][name]
+        self.writer.delete(kind, name)
 
     def load(self, kind: str, rows: Sequence[tuple[str, bytes]]) -> None:
-        """Take in what an earlier process saved, without saving it again."""
+        """Load the objects that an earlier process saved, without saving them again."""
         if kind == "tasks":
             self.tasks.load(record_of(decode(raw)) for _, raw in rows)
         else:
-            self._kept[kind].update((name, decode(raw)) for name, raw in rows)
+            self._objects[kind].update((name, decode(raw)) for name, raw in rows)
 
     def save_all(self) -> None:
-        """Save every object, as after seeding."""
+        """Write every object to the state file, as is needed after seeding."""
         for record in self.tasks:
-            self.journal.put("tasks", record.task_id, record.raw)
-        for kind, objects in self._kept.items():
+            self.writer.put("tasks", record.task_id, record.raw)
+        for kind, objects in self._objects.items():
             for name, doc in objects.items():
-                self.journal.put(kind, name, encode(doc))
+                self.writer.put(kind, name, encode(doc))
 
     def batches_newest_first(self) -> list[Doc]:
-        """Return every batch as `GET /batches` orders them: by created_at, then name."""
+        """Return every batch in the order of `GET /batches`: by created_at, then name, latest first."""
         return sorted(
             self.batches.values(), key=lambda batch: (batch["created_at"], batch["name"]), reverse=True
         )
 
     def documents(self, kind: str) -> list[bytes]:
-        """Return every task, batch or project as a plain read gives it, in the order of its list."""
+        """Return every task, batch or project as JSON text, in the order of its list."""
         if kind == "tasks":
             return [record.raw for record in self.tasks]
-        listed = self.batches_newest_first() if kind == "batches" else list(self._kept[kind].values())
+        listed = self.batches_newest_first() if kind == "batches" else list(self._objects[kind].values())
         return [encode(doc) for doc in listed]

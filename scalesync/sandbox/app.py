@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application: routes, dates, compression, counting, faults."""
+"""The sandbox as an ASGI application that counts requests, injects faults and sets the date."""
 
 import asyncio
 import logging
@@ -12,50 +12,66 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from scalesync.sandbox import routes_batches, routes_control, routes_results, routes_tasks, routes_team
-from scalesync.sandbox.fault_injection import Exchange, Transports, strike
+from scalesync.sandbox import routes_account, routes_control, routes_tasks
+from scalesync.sandbox.backend import Backend
+from scalesync.sandbox.fault_injection import Exchange, Transports, inject
 from scalesync.sandbox.faults import Fault, FaultKind
 from scalesync.sandbox.http import error_response
-from scalesync.sandbox.state import World
+from scalesync.sandbox.result_files import RESULTS_PATH, content
 from scalesync.sandbox.timestamps import http_date
 
 _log = logging.getLogger(__name__)
 
-_API = [*routes_tasks.ROUTES, *routes_batches.ROUTES, *routes_team.ROUTES, *routes_results.ROUTES]
-"""What is counted, and struck by faults."""
+
+async def _result_file(request: Request) -> Response:
+    """Return a file that a response names. It needs no key, and any signature is valid."""
+    kind, name = request.path_params["kind"], request.path_params["name"]
+    file = content(kind, name)
+    if file is None:
+        return error_response(404, "There is no such file.")
+    return Response(file, media_type="image/png" if kind == "images" else "application/json")
+
+
+_COUNTED_ROUTES = [
+    *routes_tasks.ROUTES,
+    *routes_account.ROUTES,
+    Route(f"{RESULTS_PATH}/{{kind}}/{{name}}", _result_file, methods=["GET"]),
+]
+"""The routes whose requests are counted, and into which faults are injected."""
 
 
 class SandboxApp:
-    """Answers every request from a world, unless a fault strikes it."""
+    """Answers every request from a backend, unless a fault is injected into it."""
 
-    def __init__(self, world: World, transports: Transports) -> None:
-        self._world = world
+    def __init__(self, backend: Backend, transports: Transports) -> None:
+        self._backend = backend
         self._transports = transports
-        self._later: set[asyncio.Task[None]] = set()
-        app = Starlette(routes=[*_API, *routes_control.ROUTES], exception_handlers=_HANDLERS)
-        app.state.world = world
+        self._late_writes: set[asyncio.Task[None]] = set()
+        app = Starlette(routes=[*_COUNTED_ROUTES, *routes_control.ROUTES], exception_handlers=_HANDLERS)
+        app.state.backend = backend
         self._app = GZipMiddleware(app, minimum_size=500, compresslevel=1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Names keep their `%2F`: the path is routed as it was sent."""
+        """Answer one request, or inject the faults that are drawn for it."""
+        # Routed by the path as it was sent: a decoded `%2F` would split a name into two path segments.
         path = scope["raw_path"].decode("ascii")
         scope = {**scope, "path": path}
-        send = self._dated(send)
-        if not path.startswith(("/v1/", f"{routes_results.PREFIX}/")):
+        send = self._with_date(send)
+        if not path.startswith(("/v1/", f"{RESULTS_PATH}/")):
             await self._app(scope, receive, send)
             return
-        self._world.requests[f"{scope['method']} {_template(scope)}"] += 1
-        for fault in self._world.faults.draw(scope["method"], path.removeprefix("/v1")):
+        self._backend.requests[f"{scope['method']} {_route_path(scope)}"] += 1
+        for fault in self._backend.faults.draw(scope["method"], path.removeprefix("/v1")):
             if fault.kind is not FaultKind.LATENCY:
-                await self._strike(fault, scope, receive, send)
+                await self._inject(fault, scope, receive, send)
                 return
             await asyncio.sleep(fault.seconds)
         await self._app(scope, receive, send)
 
-    async def _strike(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inject(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         transport = self._transports.get(scope["client"])
         if transport is None:
-            return  # the client has gone meanwhile
+            return  # the client has closed the connection meanwhile
         exchange = Exchange(
             app=self._app,
             scope=scope,
@@ -63,24 +79,25 @@ class SandboxApp:
             send=send,
             transport=transport,
             retry_after=self._retry_after,
-            later=self._later,
+            late_writes=self._late_writes,
         )
-        await strike(fault, exchange)
+        await inject(fault, exchange)
 
     def _retry_after(self, seconds: float) -> str | None:
-        form = self._world.options.switches.retry_after
+        form = self._backend.options.switches.retry_after
         if form == "none":
             return None
         if form == "date":
-            return http_date(self._world.now() + round(seconds * 1000) + 999)
+            # The header has whole seconds: rounded up, so that nobody comes back too early.
+            return http_date(self._backend.now() + round(seconds * 1000) + 999)
         return f"{seconds:g}"
 
-    def _dated(self, send: Send) -> Send:
-        """Return a `send` that gives every answer the date of the API's own clock."""
+    def _with_date(self, send: Send) -> Send:
+        """Return a `send` that sets the Date header by the API's own clock."""
 
         async def send_with_date(message: Message) -> None:
             if message["type"] == "http.response.start":
-                date = http_date(self._world.now()).encode()
+                date = http_date(self._backend.now()).encode()
                 message["headers"] = [*message.get("headers", ()), (b"date", date)]
             await send(message)
 
@@ -97,16 +114,16 @@ async def _broken(request: Request, error: Exception) -> Response:
     return error_response(500, "The sandbox itself failed; see its log.")
 
 
-async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it: the client was killed in the middle of a request
+async def _disconnected(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=499)  # never received: the client died while it sent the request
 
 
-_HANDLERS: dict[Any, Any] = {HTTPException: _not_found, ClientDisconnect: _gone, Exception: _broken}
+_HANDLERS: dict[Any, Any] = {HTTPException: _not_found, ClientDisconnect: _disconnected, Exception: _broken}
 
 
-def _template(scope: Scope) -> str:
-    """Return the path with its names left out: `/task/{id}/cancel`."""
-    for route in _API:
+def _route_path(scope: Scope) -> str:
+    """Return the path with placeholders for names, such as `/task/{id}/cancel`."""
+    for route in _COUNTED_ROUTES:
         if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
             return route.path.removeprefix("/v1")
     return "(unknown)"

@@ -1,11 +1,11 @@
-"""Batches: how they come to be, close and count their tasks."""
+"""Create, finalize, complete and list batches."""
 
 from collections import Counter
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc, object_in
-from scalesync.sandbox.errors import RefusalError
-from scalesync.sandbox.filters import Params, one
+from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.filters import Params, query_value
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.timestamps import parse_millis, span_of
 
@@ -13,17 +13,18 @@ STATUSES = ("staging", "in_progress", "completed")
 
 
 def create_batch(account: Account, body: Doc) -> Doc:
-    """Create a batch and return it: staging in a Rapid or Studio project, else in_progress (official client).
+    """Create a batch and return it.
 
-    Raises 400 without name or project, 404 for an unknown project, 409 for a used name.
+    It is in staging in a Rapid or Studio project, else in_progress (official client). Raises HttpError 400
+    without name or project, 404 for an unknown project, 409 for a used name.
     """
     name, project_name = body.get("name"), body.get("project")
     if not isinstance(name, str) or not name or not isinstance(project_name, str):
-        raise RefusalError(400, "name and project are required.")
+        raise HttpError(400, "name and project are required.")
     metadata = object_in(body, "metadata")
     project = account.project(project_name)
     if name in account.batches:
-        raise RefusalError(409, f'Batch with name "{name}" already exists.')
+        raise HttpError(409, f'Batch with name "{name}" already exists.')
     batch: Doc = {
         "id": account.new_id(account.now()),
         "project": project_name,
@@ -34,38 +35,41 @@ def create_batch(account: Account, body: Doc) -> Doc:
         "metadata": metadata,
     }
     batch |= {flag: True for flag in ("calibration_batch", "self_label_batch") if body.get(flag)}
-    account.effects.add("batch", name, "created")
+    account.applied.add("batch", name, "created")
     return account.save("batches", name, batch)
 
 
 def needs_finalizing(project: Doc) -> bool:
-    """Whether a project's batches collect tasks in staging until they are finalized."""
+    """Return whether a project's batches stay in staging until they are finalized."""
     return bool(project.get("rapid") or project.get("studio"))
 
 
 def finalize_batch(account: Account, name: str) -> Doc:
-    """Hand a staging batch over to be worked on. In an Enterprise project nothing happens.
+    """Set a staging batch to in_progress and return it; a batch of an Enterprise project is left alone.
 
-    Raises 404 for an unknown batch, 400 for a Rapid or Studio batch that was finalized before.
+    Raises HttpError 404 for an unknown batch, 400 for a Rapid or Studio batch that was finalized before.
     """
     batch = account.batch(name)
     if not needs_finalizing(account.projects.get(batch["project"], {})):
         return batch
     if batch["status"] != "staging":
-        raise RefusalError(400, f'Batch "{name}" has already been finalized.')
-    account.effects.add("batch", name, "finalized")
+        raise HttpError(400, f'Batch "{name}" has already been finalized.')
+    account.applied.add("batch", name, "finalized")
     account.save("batches", name, {**batch, "status": "in_progress"})
     refresh_batch(account, name)
     return account.batch(name)
 
 
 def set_batch_metadata(account: Account, name: str, metadata: Doc) -> Doc:
-    """Replace a batch's metadata and return the batch. Raises 404."""
+    """Replace a batch's metadata and return the batch; raises HttpError 404 for an unknown one."""
     return account.save("batches", name, {**account.batch(name), "metadata": metadata})
 
 
 def batch_status(account: Account, name: str) -> Doc:
-    """Return `{"status", "pending"?, "completed"?, ...}` zero counts left out (documented). Raises 404."""
+    """Return a batch's status and how many tasks are in each status, without zeros (documented).
+
+    Raises HttpError 404 for an unknown batch.
+    """
     batch = account.batch(name)
     counts = Counter(task.status for task in account.tasks.of_batch(name))
     return {"status": batch["status"], **counts}
@@ -74,31 +78,29 @@ def batch_status(account: Account, name: str) -> Doc:
 def batch_for_new_task(account: Account, name: str | None, project: str | None) -> Doc | None:
     """Return the batch that a new task names, None if it names none.
 
-    Raises 400 for one that is unknown, of another project, or takes no more tasks.
+    Raises HttpError 400 for a batch that is unknown, of another project, or closed to new tasks.
     """
     if not name:
         return None
     batch = account.batches.get(name)
     if batch is None:
-        raise RefusalError(400, f'Batch with name "{name}" not found.')
+        raise HttpError(400, f'Batch with name "{name}" not found.')
     if project and project != batch["project"]:
-        raise RefusalError(400, f'Batch "{name}" belongs to another project.')
+        raise HttpError(400, f'Batch "{name}" belongs to another project.')
     if needs_finalizing(account.projects.get(batch["project"], {})):
         takes_tasks = batch["status"] == "staging"
     else:
         takes_tasks = batch["status"] != "completed" or account.switches.batches_reopen
     if not takes_tasks:
-        raise RefusalError(400, f'Batch "{name}" takes no more tasks.')
+        raise HttpError(400, f'Batch "{name}" takes no more tasks.')
     return batch
 
 
 def refresh_batch(account: Account, name: str | None) -> None:
-    """Complete an in_progress batch whose tasks are all done; reopen a completed one if the switch says so.
-
-    Where tasks complete at once a batch stays open: the official client's own tests add one completed
-    task after the other.
-    """
+    """Complete an in_progress batch without pending tasks; a switch makes a completed one reopen."""
     batch = account.batches.get(name or "")
+    # Where tasks complete at once a batch stays open: the official client's tests add one task after
+    # another to it, and the first would close it.
     if batch is None or account.completes_at_once:
         return
     statuses = {task.status for task in account.tasks.of_batch(batch["name"])}
@@ -112,11 +114,13 @@ def refresh_batch(account: Account, name: str | None) -> None:
 
 
 def list_batches(account: Account, params: Params) -> list[Doc]:
-    """Return the batches that the filters of `GET /batches` ask for, newest first. Raises 400."""
-    created = span_of(one(params, "start_time"), one(params, "end_time"), account.switches.bounds)
-    status, project = one(params, "status"), one(params, "project")
+    """Return the batches that match a query, newest first; raises HttpError 400 for a bad filter."""
+    created = span_of(
+        query_value(params, "start_time"), query_value(params, "end_time"), account.switches.bounds
+    )
+    status, project = query_value(params, "status"), query_value(params, "project")
     if status and status not in STATUSES:
-        raise RefusalError(400, f'Invalid status "{status}".')
+        raise HttpError(400, f'Invalid status "{status}".')
     hidden = is_yes(params, "exclude_archived")
     return [
         batch

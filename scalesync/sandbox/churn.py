@@ -1,11 +1,11 @@
-"""Random changes of every kind that other people may make between two reads."""
+"""Make random changes, as other people do between two reads of an account."""
 
 import random
 from collections.abc import Callable, Iterable
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch, finalize_batch
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.projects import set_params
 from scalesync.sandbox.task_writes import (
     audit_task,
@@ -20,31 +20,32 @@ from scalesync.sandbox.task_writes import (
 )
 
 Change = Callable[[Account, random.Random], bool]
-"""Makes one change; False when there was nothing to change."""
+"""Makes one change; returns False if there was nothing to change."""
 
 
 def churn(account: Account, rng: random.Random, changes: int) -> int:
-    """Make `changes` random changes; return how many landed, as some find nothing to change."""
+    """Make `changes` random changes, and return how many of them found something to change."""
     return sum(_attempt(rng.choice(_CHANGES), account, rng) for _ in range(changes))
 
 
 def _attempt(change: Change, account: Account, rng: random.Random) -> bool:
     try:
         return change(account, rng)
-    except RefusalError:
+    except HttpError:
         return False
 
 
 def annotate(account: Account, rng: random.Random) -> bool:
-    """Complete a pending task, now and then also recall or fix another. False if nothing is pending."""
+    """Complete a pending task and sometimes recall or fix another; return False if none is pending."""
     if rng.random() < 0.05:
         _attempt(rng.choice((_recall, _fix)), account, rng)
     return _complete(account, rng)
 
 
 def _pick(account: Account, rng: random.Random, status: str) -> str | None:
-    """Return a random task of a status; None if a few tries find none."""
+    """Return a random task of a status; None if 40 tries find none."""
     created = account.tasks.created
+    # Tries at random: an index of each status would have to follow every change.
     for _ in range(min(40, len(created))):
         task_id = rng.choice(created)[1]
         if account.tasks[task_id].status == status:
@@ -53,6 +54,7 @@ def _pick(account: Account, rng: random.Random, status: str) -> str | None:
 
 
 def _pick_pending(account: Account, rng: random.Random) -> str | None:
+    # Pending tasks run out, and are then hardly ever found at random: the oldest one is taken.
     return _pick(account, rng, "pending") or next(iter(account.tasks.pending), None)
 
 
@@ -161,4 +163,4 @@ _CHANGES: tuple[Change, ...] = (
     _finalize,
     _version,
 )
-"""The changes, the commoner ones more than once."""
+"""The changes to choose from, common ones more than once."""

@@ -1,11 +1,11 @@
-"""Documents as JSON text, and the text a request brings."""
+"""Encode and decode JSON documents and the bodies of requests."""
 
 import json
 from typing import Any
 
 import msgspec
 
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 
 Doc = dict[str, Any]
 """One JSON object."""
@@ -15,7 +15,7 @@ _decoder = msgspec.json.Decoder()
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as JSON text. Lone surrogates, which UTF-8 cannot hold, stay escaped."""
+    """Return `value` as JSON text; lone surrogates, which UTF-8 cannot encode, are escaped."""
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
@@ -23,7 +23,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(raw: bytes) -> Any:
-    """Return the value of JSON text that `encode` made."""
+    """Return the value of JSON text that `encode` returned."""
     try:
         return _decoder.decode(raw)
     except msgspec.DecodeError:
@@ -31,42 +31,41 @@ def decode(raw: bytes) -> Any:
 
 
 def decode_body(raw: bytes) -> Any:
-    """Return the value of a request's body; None for an empty one.
+    """Return the value of a request's body, None for an empty one; raises HttpError 400 for no JSON.
 
-    The official client sends no body at all for an empty list or object. Raises RefusalError 400
-    for a body that is not JSON.
+    The official client sends an empty body for an empty list or object.
     """
     if not raw.strip():
         return None
     try:
         return json.loads(raw)
     except ValueError as error:
-        raise RefusalError(400, "The request body is not valid JSON.") from error
+        raise HttpError(400, "The request body is not valid JSON.") from error
 
 
 def as_object(body: object) -> Doc:
-    """Return a body that must be an object; an empty body counts as `{}`. Raises RefusalError 400."""
+    """Return a body that is an object, `{}` for an empty one; raises HttpError 400 for anything else."""
     if body is None:
         return {}
     if not isinstance(body, dict):
-        raise RefusalError(400, "The request body must be a JSON object.")
+        raise HttpError(400, "The request body must be a JSON object.")
     return body
 
 
-def as_texts(body: object) -> list[str]:
-    """Return a body that must be an array of texts; an empty body counts as `[]`. Raises RefusalError 400."""
+def as_strings(body: object) -> list[str]:
+    """Return a body that is a list of strings, `[]` for an empty one; raises HttpError 400 otherwise."""
     if body is None:
         return []
     if not isinstance(body, list) or not all(isinstance(item, str) for item in body):
-        raise RefusalError(400, "The request body must be a JSON array of strings.")
+        raise HttpError(400, "The request body must be a JSON array of strings.")
     return body
 
 
 def object_in(body: Doc, name: str) -> Doc:
-    """Return the object that a field of a body holds, `{}` for none or null. Raises RefusalError 400."""
+    """Return the object in a field of a body, `{}` for none or null; raises HttpError 400 otherwise."""
     value = body.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise RefusalError(400, f"{name} must be an object.")
+        raise HttpError(400, f"{name} must be an object.")
     return value

@@ -1,8 +1,8 @@
-"""How the API says no."""
+"""The errors that the API answers with."""
 
 
-class RefusalError(Exception):
-    """A request is answered with an HTTP error, as `{"status_code": ..., "error": ...}` (recorded)."""
+class HttpError(Exception):
+    """The API answers a request with this status and `{"status_code": ..., "error": ...}` (recorded)."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -11,9 +11,9 @@ class RefusalError(Exception):
 
 
 TASK_NOT_FOUND = "Task with that ID not found."
-"""The API's own words for an unknown task (recorded)."""
+"""The text of the 404 for an unknown task (recorded)."""
 
 
-def missing(kind: str, name: str) -> RefusalError:
-    """Return the 404 for a batch or a project of that name (wording assumed)."""
-    return RefusalError(404, f'{kind} with name "{name}" not found.')
+def not_found(kind: str, name: str) -> HttpError:
+    """Return the 404 for an unknown batch or project (wording assumed)."""
+    return HttpError(404, f'{kind} with name "{name}" not found.')

@@ -1,4 +1,4 @@
-"""What faults do to a connection."""
+"""Inject faults into connections and responses."""
 
 import asyncio
 import contextlib
@@ -18,14 +18,14 @@ from scalesync.sandbox.http import error_response
 _HTML = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>error</body></html>"
 
 Transports = dict[tuple[str, int], asyncio.Transport]
-"""The open connections of a server by the client's address, as ASGI names it."""
+"""The open connections of a server by the client's host and port."""
 
 
 def protocol_for(transports: Transports) -> type[H11Protocol]:
-    """Return uvicorn's HTTP protocol, made to note its connection, which ASGI hides, in `transports`."""
+    """Return uvicorn's HTTP protocol with its open connections in `transports`, which ASGI hides."""
 
-    class NotingProtocol(H11Protocol):
-        """HTTP/1.1 on a connection that faults can reach."""
+    class TrackedProtocol(H11Protocol):
+        """HTTP/1.1 on a connection that a fault can reset."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -37,12 +37,12 @@ def protocol_for(transports: Transports) -> type[H11Protocol]:
             if self.client is not None:
                 transports.pop(self.client, None)
 
-    return NotingProtocol
+    return TrackedProtocol
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request on its connection, and the application that would answer it."""
+    """A request on its connection, and the application that answers it."""
 
     app: ASGIApp
     scope: Scope
@@ -51,34 +51,35 @@ class Exchange:
     transport: asyncio.Transport
     retry_after: Callable[[float], str | None]
     """Turns seconds into the value of a Retry-After header; None: no header."""
-    later: set[asyncio.Task[None]]
-    """Keeps what is still to be applied from being forgotten."""
+    late_writes: set[asyncio.Task[None]]
+    """The writes that are still to be applied: asyncio drops a task that nobody refers to."""
 
     async def answer(self, response: Response) -> None:
-        """Answer without asking the application."""
+        """Send a response that the application did not make."""
         await response(self.scope, self.receive, self.send)
 
     async def whole_request(self) -> list[Message]:
-        """Return the body of the request, in the messages that it came in."""
+        """Receive the whole request, and return the messages of its body."""
         messages = [await self.receive()]
         while messages[-1].get("more_body"):
             messages.append(await self.receive())
         return messages
 
     async def reset(self) -> None:
-        """Send the client a TCP reset."""
+        """Reset the connection, and return when it is closed."""
+        # A linger time of 0 makes close() send RST and drop what is unsent, where it would else send FIN.
         raw: socket.socket = self.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
-        await self.gone()
+        await self.closed()
 
-    async def gone(self) -> None:
+    async def closed(self) -> None:
         """Return when the connection is closed."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
     async def collect(self) -> tuple[Message, bytes]:
-        """Let the application do its work; return the head and the body of its answer, which is not sent."""
+        """Run the application, and return the head and body of its response without sending them."""
         head: Message = {}
         body = bytearray()
 
@@ -92,9 +93,9 @@ class Exchange:
         return head, bytes(body)
 
 
-async def strike(fault: Fault, exchange: Exchange) -> None:
-    """Let a fault happen to an exchange; the answer, if there is to be one, has been sent afterwards."""
-    await _STRIKES[fault.kind](fault, exchange)
+async def inject(fault: Fault, exchange: Exchange) -> None:
+    """Inject a fault, other than latency, and return when the connection or the response has ended."""
+    await _INJECTIONS[fault.kind](fault, exchange)
 
 
 async def _status(fault: Fault, exchange: Exchange) -> None:
@@ -111,23 +112,26 @@ async def _html(_fault: Fault, exchange: Exchange) -> None:
 
 
 async def _reset(_fault: Fault, exchange: Exchange) -> None:
-    await exchange.whole_request()  # else the client may still be sending, and see a broken pipe
+    # Reset only then: a client that still sends would see a broken pipe and not a reset.
+    await exchange.whole_request()
     await exchange.reset()
 
 
 async def _truncate(_fault: Fault, exchange: Exchange) -> None:
     head, body = await exchange.collect()
+    # The head announces the full content-length. `close` sends what is buffered first, unlike `abort`, so
+    # that the client receives half of the body and then the end of the connection.
     await exchange.send(head)
     await exchange.send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
     exchange.transport.close()
-    await exchange.gone()
+    await exchange.closed()
 
 
 async def _hang(fault: Fault, exchange: Exchange) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(exchange.gone(), fault.seconds)
+        await asyncio.wait_for(exchange.closed(), fault.seconds)
     exchange.transport.abort()
-    await exchange.gone()
+    await exchange.closed()
 
 
 async def _trickle(fault: Fault, exchange: Exchange) -> None:
@@ -154,6 +158,7 @@ async def _applied_then_500(_fault: Fault, exchange: Exchange) -> None:
 
 
 async def _applied_late(fault: Fault, exchange: Exchange) -> None:
+    # The body is read before the response: the connection may be reused or closed when it is replayed.
     messages = await exchange.whole_request()
     await exchange.answer(error_response(504, "The sandbox was asked to apply this later."))
 
@@ -168,11 +173,11 @@ async def _applied_late(fault: Fault, exchange: Exchange) -> None:
         await exchange.app(exchange.scope, replay, ignore)
 
     task = asyncio.create_task(apply())
-    exchange.later.add(task)
-    task.add_done_callback(exchange.later.discard)
+    exchange.late_writes.add(task)
+    task.add_done_callback(exchange.late_writes.discard)
 
 
-_STRIKES: dict[FaultKind, Callable[[Fault, Exchange], Any]] = {
+_INJECTIONS: dict[FaultKind, Callable[[Fault, Exchange], Any]] = {
     FaultKind.STATUS: _status,
     FaultKind.HTML: _html,
     FaultKind.RESET: _reset,

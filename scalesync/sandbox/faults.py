@@ -1,4 +1,4 @@
-"""Bad days on request: which faults strike, how often and where."""
+"""Read faults from text, and draw which of them to inject into a request."""
 
 import random
 import re
@@ -18,25 +18,25 @@ class FaultKind(StrEnum):
     RESET = "reset"
     """Resets the connection without an answer and without doing anything."""
     TRUNCATE = "truncate"
-    """Does what is asked, but sends half of the body it announced and closes."""
+    """Does what is asked, but sends half of the announced body and closes the connection."""
     HTML = "html"
     """Answers 200 with a page of HTML without doing anything."""
     HANG = "hang"
-    """Does nothing and does not answer until the client goes, or after `seconds` (60) drops it."""
+    """Does nothing and closes the connection without an answer after `seconds` (60)."""
     TRICKLE = "trickle"
     """Does what is asked and sends the body one byte every `seconds` (0.05)."""
     APPLIED_THEN_DROPPED = "applied-then-dropped"
-    """Applies a write, then resets the connection in the place of the answer."""
+    """Applies a write, then resets the connection instead of an answer."""
     APPLIED_THEN_500 = "applied-then-500"
     """Applies a write, then answers 500 (documented as a known trap of creates)."""
     APPLIED_LATE = "applied-late"
     """Answers a write with 504 at once and applies it after `seconds` (1)."""
     LATENCY = "latency"
-    """Holds every request back for `seconds`."""
+    """Delays a request by `seconds`."""
 
 
 LONGEST = 86_400.0
-"""Seconds that a fault may be asked to last: a day."""
+"""The most seconds that a fault may last: a day."""
 
 WRITES_ONLY = frozenset({FaultKind.APPLIED_THEN_DROPPED, FaultKind.APPLIED_THEN_500, FaultKind.APPLIED_LATE})
 
@@ -45,35 +45,35 @@ _SECONDS = {FaultKind.HANG: 60.0, FaultKind.TRICKLE: 0.05, FaultKind.APPLIED_LAT
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of bad day."""
+    """A kind of fault, how often it is injected, and into which requests."""
 
     kind: FaultKind
     chance: float
     """From 0 to 1, drawn for each request."""
     status: int = 0
     retry_after: float = 1
-    """Seconds that a 429 asks to wait, if it says so at all."""
+    """Seconds in the Retry-After header of a 429."""
     seconds: float = 0.0
     times: int | None = None
-    """How often it strikes at most; None: as often as drawn."""
+    """How often it is injected at most; None: as often as drawn."""
     method: str = ""
     path: str = ""
-    """A pattern as of a shell on the path behind /v1, such as `/task/*/cancel`."""
+    """A shell pattern for the path below /v1, such as `/task/*/cancel`; empty for every path."""
     text: str = ""
-    """The fault as it was asked for."""
+    """The fault as it was written."""
 
-    def concerns(self, method: str, path: str) -> bool:
-        """Whether a request is one that this fault may strike."""
+    def matches(self, method: str, path: str) -> bool:
+        """Return whether this fault may be injected into a request; `path` is below /v1."""
         if self.kind in WRITES_ONLY and method == "GET":
             return False
         return (not self.method or self.method == method) and (not self.path or fnmatchcase(path, self.path))
 
 
 def parse_fault(text: str) -> Fault:
-    """Return the fault of `KIND[:CHANCE%][:NAME=VALUE]...[@[METHOD] [PATH]]`. Raises ValueError.
+    """Parse `KIND[:CHANCE%][:NAME=VALUE]...[@[METHOD] [PATH]]`; raises ValueError for anything else.
 
-    KIND is a status or one of `FaultKind`; without a chance it strikes 2 % of the requests, and
-    `latency:40ms` all of them. Names are `times`, `seconds` and, for 429, `retry-after`.
+    KIND is a status or one of `FaultKind`. Without a chance the fault is injected into 2 % of the
+    requests, `latency` into all of them. Names are `times`, `seconds` and, for 429, `retry-after`.
     Examples: `500:2%`, `429:1%:retry-after=2`, `reset`, `hang:100%:seconds=5:times=1@POST /task/*`.
     """
     what, _, where = text.strip().partition("@")
@@ -139,30 +139,32 @@ def _unreadable(text: str) -> ValueError:
 
 
 class FaultPlan:
-    """Draws, in the order of the requests, which fault strikes each; repeatable for a seed."""
+    """Draws the faults to inject into each request, the same for the same seed and order of requests."""
 
     def __init__(self, faults: Iterable[str], seed: int) -> None:
         self._lock = threading.Lock()
         self._rng = random.Random(f"{seed}:faults")  # noqa: S311 - repeatable faults, not secrets
-        self.struck: Counter[str] = Counter()
-        """How often each fault struck, by the text it was asked for."""
+        self.injected: Counter[str] = Counter()
+        """How often each fault was injected, by its text."""
         self._faults: tuple[Fault, ...] = ()
         self.replace(faults)
 
     def replace(self, faults: Iterable[str]) -> None:
-        """From now on let these faults strike and no others. Raises ValueError for an unreadable one."""
+        """Inject only these faults from now on; raises ValueError for one that cannot be parsed."""
         parsed = tuple(parse_fault(text) for text in faults)
         with self._lock:
             self._faults = parsed
             self._left = [fault.times for fault in parsed]
 
     def draw(self, method: str, path: str) -> tuple[Fault, ...]:
-        """Return what strikes a request: any latencies and at most one other fault."""
+        """Return the faults to inject into a request: any latencies, then at most one other fault."""
         with self._lock:
             latencies: list[Fault] = []
             others: list[Fault] = []
             for number, fault in enumerate(self._faults):
-                if not fault.concerns(method, path) or self._rng.random() >= fault.chance:
+                # A chance is drawn for every fault that matches, even for one that is used up: so the
+                # faults of later requests depend on the seed and not on what was injected before.
+                if not fault.matches(method, path) or self._rng.random() >= fault.chance:
                     continue
                 if self._left[number] == 0 or (others and fault.kind is not FaultKind.LATENCY):
                     continue
@@ -174,4 +176,4 @@ class FaultPlan:
         left = self._left[number]
         if left is not None:
             self._left[number] = left - 1
-        self.struck[self._faults[number].text] += 1
+        self.injected[self._faults[number].text] += 1

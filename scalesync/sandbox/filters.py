@@ -1,27 +1,27 @@
-"""The filters of `GET /tasks`: which tasks a request means."""
+"""Read the filters of `GET /tasks`, and find the tasks that match them."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
 from scalesync.sandbox.timestamps import Span, span_of
 
 Params = Mapping[str, Sequence[str]]
-"""The query of a request: every value of every name, empty ones left out."""
+"""The query of a request: the values of each name, without empty ones."""
 
 STATUSES = ("pending", "completed", "canceled", "error")
 REVIEWS = frozenset({"accepted", "fixed", "commented", "rejected", "pending"})
 
 _LAST_ID = "\x7f"
-"""Sorts behind every task_id."""
+"""Sorts behind every task_id, which is hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
-class TaskFilters:
-    """What a listed task must satisfy; an empty text or set asks for nothing."""
+class ListFilters:
+    """The filters of one list of tasks; an empty text or set filters nothing."""
 
     created: Span
     completed: Span
@@ -36,18 +36,20 @@ class TaskFilters:
     show_without_updated_at: bool
 
 
-def read_filters(params: Params, switches: Switches) -> TaskFilters:
-    """Return the filters of a query. Raises RefusalError 400 for a value that does not exist."""
+def read_filters(params: Params, switches: Switches) -> ListFilters:
+    """Return the filters of a query; raises HttpError 400 for a value that does not exist."""
     bounds = switches.bounds
-    filters = TaskFilters(
-        created=span_of(one(params, "start_time"), one(params, "end_time"), bounds),
-        completed=span_of(one(params, "completed_after"), one(params, "completed_before"), bounds),
-        updated=span_of(one(params, "updated_after"), one(params, "updated_before"), bounds),
-        status=one(params, "status"),
-        type=one(params, "type"),
-        project=one(params, "project"),
-        batch=one(params, "batch"),
-        reviews=frozenset(one(params, "customer_review_status").split(",")) - {""},
+    filters = ListFilters(
+        created=span_of(query_value(params, "start_time"), query_value(params, "end_time"), bounds),
+        completed=span_of(
+            query_value(params, "completed_after"), query_value(params, "completed_before"), bounds
+        ),
+        updated=span_of(query_value(params, "updated_after"), query_value(params, "updated_before"), bounds),
+        status=query_value(params, "status"),
+        type=query_value(params, "type"),
+        project=query_value(params, "project"),
+        batch=query_value(params, "batch"),
+        reviews=frozenset(query_value(params, "customer_review_status").split(",")) - {""},
         unique_ids=frozenset(params.get("unique_id", ())),
         tags=frozenset(params.get("tags", ())),
         show_without_updated_at=not switches.hide_without_updated_at,
@@ -56,24 +58,24 @@ def read_filters(params: Params, switches: Switches) -> TaskFilters:
     return filters
 
 
-def one(params: Params, name: str) -> str:
-    """Return the last value sent under a name; empty if none was."""
+def query_value(params: Params, name: str) -> str:
+    """Return the last value of a name in the query; `""` for none."""
     values = params.get(name)
     return values[-1] if values else ""
 
 
-def _refuse_unknown(filters: TaskFilters, switches: Switches) -> None:
+def _refuse_unknown(filters: ListFilters, switches: Switches) -> None:
     statuses = STATUSES if switches.error_status_filter == "accepted" else STATUSES[:3]
     if filters.status and filters.status not in statuses:
-        raise RefusalError(400, f'Invalid status "{filters.status}".')
+        raise HttpError(400, f'Invalid status "{filters.status}".')
     if not filters.reviews <= REVIEWS:
-        raise RefusalError(400, "Invalid customer_review_status.")
+        raise HttpError(400, "Invalid customer_review_status.")
     if switches.project_required and not (filters.project or filters.batch):
-        raise RefusalError(400, "A project or a batch is required.")
+        raise HttpError(400, "A project or a batch is required.")
 
 
-def accepts(filters: TaskFilters, task: TaskRecord) -> bool:
-    """Whether a task satisfies every filter; several tags or unique_ids mean any of them (assumed)."""
+def accepts(filters: ListFilters, task: TaskRecord) -> bool:
+    """Return whether a task matches every filter, of several tags or unique_ids any one (assumed)."""
     return (
         (not filters.status or task.status == filters.status)
         and (not filters.type or task.type == filters.type)
@@ -82,11 +84,11 @@ def accepts(filters: TaskFilters, task: TaskRecord) -> bool:
         and _accepts_sets(filters, task)
         and task.created in filters.created
         and _within(task.completed, filters.completed)
-        and (_within(task.updated, filters.updated) or _shown_bare(filters, task))
+        and (_within(task.updated, filters.updated) or _lacks_updated_at(filters, task))
     )
 
 
-def _accepts_sets(filters: TaskFilters, task: TaskRecord) -> bool:
+def _accepts_sets(filters: ListFilters, task: TaskRecord) -> bool:
     return (
         (not filters.reviews or task.review in filters.reviews)
         and (not filters.unique_ids or task.unique_id in filters.unique_ids)
@@ -94,17 +96,17 @@ def _accepts_sets(filters: TaskFilters, task: TaskRecord) -> bool:
     )
 
 
-def _within(instant: int | None, span: Span) -> bool:
-    return not span.bounded or (instant is not None and instant in span)
+def _within(time: int | None, span: Span) -> bool:
+    return not span.bounded or (time is not None and time in span)
 
 
-def _shown_bare(filters: TaskFilters, task: TaskRecord) -> bool:
+def _lacks_updated_at(filters: ListFilters, task: TaskRecord) -> bool:
     return filters.show_without_updated_at and task.updated is None
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The keys of all matching tasks, oldest first: a part of a sorted list, which is not copied."""
+    """The keys of all matching tasks, oldest first, as the range low..high of a list that is not copied."""
 
     keys: Sequence[Key]
     low: int
@@ -114,12 +116,13 @@ class Matches:
         return self.high - self.low
 
 
-def find(store: TaskStore, filters: TaskFilters) -> Matches:
-    """Return the matching tasks by way of the index that leaves the fewest to look at."""
-    keys = _narrowest(store, filters)
+def find(store: TaskStore, filters: ListFilters) -> Matches:
+    """Return the matching tasks, found by the index that leaves the fewest tasks to compare."""
+    keys = _smallest_index(store, filters)
+    # An empty id sorts before every task of the first millisecond, and _LAST_ID behind all of the last.
     low = bisect_left(keys, (filters.created.first, ""))
     high = bisect_right(keys, (filters.created.last, _LAST_ID))
-    if _settled(filters):
+    if _index_suffices(filters):
         return Matches(keys, low, max(low, high))
     recent = _recently_updated(store, filters, at_most=high - low)
     candidates = keys[low:high] if recent is None else recent
@@ -127,7 +130,7 @@ def find(store: TaskStore, filters: TaskFilters) -> Matches:
     return Matches(matching, 0, len(matching))
 
 
-def _narrowest(store: TaskStore, filters: TaskFilters) -> Sequence[Key]:
+def _smallest_index(store: TaskStore, filters: ListFilters) -> Sequence[Key]:
     if filters.unique_ids:
         ids = (store.by_unique_id.get(unique_id) for unique_id in filters.unique_ids)
         return sorted(store[task_id].key for task_id in ids if task_id is not None)
@@ -138,16 +141,16 @@ def _narrowest(store: TaskStore, filters: TaskFilters) -> Sequence[Key]:
     return store.created
 
 
-def _settled(filters: TaskFilters) -> bool:
-    """Whether the chosen index and `created_at` say it all."""
+def _index_suffices(filters: ListFilters) -> bool:
+    """Return whether the chosen index and `created_at` apply every filter that is set."""
     if filters.unique_ids or (filters.batch and filters.project):
         return False
     rest = (filters.status, filters.type, filters.reviews, filters.tags)
     return not any(rest) and not filters.completed.bounded and not filters.updated.bounded
 
 
-def _recently_updated(store: TaskStore, filters: TaskFilters, *, at_most: int) -> list[Key] | None:
-    """Return the tasks within the filter on updated_at, oldest first, if they are fewer than `at_most`."""
+def _recently_updated(store: TaskStore, filters: ListFilters, *, at_most: int) -> list[Key] | None:
+    """Return the tasks within the filter on updated_at, oldest first; None if that leaves more to compare."""
     if not filters.updated.bounded or filters.show_without_updated_at:
         return None
     low = bisect_left(store.updated, (filters.updated.first, ""))

@@ -1,4 +1,4 @@
-"""One request to the API: who asks, and what for."""
+"""Authenticate and decode a request to the API, run its operation, and encode the response."""
 
 import base64
 import binascii
@@ -11,63 +11,79 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scalesync.sandbox.account import Account, Mode
-from scalesync.sandbox.documents import Doc, as_object, decode_body, encode
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.backend import Backend
+from scalesync.sandbox.documents import Doc, as_object, as_strings, decode_body, encode
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
-from scalesync.sandbox.state import World
+from scalesync.sandbox.pagination import render_task
+from scalesync.sandbox.tasks import TaskRecord
 
-Answer = Doc | list[Doc] | bytes
-"""What a call answers: an object or a list to be encoded, or JSON text as it is."""
+ResponseBody = Doc | list[Doc] | TaskRecord | bytes
+"""What an operation returns: an object or a list to encode, a task, or JSON text to send as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A request with its key checked and its parts decoded."""
+class SandboxRequest:
+    """A request with a valid key and decoded parts."""
 
-    world: World
+    backend: Backend
     account: Account
     method: str
     params: Params
-    """The query, without empty values: the recorded requests send those for what they do not ask."""
+    """The query without its empty values, which clients send for what they do not ask (recorded)."""
     names: dict[str, str]
-    """The named parts of the path, percent-decoded: `%2F` in a name is a slash."""
+    """The named parts of the path, percent-decoded, so that `%2F` in a name is a slash."""
     body: object
     """The JSON value of the body, or the fields of a form; None for an empty body."""
 
+    @property
+    def name(self) -> str:
+        """The `{name}` in the path; raises KeyError for a route without one."""
+        return self.names["name"]
+
     def object(self) -> Doc:
-        """Return the body as an object. Raises RefusalError 400."""
+        """Return the body, which must be a JSON object; raises HttpError 400 for anything else."""
         return as_object(self.body)
 
+    def strings(self, field: str) -> list[str]:
+        """Return the strings in a field of the body; none: `[]`. Raises HttpError 400 for anything else."""
+        return as_strings(self.object().get(field))
 
-Handler = Callable[[Call], Answer]
+
+Handler = Callable[[SandboxRequest], ResponseBody]
 
 
 def api_route(method: str, path: str, handler: Handler, lists: str = "") -> Route:
-    """Return the route of one operation under /v1; `lists` names the kind of a list, for `World.arriving`."""
+    """Return the route of one operation under /v1; `lists` names the kind that a list operation returns."""
 
     async def endpoint(request: Request) -> Response:
-        world: World = request.app.state.world
+        backend: Backend = request.app.state.backend
         try:
-            mode = authenticate(request.headers.get("authorization", ""), world.options.keys)
-            call = _call(request, world, mode, await _body(request))
+            mode = authenticate(request.headers.get("authorization", ""), backend.options.keys)
+            call = _decoded(request, backend, mode, await _body(request))
             if lists and mode == "live":
-                world.arriving(lists, call.params)
-            with world.locked():
-                answer = world.answered(_text(handler(call)), call.account)
-        except RefusalError as refusal:
-            return error_response(refusal.status, refusal.message)
-        return json_response(answer)
+                # Before the lock: a test's own hook runs here, and may lock the backend itself.
+                backend.prepare_list(lists, call.params)
+            with backend.locked():
+                content = backend.with_result_urls(_encoded(handler(call), call.account), call.account)
+        except HttpError as error:
+            return error_response(error.status, error.message)
+        return json_response(content)
 
     return Route(f"/v1{path}", endpoint, methods=[method])
 
 
-def json_response(answer: object) -> Response:
-    """Return a 200 with `answer` as JSON; bytes are sent as they are."""
-    return Response(_text(answer), media_type="application/json")
+def json_response(content: object) -> Response:
+    """Return a 200 with `content` as JSON; bytes are sent as they are."""
+    text = content if isinstance(content, bytes) else encode(content)
+    return Response(text, media_type="application/json")
 
 
-def _text(answer: object) -> bytes:
-    return answer if isinstance(answer, bytes) else encode(answer)
+def _encoded(content: ResponseBody, account: Account) -> bytes:
+    if isinstance(content, TaskRecord):
+        signed = account.switches.presigned_urls == "always"
+        return render_task(content, account.read_rng, signed=signed)
+    return content if isinstance(content, bytes) else encode(content)
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
@@ -77,9 +93,9 @@ def error_response(status: int, message: str, headers: dict[str, str] | None = N
 
 
 def authenticate(header: str, keys: frozenset[str] | None) -> Mode:
-    """Return the mode of the key in an Authorization header: Basic with the key as user name, or Bearer.
+    """Return the mode of the key in an Authorization header, and raise HttpError 401 for any other key.
 
-    Raises RefusalError 401 for no key, an unknown one, or one of neither mode.
+    The header is Basic with the key as user name, or Bearer. A key that names no mode is refused too.
     """
     key = _key_of(header)
     if key and (keys is None or key in keys):
@@ -87,7 +103,7 @@ def authenticate(header: str, keys: frozenset[str] | None) -> Mode:
             return "test"
         if key.startswith("live_"):
             return "live"
-    raise RefusalError(401, "Please provide a valid API key.")
+    raise HttpError(401, "Please provide a valid API key.")
 
 
 def _key_of(header: str) -> str:
@@ -102,13 +118,13 @@ def _key_of(header: str) -> str:
         return ""
 
 
-def _call(request: Request, world: World, mode: Mode, body: object) -> Call:
+def _decoded(request: Request, backend: Backend, mode: Mode, body: object) -> SandboxRequest:
     params: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         if value:
             params.setdefault(name, []).append(value)
     names = {name: unquote(part) for name, part in request.path_params.items()}
-    return Call(world, world.account(mode), request.method, params, names, body)
+    return SandboxRequest(backend, backend.account(mode), request.method, params, names, body)
 
 
 async def _body(request: Request) -> object:

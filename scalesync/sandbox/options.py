@@ -1,4 +1,4 @@
-"""How a sandbox is to be started."""
+"""The options of a sandbox."""
 
 from dataclasses import dataclass, field
 from math import inf
@@ -10,31 +10,31 @@ from scalesync.sandbox.switches import Switches
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """Everything about a sandbox. Raises ValueError for a fault that cannot be read."""
+    """The options that a sandbox starts with; raises ValueError for impossible ones."""
 
     port: int = 0
-    """Where it listens on 127.0.0.1; 0 lets the system choose."""
+    """The port on 127.0.0.1; 0 lets the system choose one."""
 
     tasks: int = 0
-    """How many tasks to make up, with their projects and batches; 0 starts with an empty account."""
+    """How many tasks to seed, with their projects and batches; 0 starts with an empty account."""
 
     seed: int = 1
-    """What the made-up data, the faults and every random change follow: same seed, same clock, same data."""
+    """The seed of documents, faults and random changes: the same seed and clock make the same account."""
 
     faults: tuple[str, ...] = ()
     """Faults as `parse_fault` reads them, such as `500:2%` or `latency:40ms`."""
 
     switches: Switches = field(default_factory=Switches)
-    """Which reading of the API's open questions holds."""
+    """Which behavior the API has where it is not known."""
 
     state: Path | None = None
-    """A file that keeps everything; what it holds already is taken up instead of seeding."""
+    """The state file, created if missing; objects that it holds already are loaded instead of seeding."""
 
     annotate: float = 0.0
-    """How many pending live tasks per second are completed as time goes by; a few are recalled or fixed."""
+    """How many pending live tasks are completed per second, while a few others are recalled or fixed."""
 
     churn_per_page: int = 0
-    """How many random changes land before each page of live tasks."""
+    """How many random changes are made before each page of live tasks."""
 
     keys: frozenset[str] | None = None
     """The only keys accepted; None accepts every key that begins with live_ or test_ or ends in |test."""
@@ -43,10 +43,10 @@ class SandboxOptions:
     """Task types that the account may not create: 402."""
 
     seed_mode: str = "live"
-    """Which mode gets the made-up data: live or test."""
+    """Which mode is seeded: live or test."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what no sandbox can start with."""
+        """Raise ValueError for impossible options."""
         if self.seed_mode not in {"live", "test"}:
             raise ValueError("seed_mode is live or test")
         if min(self.tasks, self.annotate, self.churn_per_page) < 0:

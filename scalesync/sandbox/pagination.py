@@ -1,4 +1,4 @@
-"""Pages: of tasks by token, of batches by offset."""
+"""Split lists into pages: tasks by token, batches by offset."""
 
 import random
 from bisect import bisect_left
@@ -8,49 +8,50 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from scalesync.sandbox.documents import Doc, decode, encode
-from scalesync.sandbox.errors import RefusalError
-from scalesync.sandbox.filters import Matches, Params, TaskFilters, find, one, read_filters
+from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.filters import ListFilters, Matches, Params, find, query_value, read_filters
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
 from scalesync.sandbox.tokens import Token, make_offset_token, make_token, read_offset_token, read_token
 
 LIMITED_FIELDS = ("task_id", "status", "metadata", "project", "otherVersion")
-"""What `limited_response` leaves of a task (documented by the official client)."""
+"""The fields of a task in a `limited_response` (official client)."""
 
-_REMEMBERED = 64
+_CACHED_LISTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The tasks of one page, newest first, and how the list stands."""
+    """The tasks of one page, newest first, and its place in the list."""
 
     keys: Sequence[Key]
     offset: int
-    """How many tasks of the list stand before the page."""
+    """How many tasks of the list precede the page."""
     remaining: int
-    """How many come after it."""
+    """How many tasks follow it."""
 
 
 class TaskLister:
-    """Answers `GET /tasks` for one store."""
+    """Answers `GET /tasks` from one store."""
 
     def __init__(self, store: TaskStore, switches: Switches, rng: random.Random) -> None:
         self._store = store
         self._switches = switches
         self._rng = rng
-        self._found: OrderedDict[tuple[int, TaskFilters], Matches] = OrderedDict()
+        self._found: OrderedDict[tuple[int, ListFilters], Matches] = OrderedDict()
 
     def answer(self, params: Params, now: int) -> bytes:
-        """Return a page as JSON text: `{docs, total, offset, limit, has_more, next_token?}` (recorded).
+        """Return a page of tasks as JSON text, newest first by created_at, then by id.
 
-        Newest first by created_at, then by id. Raises RefusalError 400 for a bad parameter.
+        Its fields are `{docs, total, offset, limit, has_more, next_token?}` (recorded). `now` is in
+        milliseconds. Raises HttpError 400 for a bad parameter.
         """
         filters = read_filters(params, self._switches)
         limit = read_limit(params)
         matches = self._find(filters)
-        text = one(params, "next_token")
-        token = read_token(text, self._switches, filters=_fixed(params), now=now) if text else None
-        page = self._slice(matches, token, limit, _whole(params, "offset"))
+        text = query_value(params, "next_token")
+        token = read_token(text, self._switches, filters=_filters_of(params), now=now) if text else None
+        page = self._slice(matches, token, limit, _integer(params, "offset"))
         tail: Doc = {
             "total": self._total(len(matches)),
             "offset": page.offset if token is None else 0,
@@ -62,18 +63,18 @@ class TaskLister:
                 self._switches,
                 last=page.keys[-1],
                 offset=page.offset + len(page.keys),
-                filters=_fixed(params),
+                filters=_filters_of(params),
                 now=now,
             )
         docs = (self._text(self._store[task_id], params) for _, task_id in page.keys)
         return b'{"docs":[' + b",".join(docs) + b"]," + encode(tail)[1:]
 
-    def _find(self, filters: TaskFilters) -> Matches:
-        """Return the matches, from memory while nothing was written since: pages follow each other."""
+    def _find(self, filters: ListFilters) -> Matches:
+        """Return the matches, cached until the next write: most pages follow another of the same list."""
         place = (self._store.version, filters)
         if place not in self._found:
             self._found[place] = find(self._store, filters)
-            if len(self._found) > _REMEMBERED:
+            if len(self._found) > _CACHED_LISTS:
                 self._found.popitem(last=False)
         return self._found[place]
 
@@ -82,17 +83,19 @@ class TaskLister:
         if token is not None and token.offset is not None:
             end = matches.high - token.offset
         elif token is not None and token.after is not None:
+            # The token names a task, not a number of tasks: what came or went since moves nothing. A tie
+            # that is cut by the page's end goes on behind its last id, or is lost if ids are not compared.
             after: Key = (token.after[0], "") if self._switches.ties == "skipped" else token.after
             end = bisect_left(matches.keys, after, matches.low, matches.high)
         end = max(end, matches.low)
         if self._switches.ties == "shuffled":
             return self._shuffled(matches, end, limit)
         start = max(matches.low, end - limit)
-        remaining = self._behind(matches, start, end)
+        remaining = self._reachable_after(matches, start, end)
         return Slice(matches.keys[start:end][::-1], matches.high - end, remaining)
 
-    def _behind(self, matches: Matches, start: int, end: int) -> int:
-        """Return how many tasks the next token will still reach."""
+    def _reachable_after(self, matches: Matches, start: int, end: int) -> int:
+        """Return how many tasks the page's token leads to."""
         if start == end or self._switches.ties != "skipped":
             return start - matches.low
         return bisect_left(matches.keys, (matches.keys[start][0], ""), matches.low, start) - matches.low
@@ -100,6 +103,8 @@ class TaskLister:
     def _shuffled(self, matches: Matches, end: int, limit: int) -> Slice:
         keys = matches.keys
         start = max(matches.low, end - limit)
+        # Extended to the whole oldest tie before it is shuffled and cut. The token then names the last task
+        # given, so that the tasks of the tie with higher ids which were cut off are never given.
         if start < end:
             start = bisect_left(keys, (keys[start][0], ""), matches.low, end)
         page: list[Key] = []
@@ -123,13 +128,13 @@ class TaskLister:
             doc = task.doc()
             return encode({name: doc[name] for name in LIMITED_FIELDS if name in doc})
         asked = is_yes(params, "include_attachment_url")
-        return present(task, self._rng, signed=asked or self._switches.presigned_urls == "always")
+        return render_task(task, self._rng, signed=asked or self._switches.presigned_urls == "always")
 
 
-def present(task: TaskRecord, rng: random.Random, *, signed: bool) -> bytes:
-    """Return a task as one read gives it: with `signed`, its attachments get a URL of this read only.
+def render_task(task: TaskRecord, rng: random.Random, *, signed: bool) -> bytes:
+    """Return a task as JSON text; `signed` adds URLs of its attachments that differ at each read.
 
-    The field is recorded, the shape of its elements assumed.
+    Their field is recorded, the shape of its elements assumed.
     """
     if not signed or b'"attachment' not in task.raw:
         return task.raw
@@ -144,9 +149,9 @@ def present(task: TaskRecord, rng: random.Random, *, signed: bool) -> bytes:
 
 
 def page_of_batches(batches: Sequence[Doc], params: Params, switches: Switches) -> Doc:
-    """Return one page of batches, given newest first, by offset, with the documented fields."""
-    limit, offset = read_limit(params), _whole(params, "offset")
-    token = one(params, "next_token")
+    """Return one page of `batches`, which are newest first, by offset, with the documented fields."""
+    limit, offset = read_limit(params), _integer(params, "offset")
+    token = query_value(params, "next_token")
     if token and switches.batches_next_token:
         offset = read_offset_token(token)
     docs, end = batches[offset : offset + limit], offset + limit
@@ -167,28 +172,28 @@ def page_of_batches(batches: Sequence[Doc], params: Params, switches: Switches) 
 
 
 def read_limit(params: Params) -> int:
-    """Return the page size, 100 if not asked. Raises RefusalError 400 outside of 1 to 100 (documented)."""
-    limit = _whole(params, "limit", default=100)
+    """Return the page size, by default 100; raises HttpError 400 outside of 1 to 100 (documented)."""
+    limit = _integer(params, "limit", default=100)
     if not 1 <= limit <= 100:
-        raise RefusalError(400, "limit must be between 1 and 100.")
+        raise HttpError(400, "limit must be between 1 and 100.")
     return limit
 
 
 def is_yes(params: Params, name: str) -> bool:
-    """Whether a flag is set; the official client sends Python's `True`."""
-    return one(params, name).lower() in {"true", "1", "yes"}
+    """Return whether a flag of the query is set; the official client sends Python's `True`."""
+    return query_value(params, name).lower() in {"true", "1", "yes"}
 
 
-def _whole(params: Params, name: str, default: int = 0) -> int:
-    text = one(params, name)
+def _integer(params: Params, name: str, default: int = 0) -> int:
+    text = query_value(params, name)
     if not text:
         return default
     if not text.isdecimal():
-        raise RefusalError(400, f"{name} must be a whole number.")
+        raise HttpError(400, f"{name} must be a whole number.")
     return int(text)
 
 
-def _fixed(params: Params) -> str:
-    """Return the filters of a query in one text: all but what may differ from page to page."""
-    moving = {"next_token", "limit", "offset"}
-    return repr(sorted((name, *values) for name, values in params.items() if name not in moving))
+def _filters_of(params: Params) -> str:
+    """Return a query as text, without the parameters that may differ from page to page."""
+    paging = {"next_token", "limit", "offset"}
+    return repr(sorted((name, *values) for name, values in params.items() if name not in paging))

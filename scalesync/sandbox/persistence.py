@@ -1,35 +1,38 @@
-"""Where state goes with every write: nowhere, or into a file that outlives the process."""
+"""Save objects and counts of applied writes in a state file, or nowhere."""
 
 import os
 import sqlite3
 from pathlib import Path
 
 
-class Journal:
-    """Keeps nothing."""
+class StateWriter:
+    """Saves nothing: the writer of a sandbox without a state file."""
 
     def put(self, kind: str, name: str, raw: bytes) -> None:
-        """Note the present version of an object."""
+        """Save the current version of an object."""
 
     def delete(self, kind: str, name: str) -> None:
-        """Note that an object is gone."""
+        """Delete an object."""
 
-    def effect(self, kind: str, name: str, effect: str, count: int) -> None:
-        """Note the present count of an effect."""
+    def put_count(self, kind: str, name: str, write: str, count: int) -> None:
+        """Save how often a write was applied to an object."""
 
 
 class StateFile:
-    """An SQLite file with every object and effect of both modes.
+    """An SQLite file with every object and every count of both modes.
 
-    What was committed survives the death of the process, though not of the machine: nothing is
-    forced to the disk, as a write is to stay cheap.
+    A commit survives the death of the process but not of the machine: nothing is synced to the disk, so
+    that a write stays cheap.
     """
 
     def __init__(self, path: Path) -> None:
-        # For its owner only; what SQLite puts beside it takes the same mode.
+        # Created before SQLite opens it, readable for its owner only: the -wal and -shm files that SQLite
+        # puts beside it take the same mode.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for statement in (
+            # A process killed in the middle of a transaction leaves its torn end in the WAL, and the next
+            # one to open the file ignores it: requests are applied as a whole or not at all.
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = OFF",
             """CREATE TABLE IF NOT EXISTS objects
@@ -40,45 +43,47 @@ class StateFile:
         ):
             self._connection.execute(statement)
 
-    def journal(self, mode: str) -> Journal:
-        """Return the journal of one mode; its writes are lasting from the next `commit` on."""
-        return _ModeJournal(self, mode)
+    def writer(self, mode: str) -> StateWriter:
+        """Return the writer of one mode; what it writes is saved by the next `commit`."""
+        return _FileWriter(self, mode)
 
     def objects(self, mode: str, kind: str) -> list[tuple[str, bytes]]:
-        """Return name and text of every object of a kind, in the order of their first appearance."""
+        """Return name and text of every object of a kind, in the order in which they were created."""
         query = "SELECT name, raw FROM objects WHERE mode = ? AND kind = ? ORDER BY rowid"
         return self._connection.execute(query, (mode, kind)).fetchall()
 
-    def effects(self, mode: str) -> list[tuple[str, str, str, int]]:
-        """Return every (kind, name, effect, count)."""
+    def applied(self, mode: str) -> list[tuple[str, str, str, int]]:
+        """Return kind, name, write and count of every count of applied writes."""
         query = "SELECT kind, name, effect, count FROM effects WHERE mode = ?"
         return self._connection.execute(query, (mode,)).fetchall()
 
     def write(self, statement: str, row: tuple[object, ...]) -> None:
-        """Add a change to the open transaction, beginning one if there is none."""
+        """Execute a change in the open transaction, and begin one if there is none."""
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN")
         self._connection.execute(statement, row)
 
     def commit(self) -> None:
-        """Make every change so far lasting."""
+        """Commit the open transaction, if there is one."""
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
 
     def close(self) -> None:
-        """Commit and let go of the file."""
+        """Commit and close the file."""
         self.commit()
         self._connection.close()
 
 
-class _ModeJournal(Journal):
-    """Writes the objects of one mode to a state file."""
+class _FileWriter(StateWriter):
+    """Saves the objects and counts of one mode in a state file."""
 
     def __init__(self, file: StateFile, mode: str) -> None:
         self._file = file
         self._mode = mode
 
     def put(self, kind: str, name: str, raw: bytes) -> None:
+        # Updated in place: REPLACE would give the row a new rowid, and so move a changed project to the
+        # end of its list after a restart.
         self._file.write(
             """INSERT INTO objects VALUES (?, ?, ?, ?)
             ON CONFLICT (mode, kind, name) DO UPDATE SET raw = excluded.raw""",
@@ -90,7 +95,7 @@ class _ModeJournal(Journal):
             "DELETE FROM objects WHERE mode = ? AND kind = ? AND name = ?", (self._mode, kind, name)
         )
 
-    def effect(self, kind: str, name: str, effect: str, count: int) -> None:
+    def put_count(self, kind: str, name: str, write: str, count: int) -> None:
         self._file.write(
-            "INSERT OR REPLACE INTO effects VALUES (?, ?, ?, ?, ?)", (self._mode, kind, name, effect, count)
+            "INSERT OR REPLACE INTO effects VALUES (?, ?, ?, ?, ?)", (self._mode, kind, name, write, count)
         )

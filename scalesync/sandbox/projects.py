@@ -1,9 +1,9 @@
-"""Projects and the versions of their params."""
+"""Create and list projects, and add versions of their params."""
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc, object_in
-from scalesync.sandbox.errors import RefusalError
-from scalesync.sandbox.filters import Params, one
+from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.filters import Params, query_value
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.validation import TASK_TYPES
 
@@ -11,7 +11,7 @@ _WITH_TEMPLATE = frozenset({"textcollection", "chat", "chatlite", "chatexperimen
 
 
 def latest_params(project: Doc) -> Doc:
-    """Return the params, instruction included, of a project's last version; `{}` if it has none."""
+    """Return the params of a project's last version, with its instruction; `{}` without a version."""
     if not project["param_history"]:
         return {}
     last = project["param_history"][-1]
@@ -19,18 +19,18 @@ def latest_params(project: Doc) -> Doc:
 
 
 def create_project(account: Account, body: Doc) -> Doc:
-    """Create a project and return it; params make version 0, none make no version (assumed).
+    """Create a project and return it; params become version 0, no params no version (assumed).
 
-    Raises 400 without a name or for an unknown type, 409 for a used name.
+    Raises HttpError 400 without a name or for an unknown type, 409 for a used name.
     """
     name, task_type = body.get("name"), body.get("type")
     if not isinstance(name, str) or not name:
-        raise RefusalError(400, "name is required.")
+        raise HttpError(400, "name is required.")
     if task_type not in TASK_TYPES:
-        raise RefusalError(400, f'Task type "{task_type}" is not supported.')
+        raise HttpError(400, f'Task type "{task_type}" is not supported.')
     params = object_in(body, "params")
     if name in account.projects:
-        raise RefusalError(409, f'Project with name "{name}" already exists.')
+        raise HttpError(409, f'Project with name "{name}" already exists.')
     project: Doc = {
         "id": account.new_id(account.now()),
         "type": task_type,
@@ -41,14 +41,14 @@ def create_project(account: Account, body: Doc) -> Doc:
     project |= {flag: True for flag in ("rapid", "studio") if body.get(flag)}
     if params:
         project["param_history"] = [_version(account, 0, params)]
-    account.effects.add("project", name, "created")
+    account.applied.add("project", name, "created")
     return account.save("projects", name, project)
 
 
 def set_params(account: Account, name: str, body: Doc) -> Doc:
-    """Append a version to a project and return it: `body` whole, or over the latest one with `patch`.
+    """Add a version to a project and return it: `body`, with `patch` merged over the last version.
 
-    Every call appends, even the same one twice. Raises 404.
+    Each call adds one, even with the same params. Raises HttpError 404 for an unknown project.
     """
     project = account.project(name)
     params = {field: value for field, value in body.items() if field != "patch"}
@@ -56,7 +56,7 @@ def set_params(account: Account, name: str, body: Doc) -> Doc:
         params = latest_params(project) | params
     history = project["param_history"]
     number = history[-1]["version"] + 1 if history else 0
-    account.effects.add("project", name, "versioned")
+    account.applied.add("project", name, "versioned")
     return account.save(
         "projects", name, {**project, "param_history": [*history, _version(account, number, params)]}
     )
@@ -67,9 +67,9 @@ def _version(account: Account, number: int, params: Doc) -> Doc:
 
 
 def list_projects(account: Account, params: Params) -> list[Doc]:
-    """Return the projects, oldest first; `archived` asks for the archived or the others only (assumed)."""
+    """Return the projects, oldest first; `archived` in the query selects archived or others (assumed)."""
     projects = list(account.projects.values())
-    if one(params, "archived"):
+    if query_value(params, "archived"):
         wanted = is_yes(params, "archived")
     elif account.switches.archived_projects == "hidden":
         wanted = False
@@ -79,10 +79,13 @@ def list_projects(account: Account, params: Params) -> list[Doc]:
 
 
 def task_template(account: Account, name: str) -> Doc:
-    """Return the task template of a text or chat project. Raises 404, or 400 for any other type."""
+    """Return the task template of a text or chat project.
+
+    Raises HttpError 404 for an unknown project, 400 for one of another type.
+    """
     project = account.project(name)
     if project["type"] not in _WITH_TEMPLATE:
-        raise RefusalError(400, "Task templates are not supported for this project's type.")
+        raise HttpError(400, "Task templates are not supported for this project's type.")
     fields = latest_params(project).get("fields")
     return {
         "id": project["id"],

@@ -1,13 +1,16 @@
-"""A made-up account that looks like a real one, the same for the same seed and clock."""
+"""Seed an account that looks like a real one, the same for the same seed and clock."""
 
 import random
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.task_bodies import decorate, finish, instruction_of, old_task, params_of
+from scalesync.sandbox.task_bodies import finish, old_task
 from scalesync.sandbox.tasks import TaskRecord, record_of
+from scalesync.sandbox.templates import TEMPLATES, fill
 from scalesync.sandbox.timestamps import format_millis
 
 HOUR = 3_600_000
@@ -15,66 +18,35 @@ YEAR = 365 * 24 * HOUR
 
 _TASKS_PER_BATCH = 80
 
-_SOURCES = ("kamera-1", "ünïcode", "")
-
 _BIG_TIE = 60
-"""So many tasks share one millisecond; only in accounts of 500 tasks and more."""
+"""How many tasks share one millisecond, in an account of 500 tasks or more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A project to be made up, the types of its tasks and the share of all tasks it gets."""
+class ProjectPlan:
+    """A project to seed, the types of its tasks, and its share of all tasks in percent."""
 
     name: str
-    types: tuple[str, ...]
+    types: Sequence[str]
     share: int
-    flags: tuple[str, ...] = ()
+    flags: Sequence[str] = ()
     versions: int = 2
 
 
-PLANS = (
-    Plan(
-        "Street scenes",
-        ("imageannotation", "imageannotation", "segmentannotation", "polygonannotation", "categorization"),
-        40,
-        versions=4,
-    ),
-    Plan(
-        "lidar/highway A9",
-        (
-            "lidarannotation",
-            "lidarsegmentation",
-            "videoannotation",
-            "videoplaybackannotation",
-            "sensorfusion",
-        ),
-        10,
-    ),
-    Plan("Straßen & 東京", ("namedentityrecognition", "textcollection"), 20, ("rapid",), versions=3),
-    Plan("Receipts 100% done?", ("documenttranscription", "transcription"), 15, ("rapid",)),
-    Plan("chat-reviews", ("textcollection", "comparison", "chat", "audiotranscription"), 8, ("studio",)),
-    Plan(
-        "Legacy boxes",
-        ("annotation", "lineannotation", "pointannotation", "cuboidannotation", "datacollection"),
-        7,
-        ("archived",),
-    ),
-    Plan("not begun", ("imageannotation",), 0, versions=0),
-)
-"""Enterprise, Rapid and Studio; names with blanks, slashes, signs and other scripts; one without tasks."""
+PLANS = tuple(ProjectPlan(**plan) for plan in TEMPLATES["projects"])
 
 
 def seed_account(account: Account, *, tasks: int, seed: int) -> None:
-    """Fill an empty account with exactly `tasks` tasks over the year that ended an hour ago, nothing saved.
+    """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago, unsaved.
 
     About a fifth are pending, a few canceled or in error; batches are in every state and agree with
     their tasks; some tasks share their millisecond, and a few of 2019 have no updated_at, project or batch.
     """
-    _Seeder(account, random.Random(f"{seed}:seed")).fill(tasks)  # noqa: S311 - repeatable data, not secrets
+    _AccountBuilder(account, random.Random(f"{seed}:seed")).fill(tasks)  # noqa: S311 - repeatable data, not secrets
 
 
-class _Seeder:
-    """Makes up one account."""
+class _AccountBuilder:
+    """Seeds the projects, batches and tasks of one account."""
 
     def __init__(self, account: Account, rng: random.Random) -> None:
         self._account = account
@@ -82,35 +54,37 @@ class _Seeder:
         self._end = account.now() - HOUR
         self._start = self._end - YEAR
         self._batches: dict[str, list[Doc]] = {}
-        self._begins: dict[str, list[int]] = {}
-        self._busy: set[str] = set()
-        self._used: set[str] = set()
+        self._batch_starts: dict[str, list[int]] = {}
+        self._pending_batches: set[str] = set()
+        self._filled_batches: set[str] = set()
 
     def fill(self, tasks: int) -> None:
-        projects = [self._project(plan) for plan in PLANS]
+        for plan in PLANS:
+            self._make_project(plan)
         for plan in PLANS:
             self._make_batches(
                 plan, max(3, tasks * plan.share // 100 // _TASKS_PER_BATCH) if plan.share else 0
             )
-        versions = {project["name"]: len(project["param_history"]) for project in projects}
-        weights = [plan.share for plan in PLANS]
+        shares = list(accumulate(plan.share for plan in PLANS))
         records: list[TaskRecord] = []
-        for number, created in enumerate(self._instants(tasks)):
+        for number, created in enumerate(self._creation_times(tasks)):
+            # A fixed place instead of a chance, so that an account of 8 tasks has an old one too.
             if number % 200 == 7:
                 records.append(record_of(old_task(number, self._rng)))
                 continue
-            plan = self._rng.choices(PLANS, weights)[0]
-            records.append(record_of(self._task(plan, number, created, versions[plan.name])))
+            plan = self._rng.choices(PLANS, cum_weights=shares)[0]
+            records.append(record_of(self._task(plan, number, created)))
         self._account.tasks.load(records)
-        self._settle_batches()
+        # Last, as the status of a batch follows from the tasks that were drawn for it.
+        self._save_batches()
 
-    def _project(self, plan: Plan) -> Doc:
+    def _make_project(self, plan: ProjectPlan) -> None:
         history = [
             {
                 "version": version,
                 "created_at": format_millis(self._start + version * YEAR // (plan.versions + 1)),
-                "instruction": instruction_of(plan.types[0], self._rng),
-                **params_of(plan.types[0], self._rng),
+                "instruction": fill("task/instruction", self._rng, {"type": plan.types[0]}),
+                **fill(f"params/{plan.types[0]}", self._rng),
             }
             for version in range(plan.versions)
         ]
@@ -123,11 +97,10 @@ class _Seeder:
         }
         project |= dict.fromkeys(plan.flags, True)
         self._account.save("projects", plan.name, project)
-        return project
 
-    def _make_batches(self, plan: Plan, count: int) -> None:
-        """Make batches that follow each other through the year, so that each is older than its tasks."""
-        self._batches[plan.name], self._begins[plan.name] = [], []
+    def _make_batches(self, plan: ProjectPlan, count: int) -> None:
+        """Make batches that follow each other through the year, each older than its tasks."""
+        self._batches[plan.name], self._batch_starts[plan.name] = [], []
         for number in range(count):
             begin = self._start + number * YEAR // count
             batch: Doc = {
@@ -144,78 +117,84 @@ class _Seeder:
             if number % 11 == 10:
                 batch["archived"] = True
             self._batches[plan.name].append(batch)
-            self._begins[plan.name].append(begin)
+            self._batch_starts[plan.name].append(begin)
 
-    def _batch_status(self, plan: Plan, number: int) -> str:
-        """Return a status that this kind of project knows, each of them early on."""
+    def _batch_status(self, plan: ProjectPlan, number: int) -> str:
+        """Return the status of a project's nth batch, so that the first three have every status."""
         if {"rapid", "studio"} & set(plan.flags) and number % 3 == 1:
             return "staging"
         return ("completed", "in_progress")[number % 2]
 
-    def _settle_batches(self) -> None:
-        """Complete the batches that happen to have only finished tasks, and hand all to the account."""
+    def _save_batches(self) -> None:
+        """Save the batches, completed where no task is pending."""
         for batch in (batch for batches in self._batches.values() for batch in batches):
             name = batch["name"]
-            if batch["status"] == "in_progress" and name in self._used and name not in self._busy:
+            if (
+                batch["status"] == "in_progress"
+                and name in self._filled_batches
+                and name not in self._pending_batches
+            ):
                 batch["status"] = "completed"
             if batch["status"] == "completed":
                 batch["completed_at"] = format_millis(self._end)
             self._account.save("batches", name, batch)
 
-    def _instants(self, tasks: int) -> list[int]:
-        """Return when the tasks were created, oldest first: spread out, a fifth in ties of up to twelve."""
-        instants: list[int] = []
-        while len(instants) < tasks:
+    def _creation_times(self, tasks: int) -> list[int]:
+        """Return when the tasks were created, oldest first; a fifth share their millisecond with others."""
+        times: list[int] = []
+        while len(times) < tasks:
             tie = self._rng.randint(2, 12) if self._rng.random() < 0.035 else 1
-            instants += [self._start + int(self._rng.random() * YEAR)] * tie
+            times += [self._start + int(self._rng.random() * YEAR)] * tie
         if tasks >= 500:
-            instants[:_BIG_TIE] = [self._start + YEAR * 2 // 3] * _BIG_TIE
-        return sorted(instants[:tasks])
+            # More than any page limit below 60, so that a page must end inside of it.
+            times[:_BIG_TIE] = [self._start + YEAR * 2 // 3] * _BIG_TIE
+        return sorted(times[:tasks])
 
-    def _id(self, instant: int) -> str:
-        return f"{instant // 1000:08x}{self._rng.getrandbits(64):016x}"
+    def _id(self, created: int) -> str:
+        return f"{created // 1000:08x}{self._rng.getrandbits(64):016x}"
 
-    def _task(self, plan: Plan, number: int, created: int, versions: int) -> Doc:
+    def _task(self, plan: ProjectPlan, number: int, created: int) -> Doc:
         rng = self._rng
-        task_type = rng.choice(plan.types)
+        task_type, created_at = rng.choice(plan.types), format_millis(created)
         batch = self._batch_at(plan, created)
         doc: Doc = {
             "task_id": self._id(created),
-            "created_at": format_millis(created),
-            "updated_at": format_millis(created),
+            "created_at": created_at,
+            "updated_at": created_at,
             "type": task_type,
             "status": self._status(batch),
-            "instruction": instruction_of(task_type, rng),
-            "params": params_of(task_type, rng),
+            "instruction": fill("task/instruction", rng, {"type": task_type}),
+            "params": fill(f"params/{task_type}", rng),
             "is_test": self._account.mode == "test",
             "urgency": "standard",
-            "metadata": {"row": number, "source": rng.choice(_SOURCES)} if rng.random() < 0.7 else {},
+            "metadata": fill("task/metadata", rng, {"number": number}),
             "project": plan.name,
             "projectId": self._account.projects[plan.name]["id"],
-            "project_param_version": rng.randrange(versions),
+            "project_param_version": rng.randrange(plan.versions),
             "processed_attachments": [],
         }
         if batch is not None:
             doc["batch"] = batch["name"]
-        decorate(doc, number, rng)
+        doc |= fill("task/optional", rng, {"number": number})
         finish(doc, rng, created=created, end=self._end)
         return doc
 
-    def _batch_at(self, plan: Plan, created: int) -> Doc | None:
-        """Return the batch that was filled at that time; some tasks belong to none."""
+    def _batch_at(self, plan: ProjectPlan, created: int) -> Doc | None:
+        """Return the batch to which tasks were added at that time; None for some tasks."""
         if self._rng.random() < 0.15:
             return None
-        return self._batches[plan.name][bisect_right(self._begins[plan.name], created) - 1]
+        return self._batches[plan.name][bisect_right(self._batch_starts[plan.name], created) - 1]
 
     def _status(self, batch: Doc | None) -> str:
-        """Return a status: pending for about a fifth of all tasks, and for none of a completed batch."""
+        """Return a status: pending for about a fifth of all tasks, never in a completed batch."""
+        # 39 % of the tasks of open batches are pending: a fifth of all, as half of the batches are completed.
         drawn = self._rng.random()
         if drawn < 0.03:
             return "canceled" if drawn < 0.02 else "error"
         if batch is None:
             return "pending" if drawn < 0.2 else "completed"
-        self._used.add(batch["name"])
+        self._filled_batches.add(batch["name"])
         if batch["status"] == "completed" or drawn > 0.42:
             return "completed"
-        self._busy.add(batch["name"])
+        self._pending_batches.add(batch["name"])
         return "pending"

@@ -1,7 +1,8 @@
-"""The sandbox as a server on this machine's loopback."""
+"""Run the sandbox as a server on the loopback interface, with annotators that work beside it."""
 
 import asyncio
 import contextlib
+import random
 import signal
 import socket
 import threading
@@ -13,31 +14,59 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from scalesync.sandbox.annotator import Annotator
 from scalesync.sandbox.app import SandboxApp
+from scalesync.sandbox.backend import Backend
+from scalesync.sandbox.churn import annotate
 from scalesync.sandbox.fault_injection import Transports, protocol_for
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.routes_results import PREFIX
-from scalesync.sandbox.state import World
+from scalesync.sandbox.result_files import RESULTS_PATH
 from scalesync.sandbox.timestamps import Clock, system_clock
 
 HOST = "127.0.0.1"
 
 _KEEP_ALIVE = 75
-"""Seconds for which an idle connection is kept."""
+"""Seconds after which an idle connection is closed."""
+
+
+class Annotator:
+    """Completes pending live tasks in a separate thread, and recalls or fixes a few."""
+
+    def __init__(self, backend: Backend, rate: float) -> None:
+        self._backend = backend
+        self._rate = rate
+        self._rng = random.Random(f"{backend.options.seed}:annotator")  # noqa: S311 - repeatable changes, not secrets
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to complete `rate` tasks per second; a rate of 0 does nothing."""
+        if self._rate > 0:
+            self._thread = threading.Thread(target=self._work, name="annotator", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, and return once the last change has been made."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stopping.wait(1 / self._rate):
+            with self._backend.locked():
+                annotate(self._backend.live, self._rng)
 
 
 class SandboxServer:
-    """A running sandbox; use it as a context manager, or call `start` and `stop`.
+    """A sandbox that serves in a separate thread; a context manager, or call `start` and `stop`.
 
-    Serves from a thread of its own, so that the world can be looked at and changed meanwhile.
+    Its `backend` may be read and changed while it serves.
     """
 
     def __init__(self, options: SandboxOptions | None = None, clock: Clock = system_clock) -> None:
         self.options = options or SandboxOptions()
-        self.world = World(self.options, clock)
+        self.backend = Backend(self.options, clock)
         self.port = 0
-        self._annotator = Annotator(self.world, self.options.annotate)
+        self._annotator = Annotator(self.backend, self.options.annotate)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
@@ -49,12 +78,13 @@ class SandboxServer:
 
     @property
     def control_url(self) -> str:
-        """The address of the sandbox's own controls is this plus /_sandbox."""
+        """The address of the server, whose controls are below /_sandbox."""
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> Self:
-        """Listen; on return requests are answered. Raises OSError when the port is taken."""
-        # Named TCP, or asyncio leaves Nagle on and an answer waits 40 ms for the client's acknowledgement.
+        """Listen, and return once requests are answered; raises OSError if the port is taken."""
+        # IPPROTO_TCP is given because asyncio turns Nagle's algorithm off only where it is: with it, a
+        # response waits 40 ms for the client's acknowledgement.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,10 +92,10 @@ class SandboxServer:
             listener.listen(2048)
         except OSError:
             listener.close()
-            self.world.close()
+            self.backend.close()
             raise
         self.port = listener.getsockname()[1]
-        self.world.results_url = f"{self.control_url}{PREFIX}"
+        self.backend.results_url = f"{self.control_url}{RESULTS_PATH}"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._serve, args=(self._loop, listener), name="sandbox", daemon=True
@@ -75,14 +105,14 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """Close every connection at once and save. Stopping twice does nothing."""
+        """Abort every connection and close the state file. A second call does nothing."""
         if self._thread is None or self._loop is None:
             return
         self._annotator.stop()
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
         self._thread = None
-        self.world.close()
+        self.backend.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -100,7 +130,7 @@ class SandboxServer:
         transports: Transports = {}
         protocol = protocol_for(transports)
         config = uvicorn.Config(
-            SandboxApp(self.world, transports),
+            SandboxApp(self.backend, transports),
             lifespan="off",
             log_config=None,
             log_level="critical",
@@ -108,29 +138,30 @@ class SandboxServer:
             access_log=False,
         )
         config.load()
-        state = ServerState()
+        server_state = ServerState()
 
         def connect() -> H11Protocol:
-            return protocol(config, state, {})
+            return protocol(config, server_state, {})
 
         loop = asyncio.get_running_loop()
         server = await loop.create_server(connect, sock=listener)
         await self._stopping.wait()
-        loop.remove_reader(listener)  # a server closed while it accepts forgets that connection's socket
-        await _turn()
+        # A server closed while it accepts a connection leaks that socket, so it first stops to accept.
+        loop.remove_reader(listener)
+        await _let_callbacks_run()
         server.close()
-        for connection in list(state.connections):
+        for connection in list(server_state.connections):
             connection.transport.abort()
-        await _turn()
+        await _let_callbacks_run()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await _turn()
+        await _let_callbacks_run()
 
 
-async def _turn() -> None:
-    """Let the event loop finish what it has begun: accepting or closing a connection takes a few rounds."""
+async def _let_callbacks_run() -> None:
+    """Let the event loop finish what it began: to accept or close a connection takes it a few rounds."""
     for _ in range(6):
         await asyncio.sleep(0)
 
@@ -140,9 +171,9 @@ def serve(
     on_ready: Callable[[SandboxServer], None],
     stopping: threading.Event | None = None,
 ) -> None:
-    """Run a sandbox until SIGINT or SIGTERM, calling `on_ready` once it answers.
+    """Run a sandbox until SIGINT or SIGTERM, and call `on_ready` once it answers.
 
-    With `stopping` the caller handles the signals and sets the event. Raises OSError when the port is taken.
+    With `stopping` the caller handles the signals and sets the event. Raises OSError if the port is taken.
     """
     with contextlib.ExitStack() as stack:
         if stopping is None:

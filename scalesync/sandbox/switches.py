@@ -1,21 +1,22 @@
-"""What is not known of the API, each as a switch: its default is the reading we think likeliest.
+"""Switch the sandbox between the possible behaviors of the API where the real one is not known.
 
-The mirror must be right under every reading. Nothing here was checked against the live API.
+Defaults are the likeliest behavior. None was checked against the live API, so that the mirror must be
+right with every one of them.
 """
 
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
 LONGEST = 30 * 365 * 86_400.0
-"""Seconds that a switch may be about: clocks and calendars have no end there."""
+"""The most seconds in a switch, thirty years: calendars reach that far from any date in use."""
 
 
 @dataclass(frozen=True)
 class Switches:
-    """One reading of every open question about the API."""
+    """One behavior of the API for each open question about it."""
 
     bounds: Literal["inclusive", "exclusive", "half_open"] = "inclusive"
-    """Whether `start_time`, `end_time`, `updated_after` ... hold their own instant; half_open: lower do."""
+    """Whether `start_time`, `end_time`, `updated_after` ... include their own time; half_open: lower do."""
 
     ties: Literal["by_id", "shuffled", "skipped"] = "by_id"
     """Tasks created in the same millisecond: by_id: newest id first; shuffled: in another order at every
@@ -39,7 +40,7 @@ class Switches:
     """What a second cancel of a task gets: 400, or 200 and no effect."""
 
     total: Literal["exact", "capped", "over"] = "exact"
-    """Whether `total` counts every match, stops at `total_cap`, or says too many."""
+    """Whether `total` counts every match, stops at `total_cap`, or exceeds it."""
 
     total_cap: int = 1000
     """Where a capped `total` stops."""
@@ -71,13 +72,13 @@ class Switches:
     """What `GET /projects` does with archived projects when `archived` is not sent."""
 
     retry_after: Literal["seconds", "date", "none"] = "seconds"
-    """How a 429 says when to come back."""
+    """The form of the Retry-After header of a 429."""
 
     clock_skew: float = 0.0
     """Seconds by which the API's clock is ahead of this machine's."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a reading that does not exist."""
+        """Raise ValueError for a value that a switch does not have."""
         for name, choices in choices_of().items():
             if choices and getattr(self, name) not in choices:
                 raise ValueError(f"switch {name} is one of {', '.join(choices)}")
@@ -90,7 +91,7 @@ class Switches:
 
 
 def choices_of() -> dict[str, tuple[str, ...]]:
-    """Return every switch with its possible readings; empty for one that takes a number or yes or no."""
+    """Return every switch with its choices; none for one that takes a number, or yes or no."""
     hints = get_type_hints(Switches)
     literal = {name: get_args(hint) for name, hint in hints.items()}
     return {
@@ -100,9 +101,9 @@ def choices_of() -> dict[str, tuple[str, ...]]:
 
 
 def parse_switch(text: str) -> tuple[str, object]:
-    """Return name and value of a switch written as `name=value`, for `Switches(**dict(...))`.
+    """Return name and value of a switch written as `name=value`; raises ValueError for anything else.
 
-    `yes`/`no` (also true/false) and numbers are read as such; `none` lifts a limit. Raises ValueError.
+    `yes`, `no`, `true`, `false` and numbers are parsed; `none` lifts a limit. For `Switches(**dict(...))`.
     """
     name, _, value = text.partition("=")
     choices = choices_of()

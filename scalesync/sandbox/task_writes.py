@@ -1,9 +1,9 @@
-"""Everything that changes a task. What a client may do is refused with RefusalError as the API refuses it."""
+"""Create and change tasks, with the refusals of the API as HttpError."""
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import batch_for_new_task, refresh_batch
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.projects import latest_params
 from scalesync.sandbox.task_responses import respond
 from scalesync.sandbox.tasks import TaskRecord
@@ -27,17 +27,17 @@ _ENVELOPE = (
     "project",
     "batch",
 )
-"""What of a create's body is the task's own; the rest is its params (recorded)."""
+"""The fields of a create that go into the task itself; all others go into its params (recorded)."""
 
 _DROPPED = ("force", "clear_unique_id_on_error")
-"""What of a create's body is an order to the API and not kept (assumed)."""
+"""The fields of a create that only instruct the API and are not stored (assumed)."""
 
 
 def create_task(account: Account, task_type: str, body: Doc, not_enabled: tuple[str, ...] = ()) -> TaskRecord:
-    """Create a task, completed at once where the mode says so, and return it.
+    """Create a task and return it; in some modes it is completed at once.
 
-    The project's latest params are merged in as defaults; unknown project: 404; unknown or closed
-    batch, or one of another project: 400; used unique_id: 409 with the documented words.
+    The params of its project are its defaults. Raises HttpError 404 for an unknown project, 400 for a batch
+    that is unknown, closed or of another project, 409 with the documented text for a used unique_id.
     """
     check_type(task_type, not_enabled)
     check_envelope(body)
@@ -49,10 +49,12 @@ def create_task(account: Account, task_type: str, body: Doc, not_enabled: tuple[
     _refuse_duplicate(account, body.get("unique_id"), own_id=None)
     doc = _new_doc(account, task_type, body, params)
     if project is not None:
-        doc = _inherited(project) | doc | _belonging(project)
+        # The task's own instruction replaces the project's.
+        doc = _inherited_instruction(project) | doc | _project_fields(project)
     if account.completes_at_once:
         _complete(account, doc)
     record = account.save_task(doc)
+    # Counted once everything that may refuse the create has passed, and saved with it in one commit.
     _count(account, record, "created")
     refresh_batch(account, record.batch)
     return record
@@ -65,12 +67,12 @@ def _merged_params(project: Doc | None, body: Doc) -> Doc:
     return defaults | own
 
 
-def _inherited(project: Doc) -> Doc:
+def _inherited_instruction(project: Doc) -> Doc:
     instruction = latest_params(project).get("instruction")
     return {"instruction": instruction} if instruction else {}
 
 
-def _belonging(project: Doc) -> Doc:
+def _project_fields(project: Doc) -> Doc:
     belonging: Doc = {"project": project["name"], "projectId": project["id"]}
     if project["param_history"]:
         belonging["project_param_version"] = project["param_history"][-1]["version"]
@@ -105,67 +107,68 @@ def _new_doc(account: Account, task_type: str, body: Doc, params: Doc) -> Doc:
 def _refuse_duplicate(account: Account, unique_id: str | None, *, own_id: str | None) -> None:
     holder = account.tasks.by_unique_id.get(unique_id or "")
     if holder is not None and holder != own_id:
-        raise RefusalError(
+        raise HttpError(
             409, f'The unique_id ("{unique_id}") is already used for a different task ({holder}).'
         )
 
 
 def _count(account: Account, record: TaskRecord, effect: str) -> None:
-    account.effects.add("task", record.task_id, effect)
+    account.applied.add("task", record.task_id, effect)
     if record.unique_id is not None:
-        account.effects.add("unique_id", record.unique_id, effect)
+        account.applied.add("unique_id", record.unique_id, effect)
 
 
-def _touched(account: Account, doc: Doc, *, content: bool) -> TaskRecord:
-    """Keep a changed task; `content` is status, response and audits, which always move updated_at."""
+def _save_changed(account: Account, doc: Doc, *, content: bool) -> TaskRecord:
+    """Save a changed task; a change of `content` (status, response, audits) always sets updated_at."""
     if content or account.switches.updated_at_moves_on == "all":
         doc["updated_at"] = account.stamp()
     return account.save_task(doc)
 
 
 def cancel_task(account: Account, task_id: str, *, clear_unique_id: bool) -> TaskRecord:
-    """Cancel a pending task that nobody has begun; anything else is refused with 400.
+    """Cancel a pending task that nobody has begun; raises HttpError 400 for any other.
 
-    A task canceled already is refused or left as it is, as the switch `cancel_twice` says.
+    The switch `cancel_twice` says whether a canceled task is refused or left as it is.
     """
     record = account.task(task_id)
     if record.status == "canceled" and account.switches.cancel_twice == "accepted":
         return record
     doc = record.doc()
     if record.status != "pending":
-        raise RefusalError(400, f"Cannot cancel a task with status {record.status}.")
+        raise HttpError(400, f"Cannot cancel a task with status {record.status}.")
     if doc.get("work_started"):
-        raise RefusalError(400, "Cannot cancel a task that has been started.")
+        raise HttpError(400, "Cannot cancel a task that has been started.")
     doc["status"] = "canceled"
+    # `record` has the unique_id that is about to be cleared, so that the cancel counts under it.
     _count(account, record, "canceled")
     if clear_unique_id:
         doc.pop("unique_id", None)
-    changed = _touched(account, doc, content=True)
+    changed = _save_changed(account, doc, content=True)
     refresh_batch(account, record.batch)
     return changed
 
 
 def set_unique_id(account: Account, task_id: str, unique_id: object) -> TaskRecord:
-    """Give a task another unique_id, or none. Raises 400 for anything but a text, 409 for a used one."""
+    """Set or, if None, delete a task's unique_id; raises HttpError 400 for no string, 409 if it is used."""
     doc = account.task(task_id).doc()
     doc.pop("unique_id", None)
     if unique_id is not None:
         if not isinstance(unique_id, str) or not unique_id:
-            raise RefusalError(400, "unique_id must be a string.")
+            raise HttpError(400, "unique_id must be a string.")
         _refuse_duplicate(account, unique_id, own_id=task_id)
         doc["unique_id"] = unique_id
-    return _touched(account, doc, content=False)
+    return _save_changed(account, doc, content=False)
 
 
 def set_metadata(account: Account, task_id: str, metadata: Doc) -> TaskRecord:
-    """Replace a task's metadata."""
+    """Replace a task's metadata and return the task."""
     doc = account.task(task_id).doc()
     doc["metadata"] = metadata
-    return _touched(account, doc, content=False)
+    return _save_changed(account, doc, content=False)
 
 
 def change_tags(account: Account, task_id: str, method: str, tags: list[str]) -> TaskRecord:
-    """Replace (POST), add (PUT) or remove (DELETE) tags; what is there stays in its order."""
+    """Replace (POST), add (PUT) or remove (DELETE) tags; those that stay keep their order."""
     doc = account.task(task_id).doc()
     present: list[str] = doc.get("tags") or []
     changed = {
@@ -174,16 +177,16 @@ def change_tags(account: Account, task_id: str, method: str, tags: list[str]) ->
         "DELETE": [tag for tag in present if tag not in tags],
     }[method]
     doc["tags"] = list(dict.fromkeys(changed))
-    return _touched(account, doc, content=False)
+    return _save_changed(account, doc, content=False)
 
 
 def audit_task(account: Account, task_id: str, accepted: object, comments: object) -> TaskRecord:
-    """Accept or reject a completed task. Raises 400 for one that is not, or without `accepted`."""
+    """Accept or reject a completed task; raises HttpError 400 for any other, or without `accepted`."""
     record = account.task(task_id)
     if not isinstance(accepted, bool):
-        raise RefusalError(400, "accepted must be a boolean.")
+        raise HttpError(400, "accepted must be a boolean.")
     if record.status != "completed":
-        raise RefusalError(400, "Only completed tasks can be audited.")
+        raise HttpError(400, "Only completed tasks can be audited.")
     doc = record.doc()
     doc["customer_review_status"] = "accepted" if accepted else "rejected"
     audit: Doc = {
@@ -195,15 +198,15 @@ def audit_task(account: Account, task_id: str, accepted: object, comments: objec
         audit["comments"] = comments
         doc["customer_review_comments"] = comments
     doc["audits"] = [*(doc.get("audits") or []), audit]
-    return _touched(account, doc, content=True)
+    return _save_changed(account, doc, content=True)
 
 
 def complete_task(account: Account, task_id: str) -> TaskRecord:
-    """Finish a task with a response of its type's shape, as annotators do."""
+    """Complete a task with a random response, as annotators do."""
     record = account.task(task_id)
     doc = record.doc()
     _complete(account, doc)
-    changed = _touched(account, doc, content=True)
+    changed = _save_changed(account, doc, content=True)
     refresh_batch(account, record.batch)
     return changed
 
@@ -219,23 +222,23 @@ def _complete(account: Account, doc: Doc) -> None:
 
 
 def recall_task(account: Account, task_id: str) -> TaskRecord:
-    """Send a completed task back to be done again: status is not monotonic (documented)."""
+    """Set a completed task back to pending: its status is not monotonic (documented)."""
     record = account.task(task_id)
     doc = record.doc()
     doc["status"] = "pending"
     doc.pop("completed_at", None)
     if "response" in doc:
         doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc.pop("response")]
-    changed = _touched(account, doc, content=True)
+    changed = _save_changed(account, doc, content=True)
     refresh_batch(account, record.batch)
     return changed
 
 
 def fix_task(account: Account, task_id: str) -> TaskRecord:
-    """Replace the response of a completed task, as an audit that fixes it does."""
+    """Replace the response of a completed task, as an audit does that fixes it."""
     doc = account.task(task_id).doc()
     if "response" in doc:
         doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc["response"]]
     doc["response"] = respond(doc["type"], doc["params"], account.rng) or {"annotations": []}
     doc["customer_review_status"] = "fixed"
-    return _touched(account, doc, content=True)
+    return _save_changed(account, doc, content=True)

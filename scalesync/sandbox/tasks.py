@@ -1,19 +1,18 @@
-"""The tasks of one account, kept as JSON text beside the few fields that filters look at."""
+"""Store the tasks of one account as JSON text, with indexes for the fields that filters compare."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scalesync.sandbox.documents import Doc, decode, encode
 from scalesync.sandbox.timestamps import parse_millis
 
 Key = tuple[int, str]
-"""An instant in milliseconds and a task_id: the order in which tasks are listed, reversed."""
+"""Milliseconds and a task_id; lists of tasks are in the reverse order of their keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """One version of a task: its text, and what filters compare."""
+class TaskRecord(NamedTuple):
+    """One version of a task: its JSON text, and the fields that filters compare."""
 
     raw: bytes
     task_id: str
@@ -30,11 +29,11 @@ class TaskRecord:
 
     @property
     def key(self) -> Key:
-        """Where the task stands in a list."""
+        """The task's place in a list, by created_at."""
         return self.created, self.task_id
 
     def doc(self) -> Doc:
-        """Return the task as a fresh object, free to be changed."""
+        """Return the task as a new object, which the caller may change."""
         doc: Doc = decode(self.raw)
         return doc
 
@@ -59,11 +58,11 @@ def record_of(doc: Doc) -> TaskRecord:
 
 
 class TaskStore:
-    """All tasks of an account, with sorted indexes so that a page or a narrow count touches few of them."""
+    """All tasks of an account, with sorted indexes, so that a page or a narrow filter reads few of them."""
 
     def __init__(self) -> None:
         self.version = 0
-        """Moves with every change, so that an answer computed before it can be told stale."""
+        """Grows with every change, so that what was computed before it is known to be stale."""
         self.created: list[Key] = []
         self.updated: list[Key] = []
         self.by_project: dict[str, list[Key]] = {}
@@ -80,31 +79,34 @@ class TaskStore:
         return (self._by_id[task_id] for _, task_id in reversed(self.created))
 
     def get(self, task_id: str) -> TaskRecord | None:
-        """Return the task of that id, or None."""
+        """Return the task of that id, None for an unknown one."""
         return self._by_id.get(task_id)
 
     def __getitem__(self, task_id: str) -> TaskRecord:
         return self._by_id[task_id]
 
     def put(self, record: TaskRecord) -> None:
-        """Add a task or replace the version that is here; `created_at`, project and batch never change."""
+        """Add a task, or replace it by a new version with the same created_at, project and batch."""
         old = self._by_id.get(record.task_id)
+        # The sorted lists by creation need no change for a new version: what they sort by stays the same.
         if old is None:
             for index in self._indexes_of(record):
                 insort(index, record.key)
         else:
-            self._forget_changing(old)
-        self._note_changing(record)
+            self._remove_from_lookups(old)
+        self._add_to_lookups(record)
         if record.updated is not None:
             insort(self.updated, (record.updated, record.task_id))
         self.version += 1
 
     def load(self, records: Iterable[TaskRecord]) -> None:
-        """Add many new tasks at once."""
+        """Add many new tasks, and sort each index only once."""
         for record in records:
+            key = record.key
             for index in self._indexes_of(record):
-                index.append(record.key)
-            self._note_changing(record)
+                index.append(key)
+            self._add_to_lookups(record)
+            # A task of 2019 has no updated_at, and so is missing from this index.
             if record.updated is not None:
                 self.updated.append((record.updated, record.task_id))
         for index in (self.created, self.updated, *self.by_project.values(), *self.by_batch.values()):
@@ -112,11 +114,11 @@ class TaskStore:
         self.version += 1
 
     def remove(self, task_id: str) -> None:
-        """Make a task vanish, as if it had never been. Raises KeyError for an unknown one."""
+        """Delete a task without a trace; raises KeyError for an unknown one."""
         record = self._by_id[task_id]
         for index in self._indexes_of(record):
             _drop(index, record.key)
-        self._forget_changing(record)
+        self._remove_from_lookups(record)
         del self._by_id[task_id]
         self.version += 1
 
@@ -131,14 +133,14 @@ class TaskStore:
         if record.batch is not None:
             yield self.by_batch.setdefault(record.batch, [])
 
-    def _note_changing(self, record: TaskRecord) -> None:
+    def _add_to_lookups(self, record: TaskRecord) -> None:
         self._by_id[record.task_id] = record
         if record.unique_id is not None:
             self.by_unique_id[record.unique_id] = record.task_id
         if record.status == "pending":
             self.pending[record.task_id] = None
 
-    def _forget_changing(self, record: TaskRecord) -> None:
+    def _remove_from_lookups(self, record: TaskRecord) -> None:
         if record.updated is not None:
             _drop(self.updated, (record.updated, record.task_id))
         if record.unique_id is not None:

@@ -1,21 +1,21 @@
-"""Files, teammates and Studio: what the official client can ask for besides tasks, batches and projects."""
+"""Manage files, teammates and Studio, the rest of what the official client offers."""
 
 import random
 
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.errors import RefusalError, missing
-from scalesync.sandbox.geometry import new_uuid
+from scalesync.sandbox.errors import HttpError, not_found
+from scalesync.sandbox.templates import new_uuid
 
 ROLES = ("labeler", "member", "manager", "admin")
 
 OWNER = "owner@customer.example"
-"""Every account has at least this teammate."""
+"""The one teammate that every account has."""
 
 
 def add_file(account: Account, *, name: str, mime_type: str | None, fields: Doc) -> Doc:
-    """Keep the description of a file, not its bytes, and return it with its attachment_url."""
+    """Store the description of a file without its bytes, and return it with its attachment_url."""
     new_id = account.new_id(account.now())
     file: Doc = {
         "id": new_id,
@@ -34,29 +34,29 @@ def add_file(account: Account, *, name: str, mime_type: str | None, fields: Doc)
 
 
 def teammates(account: Account) -> list[Doc]:
-    """Return everybody on the team; the owner is always there."""
-    team = account.kept("teammates")
+    """Return every teammate, among them the owner."""
+    team = account.objects("teammates")
     if OWNER not in team:
         _add_teammate(account, OWNER, "admin")
     return list(team.values())
 
 
 def invite(account: Account, emails: list[str], role: str) -> list[Doc]:
-    """Add people who are not there yet and return the team. Raises 400 for an unknown role."""
+    """Add new teammates and return all; raises HttpError 400 for an unknown role."""
     _check_role(role)
     for email in emails:
-        if email not in account.kept("teammates"):
+        if email not in account.objects("teammates"):
             _add_teammate(account, email, role)
     return teammates(account)
 
 
 def set_role(account: Account, emails: list[str], role: str) -> list[Doc]:
-    """Give teammates another role and return the team. Raises 400 for an unknown role or person."""
+    """Change the role of teammates and return all; raises HttpError 400 for an unknown role or person."""
     _check_role(role)
     team = {mate["email"]: mate for mate in teammates(account)}
     strangers = [email for email in emails if email not in team]
     if strangers:
-        raise RefusalError(400, f"Not on the team: {', '.join(strangers)}.")
+        raise HttpError(400, f"Not on the team: {', '.join(strangers)}.")
     for email in emails:
         account.save("teammates", email, {**team[email], "role": role})
     return teammates(account)
@@ -64,7 +64,7 @@ def set_role(account: Account, emails: list[str], role: str) -> list[Doc]:
 
 def _check_role(role: str) -> None:
     if role not in ROLES:
-        raise RefusalError(400, f"team_role must be one of {', '.join(ROLES)}.")
+        raise HttpError(400, f"team_role must be one of {', '.join(ROLES)}.")
 
 
 def _add_teammate(account: Account, email: str, role: str) -> None:
@@ -82,7 +82,7 @@ def _add_teammate(account: Account, email: str, role: str) -> None:
 
 def assignments(account: Account) -> Doc:
     """Return the projects that each Studio labeler is assigned to: `{email: [project]}`."""
-    return {email: kept["projects"] for email, kept in account.kept("assignments").items()}
+    return {email: kept["projects"] for email, kept in account.objects("assignments").items()}
 
 
 def change_assignments(account: Account, *, emails: list[str], projects: list[str], add: bool) -> Doc:
@@ -90,7 +90,7 @@ def change_assignments(account: Account, *, emails: list[str], projects: list[st
     for name in projects:
         account.project(name)
     for email in emails:
-        present = account.kept("assignments").get(email, {"projects": []})["projects"]
+        present = account.objects("assignments").get(email, {"projects": []})["projects"]
         others = [name for name in present if name not in projects]
         account.save("assignments", email, {"projects": [*others, *projects] if add else others})
     return assignments(account)
@@ -99,22 +99,22 @@ def change_assignments(account: Account, *, emails: list[str], projects: list[st
 def groups_of(account: Account, project: str) -> list[Doc]:
     """Return the labeler groups of a project. Raises 404."""
     account.project(project)
-    return [group["shown"] for group in account.kept("groups").values() if group["project"] == project]
+    return [group["shown"] for group in account.objects("groups").values() if group["project"] == project]
 
 
 def create_group(account: Account, project: str, name: str, emails: list[str]) -> Doc:
     """Create a labeler group in a project. Raises 404 for the project, 409 for a used name."""
     account.project(project)
-    if f"{project}\n{name}" in account.kept("groups"):
-        raise RefusalError(409, f'Project group with name "{name}" already exists.')
+    if f"{project}\n{name}" in account.objects("groups"):
+        raise HttpError(409, f'Project group with name "{name}" already exists.')
     return _save_group(account, project, {"id": account.new_id(account.now()), "name": name}, emails)
 
 
 def update_group(account: Account, project: str, name: str, *, add: list[str], remove: list[str]) -> Doc:
     """Add people to a labeler group and take others off. Raises 404."""
-    group = account.kept("groups").get(f"{project}\n{name}")
+    group = account.objects("groups").get(f"{project}\n{name}")
     if group is None:
-        raise missing("Project group", name)
+        raise not_found("Project group", name)
     present = [worker["email"] for worker in group["shown"]["workers"]]
     emails = [email for email in dict.fromkeys([*present, *add]) if email not in remove]
     return _save_group(account, project, group["shown"], emails)
@@ -141,7 +141,7 @@ def studio_batches(account: Account) -> list[Doc]:
 def assign_groups(account: Account, name: str, groups: list[str]) -> Doc:
     """Let these labeler groups work on a batch. Raises 404."""
     batch = account.batch(name)
-    kept = account.kept("priorities").get(name, {})
+    kept = account.objects("priorities").get(name, {})
     account.save("priorities", name, {**kept, "groups": groups})
     return _studio_batch(account, batch)
 
@@ -150,20 +150,20 @@ def set_priorities(account: Account, names: list[str]) -> list[Doc]:
     """Give the named batches the first places, in this order; no names: order by age again. Raises 404."""
     for name in names:
         account.batch(name)
-    for name, kept in list(account.kept("priorities").items()):
+    for name, kept in list(account.objects("priorities").items()):
         account.save("priorities", name, {**kept, "priority": None})
     for place, name in enumerate(names, start=1):
-        account.save("priorities", name, {**account.kept("priorities").get(name, {}), "priority": place})
+        account.save("priorities", name, {**account.objects("priorities").get(name, {}), "priority": place})
     return studio_batches(account)
 
 
 def _priority(account: Account, name: str) -> float:
-    return account.kept("priorities").get(name, {}).get("priority") or float("inf")
+    return account.objects("priorities").get(name, {}).get("priority") or float("inf")
 
 
 def _studio_batch(account: Account, batch: Doc) -> Doc:
     counts = batch_status(account, batch["name"])
-    kept = account.kept("priorities").get(batch["name"], {})
+    kept = account.objects("priorities").get(batch["name"], {})
     return {
         "id": batch["id"],
         "name": batch["name"],

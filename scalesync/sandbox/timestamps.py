@@ -1,17 +1,20 @@
-"""Instants as whole milliseconds since 1970, the precision in which the API answers."""
+"""Convert between the API's timestamps and whole milliseconds since 1970."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 
 Clock = Callable[[], datetime]
-"""Tells the present instant, with its offset. Handed in, so that a test can turn it."""
+"""Returns the current time, with its offset; a parameter, so that a test can set it."""
 
 _FOREVER = 1 << 62
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE = _EPOCH.replace(tzinfo=None)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def system_clock() -> datetime:
@@ -19,47 +22,45 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def to_millis(instant: datetime) -> int:
-    """Return the whole milliseconds of `instant` since 1970, rounded down."""
-    return math.floor(_micros(instant) / 1000)
+def to_millis(time: datetime) -> int:
+    """Return the milliseconds since 1970 of a time with an offset, rounded down."""
+    return (time - _EPOCH) // _MILLISECOND
 
 
 def format_millis(millis: int) -> str:
-    """Return an instant as the API writes it: 2023-10-11T18:36:21.350Z (recorded)."""
-    seconds, rest = divmod(millis, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    """Return a time as the API writes it: 2023-10-11T18:36:21.350Z (recorded)."""
+    return (_EPOCH_WITHOUT_ZONE + millis * _MILLISECOND).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_millis(text: str) -> int:
-    """Return the milliseconds of an instant in a document, rounded down. Raises ValueError."""
+    """Return the milliseconds of a time in a document, rounded down; raises ValueError for no time."""
     return to_millis(_parse(text))
 
 
 def http_date(millis: int) -> str:
-    """Return an instant as the `Date` and `Retry-After` headers write it, in whole seconds."""
+    """Return a time as the headers `Date` and `Retry-After` write it, in whole seconds rounded down."""
     return formatdate(millis // 1000, usegmt=True)
 
 
 def _parse(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    time = datetime.fromisoformat(text)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
 
 
-def _micros(instant: datetime) -> int:
-    whole = int(instant.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + instant.microsecond
+def _micros(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of milliseconds, both ends belonging to it."""
+    """A range of milliseconds, ends included."""
 
     first: int = -_FOREVER
     last: int = _FOREVER
 
     @property
     def bounded(self) -> bool:
-        """Whether the range leaves anything out."""
+        """Whether the range excludes any time at all."""
         return self.first > -_FOREVER or self.last < _FOREVER
 
     def __contains__(self, millis: int) -> bool:
@@ -67,11 +68,13 @@ class Span:
 
 
 def span_of(low: str, high: str, bounds: str) -> Span:
-    """Return the milliseconds between two instants as a request writes them; empty means open.
+    """Return the range between two ISO 8601 times of a request; an empty one leaves that end open.
 
-    `bounds` is the reading of the switch of that name. ISO 8601 with or without an offset is
-    accepted, naive means UTC (documented). Raises RefusalError 400 for anything else.
+    `bounds` is the value of the switch of that name. A time without an offset is in UTC (documented).
+    Raises HttpError 400 for anything that is no time.
     """
+    # Requests have microseconds and documents milliseconds: a bound between two milliseconds is rounded
+    # inwards, and one that falls on a millisecond is moved past it where the bound excludes it.
     first, last = -_FOREVER, _FOREVER
     if low:
         micros = _requested(low)
@@ -84,6 +87,7 @@ def span_of(low: str, high: str, bounds: str) -> Span:
 
 def _requested(text: str) -> int:
     try:
+        # A "+" that a client did not escape arrives as a blank: 2024-01-01T00:00:00 02:00.
         return _micros(_parse(text.replace(" ", "+") if "T" in text else text))
     except (ValueError, OverflowError) as error:
-        raise RefusalError(400, f'"{text}" is not a valid ISO 8601 date.') from error
+        raise HttpError(400, f'"{text}" is not a valid ISO 8601 date.') from error

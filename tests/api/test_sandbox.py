@@ -131,5 +131,5 @@ def test_a_write_that_took_effect_without_an_answer(start_sandbox: StartSandbox,
             api.create_project({"name": "p", "type": "imageannotation"})
 
         assert isinstance(caught.value, ScaleNoAnswer) or caught.value.code == 500
-        assert server.world.effects.count("project", "p", "created") == 1
+        assert server.backend.applied.count("project", "p", "created") == 1
         assert fields(api.project("p"))["name"] == "p"

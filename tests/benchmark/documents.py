@@ -4,13 +4,16 @@ import random
 from dataclasses import dataclass
 
 from scalesync.sandbox.documents import Doc, encode
-from scalesync.sandbox.geometry import HEIGHT, WIDTH, new_uuid, number
+from scalesync.sandbox.templates import new_uuid, number
 from scalesync.sandbox.timestamps import format_millis
 
 PROJECTS = ("Street scenes", "Parking lots", "Highway at night", "Level crossings")
 PER_BATCH = 500
 BOXES = 5
 """Annotations of each task."""
+
+WIDTH, HEIGHT = 1920, 1080
+"""The size in pixels of every picture."""
 
 _START = 1_672_531_200_000
 _HOUR = 3_600_000
@@ -100,10 +103,10 @@ def _box(rng: random.Random) -> Doc:
             "occluded": rng.choice(("0%", "25%", "50%", "75%")),
             "moving": rng.choice(("yes", "no")),
         },
-        "left": number(rng, WIDTH / 2),
-        "top": number(rng, HEIGHT / 2),
-        "width": number(rng, 400),
-        "height": number(rng, 300),
+        "left": number(WIDTH / 2, rng),
+        "top": number(HEIGHT / 2, rng),
+        "width": number(400, rng),
+        "height": number(300, rng),
     }
 
 

@@ -153,7 +153,7 @@ def test_no_command_reveals_the_key(start_sandbox: Start, canary: Scalesync) -> 
         files = dict(kept(canary.directory))
 
     assert sum(one.code == 0 for one in done) > len(done) / 2
-    assert server.world.requests["POST /batches"] > 0
+    assert server.backend.requests["POST /batches"] > 0
     assert "scalesync.api request method=GET" in "".join(one.err for one in done)
     for name in (
         "scalesync.db",

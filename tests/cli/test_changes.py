@@ -18,7 +18,7 @@ def test_whoever_remembers_one_number_hears_of_every_change(
     }
 
     task = next(line for line in run("task", "list", "--status", "pending", "--json").lines)
-    server.world.complete(str(task["task_id"]))
+    server.backend.complete(str(task["task_id"]))
     run("sync")
 
     last = str(first[-1]["id"])

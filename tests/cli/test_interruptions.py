@@ -35,7 +35,7 @@ def check_completes(scalesync: Scalesync, server: SandboxServer) -> None:
     assert (again.code, again.json["complete"], runs[0]["kind"]) == (0, True, "full")
     assert "goes on with the run left open" in again.err
     assert execute(scalesync.mirror, ROWS) == [(TASKS,)]
-    assert server.world.list_pages() < 2 * TASKS / 100 + 20
+    assert server.backend.list_pages() < 2 * TASKS / 100 + 20
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -77,11 +77,11 @@ def test_an_api_that_goes_away_in_the_middle_ends_with_4(
     ready = empty_mirror.having(SCALESYNC_API_URL=server.url, SCALESYNC_PATIENCE="1s")
     with ready.started("sync", "--workers", "2") as process:
         wait_for_pages(process, ready, 3)
-        server.world.faults.replace(["503:100%"])
+        server.backend.faults.replace(["503:100%"])
         done = ready.ended(process)
 
     check_refusal(done, 4, "503", "What came is saved")
-    server.world.faults.replace([])
+    server.backend.faults.replace([])
     check_completes(ready, server)
 
 
@@ -96,7 +96,7 @@ def test_a_time_limit_ends_with_1_and_the_next_run_goes_on(
 
     check_refusal(done, 1, "time allowed", "scalesync sync")
     assert execute(ready.mirror, "SELECT count(*) FROM watermarks") == [(0,)]
-    server.world.faults.replace([])
+    server.backend.faults.replace([])
     check_completes(ready, server)
 
 
@@ -113,11 +113,11 @@ def test_a_second_run_ends_with_6_while_another_holds_everything(
     ready = empty_mirror.having(SCALESYNC_API_URL=server.url, SCALESYNC_LEASE="6s")
     with ready.started("sync", "tasks", "--workers", "1") as first:
         wait_for_pages(first, ready, 1)
-        server.world.faults.replace(["hang:100%:seconds=60"])
+        server.backend.faults.replace(["hang:100%:seconds=60"])
         second = ready("sync", "tasks")
         first.kill()
         first.wait()
-    server.world.faults.replace([])
+    server.backend.faults.replace([])
 
     check_refusal(second, 6, "Another run holds everything", "status")
     assert "waiting for another process" in second.err

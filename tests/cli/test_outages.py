@@ -74,7 +74,7 @@ def test_a_postgres_that_crashes_and_comes_back(
             synced, dispatched = pool.submit(staying.sync, SyncRequest()), pool.submit(at.dispatch)
             until(lambda: asked(database) and any(isinstance(event, CommandSettled) for event in at.events))
             mortal_server.crash()
-            server.world.faults.replace([])
+            server.backend.faults.replace([])
             check_refusal(scalesync.ended(asking), 5, "was lost", "Run again")
             hasty = in_process(scalesync.having(SCALESYNC_PATIENCE="0s"))
             for arguments in READING:
@@ -91,7 +91,7 @@ def test_a_postgres_that_crashes_and_comes_back(
         assert at.states(ids) == ["delivered"] * len(ids)
         assert in_process(scalesync)("sync").code == 0
         assert differences(server, database) == {}
-    assert [server.world.effects.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
+    assert [server.backend.applied.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
 
 
 def said_to_wait(process: "subprocess.Popen[str]") -> bool:
@@ -126,7 +126,7 @@ def test_a_database_that_is_away_at_the_first_look_is_waited_for(
         check_refusal(in_process(hasty)("sync"), 5, "Cannot connect")
         mortal_server.start()
         codes = [ready.ended(process).code for process in (syncing, dispatching, looking)]
-        until(lambda: sandbox.world.effects.count("unique_id", "u", "created") == 1)
+        until(lambda: sandbox.backend.applied.count("unique_id", "u", "created") == 1)
         assert check_interrupted(staying, signal.SIGTERM).code == 130
     assert codes == [0, 0, 0]
 
@@ -175,9 +175,9 @@ def test_a_disk_that_fills_up_in_mid_dispatch(empty_mirror: Scalesync, sandbox: 
         "scalesync.db",
         "what was committed is kept",
     )
-    counts = [sandbox.world.effects.count("unique_id", name, "created") for name in NAMES]
+    counts = [sandbox.backend.applied.count("unique_id", name, "created") for name in NAMES]
     assert (0 < sum(counts) < len(NAMES), max(counts)) == (True, 1)
 
     assert ready("dispatch", "--timeout", "2s").code == 0
-    assert [sandbox.world.effects.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
+    assert [sandbox.backend.applied.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)
     assert execute(ready.mirror, "SELECT DISTINCT state FROM commands") == [("delivered",)]

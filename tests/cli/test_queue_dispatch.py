@@ -26,7 +26,9 @@ def states(scalesync: Scalesync) -> dict[object, object]:
 def created(server: SandboxServer) -> list[int]:
     """Return how often each unique_id was created."""
     return [
-        count for kind, _, effect, count in server.world.effects if (kind, effect) == ("unique_id", "created")
+        count
+        for kind, _, effect, count in server.backend.applied
+        if (kind, effect) == ("unique_id", "created")
     ]
 
 
@@ -81,7 +83,7 @@ def test_all_six_kinds_are_sent_in_order_and_once(
     assert (second.json["delivered"], second.json["ended"], second.json["sends"]) == (1, "done", 1)
     assert (third.code, third.out, third.err) == (0, "", "")
     effects = {
-        (kind, name, effect): count for kind, name, effect, count in server.world.effects if kind != "task"
+        (kind, name, effect): count for kind, name, effect, count in server.backend.applied if kind != "task"
     }
     assert effects == {
         ("project", "P", "created"): 1,
@@ -104,7 +106,7 @@ def test_all_six_kinds_are_sent_in_order_and_once(
 def test_a_lost_answer_is_looked_up_and_not_sent_again(ready: Scalesync, server: SandboxServer) -> None:
     """A task, and an update that has no key: each is there once, and the log says how that was found out."""
     ready("task", "create", "textcollection", "unique_id=u")
-    server.world.faults.replace(["applied-then-dropped:100%:times=1@POST /task/*"])
+    server.backend.faults.replace(["applied-then-dropped:100%:times=1@POST /task/*"])
 
     done = ready("dispatch", "--settle-time", "1s")
     shown = ready("queue", "show", "1")
@@ -137,7 +139,7 @@ def test_a_cancel_that_came_too_late_ends_with_0(ready: Scalesync, server: Sandb
     """It is said once, needs nobody, and the next run, as cron starts it, says nothing."""
     with ScaleApi("live_key", ApiOptions(url=server.url)) as api:
         task = json.loads(bytes(api.create_task("imageannotation", {"attachment": "https://x/1.jpg"}).raw))
-    server.world.complete(task["task_id"])
+    server.backend.complete(task["task_id"])
     ready("task", "cancel", task["task_id"])
     first, again = ready("dispatch"), ready("--quiet", "dispatch")
 
@@ -186,7 +188,7 @@ def test_a_dead_task_is_retried_or_discarded(ready: Scalesync, server: SandboxSe
     assert why.out.splitlines()[1].startswith("which waits for command 3, create_task")
     assert (retried.code, "1 command" in retried.out, again.code) == (0, True, 7)
     assert (discarded.code, discarded.out, last.code) == (0, "command 3 is discarded\n", 0)
-    assert server.world.effects.count("batch", "B", "finalized") == 1
+    assert server.backend.applied.count("batch", "B", "finalized") == 1
 
 
 def test_a_refused_key_closes_the_gate_and_gives_nothing_up(
@@ -247,7 +249,7 @@ def test_a_pause_holds_everybody_until_somebody_resumes(ready: Scalesync) -> Non
 def test_a_long_rest_is_not_waited_for(ready: Scalesync, server: SandboxServer) -> None:
     """Exit code 4 if the API asked for it, 1 if a person did; the reason is said, and nothing is lost."""
     queue_tasks(ready, 1)
-    server.world.faults.replace(["429:100%:retry-after=600"])
+    server.backend.faults.replace(["429:100%:retry-after=600"])
 
     rest = ready("--patience", "1s", "dispatch")
     ready("queue", "pause", "--for", "2h", "--reason", "lunch")
@@ -286,7 +288,7 @@ def test_a_dry_run_shows_what_is_ready_and_sends_nothing(ready: Scalesync, serve
     assert (done.code, "3 commands at once" in done.out) == (0, True)
     assert isinstance(machine["commands"], list)
     assert [command["id"] for command in machine["commands"]] == [1, 2, 3]
-    assert (states(ready), sum(server.world.requests.values())) == ({"queued": 4}, 0)
+    assert (states(ready), sum(server.backend.requests.values())) == ({"queued": 4}, 0)
 
 
 def test_priorities_go_first(ready: Scalesync) -> None:
@@ -305,12 +307,12 @@ def test_a_signal_ends_a_dispatch_with_130_and_the_next_goes_on(
 ) -> None:
     """What was being sent is settled: nothing is in doubt, and nothing is sent twice."""
     queue_tasks(ready)
-    server.world.faults.replace(["latency:150ms"])
+    server.backend.faults.replace(["latency:150ms"])
     with ready.started("dispatch", "--workers", "2") as process:
         _wait_for(process, lambda: states(ready).get("delivered", 0) not in (0, 1))
         process.send_signal(signal.SIGTERM)
         done = ready.ended(process)
-    server.world.faults.replace([])
+    server.backend.faults.replace([])
 
     check_refusal(done, 130, "what was being sent is settled", "scalesync dispatch")
     assert "requests in hand" in done.err
@@ -322,7 +324,7 @@ def test_a_signal_ends_a_dispatch_with_130_and_the_next_goes_on(
 def test_two_dispatches_at_once_share_the_work(ready: Scalesync, server: SandboxServer) -> None:
     """Each task is created once, and both end with 0."""
     queue_tasks(ready)
-    server.world.faults.replace(["latency:30ms"])
+    server.backend.faults.replace(["latency:30ms"])
     with (
         ready.started("dispatch", "--workers", "2") as one,
         ready.started("dispatch", "--workers", "2") as other,
@@ -337,7 +339,7 @@ def test_two_dispatches_at_once_share_the_work(ready: Scalesync, server: Sandbox
 def test_what_another_dispatch_is_sending_is_left_to_it(ready: Scalesync, server: SandboxServer) -> None:
     """The second one ends with 0 at once, for nothing is left for it to do or for a person."""
     queue_tasks(ready, 1)
-    server.world.faults.replace(["latency:2500ms"])
+    server.backend.faults.replace(["latency:2500ms"])
     with ready.started("dispatch") as process:
         _wait_for(process, lambda: states(ready) == {"sending": 1})
         second = ready("--patience", "1s", "dispatch")
@@ -364,18 +366,18 @@ def test_a_watching_dispatch_takes_what_comes(ready: Scalesync, server: SandboxS
 def test_reconcile_asks_and_never_sends(ready: Scalesync, server: SandboxServer) -> None:
     """What is there is settled; what is not there stays in doubt, exit code 7, until it is dispatched."""
     for unique_id in ("there", "lost"):
-        server.world.faults.replace(
+        server.backend.faults.replace(
             ["applied-then-dropped:100%@POST /task/*" if unique_id == "there" else "reset:100%@POST /task/*"]
         )
         ready("task", "create", "textcollection", f"unique_id={unique_id}")
         ready("--patience", "0.1s", "dispatch")
-    server.world.faults.replace([])
-    before = dict(server.world.requests)
+    server.backend.faults.replace([])
+    before = dict(server.backend.requests)
 
     done = ready("queue", "reconcile")
 
     check_refusal(done, 7, "1 in doubt")
-    assert server.world.requests["POST /task/{type}"] == before["POST /task/{type}"]
+    assert server.backend.requests["POST /task/{type}"] == before["POST /task/{type}"]
     assert states(ready) == {"delivered": 1, "in_doubt": 1}
     assert (ready("dispatch", "--settle-time", "0").code, states(ready)) == (0, {"delivered": 2})
     assert created(server) == [1, 1]
@@ -435,7 +437,7 @@ def test_bad_input_ends_with_2_and_sends_nothing(
     queue_tasks(ready, 1)
 
     check_refusal(ready(*arguments.split()), 2, words)
-    assert (states(ready), sum(server.world.requests.values())) == ({"queued": 1}, 0)
+    assert (states(ready), sum(server.backend.requests.values())) == ({"queued": 1}, 0)
 
 
 def test_a_rate_from_the_environment_is_held_to_the_same_bounds(
@@ -445,7 +447,7 @@ def test_a_rate_from_the_environment_is_held_to_the_same_bounds(
     queue_tasks(ready, 1)
 
     check_refusal(ready.having(SCALESYNC_DISPATCH_RATE="0.001")("dispatch"), 2, "from 0.05")
-    assert (states(ready), sum(server.world.requests.values())) == ({"queued": 1}, 0)
+    assert (states(ready), sum(server.backend.requests.values())) == ({"queued": 1}, 0)
     assert ready.having(SCALESYNC_DISPATCH_RATE="0.05")("dispatch").code == 0
     assert states(ready) == {"delivered": 1}
 

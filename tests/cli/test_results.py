@@ -213,9 +213,9 @@ def test_a_sync_that_went_wrong_fetches_nothing(start_sandbox: Start, empty_mirr
     check_refusal(
         run("sync", "--full", "--time-limit", "0s", "--results", "--allow-private"), 1, "time allowed"
     )
-    server.world.faults.replace(["403:100%"])
+    server.backend.faults.replace(["403:100%"])
     assert run("sync", "--results", "--allow-private").code == 3
-    assert server.world.requests["GET /results/{kind}/{name}"] == 0
+    assert server.backend.requests["GET /results/{kind}/{name}"] == 0
 
 
 def test_from_python(database_url: str, shelf: Shelf, sandbox: SandboxServer) -> None:

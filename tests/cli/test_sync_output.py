@@ -148,7 +148,7 @@ def test_what_is_gone_at_the_api_is_told_by_a_full_run(start_sandbox: Start, emp
     ready = empty_mirror.having(SCALESYNC_API_URL=server.url)
     ready("sync")
     gone = str(execute(ready.mirror, "SELECT min(task_id) FROM tasks")[0][0])
-    server.world.remove("tasks", gone)
+    server.backend.remove("tasks", gone)
 
     done = ready("sync", "--full")
 

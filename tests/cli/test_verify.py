@@ -81,7 +81,7 @@ def test_a_verification_can_be_stopped(start_sandbox: Start, mirror: Scalesync) 
     execute(mirror.mirror, f"UPDATE mirror SET api_url = '{slow.url}'")
     running = Scalesync(mirror.directory, mirror.variables).having(SCALESYNC_API_URL=slow.url)
     with running.started("verify") as process:
-        while not slow.world.requests["GET /projects"]:
+        while not slow.backend.requests["GET /projects"]:
             assert process.poll() is None
             time.sleep(0.01)
         done = check_interrupted(process, signal.SIGINT)
@@ -114,7 +114,7 @@ def test_what_is_only_behind_is_told_apart(start_sandbox: Start, empty_mirror: S
     mirror = empty_mirror.having(SCALESYNC_API_URL=server.url)
     assert mirror("sync").code == 0
     for (task_id,) in execute(mirror.mirror, "SELECT task_id FROM tasks WHERE status = 'pending' LIMIT 2"):
-        server.world.complete(str(task_id))
+        server.backend.complete(str(task_id))
 
     done, told = mirror("verify"), mirror("verify", "--json")
     strict = mirror("verify", "--strict")

@@ -18,7 +18,7 @@ Documents = list[dict[str, object]]
 def served(server: SandboxServer, stream: str) -> Documents:
     """Return the sandbox's documents, in order of their keys."""
     key = "task_id" if stream == "tasks" else "name"
-    documents = [json.loads(document) for document in server.world.documents(stream)]
+    documents = [json.loads(document) for document in server.backend.documents(stream)]
     return sorted(documents, key=lambda document: str(document[key]))
 
 

@@ -35,7 +35,7 @@ def test_a_sync_ends(gone: tuple[str, ...], start_sandbox: Start, empty_mirror: 
         before = int(str(execute(ready.mirror, "SELECT count(*) FROM tasks")[0][0]))
         take_away(ready.mirror, gone)
         check_refusal(ready.ended(process), 5, *SAID)
-    server.world.faults.replace([])
+    server.backend.faults.replace([])
     assert execute(ready.mirror, "PRAGMA integrity_check") == [("ok",)]
     assert int(str(execute(ready.mirror, "SELECT count(*) FROM tasks")[0][0])) >= before
     assert ready("sync").code == 0

@@ -105,13 +105,13 @@ def test_two_processes_share_the_work_through_a_single_session(
         "".join(f'{{"attachment": "https://example.com/two/{number}.jpg"}}\n' for number in range(60))
     )
     checked(run("task", "create", "imageannotation", "--project", "Street scenes", "--from", "x.jsonl"))
-    before = account.world.requests["POST /task/{type}"]
+    before = account.backend.requests["POST /task/{type}"]
     steps = (("sync",), ("sync",), ("dispatch",), ("dispatch",))
     with ExitStack() as stack:
         running = [stack.enter_context(run.started("--quiet", *step)) for step in steps]
         codes = [(step[0], Scalesync.ended(process)) for step, process in zip(steps, running, strict=True)]
     assert [done for step, done in codes if done.code not in ({0, 6} if step == "sync" else {0})] == []
-    assert account.world.requests["POST /task/{type}"] == before + 60
+    assert account.backend.requests["POST /task/{type}"] == before + 60
     checked(run("sync"))
     checked(run("verify"))
     assert_nothing_is_left(narrow_url, sessions=1)

@@ -161,10 +161,10 @@ def test_every_effect_is_there_exactly_once(
     with database.write() as conn:
         queued = [enqueue(conn, order) for order in intents()]
     assert len(queued) == 300
-    server.world.faults.replace(BAD_DAYS)
+    server.backend.faults.replace(BAD_DAYS)
 
     def struck() -> int:
-        return sum(server.world.faults.struck.values())
+        return sum(server.backend.faults.injected.values())
 
     with launching(database_url, server.url) as launcher:
         chaos = Chaos(launcher, database, random.Random(7))
@@ -175,7 +175,7 @@ def test_every_effect_is_there_exactly_once(
         finally:
             chaos.end()
     faults = struck()
-    server.world.faults.replace([])
+    server.backend.faults.replace([])
     with dispatcher(database_url, server.url, DispatchOptions(workers=4)) as quiet:
         quiet.run()
 
@@ -195,14 +195,14 @@ def wrong_effects(server: SandboxServer) -> list[tuple[str, str, str, int]]:
         *(("unique_id", f"task {number}", "created") for number in range(TASKS)),
         *(("unique_id", f"old {number}", "canceled") for number in range(CANCELS)),
     ]
-    effects = server.world.effects
+    effects = server.backend.applied
     found = [(*effect, effects.count(*effect)) for effect in expected]
     return [effect for effect in found if effect[-1] != 1]
 
 
 def versions(server: SandboxServer) -> dict[str, list[object]]:
     """Return the instructions of every project, version by version."""
-    projects = (msgspec.json.decode(document) for document in server.world.documents("projects"))
+    projects = (msgspec.json.decode(document) for document in server.backend.documents("projects"))
     return {
         project["name"]: [version["instruction"] for version in project["param_history"]]
         for project in projects

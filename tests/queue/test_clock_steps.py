@@ -31,7 +31,7 @@ def at(database: Database, sandbox: SandboxServer) -> Iterator[Desk]:
 def test_a_clock_that_steps_forward_while_it_sends(at: Desk, sandbox: SandboxServer) -> None:
     """Its lease is over by that clock, and it goes on claiming: the update is sent once all the same."""
     [one] = at.put(new_commands.update_project("p", {"a": 1}))
-    sandbox.world.faults.replace(["latency:1500ms@POST"])
+    sandbox.backend.faults.replace(["latency:1500ms@POST"])
     dispatcher = at.dispatcher(DispatchOptions(workers=4, patience=20))
     thread = threading.Thread(target=dispatcher.run)
     thread.start()
@@ -41,7 +41,7 @@ def test_a_clock_that_steps_forward_while_it_sends(at: Desk, sandbox: SandboxSer
     thread.join()
 
     assert (at.ended(one), at.command(one).sends) == (("delivered", "applied"), 1)
-    assert sandbox.world.effects.count("project", "p", "versioned") == 1
+    assert sandbox.backend.applied.count("project", "p", "versioned") == 1
     assert "rescue in_doubt" not in at.log(one)
 
 
@@ -50,7 +50,7 @@ def test_a_clock_that_steps_while_it_is_in_doubt(database: Database, step: float
     """The settle time counts on a clock that nobody sets, where the process armed the command itself."""
     case = BY_NAME["update_project"]
     stage = Stage(database)
-    command_id = stage.queue(case.order(stage.server.world.live))
+    command_id = stage.queue(case.order(stage.server.backend.live))
     stage.server.on_writes.append(OnWrite.MUCH_LATER)
     process = Process(stage)
     list(process.once())
@@ -59,5 +59,5 @@ def test_a_clock_that_steps_while_it_is_in_doubt(database: Database, step: float
     stage.timeline.advance(stage.means.timing.settle)
 
     assert stage.command(command_id).state is CommandState.DELIVERED, stage.story()
-    assert case.happened(stage.server.world) == 1, stage.story()
+    assert case.happened(stage.server.backend) == 1, stage.story()
     assert stage.timeline.moved < HOUR / 2

@@ -55,7 +55,7 @@ def test_two_copies_dispatch(how: str, sandbox: SandboxServer, sqlite_url: str, 
         if how == "distrusted":
             assert other.states(ids) == ["delivered"] * len(ids), [other.log(one) for one in ids]
 
-    effects = sandbox.world.effects
+    effects = sandbox.backend.applied
     assert [effects.count("unique_id", name, "created") for name in TASKS] == [1] * len(TASKS)
     assert [effects.count("batch", "b", effect) for effect in ("created", "finalized")] == [1, 1]
     assert effects.count("project", "p", "created") == 1

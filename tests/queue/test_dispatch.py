@@ -75,12 +75,12 @@ def once(server: SandboxServer) -> dict[tuple[str, str, str], int]:
         ("unique_id", "old 1", "canceled"),
         ("unique_id", "old 2", "canceled"),
     ]
-    return {effect: server.world.effects.count(*effect) for effect in wanted}
+    return {effect: server.backend.applied.count(*effect) for effect in wanted}
 
 
 def versions(server: SandboxServer, name: str = "p") -> list[dict[str, Any]]:
     """Return what each version of a project says."""
-    [found] = [doc for doc in map(json.loads, server.world.documents("projects")) if doc["name"] == name]
+    [found] = [doc for doc in map(json.loads, server.backend.documents("projects")) if doc["name"] == name]
     stamps = {"version", "created_at"}
     return [{key: entry[key] for key in entry if key not in stamps} for entry in found["param_history"]]
 
@@ -95,7 +95,7 @@ def mirrored(database: Database, stream: str) -> dict[str, dict[str, Any]]:
 def served(server: SandboxServer, stream: str) -> dict[str, dict[str, Any]]:
     """Return what the API holds of a stream, by key."""
     key = MAPPINGS[stream].key
-    return {doc[key]: doc for doc in map(json.loads, server.world.documents(stream))}
+    return {doc[key]: doc for doc in map(json.loads, server.backend.documents(stream))}
 
 
 def assert_done(at: Desk, sandbox: SandboxServer, ids: list[int]) -> None:
@@ -174,12 +174,12 @@ def test_each_kind_is_done_once_whatever_the_answer(at: Desk, sandbox: SandboxSe
     for number in NUMBERS:
         at.api.create_task(BOX, {"attachment": "https://example.com/0.jpg", "unique_id": f"old {number + 3}"})
     ids = at.put(*five_of_each())
-    sandbox.world.faults.replace([f"{fault}@POST {place}" for place in PLACES for fault in FAULTS])
+    sandbox.backend.faults.replace([f"{fault}@POST {place}" for place in PLACES for fault in FAULTS])
     summary = at.dispatch()
 
     assert at.states(ids) == ["delivered"] * len(ids)
-    assert [fault for fault, count in sandbox.world.faults.struck.items() if count != 1] == []
-    assert len(sandbox.world.faults.struck) == len(PLACES) * len(FAULTS)
+    assert [fault for fault, count in sandbox.backend.faults.injected.items() if count != 1] == []
+    assert len(sandbox.backend.faults.injected) == len(PLACES) * len(FAULTS)
     assert summary.looks >= len(ids)
     counted = [
         ("project", "p{}", "created"),
@@ -188,7 +188,7 @@ def test_each_kind_is_done_once_whatever_the_answer(at: Desk, sandbox: SandboxSe
         ("batch", "b{}", "finalized"),
         ("unique_id", "t{}", "created"),
     ]
-    effects = sandbox.world.effects
+    effects = sandbox.backend.applied
     counts = {effects.count(kind, name.format(n), effect) for kind, name, effect in counted for n in NUMBERS}
     canceled = {effects.count("unique_id", f"old {number + 3}", "canceled") for number in NUMBERS}
     assert counts | canceled == {1}
@@ -199,14 +199,14 @@ def test_each_kind_is_done_once_whatever_the_answer(at: Desk, sandbox: SandboxSe
 
 def test_an_unanswered_request_is_cut_off_and_looked_up(sqlite_url: str, sandbox: SandboxServer) -> None:
     """An API that says nothing, or never ends, holds a worker no longer than a request may last."""
-    sandbox.world.faults.replace(["hang:100%:times=1@POST", "trickle:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["hang:100%:times=1@POST", "trickle:100%:times=1@POST"])
     with opened(sqlite_url) as database, desk(database, sandbox, timing=HASTY) as at:
         ids = at.put(*(new_commands.create_project(name, BOX, {"a": "b" * 50}) for name in ("x", "y")))
         at.dispatch()
 
         assert at.states(ids) == ["delivered"] * 2
         assert [at.command(one).failures for one in ids] == [1, 1]
-    assert [sandbox.world.effects.count("project", name, "created") for name in ("x", "y")] == [1, 1]
+    assert [sandbox.backend.applied.count("project", name, "created") for name in ("x", "y")] == [1, 1]
 
 
 def test_a_failed_look_is_no_absence(alone: Desk, sandbox: SandboxServer) -> None:
@@ -214,9 +214,9 @@ def test_a_failed_look_is_no_absence(alone: Desk, sandbox: SandboxServer) -> Non
     [one] = alone.put(new_commands.update_project("q", {"a": 2}))
     alone.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
     work = alone.work()
-    sandbox.world.faults.replace(["applied-then-dropped:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["applied-then-dropped:100%:times=1@POST"])
     list(work.run())
-    sandbox.world.faults.replace(["500:100%:times=1@GET", "reset:100%:times=1@GET"])
+    sandbox.backend.faults.replace(["500:100%:times=1@GET", "reset:100%:times=1@GET"])
     summary = alone.dispatch()
 
     assert (versions(sandbox, "q"), alone.ended(one)) == ([{"a": 1}, {"a": 2}], ("delivered", "applied"))
@@ -236,7 +236,7 @@ def test_a_task_that_is_there_already_is_not_made_again(at: Desk, sandbox: Sandb
 
     assert [at.ended(one) for one in ids] == [("delivered", "already_applied"), ("dead", "conflict")]
     assert "attachment" in (at.command(ids[1]).error or "")
-    assert sandbox.world.effects.count("unique_id", "same", "created") == 1
+    assert sandbox.backend.applied.count("unique_id", "same", "created") == 1
     assert "same" in {doc.get("unique_id") for doc in mirrored(at.database, "tasks").values()}
 
 
@@ -272,9 +272,9 @@ def test_a_task_type_that_is_not_enabled_is_refused(sqlite_url: str, start_sandb
 def test_a_cancel_in_doubt_of_a_completed_task_is_too_late(alone: Desk, sandbox: SandboxServer) -> None:
     """Nobody could have won that race: it is discarded, says why, and needs no person."""
     [one] = alone.put(new_commands.cancel_task(unique_id="old 1"))
-    sandbox.world.faults.replace(["reset:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["reset:100%:times=1@POST"])
     list(alone.work().run())
-    sandbox.world.complete(sandbox.world.live.tasks.by_unique_id["old 1"])
+    sandbox.backend.complete(sandbox.backend.live.tasks.by_unique_id["old 1"])
     alone.dispatch()
 
     assert alone.ended(one) == ("discarded", "rejected")
@@ -292,7 +292,7 @@ def test_a_cancel_that_clears_lets_the_name_be_used_again(at: Desk, sandbox: San
     at.dispatch()
 
     assert at.ended(again) == ("delivered", "applied")
-    assert sandbox.world.effects.count("unique_id", "u", "created") == 2
+    assert sandbox.backend.applied.count("unique_id", "u", "created") == 2
 
 
 def test_an_update_that_would_change_nothing_is_not_sent(at: Desk, sandbox: SandboxServer) -> None:
@@ -312,7 +312,7 @@ def test_an_update_in_doubt_stops_at_a_version_of_somebody_else(alone: Desk, san
     """It is held for a person; once that one withdraws it, the next look drops it."""
     alone.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
     [one] = alone.put(new_commands.update_project("q", {"a": 2}))
-    sandbox.world.faults.replace(["reset:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["reset:100%:times=1@POST"])
     list(alone.work().run())
     alone.api.update_project("q", {"a": 9})
     summary = alone.dispatch(replace(WHOLE, max=1))
@@ -337,21 +337,21 @@ def test_an_update_in_doubt_stops_at_a_version_of_somebody_else(alone: Desk, san
 def test_a_person_may_withdraw_what_is_in_doubt(at: Desk, sandbox: SandboxServer) -> None:
     """Dropped once it is proven absent, which takes the settle time; never sent again meanwhile."""
     [one] = at.put(new_commands.create_batch("never", "p"))
-    sandbox.world.faults.replace(["503:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["503:100%:times=1@POST"])
     list(at.work().run())
     at.change(one, discard_requested=True)
     summary = at.dispatch()
 
     assert (at.ended(one)[0], summary.discarded, summary.sends) == ("discarded", 1, 0)
     assert not [step for step in at.log(one)[1:] if step.startswith(("arm", "send"))]
-    assert sandbox.world.requests["POST /batches"] == 1
+    assert sandbox.backend.requests["POST /batches"] == 1
 
 
 def test_a_command_that_failed_too_often_is_dead_once_proven_absent(at: Desk, sandbox: SandboxServer) -> None:
     """Not before the settle time is over, and with what went wrong last."""
     [one] = at.put(new_commands.create_batch("never", "p"))
     at.change(one, max_failures=2)
-    sandbox.world.faults.replace(["503:100%@POST"])
+    sandbox.backend.faults.replace(["503:100%@POST"])
     summary = at.dispatch()
 
     assert (at.ended(one), at.command(one).failures) == (("dead", "exhausted"), 2)
@@ -361,7 +361,7 @@ def test_a_command_that_failed_too_often_is_dead_once_proven_absent(at: Desk, sa
 def test_read_lag_after_a_creation_is_waited_out(alone: Desk, sandbox: SandboxServer) -> None:
     """A 404 on the batch that was created just before refuses nothing."""
     ids = alone.put(*everything())
-    sandbox.world.faults.replace(["404:100%:times=2@POST /batches/b/finalize"])
+    sandbox.backend.faults.replace(["404:100%:times=2@POST /batches/b/finalize"])
     alone.dispatch()
 
     assert_done(alone, sandbox, ids)
@@ -393,7 +393,7 @@ def test_a_200_that_names_nothing_is_looked_up(alone: Desk, sandbox: SandboxServ
 
     assert (alone.ended(one), summary.sends, summary.looks) == (("delivered", "applied"), 1, 1)
     assert json.loads(alone.command(one).result or "") == {"name": "p"}
-    assert sandbox.world.effects.count("project", "p", "created") == 1
+    assert sandbox.backend.applied.count("project", "p", "created") == 1
 
 
 class Huge(CreateProject):
@@ -429,7 +429,7 @@ def test_an_answer_that_the_mirror_cannot_take_is_delivered_all_the_same(
     at.dispatch(handlers={"create_project": Huge(text)})
 
     assert at.ended(one) == ("delivered", "applied")
-    assert sandbox.world.effects.count("project", "huge", "created") == 1
+    assert sandbox.backend.applied.count("project", "huge", "created") == 1
     refused = "huge" not in mirrored(at.database, "projects")
     assert [record.message for record in caplog.records].count("answer not mirrored") == refused
     assert refused == (text == '{"name": {}}')

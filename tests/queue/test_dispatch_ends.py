@@ -80,7 +80,7 @@ def until(true: Callable[[], bool], seconds: float = 10) -> None:
 def test_a_429_makes_everybody_rest(at: Desk, sandbox: SandboxServer) -> None:
     """The pause is in the database: a second dispatcher waits for it too; it counts as no failure."""
     [one] = at.put(*projects(1))
-    sandbox.world.faults.replace(["429:100%:times=1:retry-after=0.6"])
+    sandbox.backend.faults.replace(["429:100%:times=1:retry-after=0.6"])
     with desk(at.database, sandbox) as other:
         list(at.work().run())
         asked = other.api.requests_made
@@ -110,7 +110,7 @@ def test_a_rest_that_was_not_measured_is_five_seconds(alone: Desk, start_sandbox
 def test_a_refused_key_closes_the_gate(alone: Desk, sandbox: SandboxServer, status: int, place: str) -> None:
     """Commands stay as they are, nobody sends before a person resumes, and it says why, watching or not."""
     ids = alone.put(*projects(6))
-    sandbox.world.faults.replace([f"{status}:100%@{place}"])
+    sandbox.backend.faults.replace([f"{status}:100%@{place}"])
     summary = alone.dispatch(STAYING)
     asked = alone.api.requests_made
 
@@ -120,7 +120,7 @@ def test_a_refused_key_closes_the_gate(alone: Desk, sandbox: SandboxServer, stat
     assert (
         events(alone, AccessDenied)[0].reason == f"The API answered {status}: The sandbox was asked to fail."
     )
-    sandbox.world.faults.replace([])
+    sandbox.backend.faults.replace([])
     assert (alone.dispatch(STAYING).ended, alone.api.requests_made) == (StopReason.CLOSED, asked)
     with alone.database.write() as conn:
         pause.resume(conn)
@@ -130,9 +130,9 @@ def test_a_refused_key_closes_the_gate(alone: Desk, sandbox: SandboxServer, stat
 def test_a_look_that_is_refused_closes_the_gate_too(alone: Desk, sandbox: SandboxServer) -> None:
     """What is in doubt stays in doubt."""
     [one] = alone.put(*projects(1))
-    sandbox.world.faults.replace(["reset:100%@POST"])
+    sandbox.backend.faults.replace(["reset:100%@POST"])
     list(alone.work().run())
-    sandbox.world.faults.replace(["401:100%@GET"])
+    sandbox.backend.faults.replace(["401:100%@GET"])
 
     assert alone.dispatch().ended is StopReason.CLOSED
     assert (alone.states([one]), alone.command(one).ambiguous) == (["in_doubt"], True)
@@ -219,7 +219,7 @@ def test_one_that_stays_waits_for_the_network(sqlite_url: str, start_sandbox: St
 def test_an_api_that_never_answers_is_unreachable_too(alone: Desk, sandbox: SandboxServer) -> None:
     """Requests arrive and get no answer: after its patience it ends, and the commands are in doubt."""
     ids = alone.put(*projects(2))
-    sandbox.world.faults.replace(["reset:100%"])
+    sandbox.backend.faults.replace(["reset:100%"])
     summary = alone.dispatch(replace(WHOLE, patience=1))
 
     assert (summary.ended, alone.states(ids)) == (StopReason.UNREACHABLE, ["in_doubt"] * 2)
@@ -238,7 +238,7 @@ def test_an_empty_queue_is_done_at_once(alone: Desk) -> None:
 def test_max_commands_are_taken_and_seen_through(at: Desk, sandbox: SandboxServer) -> None:
     """In the order of the queue; those that fail are tried again, others are not begun in their place."""
     ids = at.put(*projects(9))
-    sandbox.world.faults.replace(["503:100%:times=3@POST"])
+    sandbox.backend.faults.replace(["503:100%:times=3@POST"])
     summary = at.dispatch(replace(WHOLE, max=5, workers=8))
 
     assert (summary.ended, summary.delivered) == (StopReason.ENOUGH, 5)
@@ -260,7 +260,7 @@ def test_only_what_it_was_told_is_taken(alone: Desk) -> None:
 def test_what_is_not_due_within_its_patience_is_left(alone: Desk, sandbox: SandboxServer) -> None:
     """Backoffs that grow beyond it end a dispatcher without progress; answers came, so the API is there."""
     [one] = alone.put(*projects(1))
-    sandbox.world.faults.replace(["503:100%@POST"])
+    sandbox.backend.faults.replace(["503:100%@POST"])
     summary = alone.dispatch(replace(WHOLE, patience=0.6), random=lambda: 1.0)
 
     assert (summary.ended, alone.states([one])) == (StopReason.LATER, ["in_doubt"])
@@ -271,7 +271,7 @@ def test_its_patience_ends_though_there_is_always_something_to_try(
 ) -> None:
     """Many commands that fail and are due again at once do not keep it going without progress."""
     alone.put(*projects(12))
-    sandbox.world.faults.replace(["503:100%@POST"])
+    sandbox.backend.faults.replace(["503:100%@POST"])
     summary = alone.dispatch(replace(WHOLE, patience=0.5), random=lambda: 0.0)
 
     assert (summary.ended, summary.dead) == (StopReason.LATER, 0)
@@ -303,7 +303,7 @@ def test_asked_to_stop_it_finishes_what_is_being_sent(alone: Desk, sandbox: Sand
 
     assert (summaries[0].ended, summaries[0].delivered, summaries[0].sends) == (StopReason.STOPPED, 4, 4)
     assert alone.states(ids) == ["delivered"] * 4 + ["queued"] * 5
-    assert sandbox.world.requests["POST /projects"] == 4
+    assert sandbox.backend.requests["POST /projects"] == 4
 
 
 def test_what_is_claimed_and_not_armed_is_given_back(alone: Desk) -> None:
@@ -352,10 +352,10 @@ def test_looking_only_settles_doubts_and_sends_nothing(at: Desk, sandbox: Sandbo
     Held ones and those not yet due are looked at too, each once, and what is queued is left alone.
     """
     ids = at.put(*projects(4))
-    sandbox.world.faults.replace(["applied-then-dropped:100%:times=2@POST", "reset:100%@POST"])
+    sandbox.backend.faults.replace(["applied-then-dropped:100%:times=2@POST", "reset:100%@POST"])
     for one in ids[:3]:
         list(at.work(one).run())
-    sandbox.world.faults.replace([])
+    sandbox.backend.faults.replace([])
     for one in ids[:3]:
         at.change(one, hold_reason="somebody wanted to look")
     patient = replace(QUICK, settle=60)
@@ -367,14 +367,14 @@ def test_looking_only_settles_doubts_and_sends_nothing(at: Desk, sandbox: Sandbo
     with desk(at.database, sandbox, timing=replace(QUICK, settle=0)) as hasty:
         late = hasty.dispatch(replace(WHOLE, reconcile_only=True))
     assert (at.states(ids), late.looks, late.returned) == (["delivered"] * 2 + ["queued"] * 2, 1, 1)
-    assert sandbox.world.requests["POST /projects"] == 3
+    assert sandbox.backend.requests["POST /projects"] == 3
     assert [at.command(one).hold_reason is None for one in ids] == [True, True, False, True]
 
 
 def test_looking_goes_on_while_a_person_paused_the_queue(alone: Desk, sandbox: SandboxServer) -> None:
     """It sends nothing, so a pause does not concern it; a closed door does."""
     ids = alone.put(*projects(1))
-    sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
+    sandbox.backend.faults.replace(["applied-then-dropped:100%@POST"])
     list(alone.work().run())
     with alone.database.write() as conn:
         pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
@@ -428,7 +428,7 @@ def test_a_database_that_fails_after_the_send_is_tried_again(alone: Desk, sandbo
     alone.dispatch(ledger=ledger)
 
     assert (alone.ended(one), alone.command(one).sends) == (("delivered", "applied"), 1)
-    assert sandbox.world.requests["POST /projects"] == 1
+    assert sandbox.backend.requests["POST /projects"] == 1
 
 
 def test_a_database_that_stays_away_stops_it_and_the_next_one_looks(

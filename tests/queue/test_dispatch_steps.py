@@ -78,7 +78,7 @@ def finish(steps: Steps) -> tuple[list[str], CommandExecutor]:
 
 def sent(sandbox: SandboxServer) -> int:
     """Return how many updates arrived at the API."""
-    return sandbox.world.requests["POST /projects/{name}/setParams"]
+    return sandbox.backend.requests["POST /projects/{name}/setParams"]
 
 
 def test_the_steps_of_a_clean_send(alone: Desk) -> None:
@@ -220,7 +220,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
 ) -> None:
     """An absent update may still arrive: it waits; everything else may go again at once."""
     [update] = alone.put(new_commands.update_project("p", {"a": 2}))
-    sandbox.world.faults.replace(["503:100%:times=2@POST"])
+    sandbox.backend.faults.replace(["503:100%:times=2@POST"])
     finish(alone.work().run())
     alone.change(update, not_before=None)
     names, done = finish(alone.work().run())
@@ -239,7 +239,7 @@ def test_what_has_no_key_is_not_sent_again_before_the_settle_time(
 def test_a_4xx_while_in_doubt_is_looked_at_in_the_same_claim(alone: Desk, sandbox: SandboxServer) -> None:
     """The first request was applied late, so that the second is refused: it is our own echo."""
     [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
-    sandbox.world.faults.replace(["reset:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["reset:100%:times=1@POST"])
     finish(alone.work().run())
     alone.change(one, not_before=None)
     steps = alone.work().run()
@@ -249,7 +249,7 @@ def test_a_4xx_while_in_doubt_is_looked_at_in_the_same_claim(alone: Desk, sandbo
 
     assert (names, done.looks) == (["look", "settle"], 2)
     assert alone.ended(one) == ("delivered", "applied")
-    assert sandbox.world.effects.count("unique_id", "u", "created") == 1
+    assert sandbox.backend.applied.count("unique_id", "u", "created") == 1
 
 
 class Lagging(CancelTask):
@@ -265,7 +265,7 @@ def test_a_look_that_lags_behind_a_creation_proves_nothing(alone: Desk, sandbox:
     [create] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
     finish(alone.work().run())
     [one] = alone.put(new_commands.cancel_task(unique_id="u", clear_unique_id=True))
-    sandbox.world.faults.replace(["reset:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["reset:100%:times=1@POST"])
     finish(alone.work().run())
     alone.change(one, not_before=None)
     work = alone.work()
@@ -274,13 +274,13 @@ def test_a_look_that_lags_behind_a_creation_proves_nothing(alone: Desk, sandbox:
 
     assert (names, alone.states([create, one])) == (["look", "settle"], ["delivered", "in_doubt"])
     assert alone.dispatch().delivered == 1
-    assert sandbox.world.effects.count("unique_id", "u", "canceled") == 1
+    assert sandbox.backend.applied.count("unique_id", "u", "canceled") == 1
 
 
 def test_a_409_whose_task_cannot_be_found_is_a_failure_in_doubt(alone: Desk, sandbox: SandboxServer) -> None:
     """A look that lags behind the refusal proves nothing: it is looked up again, and in the end given up."""
     [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
-    sandbox.world.faults.replace(["409:100%@POST"])
+    sandbox.backend.faults.replace(["409:100%@POST"])
     finish(alone.work().run())
 
     command = alone.command(one)
@@ -291,7 +291,7 @@ def test_a_409_whose_task_cannot_be_found_is_a_failure_in_doubt(alone: Desk, san
 def test_a_409_that_cannot_be_looked_at_is_in_doubt(alone: Desk, sandbox: SandboxServer) -> None:
     """Without a failure: the send was answered, and the look alone failed."""
     [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
-    sandbox.world.faults.replace(["409:100%@POST", "500:100%@GET"])
+    sandbox.backend.faults.replace(["409:100%@POST", "500:100%@GET"])
     finish(alone.work().run())
 
     command = alone.command(one)
@@ -313,13 +313,13 @@ def test_a_bare_ok_proves_nothing_and_the_batch_is_looked_at(alone: Desk, sandbo
         [one] = alone.put(new_commands.finalize_batch(name))
         work = alone.work()
         work.deps = replace(work.deps, handlers={"finalize_batch": Terse()})
-        sandbox.world.faults.replace(faults)
+        sandbox.backend.faults.replace(faults)
         names, done = finish(work.run())
 
         end = ("in_doubt", None) if faults else ("delivered", "applied")
         assert (names[-2:], done.looks, alone.ended(one)) == (["look", "settle"], 1, end)
         assert (alone.command(one).result is None) == bool(faults)
-    sandbox.world.faults.replace([])
+    sandbox.backend.faults.replace([])
     assert alone.dispatch().delivered == 1
 
 

@@ -100,10 +100,10 @@ def test_what_people_change_on_a_task_leaves_it_ours(api: ScaleApi, sandbox: San
     """Metadata, tags and status are free to differ, and what was found is the task as it is now."""
     order = task(metadata={"n": 1}, tags=["t"])
     made = send(api, order)
-    with sandbox.world.locked():
-        account = sandbox.world.live
+    with sandbox.backend.locked():
+        account = sandbox.backend.live
         account.save_task({**account.task(made["task_id"]).doc(), "metadata": {"n": 2}, "tags": []})
-    sandbox.world.complete(made["task_id"])
+    sandbox.backend.complete(made["task_id"])
 
     assert shown(look(api, order))["status"] == "completed"
 
@@ -214,7 +214,7 @@ def test_a_canceled_task_that_keeps_its_unique_id_is_not_what_was_asked_for(api:
 def test_a_completed_task_cannot_be_canceled(api: ScaleApi, sandbox: SandboxServer) -> None:
     """The look tells that it is too late."""
     made = send(api, task())
-    sandbox.world.complete(made["task_id"])
+    sandbox.backend.complete(made["task_id"])
 
     assert isinstance(look(api, new_commands.cancel_task(unique_id="u")), TooLate)
 
@@ -361,7 +361,7 @@ def test_without_a_base_only_the_last_version_proves_anything(api: ScaleApi) -> 
 
 def test_a_look_that_fails_is_no_absence(api: ScaleApi, sandbox: SandboxServer) -> None:
     """Whatever goes wrong with a look is raised, for every kind."""
-    sandbox.world.faults.replace(["500:100%@GET"])
+    sandbox.backend.faults.replace(["500:100%@GET"])
     made = [
         task(),
         new_commands.cancel_task(task_id="1"),
@@ -400,8 +400,8 @@ def test_a_history_that_cannot_be_read_proves_nothing(
     api: ScaleApi, sandbox: SandboxServer, history: str
 ) -> None:
     """A project whose versions have no numbers is a look that failed."""
-    with sandbox.world.locked():
-        account = sandbox.world.live
+    with sandbox.backend.locked():
+        account = sandbox.backend.live
         account.save("projects", "p", {**account.project("p"), "param_history": json.loads(history)})
 
     with pytest.raises(ScaleNoAnswer):

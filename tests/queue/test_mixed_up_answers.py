@@ -151,7 +151,7 @@ def test_every_effect_is_there_once(
 
     assert mixer.mixed > 0
     ended: dict[Any, str] = dict(zip([effect for _, effect in queue], at.states(ids), strict=True))
-    counts = {effect: ready.world.effects.count(*effect) for effect in ended}
+    counts = {effect: ready.backend.applied.count(*effect) for effect in ended}
     assert {effect: (ended[effect], count) for effect, count in counts.items() if count != 1} == {}
     assert set(ended.values()) == {"delivered"}
 

@@ -38,7 +38,7 @@ def everything() -> list[NewCommand]:
 def effects(server: SandboxServer) -> list[int]:
     """Return how often each effect of everything is there."""
     named = [("project", "p"), ("batch", "b"), *(("unique_id", name) for name in NAMES)]
-    return [server.world.effects.count(*name, "created") for name in named]
+    return [server.backend.applied.count(*name, "created") for name in named]
 
 
 def test_every_transaction_of_a_dispatch_may_fail_on_either_side_of_its_commit(
@@ -74,7 +74,7 @@ def test_what_is_in_doubt_is_looked_at_in_spite_of_an_outage(sandbox: SandboxSer
     """What could not be claimed at first is not left out."""
     with opened(sqlite_url) as database, desk(database, sandbox, timing=BRIEF) as at:
         ids = at.put(*(new_commands.create_project(name, BOX, {}) for name in NAMES[:3]))
-        sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
+        sandbox.backend.faults.replace(["applied-then-dropped:100%@POST"])
         for _ in ids:
             list(at.work().run())
         assert at.states(ids) == ["in_doubt"] * 3

@@ -88,7 +88,7 @@ def test_a_refusal_after_a_lost_request_is_final_when_that_can_come_no_more(
 ) -> None:
     """It is sent once more in doubt, and once more after the settle time; then it is dead."""
     [one] = alone.put(HOPELESS["a task without its attachment"])
-    sandbox.world.faults.replace(["503:100%:times=1@POST"])
+    sandbox.backend.faults.replace(["503:100%:times=1@POST"])
     summary = alone.dispatch()
 
     assert alone.ended(one) == ("dead", "rejected")
@@ -118,7 +118,7 @@ def test_a_taken_name_that_nobody_finds_is_a_conflict(alone: Desk, sandbox: Sand
 
     assert (alone.ended(one), alone.command(one).error_code) == (("dead", "conflict"), 409)
     assert (summary.sends, alone.command(one).failures) == (2, 1)
-    assert sandbox.world.effects.count("batch", "b", "created") == 0
+    assert sandbox.backend.applied.count("batch", "b", "created") == 0
 
 
 class Misled(CreateTask):
@@ -159,7 +159,7 @@ def test_a_refusal_kills_nobody_else(
     # One more where a look and a send take less than the settle time.
     assert summary.sends - sends in ({0, 1} if misled.times else {0})
     assert alone.states([one]) == [end]
-    assert sandbox.world.effects.count("unique_id", "u", "created") == (end == "delivered")
+    assert sandbox.backend.applied.count("unique_id", "u", "created") == (end == "delivered")
 
 
 # Cancels that lose, and cancels that find somebody else ---------------------------------------------------
@@ -167,20 +167,20 @@ def test_a_refusal_kills_nobody_else(
 
 def completed(server: SandboxServer, task_id: str) -> None:
     """Let annotators finish a task."""
-    server.world.complete(task_id)
+    server.backend.complete(task_id)
 
 
 def begun(server: SandboxServer, task_id: str) -> None:
     """Let annotators begin a task."""
-    with server.world.locked():
-        account = server.world.live
+    with server.backend.locked():
+        account = server.backend.live
         account.save_task({**account.task(task_id).doc(), "work_started": True})
 
 
 def failed(server: SandboxServer, task_id: str) -> None:
     """Let Scale give a task up."""
-    with server.world.locked():
-        account = server.world.live
+    with server.backend.locked():
+        account = server.backend.live
         account.save_task({**account.task(task_id).doc(), "status": "error"})
 
 
@@ -191,7 +191,7 @@ def test_a_cancel_that_came_too_late_needs_nobody(
 ) -> None:
     """It is discarded, says why, is queued again if that is asked for again, and nothing is dead."""
     at.api.create_task(BOX, {**BODY, "unique_id": "u"})
-    task_id = sandbox.world.live.tasks.by_unique_id["u"]
+    task_id = sandbox.backend.live.tasks.by_unique_id["u"]
     by_id = by == "task_id"
     order = new_commands.cancel_task(task_id=task_id if by_id else None, unique_id=None if by_id else "u")
     [one] = at.put(order)
@@ -214,18 +214,18 @@ class Overtaken(CancelTask):
     def send(self, api: ScaleApi, payload: Payload) -> Document | None:
         """Send without getting an answer, and then pass the unique_id on."""
         faults, self.faults = self.faults, []
-        self.server.world.faults.replace(faults)
+        self.server.backend.faults.replace(faults)
         try:
             return super().send(api, payload)
         finally:
-            self.server.world.faults.replace([])
+            self.server.backend.faults.replace([])
             if faults:
                 self.pass_on()
 
     def pass_on(self) -> None:
         """Have somebody free the unique_id and give it to a new task."""
-        with self.server.world.locked():
-            account = self.server.world.live
+        with self.server.backend.locked():
+            account = self.server.backend.live
             old = account.tasks.by_unique_id.get("u")
             if old is not None:
                 doc = account.task(old).doc()
@@ -242,12 +242,12 @@ def test_a_cancel_never_touches_another_task(
 ) -> None:
     """In doubt, it looks for the task that it found first, although another one has the unique_id by then."""
     at.api.create_task(BOX, {**BODY, "unique_id": "u"})
-    first = sandbox.world.live.tasks.by_unique_id["u"]
+    first = sandbox.backend.live.tasks.by_unique_id["u"]
     [one] = at.put(new_commands.cancel_task(unique_id="u", clear_unique_id=clear))
     handlers: dict[str, CommandHandler] = {"cancel_task": Overtaken(sandbox, [fault])}
     at.dispatch(handlers=handlers)
-    second = sandbox.world.live.tasks.by_unique_id["u"]
+    second = sandbox.backend.live.tasks.by_unique_id["u"]
 
     assert (at.ended(one), at.command(one).target) == (("delivered", "applied"), first)
-    statuses = [sandbox.world.live.task(task_id).status for task_id in (first, second)]
+    statuses = [sandbox.backend.live.task(task_id).status for task_id in (first, second)]
     assert (first != second, statuses) == (True, ["canceled", "pending"])

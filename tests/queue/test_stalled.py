@@ -35,5 +35,5 @@ def test_a_stalled_dispatcher_does_nothing_again(
             assert stalled.thaw() == [0, 0, 0]
 
             assert [successor.command(one) for one in ids] == before
-            effects = [server.world.effects.count("project", point.name, "created") for point in Point]
-            assert (effects, server.world.requests["POST /projects"]) == ([1, 1, 1], 3)
+            effects = [server.backend.applied.count("project", point.name, "created") for point in Point]
+            assert (effects, server.backend.requests["POST /projects"]) == ([1, 1, 1], 3)

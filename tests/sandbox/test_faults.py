@@ -25,7 +25,7 @@ def read(server: SandboxServer, timeout: float = 5) -> requests.Response:
 
 def created(server: SandboxServer) -> int:
     """Return how often the task `one` was really created."""
-    return server.world.effects.count("unique_id", "one", "created")
+    return server.backend.applied.count("unique_id", "one", "created")
 
 
 def test_status(start_sandbox: StartSandbox) -> None:
@@ -144,8 +144,8 @@ def test_a_fault_strikes_only_where_and_as_often_as_asked(start_sandbox: StartSa
     assert create(server).status_code == 200
     answer = requests.post(f"{server.url}/task/x/cancel", auth=LIVE, timeout=5)
     assert answer.json()["error"] != "Task with that ID not found."
-    assert server.world.requests["GET /tasks"] == 3
-    assert server.world.faults.struck == {"500:100%:times=2@GET /tasks": 2, "404:100%@/task/*/cancel": 1}
+    assert server.backend.requests["GET /tasks"] == 3
+    assert server.backend.faults.injected == {"500:100%:times=2@GET /tasks": 2, "404:100%@/task/*/cancel": 1}
 
 
 def test_the_same_seed_strikes_the_same_requests() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scalesync.sandbox import SandboxServer
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.state import World
 from tests.fixtures.sandboxes import LIVE
 
 Doc = dict[str, Any]
@@ -21,9 +21,9 @@ Query = Mapping[str, Any]
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-WORLD = World(SandboxOptions(tasks=600), clock=lambda: NOW)
-WORLD.churn(400)
-DOCS: list[Doc] = [json.loads(raw) for raw in WORLD.documents("tasks")]
+BACKEND = Backend(SandboxOptions(tasks=600), clock=lambda: NOW)
+BACKEND.churn(400)
+DOCS: list[Doc] = [json.loads(raw) for raw in BACKEND.documents("tasks")]
 
 
 def get(server: SandboxServer, path: str, **params: Any) -> Any:
@@ -124,7 +124,7 @@ def test_every_combination_of_filters_agrees_with_a_plain_look(query: Doc, limit
     token = ""
     for _ in range(len(expected) // limit + 1):
         asked = {**params, "limit": [str(limit)], **({"next_token": [token]} if token else {})}
-        page = json.loads(WORLD.live.lister.answer(asked, WORLD.now()))
+        page = json.loads(BACKEND.live.lister.answer(asked, BACKEND.now()))
         assert page["total"] == len(expected)
         found += page["docs"]
         token = page.get("next_token", "")
@@ -136,14 +136,14 @@ def test_every_combination_of_filters_agrees_with_a_plain_look(query: Doc, limit
 
 def test_what_is_pending_is_known_without_looking() -> None:
     """After many changes the tasks that annotators may take are exactly the pending ones."""
-    assert set(WORLD.live.tasks.pending) == {doc["task_id"] for doc in DOCS if doc["status"] == "pending"}
+    assert set(BACKEND.live.tasks.pending) == {doc["task_id"] for doc in DOCS if doc["status"] == "pending"}
 
 
 def test_a_walk_gives_every_task_once_newest_first(shared_sandbox: SandboxServer) -> None:
     """All pages together are all documents by created_at and then id, even in ties larger than a page."""
     docs = walk(shared_sandbox, limit=25)
     assert docs == sorted(docs, key=order, reverse=True)
-    assert docs == [json.loads(raw) for raw in shared_sandbox.world.documents("tasks")]
+    assert docs == [json.loads(raw) for raw in shared_sandbox.backend.documents("tasks")]
     created = [doc["created_at"] for doc in docs]
     assert max(created.count(at) for at in set(created)) > 2 * 25
 
@@ -217,7 +217,7 @@ def test_tasks_of_2019_hide_from_updated_at(shared_sandbox: SandboxServer) -> No
 def test_batches_page_by_offset(shared_sandbox: SandboxServer) -> None:
     """A page of batches has the documented counters and no next_token; pages go from newest to oldest."""
     everything = get(shared_sandbox, "/batches")["docs"]
-    assert everything == [json.loads(raw) for raw in shared_sandbox.world.documents("batches")]
+    assert everything == [json.loads(raw) for raw in shared_sandbox.backend.documents("batches")]
     assert everything == sorted(everything, key=lambda batch: batch["created_at"], reverse=True)
     page = get(shared_sandbox, "/batches", limit=4, offset=4)
     total = len(everything)
@@ -239,7 +239,7 @@ def test_batches_page_by_offset(shared_sandbox: SandboxServer) -> None:
 def test_projects_are_one_bare_list(shared_sandbox: SandboxServer) -> None:
     """GET /projects is an array with every version of each project; archived ones can be asked for."""
     projects = get(shared_sandbox, "/projects")
-    assert projects == [json.loads(raw) for raw in shared_sandbox.world.documents("projects")]
+    assert projects == [json.loads(raw) for raw in shared_sandbox.backend.documents("projects")]
     assert {len(project["param_history"]) for project in projects} >= {0, 2, 4}
     archived = get(shared_sandbox, "/projects", archived="true")
     assert [project["name"] for project in archived] == ["Legacy boxes"]

@@ -46,7 +46,7 @@ def test_an_audit_sets_the_review_and_is_kept(client: scaleapi.ScaleClient, sand
     task = client.create_task(TaskType.ImageAnnotation, **IMAGE)
     with pytest.raises(ScaleInvalidRequest):
         task.audit(accepted=True)
-    sandbox.world.complete(task.id)
+    sandbox.backend.complete(task.id)
     client.audit_task(task.id, accepted=False, comments="Too wide.")
     task.refresh()
     assert (task.customer_review_status, task.customer_review_comments) == ("rejected", "Too wide.")
@@ -134,7 +134,7 @@ def test_enterprise_batches_are_open_at_once(client: scaleapi.ScaleClient, sandb
     task = client.create_task(TaskType.ImageAnnotation, **IMAGE, batch=NAME)
     assert task.project == NAME
     assert batch.get_status() == {"status": "in_progress", "pending": 1}
-    sandbox.world.complete(task.id)
+    sandbox.backend.complete(task.id)
     assert client.batch_status(NAME) == {"status": "completed", "completed": 1}
     assert client.get_batch(NAME).as_dict()["completed_at"]
 
@@ -277,4 +277,4 @@ def test_a_create_that_fails_may_have_been_applied(start_sandbox: StartSandbox) 
     with pytest.raises(ScaleDuplicateResource):
         client.create_task(TaskType.ImageAnnotation, **IMAGE, unique_id="img-1")
     assert [task.unique_id for task in client.tasks(unique_id="img-1")] == ["img-1"]
-    assert server.world.effects.count("unique_id", "img-1", "created") == 1
+    assert server.backend.applied.count("unique_id", "img-1", "created") == 1

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.result_files import RESULTS, content
-from scalesync.sandbox.state import World
 from tests.fixtures.sandboxes import LIVE, StartSandbox
 
 FORMS: dict[str, tuple[type, str]] = {
@@ -32,7 +32,7 @@ def completed(server: SandboxServer, kind: str) -> dict[str, Any]:
     """Make a task of a type, complete it, and return it."""
     body = {"attachment": "https://pictures.example/1.mp4"}
     made = requests.post(f"{server.url}/task/{kind}", json=body, auth=LIVE, timeout=10).json()
-    server.world.complete(made["task_id"])
+    server.backend.complete(made["task_id"])
     return read(server, made["task_id"])
 
 
@@ -59,7 +59,7 @@ def test_what_a_response_names_can_be_fetched(
     """Without a key, with any signature, the same bytes each time, in the form that the type has."""
     found = links(completed(sandbox, task_type))
 
-    assert {url.removeprefix(sandbox.world.results_url).split("/")[1] for url in found} == kinds
+    assert {url.removeprefix(sandbox.backend.results_url).split("/")[1] for url in found} == kinds
     for url in found:
         kind = url.split("/")[-2]
         answer = requests.get(f"{url}?signature=any", timeout=10)
@@ -84,7 +84,7 @@ def test_some_files_end_in_nul_bytes() -> None:
 
 def test_an_unknown_kind_of_file_is_404(sandbox: SandboxServer) -> None:
     """In the API's own words for errors."""
-    answer = requests.get(f"{sandbox.world.results_url}/no/such", timeout=10)
+    answer = requests.get(f"{sandbox.backend.results_url}/no/such", timeout=10)
 
     assert (answer.status_code, set(answer.json())) == (404, {"status_code", "error"})
 
@@ -95,9 +95,9 @@ def test_the_worlds_documents_are_those_served(start_sandbox: StartSandbox) -> N
 
     page = requests.get(f"{server.url}/tasks", params={"limit": "100"}, auth=LIVE, timeout=10).json()
 
-    assert page["docs"] == [json.loads(raw) for raw in server.world.documents("tasks")]
+    assert page["docs"] == [json.loads(raw) for raw in server.backend.documents("tasks")]
     assert links(page)
-    assert any(RESULTS.encode() in raw for raw in World(SandboxOptions(tasks=60)).documents("tasks"))
+    assert any(RESULTS.encode() in raw for raw in Backend(SandboxOptions(tasks=60)).documents("tasks"))
 
 
 def test_links_are_signed_for_one_read_where_a_switch_says_so(start_sandbox: StartSandbox) -> None:
@@ -116,7 +116,7 @@ def test_faults_strike_files_too(start_sandbox: StartSandbox) -> None:
     """A fault for everything makes their download fail, and each request is counted."""
     server = start_sandbox()
     [url] = links(completed(server, "videoannotation"))
-    server.world.faults.replace(["503:100%"])
+    server.backend.faults.replace(["503:100%"])
 
     assert requests.get(url, timeout=10).status_code == 503
-    assert server.world.requests["GET /results/{kind}/{name}"] == 1
+    assert server.backend.requests["GET /results/{kind}/{name}"] == 1

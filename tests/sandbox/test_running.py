@@ -148,10 +148,10 @@ def test_annotators_finish_what_is_pending(start_sandbox: StartSandbox) -> None:
     server = start_sandbox(annotate=500.0)
     made = [create(server)["task_id"] for _ in range(20)]
     deadline = time.monotonic() + 10
-    while server.world.live.tasks.pending and time.monotonic() < deadline:
+    while server.backend.live.tasks.pending and time.monotonic() < deadline:
         time.sleep(0.01)
     server.stop()
-    statuses = {server.world.live.tasks[task_id].status for task_id in made}
+    statuses = {server.backend.live.tasks[task_id].status for task_id in made}
     assert statuses == {"completed"}
 
 
@@ -160,11 +160,11 @@ def test_annotators_recall_and_fix_a_few(start_sandbox: StartSandbox) -> None:
     server = start_sandbox(tasks=500, annotate=2000.0)
     deadline = time.monotonic() + 10
     fixed = recalled = False
-    before = {record.task_id: record for record in server.world.live.tasks}
+    before = {record.task_id: record for record in server.backend.live.tasks}
     while not (fixed and recalled) and time.monotonic() < deadline:
         time.sleep(0.02)
-        with server.world.locked():
-            changed = [task for task in server.world.live.tasks if before[task.task_id].raw != task.raw]
+        with server.backend.locked():
+            changed = [task for task in server.backend.live.tasks if before[task.task_id].raw != task.raw]
         fixed = fixed or any(task.review == "fixed" and b"prior_responses" in task.raw for task in changed)
         recalled = recalled or any(before[task.task_id].status == "completed" for task in changed)
     assert fixed
@@ -174,10 +174,10 @@ def test_annotators_recall_and_fix_a_few(start_sandbox: StartSandbox) -> None:
 def test_churn_is_repeatable_and_touches_everything(start_sandbox: StartSandbox) -> None:
     """The same seed makes the same changes, to tasks, batches and projects, and updated_at follows."""
     one, two = (start_sandbox(tasks=200, seed=5, clock=lambda: NOON) for _ in range(2))
-    before = [one.world.documents(kind) for kind in ("tasks", "batches", "projects")]
-    assert one.world.churn(300) == two.world.churn(300) > 200
-    after = [one.world.documents(kind) for kind in ("tasks", "batches", "projects")]
-    there = [two.world.documents(kind) for kind in ("tasks", "batches", "projects")]
+    before = [one.backend.documents(kind) for kind in ("tasks", "batches", "projects")]
+    assert one.backend.churn(300) == two.backend.churn(300) > 200
+    after = [one.backend.documents(kind) for kind in ("tasks", "batches", "projects")]
+    there = [two.backend.documents(kind) for kind in ("tasks", "batches", "projects")]
     for mine, theirs in zip(after, there, strict=True):
         assert mine == [raw.replace(two.control_url.encode(), one.control_url.encode()) for raw in theirs]
     assert all(old != new for old, new in zip(before, after, strict=True))
@@ -192,12 +192,12 @@ def test_changes_can_land_between_pages(sandbox: SandboxServer) -> None:
     def change(kind: str, params: Params) -> None:
         seen.append((kind, params))
         if kind == "tasks":
-            with sandbox.world.locked():
-                sandbox.world.live.save_task(late)
+            with sandbox.backend.locked():
+                sandbox.backend.live.save_task(late)
 
     late = create(sandbox)
-    sandbox.world.remove("tasks", late["task_id"])
-    sandbox.world.before_list = change
+    sandbox.backend.remove("tasks", late["task_id"])
+    sandbox.backend.before_list = change
     page = requests.get(f"{sandbox.url}/tasks?limit=5&status=pending", auth=LIVE, timeout=5).json()
     assert [doc["task_id"] for doc in page["docs"]] == [late["task_id"]]
     for path in ("batches", "projects"):
@@ -208,11 +208,11 @@ def test_changes_can_land_between_pages(sandbox: SandboxServer) -> None:
 def test_churn_per_page_changes_the_account_at_each_page(start_sandbox: StartSandbox) -> None:
     """With churn_per_page every page of tasks comes after that many changes, other lists do not."""
     server = start_sandbox(tasks=100, churn_per_page=10)
-    documents = server.world.documents("tasks")
+    documents = server.backend.documents("tasks")
     requests.get(f"{server.url}/batches", auth=LIVE, timeout=5)
-    assert server.world.documents("tasks") == documents
+    assert server.backend.documents("tasks") == documents
     requests.get(f"{server.url}/tasks?limit=1", auth=LIVE, timeout=5)
-    assert server.world.documents("tasks") != documents
+    assert server.backend.documents("tasks") != documents
 
 
 def test_a_process_is_controlled_over_http(start_sandbox_process: StartProcess) -> None:

@@ -8,36 +8,36 @@ from typing import Any
 import pytest
 
 from scalesync.sandbox import SandboxOptions
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.seed import PLANS
-from scalesync.sandbox.state import World
 
 Doc = dict[str, Any]
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def world_of(tasks: int = 2000, seed: int = 1, **options: Any) -> World:
-    """Return a world with a made-up account, its clock standing still."""
-    return World(SandboxOptions(tasks=tasks, seed=seed, **options), clock=lambda: NOW)
+def backend_of(tasks: int = 2000, seed: int = 1, **options: Any) -> Backend:
+    """Return a backend with a made-up account, its clock standing still."""
+    return Backend(SandboxOptions(tasks=tasks, seed=seed, **options), clock=lambda: NOW)
 
 
-WORLD = world_of()
-TASKS: list[Doc] = [json.loads(raw) for raw in WORLD.documents("tasks")]
+BACKEND = backend_of()
+TASKS: list[Doc] = [json.loads(raw) for raw in BACKEND.documents("tasks")]
 
 
 def test_the_same_seed_and_clock_make_the_same_account() -> None:
     """Every document is the same for a seed, and another for another seed."""
     kinds = ("tasks", "batches", "projects")
-    again, other = world_of(), world_of(seed=2)
+    again, other = backend_of(), backend_of(seed=2)
     for kind in kinds:
-        assert again.documents(kind) == WORLD.documents(kind)
-    assert other.documents("tasks") != WORLD.documents("tasks")
+        assert again.documents(kind) == BACKEND.documents(kind)
+    assert other.documents("tasks") != BACKEND.documents("tasks")
 
 
 @pytest.mark.parametrize("tasks", [1, 7, 499, 500, 1234])
 def test_there_are_exactly_as_many_tasks_as_asked(tasks: int) -> None:
     """The number is exact, and every id is another."""
-    docs = [json.loads(raw) for raw in world_of(tasks).documents("tasks")]
+    docs = [json.loads(raw) for raw in backend_of(tasks).documents("tasks")]
     assert len({doc["task_id"] for doc in docs}) == tasks
 
 
@@ -65,9 +65,9 @@ def test_tasks_spread_over_the_year_that_ended_an_hour_ago() -> None:
 @pytest.mark.parametrize("tasks", [40, 150, 2000])
 def test_batches_agree_with_their_tasks(tasks: int) -> None:
     """Completed batches have no pending task, other filled ones do, and none is younger than its tasks."""
-    world = world_of(tasks)
-    batches = world.live.batches
-    docs = [doc for doc in map(json.loads, world.documents("tasks")) if "batch" in doc]
+    backend = backend_of(tasks)
+    batches = backend.live.batches
+    docs = [doc for doc in map(json.loads, backend.documents("tasks")) if "batch" in doc]
     assert {batch["status"] for batch in batches.values()} == {"staging", "in_progress", "completed"}
     for doc in docs:
         batch = batches[doc["batch"]]
@@ -82,8 +82,8 @@ def test_batches_agree_with_their_tasks(tasks: int) -> None:
 
 def test_only_rapid_and_studio_batches_are_in_staging() -> None:
     """Enterprise batches are never in staging."""
-    for batch in WORLD.live.batches.values():
-        project = WORLD.live.projects[batch["project"]]
+    for batch in BACKEND.live.batches.values():
+        project = BACKEND.live.projects[batch["project"]]
         assert batch["status"] != "staging" or project.get("rapid") or project.get("studio")
 
 
@@ -186,9 +186,9 @@ def test_entities_are_spans_with_relationships() -> None:
 
 def test_made_up_data_can_be_given_to_test_keys() -> None:
     """With seed_mode the test account is filled, and every task of it says so."""
-    world = world_of(50, seed_mode="test")
-    assert (len(world.live.tasks), len(world.test.tasks)) == (0, 50)
-    assert any(record.doc()["is_test"] for record in world.test.tasks)
+    backend = backend_of(50, seed_mode="test")
+    assert (len(backend.live.tasks), len(backend.test.tasks)) == (0, 50)
+    assert any(record.doc()["is_test"] for record in backend.test.tasks)
 
 
 @pytest.mark.parametrize("options", [{"seed_mode": "both"}, {"tasks": -1}, {"annotate": -1.0}])

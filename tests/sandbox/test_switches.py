@@ -145,7 +145,7 @@ def test_cancel_twice(start_sandbox: StartSandbox) -> None:
         [task_id] = bench.make()
         assert bench.ask("POST", f"/task/{task_id}/cancel").status_code == 200
         assert bench.ask("POST", f"/task/{task_id}/cancel").status_code == status
-        assert bench.server.world.effects.count("task", task_id, "canceled") == 1
+        assert bench.server.backend.applied.count("task", task_id, "canceled") == 1
 
 
 def test_total(start_sandbox: StartSandbox) -> None:
@@ -183,9 +183,9 @@ def test_updated_at_moves_on(start_sandbox: StartSandbox) -> None:
         assert moves(bench, path, bench.post, f"{path}/setMetadata", {"a": 1}) is quiet_moves
         assert moves(bench, path, bench.post, f"{path}/tags", ["a"]) is quiet_moves
         assert moves(bench, path, bench.post, f"{path}/unique_id", {"unique_id": "u"}) is quiet_moves
-        assert moves(bench, path, bench.server.world.complete, task_id)
+        assert moves(bench, path, bench.server.backend.complete, task_id)
         assert moves(bench, path, bench.ask, "POST", f"{path}/audit", {"accepted": True})
-        assert moves(bench, path, bench.server.world.recall, task_id)
+        assert moves(bench, path, bench.server.backend.recall, task_id)
         assert moves(bench, path, bench.post, f"{path}/cancel")
 
 
@@ -255,11 +255,11 @@ def test_batches_reopen(start_sandbox: StartSandbox) -> None:
         bench.post("/projects", {"name": "p", "type": "imageannotation"})
         bench.post("/batches", {"name": "b", "project": "p"})
         [task_id] = bench.make(batch="b")
-        bench.server.world.complete(task_id)
+        bench.server.backend.complete(task_id)
         assert bench.get("/batches/b")["status"] == "completed"
-        bench.server.world.recall(task_id)
+        bench.server.backend.recall(task_id)
         assert bench.get("/batches/b")["status"] == status
-        bench.server.world.complete(task_id)
+        bench.server.backend.complete(task_id)
         assert bench.ask("POST", "/task/imageannotation", BODY | {"batch": "b"}).status_code == added
         assert bench.get("/batches/b")["status"] == status
 

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from scalesync.sandbox import SandboxServer
-from scalesync.sandbox.side_effects import Effects
+from scalesync.sandbox.account import AppliedWrites
 from tests.fixtures.sandboxes import LIVE
 
 Doc = dict[str, Any]
@@ -30,7 +30,7 @@ def make(server: SandboxServer, **more: Any) -> Doc:
 
 def effects(server: SandboxServer) -> dict[str, dict[str, dict[str, int]]]:
     """Return the effects on live objects without those by task_id."""
-    tree = server.world.effects.as_dict()
+    tree = server.backend.applied.as_dict()
     return {kind: names for kind, names in tree.items() if kind != "task"}
 
 
@@ -67,11 +67,11 @@ def test_a_bad_write_is_refused_and_changes_nothing(
     for name in ("p", "other"):
         send(sandbox, "POST", "/projects", {"type": "imageannotation", "name": name})
     send(sandbox, "POST", "/batches", {"name": "b", "project": "p"})
-    before = sandbox.world.effects.as_dict()
+    before = sandbox.backend.applied.as_dict()
     answer = send(sandbox, method, path, body)
     assert answer[0] == answer[1]["status_code"] == status
     assert isinstance(answer[1]["error"], str)
-    assert sandbox.world.effects.as_dict() == before
+    assert sandbox.backend.applied.as_dict() == before
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ def test_a_used_unique_id_is_409_in_the_documented_words(sandbox: SandboxServer)
 def test_a_task_that_was_started_cannot_be_canceled(sandbox: SandboxServer) -> None:
     """Cancel works only while nobody has begun; completed tasks refuse it too."""
     task = make(sandbox)
-    with sandbox.world.locked():
-        sandbox.world.live.save_task({**task, "work_started": True})
+    with sandbox.backend.locked():
+        sandbox.backend.live.save_task({**task, "work_started": True})
     assert send(sandbox, "POST", f"/task/{task['task_id']}/cancel")[0] == 400
-    sandbox.world.complete(task["task_id"])
+    sandbox.backend.complete(task["task_id"])
     assert send(sandbox, "POST", f"/task/{task['task_id']}/cancel")[0] == 400
 
 
@@ -134,8 +134,8 @@ def test_effects_count_what_really_happened(sandbox: SandboxServer) -> None:
         "batch": {"b": {"created": 1, "finalized": 1}},
         "unique_id": {"one": {"created": 1, "canceled": 1}},
     }
-    assert sandbox.world.effects.as_dict()["task"] == {task["task_id"]: {"created": 1, "canceled": 1}}
-    assert sandbox.world.test.effects.as_dict() == {}
+    assert sandbox.backend.applied.as_dict()["task"] == {task["task_id"]: {"created": 1, "canceled": 1}}
+    assert sandbox.backend.test.applied.as_dict() == {}
 
 
 def test_an_enterprise_finalize_has_no_effect(sandbox: SandboxServer) -> None:
@@ -143,7 +143,7 @@ def test_an_enterprise_finalize_has_no_effect(sandbox: SandboxServer) -> None:
     send(sandbox, "POST", "/projects", {"type": "imageannotation", "name": "p"})
     send(sandbox, "POST", "/batches", {"name": "b", "project": "p"})
     assert send(sandbox, "POST", "/batches/b/finalize")[1]["status"] == "in_progress"
-    assert sandbox.world.effects.count("batch", "b", "finalized") == 0
+    assert sandbox.backend.applied.count("batch", "b", "finalized") == 0
 
 
 def test_a_batch_completes_when_its_last_task_is_done(sandbox: SandboxServer) -> None:
@@ -152,7 +152,7 @@ def test_a_batch_completes_when_its_last_task_is_done(sandbox: SandboxServer) ->
     send(sandbox, "POST", "/batches", {"name": "b", "project": "p"})
     one, two = make(sandbox, batch="b"), make(sandbox, batch="b")
     assert send(sandbox, "GET", "/batches/b/status")[1] == {"status": "in_progress", "pending": 2}
-    sandbox.world.complete(one["task_id"])
+    sandbox.backend.complete(one["task_id"])
     send(sandbox, "POST", f"/task/{two['task_id']}/cancel")
     status = send(sandbox, "GET", "/batches/b/status")[1]
     assert status == {"status": "completed", "completed": 1, "canceled": 1}
@@ -162,7 +162,7 @@ def test_a_batch_completes_when_its_last_task_is_done(sandbox: SandboxServer) ->
 def test_an_audit_answers_the_bare_text_ok(sandbox: SandboxServer) -> None:
     """A 200 need not be JSON."""
     task = make(sandbox)
-    sandbox.world.complete(task["task_id"])
+    sandbox.backend.complete(task["task_id"])
     assert send(sandbox, "POST", f"/task/{task['task_id']}/audit", {"accepted": True}) == (200, "OK")
     assert send(sandbox, "POST", f"/task/{task['task_id']}/audit", {"comments": "x"})[0] == 400
 
@@ -170,9 +170,9 @@ def test_an_audit_answers_the_bare_text_ok(sandbox: SandboxServer) -> None:
 def test_a_recall_keeps_the_response_and_completion_gives_another(sandbox: SandboxServer) -> None:
     """Status goes back to pending, the response moves to prior_responses, updated_at moves on."""
     task_id = make(sandbox)["task_id"]
-    sandbox.world.complete(task_id)
+    sandbox.backend.complete(task_id)
     done = send(sandbox, "GET", f"/task/{task_id}")[1]
-    sandbox.world.recall(task_id)
+    sandbox.backend.recall(task_id)
     recalled = send(sandbox, "GET", f"/task/{task_id}")[1]
     assert (recalled["status"], recalled["prior_responses"]) == ("pending", [done["response"]])
     assert not {"response", "completed_at"} & set(recalled)
@@ -196,8 +196,8 @@ def test_names_with_slashes_and_signs_stay_whole_in_paths(sandbox: SandboxServer
 
 
 def test_a_count_restored_is_a_count() -> None:
-    """Effects begin where an earlier process left them."""
-    counts = Effects()
+    """Counts of applied writes begin where an earlier process left them."""
+    counts = AppliedWrites()
     counts.restore("task", "x", "created", 2)
     counts.add("task", "x", "created")
     assert list(counts) == [("task", "x", "created", 3)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from scalesync.sandbox.annotator import Annotator
+from scalesync.sandbox.server import Annotator
 from tests.soak.people import People
 
 FAULTS = (
@@ -79,19 +79,19 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     options = SandboxOptions(tasks=given["tasks"], seed=given["seed"])
     with SandboxServer(options) as server:
-        people = People(server.world, given["changes"], given["seed"])
-        annotator = Annotator(server.world, given["annotate"])
+        people = People(server.backend, given["changes"], given["seed"])
+        annotator = Annotator(server.backend, given["annotate"])
         _answer(server.control_url)
         for line in sys.stdin:
             match json.loads(line):
                 case ["faults"]:
-                    server.world.faults.replace(FAULTS)
-                    server.world.before_list = people.come
+                    server.backend.faults.replace(FAULTS)
+                    server.backend.before_list = people.come
                     annotator.start()
                 case ["quiet"]:
                     annotator.stop()
-                    server.world.before_list = None
-                    server.world.faults.replace(())
+                    server.backend.before_list = None
+                    server.backend.faults.replace(())
                 case ["write", directory]:
                     _write(server, people, Path(directory))
             _answer("done")
@@ -100,8 +100,8 @@ def main() -> None:
 def _write(server: SandboxServer, people: People, directory: Path) -> None:
     """Write every document, a line each, and what happened to them."""
     for kind in KINDS:
-        (directory / f"{kind}.jsonl").write_bytes(b"\n".join(server.world.documents(kind)))
-    told = {"effects": list(server.world.effects), "removed": people.removed, "changes": people.made}
+        (directory / f"{kind}.jsonl").write_bytes(b"\n".join(server.backend.documents(kind)))
+    told = {"effects": list(server.backend.applied), "removed": people.removed, "changes": people.made}
     (directory / "told.json").write_text(json.dumps(told))
 
 

@@ -4,11 +4,11 @@ import random
 from collections.abc import Callable
 
 from scalesync.sandbox.account import Account
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.projects import set_params
-from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import (
     audit_task,
     cancel_task,
@@ -32,7 +32,7 @@ _NEW = {
 class People:
     """Makes a few changes before each page of tasks."""
 
-    def __init__(self, world: World, changes: int, seed: int) -> None:
+    def __init__(self, world: Backend, changes: int, seed: int) -> None:
         self._account = world.live
         self._world = world
         self._changes = changes
@@ -54,7 +54,7 @@ class People:
     def _attempt(self, change: "Change") -> bool:
         try:
             return change(self, self._account)
-        except RefusalError:
+        except HttpError:
             return False
 
     def edit(self, account: Account) -> bool:

@@ -108,7 +108,7 @@ def mirrored(database: Database, stream: str) -> dict[str, dict[str, object]]:
 
 def served(server: SandboxServer, stream: str) -> dict[str, dict[str, object]]:
     """Return every document of the sandbox by its key, without what differs at every read."""
-    return _by_key(MAPPINGS[stream].key, server.world.documents(stream))
+    return _by_key(MAPPINGS[stream].key, server.backend.documents(stream))
 
 
 def differences(server: SandboxServer, database: Database) -> dict[str, list[str]]:
@@ -124,7 +124,7 @@ def differences(server: SandboxServer, database: Database) -> dict[str, list[str
 
 def task_pages(server: SandboxServer) -> int:
     """Return how many pages of tasks were asked for so far."""
-    return server.world.requests["GET /tasks"]
+    return server.backend.requests["GET /tasks"]
 
 
 def _by_key(key: str, documents: list[bytes]) -> dict[str, dict[str, object]]:

@@ -36,9 +36,9 @@ def test_an_incremental_pass_proves_no_absence(start_sandbox: StartSandbox, data
     """It asks for nothing that did not change, and a task that is gone stays until a full pass."""
     server = start_sandbox(tasks=40)
     sync(server, database)
-    server.world.remove("tasks", next(iter(served(server, "tasks"))))
-    looked_up = server.world.requests["GET /task/{id}"]
+    server.backend.remove("tasks", next(iter(served(server, "tasks"))))
+    looked_up = server.backend.requests["GET /task/{id}"]
 
     assert sync(server, database).complete
 
-    assert (missing(database), server.world.requests["GET /task/{id}"]) == ([], looked_up)
+    assert (missing(database), server.backend.requests["GET /task/{id}"]) == ([], looked_up)

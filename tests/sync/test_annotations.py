@@ -46,7 +46,7 @@ def test_a_synced_account_has_the_annotations_of_its_documents(
             assert {change.run_id for change in changes.listing(conn)} == {
                 run.id for run in runs.recent(conn, 9)
             }
-        server.world.churn(40)
+        server.backend.churn(40)
     chats = sum(task["type"] in SILENT and "response" in task for task in documents)
     assert {task["type"] for task in documents if "response" in task} >= SILENT
     assert summary.unread <= chats

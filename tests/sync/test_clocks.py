@@ -63,7 +63,7 @@ def test_a_clock_that_is_wrong_changes_nothing(
                 with session(server, database, clock=clock) as ready:
                     assert ready.sync(EVERYTHING).complete
             times.append(times[-1] + timedelta(hours=1))
-            server.world.churn(40)
+            server.backend.churn(40)
         found = [content(database) for database in databases]
         with databases[1].read() as conn:
             assert set(read_watermarks(conn).values()) == {times[-2]}

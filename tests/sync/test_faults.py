@@ -35,11 +35,11 @@ def test_a_tenth_of_all_requests_may_fail(fault: str, start_sandbox: Start, data
     except ScalesyncError:
         complete = False
     if not complete:
-        server.world.faults.replace(())
+        server.backend.faults.replace(())
         assert sync(server, database).complete
 
     assert differences(server, database) == {}
-    assert server.world.faults.struck[fault] > 0
+    assert server.backend.faults.injected[fault] > 0
 
 
 def test_an_api_that_dies_in_mid_sync_costs_only_what_was_on_its_way(
@@ -50,17 +50,17 @@ def test_an_api_that_dies_in_mid_sync_costs_only_what_was_on_its_way(
 
     def die_after_twenty_pages(*_: object) -> None:
         if task_pages(server) >= 20:
-            server.world.faults.replace(("500:100%@GET /tasks",))
+            server.backend.faults.replace(("500:100%@GET /tasks",))
 
-    server.world.before_list = die_after_twenty_pages
+    server.backend.before_list = die_after_twenty_pages
     with pytest.raises(ScalesyncError) as raised:
         sync(server, database)
     with database.read() as conn:
         assert read_watermarks(conn) == {}
     assert raised.value.exit_code == 4
 
-    server.world.before_list = None
-    server.world.faults.replace(())
+    server.backend.before_list = None
+    server.backend.faults.replace(())
     before = task_pages(server)
     assert sync(server, database).complete
 

@@ -43,7 +43,7 @@ def test_a_mirror_of_5000_tasks_equals_the_api(start_sandbox: Start, database: D
 
     assert (first.complete, differences(server, database)) == (True, {})
 
-    server.world.churn(200)
+    server.backend.churn(200)
     second = sync(server, database)
 
     assert (second.complete, differences(server, database)) == (True, {})
@@ -58,11 +58,11 @@ def test_a_mirror_equals_the_api_under_every_reading_of_it(
     server = start_sandbox(tasks=1200, switches=READINGS[name])
 
     def let_changes_land(*_: object) -> None:
-        server.world.churn(2)
+        server.backend.churn(2)
 
-    server.world.before_list = let_changes_land
+    server.backend.before_list = let_changes_land
     sync(server, database)
-    server.world.before_list = None
+    server.backend.before_list = None
 
     # Which writes move updated_at is not known; where some do not, only a full pass can see them.
     again = sync(server, database, SyncRequest(full=name == "updated_at moves on content only"))

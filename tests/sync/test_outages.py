@@ -69,8 +69,8 @@ def test_every_transaction_of_a_sync_may_fail_on_either_side_of_its_commit(
         places |= failing.struck
         with opened(sqlite_url) as database:
             assert_whole(server, database)
-            server.world.remove("tasks", next(iter(mirrored(database, "tasks"))))
-        server.world.churn(20)
+            server.backend.remove("tasks", next(iter(mirrored(database, "tasks"))))
+        server.backend.churn(20)
 
     assert len(places) >= 14, places
 
@@ -136,7 +136,7 @@ def test_another_writer_that_keeps_the_file_is_waited_for(start_sandbox: Start, 
             told.append(event.reason)
             other.execute("COMMIT")
 
-    server.world.before_list = lock
+    server.backend.before_list = lock
     with closing(other), opened(sqlite_url) as database, session(server, database, clock=Hurried()) as ready:
         with database.write() as conn:
             conn.execute(text("PRAGMA busy_timeout = 50"))
@@ -180,7 +180,7 @@ def test_a_file_that_is_taken_away_ends_the_sync(
         if task_pages(server) == 3:
             meddle(path)
 
-    server.world.before_list = strike
+    server.backend.before_list = strike
     with opened(sqlite_url) as database, pytest.raises(DatabaseError, match="deleted or replaced") as caught:
         sync(server, database)
     assert not isinstance(caught.value, DatabaseUnavailableError)
@@ -188,7 +188,7 @@ def test_a_file_that_is_taken_away_ends_the_sync(
         assert not path.exists()
 
     path.with_suffix(".away").replace(path)
-    server.world.before_list = None
+    server.backend.before_list = None
     sync_again(server, sqlite_url)
 
 

@@ -121,6 +121,6 @@ def test_memory_does_not_grow_with_the_account(
     for tasks in (10_000, 25_000):
         server = start_sandbox(tasks=tasks)
         peaks.append(peak_memory(server, str(shutil.copyfile(sqlite_template, tmp_path / f"{tasks}.db"))))
-        weights.append(sum(map(len, server.world.documents("tasks"))) // 1024)
+        weights.append(sum(map(len, server.backend.documents("tasks"))) // 1024)
 
     assert peaks[1] - peaks[0] < (weights[1] - weights[0]) / 2, (peaks, weights)

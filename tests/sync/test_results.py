@@ -81,7 +81,7 @@ def test_every_file_of_an_account_is_fetched(start_sandbox: Start, database: Dat
 
     expected = Counter[str]()
     named: set[str] = set()
-    for raw in server.world.documents("tasks"):
+    for raw in server.backend.documents("tasks"):
         task = msgspec.json.decode(raw)
         response = msgspec.json.encode(task.get("response"))
         urls = {unsigned_url(url): tuple(url.split("/")[-2:]) for url in result_urls(task["type"], response)}
@@ -92,7 +92,7 @@ def test_every_file_of_an_account_is_fetched(start_sandbox: Start, database: Dat
     with database.read() as conn:
         found = Counter(conn.scalars(select(annotations.c.task_id)))
     assert (summary.complete, summary.fetched, found) == (True, len(named), expected)
-    assert server.world.requests["GET /results/{kind}/{name}"] == len(named) > 5
+    assert server.backend.requests["GET /results/{kind}/{name}"] == len(named) > 5
     assert "Signature" not in str(rows(database, result_files, ("url",)))
 
 

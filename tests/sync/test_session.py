@@ -62,8 +62,8 @@ def test_a_vanished_task_is_marked_and_comes_back(start_sandbox: Start, database
     server = start_sandbox(tasks=400)
     sync(server, database)
     gone = next(iter(served(server, "tasks")))
-    kept = server.world.live.tasks[gone]
-    server.world.remove("tasks", gone)
+    kept = server.backend.live.tasks[gone]
+    server.backend.remove("tasks", gone)
 
     sync(server, database)
     assert missing(database) == []
@@ -71,7 +71,7 @@ def test_a_vanished_task_is_marked_and_comes_back(start_sandbox: Start, database
     assert (missing(database), summary.totals.missed) == ([gone], 1)
     assert gone not in mirrored(database, "tasks")
 
-    server.world.live.tasks.put(kept)
+    server.backend.live.tasks.put(kept)
     sync(server, database, SyncRequest(full=True))
     assert missing(database) == []
     assert differences(server, database) == {}
@@ -101,7 +101,7 @@ def test_a_backfill_moves_no_watermark(
     """It reads from its first instant to just before its last, however the API takes bounds, and no more."""
     server = start_sandbox(tasks=600, switches=Switches(bounds=bounds))
     documents = sorted(
-        map(msgspec.json.decode, server.world.documents("tasks")), key=lambda d: d["created_at"]
+        map(msgspec.json.decode, server.backend.documents("tasks")), key=lambda d: d["created_at"]
     )
     since, until = (parse_instant(documents[at]["created_at"]) for at in (100, 300))
     project = documents[200]["project"]
@@ -172,7 +172,7 @@ def test_batches_tell_the_apis_own_counts(start_sandbox: Start, database: Databa
     """After a full sync and after changes, every batch has the counts that its /status gives."""
     server = start_sandbox(tasks=900)
     sync(server, database)
-    server.world.churn(150)
+    server.backend.churn(150)
     sync(server, database)
 
     with database.read() as conn:
@@ -189,7 +189,7 @@ def test_a_run_with_the_same_changes_writes_them_once(start_sandbox: Start, data
     """The lookback reads a change again; the row is not written again."""
     server = start_sandbox(tasks=500)
     sync(server, database)
-    server.world.churn(40)
+    server.backend.churn(40)
     first, second = (sync(server, database).totals.written["tasks"] for _ in range(2))
 
     assert first.new + first.changed > 0

@@ -18,17 +18,17 @@ def test_a_row_that_moved_up_is_not_lost(start_sandbox: Start, database: Databas
         if kind == "tasks":
             pages.append(str(query))
             if len(pages) == 3:  # the first asks for the time only
-                newest = max(server.world.live.tasks.created)
-                server.world.remove("tasks", newest[1])
+                newest = max(server.backend.live.tasks.created)
+                server.backend.remove("tasks", newest[1])
 
-    server.world.before_list = delete_one
+    server.backend.before_list = delete_one
     sync(server, database, workers=1)
-    server.world.before_list = None
+    server.backend.before_list = None
     again = sync(server, database)
 
     assert again.complete
     lost = set(differences(server, database).get("tasks", []))
     there = {
-        one.key[1] for one in (server.world.live.tasks[key[1]] for key in server.world.live.tasks.created)
+        one.key[1] for one in (server.backend.live.tasks[key[1]] for key in server.backend.live.tasks.created)
     }
     assert lost & there == set()

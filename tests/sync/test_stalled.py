@@ -49,7 +49,7 @@ class Stalled:
 
     def __post_init__(self) -> None:
         self.process = spawn(self.server, self.url, "--workers", "1", "--json")
-        self.server.world.before_list = self.stop
+        self.server.backend.before_list = self.stop
 
     def stop(self, *_: object) -> None:
         """Stop it, once, when the page before this one is saved and nothing is locked."""
@@ -94,7 +94,7 @@ def test_waiting_for_the_api_costs_no_claim(start_sandbox: Start, sqlite_url: st
         ThreadPoolExecutor(1) as pool,
     ):
         running = pool.submit(waiting.sync, SyncRequest())
-        while not server.world.faults.struck.total():
+        while not server.backend.faults.injected.total():
             time.sleep(0.01)
         assert other.sync(SyncRequest()).complete
         assert running.result().complete

@@ -72,7 +72,7 @@ def tamper(server: SandboxServer, database: Database) -> None:
         name = conn.execute(select(func.min(batches.c.name))).scalar_one()
         conn.execute(delete(batches).where(batches.c.name == name))
     for task_id in keys(database, "pending", 2):
-        server.world.remove("tasks", task_id)
+        server.backend.remove("tasks", task_id)
 
 
 @pytest.mark.parametrize(("name", "database_url"), in_turn(COUNTING), indirect=["database_url"])
@@ -147,11 +147,11 @@ def test_what_cancels_out_within_a_quarter_is_seen_by_whole_documents(
 
     with database.write() as conn:
         conn.execute(delete(tasks).where(tasks.c.task_id == old))
-    server.world.remove("tasks", new)
+    server.backend.remove("tasks", new)
     apart = verify(server, database, listed=0)
     assert found(apart) == {("tasks", old, "missing_here"), ("tasks", new, "gone_there")}
 
-    server.world.remove("tasks", middle)
+    server.backend.remove("tasks", middle)
     assert found(verify(server, database, deep=True)) == drift(server, database)
 
 
@@ -186,12 +186,12 @@ def test_what_changes_meanwhile_is_no_drift(deep: bool, start_sandbox: Start, da
 
     def change(kind: str, _: object) -> None:
         if kind == "tasks" and pending:
-            server.world.complete(pending.pop())
-            server.world.recall(done.pop())
+            server.backend.complete(pending.pop())
+            server.backend.recall(done.pop())
 
-    server.world.before_list = change
+    server.backend.before_list = change
     seen = verify(server, database, deep=deep, listed=0)
-    server.world.before_list = None
+    server.backend.before_list = None
 
     assert {one.key for one in seen.drift} == {lost}
     assert seen.left_out > 0
@@ -354,7 +354,7 @@ def test_what_changes_after_it_was_read_is_no_drift_of_that_sync(
     with session(server, database, clock=Hurried()) as ready:
         summary = ready.sync(SyncRequest())
         for task_id in keys(database, "pending", 3):
-            server.world.complete(task_id)
+            server.backend.complete(task_id)
         seen = VerifyRunner(ready, lambda _: None).verify_runs(summary.runs)
 
     assert (seen.proven, seen.left_out) == (True, 3), seen.drift
@@ -364,7 +364,7 @@ def test_a_project_that_is_gone_is_named(start_sandbox: Start, database: Databas
     """It is in neither of the two lists, and the API answers 404 for it."""
     server = start_sandbox(tasks=60)
     sync(server, database)
-    server.world.remove("projects", "not begun")
+    server.backend.remove("projects", "not begun")
 
     assert found(verify(server, database)) == {("projects", "not begun", "gone_there")}
 
@@ -375,7 +375,7 @@ def test_what_an_incremental_run_read_is_compared(start_sandbox: Start, database
     server = start_sandbox(tasks=300)
     sync(server, database)
     (one,) = keys(database, "pending", 1)
-    server.world.complete(one)
+    server.backend.complete(one)
     time.sleep(1.1)  # what changes within the second in which a run begins has no say
     with session(server, database, clock=Hurried()) as ready:
         summary = ready.sync(SyncRequest())

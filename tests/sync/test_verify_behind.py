@@ -68,8 +68,8 @@ def test_what_changed_since_the_last_sync_is_behind(
     server = start_sandbox(tasks=300)
     sync(server, database)
     (pending, cancelled), (done, _) = keys(database, "pending", 2), keys(database, "completed", 2)
-    server.world.complete(pending)
-    server.world.recall(done)
+    server.backend.complete(pending)
+    server.backend.recall(done)
     with session(server, database) as ready:
         api = ready.store.api
         api.cancel_task(cancelled)
@@ -127,7 +127,7 @@ def test_what_a_sync_should_have_had_is_wrong(
         drawn = select(func.min(annotations.c.task_id))
         task_id = str(conn.execute(drawn).scalar_one())
     for other in keys(database, "pending", 5):
-        server.world.complete(other)
+        server.backend.complete(other)
     damage(database, task_id)
 
     seen = prove(server, database, deep=True)
@@ -146,7 +146,7 @@ def test_a_later_change_excuses_no_loss(
     with database.read() as conn:
         drawn = select(func.min(annotations.c.task_id)).join(tasks, tasks.c.task_id == annotations.c.task_id)
         task_id = str(conn.execute(drawn.where(tasks.c.status == "completed")).scalar_one())
-    server.world.recall(task_id)
+    server.backend.recall(task_id)
     damage(database, task_id)
 
     assert [one.key for one in prove(server, database, deep=True).drift] == [task_id]
@@ -157,7 +157,7 @@ def test_a_copy_of_the_same_change_that_differs_is_wrong(start_sandbox: Start, d
     server = start_sandbox(tasks=300)
     sync(server, database)
     (task_id,) = keys(database, "pending", 1)
-    server.world.complete(task_id)
+    server.backend.complete(task_id)
     with session(server, database) as ready:
         ready.sync(SyncRequest(("tasks",), since=datetime(2025, 1, 1, tzinfo=UTC)))
     misstate(database, task_id)
@@ -170,7 +170,7 @@ def test_what_is_gone_is_wrong(start_sandbox: Start, database: Database) -> None
     server = start_sandbox(tasks=300)
     sync(server, database)
     (task_id,) = keys(database, "pending", 1)
-    server.world.remove("tasks", task_id)
+    server.backend.remove("tasks", task_id)
 
     seen = prove(server, database)
 
@@ -221,7 +221,7 @@ def test_a_repair_reads_what_is_behind_as_well(start_sandbox: Start, database: D
     server = start_sandbox(tasks=400)
     sync(server, database)
     for task_id in keys(database, "pending", 30):
-        server.world.complete(task_id)
+        server.backend.complete(task_id)
     (wrong,) = keys(database, "completed", 1)
     misstate(database, wrong)
 
@@ -236,7 +236,7 @@ def changing(server: SandboxServer) -> Callable[[str, object], None]:
     """Return what makes a change of any kind before each list."""
 
     def change(_kind: str, _params: object) -> None:
-        server.world.churn(1)
+        server.backend.churn(1)
 
     return change
 
@@ -257,7 +257,7 @@ def test_an_account_that_changes_with_every_request_is_compared_in_bounds(
     """At most five times what was announced; nothing that is only behind is wrong; no count is negative."""
     server = start_sandbox(tasks=1_000, switches=READINGS[name])
     sync(server, database)
-    server.world.before_list = changing(server)
+    server.backend.before_list = changing(server)
     told: list[VerifyStarted | PartVerified | DriftFound] = []
 
     seen = prove(server, database, deep=deep, watch=told.append)
@@ -276,7 +276,7 @@ def test_a_repair_amid_changes_comes_to_an_end(start_sandbox: Start, database: D
     wrong, lost = keys(database, "completed", 2)
     misstate(database, wrong)
     lose(database, lost)
-    server.world.before_list = changing(server)
+    server.backend.before_list = changing(server)
 
     proof = prove(server, database, repair=True)
 

@@ -11,7 +11,7 @@ from scalesync.errors import IncompleteError
 from scalesync.models.commands import GENERATED, DisplayState
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from scalesync.sandbox.state import World
+from scalesync.sandbox.backend import Backend
 
 TASKS = 50
 PROJECT, BATCH = "Night scenes", "night 1"
@@ -52,8 +52,8 @@ def run(stage: Stage, world: SandboxOptions) -> None:
         stage.dispatch(workers=4, patience=0.2)
         stage.title("What became of the commands")
         stage.ask(STATES)
-        server.world.faults.replace([])
-        _settle(stage, server.world)
+        server.backend.faults.replace([])
+        _settle(stage, server.backend)
         stage.title(
             "A sync brings nothing new: what a dispatch delivers is in the mirror with the same commit"
         )
@@ -91,7 +91,7 @@ def _show_queue(stage: Stage) -> None:
         print_text(text)
 
 
-def _settle(stage: Stage, world: World) -> None:
+def _settle(stage: Stage, world: Backend) -> None:
     """Ask about what is in doubt, send the rest, and hold what the API has against what was submitted."""
     doubt = list(stage.mirror.queue.commands(state=DisplayState.IN_DOUBT))
     stage.title(
@@ -102,7 +102,7 @@ def _settle(stage: Stage, world: World) -> None:
     stage.dispatch(patience=5.0)
     stage.title("What the API did, by its own count")
     counts = Counter(
-        (kind, effect, count) for kind, name, effect, count in world.effects if _is_ours(kind, name)
+        (kind, effect, count) for kind, name, effect, count in world.applied if _is_ours(kind, name)
     )
     print_table(
         ("object", "effect", "times", "objects"), [(*what, much) for what, much in sorted(counts.items())]

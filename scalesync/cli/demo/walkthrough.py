@@ -98,7 +98,7 @@ def _mirror(stage: Stage, server: SandboxServer, tasks: int) -> None:
     stage.title("First sync: everything")
     stage.sync()
     stage.title(f"Annotators at work: {CHANGES} changes at the API, then a second sync: what changed")
-    server.world.churn(CHANGES)
+    server.backend.churn(CHANGES)
     stage.sync()
     for question, statement in QUESTIONS:
         stage.title(question)

@@ -7,10 +7,10 @@ from typing import Any
 from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox.account import Account
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.projects import create_project
-from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import create_task
 
 TASK_TYPE = "imageannotation"
@@ -26,7 +26,7 @@ class Case:
     name: str
     order: Callable[[Account], NewCommand]
     """Returns the command."""
-    happened: Callable[[World], int]
+    happened: Callable[[Backend], int]
     """Returns how often what it asks for was done; -1 if something else was done too."""
     appends: bool = False
     """Whether the API would do it a second time as well."""
@@ -36,7 +36,7 @@ class Case:
         return self.name
 
 
-def seed(world: World) -> None:
+def seed(world: Backend) -> None:
     """Make a project with one version, a batch in staging, and one pending task in it."""
     account = world.live
     with world.locked():
@@ -46,18 +46,18 @@ def seed(world: World) -> None:
         create_task(account, TASK_TYPE, {**TASK, "unique_id": "here"})
 
 
-def _counted(kind: str, name: str, effect: str) -> Callable[[World], int]:
-    return lambda world: world.effects.count(kind, name, effect)
+def _counted(kind: str, name: str, effect: str) -> Callable[[Backend], int]:
+    return lambda world: world.applied.count(kind, name, effect)
 
 
-def _cleared(world: World) -> int:
+def _cleared(world: Backend) -> int:
     """Return how often the task was canceled; -1 if its unique_id is still taken after that."""
-    count = world.effects.count("unique_id", "here", "canceled")
+    count = world.applied.count("unique_id", "here", "canceled")
     return -1 if count and "here" in world.live.tasks.by_unique_id else count
 
 
-def _versions(wanted: Doc) -> Callable[[World], int]:
-    def happened(world: World) -> int:
+def _versions(wanted: Doc) -> Callable[[Backend], int]:
+    def happened(world: Backend) -> int:
         if "p" not in world.live.projects:
             return 0
         history = world.live.projects["p"]["param_history"][1:]

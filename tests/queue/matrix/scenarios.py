@@ -131,7 +131,7 @@ def forward(steps: Iterator[str], number: int) -> bool:
 
 def _staged(database: Database, case: Case, wire: Wire, means: Means | None) -> tuple[Stage, int]:
     stage = Stage(database, means)
-    command_id = stage.queue(case.order(stage.server.world.live))
+    command_id = stage.queue(case.order(stage.server.backend.live))
     stage.server.on_writes.extend(wire.writes)
     stage.server.on_looks.extend(wire.looks)
     return stage, command_id
@@ -169,7 +169,7 @@ def _disturb(stage: Stage, scenario: Scenario, first: Iterator[str]) -> None:
 
 def _judge(stage: Stage, case: Case, wire: Wire, command_id: int) -> str | None:
     stage.timeline.advance(stage.means.timing.settle)
-    happened = case.happened(stage.server.world)
+    happened = case.happened(stage.server.backend)
     command = stage.command(command_id)
     if command.state is CommandState.DELIVERED and happened == 1:
         return None

@@ -61,7 +61,7 @@ class Stage:
         _empty(database)
         self.timeline = Timeline(database)
         self.server = Server(self.timeline, switches)
-        seed(self.server.world)
+        seed(self.server.backend)
 
     def queue(self, new: NewCommand) -> int:
         """Put a command into the queue and return its id."""

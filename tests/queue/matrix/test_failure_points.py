@@ -10,9 +10,9 @@ from scalesync.db.queue import management
 from scalesync.errors import DatabaseError
 from scalesync.models.commands import CommandState, DiscardAnswer
 from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params
-from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import complete_task, create_task
 from tests.queue.matrix.broken import ArmFails, ArmUnknown, DownForGood, DownForMoments, SettleUnknown
 from tests.queue.matrix.cases import BY_NAME, CASES, PARAMS, TASK, TASK_TYPE, Case
@@ -24,7 +24,7 @@ from tests.queue.matrix.wire import OnWrite
 def staged(arena: Database, case: Case, *writes: OnWrite) -> tuple[Stage, int]:
     """Return a stage with the command of a case, and what becomes of its first writes."""
     stage = Stage(arena)
-    command_id = stage.queue(case.order(stage.server.world.live))
+    command_id = stage.queue(case.order(stage.server.backend.live))
     stage.server.on_writes.extend(writes)
     return stage, command_id
 
@@ -33,7 +33,10 @@ def assert_delivered_once(stage: Stage, case: Case, command_id: int) -> None:
     """Fail unless the command is delivered and its effect there once, even after all that was late."""
     stage.timeline.advance(stage.means.timing.settle)
     command = stage.command(command_id)
-    assert (command.state, case.happened(stage.server.world)) == ("delivered", 1), (case.name, stage.story())
+    assert (command.state, case.happened(stage.server.backend)) == ("delivered", 1), (
+        case.name,
+        stage.story(),
+    )
 
 
 @pytest.mark.parametrize("ledger", [ArmFails, ArmUnknown])
@@ -44,7 +47,7 @@ def test_an_arming_of_which_nobody_knows(arena: Database, ledger: type[Dispatche
         with pytest.raises(DatabaseError):
             Process(stage, means=Means(ledger=ledger)).finish()
 
-        assert case.happened(stage.server.world) == 0, case.name
+        assert case.happened(stage.server.backend) == 0, case.name
         drain(stage)
         assert_delivered_once(stage, case, command_id)
 
@@ -116,7 +119,7 @@ def test_a_discard_races_with_the_send(arena: Database, case: Case, killed: bool
             stage.timeline.advance(stage.means.timing.settle)
 
             answers.add(answer)
-            end = (stage.command(command_id).state, case.happened(stage.server.world))
+            end = (stage.command(command_id).state, case.happened(stage.server.backend))
             gone, there = (CommandState.DISCARDED, 0), (CommandState.DELIVERED, 1)
             allowed = {
                 DiscardAnswer.DISCARDED: {gone},
@@ -130,15 +133,15 @@ def test_a_discard_races_with_the_send(arena: Database, case: Case, killed: bool
 # Somebody else -------------------------------------------------------------------------------------------
 
 
-def _remove(kind: str, name: str) -> Callable[[World], object]:
+def _remove(kind: str, name: str) -> Callable[[Backend], object]:
     return lambda world: world.remove(kind, world.live.tasks.by_unique_id[name] if kind == "tasks" else name)
 
 
-def _here(world: World) -> str:
+def _here(world: Backend) -> str:
     return world.live.tasks.by_unique_id["here"]
 
 
-MEDDLING: list[tuple[str, Callable[[World], object], CommandState, int]] = [
+MEDDLING: list[tuple[str, Callable[[Backend], object], CommandState, int]] = [
     (
         "create_task",
         lambda w: create_task(w.live, TASK_TYPE, {**TASK, "unique_id": "new"}),
@@ -191,16 +194,16 @@ MEDDLING: list[tuple[str, Callable[[World], object], CommandState, int]] = [
 
 @pytest.mark.parametrize(("name", "meddle", "end", "effects"), MEDDLING)
 def test_somebody_else_was_there_before(
-    arena: Database, name: str, meddle: Callable[[World], object], end: CommandState, effects: int
+    arena: Database, name: str, meddle: Callable[[Backend], object], end: CommandState, effects: int
 ) -> None:
     """What somebody else made or removed before the send is found, and decides."""
     stage, command_id = staged(arena, BY_NAME[name])
-    meddle(stage.server.world)
+    meddle(stage.server.backend)
     drain(stage)
     drain(stage)
 
     command = stage.command(command_id)
-    assert (command.state, BY_NAME[name].happened(stage.server.world)) == (end, effects), stage.story()
+    assert (command.state, BY_NAME[name].happened(stage.server.backend)) == (end, effects), stage.story()
     assert command.state is not CommandState.DELIVERED or command.outcome in ("already_applied", "no_op")
 
 
@@ -209,7 +212,7 @@ def test_another_version_while_in_doubt(arena: Database) -> None:
     case = BY_NAME["update_project"]
     stage, command_id = staged(arena, case, OnWrite.LOST)
     list(Process(stage).once())
-    set_params(stage.server.world.live, "p", {"instruction": "Somebody else's."})
+    set_params(stage.server.backend.live, "p", {"instruction": "Somebody else's."})
     drain(stage)
     held = stage.command(command_id)
     with arena.write() as conn:
@@ -217,7 +220,7 @@ def test_another_version_while_in_doubt(arena: Database) -> None:
     drain(stage)
 
     assert (held.state, bool(held.hold_reason)) == (CommandState.IN_DOUBT, True)
-    assert len(stage.server.world.live.projects["p"]["param_history"]) == 2
+    assert len(stage.server.backend.live.projects["p"]["param_history"]) == 2
     assert (answer, stage.command(command_id).state) == (DiscardAnswer.REQUESTED, CommandState.DISCARDED), (
         stage.story()
     )

@@ -11,9 +11,9 @@ from scalesync.db.queue import enqueue as queued
 from scalesync.models.commands import CommandKind, CommandState, NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.projects import create_project
-from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import create_task
 from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
 from tests.queue.matrix.mortal import WAITS, Mortals, Point, mortals
@@ -31,7 +31,7 @@ def name_of(kind: CommandKind, point: Point) -> str:
     return f"{kind}-{point.name}"
 
 
-def seed(world: World) -> None:
+def seed(world: Backend) -> None:
     """Make everything that the commands work on."""
     with world.locked():
         create_project(world.live, {"name": "p", "type": TASK_TYPE, "rapid": True})
@@ -48,7 +48,7 @@ def seed(world: World) -> None:
             )
 
 
-def order(world: World, kind: CommandKind, name: str) -> NewCommand:
+def order(world: Backend, kind: CommandKind, name: str) -> NewCommand:
     """Return the command of a kind about the object of that name."""
     match kind:
         case CommandKind.CREATE_TASK:
@@ -78,7 +78,7 @@ EFFECTS = {
 @pytest.fixture
 def seeded(sandbox: SandboxServer) -> SandboxServer:
     """Return a sandbox that holds what the commands work on."""
-    seed(sandbox.world)
+    seed(sandbox.backend)
     return sandbox
 
 
@@ -91,7 +91,7 @@ def start(seeded: SandboxServer, database_url: str) -> Iterator[Mortals]:
 
 def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start: Mortals) -> None:
     """Every kind is killed at every point; the next process brings each to one effect."""
-    world = seeded.world
+    world = seeded.backend
     kinds = list(CommandKind) if database.is_sqlite else [CommandKind.CREATE_TASK, CommandKind.UPDATE_PROJECT]
     queue: dict[int, tuple[CommandKind, str]] = {}
     for kind, point in product(kinds, Point):
@@ -112,6 +112,6 @@ def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start:
     ]
     assert undelivered == []
     counts = {
-        name: world.effects.count(EFFECTS[kind][0], name, EFFECTS[kind][1]) for kind, name in queue.values()
+        name: world.applied.count(EFFECTS[kind][0], name, EFFECTS[kind][1]) for kind, name in queue.values()
     }
     assert {name: count for name, count in counts.items() if count != 1} == {}

@@ -25,13 +25,13 @@ DAY = 86_400.0
 def staged(arena: Database, case: Case) -> tuple[Stage, int]:
     """Return a stage with the command of a case."""
     stage = Stage(arena)
-    return stage, stage.queue(case.order(stage.server.world.live))
+    return stage, stage.queue(case.order(stage.server.backend.live))
 
 
 def ended(stage: Stage, case: Case, command_id: int) -> tuple[CommandState, int]:
     """Return how a command ended and how often its effect is there, after all that was late."""
     stage.timeline.advance(stage.means.timing.settle)
-    return stage.command(command_id).state, case.happened(stage.server.world)
+    return stage.command(command_id).state, case.happened(stage.server.backend)
 
 
 ONCE = (CommandState.DELIVERED, 1)
@@ -183,7 +183,7 @@ def test_order_on_a_bad_day(arena: Database, turn: int) -> None:
     """With two dispatchers and every fault: the project, then a batch, then its tasks, then its finalize."""
     stage = Stage(arena, Means(random=lambda: 1.0))
     effects: list[tuple[str, str, str]] = []
-    stage.server.world.effects.record = lambda kind, name, effect, _: effects.append((kind, name, effect))
+    stage.server.backend.applied.on_count = lambda kind, name, effect, _: effects.append((kind, name, effect))
     ids = [stage.queue(new) for new in everything()]
     stage.server.on_writes.extend([*BAD_DAY[turn:], *BAD_DAY[:turn]] * 3)
     processes = [Process(stage).rounds(), Process(stage).rounds()]

@@ -64,7 +64,7 @@ class Machine(RuleBasedStateMachine):
         self.answers: dict[int, DiscardAnswer] = {}
         self.versions = 0
         self.effects: list[Effect] = []
-        self.stage.server.world.effects.record = lambda *effect: self.effects.append(effect[:3])
+        self.stage.server.backend.applied.on_count = lambda *effect: self.effects.append(effect[:3])
 
     @initialize(sealed=st.booleans(), fates=st.lists(st.sampled_from(OnWrite), min_size=2, max_size=5))
     def seed(self, sealed: bool, fates: list[OnWrite]) -> None:
@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
             times = sum(sent.effect == effect for sent in delivered)
             assert times <= 1, effect
             assert self.effects.count(effect) == times, (effect, times, self.effects.count(effect))
-        versions = len(self.stage.server.world.live.projects["p"]["param_history"]) - 1
+        versions = len(self.stage.server.backend.live.projects["p"]["param_history"]) - 1
         updates = sum(sent.effect is None for sent in delivered)
         assert versions == updates, (versions, updates)
 

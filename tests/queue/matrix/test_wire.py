@@ -100,9 +100,9 @@ def test_it_answers_as_the_sandbox_over_http(sandbox: SandboxServer, server: Ser
             assert _told(call, api) == _told(call, far), number
 
     def counted(world: Any) -> list[tuple[Any, ...]]:
-        return sorted((kind, name, *more) for kind, name, *more in world.effects if kind != "task")
+        return sorted((kind, name, *more) for kind, name, *more in world.applied if kind != "task")
 
-    assert counted(server.world) == counted(sandbox.world)
+    assert counted(server.backend) == counted(sandbox.backend)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_fates_of_a_write(
         api.create_project({"name": "p", "type": "imageannotation"})
     except ScaleException as raised:
         caught = raised
-    now = server.world.effects.count("project", "p", "created")
+    now = server.backend.applied.count("project", "p", "created")
     server.timeline.advance(LATE - 0.001)
-    before = server.world.effects.count("project", "p", "created")
+    before = server.backend.applied.count("project", "p", "created")
     server.timeline.advance(0.001)
-    after = server.world.effects.count("project", "p", "created")
+    after = server.backend.applied.count("project", "p", "created")
 
     assert (type(caught) if isinstance(error, type) else caught and caught.code) == error
     assert (now, before, after) == (effects, effects, 1 if fate is OnWrite.MUCH_LATER else effects)

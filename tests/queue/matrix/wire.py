@@ -14,13 +14,13 @@ from scalesync.api.transport import Response, Transport
 from scalesync.errors import ScaleNoAnswer, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox.account import Account
+from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc, encode
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.pagination import is_yes, present
+from scalesync.sandbox.pagination import is_yes, render_task
 from scalesync.sandbox.projects import create_project, set_params
-from scalesync.sandbox.state import World
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.task_writes import cancel_task, create_task
 from tests.queue.matrix.timeline import Timeline, VirtualClock
@@ -118,7 +118,7 @@ class Server:
 
     def __init__(self, timeline: Timeline, switches: Switches | None = None) -> None:
         self.timeline = timeline
-        self.world = World(SandboxOptions(switches=switches or Switches()), timeline.now)
+        self.backend = Backend(SandboxOptions(switches=switches or Switches()), timeline.now)
         self.on_writes: deque[OnWrite] = deque()
         self.on_looks: deque[OnLook] = deque()
         """What becomes of the next requests; when it is used up, they are answered."""
@@ -148,13 +148,13 @@ class Server:
             result = self._apply(request)
             return self._apply(request) if fate is OnWrite.ECHO and request.route in _CREATES else result
         if fate is OnWrite.MIXED_UP:
-            return self._perform(request, _copied(self.world.live))
+            return self._perform(request, _copied(self.backend.live))
         if fate in DELAYED:
             self.timeline.later(DELAYED[fate], lambda: self._apply(request))
         return 0, b""
 
     def _apply(self, request: ApiRequest) -> _Result:
-        self.before = _copied(self.world.live)
+        self.before = _copied(self.backend.live)
         self.written_at = self.timeline.moved
         result = self._perform(request, None)
         if request.method == "POST":
@@ -170,9 +170,9 @@ class Server:
         ]
         given: Doc = parse_qs(request.query) if request.body is None else json.loads(request.body)
         try:
-            with self.world.locked():
-                answer = operation(account or self.world.live, names, given)
-        except RefusalError as refusal:
+            with self.backend.locked():
+                answer = operation(account or self.backend.live, names, given)
+        except HttpError as refusal:
             return refusal.status, _refusal(refusal.status, refusal.message)
         return 200, answer if isinstance(answer, bytes) else encode(answer)
 
@@ -211,17 +211,17 @@ def _copied(account: Account) -> Account:
     copy = Account("live", account.switches, now=account.now, seed=0)
     copy.load("tasks", [(record.task_id, record.raw) for record in account.tasks])
     for kind in ("batches", "projects"):
-        copy.load(kind, [(name, encode(doc)) for name, doc in account.kept(kind).items()])
+        copy.load(kind, [(name, encode(doc)) for name, doc in account.objects(kind).items()])
     return copy
 
 
 def _cancel(account: Account, names: list[str], given: Doc) -> object:
     record = cancel_task(account, names[0], clear_unique_id=is_yes(given, "clear_unique_id"))
-    return present(record, account.read_rng, signed=False)
+    return render_task(record, account.read_rng, signed=False)
 
 
 def _create_task(account: Account, names: list[str], given: Doc) -> object:
-    return present(create_task(account, names[0], given), account.read_rng, signed=False)
+    return render_task(create_task(account, names[0], given), account.read_rng, signed=False)
 
 
 _OPERATIONS: dict[tuple[str, str], _Operation] = {

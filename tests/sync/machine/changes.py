@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from scalesync.sandbox.account import Account
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc
-from scalesync.sandbox.errors import RefusalError
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.task_writes import (
     audit_task,
@@ -58,7 +58,7 @@ class Scene:
         """Make a change, if it can be made. The account must be locked."""
         try:
             CHANGES[name](self, number)
-        except RefusalError:
+        except HttpError:
             return
 
     def task(self, number: int, *statuses: str) -> str | None:

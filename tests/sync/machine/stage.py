@@ -75,8 +75,8 @@ class Stage:
         self.time = Time()
         self.server = SandboxServer(SandboxOptions(tasks=tasks, switches=switches), self.time)
         self.server.start()
-        self.server.world.before_list = self._let_changes_land
-        self.scene = Scene(self.server.world.live, self.time)
+        self.server.backend.before_list = self._let_changes_land
+        self.scene = Scene(self.server.backend.live, self.time)
         self.ahead = timedelta()
         """How far our own clock is ahead."""
         self.arriving: deque[tuple[str, int]] = deque()
@@ -92,7 +92,7 @@ class Stage:
 
     def change(self, name: str, number: int) -> None:
         """Make a change."""
-        with self.server.world.locked():
+        with self.server.backend.locked():
             self.scene.apply(name, number)
 
     def sync(self, request: SyncRequest, *, lapsed: bool = True) -> SyncSummary:

@@ -128,14 +128,14 @@ class Machine(RuleBasedStateMachine):
     def contradict(self, later: bool) -> None:
         """Have more tasks in an instant than the API can list, so that no run is complete; then fewer."""
         self.here.wake()
-        with self.here.server.world.locked():
+        with self.here.server.backend.locked():
             made = burst(self.here.scene)
         self.here.time.step(4000 if later else 2)
         assert not self.here.sync(SyncRequest()).complete
         here = mirrored(self.database, "tasks")
         # What is left fits on a page together with what an earlier burst left: see `LEFT`.
         for task_id in [one for one in made if one in here][: BURST - LEFT]:
-            with self.here.server.world.locked():
+            with self.here.server.backend.locked():
                 self.here.scene.account.remove("tasks", task_id)
             self.here.scene.unseen.add(("tasks", task_id))
 
