@@ -59,7 +59,7 @@ class AppliedWrites:
         return tree
 
 
-class Account:
+class SandboxAccount:
     """Holds all objects of one mode and saves each change that `save_task`, `save` and `remove` make.
 
     Not thread-safe: call it under `Backend.locked`.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from scalesync.sandbox.account import KINDS, Account, AppliedWrites, Mode
+from scalesync.sandbox.account import KINDS, AppliedWrites, Mode, SandboxAccount
 from scalesync.sandbox.churn import churn
 from scalesync.sandbox.faults import FaultPlan
 from scalesync.sandbox.filters import Params
@@ -44,8 +44,8 @@ class Backend:
         self._lock = threading.RLock()
         self._state_file = StateFile(options.state) if options.state else None
         self._churn_rng = random.Random(f"{options.seed}:churn")  # noqa: S311 - repeatable changes, not secrets
-        self._accounts: dict[str, Account] = {
-            mode: Account(mode, options.switches, now=self.now, seed=options.seed) for mode in MODES
+        self._accounts: dict[str, SandboxAccount] = {
+            mode: SandboxAccount(mode, options.switches, now=self.now, seed=options.seed) for mode in MODES
         }
         with self.locked():
             # Every account is restored, and gets its writer, before any of them may be seeded and saved.
@@ -56,12 +56,12 @@ class Backend:
                 account.save_all()
 
     @property
-    def live(self) -> Account:
+    def live(self) -> SandboxAccount:
         """The account that live keys read and write."""
         return self._accounts["live"]
 
     @property
-    def test(self) -> Account:
+    def test(self) -> SandboxAccount:
         """The account that test keys read and write."""
         return self._accounts["test"]
 
@@ -70,7 +70,7 @@ class Backend:
         """How often each write was applied to each live object."""
         return self.live.applied
 
-    def account(self, mode: Mode) -> Account:
+    def account(self, mode: Mode) -> SandboxAccount:
         """Return the account of a mode."""
         return self._accounts[mode]
 
@@ -115,7 +115,7 @@ class Backend:
         with self.locked():
             return [insert_result_urls(text, self.results_url) for text in self.live.documents(kind)]
 
-    def with_result_urls(self, text: bytes, account: Account) -> bytes:
+    def with_result_urls(self, text: bytes, account: SandboxAccount) -> bytes:
         """Return a response's text with the real addresses of its files; a switch has them signed."""
         signed = self.options.switches.presigned_urls == "always"
         return insert_result_urls(text, self.results_url, account.read_rng if signed else None)
@@ -138,7 +138,7 @@ class Backend:
                 self._state_file.close()
                 self._state_file = None
 
-    def _restore(self, account: Account) -> bool:
+    def _restore(self, account: SandboxAccount) -> bool:
         """Load an account from the state file, and return whether the file held anything of it."""
         if self._state_file is None:
             return False

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.documents import Doc, object_in
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
@@ -12,7 +12,7 @@ from scalesync.sandbox.timestamps import parse_millis, span_of
 STATUSES = ("staging", "in_progress", "completed")
 
 
-def create_batch(account: Account, body: Doc) -> Doc:
+def create_batch(account: SandboxAccount, body: Doc) -> Doc:
     """Create a batch and return it.
 
     It is in staging in a Rapid or Studio project, else in_progress (official client). Raises HttpError 400
@@ -44,7 +44,7 @@ def needs_finalizing(project: Doc) -> bool:
     return bool(project.get("rapid") or project.get("studio"))
 
 
-def finalize_batch(account: Account, name: str) -> Doc:
+def finalize_batch(account: SandboxAccount, name: str) -> Doc:
     """Set a staging batch to in_progress and return it; a batch of an Enterprise project is left alone.
 
     Raises HttpError 404 for an unknown batch, 400 for a Rapid or Studio batch that was finalized before.
@@ -60,12 +60,12 @@ def finalize_batch(account: Account, name: str) -> Doc:
     return account.batch(name)
 
 
-def set_batch_metadata(account: Account, name: str, metadata: Doc) -> Doc:
+def set_batch_metadata(account: SandboxAccount, name: str, metadata: Doc) -> Doc:
     """Replace a batch's metadata and return the batch; raises HttpError 404 for an unknown one."""
     return account.save("batches", name, {**account.batch(name), "metadata": metadata})
 
 
-def batch_status(account: Account, name: str) -> Doc:
+def batch_status(account: SandboxAccount, name: str) -> Doc:
     """Return a batch's status and how many tasks are in each status, without zeros (documented).
 
     Raises HttpError 404 for an unknown batch.
@@ -75,7 +75,7 @@ def batch_status(account: Account, name: str) -> Doc:
     return {"status": batch["status"], **counts}
 
 
-def batch_for_new_task(account: Account, name: str | None, project: str | None) -> Doc | None:
+def batch_for_new_task(account: SandboxAccount, name: str | None, project: str | None) -> Doc | None:
     """Return the batch that a new task names, None if it names none.
 
     Raises HttpError 400 for a batch that is unknown, of another project, or closed to new tasks.
@@ -96,7 +96,7 @@ def batch_for_new_task(account: Account, name: str | None, project: str | None) 
     return batch
 
 
-def refresh_batch(account: Account, name: str | None) -> None:
+def refresh_batch(account: SandboxAccount, name: str | None) -> None:
     """Complete an in_progress batch without pending tasks; a switch makes a completed one reopen."""
     batch = account.batches.get(name or "")
     # Where tasks complete at once a batch stays open: the official client's tests add one task after
@@ -113,7 +113,7 @@ def refresh_batch(account: Account, name: str | None) -> None:
         account.save("batches", batch["name"], {**reopened, "status": "in_progress"})
 
 
-def list_batches(account: Account, params: Params) -> list[Doc]:
+def list_batches(account: SandboxAccount, params: Params) -> list[Doc]:
     """Return the batches that match a query, newest first; raises HttpError 400 for a bad filter."""
     created = span_of(
         query_value(params, "start_time"), query_value(params, "end_time"), account.switches.bounds

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scalesync.sandbox.account import Account, Mode
+from scalesync.sandbox.account import Mode, SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.documents import Doc, as_object, as_strings, decode_body, encode
 from scalesync.sandbox.errors import HttpError
@@ -27,7 +27,7 @@ class SandboxRequest:
     """A request with a valid key and decoded parts."""
 
     backend: Backend
-    account: Account
+    account: SandboxAccount
     method: str
     params: Params
     """The query without its empty values, which clients send for what they do not ask (recorded)."""
@@ -79,7 +79,7 @@ def json_response(content: object) -> Response:
     return Response(text, media_type="application/json")
 
 
-def _encoded(content: ResponseBody, account: Account) -> bytes:
+def _encoded(content: ResponseBody, account: SandboxAccount) -> bytes:
     if isinstance(content, TaskRecord):
         signed = account.switches.presigned_urls == "always"
         return render_task(content, account.read_rng, signed=signed)

@@ -1,6 +1,6 @@
 """Create and list projects, and add versions of their params."""
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.documents import Doc, object_in
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
@@ -18,7 +18,7 @@ def latest_params(project: Doc) -> Doc:
     return {name: value for name, value in last.items() if name not in {"version", "created_at"}}
 
 
-def create_project(account: Account, body: Doc) -> Doc:
+def create_project(account: SandboxAccount, body: Doc) -> Doc:
     """Create a project and return it; params become version 0, no params no version (assumed).
 
     Raises HttpError 400 without a name or for an unknown type, 409 for a used name.
@@ -45,7 +45,7 @@ def create_project(account: Account, body: Doc) -> Doc:
     return account.save("projects", name, project)
 
 
-def set_params(account: Account, name: str, body: Doc) -> Doc:
+def set_params(account: SandboxAccount, name: str, body: Doc) -> Doc:
     """Add a version to a project and return it: `body`, with `patch` merged over the last version.
 
     Each call adds one, even with the same params. Raises HttpError 404 for an unknown project.
@@ -62,11 +62,11 @@ def set_params(account: Account, name: str, body: Doc) -> Doc:
     )
 
 
-def _version(account: Account, number: int, params: Doc) -> Doc:
+def _version(account: SandboxAccount, number: int, params: Doc) -> Doc:
     return {"version": number, "created_at": account.stamp(), **params}
 
 
-def list_projects(account: Account, params: Params) -> list[Doc]:
+def list_projects(account: SandboxAccount, params: Params) -> list[Doc]:
     """Return the projects, oldest first; `archived` in the query selects archived or others (assumed)."""
     projects = list(account.projects.values())
     if query_value(params, "archived"):
@@ -78,7 +78,7 @@ def list_projects(account: Account, params: Params) -> list[Doc]:
     return [project for project in projects if bool(project.get("archived")) is wanted]
 
 
-def task_template(account: Account, name: str) -> Doc:
+def task_template(account: SandboxAccount, name: str) -> Doc:
     """Return the task template of a text or chat project.
 
     Raises HttpError 404 for an unknown project, 400 for one of another type.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.task_bodies import finish, old_task
 from scalesync.sandbox.tasks import TaskRecord, record_of
@@ -36,7 +36,7 @@ class ProjectPlan:
 PLANS = tuple(ProjectPlan(**plan) for plan in TEMPLATES["projects"])
 
 
-def seed_account(account: Account, *, tasks: int, seed: int) -> None:
+def seed_account(account: SandboxAccount, *, tasks: int, seed: int) -> None:
     """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago, unsaved.
 
     About a fifth are pending, a few canceled or in error; batches are in every state and agree with
@@ -48,7 +48,7 @@ def seed_account(account: Account, *, tasks: int, seed: int) -> None:
 class _AccountBuilder:
     """Seeds the projects, batches and tasks of one account."""
 
-    def __init__(self, account: Account, rng: random.Random) -> None:
+    def __init__(self, account: SandboxAccount, rng: random.Random) -> None:
         self._account = account
         self._rng = rng
         self._end = account.now() - HOUR

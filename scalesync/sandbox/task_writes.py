@@ -1,6 +1,6 @@
 """Create and change tasks, with the refusals of the API as HttpError."""
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_for_new_task, refresh_batch
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError
@@ -33,7 +33,9 @@ _DROPPED = ("force", "clear_unique_id_on_error")
 """The fields of a create that only instruct the API and are not stored (assumed)."""
 
 
-def create_task(account: Account, task_type: str, body: Doc, not_enabled: tuple[str, ...] = ()) -> TaskRecord:
+def create_task(
+    account: SandboxAccount, task_type: str, body: Doc, not_enabled: tuple[str, ...] = ()
+) -> TaskRecord:
     """Create a task and return it; in some modes it is completed at once.
 
     The params of its project are its defaults. Raises HttpError 404 for an unknown project, 400 for a batch
@@ -79,7 +81,7 @@ def _project_fields(project: Doc) -> Doc:
     return belonging
 
 
-def _new_doc(account: Account, task_type: str, body: Doc, params: Doc) -> Doc:
+def _new_doc(account: SandboxAccount, task_type: str, body: Doc, params: Doc) -> Doc:
     now = account.now()
     doc: Doc = {
         "task_id": account.new_id(now),
@@ -104,7 +106,7 @@ def _new_doc(account: Account, task_type: str, body: Doc, params: Doc) -> Doc:
     return doc | {name: value for name, value in optional.items() if value is not None}
 
 
-def _refuse_duplicate(account: Account, unique_id: str | None, *, own_id: str | None) -> None:
+def _refuse_duplicate(account: SandboxAccount, unique_id: str | None, *, own_id: str | None) -> None:
     holder = account.tasks.by_unique_id.get(unique_id or "")
     if holder is not None and holder != own_id:
         raise HttpError(
@@ -112,20 +114,20 @@ def _refuse_duplicate(account: Account, unique_id: str | None, *, own_id: str | 
         )
 
 
-def _count(account: Account, record: TaskRecord, effect: str) -> None:
+def _count(account: SandboxAccount, record: TaskRecord, effect: str) -> None:
     account.applied.add("task", record.task_id, effect)
     if record.unique_id is not None:
         account.applied.add("unique_id", record.unique_id, effect)
 
 
-def _save_changed(account: Account, doc: Doc, *, content: bool) -> TaskRecord:
+def _save_changed(account: SandboxAccount, doc: Doc, *, content: bool) -> TaskRecord:
     """Save a changed task; a change of `content` (status, response, audits) always sets updated_at."""
     if content or account.switches.updated_at_moves_on == "all":
         doc["updated_at"] = account.stamp()
     return account.save_task(doc)
 
 
-def cancel_task(account: Account, task_id: str, *, clear_unique_id: bool) -> TaskRecord:
+def cancel_task(account: SandboxAccount, task_id: str, *, clear_unique_id: bool) -> TaskRecord:
     """Cancel a pending task that nobody has begun; raises HttpError 400 for any other.
 
     The switch `cancel_twice` says whether a canceled task is refused or left as it is.
@@ -148,7 +150,7 @@ def cancel_task(account: Account, task_id: str, *, clear_unique_id: bool) -> Tas
     return changed
 
 
-def set_unique_id(account: Account, task_id: str, unique_id: object) -> TaskRecord:
+def set_unique_id(account: SandboxAccount, task_id: str, unique_id: object) -> TaskRecord:
     """Set or, if None, delete a task's unique_id; raises HttpError 400 for no string, 409 if it is used."""
     doc = account.task(task_id).doc()
     doc.pop("unique_id", None)
@@ -160,14 +162,14 @@ def set_unique_id(account: Account, task_id: str, unique_id: object) -> TaskReco
     return _save_changed(account, doc, content=False)
 
 
-def set_metadata(account: Account, task_id: str, metadata: Doc) -> TaskRecord:
+def set_metadata(account: SandboxAccount, task_id: str, metadata: Doc) -> TaskRecord:
     """Replace a task's metadata and return the task."""
     doc = account.task(task_id).doc()
     doc["metadata"] = metadata
     return _save_changed(account, doc, content=False)
 
 
-def change_tags(account: Account, task_id: str, method: str, tags: list[str]) -> TaskRecord:
+def change_tags(account: SandboxAccount, task_id: str, method: str, tags: list[str]) -> TaskRecord:
     """Replace (POST), add (PUT) or remove (DELETE) tags; those that stay keep their order."""
     doc = account.task(task_id).doc()
     present: list[str] = doc.get("tags") or []
@@ -180,7 +182,7 @@ def change_tags(account: Account, task_id: str, method: str, tags: list[str]) ->
     return _save_changed(account, doc, content=False)
 
 
-def audit_task(account: Account, task_id: str, accepted: object, comments: object) -> TaskRecord:
+def audit_task(account: SandboxAccount, task_id: str, accepted: object, comments: object) -> TaskRecord:
     """Accept or reject a completed task; raises HttpError 400 for any other, or without `accepted`."""
     record = account.task(task_id)
     if not isinstance(accepted, bool):
@@ -201,7 +203,7 @@ def audit_task(account: Account, task_id: str, accepted: object, comments: objec
     return _save_changed(account, doc, content=True)
 
 
-def complete_task(account: Account, task_id: str) -> TaskRecord:
+def complete_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Complete a task with a random response, as annotators do."""
     record = account.task(task_id)
     doc = record.doc()
@@ -211,7 +213,7 @@ def complete_task(account: Account, task_id: str) -> TaskRecord:
     return changed
 
 
-def _complete(account: Account, doc: Doc) -> None:
+def _complete(account: SandboxAccount, doc: Doc) -> None:
     doc["status"] = "completed"
     doc["completed_at"] = account.stamp()
     if "callback_url" in doc:
@@ -221,7 +223,7 @@ def _complete(account: Account, doc: Doc) -> None:
         doc["response"] = response
 
 
-def recall_task(account: Account, task_id: str) -> TaskRecord:
+def recall_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Set a completed task back to pending: its status is not monotonic (documented)."""
     record = account.task(task_id)
     doc = record.doc()
@@ -234,7 +236,7 @@ def recall_task(account: Account, task_id: str) -> TaskRecord:
     return changed
 
 
-def fix_task(account: Account, task_id: str) -> TaskRecord:
+def fix_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Replace the response of a completed task, as an audit does that fixes it."""
     doc = account.task(task_id).doc()
     if "response" in doc:

@@ -2,7 +2,7 @@
 
 import random
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError, not_found
@@ -14,7 +14,7 @@ OWNER = "owner@customer.example"
 """The one teammate that every account has."""
 
 
-def add_file(account: Account, *, name: str, mime_type: str | None, fields: Doc) -> Doc:
+def add_file(account: SandboxAccount, *, name: str, mime_type: str | None, fields: Doc) -> Doc:
     """Store the description of a file without its bytes, and return it with its attachment_url."""
     new_id = account.new_id(account.now())
     file: Doc = {
@@ -33,7 +33,7 @@ def add_file(account: Account, *, name: str, mime_type: str | None, fields: Doc)
     return account.save("files", new_id, file)
 
 
-def teammates(account: Account) -> list[Doc]:
+def teammates(account: SandboxAccount) -> list[Doc]:
     """Return every teammate, among them the owner."""
     team = account.objects("teammates")
     if OWNER not in team:
@@ -41,7 +41,7 @@ def teammates(account: Account) -> list[Doc]:
     return list(team.values())
 
 
-def invite(account: Account, emails: list[str], role: str) -> list[Doc]:
+def invite(account: SandboxAccount, emails: list[str], role: str) -> list[Doc]:
     """Add new teammates and return all; raises HttpError 400 for an unknown role."""
     _check_role(role)
     for email in emails:
@@ -50,7 +50,7 @@ def invite(account: Account, emails: list[str], role: str) -> list[Doc]:
     return teammates(account)
 
 
-def set_role(account: Account, emails: list[str], role: str) -> list[Doc]:
+def set_role(account: SandboxAccount, emails: list[str], role: str) -> list[Doc]:
     """Change the role of teammates and return all; raises HttpError 400 for an unknown role or person."""
     _check_role(role)
     team = {mate["email"]: mate for mate in teammates(account)}
@@ -67,7 +67,7 @@ def _check_role(role: str) -> None:
         raise HttpError(400, f"team_role must be one of {', '.join(ROLES)}.")
 
 
-def _add_teammate(account: Account, email: str, role: str) -> None:
+def _add_teammate(account: SandboxAccount, email: str, role: str) -> None:
     person: Doc = {
         "email": email,
         "role": role,
@@ -80,12 +80,12 @@ def _add_teammate(account: Account, email: str, role: str) -> None:
     account.save("teammates", email, person)
 
 
-def assignments(account: Account) -> Doc:
+def assignments(account: SandboxAccount) -> Doc:
     """Return the projects that each Studio labeler is assigned to: `{email: [project]}`."""
     return {email: kept["projects"] for email, kept in account.objects("assignments").items()}
 
 
-def change_assignments(account: Account, *, emails: list[str], projects: list[str], add: bool) -> Doc:
+def change_assignments(account: SandboxAccount, *, emails: list[str], projects: list[str], add: bool) -> Doc:
     """Assign people to projects or take them off; return all assignments. Raises 404 for the project."""
     for name in projects:
         account.project(name)
@@ -96,13 +96,13 @@ def change_assignments(account: Account, *, emails: list[str], projects: list[st
     return assignments(account)
 
 
-def groups_of(account: Account, project: str) -> list[Doc]:
+def groups_of(account: SandboxAccount, project: str) -> list[Doc]:
     """Return the labeler groups of a project. Raises 404."""
     account.project(project)
     return [group["shown"] for group in account.objects("groups").values() if group["project"] == project]
 
 
-def create_group(account: Account, project: str, name: str, emails: list[str]) -> Doc:
+def create_group(account: SandboxAccount, project: str, name: str, emails: list[str]) -> Doc:
     """Create a labeler group in a project. Raises 404 for the project, 409 for a used name."""
     account.project(project)
     if f"{project}\n{name}" in account.objects("groups"):
@@ -110,7 +110,9 @@ def create_group(account: Account, project: str, name: str, emails: list[str]) -
     return _save_group(account, project, {"id": account.new_id(account.now()), "name": name}, emails)
 
 
-def update_group(account: Account, project: str, name: str, *, add: list[str], remove: list[str]) -> Doc:
+def update_group(
+    account: SandboxAccount, project: str, name: str, *, add: list[str], remove: list[str]
+) -> Doc:
     """Add people to a labeler group and take others off. Raises 404."""
     group = account.objects("groups").get(f"{project}\n{name}")
     if group is None:
@@ -120,14 +122,14 @@ def update_group(account: Account, project: str, name: str, *, add: list[str], r
     return _save_group(account, project, group["shown"], emails)
 
 
-def _save_group(account: Account, project: str, group: Doc, emails: list[str]) -> Doc:
+def _save_group(account: SandboxAccount, project: str, group: Doc, emails: list[str]) -> Doc:
     workers = [{"id": new_uuid(random.Random(email)), "email": email} for email in emails]  # noqa: S311 - one id per person
     shown = {**group, "numWorkers": len(workers), "isSingleton": False, "workers": workers}
     account.save("groups", f"{project}\n{group['name']}", {"project": project, "shown": shown})
     return shown
 
 
-def studio_batches(account: Account) -> list[Doc]:
+def studio_batches(account: SandboxAccount) -> list[Doc]:
     """Return the unfinished batches of Studio projects, by priority, then by age."""
     pending = [
         batch
@@ -138,7 +140,7 @@ def studio_batches(account: Account) -> list[Doc]:
     return [_studio_batch(account, batch) for batch in ordered]
 
 
-def assign_groups(account: Account, name: str, groups: list[str]) -> Doc:
+def assign_groups(account: SandboxAccount, name: str, groups: list[str]) -> Doc:
     """Let these labeler groups work on a batch. Raises 404."""
     batch = account.batch(name)
     kept = account.objects("priorities").get(name, {})
@@ -146,7 +148,7 @@ def assign_groups(account: Account, name: str, groups: list[str]) -> Doc:
     return _studio_batch(account, batch)
 
 
-def set_priorities(account: Account, names: list[str]) -> list[Doc]:
+def set_priorities(account: SandboxAccount, names: list[str]) -> list[Doc]:
     """Give the named batches the first places, in this order; no names: order by age again. Raises 404."""
     for name in names:
         account.batch(name)
@@ -157,11 +159,11 @@ def set_priorities(account: Account, names: list[str]) -> list[Doc]:
     return studio_batches(account)
 
 
-def _priority(account: Account, name: str) -> float:
+def _priority(account: SandboxAccount, name: str) -> float:
     return account.objects("priorities").get(name, {}).get("priority") or float("inf")
 
 
-def _studio_batch(account: Account, batch: Doc) -> Doc:
+def _studio_batch(account: SandboxAccount, batch: Doc) -> Doc:
     counts = batch_status(account, batch["name"])
     kept = account.objects("priorities").get(batch["name"], {})
     return {

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.errors import HttpError
@@ -57,7 +57,7 @@ class People:
         except HttpError:
             return False
 
-    def edit(self, account: Account) -> bool:
+    def edit(self, account: SandboxAccount) -> bool:
         """Edit a task in one of the ways that there are."""
         task_id, rng = self._somebodys(account), self._rng
         match rng.randrange(6):
@@ -75,27 +75,27 @@ class People:
                 return self._do_again(account, task_id)
         return True
 
-    def _do_again(self, account: Account, task_id: str) -> bool:
+    def _do_again(self, account: SandboxAccount, task_id: str) -> bool:
         if account.task(task_id).status != "completed":
             return False
         return bool(self._rng.choice((recall_task, fix_task))(account, task_id))
 
-    def create(self, account: Account) -> bool:
+    def create(self, account: SandboxAccount) -> bool:
         """Create a task, in a project or in none."""
         body = {**_NEW, "unique_id": self._name("task"), "project": self._project(account)}
         return bool(create_task(account, "imageannotation", body))
 
-    def begin_batch(self, account: Account) -> bool:
+    def begin_batch(self, account: SandboxAccount) -> bool:
         """Create a batch with a task in it."""
         batch = create_batch(account, {"name": self._name("batch"), "project": self._project(account)})
         return bool(create_task(account, "imageannotation", {**_NEW, "batch": batch["name"]}))
 
-    def new_version(self, account: Account) -> bool:
+    def new_version(self, account: SandboxAccount) -> bool:
         """Give a project other parameters."""
         number = self._rng.getrandbits(32)
         return bool(set_params(account, self._project(account), {"patch": True, "people": number}))
 
-    def remove(self, account: Account) -> bool:
+    def remove(self, account: SandboxAccount) -> bool:
         """Delete a task or a batch."""
         kind = self._rng.choice(("tasks", "tasks", "batches"))
         batches = [name for name in account.batches if not name.startswith(OURS)]
@@ -104,14 +104,14 @@ class People:
         self.removed[kind].append(name)
         return True
 
-    def _somebodys(self, account: Account) -> str:
+    def _somebodys(self, account: SandboxAccount) -> str:
         """Return a task that is not of the soak itself."""
         while True:
             task_id = self._rng.choice(account.tasks.created)[1]
             if not (account.tasks[task_id].unique_id or "").startswith(OURS):
                 return task_id
 
-    def _project(self, account: Account) -> str:
+    def _project(self, account: SandboxAccount) -> str:
         return self._rng.choice([name for name in account.projects if not name.startswith(OURS)])
 
     def _name(self, kind: str) -> str:
@@ -119,7 +119,7 @@ class People:
         return f"people's {kind} {self._numbers}"
 
 
-Change = Callable[[People, Account], bool]
+Change = Callable[[People, SandboxAccount], bool]
 _WHAT: tuple[Change, ...] = (
     *[People.edit] * 24,
     *[People.create] * 12,

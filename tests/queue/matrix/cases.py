@@ -6,7 +6,7 @@ from typing import Any
 
 from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.documents import Doc
@@ -24,7 +24,7 @@ class Case:
     """One command, alone in its queue, in a world that is ready for it."""
 
     name: str
-    order: Callable[[Account], NewCommand]
+    order: Callable[[SandboxAccount], NewCommand]
     """Returns the command."""
     happened: Callable[[Backend], int]
     """Returns how often what it asks for was done; -1 if something else was done too."""
@@ -70,7 +70,7 @@ def _versions(wanted: Doc) -> Callable[[Backend], int]:
 _STAMPS = {"version", "created_at"}
 
 
-def _here(account: Account) -> str:
+def _here(account: SandboxAccount) -> str:
     return account.tasks.by_unique_id["here"]
 
 

@@ -13,7 +13,7 @@ from scalesync.api.request import ApiRequest
 from scalesync.api.transport import Response, Transport
 from scalesync.errors import ScaleNoAnswer, ScaleNotSent
 from scalesync.retry import RetryPolicy
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc, encode
@@ -110,7 +110,7 @@ _CREATES = frozenset({"task/{}", "batches", "projects"})
 _OTHERS = {"task_id": "f" * 24, "unique_id": "another's", "name": "another's"}
 """What the answer to another's request has in place of our names; everything else in it is as ours."""
 _Result = tuple[int, bytes]
-_Operation = Callable[[Account, list[str], Doc], object]
+_Operation = Callable[[SandboxAccount, list[str], Doc], object]
 
 
 class Server:
@@ -124,7 +124,7 @@ class Server:
         """What becomes of the next requests; when it is used up, they are answered."""
         self.retry_after: float | None = 2.0
         """What a 429 asks for."""
-        self.before: Account | None = None
+        self.before: SandboxAccount | None = None
         """The account as it was before the last write."""
         self.written_at = float("-inf")
         self.log: list[str] = []
@@ -161,7 +161,7 @@ class Server:
             self.log.append(f"{self.timeline.moved:.1f} s: {request}: arrives -> {result[0]}")
         return result
 
-    def _perform(self, request: ApiRequest, account: Account | None) -> _Result:
+    def _perform(self, request: ApiRequest, account: SandboxAccount | None) -> _Result:
         operation = _OPERATIONS[request.method, request.route]
         names = [
             unquote(part)
@@ -207,20 +207,20 @@ def _of_another(body: bytes) -> bytes:
     return encode(found)
 
 
-def _copied(account: Account) -> Account:
-    copy = Account("live", account.switches, now=account.now, seed=0)
+def _copied(account: SandboxAccount) -> SandboxAccount:
+    copy = SandboxAccount("live", account.switches, now=account.now, seed=0)
     copy.load("tasks", [(record.task_id, record.raw) for record in account.tasks])
     for kind in ("batches", "projects"):
         copy.load(kind, [(name, encode(doc)) for name, doc in account.objects(kind).items()])
     return copy
 
 
-def _cancel(account: Account, names: list[str], given: Doc) -> object:
+def _cancel(account: SandboxAccount, names: list[str], given: Doc) -> object:
     record = cancel_task(account, names[0], clear_unique_id=is_yes(given, "clear_unique_id"))
     return render_task(record, account.read_rng, signed=False)
 
 
-def _create_task(account: Account, names: list[str], given: Doc) -> object:
+def _create_task(account: SandboxAccount, names: list[str], given: Doc) -> object:
     return render_task(create_task(account, names[0], given), account.read_rng, signed=False)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from scalesync.sandbox.account import Account
+from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError
@@ -47,7 +47,7 @@ class Time:
 class Scene:
     """One account, and what of it an incremental sync cannot see."""
 
-    account: Account
+    account: SandboxAccount
     time: Time
     unseen: set[tuple[str, str]] = field(default_factory=set)
     """(stream, key) of what was deleted, came back, or was edited without a trace."""
@@ -109,7 +109,7 @@ def _create(scene: Scene, number: int) -> None:
 
 
 def _on_task(
-    act: Callable[[Account, str, int], object], *statuses: str, content: bool
+    act: Callable[[SandboxAccount, str, int], object], *statuses: str, content: bool
 ) -> Callable[[Scene, int], None]:
     def change(scene: Scene, number: int) -> None:
         task_id = scene.task(number, *statuses)
@@ -121,11 +121,11 @@ def _on_task(
     return change
 
 
-def _cancel(account: Account, task_id: str, number: int) -> None:
+def _cancel(account: SandboxAccount, task_id: str, number: int) -> None:
     cancel_task(account, task_id, clear_unique_id=bool(number % 2))
 
 
-def _tags(account: Account, task_id: str, number: int) -> None:
+def _tags(account: SandboxAccount, task_id: str, number: int) -> None:
     change_tags(account, task_id, ("POST", "PUT", "DELETE")[number % 3], [f"tag {number % 2}"])
 
 
