@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+from scalesync.db.sqlite import _ADVICE_INIT
+from scalesync.errors import DatabaseError
+
 SUFFIXES = ("-wal", "-shm")
 """Of the files that SQLite keeps beside a database in use."""
 
@@ -27,3 +30,26 @@ def is_of_database(path: Path) -> bool:
 def readable_by_others(path: Path) -> bool:
     """Tell whether more than its owner may read or write a file, as far as its mode says."""
     return os.name == "posix" and bool(path.stat().st_mode & 0o066)
+
+
+def check_file(path: Path, *, create: bool) -> None:
+    """Return with a readable and writable file at `path`, or raise DatabaseError."""
+    try:
+        if path.is_dir():
+            raise DatabaseError(
+                f"{path} is a directory, not a database file.", advice="Name a file with --db."
+            )
+        if not path.exists():
+            if not create:
+                raise DatabaseError(f"No mirror at {path}.", advice=_ADVICE_INIT)
+            # The -wal and -shm files take the mode of the database file.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        elif not os.access(path, os.R_OK | os.W_OK):
+            raise DatabaseError(
+                f"{path} may not be read and written by this user.", advice="Correct its owner or mode."
+            )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DatabaseError(
+            f"Cannot make a database at {path}: {reason}.", advice="Name another file with --db."
+        ) from error

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-import random as randomness
+import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -54,7 +54,7 @@ class ScaleApi:
         options: ApiOptions | None = None,
         *,
         clock: Clock | None = None,
-        random: Callable[[], float] = randomness.random,
+        random: Callable[[], float] = random.random,
     ) -> None:
         self.options = options or ApiOptions()
         self._clock = clock or Clock()

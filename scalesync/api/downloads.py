@@ -1,7 +1,7 @@
 """Files that responses name, at Scale or elsewhere: fetched within limits, the key kept at home."""
 
 import hashlib
-import random as randomness
+import random
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -82,7 +82,7 @@ class Downloads:
         options: DownloadOptions | None = None,
         *,
         clock: Clock | None = None,
-        random: Callable[[], float] = randomness.random,
+        random: Callable[[], float] = random.random,
     ) -> None:
         self._auth = None if key is None else KeyAuth(key)
         self._options = options or DownloadOptions()

@@ -23,7 +23,7 @@ _MODULES = {
     "check": "setup_and_status",
     "demo": "sandbox",
     "dispatch": "dispatch",
-    "docs": "docs",
+    "docs": "setup_and_status",
     "export": "export",
     "fetch-results": "fetch_results",
     "init": "setup_and_status",

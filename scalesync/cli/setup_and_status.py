@@ -1,4 +1,4 @@
-"""Commands about the mirror itself: init, check, status, backup."""
+"""Commands about the mirror itself: init, check, status, backup, docs."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+import scalesync
 from scalesync.cli.context import Context
 from scalesync.cli.output import (
     as_called,
     format_duration,
     pluralize,
+    print_data,
     print_json,
     print_line,
     print_table,
@@ -197,4 +199,28 @@ def _watching(*, quiet: bool) -> "Iterator[Callable[[int, int], None]]":
         yield lambda copied, pages: bars.update(bar, completed=copied, total=pages)
 
 
-COMMANDS = (init, check, status, backup)
+FOLDER = Path(scalesync.__file__).parent / "docs"
+TOPICS = tuple(sorted(path.stem for path in FOLDER.glob("*.md")))
+
+
+@click.command()
+@click.argument("topic", type=click.Choice(TOPICS), metavar="[TOPIC]", required=False)
+def docs(topic: str | None) -> None:
+    """Print a page of the documentation, or list the pages.
+
+    TOPIC is the name of a page; without it each is listed with its title.
+    """
+    if topic is not None:
+        print_data(lines_of(topic))
+        return
+    for each in TOPICS:
+        title = next(iter(lines_of(each))).decode().removeprefix("# ")
+        print_line(f"{each:<{max(map(len, TOPICS))}}  {title}")
+
+
+def lines_of(topic: str) -> list[bytes]:
+    """Return the lines of a page, without their ends."""
+    return (FOLDER / f"{topic}.md").read_bytes().splitlines()
+
+
+COMMANDS = (init, check, status, backup, docs)

@@ -12,19 +12,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from scalesync.db import postgres
 from scalesync.db.error_translation import database_error
 from scalesync.db.locks import WriteLock
-from scalesync.db.sqlite import (
-    BEGIN,
-    BUSY_SECONDS,
-    SYNC,
-    SqliteFile,
-    check_file,
-    checked_path,
-    dispose,
-    engine_at,
-)
+from scalesync.db.sqlite import BEGIN, BUSY_SECONDS, SYNC, SqliteFile, checked_path, dispose, engine_at
 from scalesync.db.url import display_url, parse, without_secrets
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError, DatabaseUnavailableError
+from scalesync.sqlite_files import check_file
 
 
 class Database:

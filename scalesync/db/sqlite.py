@@ -34,29 +34,6 @@ def checked_path(address: URL) -> Path:
     return Path(address.database)
 
 
-def check_file(path: Path, *, create: bool) -> None:
-    """Return with a readable and writable file at `path`, or raise DatabaseError."""
-    try:
-        if path.is_dir():
-            raise DatabaseError(
-                f"{path} is a directory, not a database file.", advice="Name a file with --db."
-            )
-        if not path.exists():
-            if not create:
-                raise DatabaseError(f"No mirror at {path}.", advice=_ADVICE_INIT)
-            # The -wal and -shm files take the mode of the database file.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        elif not os.access(path, os.R_OK | os.W_OK):
-            raise DatabaseError(
-                f"{path} may not be read and written by this user.", advice="Correct its owner or mode."
-            )
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DatabaseError(
-            f"Cannot make a database at {path}: {reason}.", advice="Name another file with --db."
-        ) from error
-
-
 class SqliteFile:
     """An SQLite file that is used by its name: it must stay the same, and so must its -wal and -shm.
 

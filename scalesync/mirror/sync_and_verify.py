@@ -130,8 +130,7 @@ class SyncAndVerify:
         this machine and of private networks. One that cannot be had raises nothing: `result_files` says why,
         and the next call tries again. Without a key, files that need none are fetched.
         """
-        from scalesync.sync.result_files.fetcher import Fetcher, FetchOptions
-        from scalesync.sync.result_files.url_refresh import UrlRefresher
+        from scalesync.sync.result_files.fetcher import Fetcher, FetchOptions, UrlRefresher
 
         options = FetchOptions(workers, max_size, timeout, allow_private)
         connections = self.connections()

@@ -8,7 +8,7 @@ from msgspec.structs import astuple
 from scalesync.annotations.flatten import flatten, result_urls
 from scalesync.annotations.models import Flattened
 from scalesync.annotations.urls import unsigned_digest
-from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, RowValues, task_response
+from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, RowValues, decode_fields
 
 
 def derive(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
@@ -35,3 +35,23 @@ def _numbered(task_id: str, rows: Sequence[msgspec.Struct]) -> tuple[RowValues, 
 def response_digest(response: object) -> str | None:
     """Return the digest of a response's JSON text, the same whatever the signatures in its links."""
     return unsigned_digest(response) if isinstance(response, str) else None
+
+
+def task_response(row: Row) -> tuple[str | None, str | None]:
+    """Return the type of a task and its response."""
+    kind, response = row.values["type"], row.values["response"]
+    answered = response if isinstance(response, str) else threads_in(row.values["extra"])
+    return kind if isinstance(kind, str) else None, answered
+
+
+def threads_in(extra: object) -> str | None:
+    """Return the conversation that the newer API has in place of a response, as one; None if there is none.
+
+    `extra` is a JSON object of the fields without a column, as text, or None.
+    """
+    if not isinstance(extra, str) or '"threads"' not in extra:
+        return None
+    threads = decode_fields(extra).get("threads")
+    if threads is None or bytes(threads) in {b"null", b"[]"}:
+        return None
+    return f'{{"threads":{bytes(threads).decode()}}}'

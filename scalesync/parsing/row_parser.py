@@ -150,26 +150,6 @@ def parse_column(take: ColumnParser, given: msgspec.Raw) -> object:
     return _TAKES[take](bytes(given))[0]
 
 
-def task_response(row: Row) -> tuple[str | None, str | None]:
-    """Return the type of a task and its response."""
-    kind, response = row.values["type"], row.values["response"]
-    answered = response if isinstance(response, str) else threads_in(row.values["extra"])
-    return kind if isinstance(kind, str) else None, answered
-
-
-def threads_in(extra: object) -> str | None:
-    """Return the conversation that the newer API has in place of a response, as one; None if there is none.
-
-    `extra` is a JSON object of the fields without a column, as text, or None.
-    """
-    if not isinstance(extra, str) or '"threads"' not in extra:
-        return None
-    threads = decode_fields(extra).get("threads")
-    if threads is None or bytes(threads) in {b"null", b"[]"}:
-        return None
-    return f'{{"threads":{bytes(threads).decode()}}}'
-
-
 def _fields(form: DocumentSpec, text: bytes) -> Fields:
     try:
         text.decode()

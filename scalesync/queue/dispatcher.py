@@ -1,6 +1,6 @@
 """The dispatcher: claims what is due, works on it with several threads, and says why it ended."""
 
-import random as randomness
+import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,7 +57,7 @@ class Dispatcher:
     watch: DispatchWatcher
     timing: Timing
     options: DispatchOptions = field(default_factory=DispatchOptions)
-    random: Callable[[], float] = randomness.random
+    random: Callable[[], float] = random.random
     handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
 
     def __post_init__(self) -> None:

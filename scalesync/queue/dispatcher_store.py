@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from scalesync.db.database import Database
-from scalesync.db.queue import claim_arm_settle
-from scalesync.db.queue import enqueue as queued
-from scalesync.db.queue import pause as the_gate
+from scalesync.db.queue import claim_arm_settle, enqueue, pause
 from scalesync.db.queue.apply_response import apply_response
 from scalesync.db.queue.notifier import Signals
 from scalesync.db.queue.selection import in_doubt, still_waiting
@@ -88,23 +86,23 @@ class DispatcherStore:
                 log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
             if not kept or settlement.state not in (CommandState.QUEUED, CommandState.DEAD):
                 return settlement.state if kept else None
-            command = queued.find(conn, claim.command.id)
+            command = enqueue.find(conn, claim.command.id)
             return None if command is None else command.state
 
     def pause(self, seconds: float | None, reason: str) -> None:
         """Let nobody send anything for `seconds`, or until a person resumes if None."""
         with self.database.write() as conn:
-            the_gate.pause(conn, seconds=seconds, reason=reason, by=PausedBy.API)
+            pause.pause(conn, seconds=seconds, reason=reason, by=PausedBy.API)
 
     def pause_state(self) -> PauseState:
         """Return whether anything may be sent."""
         with self.database.read() as conn:
-            return the_gate.pause_state(conn)
+            return pause.pause_state(conn)
 
     def next_due(self) -> float | None:
         """Return in how many seconds there may be something to claim; None: not by waiting alone."""
         with self.database.read() as conn:
-            return the_gate.next_due(conn)
+            return pause.next_due(conn)
 
     def in_doubt(self) -> list[int]:
         """Return every command in doubt, in the order in which they are claimed."""

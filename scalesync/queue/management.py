@@ -9,10 +9,7 @@ from typing import Any
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.known_names import UnknownName, unknown
-from scalesync.db.queue import enqueue as queued
-from scalesync.db.queue import listing, management
-from scalesync.db.queue import pause as the_gate
-from scalesync.db.queue import stats as how_full
+from scalesync.db.queue import enqueue, listing, management, pause, stats
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
 from scalesync.models.commands import (
     Attempt,
@@ -86,7 +83,7 @@ class Queue:
             shown = listing.view(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
-            return CommandDetail(shown, queued.attempts(conn, command_id), listing.why(conn, command_id))
+            return CommandDetail(shown, enqueue.attempts(conn, command_id), listing.why(conn, command_id))
 
     def result(self, command_id: int) -> dict[str, Any] | None:
         """Return what the API named for a delivered command, such as its task_id; None: not delivered yet.
@@ -115,7 +112,7 @@ class Queue:
     def depth(self) -> tuple[QueueStats, PauseState]:
         """Return how full the queue is, and whether anything may be sent."""
         with self._lend() as database, database.read() as conn:
-            return how_full.queue_stats(conn), the_gate.pause_state(conn)
+            return stats.queue_stats(conn), pause.pause_state(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
         """Have dead or held commands tried again and return their ids; all of them, or none.
@@ -162,14 +159,14 @@ class Queue:
             )
         why = f"paused by a person: {reason}" if reason else "paused by a person"
         with self._lend() as database, database.write(durable=True) as conn:
-            the_gate.pause(conn, seconds=seconds, reason=why, by=PausedBy.PERSON)
-            return the_gate.pause_state(conn)
+            pause.pause(conn, seconds=seconds, reason=why, by=PausedBy.PERSON)
+            return pause.pause_state(conn)
 
     def resume(self) -> PauseState:
         """End a pause, whatever its reason, and return what is in force now."""
         with self._lend() as database, database.write(durable=True) as conn:
-            the_gate.resume(conn)
-            return the_gate.pause_state(conn)
+            pause.resume(conn)
+            return pause.pause_state(conn)
 
     def distrust(self) -> int:
         """Have the API asked about every open command before it is sent, and return how many there are.

@@ -6,8 +6,7 @@ from typing import Any, TypedDict, Unpack
 from scalesync.db.caller_transaction import Connection, savepoint
 from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES
-from scalesync.db.queue import enqueue as queued
-from scalesync.db.queue import listing
+from scalesync.db.queue import enqueue, listing
 from scalesync.errors import QueueError
 from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import bulk_submit, new_commands
@@ -55,7 +54,7 @@ class Transaction:
 
     def enqueue(self, order: NewCommand) -> Enqueued:
         """Queue a command that was made by `scalesync.queue.new_commands`."""
-        return queued.enqueue(self._conn, order)
+        return enqueue.enqueue(self._conn, order)
 
     def create_task(
         self,
@@ -90,7 +89,7 @@ class Transaction:
         `clear_unique_id` frees the unique_id for another task.
         """
         if task_id is not None and unique_id is None:
-            unique_id = queued.unique_ids(self._conn, [task_id]).get(task_id)
+            unique_id = enqueue.unique_ids(self._conn, [task_id]).get(task_id)
         order = new_commands.cancel_task(
             task_id=task_id, unique_id=unique_id, clear_unique_id=clear_unique_id
         )
@@ -143,7 +142,7 @@ class Transaction:
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of what can be canceled of a batch; a queued create has no task_id."""
-        pending, creates = queued.pending_tasks(self._conn, batch), queued.queued_creates(self._conn, batch)
+        pending, creates = enqueue.pending_tasks(self._conn, batch), enqueue.queued_creates(self._conn, batch)
         known = pending or creates or query.find(self._conn, BATCHES, batch)
         if not known and next(listing.list_commands(self._conn, batch=batch, limit=1), None) is None:
             msg = f"There is no batch {batch!r} in the mirror or in the queue."

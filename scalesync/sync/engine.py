@@ -1,4 +1,4 @@
-"""The engine: claims windows, reads them with several threads, and writes them with one."""
+"""The engine: claims claimed, reads them with several threads, and writes them with one."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -6,8 +6,7 @@ from functools import partial
 
 from scalesync.clock import Clock
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.sync import window_splits
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import window_splits, windows
 from scalesync.errors import (
     DatabaseUnavailableError,
     InconsistentPageError,
@@ -18,10 +17,16 @@ from scalesync.errors import (
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Page
 from scalesync.models.sync import Run, Window, WindowState
-from scalesync.sync.collecting import relaxed_gc
 from scalesync.sync.events import ObjectsMissing, OthersReading, RowsExpected, SyncWatcher, WindowInconsistent
 from scalesync.sync.parser_client import ParserProcess
-from scalesync.sync.reader_pool import PREFETCH_PAGES, FailedRead, InconsistentPage, ReaderPool, ReadResult
+from scalesync.sync.reader_pool import (
+    PREFETCH_PAGES,
+    FailedRead,
+    InconsistentPage,
+    ReaderPool,
+    ReadResult,
+    relaxed_gc,
+)
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import AcceptedPage, LookupResult, WindowProgress
@@ -34,7 +39,7 @@ POLL_SECONDS = 0.25
 
 @dataclass
 class Engine:
-    """Reads the windows of the open run until none is left, time is up, or it is asked to stop."""
+    """Reads the claimed of the open run until none is left, time is up, or it is asked to stop."""
 
     store: SyncStore
     clock: Clock
@@ -46,7 +51,7 @@ class Engine:
     error: ScalesyncError | None = None
     """Why the process halts, if it does."""
     active: dict[int, WindowProgress] = field(default_factory=dict)
-    """The windows that are read here, by id, until their last page has come."""
+    """The claimed that are read here, by id, until their last page has come."""
     backlog: WriteBuffer = field(init=False)
     failed: WindowRecovery = field(init=False)
     next_claim_at: float = 0.0
@@ -116,7 +121,7 @@ class Engine:
 
     def _windows_open(self, run: Run) -> bool:
         with self.store.database.read() as conn:
-            return ledger.count(conn, run.id, WindowState.OPEN) > 0
+            return windows.count(conn, run.id, WindowState.OPEN) > 0
 
     def _fill(self, readers: ReaderPool) -> bool:
         """Give every idle worker a window unless writing falls behind; return whether it found none free."""
@@ -124,24 +129,24 @@ class Engine:
         behind = len(self.backlog.pages) >= PREFETCH_PAGES * self.workers
         if idle <= 0 or behind or self.stopping or self.clock.monotonic() < self.next_claim_at:
             return False
-        windows = self.store.claim_several(idle)
-        if not windows and (left_behind := self._claim_from_the_dead()):
-            windows = [left_behind]
-        elif len(windows) < idle:
+        claimed = self.store.claim_several(idle)
+        if not claimed and (left_behind := self._claim_from_the_dead()):
+            claimed = [left_behind]
+        elif len(claimed) < idle:
             self.next_claim_at = self.clock.monotonic() + POLL_SECONDS
-        for window in windows:
+        for window in claimed:
             progress = self.active[window.id] = WindowProgress(STREAMS[window.stream], window)
             self.store.resume(progress)
             readers.begin(progress)
-        return not windows
+        return not claimed
 
     def _claim_from_the_dead(self) -> Window | None:
         with self.store.database.read() as conn:
-            dead = [owner for owner in ledger.owners(conn) if owner_is_dead(owner)]
+            dead = [owner for owner in windows.owners(conn) if owner_is_dead(owner)]
         if not dead:
             return None
         with self.store.database.write() as conn:
-            ledger.release(conn, dead)
+            windows.release(conn, dead)
         return self.store.claim()
 
     def _process_arrivals(self, readers: ReaderPool) -> None:
@@ -212,7 +217,7 @@ class Engine:
             self.backlog.add(page)
 
     def _parts(self, first: AcceptedPage) -> tuple[Window, ...]:
-        """Return the windows that should read the rest of one after its first page, if any should.
+        """Return the claimed that should read the rest of one after its first page, if any should.
 
         A window in which objects without a time of creation are known is read as a whole, and so is a part
         that the API counts no lower than what it is a part of.
@@ -240,9 +245,9 @@ class Engine:
         """
         run_id = progress.window.run_id
         with self.store.database.read() as conn:
-            if ledger.unclaimed(conn, run_id) == 0:
+            if windows.unclaimed(conn, run_id) == 0:
                 return 0.0
-            streams = ledger.progress(conn, run_id)
+            streams = windows.progress(conn, run_id)
         unread = sum(total - done for name, done, total in streams if name == progress.stream.name)
         return unread / self.workers
 

@@ -33,8 +33,8 @@ from scalesync.db.schema.annotations_and_changes import (
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.statements import built, chunks, in_list, insert_into
 from scalesync.db.types import Json
-from scalesync.parsing.annotation_rows import to_rows
-from scalesync.parsing.row_parser import AnnotationRows, RowValues, threads_in
+from scalesync.parsing.annotation_rows import threads_in, to_rows
+from scalesync.parsing.row_parser import AnnotationRows, RowValues
 
 _AT_ONCE = 200
 """Responses held in memory at once."""

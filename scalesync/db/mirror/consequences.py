@@ -9,7 +9,8 @@ from scalesync.db.mirror import annotations, changes
 from scalesync.db.mirror.annotations import TaskResponse
 from scalesync.db.mirror.changes import RowChange
 from scalesync.models.changes import SeenBy
-from scalesync.parsing.row_parser import Row, task_response
+from scalesync.parsing.annotation_rows import task_response
+from scalesync.parsing.row_parser import Row
 
 
 def write_consequences(

@@ -35,8 +35,8 @@ from scalesync.db.statements import Insert, built, chunks, in_list, insert_into
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
-from scalesync.parsing.annotation_rows import response_digest
-from scalesync.parsing.row_parser import FORCE_REWRITE, Row, task_response
+from scalesync.parsing.annotation_rows import response_digest, task_response
+from scalesync.parsing.row_parser import FORCE_REWRITE, Row
 from scalesync.timestamps import format_instant, parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scalesync.annotations.json_values import is_text, unmarked
+from scalesync.api.client import ScaleApi
 from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.mirror import query, result_files
+from scalesync.db.mirror import query, result_files, upsert
+from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.result_files import FetchedFile
 from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.json_sanitizing import sanitize
-from scalesync.sync.result_files.url_refresh import UrlRefresher
 
 POLL_SECONDS = 0.25
 """Seconds between two looks whether to stop."""
@@ -259,3 +260,30 @@ def _to_keep(content: bytes) -> bytes:
     Mended, such a file would be taken for one that can be read.
     """
     return sanitize(unmarked(content))[0] if is_text(content) else content
+
+
+@dataclass(frozen=True, slots=True)
+class UrlRefresher:
+    """Where files are, as far as the mirror knows, and the API where it may be asked."""
+
+    database: Database
+    api: ScaleApi | None = None
+
+    def refresh_url(self, url: str) -> str | None:
+        """Read a task that names a file again, into the mirror, and return where the file is now.
+
+        None where the API cannot tell, or there is nobody to ask it for.
+        """
+        if self.api is None:
+            return None
+        with self.database.read() as conn:
+            task_id = result_files.latest_naming(conn, url)
+        if task_id is None:
+            return None
+        try:
+            document = self.api.task(task_id)
+        except ScaleException:
+            return None
+        with self.database.write() as conn:
+            upsert.write_documents(conn, TASKS, [document])
+            return result_files.addresses(conn, [url]).get(url)

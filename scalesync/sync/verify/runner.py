@@ -6,8 +6,7 @@ from datetime import datetime
 
 from scalesync.db.mirror import account, upsert
 from scalesync.db.mirror.documents import MAPPINGS, TASKS
-from scalesync.db.sync import comparison, verifications
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import comparison, verifications, windows
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.models.sync import Run, VerificationRecord, VerificationState, Window
@@ -62,7 +61,7 @@ class VerifyRunner:
     def verify_runs(self, runs: Sequence[Run]) -> Verification:
         """Hold what these runs have just read against the API."""
         with self.session.store.database.read() as conn:
-            read = [window for run in runs for window in ledger.planned(conn, run.id)]
+            read = [window for run in runs for window in windows.planned(conn, run.id)]
         as_of = min((run.started_at for run in runs), default=None)
         return self._verify(VerifyScope(tuple(dict.fromkeys(read)), as_of=as_of))
 
@@ -81,13 +80,13 @@ class VerifyRunner:
         drift = in_key_order([*found.drift, *found.undated])
         behind, changes = _of_changes(found)
         ranged = [one for one in (*drift, *behind) if not _is_within(one, found.undivided)]
-        windows = windows_to_read(database, in_key_order(ranged), by_project=found.by_project)
-        windows += (*changes, *(replace(window, undivided=True) for window in found.undivided))
+        to_read = windows_to_read(database, in_key_order(ranged), by_project=found.by_project)
+        to_read += (*changes, *(replace(window, undivided=True) for window in found.undivided))
         with database.write() as conn:
             for stream, kind in MAPPINGS.items():
                 comparison.force_rewrite(conn, kind, [one.key for one in drift if one.stream == stream])
         self._read_alone([one for one in drift if one.created_at is None], found.as_of)
-        summary = self.session.sync(SyncRequest(windows=windows)) if windows else None
+        summary = self.session.sync(SyncRequest(windows=to_read)) if to_read else None
         if self.session.clock.stopping.is_set():
             msg = "Stopped; what was read again by then is saved."
             raise InterruptedRunError(msg, advice="Run `scalesync verify --repair` again.")
@@ -109,8 +108,8 @@ def _wrong(found: Verification) -> tuple[object, ...]:
     return (*found.drift, *found.undated, *found.undivided)
 
 
-def _is_within(one: Drift, windows: Iterable[Window]) -> bool:
-    return any(window.stream == one.stream and window.project in {None, one.project} for window in windows)
+def _is_within(one: Drift, where: Iterable[Window]) -> bool:
+    return any(window.stream == one.stream and window.project in {None, one.project} for window in where)
 
 
 def _of_changes(found: Verification) -> tuple[list[Drift], list[Window]]:
@@ -133,7 +132,7 @@ def plan_scope(request: SyncRequest, watermarks: Mapping[str, datetime], *, deep
     What changed since the last sync is a window of its own, so that it is compared one by one. Raises
     IncompleteError for a stream that was never complete, unless a part of it is named.
     """
-    windows: list[Window] = []
+    planned: list[Window] = []
     for stream in request.streams:
         known = watermarks.get(stream)
         if known is None and not request.partial:
@@ -141,10 +140,10 @@ def plan_scope(request: SyncRequest, watermarks: Mapping[str, datetime], *, deep
             raise IncompleteError(msg, advice="Run `scalesync sync` first.")
         for project in (None,) if stream == "projects" else request.projects or (None,):
             if stream == "tasks" and known is not None:
-                windows.append(Window(stream, project, updated_from=known - request.lookback))
+                planned.append(Window(stream, project, updated_from=known - request.lookback))
             dates = (None, None) if stream == "projects" else (request.since, request.last)
-            windows.append(Window(stream, project, *dates))
-    return VerifyScope(tuple(windows), deep)
+            planned.append(Window(stream, project, *dates))
+    return VerifyScope(tuple(planned), deep)
 
 
 def _as_remembered(found: Verification) -> VerificationRecord:
