@@ -17,7 +17,7 @@ from scalesync.errors import IncompleteError, InterruptedRunError
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
-    from scalesync.sync.result_files.fetcher import FetchEvent, FetchSummary
+    from scalesync.sync.result_files import FetchEvent, FetchSummary
 
 log = logging.getLogger("scalesync.results")
 
@@ -79,7 +79,7 @@ class _FetchTracker(Tracker):
 
     def count(self, event: "FetchEvent") -> None:
         """Count an event."""
-        from scalesync.sync.result_files.fetcher import FetchStarted
+        from scalesync.sync.result_files import FetchStarted
 
         if isinstance(event, FetchStarted):
             self._files = event.files

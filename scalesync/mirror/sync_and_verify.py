@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalesync.models.sync import Run
     from scalesync.sync.events import SyncEvent
     from scalesync.sync.planner import Plan
-    from scalesync.sync.result_files.fetcher import FetchEvent, FetchSummary
+    from scalesync.sync.result_files import FetchEvent, FetchSummary
     from scalesync.sync.runner import SyncSummary
     from scalesync.sync.verify.models import Verification, VerifyEvent
 
@@ -130,7 +130,7 @@ class SyncAndVerify:
         this machine and of private networks. One that cannot be had raises nothing: `result_files` says why,
         and the next call tries again. Without a key, files that need none are fetched.
         """
-        from scalesync.sync.result_files.fetcher import Fetcher, FetchOptions, UrlRefresher
+        from scalesync.sync.result_files import Fetcher, FetchOptions, UrlRefresher
 
         options = FetchOptions(workers, max_size, timeout, allow_private)
         connections = self.connections()

@@ -34,7 +34,7 @@ SELDOM = {
         ("--help", DATABASE | NETWORK | READING | SELDOM),
         ("docs", DATABASE | NETWORK | READING | SELDOM),
         ("status", READING | SELDOM | {"requests", "urllib3", "scalesync.api"}),
-        ("sync", SELDOM | {"scalesync.sync.verify.verifier", "scalesync.sync.result_files.fetcher"}),
+        ("sync", SELDOM | {"scalesync.sync.verify.verifier", "scalesync.sync.result_files"}),
     ],
 )
 def test_a_command_loads_what_it_needs(command: str, unneeded: set[str], mirror: Scalesync) -> None:

@@ -18,7 +18,7 @@ from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.annotations_and_changes import annotations, result_files
 from scalesync.retry import RetryPolicy
-from scalesync.sync.result_files.fetcher import Fetcher, FetchEvent, FetchSummary, FetchWatcher, UrlRefresher
+from scalesync.sync.result_files import Fetcher, FetchEvent, FetchSummary, FetchWatcher, UrlRefresher
 
 KEY = "live_0123456789abcdef"
 

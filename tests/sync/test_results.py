@@ -25,7 +25,7 @@ from scalesync.db.schema.annotations_and_changes import annotations, result_file
 from scalesync.db.schema.mirror import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
-from scalesync.sync.result_files.fetcher import FileSaved
+from scalesync.sync.result_files import FileSaved
 from tests.sync.mirrors import sync, verify
 from tests.sync.shelf import (
     KEY,

@@ -141,6 +141,33 @@ class FetchSummary:
             reason.files += 1
 
 
+@dataclass(frozen=True, slots=True)
+class UrlRefresher:
+    """Where files are, as far as the mirror knows, and the API where it may be asked."""
+
+    database: Database
+    api: ScaleApi | None = None
+
+    def refresh_url(self, url: str) -> str | None:
+        """Read a task that names a file again, into the mirror, and return where the file is now.
+
+        None where the API cannot tell, or there is nobody to ask it for.
+        """
+        if self.api is None:
+            return None
+        with self.database.read() as conn:
+            task_id = result_files.latest_naming(conn, url)
+        if task_id is None:
+            return None
+        try:
+            document = self.api.task(task_id)
+        except ScaleException:
+            return None
+        with self.database.write() as conn:
+            upsert.write_documents(conn, TASKS, [document])
+            return result_files.addresses(conn, [url]).get(url)
+
+
 @dataclass
 class Fetcher:
     """Fetches every file that is named and not here yet, or was here and could not be read."""
@@ -260,30 +287,3 @@ def _to_keep(content: bytes) -> bytes:
     Mended, such a file would be taken for one that can be read.
     """
     return sanitize(unmarked(content))[0] if is_text(content) else content
-
-
-@dataclass(frozen=True, slots=True)
-class UrlRefresher:
-    """Where files are, as far as the mirror knows, and the API where it may be asked."""
-
-    database: Database
-    api: ScaleApi | None = None
-
-    def refresh_url(self, url: str) -> str | None:
-        """Read a task that names a file again, into the mirror, and return where the file is now.
-
-        None where the API cannot tell, or there is nobody to ask it for.
-        """
-        if self.api is None:
-            return None
-        with self.database.read() as conn:
-            task_id = result_files.latest_naming(conn, url)
-        if task_id is None:
-            return None
-        try:
-            document = self.api.task(task_id)
-        except ScaleException:
-            return None
-        with self.database.write() as conn:
-            upsert.write_documents(conn, TASKS, [document])
-            return result_files.addresses(conn, [url]).get(url)

@@ -1,1 +1,0 @@
-"""Downloads of the files that task responses refer to, and new signed URLs for those that have expired."""
