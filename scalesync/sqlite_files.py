@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from scalesync.db.sqlite import _ADVICE_INIT
 from scalesync.errors import DatabaseError
 
 SUFFIXES = ("-wal", "-shm")
@@ -53,3 +52,6 @@ def check_file(path: Path, *, create: bool) -> None:
         raise DatabaseError(
             f"Cannot make a database at {path}: {reason}.", advice="Name another file with --db."
         ) from error
+
+
+_ADVICE_INIT = "Run `scalesync init` first."

@@ -24,7 +24,6 @@ SYNC = "scalesync_sync"
 """The execution option of a writing transaction that says whether it outlasts a power cut: FULL or NORMAL."""
 _CACHE_KIB = 16_384
 _CHANGES = "changes_at_the_beginning"
-_ADVICE_INIT = "Run `scalesync init` first."
 
 
 def checked_path(address: URL) -> Path:

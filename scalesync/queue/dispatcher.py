@@ -29,10 +29,9 @@ from scalesync.queue.events import (
 )
 from scalesync.queue.executor import CommandExecutor
 from scalesync.queue.executor_deps import SETTLED, ExecutorDeps
-from scalesync.queue.handlers import HANDLERS, CommandHandler
+from scalesync.queue.handlers import HANDLERS
+from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.timing import Timing, backoff, longest_turn
-
-__all__ = ["DispatchOptions", "DispatchSummary", "Dispatcher", "StopReason"]
 
 POLL_SECONDS = 0.25
 """Seconds between two claims while there is less to do than there are workers."""

@@ -24,7 +24,7 @@ from scalesync.queue.classify_response import (
     throttle_seconds,
 )
 from scalesync.queue.executor_deps import ArmTiming, ExecutorDeps, StepLog
-from scalesync.queue.handlers import (
+from scalesync.queue.handlers.interface import (
     Absent,
     CommandHandler,
     Foreign,

@@ -8,7 +8,8 @@ from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.commands import AttemptStep, Claim, CommandState
 from scalesync.queue.dispatcher_store import DispatcherStore
-from scalesync.queue.handlers import HANDLERS, CommandHandler
+from scalesync.queue.handlers import HANDLERS
+from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.timing import Timing
 
 SETTLED = (CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED)

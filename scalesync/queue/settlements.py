@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from scalesync.errors import ScaleException, ScaleNoAnswer
 from scalesync.models.commands import Claim, Command, CommandState, Outcome, Settlement
-from scalesync.queue.handlers import Conflict, Foreign, TooLate
+from scalesync.queue.handlers.interface import Conflict, Foreign, TooLate
 from scalesync.queue.timing import Timing, backoff
 
 _TAKEN = 409

@@ -17,7 +17,7 @@ from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.events import CommandSettled, StepStarted
-from scalesync.queue.handlers import Payload
+from scalesync.queue.handlers.interface import Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened

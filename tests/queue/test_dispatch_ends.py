@@ -20,7 +20,8 @@ from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import DispatchSummary, StopReason
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import AccessDenied, ApiUnreachable, CommandSettled, Idle, StepStarted, Throttled
-from scalesync.queue.handlers import HANDLERS, Payload
+from scalesync.queue.handlers import HANDLERS
+from scalesync.queue.handlers.interface import Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer, Switches
 from tests.fixtures.databases import opened

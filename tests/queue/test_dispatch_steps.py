@@ -16,8 +16,8 @@ from scalesync.models.commands import Command
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.executor import CommandExecutor, Steps
-from scalesync.queue.handlers import LookUp, Payload
 from scalesync.queue.handlers.batches import FinalizeBatch
+from scalesync.queue.handlers.interface import LookUp, Payload
 from scalesync.queue.handlers.tasks import CancelTask
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened

@@ -13,8 +13,8 @@ from scalesync.json_comparison import first_difference
 from scalesync.models.api import Document
 from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
-from scalesync.queue.handlers import (
-    HANDLERS,
+from scalesync.queue.handlers import HANDLERS
+from scalesync.queue.handlers.interface import (
     Absent,
     Conflict,
     Foreign,

@@ -12,8 +12,9 @@ from scalesync.errors import ScaleException
 from scalesync.models.api import Document
 from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
-from scalesync.queue.handlers import HANDLERS, Absent, CommandHandler, LookUp, Payload
+from scalesync.queue.handlers import HANDLERS
 from scalesync.queue.handlers.batches import CreateBatch
+from scalesync.queue.handlers.interface import Absent, CommandHandler, LookUp, Payload
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 from scalesync.sandbox import SandboxServer
 from tests.fixtures.databases import opened

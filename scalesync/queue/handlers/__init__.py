@@ -5,38 +5,9 @@ from types import MappingProxyType
 
 from scalesync.models.commands import CommandKind
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
-from scalesync.queue.handlers.interface import (
-    Absent,
-    CommandHandler,
-    Conflict,
-    Foreign,
-    LookUp,
-    LookUpOutcome,
-    Payload,
-    Prepared,
-    Present,
-    Seen,
-    TooLate,
-    payload_of,
-)
+from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
-
-__all__ = [
-    "HANDLERS",
-    "Absent",
-    "CommandHandler",
-    "Conflict",
-    "Foreign",
-    "LookUp",
-    "LookUpOutcome",
-    "Payload",
-    "Prepared",
-    "Present",
-    "Seen",
-    "TooLate",
-    "payload_of",
-]
 
 HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
     {

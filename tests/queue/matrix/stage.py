@@ -13,7 +13,8 @@ from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.executor import CommandExecutor
 from scalesync.queue.executor_deps import ExecutorDeps
-from scalesync.queue.handlers import HANDLERS, CommandHandler
+from scalesync.queue.handlers import HANDLERS
+from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.timing import Timing
 from scalesync.sandbox.switches import Switches
 from scalesync.timestamps import parse_instant

@@ -9,8 +9,9 @@ from scalesync.db.queue import enqueue as queued
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, Command, CommandKind, CommandState, Settlement
 from scalesync.queue.dispatcher_store import DispatcherStore
-from scalesync.queue.handlers import HANDLERS, Absent, CommandHandler, LookUp, Prepared
+from scalesync.queue.handlers import HANDLERS
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
+from scalesync.queue.handlers.interface import Absent, CommandHandler, LookUp, Prepared
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 from scalesync.queue.timing import Timing
