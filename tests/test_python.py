@@ -24,7 +24,7 @@ from scalesync.errors import (
 )
 from scalesync.models.commands import DiscardAnswer, DisplayState
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.sandboxes import LIVE_KEY
 
 Start = Callable[..., SandboxServer]
 AWAY = "http://127.0.0.1:9/v1"

@@ -31,12 +31,12 @@ from scalesync.models.api import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of
 from scalesync.sandbox.faults import FaultKind
 from scalesync.settings import DEFAULT_DATABASE
-from tests.cli.commands import scalesync_in
-from tests.cli.in_process import in_process
-from tests.fixtures.databases import PostgresServer
-from tests.fixtures.sandboxes import LIVE_KEY
 from tests.readme import BLOCKS, PAGES, PROSE, ROOT, TEXT, answered, blocks, marked, spans, table_rows
-from tests.sync.mirrors import sync
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import scalesync_in
+from tests.support.databases import PostgresServer
+from tests.support.sandboxes import LIVE_KEY
+from tests.support.sync_env import sync
 
 Start = Callable[..., SandboxServer]
 

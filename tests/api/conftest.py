@@ -9,7 +9,7 @@ import pytest
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.retry import RetryPolicy
-from tests.api.scripted import Scripted, Step, SteppingClock
+from tests.support.scripted_server import Scripted, Step, SteppingClock
 
 KEY = "live_0123456789abcdef"
 

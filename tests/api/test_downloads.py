@@ -18,7 +18,8 @@ from scalesync.api.ssrf import is_private, may_send_key, parse_address
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException
 from tests.api.conftest import KEY, Serve
-from tests.api.scripted import (
+from tests.api.test_connection import AUTHORITY, tls_server
+from tests.support.scripted_server import (
     Scripted,
     Step,
     SteppingClock,
@@ -34,7 +35,6 @@ from tests.api.scripted import (
     truncated,
     zipped,
 )
-from tests.api.test_connection import AUTHORITY, tls_server
 
 BASIC = f"Basic {b64encode(f'{KEY}:'.encode()).decode()}"
 SIGNATURE = "X-Amz-Signature=5ec4e7"

@@ -17,7 +17,7 @@ from scalesync.errors import (
 from scalesync.models.api import TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import say
+from tests.support.scripted_server import say
 
 PAGE = say({"docs": [{"task_id": "t"}], "total": 1, "has_more": False})
 

@@ -10,8 +10,8 @@ from scalesync.api.downloads import DownloadOptions, Downloads
 from scalesync.errors import ScaleException, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import Scripted, SteppingClock, say
 from tests.api.test_connection import AUTHORITY
+from tests.support.scripted_server import Scripted, SteppingClock, say
 
 ONCE = RetryPolicy(attempts=1)
 

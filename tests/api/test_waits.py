@@ -13,7 +13,7 @@ from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import Scripted, Step, hang, say, trickle, trickle_head
+from tests.support.scripted_server import Scripted, Step, hang, say, trickle, trickle_head
 
 SOON = 8.0
 """Seconds on a busy machine, and fewer than any time-out that is not meant."""

@@ -9,7 +9,7 @@ from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFoun
 from scalesync.models.api import Document
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import say
+from tests.support.scripted_server import say
 
 ONCE = RetryPolicy(attempts=1)
 READS: dict[str, Any] = {

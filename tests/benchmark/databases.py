@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.fixtures.databases import PostgresServer
+from tests.support.databases import PostgresServer
 
 _numbers = count(1)
 

@@ -14,7 +14,7 @@ from tests.benchmark.databases import fresh_postgres, fresh_sqlite, server_versi
 from tests.benchmark.options import Options
 from tests.benchmark.results import DLT, FLOOR, LOOP, OFFICIAL, ORM, OURS, OURS_WIDE, TUNED, Result, Results
 from tests.benchmark.server import KEY, Api, running
-from tests.fixtures.databases import PostgresServer, durable_server
+from tests.support.databases import PostgresServer, durable_server
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import pytest
 
 from scalesync.db.mirror.account import fingerprint
 from scalesync.sandbox import SandboxServer
-from tests.api.scripted import Scripted, say
-from tests.cli.commands import Scalesync, check_refusal, execute
-from tests.cli.in_process import in_process
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Scalesync, check_refusal, execute
+from tests.support.scripted_server import Scripted, say
 
 Start = Callable[..., SandboxServer]
 

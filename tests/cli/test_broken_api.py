@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from tests.cli.broken_api import BrokenApi, Tasks, page, task
-from tests.cli.commands import Scalesync, check_refusal, execute
+from tests.support.cli_process import Scalesync, check_refusal, execute
+from tests.support.static_list_api import BrokenApi, Tasks, page, task
 
 TWO = (task(2), task(1))
 

@@ -15,12 +15,12 @@ from sqlalchemy import text
 from scalesync.db.database import Database
 from scalesync.db.types import metadata
 from scalesync.sandbox import SandboxServer
-from tests.api.scripted import Scripted, say
 from tests.api.test_connection import tls_server
-from tests.cli.commands import Done, Scalesync, execute, scalesync_in
-from tests.cli.in_process import in_process
 from tests.cli.test_command_house import commands
-from tests.fixtures.databases import opened
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Done, Scalesync, execute, scalesync_in
+from tests.support.databases import opened
+from tests.support.scripted_server import Scripted, say
 
 KEY = "live_canary_5ca1e0f1a5ec4e7b1bd"
 PASSWORD = "cage-9f3a7c21"

@@ -9,8 +9,8 @@ from sqlalchemy.engine import URL
 from scalesync.db.url import parse
 from scalesync.errors import ConfigurationError
 from scalesync.settings import database_url
-from tests.cli.commands import Scalesync, scalesync_in
-from tests.cli.in_process import in_process
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Scalesync, scalesync_in
 
 SECRET = "CANARY7f3a"
 ODD = [

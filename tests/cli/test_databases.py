@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import COMMAND, Done, Scalesync, check_refusal, execute
-from tests.fixtures.databases import PostgresServer
+from tests.support.cli_process import COMMAND, Done, Scalesync, check_refusal, execute
+from tests.support.databases import PostgresServer
 
 Start = Callable[..., SandboxServer]
 

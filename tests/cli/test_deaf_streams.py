@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.broken_api import BrokenApi, page, task
-from tests.cli.commands import COMMAND, Scalesync, execute
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.cli_process import COMMAND, Scalesync, execute
+from tests.support.sandboxes import LIVE_KEY
+from tests.support.static_list_api import BrokenApi, page, task
 
 FULL = Path("/dev/full")
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")

@@ -17,13 +17,13 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
-from tests.api.scripted import Scripted, say
-from tests.cli.broken_api import BrokenApi, page
-from tests.cli.broken_api import task as served_task
-from tests.cli.commands import Done, Scalesync, scalesync_in
-from tests.cli.in_process import in_process
-from tests.export.account import box, task, written
-from tests.fixtures.databases import opened
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Done, Scalesync, scalesync_in
+from tests.support.databases import opened
+from tests.support.export_account import box, task, written
+from tests.support.scripted_server import Scripted, say
+from tests.support.static_list_api import BrokenApi, page
+from tests.support.static_list_api import task as served_task
 
 EVIL = (
     "\x1b[2J\x1b]0;mine\x07\x9b31m\x7f\u202eedoc\u2066\u200f\u061c\u2028\x85"

@@ -8,8 +8,8 @@ import pytest
 from scalesync import Mirror
 from scalesync.errors import ConfigurationError, QueueError
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Done, Scalesync, check_refusal
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.cli_process import Done, Scalesync, check_refusal
+from tests.support.sandboxes import LIVE_KEY
 
 Start = Callable[..., SandboxServer]
 

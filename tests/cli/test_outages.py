@@ -19,16 +19,16 @@ from scalesync.queue.events import CommandSettled, QueueUnavailable
 from scalesync.sandbox import SandboxServer
 from scalesync.settings import SettingsInput, load_settings
 from scalesync.sync.planner import SyncRequest
-from tests.api.scripted import SkippingClock
-from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
-from tests.cli.in_process import in_process
 from tests.cli.test_databases import limited
-from tests.fixtures.databases import PostgresServer, migrate, opened
-from tests.fixtures.sandboxes import LIVE_KEY
-from tests.queue.frozen import BRIEF
-from tests.queue.queues import desk
 from tests.queue.test_dispatch_ends import until
-from tests.sync.mirrors import KEY, differences, session
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
+from tests.support.databases import PostgresServer, migrate, opened
+from tests.support.dispatch_env import desk
+from tests.support.pausing_dispatcher import BRIEF
+from tests.support.sandboxes import LIVE_KEY
+from tests.support.scripted_server import SkippingClock
+from tests.support.sync_env import KEY, differences, session
 
 Start = Callable[..., SandboxServer]
 READING = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.commands import Scalesync, check_refusal, execute
+from tests.support.cli_process import Scalesync, check_refusal, execute
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.cli.commands import COMMAND, Scalesync, check_refusal, execute
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.cli_process import COMMAND, Scalesync, check_refusal, execute
+from tests.support.sandboxes import LIVE_KEY
 
 BOX = '{"instruction": "Box every car."}'
 

@@ -12,11 +12,11 @@ import pytest
 from scalesync import Mirror
 from scalesync.errors import ConfigurationError
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Done, Scalesync, check_refusal, scalesync_in
-from tests.cli.in_process import in_process
-from tests.fixtures.databases import opened
-from tests.fixtures.sandboxes import LIVE_KEY
-from tests.sync.shelf import Shelf, frames, labels, save_task, state
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Done, Scalesync, check_refusal, scalesync_in
+from tests.support.databases import opened
+from tests.support.file_server import Shelf, frames, labels, save_task, state
+from tests.support.sandboxes import LIVE_KEY
 
 RENEW = "Run it again after a `scalesync sync`, which brings new links where Scale has any."
 Start = Callable[..., SandboxServer]

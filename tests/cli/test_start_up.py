@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.cli.commands import Scalesync
+from tests.support.cli_process import Scalesync
 
 PROGRAM = """
 import atexit, gc, sys

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.api.scripted import Scripted, Step, hang, say, trickle, trickle_head
-from tests.cli.commands import Done, Scalesync, check_refusal, execute
+from tests.support.cli_process import Done, Scalesync, check_refusal, execute
+from tests.support.scripted_server import Scripted, Step, hang, say, trickle, trickle_head
 
 SOON = 15.0
 """Seconds; what waits for the API's patience takes a minute at least."""

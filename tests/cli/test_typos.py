@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import Scalesync, execute
+from tests.support.cli_process import Scalesync, execute
 
 
 def warned(what: str, name: str, meant: str | None) -> str:

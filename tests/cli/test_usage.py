@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Scalesync, check_refusal
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.cli_process import Scalesync, check_refusal
+from tests.support.sandboxes import LIVE_KEY
 
 Start = Callable[..., SandboxServer]
 

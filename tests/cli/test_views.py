@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Scalesync, check_refusal, execute
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.cli_process import Scalesync, check_refusal, execute
+from tests.support.sandboxes import LIVE_KEY
 
 Documents = list[dict[str, object]]
 

@@ -11,7 +11,7 @@ from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.db.schema.mirror import batches
 from tests.db.test_upserts import at, held, row, task, wait_until_blocked, write
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 
 def count(database: Database, when: datetime) -> int:

@@ -14,7 +14,7 @@ from scalesync.db.migrate import upgrade
 from scalesync.db.schema.sync import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_upserts import NOON
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 
 def count(database: Database) -> int:

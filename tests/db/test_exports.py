@@ -13,7 +13,7 @@ from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMappin
 from scalesync.db.mirror.query import counts, documents, find
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.models.selection import ObjectCounts, Selection
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 

@@ -17,7 +17,7 @@ from scalesync.db.schema.sync import watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON
-from tests.fixtures.databases import PostgresServer, opened
+from tests.support.databases import PostgresServer, opened
 
 
 def test_a_directory_is_no_database(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from scalesync.errors import ConfigurationError
 from scalesync.models.columns import ColumnKind
 from scalesync.models.selection import Selection
 from scalesync.queue.transaction import Transaction
-from tests.export.account import ODD, box, filled, task, written
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
+from tests.support.export_account import ODD, box, filled, task, written
 
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 CASES = (

@@ -18,8 +18,8 @@ from scalesync.db.schema.sync import watermarks
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count, refusal
 from tests.db.test_upserts import NOON
-from tests.export.account import task, written
-from tests.fixtures.databases import PostgresServer, durable_server, migrate, opened
+from tests.support.databases import PostgresServer, durable_server, migrate, opened
+from tests.support.export_account import task, written
 
 DEFAULTS = {
     "client_encoding": "latin1",

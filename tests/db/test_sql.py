@@ -22,8 +22,8 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.query import counts
 from scalesync.errors import ConfigurationError, DatabaseError, IncompleteError, ScalesyncError
 from scalesync.models.columns import ColumnKind
-from tests.export.account import task, written
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
+from tests.support.export_account import task, written
 
 ENDLESS = "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x) SELECT {} FROM x {}"
 HEAD = "CREATE TABLE mark (a int)"

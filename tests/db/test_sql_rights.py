@@ -9,11 +9,11 @@ import pytest
 
 from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import ConfigurationError
-from tests.cli.commands import Scalesync, check_refusal, scalesync_in
-from tests.cli.in_process import in_process
 from tests.db.test_sql import ask, refused
-from tests.export.account import task, written
-from tests.fixtures.databases import opened
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Scalesync, check_refusal, scalesync_in
+from tests.support.databases import opened
+from tests.support.export_account import task, written
 
 READER = "scalesync_reader"
 

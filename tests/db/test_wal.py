@@ -16,7 +16,7 @@ from scalesync.db.schema.sync import watermarks
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError
 from tests.db.test_engine import add, count
-from tests.fixtures.databases import migrate, opened
+from tests.support.databases import migrate, opened
 
 KILLED = """
 import os, sys

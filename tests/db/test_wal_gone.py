@@ -14,7 +14,7 @@ from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.mirror import Mirror
 from tests.db.test_engine import add, count
 from tests.db.test_wal import names
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 WAITING = """
 import sys

@@ -14,6 +14,9 @@ _RACE = "db/test_upserts.py::test_they_are_so_in_a_race_too"
 _BACK = "db/test_upserts.py::test_a_missing_row_comes_back_when_served_again[sqlite]"
 _WHOLE = "sync/test_one_transaction.py::test_a_page_is_written_whole_or_not_at_all"
 _TOTALS = "if window.api_total is None or page.total is None or window.rows_received >= window.api_total:"
+_STALE = (
+    'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})'
+)
 _PAGE = "sync/test_reading.py::test_a_contradiction_closes_no_window"
 
 WATERMARK = (
@@ -393,14 +396,14 @@ CONTENT = (
     Variant(
         "the batch that a task left is not counted again",
         "db/mirror/upsert.py",
-        'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        _STALE,
         'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh})',
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches are not counted again",
         "db/mirror/upsert.py",
-        'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})',
+        _STALE,
         "batch_counts.mark_stale(conn, ())",
         ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),

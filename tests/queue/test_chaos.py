@@ -18,7 +18,7 @@ from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatcher import DispatchOptions
 from scalesync.sandbox import SandboxServer
-from tests.queue.dispatchers import KEY, Launcher, dispatcher, launching
+from tests.support.dispatcher_processes import KEY, Launcher, dispatcher, launching
 
 Start = Callable[..., SandboxServer]
 

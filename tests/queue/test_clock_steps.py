@@ -15,7 +15,7 @@ from tests.queue.matrix.cases import BY_NAME
 from tests.queue.matrix.stage import Process, Stage
 from tests.queue.matrix.timeline import shift_database
 from tests.queue.matrix.wire import OnWrite
-from tests.queue.queues import Desk, desk
+from tests.support.dispatch_env import Desk, desk
 
 HOUR = 3600.0
 

@@ -10,8 +10,8 @@ from scalesync.db.backup import back_up
 from scalesync.db.queue import management
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.databases import opened
-from tests.queue.queues import Desk, desk
+from tests.support.databases import opened
+from tests.support.dispatch_env import Desk, desk
 
 TASKS = [f"u{number}" for number in range(8)]
 BODY = {"project": "p", "batch": "b", "attachment": "https://example.com/1.jpg"}

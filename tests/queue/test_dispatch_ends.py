@@ -23,8 +23,8 @@ from scalesync.queue.events import AccessDenied, ApiUnreachable, CommandSettled,
 from scalesync.queue.handlers import HANDLERS, Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer, Switches
-from tests.fixtures.databases import opened
-from tests.queue.queues import HASTY, QUICK, WHOLE, Desk, desk
+from tests.support.databases import opened
+from tests.support.dispatch_env import HASTY, QUICK, WHOLE, Desk, desk
 
 Start = Callable[..., SandboxServer]
 BOX = "imageannotation"

@@ -11,8 +11,8 @@ from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import enqueue
 from scalesync.db.queue.notifier import Signals
 from scalesync.queue import new_commands
-from tests.fixtures.databases import PostgresServer, opened
-from tests.fixtures.poolers import needs_own_sessions
+from tests.support.databases import PostgresServer, opened
+from tests.support.poolers import needs_own_sessions
 
 NEVER = threading.Event()
 

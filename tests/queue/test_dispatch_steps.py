@@ -21,8 +21,8 @@ from scalesync.queue.handlers import LookUp, Payload
 from scalesync.queue.handlers.batches import FinalizeBatch
 from scalesync.queue.handlers.tasks import CancelTask
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.databases import opened
-from tests.queue.queues import QUICK, Desk, desk
+from tests.support.databases import opened
+from tests.support.dispatch_env import QUICK, Desk, desk
 
 BOX = "imageannotation"
 BODY = {"attachment": "https://example.com/1.jpg"}

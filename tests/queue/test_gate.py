@@ -11,9 +11,9 @@ from scalesync.db.migrate import upgrade
 from scalesync.db.queue import pause
 from scalesync.models.commands import CommandState, PausedBy, PauseState
 from scalesync.queue import new_commands
-from tests.fixtures.databases import downgrade
-from tests.queue.claiming import alter, arm, claim, ids, soon, taken
-from tests.queue.ledgers import change, put, task
+from tests.support.claims import alter, arm, claim, ids, soon, taken
+from tests.support.commands import change, put, task
+from tests.support.databases import downgrade
 
 OPEN = PauseState(paused=False, seconds=None, reason=None)
 

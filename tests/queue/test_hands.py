@@ -12,7 +12,7 @@ from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.errors import QueueError
 from scalesync.models.commands import CommandState, DiscardAnswer, DiscardResult, Outcome
 from scalesync.queue import new_commands
-from tests.queue.ledgers import NOON, change, found, mirror, put, put_all, states, steps, task
+from tests.support.commands import NOON, change, found, mirror, put, put_all, states, steps, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
 DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED

@@ -15,7 +15,7 @@ from scalesync.db.database import Database
 from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
-from tests.queue.queues import WHOLE, desk
+from tests.support.dispatch_env import WHOLE, desk
 
 BOX = "imageannotation"
 BODY = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}

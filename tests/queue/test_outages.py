@@ -17,12 +17,12 @@ from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import QueueUnavailable
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
-from tests.api.scripted import SkippingClock
-from tests.fixtures.databases import opened
-from tests.fixtures.shaky import shaky
-from tests.queue.frozen import BRIEF
-from tests.queue.queues import WHOLE, desk
 from tests.queue.test_dispatch_ends import until
+from tests.support.databases import opened
+from tests.support.dispatch_env import WHOLE, desk
+from tests.support.flaky_database import shaky
+from tests.support.pausing_dispatcher import BRIEF
+from tests.support.scripted_server import SkippingClock
 
 BOX = "imageannotation"
 NAMES = [f"u{number}" for number in range(6)]

@@ -16,8 +16,8 @@ from scalesync.queue.handlers import HANDLERS, Absent, CommandHandler, LookUp, P
 from scalesync.queue.handlers.batches import CreateBatch
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.databases import opened
-from tests.queue.queues import WHOLE, Desk, desk
+from tests.support.databases import opened
+from tests.support.dispatch_env import WHOLE, Desk, desk
 
 BOX = "imageannotation"
 BODY = {"attachment": "https://example.com/1.jpg"}

@@ -4,10 +4,10 @@ import time
 from contextlib import ExitStack
 
 from scalesync.queue import new_commands
-from tests.fixtures.databases import opened
-from tests.fixtures.sandboxes import StartSandbox
-from tests.queue.frozen import BRIEF, Point, frozen
-from tests.queue.queues import desk
+from tests.support.databases import opened
+from tests.support.dispatch_env import desk
+from tests.support.pausing_dispatcher import BRIEF, Point, frozen
+from tests.support.sandboxes import StartSandbox
 
 
 def test_a_stalled_dispatcher_does_nothing_again(

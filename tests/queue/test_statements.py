@@ -14,7 +14,7 @@ from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, CommandState, Outcome, Settlement
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
-from tests.queue.ledgers import put_all, task
+from tests.support.commands import put_all, task
 
 ROOM = 1.2
 QUEUED = {"sqlite": 4.5, "postgresql": 5.5}

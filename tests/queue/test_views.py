@@ -17,7 +17,7 @@ from scalesync.models.commands import CommandState, CommandView, DisplayState, N
 from scalesync.models.selection import Selection
 from scalesync.queue import new_commands
 from scalesync.timestamps import format_instant
-from tests.queue.ledgers import change, put, put_all, task
+from tests.support.commands import change, put, put_all, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
 DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED

@@ -6,8 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scalesync import Mirror
-from tests.fixtures.databases import durable_server
-from tests.fixtures.sandboxes import LIVE_KEY
 from tests.soak import api as sandbox
 from tests.soak.crew import Crew, Role
 from tests.soak.options import Options, parse
@@ -16,6 +14,8 @@ from tests.soak.report import Report
 from tests.soak.sampler import Sampler
 from tests.soak.submitter import Submitter
 from tests.soak.verdict import people
+from tests.support.databases import durable_server
+from tests.support.sandboxes import LIVE_KEY
 
 READING = frozenset({0, 1, 4, 6})
 SENDING = frozenset({0, 1, 4, 7})

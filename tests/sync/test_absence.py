@@ -8,8 +8,8 @@ from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
-from tests.fixtures.sandboxes import StartSandbox
-from tests.sync.mirrors import differences, served, sync
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import differences, served, sync
 from tests.sync.test_session import missing
 
 

@@ -17,9 +17,9 @@ from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScaleNoAnswer
 from scalesync.sandbox import SandboxServer
-from tests.api.scripted import Scripted, say
-from tests.fixtures.databases import opened
-from tests.sync.mirrors import EVERYTHING, session
+from tests.support.databases import opened
+from tests.support.scripted_server import Scripted, say
+from tests.support.sync_env import EVERYTHING, session
 
 Start = Callable[..., SandboxServer]
 API_TIME = datetime(2026, 3, 1, 12, tzinfo=UTC)

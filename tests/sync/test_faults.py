@@ -8,8 +8,8 @@ from scalesync.db.database import Database
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScalesyncError
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.turns import in_turn
-from tests.sync.mirrors import differences, sync, task_pages
+from tests.support.engine_rotation import in_turn
+from tests.support.sync_env import differences, sync, task_pages
 
 Start = Callable[..., SandboxServer]
 

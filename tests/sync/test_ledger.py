@@ -19,8 +19,8 @@ from scalesync.lease_owner import new_owner_id, owner_is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.sync.streams import PAGE_SIZE, STREAMS
 from scalesync.sync.window_progress import WindowProgress, parse_page
-from tests.fixtures.sandboxes import StartSandbox
-from tests.sync.mirrors import session
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import session
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

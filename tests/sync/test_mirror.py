@@ -10,8 +10,8 @@ import pytest
 from scalesync.db.database import Database
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
-from tests.fixtures.turns import in_turn
-from tests.sync.mirrors import differences, served, session, sync
+from tests.support.engine_rotation import in_turn
+from tests.support.sync_env import differences, served, session, sync
 
 Start = Callable[..., SandboxServer]
 

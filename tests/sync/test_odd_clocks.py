@@ -10,8 +10,8 @@ from scalesync.db.sync import runs
 from scalesync.sync.events import ClockWasAhead
 from scalesync.sync.planner import SyncRequest
 from scalesync.timestamps import format_instant
-from tests.sync.mirrors import TASKS_ONLY, mirrored, present, session, sync
-from tests.sync.odd_api import Answer, OddApi, Query, batch, project, task
+from tests.support.misbehaving_api import Answer, OddApi, Query, batch, project, task
+from tests.support.sync_env import TASKS_ONLY, mirrored, present, session, sync
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

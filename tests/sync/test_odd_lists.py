@@ -12,8 +12,8 @@ from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs
 from scalesync.models.sync import RunState, WindowState
 from scalesync.sync.planner import SyncRequest
-from tests.sync.mirrors import TASKS_ONLY, present, session, sync
-from tests.sync.odd_api import BEGAN, Answer, Doc, OddApi, Query, as_promised, page, task
+from tests.support.misbehaving_api import BEGAN, Answer, Doc, OddApi, Query, as_promised, page, task
+from tests.support.sync_env import TASKS_ONLY, present, session, sync
 
 MANY = 1_500
 """Tasks enough for a first pass to be divided, as nothing else is to be read."""

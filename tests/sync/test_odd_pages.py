@@ -9,8 +9,8 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
 from scalesync.sync.planner import SyncRequest
-from tests.sync.mirrors import ONCE_MORE, TASKS_ONLY, present, sync
-from tests.sync.odd_api import Answer, OddApi, Query, batch, page, project, task
+from tests.support.misbehaving_api import Answer, OddApi, Query, batch, page, project, task
+from tests.support.sync_env import ONCE_MORE, TASKS_ONLY, present, sync
 
 FAILS = {"status_code": 500, "error": "It failed."}
 

@@ -16,7 +16,7 @@ from scalesync.models.sync import RunKind, Window
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import WindowProgress
-from tests.sync.mirrors import KEY
+from tests.support.sync_env import KEY
 from tests.sync.test_reading import NOW, page
 
 WRITTEN = (tasks, window_pages, windows, runs_table)

@@ -22,9 +22,9 @@ from scalesync.sandbox import SandboxServer
 from scalesync.sync.events import DatabaseUnavailable, SyncEvent
 from scalesync.sync.outage_backoff import OutageBackoff
 from scalesync.sync.planner import SyncRequest
-from tests.fixtures.databases import opened
-from tests.fixtures.shaky import shaky
-from tests.sync.mirrors import differences, mirrored, session, sync, task_pages
+from tests.support.databases import opened
+from tests.support.flaky_database import shaky
+from tests.support.sync_env import differences, mirrored, session, sync, task_pages
 
 Start = Callable[..., SandboxServer]
 

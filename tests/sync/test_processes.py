@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from scalesync.db.database import Database
 from scalesync.db.schema.sync import windows
 from scalesync.sandbox import SandboxServer
-from tests.sync.mirrors import KEY, differences, task_pages
+from tests.support.sync_env import KEY, differences, task_pages
 
 Start = Callable[..., SandboxServer]
 

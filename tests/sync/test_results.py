@@ -26,8 +26,7 @@ from scalesync.db.schema.mirror import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
 from scalesync.sync.result_files.fetcher import FileSaved
-from tests.sync.mirrors import sync, verify
-from tests.sync.shelf import (
+from tests.support.file_server import (
     KEY,
     LONG_AGO,
     Shelf,
@@ -39,6 +38,7 @@ from tests.sync.shelf import (
     state,
     stopping_after,
 )
+from tests.support.sync_env import sync, verify
 
 Start = Callable[..., SandboxServer]
 

@@ -17,7 +17,7 @@ from scalesync.models.sync import RunState, WindowState
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.timestamps import parse_instant
-from tests.sync.mirrors import differences, mirrored, served, session, sync, task_pages
+from tests.support.sync_env import differences, mirrored, served, session, sync, task_pages
 
 Start = Callable[..., SandboxServer]
 

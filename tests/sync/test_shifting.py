@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from scalesync.db.database import Database
 from scalesync.sandbox import SandboxServer, Switches
-from tests.sync.mirrors import differences, sync
+from tests.support.sync_env import differences, sync
 
 Start = Callable[..., SandboxServer]
 

@@ -18,8 +18,8 @@ from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import runs, window_pages, windows
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.planner import SyncRequest
-from tests.fixtures.databases import opened
-from tests.sync.mirrors import differences, served, session, sync, task_pages
+from tests.support.databases import opened
+from tests.support.sync_env import differences, served, session, sync, task_pages
 from tests.sync.test_processes import spawn
 
 Start = Callable[..., SandboxServer]

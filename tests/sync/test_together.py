@@ -17,9 +17,9 @@ from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import AcceptedPage, WindowProgress
 from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
-from tests.fixtures.databases import opened
-from tests.fixtures.sandboxes import StartSandbox
-from tests.sync.mirrors import KEY, sync, task_pages
+from tests.support.databases import opened
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import KEY, sync, task_pages
 from tests.sync.test_reading import NOW, page
 
 LEDGER = ("windows", "window_pages", "runs")

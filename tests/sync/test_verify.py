@@ -18,9 +18,9 @@ from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
-from tests.fixtures.turns import in_turn
+from tests.support.engine_rotation import in_turn
+from tests.support.sync_env import Hurried, differences, session, sync, verify
 from tests.sync.machine.expected import drift
-from tests.sync.mirrors import Hurried, differences, session, sync, verify
 
 Start = Callable[..., SandboxServer]
 

@@ -9,8 +9,8 @@ from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
-from tests.sync.mirrors import TASKS_ONLY, Hurried, present, session, sync
-from tests.sync.odd_api import Doc, OddApi, Query, project, task
+from tests.support.misbehaving_api import Doc, OddApi, Query, project, task
+from tests.support.sync_env import TASKS_ONLY, Hurried, present, session, sync
 from tests.sync.test_odd_lists import cut_to_days, without_bounds
 
 MANY = 400

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scalesync.db.database import Database
-from tests.fixtures.databases import PostgresServer, fast_disk, opened
+from tests.support.databases import PostgresServer, fast_disk, opened
 
 _NAME = "matrix"
 

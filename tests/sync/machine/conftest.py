@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.databases import PostgresServer, fast_disk
+from tests.support.databases import PostgresServer, fast_disk
 from tests.sync.machine.mortal import MortalDatabase
 
 _NAME = "machine"

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.sandbox import SandboxServer
-from tests.sync.mirrors import STREAMS, mirrored, served
+from tests.support.sync_env import STREAMS, mirrored, served
 
 Difference = tuple[str, str, str]
 """Stream, key and kind."""

@@ -25,9 +25,9 @@ from scalesync.sync.runner import SyncRunner, SyncSummary
 from scalesync.sync.store import SyncStore
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from scalesync.sync.verify.verifier import LIST_THRESHOLD
+from tests.support.sync_env import KEY, QUICK
 from tests.sync.machine.changes import Scene, Time
 from tests.sync.machine.mortal import Crash, Fate, MortalDatabase
-from tests.sync.mirrors import KEY, QUICK
 
 LEASE = 30.0
 _NOBODY = 2_000_000_000

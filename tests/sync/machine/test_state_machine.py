@@ -23,11 +23,11 @@ from scalesync.errors import AlreadyRunningError
 from scalesync.sandbox import Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import Verification
+from tests.support.sync_env import differences, mirrored, served
 from tests.sync.machine.changes import BURST, CHANGES, LEFT, burst, one_of
 from tests.sync.machine.expected import Difference, drift
 from tests.sync.machine.mortal import End, Fate, MortalDatabase
 from tests.sync.machine.stage import Stage, merged
-from tests.sync.mirrors import differences, mirrored, served
 from tests.sync.test_mirror import READINGS
 
 EXAMPLES = os.environ.get("SCALESYNC_EXAMPLES")

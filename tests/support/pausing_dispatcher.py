@@ -19,7 +19,7 @@ from scalesync.models.commands import AttemptStep, Claim, CommandState, Settleme
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
-from tests.queue.queues import desk
+from tests.support.dispatch_env import desk
 
 BRIEF = Timing(request=0.4, margin=0.1, settle=0.4)
 """A lease of 1.3 seconds."""
@@ -117,7 +117,7 @@ class Frozen:
 def frozen(database_url: str, api_url: str, orders: Sequence[tuple[int, Point]]) -> Iterator[Frozen]:
     """Lend a dispatcher for each command, which stops at its point."""
     told = [f"{command_id} {point.name}" for command_id, point in orders]
-    code = "from tests.queue.frozen import serve; serve()"
+    code = "from tests.support.pausing_dispatcher import serve; serve()"
     command = [sys.executable, "-W", "error", "-c", code, database_url, api_url, *told]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

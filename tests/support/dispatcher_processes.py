@@ -81,7 +81,7 @@ class Launcher:
 @contextmanager
 def launching(database_url: str, api_url: str) -> Iterator[Launcher]:
     """Lend a launcher. Whatever it started must have been killed at the end of the block."""
-    code = "from tests.queue.dispatchers import serve; serve()"
+    code = "from tests.support.dispatcher_processes import serve; serve()"
     command = [sys.executable, "-W", "error", "-c", code, database_url, api_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield Launcher(process)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scalesync.annotations.flatten import TYPE_READERS
-from tests.annotations.reading import A_FILE, EVENTS_FILE
+from tests.support.flattening import A_FILE, EVENTS_FILE
 
 Cells = tuple[object, ...]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from scalesync.cli.main import cli
-from tests.cli.commands import Done, Scalesync
+from tests.support.cli_process import Done, Scalesync
 
 
 @dataclass(frozen=True)

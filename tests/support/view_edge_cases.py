@@ -6,8 +6,8 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.upsert import mark_missing
 from scalesync.db.schema.sync import watermarks
-from tests.db.view_answers import Doc
-from tests.queue.ledgers import NOON, mirror
+from tests.support.commands import NOON, mirror
+from tests.support.view_oracle import Doc
 
 ODD = "O'Brien's \"100%\" 東京\n; -- {x} :y"
 """A name that has to be taken as it is."""

@@ -26,8 +26,8 @@ from scalesync.sync.runner import SyncRunner, SyncSummary
 from scalesync.sync.store import SyncStore
 from scalesync.sync.verify.models import Verification, VerifyScope, VerifyWatcher
 from scalesync.sync.verify.verifier import LIST_THRESHOLD, Verifier
-from tests.api.scripted import Scripted
-from tests.sync.odd_api import OddApi
+from tests.support.misbehaving_api import OddApi
+from tests.support.scripted_server import Scripted
 
 KEY = "live_key"
 STREAMS = ("tasks", "batches", "projects")

@@ -96,7 +96,7 @@ class End:
 
 def upgrade_mortally(database_url: str) -> list[End]:
     """Return how each upgrade ended; the last one is done."""
-    code = "from tests.db.mortal_upgrades import serve; serve()"
+    code = "from tests.support.interrupted_upgrades import serve; serve()"
     command = [sys.executable, "-W", "error", "-c", code, database_url]
     said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=100).stdout
     lines = (line.split("|") for line in said.splitlines())

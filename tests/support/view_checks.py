@@ -14,7 +14,7 @@ from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.queue import commands
 from scalesync.db.schema.sync import watermarks
 from scalesync.db.schema.views import VIEWS
-from tests.db.view_answers import ANSWERS, Answer, Exported
+from tests.support.view_oracle import ANSWERS, Answer, Exported
 
 
 def said(database: Database, view: str) -> list[Answer]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.sandboxes import LIVE_KEY
 
 COMMAND = (sys.executable, "-W", "error", "-m", "scalesync")
 SECONDS = 100
