@@ -13,7 +13,7 @@ from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import Connect, Serve
-from tests.support.scripted_server import Scripted, Step, hang, say, trickle, trickle_head
+from tests.support.scripted_server import ScriptedServer, Step, hang, say, trickle, trickle_head
 
 SOON = 8.0
 """Seconds on a busy machine, and fewer than any time-out that is not meant."""
@@ -196,7 +196,7 @@ def test_a_proxy_that_hangs_is_cut_off(
     proxy: Step, serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that never makes the tunnel, whatever it says meanwhile, takes a request's time and no more."""
-    server: Scripted = serve(proxy)
+    server: ScriptedServer = serve(proxy)
     for variable in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(variable, f"http://127.0.0.1:{server.port}")
     monkeypatch.delenv("NO_PROXY", raising=False)

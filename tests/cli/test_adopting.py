@@ -8,7 +8,7 @@ from scalesync.db.mirror.account import fingerprint
 from scalesync.sandbox import SandboxServer
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Scalesync, check_refusal, execute
-from tests.support.scripted_server import Scripted, say
+from tests.support.scripted_server import ScriptedServer, say
 
 Start = Callable[..., SandboxServer]
 
@@ -35,7 +35,7 @@ def test_a_key_that_the_api_refuses_is_not_adopted(mirror: Scalesync, start_sand
 @pytest.mark.parametrize("status", [403, 401])
 def test_a_refusal_makes_no_new_mirror(status: int, scalesync: Scalesync) -> None:
     """Where there was none, there is none."""
-    with Scripted([say({"error": "no"}, status)]) as server:
+    with ScriptedServer([say({"error": "no"}, status)]) as server:
         check_refusal(scalesync.having(SCALESYNC_API_URL=server.url)("init", "--adopt"), 3, "no")
 
     assert list(scalesync.directory.iterdir()) == []
@@ -44,7 +44,7 @@ def test_a_refusal_makes_no_new_mirror(status: int, scalesync: Scalesync) -> Non
 @pytest.mark.parametrize("answer", [500, 200])
 def test_an_api_that_cannot_be_asked_is_said_to_be_so(answer: int, mirror: Scalesync) -> None:
     """Away, failing or answering something else: the key is adopted, and nothing is claimed of it."""
-    with Scripted([say({"error": "oops"}, answer)]) as server:
+    with ScriptedServer([say({"error": "oops"}, answer)]) as server:
         new = mirror.having(SCALE_API_KEY="live_new", SCALESYNC_PATIENCE="0")
         failing = new.having(SCALESYNC_API_URL=server.url)
         failed = failing("init", "--adopt")

@@ -20,7 +20,7 @@ from tests.cli.test_command_house import commands
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Done, Scalesync, execute, scalesync_in
 from tests.support.databases import opened
-from tests.support.scripted_server import Scripted, say
+from tests.support.scripted_server import ScriptedServer, say
 
 KEY = "live_canary_5ca1e0f1a5ec4e7b1bd"
 PASSWORD = "cage-9f3a7c21"
@@ -170,8 +170,8 @@ def test_no_failure_reveals_the_key(canary: Scalesync) -> None:
     """An API that repeats it, refuses, breaks, or is none; certificates nobody vouches for; no database."""
     run(canary, *(line for name in QUEUEING for line in CALLS[name]))
     with ExitStack() as stack:
-        broken = [stack.enter_context(Scripted([step])) for step in ANSWERS]
-        secure = stack.enter_context(Scripted([say({})], tls=tls_server()))
+        broken = [stack.enter_context(ScriptedServer([step])) for step in ANSWERS]
+        secure = stack.enter_context(ScriptedServer([say({})], tls=tls_server()))
         for url in (*(server.url for server in broken), secure.url, *ADDRESSES):
             failing = canary.having(SCALESYNC_API_URL=url, SCALESYNC_PATIENCE="0")
             done = run(failing, *(CALLS[name][-1] for name in ASKING), "queue resume")

@@ -13,7 +13,7 @@ import pytest
 from scalesync.sandbox import SandboxServer
 from tests.support.cli_process import COMMAND, Scalesync, execute
 from tests.support.sandboxes import LIVE_KEY
-from tests.support.static_list_api import BrokenApi, page, task
+from tests.support.static_list_api import StaticListApi, page, task
 
 FULL = Path("/dev/full")
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
@@ -39,7 +39,7 @@ def run(scalesync: Scalesync, words: str, **more: str) -> subprocess.CompletedPr
 @pytest.fixture
 def small(empty_mirror: Scalesync) -> Iterator[Scalesync]:
     """Yield commands whose API has two tasks."""
-    with BrokenApi(lambda _: page(task(2), task(1))) as api:
+    with StaticListApi(lambda _: page(task(2), task(1))) as api:
         yield empty_mirror.having(SCALESYNC_API_URL=api.url)
 
 
@@ -160,7 +160,7 @@ def test_a_terminal_that_closes_does_not_end_a_sync(small: Scalesync) -> None:
         time.sleep(max(0.0, min(1.5, slow_until - time.monotonic())))
         return page(task(2), task(1))
 
-    with BrokenApi(slow) as api:
+    with StaticListApi(slow) as api:
         process, terminal = pty.fork()
         if process == 0:  # pragma: no cover - the other process
             environment = small.environment() | {"SCALESYNC_API_URL": api.url, "TERM": "xterm"}
@@ -215,7 +215,7 @@ def test_names_in_any_script_are_told_in_any_encoding(
     variables: dict[str, str], empty_mirror: Scalesync
 ) -> None:
     """Where the encoding has no letters for them they are spelled out."""
-    with BrokenApi(lambda _: page(task(1, project="Ночные ☃"))) as api:
+    with StaticListApi(lambda _: page(task(1, project="Ночные ☃"))) as api:
         ready = empty_mirror.having(SCALESYNC_API_URL=api.url)
         for words in ("sync", "task list", "status", "sql 'SELECT project FROM tasks' --format table"):
             done = subprocess.run(

@@ -24,7 +24,7 @@ from tests.queue.test_dispatch_ends import until
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
 from tests.support.databases import PostgresServer, migrate, opened
-from tests.support.dispatch_env import desk
+from tests.support.dispatch_env import dispatch_env
 from tests.support.pausing_dispatcher import BRIEF
 from tests.support.sandboxes import LIVE_KEY
 from tests.support.scripted_server import SkippingClock
@@ -64,15 +64,15 @@ def test_a_postgres_that_crashes_and_comes_back(
         scalesync.started("sync", "--workers", "2") as stopped,
         opened(url) as database,
         session(server, database) as staying,
-        desk(database, server, timing=BRIEF) as at,
+        dispatch_env(database, server, timing=BRIEF) as env,
     ):
-        ids = at.put(*(new_commands.create_task("textcollection", {"unique_id": name}) for name in NAMES))
-        at.chance = lambda: 0.0
+        ids = env.put(*(new_commands.create_task("textcollection", {"unique_id": name}) for name in NAMES))
+        env.chance = lambda: 0.0
         assert stopped.stderr is not None
         assert "begins a run" in stopped.stderr.readline()
         with ThreadPoolExecutor(2) as pool:
-            synced, dispatched = pool.submit(staying.sync, SyncRequest()), pool.submit(at.dispatch)
-            until(lambda: asked(database) and any(isinstance(event, CommandSettled) for event in at.events))
+            synced, dispatched = pool.submit(staying.sync, SyncRequest()), pool.submit(env.dispatch)
+            until(lambda: asked(database) and any(isinstance(event, CommandSettled) for event in env.events))
             mortal_server.crash()
             server.world.faults.replace([])
             check_refusal(scalesync.ended(asking), 5, "was lost", "Run again")
@@ -87,8 +87,8 @@ def test_a_postgres_that_crashes_and_comes_back(
         assert "trying again in" in said.err
         assert synced.result().complete
         assert dispatched.result().ended is StopReason.DONE
-        assert any(isinstance(event, QueueUnavailable) for event in at.events)
-        assert at.states(ids) == ["delivered"] * len(ids)
+        assert any(isinstance(event, QueueUnavailable) for event in env.events)
+        assert env.states(ids) == ["delivered"] * len(ids)
         assert in_process(scalesync)("sync").code == 0
         assert differences(server, database) == {}
     assert [server.world.effects.count("unique_id", name, "created") for name in NAMES] == [1] * len(NAMES)

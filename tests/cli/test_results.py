@@ -15,7 +15,7 @@ from scalesync.sandbox import SandboxServer
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Done, Scalesync, check_refusal, scalesync_in
 from tests.support.databases import opened
-from tests.support.file_server import Shelf, frames, labels, save_task, state
+from tests.support.file_server import FileServer, frames, labels, save_task, state
 from tests.support.sandboxes import LIVE_KEY
 
 RENEW = "Run it again after a `scalesync sync`, which brings new links where Scale has any."
@@ -23,22 +23,22 @@ Start = Callable[..., SandboxServer]
 
 
 @pytest.fixture
-def shelf() -> Iterator[Shelf]:
+def file_server() -> Iterator[FileServer]:
     """Start a server of files."""
-    with Shelf() as shelf:
-        yield shelf
+    with FileServer() as file_server:
+        yield file_server
 
 
 @pytest.fixture
-def mirrored(database_url: str, tmp_path: Path, shelf: Shelf, sandbox: SandboxServer) -> Scalesync:
+def mirrored(database_url: str, tmp_path: Path, file_server: FileServer, sandbox: SandboxServer) -> Scalesync:
     """Return what runs commands on a mirror of either kind with three tasks, two of whose files are there.
 
     The API has none of the tasks, so that it knows no newer link.
     """
-    shelf.files |= {"one": frames("car"), "two": frames("bus", "van")}
+    file_server.files |= {"one": frames("car"), "two": frames("bus", "van")}
     with opened(database_url) as database:
         for name in ("one", "two", "three"):
-            save_task(database, name, shelf.url(name))
+            save_task(database, name, file_server.url(name))
     return in_process(scalesync_in(tmp_path, sandbox.url).having(SCALESYNC_DB=database_url))
 
 
@@ -47,25 +47,25 @@ def fetch(mirrored: Scalesync, *options: str) -> Done:
     return mirrored("fetch-results", "--allow-private", *options)
 
 
-def test_what_came_and_what_did_not(mirrored: Scalesync, shelf: Shelf) -> None:
+def test_what_came_and_what_did_not(mirrored: Scalesync, file_server: FileServer) -> None:
     """Exit code 1 while a file is missing, and 0 when all are here; failures are named without signatures."""
     done = fetch(mirrored)
 
     check_refusal(done, 1, "1 result file could not be fetched", "result_files.error")
     assert done.out == ""
-    assert f"{shelf.url('three', None)}: 127.0.0.1 answered 404: the link may have expired" in done.err
+    assert f"{file_server.url('three', None)}: 127.0.0.1 answered 404: the link may have expired" in done.err
     assert "2 result files fetched" in done.err
     assert "1 failed, 3 annotations written" in done.err
     assert "first" not in done.err
 
-    shelf.files["three"] = frames("tram")
+    file_server.files["three"] = frames("tram")
     again = fetch(mirrored)
     assert (again.code, again.out) == (0, "")
     assert again.err.startswith("1 result file fetched (")
     assert fetch(mirrored, "--json").json["fetched"] == 0
 
 
-def test_the_summary_for_machines(mirrored: Scalesync, shelf: Shelf) -> None:
+def test_the_summary_for_machines(mirrored: Scalesync, file_server: FileServer) -> None:
     """One object on stdout."""
     done = fetch(mirrored, "--json")
 
@@ -79,7 +79,7 @@ def test_the_summary_for_machines(mirrored: Scalesync, shelf: Shelf) -> None:
             {
                 "error": "127.0.0.1 answered 404: the link may have expired.",
                 "files": 1,
-                "url": shelf.url("three", None),
+                "url": file_server.url("three", None),
                 "advice": RENEW,
             }
         ],
@@ -89,21 +89,21 @@ def test_the_summary_for_machines(mirrored: Scalesync, shelf: Shelf) -> None:
     }
 
 
-def test_equal_reasons_are_one_line_with_a_count(mirrored: Scalesync, shelf: Shelf) -> None:
+def test_equal_reasons_are_one_line_with_a_count(mirrored: Scalesync, file_server: FileServer) -> None:
     """And the advice is what helps: running again does not where a private address needs to be allowed."""
     done = mirrored("fetch-results")
 
-    assert f"3 result files, such as {shelf.origin}/" in done.err
+    assert f"3 result files, such as {file_server.origin}/" in done.err
     assert done.err.count("private address") == 1
     check_refusal(done, 1, "3 result files could not be fetched", "--allow-private", "result_files.error")
     assert "again" not in done.err
 
 
-def test_a_file_that_came_and_could_not_be_read(mirrored: Scalesync, shelf: Shelf) -> None:
+def test_a_file_that_came_and_could_not_be_read(mirrored: Scalesync, file_server: FileServer) -> None:
     """Ends with 1, is a number of its own in `status`, and nothing of what it holds is shown."""
     token = "tok_5ec2e7"
     workspace = {"type": "workspace_container", "value": {"workspace_config": {"token": token}}}
-    shelf.files |= {"one": msgspec.json.encode([{"answers": [workspace]}]), "three": frames("tram")}
+    file_server.files |= {"one": msgspec.json.encode([{"answers": [workspace]}]), "three": frames("tram")}
 
     done = fetch(mirrored, "--json")
     status = mirrored("status")
@@ -119,12 +119,12 @@ def test_a_file_that_came_and_could_not_be_read(mirrored: Scalesync, shelf: Shel
     assert token not in done.err + done.out + status.out + verbose.err
 
 
-def test_limits_are_options(mirrored: Scalesync, database_url: str, shelf: Shelf) -> None:
+def test_limits_are_options(mirrored: Scalesync, database_url: str, file_server: FileServer) -> None:
     """A size in the units that people write; nothing from this machine unless it is allowed."""
-    shelf.files["two"] = b" " * 3000
+    file_server.files["two"] = b" " * 3000
 
     assert mirrored("fetch-results").code == 1
-    assert shelf.asked == []
+    assert file_server.asked == []
     assert fetch(mirrored, "--max-size", "2kB", "--timeout", "20s", "--workers", "1").code == 1
 
     with opened(database_url) as database:
@@ -146,10 +146,10 @@ def test_no_time_at_all(empty_mirror: Scalesync) -> None:
         Mirror(empty_mirror.mirror, api_key=LIVE_KEY).fetch_results(workers=0)
 
 
-def test_a_key_of_another_account_fetches_nothing(mirrored: Scalesync, shelf: Shelf) -> None:
+def test_a_key_of_another_account_fetches_nothing(mirrored: Scalesync, file_server: FileServer) -> None:
     """A mirror is of one account; without any key, what is open to all is fetched."""
     assert fetch(mirrored).code == 1
-    shelf.files["three"] = frames("tram")
+    file_server.files["three"] = frames("tram")
 
     other = in_process(mirrored.having(SCALE_API_KEY="live_another"))
     nobody = in_process(mirrored.having(SCALE_API_KEY=None))
@@ -158,7 +158,7 @@ def test_a_key_of_another_account_fetches_nothing(mirrored: Scalesync, shelf: Sh
     assert fetch(nobody).code == 0
 
 
-def test_a_signal_ends_it_at_once_with_130(empty_mirror: Scalesync, shelf: Shelf) -> None:
+def test_a_signal_ends_it_at_once_with_130(empty_mirror: Scalesync, file_server: FileServer) -> None:
     """Although a server hangs; what came is saved, and the next run goes on."""
     hanging: list[object] = []
 
@@ -166,10 +166,10 @@ def test_a_signal_ends_it_at_once_with_130(empty_mirror: Scalesync, shelf: Shelf
         hanging.append(request)
         time.sleep(20)
 
-    shelf.files |= {"one": frames("car"), "two": hang}
+    file_server.files |= {"one": frames("car"), "two": hang}
     with opened(f"sqlite:///{empty_mirror.mirror}") as database:
         for name in ("one", "two"):
-            save_task(database, name, shelf.url(name))
+            save_task(database, name, file_server.url(name))
         with empty_mirror.started("fetch-results", "--allow-private") as process:
             while not (hanging and state(database)["one"][0]):
                 assert process.poll() is None, process.communicate()
@@ -179,9 +179,9 @@ def test_a_signal_ends_it_at_once_with_130(empty_mirror: Scalesync, shelf: Shelf
 
         check_refusal(done, 130, "every file received is saved", "scalesync fetch-results")
         assert state(database) == {"one": (True, None), "two": (False, None)}
-        shelf.files["two"] = frames("bus")
+        file_server.files["two"] = frames("bus")
         assert fetch(in_process(empty_mirror)).code == 0
-        assert shelf.asked.count("one?X-Amz-Signature=first") == 1
+        assert file_server.asked.count("one?X-Amz-Signature=first") == 1
 
 
 def test_a_sync_can_fetch_them_too(start_sandbox: Start, empty_mirror: Scalesync) -> None:
@@ -218,14 +218,14 @@ def test_a_sync_that_went_wrong_fetches_nothing(start_sandbox: Start, empty_mirr
     assert server.world.requests["GET /results/{kind}/{name}"] == 0
 
 
-def test_from_python(database_url: str, shelf: Shelf, sandbox: SandboxServer) -> None:
+def test_from_python(database_url: str, file_server: FileServer, sandbox: SandboxServer) -> None:
     """What the command takes, as keywords; what cannot be had raises nothing."""
     with opened(database_url) as database:
-        save_task(database, "a", shelf.url("one"))
+        save_task(database, "a", file_server.url("one"))
         mirror = Mirror(database_url, api_key=LIVE_KEY, api_url=sandbox.url)
 
         assert not mirror.fetch_results(allow_private=True).complete
-        shelf.files["one"] = frames("car")
+        file_server.files["one"] = frames("car")
         summary = mirror.fetch_results(workers=2, max_size=1000, timeout=9.5, allow_private=True)
 
         assert (summary.complete, summary.fetched, labels(database)) == (True, 1, [("a", 0, "car")])

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.cli_process import Done, Scalesync, check_refusal, execute
-from tests.support.scripted_server import Scripted, Step, hang, say, trickle, trickle_head
+from tests.support.scripted_server import ScriptedServer, Step, hang, say, trickle, trickle_head
 
 SOON = 15.0
 """Seconds; what waits for the API's patience takes a minute at least."""
 
-Stuck = Callable[..., tuple[Scripted, Scalesync]]
+Stuck = Callable[..., tuple[ScriptedServer, Scalesync]]
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def stuck(empty_mirror: Scalesync) -> Iterator[Stuck]:
     """Return what starts an API that goes through steps, the last of which it repeats, and who asks it."""
     with ExitStack() as stack:
 
-        def start(*steps: Step) -> tuple[Scripted, Scalesync]:
-            server = stack.enter_context(Scripted(steps))
+        def start(*steps: Step) -> tuple[ScriptedServer, Scalesync]:
+            server = stack.enter_context(ScriptedServer(steps))
             return server, empty_mirror.having(SCALESYNC_API_URL=server.url, SCALESYNC_PATIENCE=None)
 
         yield start
@@ -54,7 +54,7 @@ def test_a_time_limit_ends_a_sync_in_the_middle(stuck: Stuck) -> None:
 
 
 def signalled(
-    ready: Scalesync, server: Scripted, number: signal.Signals, *command: str
+    ready: Scalesync, server: ScriptedServer, number: signal.Signals, *command: str
 ) -> tuple[Done, float]:
     """Signal a command once it has asked the API; return what it left, and the seconds it took to end."""
     with ready.started(*command) as process:

@@ -11,15 +11,15 @@ from scalesync.db.queue import management
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
 from tests.support.databases import opened
-from tests.support.dispatch_env import Desk, desk
+from tests.support.dispatch_env import DispatchEnv, dispatch_env
 
 TASKS = [f"u{number}" for number in range(8)]
 BODY = {"project": "p", "batch": "b", "attachment": "https://example.com/1.jpg"}
 
 
-def put(at: Desk) -> list[int]:
+def put(env: DispatchEnv) -> list[int]:
     """Queue a project, an update of it, a batch with its tasks, and its finalize."""
-    return at.put(
+    return env.put(
         new_commands.create_project("p", "imageannotation", {"instruction": "one"}, studio=True),
         new_commands.update_project("p", {"instruction": "two"}),
         new_commands.create_batch("b", "p"),
@@ -39,12 +39,12 @@ def copied(url: str, directory: Path) -> str:
 def test_two_copies_dispatch(how: str, sandbox: SandboxServer, sqlite_url: str, tmp_path: Path) -> None:
     """Nothing but an update happens twice; what was distrusted before finds all of it delivered."""
     with ExitStack() as stack:
-        at = stack.enter_context(desk(stack.enter_context(opened(sqlite_url)), sandbox))
-        ids = put(at)
+        env = stack.enter_context(dispatch_env(stack.enter_context(opened(sqlite_url)), sandbox))
+        ids = put(env)
         database = stack.enter_context(opened(copied(sqlite_url, tmp_path)))
-        other = stack.enter_context(desk(database, sandbox))
+        other = stack.enter_context(dispatch_env(database, sandbox))
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(at.dispatch)
+            first = pool.submit(env.dispatch)
             if how != "together":
                 first.result()
             if how == "distrusted":

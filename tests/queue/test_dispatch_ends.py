@@ -24,7 +24,7 @@ from scalesync.queue.handlers import HANDLERS, Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer, Switches
 from tests.support.databases import opened
-from tests.support.dispatch_env import HASTY, QUICK, WHOLE, Desk, desk
+from tests.support.dispatch_env import HASTY, QUICK, WHOLE, DispatchEnv, dispatch_env
 
 Start = Callable[..., SandboxServer]
 BOX = "imageannotation"
@@ -34,16 +34,16 @@ NOWHERE = "http://127.0.0.1:1/v1"
 
 
 @pytest.fixture
-def at(database: Database, sandbox: SandboxServer) -> Iterator[Desk]:
-    """Return a desk on each database, over an empty account."""
-    with desk(database, sandbox) as made:
+def env(database: Database, sandbox: SandboxServer) -> Iterator[DispatchEnv]:
+    """Return an environment on each database, over an empty account."""
+    with dispatch_env(database, sandbox) as made:
         yield made
 
 
 @pytest.fixture
-def alone(sqlite_url: str, sandbox: SandboxServer) -> Iterator[Desk]:
-    """Return a desk on SQLite only, for what has nothing to do with the database."""
-    with opened(sqlite_url) as database, desk(database, sandbox) as made:
+def sqlite_env(sqlite_url: str, sandbox: SandboxServer) -> Iterator[DispatchEnv]:
+    """Return an environment on SQLite only, for what has nothing to do with the database."""
+    with opened(sqlite_url) as database, dispatch_env(database, sandbox) as made:
         yield made
 
 
@@ -53,9 +53,9 @@ def projects(count: int, first: int = 0) -> Iterator[NewCommand]:
         yield new_commands.create_project(f"p{number}", BOX, {})
 
 
-def events(at: Desk, kind: type) -> list[Any]:
+def events(env: DispatchEnv, kind: type) -> list[Any]:
     """Return what a dispatcher told of one kind."""
-    return [event for event in at.events if isinstance(event, kind)]
+    return [event for event in env.events if isinstance(event, kind)]
 
 
 def in_background(run: Callable[[], DispatchSummary]) -> tuple[threading.Thread, list[DispatchSummary]]:
@@ -77,12 +77,12 @@ def until(true: Callable[[], bool], seconds: float = 10) -> None:
 # The gate ------------------------------------------------------------------------------------------------
 
 
-def test_a_429_makes_everybody_rest(at: Desk, sandbox: SandboxServer) -> None:
+def test_a_429_makes_everybody_rest(env: DispatchEnv, sandbox: SandboxServer) -> None:
     """The pause is in the database: a second dispatcher waits for it too; it counts as no failure."""
-    [one] = at.put(*projects(1))
+    [one] = env.put(*projects(1))
     sandbox.world.faults.replace(["429:100%:times=1:retry-after=0.6"])
-    with desk(at.database, sandbox) as other:
-        list(at.work().run())
+    with dispatch_env(env.database, sandbox) as other:
+        list(env.work().run())
         asked = other.api.requests_made
         summary = other.dispatch(replace(WHOLE, patience=0.2))
         assert (summary.ended, other.api.requests_made) == (StopReason.RESTING, asked)
@@ -91,14 +91,14 @@ def test_a_429_makes_everybody_rest(at: Desk, sandbox: SandboxServer) -> None:
 
     # Without a Retry-After it would be five seconds.
     assert 0.2 < time.monotonic() - began < 5
-    assert at.command(one).failures == 0
+    assert env.command(one).failures == 0
 
 
-def test_a_rest_that_was_not_measured_is_five_seconds(alone: Desk, start_sandbox: Start) -> None:
+def test_a_rest_that_was_not_measured_is_five_seconds(sqlite_env: DispatchEnv, start_sandbox: Start) -> None:
     """The API does not have to say when to come back."""
     server = start_sandbox(faults=("429:100%",), switches=Switches(retry_after="none"))
-    alone.put(*projects(4))
-    with desk(alone.database, server) as refused:
+    sqlite_env.put(*projects(4))
+    with dispatch_env(sqlite_env.database, server) as refused:
         summary = refused.dispatch(replace(WHOLE, patience=1, workers=1))
         [rested] = events(refused, Throttled)
 
@@ -107,50 +107,53 @@ def test_a_rest_that_was_not_measured_is_five_seconds(alone: Desk, start_sandbox
 
 
 @pytest.mark.parametrize(("status", "place"), [(401, ""), (403, "POST"), (402, "POST")])
-def test_a_refused_key_closes_the_gate(alone: Desk, sandbox: SandboxServer, status: int, place: str) -> None:
+def test_a_refused_key_closes_the_gate(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer, status: int, place: str
+) -> None:
     """Commands stay as they are, nobody sends before a person resumes, and it says why, watching or not."""
-    ids = alone.put(*projects(6))
+    ids = sqlite_env.put(*projects(6))
     sandbox.world.faults.replace([f"{status}:100%@{place}"])
-    summary = alone.dispatch(STAYING)
-    asked = alone.api.requests_made
+    summary = sqlite_env.dispatch(STAYING)
+    asked = sqlite_env.api.requests_made
 
     assert (summary.ended, summary.error and summary.error.code) == (StopReason.CLOSED, status)
-    assert alone.states(ids) == ["queued"] * 6
-    assert [alone.command(one).failures for one in ids] == [0] * 6
+    assert sqlite_env.states(ids) == ["queued"] * 6
+    assert [sqlite_env.command(one).failures for one in ids] == [0] * 6
     assert (
-        events(alone, AccessDenied)[0].reason == f"The API answered {status}: The sandbox was asked to fail."
+        events(sqlite_env, AccessDenied)[0].reason
+        == f"The API answered {status}: The sandbox was asked to fail."
     )
     sandbox.world.faults.replace([])
-    assert (alone.dispatch(STAYING).ended, alone.api.requests_made) == (StopReason.CLOSED, asked)
-    with alone.database.write() as conn:
+    assert (sqlite_env.dispatch(STAYING).ended, sqlite_env.api.requests_made) == (StopReason.CLOSED, asked)
+    with sqlite_env.database.write() as conn:
         pause.resume(conn)
-    assert alone.dispatch().delivered == 6
+    assert sqlite_env.dispatch().delivered == 6
 
 
-def test_a_look_that_is_refused_closes_the_gate_too(alone: Desk, sandbox: SandboxServer) -> None:
+def test_a_look_that_is_refused_closes_the_gate_too(sqlite_env: DispatchEnv, sandbox: SandboxServer) -> None:
     """What is in doubt stays in doubt."""
-    [one] = alone.put(*projects(1))
+    [one] = sqlite_env.put(*projects(1))
     sandbox.world.faults.replace(["reset:100%@POST"])
-    list(alone.work().run())
+    list(sqlite_env.work().run())
     sandbox.world.faults.replace(["401:100%@GET"])
 
-    assert alone.dispatch().ended is StopReason.CLOSED
-    assert (alone.states([one]), alone.command(one).ambiguous) == (["in_doubt"], True)
+    assert sqlite_env.dispatch().ended is StopReason.CLOSED
+    assert (sqlite_env.states([one]), sqlite_env.command(one).ambiguous) == (["in_doubt"], True)
 
 
-def test_a_persons_pause_ends_a_dispatcher_or_is_waited_out(alone: Desk) -> None:
+def test_a_persons_pause_ends_a_dispatcher_or_is_waited_out(sqlite_env: DispatchEnv) -> None:
     """One that stays goes on when the queue is resumed."""
-    alone.put(*projects(3))
-    with alone.database.write() as conn:
+    sqlite_env.put(*projects(3))
+    with sqlite_env.database.write() as conn:
         pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
-    assert (alone.dispatch().ended, alone.api.requests_made) == (StopReason.PAUSED, 0)
+    assert (sqlite_env.dispatch().ended, sqlite_env.api.requests_made) == (StopReason.PAUSED, 0)
 
-    thread, summaries = in_background(lambda: alone.dispatch(STAYING))
-    until(lambda: bool(events(alone, Idle)))
-    with alone.database.write() as conn:
+    thread, summaries = in_background(lambda: sqlite_env.dispatch(STAYING))
+    until(lambda: bool(events(sqlite_env, Idle)))
+    with sqlite_env.database.write() as conn:
         pause.resume(conn)
-    until(lambda: len(events(alone, CommandSettled)) == 3, seconds=15)
-    alone.clock.stopping.set()
+    until(lambda: len(events(sqlite_env, CommandSettled)) == 3, seconds=15)
+    sqlite_env.clock.stopping.set()
     thread.join()
     assert summaries[0].delivered == 3
 
@@ -160,43 +163,45 @@ def test_a_persons_pause_ends_a_dispatcher_or_is_waited_out(alone: Desk) -> None
 
 def test_an_api_that_cannot_be_reached_ends_it(sqlite_url: str) -> None:
     """Nothing was sent, so nothing failed; it tries less and less often, with one command at a time."""
-    with opened(sqlite_url) as database, desk(database, NOWHERE) as at:
-        ids = at.put(*projects(6))
-        summary = at.dispatch(replace(WHOLE, patience=1.2))
+    with opened(sqlite_url) as database, dispatch_env(database, NOWHERE) as env:
+        ids = env.put(*projects(6))
+        summary = env.dispatch(replace(WHOLE, patience=1.2))
 
         assert (summary.ended, summary.sends, summary.in_doubt) == (StopReason.UNREACHABLE, 0, 0)
         assert summary.error is not None
         assert "Could not reach" in summary.error.message
-        assert at.states(ids) == ["queued"] * 6
-        assert sum(at.command(one).failures for one in ids) == 0
-        tries, claims = len(events(at, ApiUnreachable)), sum(at.command(one).fence for one in ids)
+        assert env.states(ids) == ["queued"] * 6
+        assert sum(env.command(one).failures for one in ids) == 0
+        tries, claims = len(events(env, ApiUnreachable)), sum(env.command(one).fence for one in ids)
         assert tries >= 2
         assert tries < claims <= tries + 3
 
 
-def test_a_low_rate_slows_it_and_nothing_else(alone: Desk, sandbox: SandboxServer) -> None:
+def test_a_low_rate_slows_it_and_nothing_else(sqlite_env: DispatchEnv, sandbox: SandboxServer) -> None:
     """The wait for one's turn comes before the arming: nobody rests, and nothing comes too late."""
-    alone.api.create_project({"name": "q", "type": BOX})
-    alone.put(
+    sqlite_env.api.create_project({"name": "q", "type": BOX})
+    sqlite_env.put(
         new_commands.update_project("q", {"a": 1}), new_commands.update_project("q", {"a": 2}), *projects(2)
     )
     tight = replace(QUICK, margin=0.1)
-    with desk(alone.database, sandbox, timing=tight, rate=5.0) as slow:
+    with dispatch_env(sqlite_env.database, sandbox, timing=tight, rate=5.0) as slow:
         summary = slow.dispatch()
 
     assert (summary.delivered, summary.sends, events(slow, Throttled)) == (4, 4, [])
     assert summary.seconds > 5 * 0.2
 
 
-def test_many_workers_under_a_rate_do_not_outwait_each_other(alone: Desk, sandbox: SandboxServer) -> None:
+def test_many_workers_under_a_rate_do_not_outwait_each_other(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
+) -> None:
     """There are no more of them than all get their turn while a request may take: nobody pauses the queue."""
-    alone.put(*projects(10))
+    sqlite_env.put(*projects(10))
     brief = replace(QUICK, request=0.6, margin=5.0)
-    with desk(alone.database, sandbox, timing=brief, rate=5.0) as slow:
+    with dispatch_env(sqlite_env.database, sandbox, timing=brief, rate=5.0) as slow:
         summary = slow.dispatch()
 
     assert (summary.delivered, summary.sends, events(slow, Throttled)) == (10, 10, [])
-    assert not alone.ledger.pause_state().paused
+    assert not sqlite_env.store.pause_state().paused
 
 
 def test_one_that_stays_waits_for_the_network(sqlite_url: str, start_sandbox: Start) -> None:
@@ -204,75 +209,77 @@ def test_one_that_stays_waits_for_the_network(sqlite_url: str, start_sandbox: St
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}/v1"
-    with opened(sqlite_url) as database, desk(database, address) as at:
-        at.put(*projects(3))
-        thread, summaries = in_background(lambda: at.dispatch(replace(STAYING, patience=0.1)))
-        until(lambda: bool(events(at, ApiUnreachable)))
+    with opened(sqlite_url) as database, dispatch_env(database, address) as env:
+        env.put(*projects(3))
+        thread, summaries = in_background(lambda: env.dispatch(replace(STAYING, patience=0.1)))
+        until(lambda: bool(events(env, ApiUnreachable)))
         start_sandbox(port=port)
-        until(lambda: at.ledger.next_due() is None)
-        at.clock.stopping.set()
+        until(lambda: env.store.next_due() is None)
+        env.clock.stopping.set()
         thread.join()
 
         assert (summaries[0].ended, summaries[0].delivered) == (StopReason.STOPPED, 3)
 
 
-def test_an_api_that_never_answers_is_unreachable_too(alone: Desk, sandbox: SandboxServer) -> None:
+def test_an_api_that_never_answers_is_unreachable_too(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
+) -> None:
     """Requests arrive and get no answer: after its patience it ends, and the commands are in doubt."""
-    ids = alone.put(*projects(2))
+    ids = sqlite_env.put(*projects(2))
     sandbox.world.faults.replace(["reset:100%"])
-    summary = alone.dispatch(replace(WHOLE, patience=1))
+    summary = sqlite_env.dispatch(replace(WHOLE, patience=1))
 
-    assert (summary.ended, alone.states(ids)) == (StopReason.UNREACHABLE, ["in_doubt"] * 2)
+    assert (summary.ended, sqlite_env.states(ids)) == (StopReason.UNREACHABLE, ["in_doubt"] * 2)
 
 
 # The end -------------------------------------------------------------------------------------------------
 
 
-def test_an_empty_queue_is_done_at_once(alone: Desk) -> None:
+def test_an_empty_queue_is_done_at_once(sqlite_env: DispatchEnv) -> None:
     """No request is made."""
-    summary = alone.dispatch()
+    summary = sqlite_env.dispatch()
 
     assert (summary.ended, summary.requests) == (StopReason.DONE, 0)
 
 
-def test_max_commands_are_taken_and_seen_through(at: Desk, sandbox: SandboxServer) -> None:
+def test_max_commands_are_taken_and_seen_through(env: DispatchEnv, sandbox: SandboxServer) -> None:
     """In the order of the queue; those that fail are tried again, others are not begun in their place."""
-    ids = at.put(*projects(9))
+    ids = env.put(*projects(9))
     sandbox.world.faults.replace(["503:100%:times=3@POST"])
-    summary = at.dispatch(replace(WHOLE, max=5, workers=8))
+    summary = env.dispatch(replace(WHOLE, max=5, workers=8))
 
     assert (summary.ended, summary.delivered) == (StopReason.ENOUGH, 5)
-    assert at.states(ids) == ["delivered"] * 5 + ["queued"] * 4
-    assert at.dispatch(replace(WHOLE, max=5)).delivered == 4
+    assert env.states(ids) == ["delivered"] * 5 + ["queued"] * 4
+    assert env.dispatch(replace(WHOLE, max=5)).delivered == 4
 
 
-def test_only_what_it_was_told_is_taken(alone: Desk) -> None:
+def test_only_what_it_was_told_is_taken(sqlite_env: DispatchEnv) -> None:
     """Everything else stays queued, and it does not wait for it."""
-    ids = alone.put(*projects(4))
-    summary = alone.dispatch(replace(WHOLE, only=ids[1:3]))
+    ids = sqlite_env.put(*projects(4))
+    summary = sqlite_env.dispatch(replace(WHOLE, only=ids[1:3]))
 
-    assert (summary.ended, alone.states(ids)) == (
+    assert (summary.ended, sqlite_env.states(ids)) == (
         StopReason.DONE,
         ["queued", "delivered", "delivered", "queued"],
     )
 
 
-def test_what_is_not_due_within_its_patience_is_left(alone: Desk, sandbox: SandboxServer) -> None:
+def test_what_is_not_due_within_its_patience_is_left(sqlite_env: DispatchEnv, sandbox: SandboxServer) -> None:
     """Backoffs that grow beyond it end a dispatcher without progress; answers came, so the API is there."""
-    [one] = alone.put(*projects(1))
+    [one] = sqlite_env.put(*projects(1))
     sandbox.world.faults.replace(["503:100%@POST"])
-    summary = alone.dispatch(replace(WHOLE, patience=0.6), random=lambda: 1.0)
+    summary = sqlite_env.dispatch(replace(WHOLE, patience=0.6), random=lambda: 1.0)
 
-    assert (summary.ended, alone.states([one])) == (StopReason.LATER, ["in_doubt"])
+    assert (summary.ended, sqlite_env.states([one])) == (StopReason.LATER, ["in_doubt"])
 
 
 def test_its_patience_ends_though_there_is_always_something_to_try(
-    alone: Desk, sandbox: SandboxServer
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
 ) -> None:
     """Many commands that fail and are due again at once do not keep it going without progress."""
-    alone.put(*projects(12))
+    sqlite_env.put(*projects(12))
     sandbox.world.faults.replace(["503:100%@POST"])
-    summary = alone.dispatch(replace(WHOLE, patience=0.5), random=lambda: 0.0)
+    summary = sqlite_env.dispatch(replace(WHOLE, patience=0.5), random=lambda: 0.0)
 
     assert (summary.ended, summary.dead) == (StopReason.LATER, 0)
 
@@ -291,35 +298,37 @@ class Slow(CreateProject):
         return super().send(api, payload)
 
 
-def test_asked_to_stop_it_finishes_what_is_being_sent(alone: Desk, sandbox: SandboxServer) -> None:
+def test_asked_to_stop_it_finishes_what_is_being_sent(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
+) -> None:
     """Sends in hand are settled, and nothing new is begun."""
-    ids = alone.put(*projects(9))
+    ids = sqlite_env.put(*projects(9))
     slow = Slow()
-    thread, summaries = in_background(lambda: alone.dispatch(STAYING, handlers={"create_project": slow}))
+    thread, summaries = in_background(lambda: sqlite_env.dispatch(STAYING, handlers={"create_project": slow}))
     assert slow.begun.wait(10)
-    until(lambda: sum(event.step == "send" for event in events(alone, StepStarted)) == 4)
-    alone.clock.stopping.set()
+    until(lambda: sum(event.step == "send" for event in events(sqlite_env, StepStarted)) == 4)
+    sqlite_env.clock.stopping.set()
     thread.join()
 
     assert (summaries[0].ended, summaries[0].delivered, summaries[0].sends) == (StopReason.STOPPED, 4, 4)
-    assert alone.states(ids) == ["delivered"] * 4 + ["queued"] * 5
+    assert sqlite_env.states(ids) == ["delivered"] * 4 + ["queued"] * 5
     assert sandbox.world.requests["POST /projects"] == 4
 
 
-def test_what_is_claimed_and_not_armed_is_given_back(alone: Desk) -> None:
+def test_what_is_claimed_and_not_armed_is_given_back(sqlite_env: DispatchEnv) -> None:
     """A process that stops between two steps leaves its command queued, with no doubt."""
-    [one] = alone.put(*projects(1))
-    steps = alone.work().run()
+    [one] = sqlite_env.put(*projects(1))
+    steps = sqlite_env.work().run()
     assert next(steps) == "prepare"
-    alone.clock.stopping.set()
+    sqlite_env.clock.stopping.set()
 
     assert [*steps] == ["arm", "settle"]
-    assert (alone.states([one]), alone.command(one).sends) == (["queued"], 0)
+    assert (sqlite_env.states([one]), sqlite_env.command(one).sends) == (["queued"], 0)
 
 
 @dataclass
 class Awaited(DispatcherStore):
-    """A ledger that notes how its waits ended."""
+    """A store that notes how its waits ended."""
 
     woken: list[bool] = field(default_factory=list)
     """Whether it was by something that was queued, and not because the time was over."""
@@ -330,57 +339,59 @@ class Awaited(DispatcherStore):
         return self.woken[-1]
 
 
-def test_one_that_stays_wakes_when_something_is_queued(at: Desk) -> None:
+def test_one_that_stays_wakes_when_something_is_queued(env: DispatchEnv) -> None:
     """It is told of it, and does not have to look by itself."""
-    ledger = Awaited(at.database, new_owner_id(), at.timing)
-    thread, summaries = in_background(lambda: at.dispatch(STAYING, ledger=ledger))
-    until(lambda: bool(events(at, Idle)))
+    store = Awaited(env.database, new_owner_id(), env.timing)
+    thread, summaries = in_background(lambda: env.dispatch(STAYING, store=store))
+    until(lambda: bool(events(env, Idle)))
     for number in range(3):
         time.sleep(0.3)
-        at.put(*projects(1, first=number))
-        until(lambda settled=number: len(events(at, CommandSettled)) > settled)  # type: ignore[misc]
-    at.clock.stopping.set()
+        env.put(*projects(1, first=number))
+        until(lambda settled=number: len(events(env, CommandSettled)) > settled)  # type: ignore[misc]
+    env.clock.stopping.set()
     thread.join()
 
-    assert any(ledger.woken)
+    assert any(store.woken)
     assert summaries[0].delivered == 3
 
 
-def test_looking_only_settles_doubts_and_sends_nothing(at: Desk, sandbox: SandboxServer) -> None:
+def test_looking_only_settles_doubts_and_sends_nothing(env: DispatchEnv, sandbox: SandboxServer) -> None:
     """Present: delivered; absent and the settle time over: queued; absent too early, or no look: in doubt.
 
     Held ones and those not yet due are looked at too, each once, and what is queued is left alone.
     """
-    ids = at.put(*projects(4))
+    ids = env.put(*projects(4))
     sandbox.world.faults.replace(["applied-then-dropped:100%:times=2@POST", "reset:100%@POST"])
     for one in ids[:3]:
-        list(at.work(one).run())
+        list(env.work(one).run())
     sandbox.world.faults.replace([])
     for one in ids[:3]:
-        at.change(one, hold_reason="somebody wanted to look")
+        env.change(one, hold_reason="somebody wanted to look")
     patient = replace(QUICK, settle=60)
-    with desk(at.database, sandbox, timing=patient) as waiting:
+    with dispatch_env(env.database, sandbox, timing=patient) as waiting:
         early = waiting.dispatch(replace(WHOLE, reconcile_only=True))
 
-    assert at.states(ids) == ["delivered", "delivered", "in_doubt", "queued"]
+    assert env.states(ids) == ["delivered", "delivered", "in_doubt", "queued"]
     assert (early.ended, early.looks, early.sends, early.in_doubt) == (StopReason.DONE, 3, 0, 1)
-    with desk(at.database, sandbox, timing=replace(QUICK, settle=0)) as hasty:
+    with dispatch_env(env.database, sandbox, timing=replace(QUICK, settle=0)) as hasty:
         late = hasty.dispatch(replace(WHOLE, reconcile_only=True))
-    assert (at.states(ids), late.looks, late.returned) == (["delivered"] * 2 + ["queued"] * 2, 1, 1)
+    assert (env.states(ids), late.looks, late.returned) == (["delivered"] * 2 + ["queued"] * 2, 1, 1)
     assert sandbox.world.requests["POST /projects"] == 3
-    assert [at.command(one).hold_reason is None for one in ids] == [True, True, False, True]
+    assert [env.command(one).hold_reason is None for one in ids] == [True, True, False, True]
 
 
-def test_looking_goes_on_while_a_person_paused_the_queue(alone: Desk, sandbox: SandboxServer) -> None:
+def test_looking_goes_on_while_a_person_paused_the_queue(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
+) -> None:
     """It sends nothing, so a pause does not concern it; a closed door does."""
-    ids = alone.put(*projects(1))
+    ids = sqlite_env.put(*projects(1))
     sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
-    list(alone.work().run())
-    with alone.database.write() as conn:
+    list(sqlite_env.work().run())
+    with sqlite_env.database.write() as conn:
         pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
 
-    assert alone.dispatch(replace(WHOLE, reconcile_only=True)).delivered == 1
-    assert alone.states(ids) == ["delivered"]
+    assert sqlite_env.dispatch(replace(WHOLE, reconcile_only=True)).delivered == 1
+    assert sqlite_env.states(ids) == ["delivered"]
 
 
 # Mistakes ------------------------------------------------------------------------------------------------
@@ -394,21 +405,21 @@ class Mistaken(CreateProject):
         raise ZeroDivisionError(api, payload)
 
 
-def test_a_mistake_of_ours_does_not_vanish(alone: Desk) -> None:
+def test_a_mistake_of_ours_does_not_vanish(sqlite_env: DispatchEnv) -> None:
     """It stops the dispatcher and is raised; whatever else was in hand is settled."""
-    ids = alone.put(
+    ids = sqlite_env.put(
         new_commands.create_project("p", BOX, {}),
         *(new_commands.create_batch(f"b{n}", "q") for n in range(9)),
     )
-    alone.api.create_project({"name": "q", "type": BOX})
+    sqlite_env.api.create_project({"name": "q", "type": BOX})
     with pytest.raises(ZeroDivisionError):
-        alone.dispatch(handlers={**HANDLERS, "create_project": Mistaken()})
+        sqlite_env.dispatch(handlers={**HANDLERS, "create_project": Mistaken()})
 
-    assert alone.states(ids).count("sending") == 1
+    assert sqlite_env.states(ids).count("sending") == 1
 
 
 class Breaking(DispatcherStore):
-    """A ledger whose database fails when it is told to."""
+    """A store whose database fails when it is told to."""
 
     failures = 0
 
@@ -420,38 +431,40 @@ class Breaking(DispatcherStore):
         return super().settle(*arguments, **more)
 
 
-def test_a_database_that_fails_after_the_send_is_tried_again(alone: Desk, sandbox: SandboxServer) -> None:
+def test_a_database_that_fails_after_the_send_is_tried_again(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
+) -> None:
     """The answer in hand is kept and written as soon as that is possible."""
-    [one] = alone.put(*projects(1))
-    ledger = Breaking(alone.database, alone.ledger.owner, QUICK)
-    ledger.failures = 1
-    alone.dispatch(ledger=ledger)
+    [one] = sqlite_env.put(*projects(1))
+    store = Breaking(sqlite_env.database, sqlite_env.store.owner, QUICK)
+    store.failures = 1
+    sqlite_env.dispatch(store=store)
 
-    assert (alone.ended(one), alone.command(one).sends) == (("delivered", "applied"), 1)
+    assert (sqlite_env.ended(one), sqlite_env.command(one).sends) == (("delivered", "applied"), 1)
     assert sandbox.world.requests["POST /projects"] == 1
 
 
 def test_a_database_that_stays_away_stops_it_and_the_next_one_looks(
-    alone: Desk, sandbox: SandboxServer
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
 ) -> None:
     """What could not be written is found out from the API when the lease is over."""
-    [one] = alone.put(*projects(1))
-    with desk(alone.database, sandbox, timing=HASTY) as failing:
-        ledger = Breaking(alone.database, failing.ledger.owner, HASTY)
-        ledger.failures = 1_000
+    [one] = sqlite_env.put(*projects(1))
+    with dispatch_env(sqlite_env.database, sandbox, timing=HASTY) as failing:
+        store = Breaking(sqlite_env.database, failing.store.owner, HASTY)
+        store.failures = 1_000
         with pytest.raises(DatabaseError):
-            failing.dispatch(ledger=ledger)
-    assert (alone.states([one]), 990 < ledger.failures < 999) == (["sending"], True)
+            failing.dispatch(store=store)
+    assert (sqlite_env.states([one]), 990 < store.failures < 999) == (["sending"], True)
 
-    alone.expire(one)
-    summary = alone.dispatch()
-    assert (alone.ended(one), summary.sends, summary.looks) == (("delivered", "applied"), 0, 1)
+    sqlite_env.expire(one)
+    summary = sqlite_env.dispatch()
+    assert (sqlite_env.ended(one), summary.sends, summary.looks) == (("delivered", "applied"), 0, 1)
 
 
-def test_a_dispatcher_refuses_a_client_without_limits(alone: Desk) -> None:
+def test_a_dispatcher_refuses_a_client_without_limits(sqlite_env: DispatchEnv) -> None:
     """A request that may last longer than the lease allows for would outlive it."""
     with ScaleApi("live_key") as unlimited:
-        wrong = [replace(alone, timing=replace(QUICK, request=0.1)), replace(alone, api=unlimited)]
-        for other in (*wrong, replace(alone, timing=replace(QUICK, settle=9))):
+        wrong = [replace(sqlite_env, timing=replace(QUICK, request=0.1)), replace(sqlite_env, api=unlimited)]
+        for other in (*wrong, replace(sqlite_env, timing=replace(QUICK, settle=9))):
             with pytest.raises(ConfigurationError):
-                other.dispatcher(ledger=alone.ledger)
+                other.dispatcher(store=sqlite_env.store)

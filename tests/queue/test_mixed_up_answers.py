@@ -15,7 +15,7 @@ from scalesync.db.database import Database
 from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox import SandboxServer
-from tests.support.dispatch_env import WHOLE, desk
+from tests.support.dispatch_env import WHOLE, dispatch_env
 
 BOX = "imageannotation"
 BODY = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}
@@ -129,13 +129,13 @@ def intents() -> Iterator[tuple[NewCommand, tuple[str, str, str]]]:
 @pytest.fixture
 def ready(sandbox: SandboxServer, database: Database) -> SandboxServer:
     """Return a sandbox in which all of it can be done."""
-    with desk(database, sandbox) as at:
-        at.api.create_project({"name": "p", "type": BOX, "rapid": True})
-        at.api.create_batch({"name": "b", "project": "p"})
+    with dispatch_env(database, sandbox) as env:
+        env.api.create_project({"name": "p", "type": BOX, "rapid": True})
+        env.api.create_batch({"name": "b", "project": "p"})
         for number in range(3):
-            at.api.create_project({"name": f"r{number}", "type": BOX})
-            at.api.create_batch({"name": f"full {number}", "project": "p"})
-            at.api.create_task(BOX, {**BODY, "unique_id": f"old {number}"})
+            env.api.create_project({"name": f"r{number}", "type": BOX})
+            env.api.create_batch({"name": f"full {number}", "project": "p"})
+            env.api.create_task(BOX, {**BODY, "unique_id": f"old {number}"})
     return sandbox
 
 
@@ -145,12 +145,12 @@ def test_every_effect_is_there_once(
 ) -> None:
     """A server repeats the first answer of a connection, or a proxy swaps two: nothing is lost or doubled."""
     queue = list(intents())
-    with mixing(ready, swaps=swaps) as (mixer, url), desk(database, url) as at:
-        ids = at.put(*(order for order, _ in queue))
-        at.dispatch(replace(WHOLE, workers=workers, patience=20))
+    with mixing(ready, swaps=swaps) as (mixer, url), dispatch_env(database, url) as env:
+        ids = env.put(*(order for order, _ in queue))
+        env.dispatch(replace(WHOLE, workers=workers, patience=20))
 
     assert mixer.mixed > 0
-    ended: dict[Any, str] = dict(zip([effect for _, effect in queue], at.states(ids), strict=True))
+    ended: dict[Any, str] = dict(zip([effect for _, effect in queue], env.states(ids), strict=True))
     counts = {effect: ready.world.effects.count(*effect) for effect in ended}
     assert {effect: (ended[effect], count) for effect, count in counts.items() if count != 1} == {}
     assert set(ended.values()) == {"delivered"}
@@ -159,9 +159,9 @@ def test_every_effect_is_there_once(
 def test_a_healthy_dispatch_looks_at_nothing(ready: SandboxServer, database: Database) -> None:
     """The answers of an API that mixes nothing up prove every kind without a further request."""
     queue = [order for order, _ in intents()]
-    with desk(database, ready) as at:
-        at.put(*queue)
-        summary = at.dispatch()
+    with dispatch_env(database, ready) as env:
+        env.put(*queue)
+        summary = env.dispatch()
 
     prepared = sum(order.kind in ("update_project", "cancel_task") for order in queue)
     assert (summary.delivered, summary.looks) == (len(queue), 0)

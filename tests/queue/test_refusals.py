@@ -17,7 +17,7 @@ from scalesync.queue.handlers.batches import CreateBatch
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 from scalesync.sandbox import SandboxServer
 from tests.support.databases import opened
-from tests.support.dispatch_env import WHOLE, Desk, desk
+from tests.support.dispatch_env import WHOLE, DispatchEnv, dispatch_env
 
 BOX = "imageannotation"
 BODY = {"attachment": "https://example.com/1.jpg"}
@@ -25,17 +25,17 @@ NOBODY = "0" * 24
 
 
 @pytest.fixture
-def at(database: Database, sandbox: SandboxServer) -> Iterator[Desk]:
-    """Return a desk on each database, over an account with a project."""
-    with desk(database, sandbox) as made:
+def env(database: Database, sandbox: SandboxServer) -> Iterator[DispatchEnv]:
+    """Return an environment on each database, over an account with a project."""
+    with dispatch_env(database, sandbox) as made:
         made.api.create_project({"name": "p", "type": BOX})
         yield made
 
 
 @pytest.fixture
-def alone(sqlite_url: str, sandbox: SandboxServer) -> Iterator[Desk]:
+def sqlite_env(sqlite_url: str, sandbox: SandboxServer) -> Iterator[DispatchEnv]:
     """Return the same on SQLite only, for what has nothing to do with the database."""
-    with opened(sqlite_url) as database, desk(database, sandbox) as made:
+    with opened(sqlite_url) as database, dispatch_env(database, sandbox) as made:
         made.api.create_project({"name": "p", "type": BOX})
         yield made
 
@@ -54,17 +54,17 @@ HOPELESS: dict[str, NewCommand] = {
 
 
 @pytest.mark.parametrize("order", HOPELESS.values(), ids=HOPELESS)
-def test_what_can_only_fail_is_dead_after_one_send(at: Desk, order: NewCommand) -> None:
+def test_what_can_only_fail_is_dead_after_one_send(env: DispatchEnv, order: NewCommand) -> None:
     """At once, and again after a distrust, and a retry after that, each with the API's own words."""
-    [one] = at.put(order)
+    [one] = env.put(order)
     ends = []
     for sends in (1, 2):
-        summary = at.dispatch()
+        summary = env.dispatch()
         assert (summary.dead, summary.in_doubt) == (1, 0)
         assert (summary.sends, summary.looks) <= (1, 2)
-        assert at.command(one).sends <= sends
-        ends.append((at.ended(one), at.command(one).error_code, at.command(one).error))
-        with at.database.write() as conn:
+        assert env.command(one).sends <= sends
+        ends.append((env.ended(one), env.command(one).error_code, env.command(one).error))
+        with env.database.write() as conn:
             assert management.distrust(conn) == 0
             assert management.retry_dead(conn) == [one]
     assert ends[0][0] == ("dead", "rejected")
@@ -72,29 +72,29 @@ def test_what_can_only_fail_is_dead_after_one_send(at: Desk, order: NewCommand) 
 
 
 @pytest.mark.parametrize("order", HOPELESS.values(), ids=HOPELESS)
-def test_a_distrusted_command_that_can_only_fail(alone: Desk, order: NewCommand) -> None:
+def test_a_distrusted_command_that_can_only_fail(sqlite_env: DispatchEnv, order: NewCommand) -> None:
     """What was never sent, as far as is known, is settled by one look and one refusal."""
-    [one] = alone.put(order)
-    with alone.database.write() as conn:
+    [one] = sqlite_env.put(order)
+    with sqlite_env.database.write() as conn:
         assert management.distrust(conn) == 1
-    summary = alone.dispatch()
+    summary = sqlite_env.dispatch()
 
-    assert alone.ended(one) == ("dead", "rejected")
+    assert sqlite_env.ended(one) == ("dead", "rejected")
     assert (summary.sends, summary.looks) <= (1, 3)
 
 
 def test_a_refusal_after_a_lost_request_is_final_when_that_can_come_no_more(
-    alone: Desk, sandbox: SandboxServer
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
 ) -> None:
     """It is sent once more in doubt, and once more after the settle time; then it is dead."""
-    [one] = alone.put(HOPELESS["a task without its attachment"])
+    [one] = sqlite_env.put(HOPELESS["a task without its attachment"])
     sandbox.world.faults.replace(["503:100%:times=1@POST"])
-    summary = alone.dispatch()
+    summary = sqlite_env.dispatch()
 
-    assert alone.ended(one) == ("dead", "rejected")
+    assert sqlite_env.ended(one) == ("dead", "rejected")
     # Where the machine is slow, the settle time is over before the second.
     assert 2 <= summary.sends <= 3
-    assert alone.command(one).ambiguous is False
+    assert sqlite_env.command(one).ambiguous is False
 
 
 class Unseen(CreateBatch):
@@ -110,14 +110,18 @@ class Unseen(CreateBatch):
         return Absent()
 
 
-def test_a_taken_name_that_nobody_finds_is_a_conflict(alone: Desk, sandbox: SandboxServer) -> None:
+def test_a_taken_name_that_nobody_finds_is_a_conflict(
+    sqlite_env: DispatchEnv, sandbox: SandboxServer
+) -> None:
     """A 409 may be an echo that a look does not show yet: it is final when it comes again, later."""
-    alone.api.create_batch({"name": "taken", "project": "p"})
-    [one] = alone.put(new_commands.create_batch("b", "p"))
-    summary = alone.dispatch(replace(WHOLE, patience=30), handlers={**HANDLERS, "create_batch": Unseen()})
+    sqlite_env.api.create_batch({"name": "taken", "project": "p"})
+    [one] = sqlite_env.put(new_commands.create_batch("b", "p"))
+    summary = sqlite_env.dispatch(
+        replace(WHOLE, patience=30), handlers={**HANDLERS, "create_batch": Unseen()}
+    )
 
-    assert (alone.ended(one), alone.command(one).error_code) == (("dead", "conflict"), 409)
-    assert (summary.sends, alone.command(one).failures) == (2, 1)
+    assert (sqlite_env.ended(one), sqlite_env.command(one).error_code) == (("dead", "conflict"), 409)
+    assert (summary.sends, sqlite_env.command(one).failures) == (2, 1)
     assert sandbox.world.effects.count("batch", "b", "created") == 0
 
 
@@ -150,15 +154,15 @@ class Misled(CreateTask):
     ],
 )
 def test_a_refusal_kills_nobody_else(
-    alone: Desk, sandbox: SandboxServer, misled: Misled, sends: int, end: str
+    sqlite_env: DispatchEnv, sandbox: SandboxServer, misled: Misled, sends: int, end: str
 ) -> None:
     """It is looked at whether it was applied; words about another object alone are not believed at once."""
-    [one] = alone.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
-    summary = alone.dispatch(handlers={"create_task": misled})
+    [one] = sqlite_env.put(new_commands.create_task(BOX, {**BODY, "unique_id": "u"}))
+    summary = sqlite_env.dispatch(handlers={"create_task": misled})
 
     # One more where a look and a send take less than the settle time.
     assert summary.sends - sends in ({0, 1} if misled.times else {0})
-    assert alone.states([one]) == [end]
+    assert sqlite_env.states([one]) == [end]
     assert sandbox.world.effects.count("unique_id", "u", "created") == (end == "delivered")
 
 
@@ -187,21 +191,21 @@ def failed(server: SandboxServer, task_id: str) -> None:
 @pytest.mark.parametrize("lose", [completed, begun, failed])
 @pytest.mark.parametrize("by", ["task_id", "unique_id"])
 def test_a_cancel_that_came_too_late_needs_nobody(
-    at: Desk, sandbox: SandboxServer, lose: Callable[[SandboxServer, str], None], by: str
+    env: DispatchEnv, sandbox: SandboxServer, lose: Callable[[SandboxServer, str], None], by: str
 ) -> None:
     """It is discarded, says why, is queued again if that is asked for again, and nothing is dead."""
-    at.api.create_task(BOX, {**BODY, "unique_id": "u"})
+    env.api.create_task(BOX, {**BODY, "unique_id": "u"})
     task_id = sandbox.world.live.tasks.by_unique_id["u"]
     by_id = by == "task_id"
     order = new_commands.cancel_task(task_id=task_id if by_id else None, unique_id=None if by_id else "u")
-    [one] = at.put(order)
+    [one] = env.put(order)
     lose(sandbox, task_id)
-    summary = at.dispatch()
+    summary = env.dispatch()
 
     assert (summary.discarded, summary.dead, summary.in_doubt) == (1, 0, 0)
-    assert at.ended(one) == ("discarded", "rejected")
-    assert "before it could be canceled" in (at.command(one).error or "")
-    [again] = at.put(order)
+    assert env.ended(one) == ("discarded", "rejected")
+    assert "before it could be canceled" in (env.command(one).error or "")
+    [again] = env.put(order)
     assert again > one
 
 
@@ -238,16 +242,16 @@ class Overtaken(CancelTask):
 @pytest.mark.parametrize("clear", [False, True])
 @pytest.mark.parametrize("fault", ["applied-then-dropped:100%@POST", "reset:100%@POST"])
 def test_a_cancel_never_touches_another_task(
-    at: Desk, sandbox: SandboxServer, fault: str, clear: bool
+    env: DispatchEnv, sandbox: SandboxServer, fault: str, clear: bool
 ) -> None:
     """In doubt, it looks for the task that it found first, although another one has the unique_id by then."""
-    at.api.create_task(BOX, {**BODY, "unique_id": "u"})
+    env.api.create_task(BOX, {**BODY, "unique_id": "u"})
     first = sandbox.world.live.tasks.by_unique_id["u"]
-    [one] = at.put(new_commands.cancel_task(unique_id="u", clear_unique_id=clear))
+    [one] = env.put(new_commands.cancel_task(unique_id="u", clear_unique_id=clear))
     handlers: dict[str, CommandHandler] = {"cancel_task": Overtaken(sandbox, [fault])}
-    at.dispatch(handlers=handlers)
+    env.dispatch(handlers=handlers)
     second = sandbox.world.live.tasks.by_unique_id["u"]
 
-    assert (at.ended(one), at.command(one).target) == (("delivered", "applied"), first)
+    assert (env.ended(one), env.command(one).target) == (("delivered", "applied"), first)
     statuses = [sandbox.world.live.task(task_id).status for task_id in (first, second)]
     assert (first != second, statuses) == (True, ["canceled", "pending"])

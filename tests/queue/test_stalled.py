@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from scalesync.queue import new_commands
 from tests.support.databases import opened
-from tests.support.dispatch_env import desk
+from tests.support.dispatch_env import dispatch_env
 from tests.support.pausing_dispatcher import BRIEF, Point, frozen
 from tests.support.sandboxes import StartSandbox
 
@@ -18,7 +18,7 @@ def test_a_stalled_dispatcher_does_nothing_again(
         both = []
         for url in (sqlite_url, postgres_url):
             server, database = start_sandbox(), stack.enter_context(opened(url))
-            successor = stack.enter_context(desk(database, server, timing=BRIEF))
+            successor = stack.enter_context(dispatch_env(database, server, timing=BRIEF))
             ids = successor.put(
                 *(new_commands.create_project(point.name, "annotation", {}) for point in Point)
             )

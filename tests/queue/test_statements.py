@@ -40,16 +40,16 @@ def counted() -> Iterator[list[int]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def send(ledger: DispatcherStore) -> None:
+def send(store: DispatcherStore) -> None:
     """Claim a create, and settle it as the API's answer would."""
-    [claim] = ledger.claim(1)
-    assert ledger.arm(claim)
+    [claim] = store.claim(1)
+    assert store.arm(claim)
     body = json.loads(claim.command.payload)["body"]
     made = {"task_id": f"t{claim.command.id}", "type": "annotation", "status": "pending", **body}
     document = Document(msgspec.Raw(msgspec.json.encode(made)), datetime.now(UTC))
     verdict = Settlement(CommandState.DELIVERED, Outcome.APPLIED, result="{}")
     steps = [AttemptStep("send", "delivered", 200)]
-    assert ledger.settle(claim, verdict, steps, answer=("tasks", document)) is CommandState.DELIVERED
+    assert store.settle(claim, verdict, steps, answer=("tasks", document)) is CommandState.DELIVERED
 
 
 def test_statements_for_queueing_and_sending(database: Database) -> None:
@@ -58,11 +58,11 @@ def test_statements_for_queueing_and_sending(database: Database) -> None:
     put_all(database, (task(f"a{n}", "b") for n in range(2)))
     with counted() as queued:
         put_all(database, (task(f"b{n}", "b") for n in range(1_000)))
-    ledger = DispatcherStore(database, "me", Timing())
-    send(ledger)
+    store = DispatcherStore(database, "me", Timing())
+    send(store)
     with counted() as sent:
         for _ in range(5):
-            send(ledger)
+            send(store)
 
     assert len(queued) / 2 <= QUEUED[kind] * ROOM
     assert sum(queued) / 2 <= PARAMETERS * ROOM

@@ -70,7 +70,7 @@ def claimed(order: NewCommand, **columns: Any) -> Command:
 
 
 @dataclass
-class Desk:
+class DispatchEnv:
     """A database with a queue, an API, and everything to dispatch with."""
 
     database: Database
@@ -81,7 +81,7 @@ class Desk:
     events: list[DispatchEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ledger = DispatcherStore(self.database, new_owner_id(), self.timing)
+        self.store = DispatcherStore(self.database, new_owner_id(), self.timing)
 
     def put(self, *orders: NewCommand) -> list[int]:
         """Queue orders and return their commands."""
@@ -92,9 +92,9 @@ class Desk:
     def dispatcher(self, options: DispatchOptions = WHOLE, **more: Any) -> Dispatcher:
         """Return a dispatcher of this process."""
         watch = self.events.append
-        ledger = more.pop("ledger", self.ledger)
+        store = more.pop("store", self.store)
         return Dispatcher(
-            ledger, self.api, self.clock, watch, self.timing, options, more.pop("random", self.chance), **more
+            store, self.api, self.clock, watch, self.timing, options, more.pop("random", self.chance), **more
         )
 
     def dispatch(self, options: DispatchOptions = WHOLE, **more: Any) -> DispatchSummary:
@@ -103,12 +103,12 @@ class Desk:
 
     def tools(self) -> ExecutorDeps:
         """Return what work is done with."""
-        return ExecutorDeps(self.ledger, self.api, self.clock, self.timing, self.chance)
+        return ExecutorDeps(self.store, self.api, self.clock, self.timing, self.chance)
 
     def work(self, *ids: int) -> CommandExecutor:
         """Claim the next command, or the next of these, and return the work on it, not yet begun."""
         before = self.clock.boottime()
-        [claim] = self.ledger.claim(1, only=ids or None)
+        [claim] = self.store.claim(1, only=ids or None)
         return CommandExecutor(claim, self.tools(), before)
 
     def expire(self, command_id: int) -> None:
@@ -147,7 +147,7 @@ class Desk:
 
 
 @contextmanager
-def desk(
+def dispatch_env(
     database: Database,
     server: SandboxServer | str,
     *,
@@ -155,8 +155,8 @@ def desk(
     clock: Clock | None = None,
     key: str = KEY,
     **reach: Any,
-) -> Iterator[Desk]:
-    """Lend a desk whose requests end in time."""
+) -> Iterator[DispatchEnv]:
+    """Lend an environment whose requests end in time."""
     url = server if isinstance(server, str) else server.url
     used = clock or Clock()
     options = ApiOptions(
@@ -169,8 +169,8 @@ def desk(
         **reach,
     )
     with ScaleApi(key, options, clock=used, random=lambda: 0.5) as api:
-        made = Desk(database, api, used, timing)
+        made = DispatchEnv(database, api, used, timing)
         try:
             yield made
         finally:
-            made.ledger.close()
+            made.store.close()

@@ -39,8 +39,8 @@ def dispatcher(
     database = Database.open(database_url)
     try:
         with ScaleApi(KEY, reach, clock=clock) as api:
-            ledger = DispatcherStore(database, new_owner_id(), timing)
-            yield Dispatcher(ledger, api, clock, lambda _: None, timing, options)
+            store = DispatcherStore(database, new_owner_id(), timing)
+            yield Dispatcher(store, api, clock, lambda _: None, timing, options)
     finally:
         database.close()
 
@@ -64,7 +64,7 @@ def serve() -> None:
 
 
 @dataclass
-class Launcher:
+class DispatcherLauncher:
     """Starts dispatchers, each a process of its own."""
 
     process: "subprocess.Popen[str]"
@@ -79,12 +79,12 @@ class Launcher:
 
 
 @contextmanager
-def launching(database_url: str, api_url: str) -> Iterator[Launcher]:
+def launching(database_url: str, api_url: str) -> Iterator[DispatcherLauncher]:
     """Lend a launcher. Whatever it started must have been killed at the end of the block."""
     code = "from tests.support.dispatcher_processes import serve; serve()"
     command = [sys.executable, "-W", "error", "-c", code, database_url, api_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Launcher(process)
+        yield DispatcherLauncher(process)
         assert process.stdin is not None
         process.stdin.close()
         process.wait(timeout=10)

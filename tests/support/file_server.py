@@ -28,7 +28,7 @@ Answer = bytes | int | Callable[[BaseHTTPRequestHandler], None]
 
 
 @dataclass
-class Shelf:
+class FileServer:
     """Serves files by name; they can be replaced at any time."""
 
     files: dict[str, Answer] = field(default_factory=dict)
@@ -61,12 +61,12 @@ class Shelf:
         return f"{self.origin}/{name}" + (f"?X-Amz-Signature={signature}" if signature else "")
 
 
-def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
+def _handler(file_server: FileServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            shelf.asked.append(self.path[1:])
-            shelf.authorizations.append(self.headers["Authorization"])
-            answer = shelf.files.get(self.path[1:].split("?")[0], 404)
+            file_server.asked.append(self.path[1:])
+            file_server.authorizations.append(self.headers["Authorization"])
+            answer = file_server.files.get(self.path[1:].split("?")[0], 404)
             if callable(answer):
                 answer(self)
                 return
@@ -96,7 +96,7 @@ def frames(*labels: str) -> bytes:
 
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-"""Before the time that every answer of a shelf gives."""
+"""Before the time that every answer of the file server gives."""
 
 
 def save_task(

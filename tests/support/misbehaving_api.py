@@ -56,7 +56,7 @@ def batch(name: str, **fields: object) -> Doc:
 
 
 @dataclass
-class OddApi:
+class MisbehavingApi:
     """Serves documents; `odd` may answer before, `chosen` replaces which rows a list of tasks holds."""
 
     tasks: list[Doc] = field(default_factory=list)
@@ -164,7 +164,7 @@ def _one(docs: Sequence[Doc], name: str, key: str) -> Answer:
     return (404, {"status_code": 404, "error": "Not found."}) if found is None else (200, found)
 
 
-def _handler(api: OddApi) -> type[BaseHTTPRequestHandler]:
+def _handler(api: MisbehavingApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else the body waits for the receipt of the head

@@ -19,7 +19,7 @@ from scalesync.models.commands import AttemptStep, Claim, CommandState, Settleme
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
-from tests.support.dispatch_env import desk
+from tests.support.dispatch_env import dispatch_env
 
 BRIEF = Timing(request=0.4, margin=0.1, settle=0.4)
 """A lease of 1.3 seconds."""
@@ -35,7 +35,7 @@ class Point(StrEnum):
 
 @dataclass
 class FreezingLedger(DispatcherStore):
-    """A ledger whose process stops at a point until somebody lets it go on."""
+    """A store whose process stops at a point until somebody lets it go on."""
 
     point: Point | None = None
 
@@ -81,10 +81,10 @@ def serve() -> None:
             command_id, _, point = order.partition(" ")
             with (
                 closing(Database.open(database_url)) as database,
-                desk(database, api_url, timing=BRIEF) as at,
+                dispatch_env(database, api_url, timing=BRIEF) as env,
             ):
-                ledger = FreezingLedger(database, new_owner_id(), BRIEF, Point[point])
-                at.dispatch(DispatchOptions(workers=1, only=[int(command_id)]), ledger=ledger)
+                store = FreezingLedger(database, new_owner_id(), BRIEF, Point[point])
+                env.dispatch(DispatchOptions(workers=1, only=[int(command_id)]), store=store)
             os._exit(0)
         children.append(child)
     print(*children, flush=True)  # noqa: T201 - how it talks to the test
@@ -93,7 +93,7 @@ def serve() -> None:
 
 
 @dataclass
-class Frozen:
+class PausedDispatchers:
     """Processes that stopped, each at its point."""
 
     process: "subprocess.Popen[str]"
@@ -114,7 +114,9 @@ class Frozen:
 
 
 @contextmanager
-def frozen(database_url: str, api_url: str, orders: Sequence[tuple[int, Point]]) -> Iterator[Frozen]:
+def frozen(
+    database_url: str, api_url: str, orders: Sequence[tuple[int, Point]]
+) -> Iterator[PausedDispatchers]:
     """Lend a dispatcher for each command, which stops at its point."""
     told = [f"{command_id} {point.name}" for command_id, point in orders]
     code = "from tests.support.pausing_dispatcher import serve; serve()"
@@ -123,7 +125,7 @@ def frozen(database_url: str, api_url: str, orders: Sequence[tuple[int, Point]])
         assert process.stdout is not None
         children = [int(child) for child in process.stdout.readline().split()]
         try:
-            yield Frozen(process, children)
+            yield PausedDispatchers(process, children)
         finally:
             for child in children:
                 with suppress(ProcessLookupError):

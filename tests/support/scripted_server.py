@@ -121,7 +121,7 @@ def trickle_head(peer: socket.socket) -> bool:
 
 
 @dataclass
-class Scripted:
+class ScriptedServer:
     """A server on 127.0.0.1 that goes through `steps` and repeats the last one, whoever asks."""
 
     steps: Sequence[Step]

@@ -29,7 +29,7 @@ def page(*tasks: dict[str, object], **fields: object) -> dict[str, object]:
     return {**usual, **fields}
 
 
-class BrokenApi:
+class StaticListApi:
     """Serves one account without batches and projects; its tasks can be replaced at any time."""
 
     def __init__(self, tasks: Tasks) -> None:
@@ -65,7 +65,7 @@ class BrokenApi:
         return found if isinstance(found, bytes) else json.dumps(found).encode()
 
 
-def _handler(api: BrokenApi) -> type[BaseHTTPRequestHandler]:
+def _handler(api: StaticListApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else the body waits for the receipt of the head

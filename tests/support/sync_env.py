@@ -26,8 +26,8 @@ from scalesync.sync.runner import SyncRunner, SyncSummary
 from scalesync.sync.store import SyncStore
 from scalesync.sync.verify.models import Verification, VerifyScope, VerifyWatcher
 from scalesync.sync.verify.verifier import LIST_THRESHOLD, Verifier
-from tests.support.misbehaving_api import OddApi
-from tests.support.scripted_server import Scripted
+from tests.support.misbehaving_api import MisbehavingApi
+from tests.support.scripted_server import ScriptedServer
 
 KEY = "live_key"
 STREAMS = ("tasks", "batches", "projects")
@@ -42,7 +42,7 @@ _SIGNATURE = re.compile(rb'\?X-Amz-[^"]*')
 
 @contextmanager
 def session(
-    server: SandboxServer | Scripted | OddApi,
+    server: SandboxServer | ScriptedServer | MisbehavingApi,
     database: Database,
     *,
     workers: int = 4,
@@ -55,12 +55,12 @@ def session(
     options = ApiOptions(url=server.url, retry=retry, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:
         mine = Account(fingerprint(KEY), "live", server.url, clock.now())
-        ledger = SyncStore(database, api, new_owner_id(), lease)
-        yield SyncRunner(ledger, clock, events.append, mine, workers)
+        store = SyncStore(database, api, new_owner_id(), lease)
+        yield SyncRunner(store, clock, events.append, mine, workers)
 
 
 def sync(
-    server: SandboxServer | OddApi,
+    server: SandboxServer | MisbehavingApi,
     database: Database,
     request: SyncRequest = EVERYTHING,
     *,
@@ -73,7 +73,7 @@ def sync(
 
 
 @dataclass(frozen=True)
-class Hurried(Clock):
+class NoWaitClock(Clock):
     """A clock on which nobody waits."""
 
     def sleep(self, seconds: float) -> None:
@@ -93,7 +93,7 @@ def verify(
     watch: VerifyWatcher = lambda _: None,
 ) -> Verification:
     """Verify once; `listed` as of Verifier. What was made in the very second of it is left out."""
-    clock = Hurried()
+    clock = NoWaitClock()
     options = ApiOptions(url=server.url, retry=QUICK, read_timeout=2, deadline=4)
     with ScaleApi(KEY, options, clock=clock) as api:
         return Verifier(api, database, clock, watch, 4, listed).verify(VerifyScope(windows, deep))

@@ -18,7 +18,7 @@ from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import ScaleNoAnswer
 from scalesync.sandbox import SandboxServer
 from tests.support.databases import opened
-from tests.support.scripted_server import Scripted, say
+from tests.support.scripted_server import ScriptedServer, say
 from tests.support.sync_env import EVERYTHING, session
 
 Start = Callable[..., SandboxServer]
@@ -76,7 +76,7 @@ def test_an_api_without_a_date_is_refused(sqlite_url: str) -> None:
     """Our own clock does not stand in where it is told what is complete: nothing is planned."""
     undated = say({"docs": [], "total": 0}, headers={"Date": ""})
     with (
-        Scripted([undated]) as api,
+        ScriptedServer([undated]) as api,
         opened(sqlite_url) as database,
         session(api, database) as ready,
         pytest.raises(ScaleNoAnswer, match="no date"),

@@ -10,7 +10,7 @@ from scalesync.db.sync import runs
 from scalesync.sync.events import ClockWasAhead
 from scalesync.sync.planner import SyncRequest
 from scalesync.timestamps import format_instant
-from tests.support.misbehaving_api import Answer, OddApi, Query, batch, project, task
+from tests.support.misbehaving_api import Answer, MisbehavingApi, Query, batch, project, task
 from tests.support.sync_env import TASKS_ONLY, mirrored, present, session, sync
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,7 +43,7 @@ def changed_at(at: datetime, number: int) -> dict[str, object]:
 def test_a_watermark_in_the_future_skips_nothing(database: Database, before: bool) -> None:
     """The run after one by a clock that was ahead reads from the last watermark before that, or all."""
     hand = Hand()
-    with OddApi([task(1)], now=hand) as api:
+    with MisbehavingApi([task(1)], now=hand) as api:
         if before:
             sync(api, database, TASKS_ONLY)
         hand.at += 30 * 24 * HOUR
@@ -64,7 +64,7 @@ def test_a_watermark_in_the_future_skips_nothing(database: Database, before: boo
 def test_a_watermark_in_the_future_is_lowered_before_anything_is_read(database: Database) -> None:
     """A run that then fails leaves none behind that would be believed once the clock has caught up."""
     hand = Hand()
-    with OddApi([task(1)], now=hand) as api:
+    with MisbehavingApi([task(1)], now=hand) as api:
         hand.at = NOON + 30 * 24 * HOUR
         sync(api, database, TASKS_ONLY)
         hand.at = NOON + HOUR
@@ -91,7 +91,7 @@ def test_one_date_in_the_future_moves_no_watermark_there(database: Database) -> 
     def now() -> datetime:
         return NOON + HOUR if len(api.asked) <= 1 else hand()
 
-    with OddApi([task(n) for n in range(150)], now=now) as api:
+    with MisbehavingApi([task(n) for n in range(150)], now=now) as api:
         assert sync(api, database).complete
 
     assert watermark(database) == NOON
@@ -103,7 +103,7 @@ def test_what_was_stamped_in_the_future_takes_changes_all_the_same(database: Dat
     hand = Hand()
     hand.at = NOON + 30 * 24 * HOUR
     docs = [task(1, updated_at="9999-12-31T23:59:59.000Z"), task(2), task(3, updated_at=None)]
-    with OddApi(docs, [project("p"), project("q")], [batch("b"), batch("c")], now=hand) as api:
+    with MisbehavingApi(docs, [project("p"), project("q")], [batch("b"), batch("c")], now=hand) as api:
         sync(api, database)
         hand.at = NOON
         rows = {"projects": api.projects, "batches": api.batches, "tasks": api.tasks}[stream]
@@ -125,7 +125,7 @@ def test_what_was_stamped_in_the_future_takes_changes_all_the_same(database: Dat
 def test_in_a_full_pass_the_copy_served_last_stays(database: Database) -> None:
     """A time of change that steps back hides nothing from `sync --full`; an incremental pass goes by it."""
     hand = Hand()
-    with OddApi([task(1, updated_at="2026-02-01T00:00:00.000Z")], now=hand) as api:
+    with MisbehavingApi([task(1, updated_at="2026-02-01T00:00:00.000Z")], now=hand) as api:
         sync(api, database, TASKS_ONLY)
         api.tasks[0] |= {"updated_at": "2026-01-01T00:00:00.000Z", "status": "canceled"}
         hand.at += HOUR

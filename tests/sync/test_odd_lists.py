@@ -12,7 +12,7 @@ from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs
 from scalesync.models.sync import RunState, WindowState
 from scalesync.sync.planner import SyncRequest
-from tests.support.misbehaving_api import BEGAN, Answer, Doc, OddApi, Query, as_promised, page, task
+from tests.support.misbehaving_api import BEGAN, Answer, Doc, MisbehavingApi, Query, as_promised, page, task
 from tests.support.sync_env import TASKS_ONLY, present, session, sync
 
 MANY = 1_500
@@ -46,7 +46,7 @@ def without_bounds(doc: Doc, query: Query) -> bool:
 def test_a_first_pass_reads_what_lists_with_bounds_do_not_give(database: Database, chosen: object) -> None:
     """The parts are held against the whole, which is read undivided where they do not add up."""
     docs = [task(n) for n in range(MANY)] + [task(n, created_at=None) for n in range(MANY, MANY + 5)]
-    with OddApi(docs, chosen=chosen) as api:  # type: ignore[arg-type]
+    with MisbehavingApi(docs, chosen=chosen) as api:  # type: ignore[arg-type]
         summary = sync(api, database, TASKS_ONLY)
 
         assert present(database) == api.everything()
@@ -57,7 +57,7 @@ def test_a_first_pass_reads_what_lists_with_bounds_do_not_give(database: Databas
 def test_a_mirror_that_knows_undated_tasks_divides_nothing(database: Database) -> None:
     """A list with bounds could hide them, so the next full pass reads it whole, and sees what is gone."""
     docs = [task(n) for n in range(MANY)] + [task(n, created_at=None) for n in range(MANY, MANY + 5)]
-    with OddApi(docs) as api:
+    with MisbehavingApi(docs) as api:
         sync(api, database, TASKS_ONLY)
         del api.tasks[-2:]
         api.asked.clear()
@@ -82,7 +82,7 @@ def test_answers_that_are_mixed_up_are_read_again(database: Database) -> None:
             # Each third answer with bounds is the one before.
             return 200, kept[-2] if len(kept) % 3 == 0 else answer
 
-    with OddApi([task(n) for n in range(MANY)], odd=mixed_up) as api:
+    with MisbehavingApi([task(n) for n in range(MANY)], odd=mixed_up) as api:
         sync(api, database, TASKS_ONLY)
         complete = sync(api, database, FULL).complete
 
@@ -96,7 +96,7 @@ def test_tasks_of_another_project_in_a_list_of_one_are_a_contradiction(database:
     def any_project(doc: Doc, query: Query) -> bool:
         return as_promised(doc, {name: value for name, value in query.items() if name != "project"})
 
-    with OddApi(docs, chosen=any_project) as api:
+    with MisbehavingApi(docs, chosen=any_project) as api:
         summary = sync(api, database, SyncRequest(("tasks",), projects=("p",)))
 
     assert not summary.complete
@@ -105,7 +105,7 @@ def test_tasks_of_another_project_in_a_list_of_one_are_a_contradiction(database:
 
 def test_what_is_gone_is_noticed_wherever_it_was(database: Database) -> None:
     """Also on the first page of a window that was divided, and of one of its parts that was divided again."""
-    with OddApi([task(n) for n in range(2_500)]) as api:
+    with MisbehavingApi([task(n) for n in range(2_500)]) as api:
         sync(api, database, TASKS_ONLY, workers=8)
         gone = {doc["task_id"] for doc in api.tasks[::100]} | {doc["task_id"] for doc in api.tasks[-60::7]}
         api.tasks = [doc for doc in api.tasks if doc["task_id"] not in gone]
@@ -118,7 +118,7 @@ def test_what_is_gone_is_noticed_wherever_it_was(database: Database) -> None:
 
 def test_every_row_lies_in_exactly_one_part_that_closes(database: Database) -> None:
     """What the closed parts received within their bounds adds up to what the API counts in the whole."""
-    with OddApi([task(n // 7) | {"task_id": f"x{n}"} for n in range(3_000)]) as api:
+    with MisbehavingApi([task(n // 7) | {"task_id": f"x{n}"} for n in range(3_000)]) as api:
         assert sync(api, database, TASKS_ONLY).complete
     lines = select(windows.c.state, windows.c.parent_id, windows.c.rows_within, windows.c.api_total)
     with database.read() as conn:
@@ -141,7 +141,7 @@ def test_what_leaves_an_account_while_it_is_read_is_no_loss(database: Database) 
             del api.tasks[3]
         return None
 
-    with OddApi([task(n) for n in range(MANY)], odd=one_leaves) as api:
+    with MisbehavingApi([task(n) for n in range(MANY)], odd=one_leaves) as api:
         summary = sync(api, database, TASKS_ONLY, workers=1)
 
         assert summary.complete
@@ -151,7 +151,7 @@ def test_what_leaves_an_account_while_it_is_read_is_no_loss(database: Database) 
 
 def test_a_run_whose_parts_do_not_add_up_is_never_complete(database: Database) -> None:
     """Whoever ends it, and whatever they looked at before."""
-    with OddApi([task(n) for n in range(MANY)]) as api, session(api, database) as ready:
+    with MisbehavingApi([task(n) for n in range(MANY)]) as api, session(api, database) as ready:
         ready.sync(TASKS_ONLY)
         with database.write() as conn:
             run = runs.recent(conn, 1)[0]

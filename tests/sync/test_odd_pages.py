@@ -9,7 +9,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.errors import ScaleForbidden, ScaleUnauthorized
 from scalesync.sync.planner import SyncRequest
-from tests.support.misbehaving_api import Answer, OddApi, Query, batch, page, project, task
+from tests.support.misbehaving_api import Answer, MisbehavingApi, Query, batch, page, project, task
 from tests.support.sync_env import ONCE_MORE, TASKS_ONLY, present, sync
 
 FAILS = {"status_code": 500, "error": "It failed."}
@@ -22,7 +22,7 @@ def names(database: Database, stream: str) -> set[str]:
         return set(conn.scalars(select(table.c.name)))
 
 
-def failing_with(key: str, api: Callable[[], OddApi]) -> Callable[[str, Query], Answer | None]:
+def failing_with(key: str, api: Callable[[], MisbehavingApi]) -> Callable[[str, Query], Answer | None]:
     """Return what answers with a failure wherever a page of tasks would hold this one."""
 
     def odd(path: str, query: Query) -> Answer | None:
@@ -39,7 +39,7 @@ def failing_with(key: str, api: Callable[[], OddApi]) -> Callable[[str, Query], 
 def test_a_task_that_no_page_can_hold_leaves_out_nothing_but_itself(database: Database, number: int) -> None:
     """Its page is divided in time until nothing else is in it; the run is incomplete and says where."""
     key = f"t{number:05}"
-    with OddApi([task(n) for n in range(400)]) as api:
+    with MisbehavingApi([task(n) for n in range(400)]) as api:
         api.odd = failing_with(key, lambda: api)
         summary = sync(api, database, TASKS_ONLY, retry=ONCE_MORE)
         assert not summary.complete
@@ -66,7 +66,7 @@ def test_a_project_that_cannot_be_read_holds_up_no_other(database: Database, sta
         return (status, FAILS) if path == "/tasks" and query["project"] == "b" else None
 
     docs = [task(n, project="abc"[n % 3]) for n in range(60)]
-    with OddApi(docs, [project(name) for name in "abc"], odd=odd) as api:
+    with MisbehavingApi(docs, [project(name) for name in "abc"], odd=odd) as api:
         for expected in (60, 70):
             api.tasks += [task(n, project="a") for n in range(len(api.tasks), expected)]
             summary = sync(api, database, retry=ONCE_MORE)
@@ -84,7 +84,7 @@ def test_a_list_that_cannot_be_read_holds_up_no_other(database: Database, stream
     def odd(path: str, query: Query) -> Answer | None:  # noqa: ARG001 - its signature
         return (500, FAILS) if path == f"/{stream}" else None
 
-    with OddApi([task(n) for n in range(5)], odd=odd) as api:
+    with MisbehavingApi([task(n) for n in range(5)], odd=odd) as api:
         summary = sync(api, database, retry=ONCE_MORE)
 
     assert (summary.complete, len(present(database))) == (False, 5)
@@ -96,7 +96,7 @@ def test_a_refusal_of_everything_ends_the_run(
     database: Database, status: int, error: type[Exception]
 ) -> None:
     """It is about the key, not about a window."""
-    with OddApi([task(1)], odd=lambda path, query: (status, FAILS)) as api, pytest.raises(error):  # noqa: ARG005
+    with MisbehavingApi([task(1)], odd=lambda path, query: (status, FAILS)) as api, pytest.raises(error):  # noqa: ARG005
         sync(api, database, retry=ONCE_MORE)
 
 
@@ -104,7 +104,7 @@ def test_a_refusal_of_everything_ends_the_run(
 def test_a_long_name_leaves_out_no_other(database: Database, length: int) -> None:
     """A project or batch whose name no index takes is left out and named; the others come."""
     long = "n" * length
-    with OddApi(
+    with MisbehavingApi(
         [task(n) for n in range(5)],
         [project(name) for name in ("p", long, "q")],
         [batch(name) for name in ("a", long, "z")],
@@ -121,7 +121,7 @@ def test_a_long_name_leaves_out_no_other(database: Database, length: int) -> Non
 
 def test_a_task_whose_absence_cannot_be_proven_is_named(database: Database) -> None:
     """One look-up that fails holds up no other; the run is incomplete."""
-    with OddApi([task(n) for n in range(10)]) as api:
+    with MisbehavingApi([task(n) for n in range(10)]) as api:
         sync(api, database, TASKS_ONLY, retry=ONCE_MORE)
         del api.tasks[:3]
         api.odd = lambda path, query: (500, FAILS) if path == "/task/t00001" else None  # noqa: ARG005
@@ -136,7 +136,7 @@ def test_a_task_whose_absence_cannot_be_proven_is_named(database: Database) -> N
 @pytest.mark.parametrize("total", [10**9, 10**12, 10**15, 10**30])
 def test_a_count_that_cannot_be_ends_in_an_incomplete_run(database: Database, total: int) -> None:
     """What came is kept."""
-    with OddApi([task(n) for n in range(250)]) as api:
+    with MisbehavingApi([task(n) for n in range(250)]) as api:
 
         def odd(path: str, query: Query) -> Answer | None:
             counted = page([doc for doc in api.tasks if api.holds(doc, query)], query) | {"total": total}

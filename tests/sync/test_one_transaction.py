@@ -44,8 +44,8 @@ def test_a_page_is_written_whole_or_not_at_all(database: Database, refused: Tabl
     with database.write() as conn:
         runs.start(conn, RunKind.FULL, NOW, [Window("tasks")], watermark_at=NOW)
     with ScaleApi(KEY) as api:
-        ledger = SyncStore(database, api, "me", lease=30)
-        window = ledger.claim()
+        store = SyncStore(database, api, "me", lease=30)
+        window = store.claim()
         assert window is not None
         reading, fetched = WindowProgress(STREAMS["tasks"], window), page("a", "b", total=3, token="t")
         taken = reading.accept(fetched)
@@ -53,11 +53,11 @@ def test_a_page_is_written_whole_or_not_at_all(database: Database, refused: Tabl
 
         rename(database, refused.name, "elsewhere")
         with pytest.raises(DatabaseError):
-            ledger.save_together([taken])
+            store.save_together([taken])
         rename(database, "elsewhere", refused.name)
         assert held(database) == before
 
-        ledger.save_together([taken])
+        store.save_together([taken])
     after = held(database)
     assert [row["task_id"] for row in after["tasks"]] == ["a", "b"]
     assert [(row["next_token"], row["rows_received"]) for row in after["windows"]] == [("t", 2)]

@@ -9,8 +9,8 @@ from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
-from tests.support.misbehaving_api import Doc, OddApi, Query, project, task
-from tests.support.sync_env import TASKS_ONLY, Hurried, present, session, sync
+from tests.support.misbehaving_api import Doc, MisbehavingApi, Query, project, task
+from tests.support.sync_env import TASKS_ONLY, NoWaitClock, present, session, sync
 from tests.sync.test_odd_lists import cut_to_days, without_bounds
 
 MANY = 400
@@ -20,10 +20,10 @@ COUNTED, LISTED = 0, 10_000
 
 
 def prove(
-    api: OddApi, database: Database, listed: int, *, deep: bool = False, repair: bool = False
+    api: MisbehavingApi, database: Database, listed: int, *, deep: bool = False, repair: bool = False
 ) -> VerifyResult:
     """Verify the tasks."""
-    with session(api, database, clock=Hurried()) as ready:
+    with session(api, database, clock=NoWaitClock()) as ready:
         return VerifyRunner(ready, lambda _: None, listed).verify(TASKS_ONLY, deep=deep, repair=repair)
 
 
@@ -35,7 +35,7 @@ def undated(number: int) -> Doc:
 @pytest.mark.parametrize(("listed", "deep"), [(COUNTED, False), (COUNTED, True), (LISTED, False)])
 def test_tasks_that_no_list_by_time_holds_are_missed(database: Database, listed: int, deep: bool) -> None:
     """Of 405 tasks 400 are here: that is not proven, however it is looked at; a repair brings them."""
-    with OddApi([task(n) for n in range(MANY)]) as api:
+    with MisbehavingApi([task(n) for n in range(MANY)]) as api:
         sync(api, database, TASKS_ONLY)
         assert prove(api, database, listed, deep=deep).last.proven
         api.tasks += [undated(n) for n in range(MANY, MANY + 5)]
@@ -56,7 +56,9 @@ def test_tasks_that_no_list_by_time_holds_are_missed(database: Database, listed:
 @pytest.mark.parametrize("listed", [COUNTED, LISTED])
 def test_an_undated_task_that_goes_is_named(database: Database, listed: int) -> None:
     """It is looked up, as no list by time holds it."""
-    with OddApi([*(task(n) for n in range(MANY)), *(undated(n) for n in range(MANY, MANY + 5))]) as api:
+    with MisbehavingApi(
+        [*(task(n) for n in range(MANY)), *(undated(n) for n in range(MANY, MANY + 5))]
+    ) as api:
         sync(api, database, TASKS_ONLY)
         assert prove(api, database, listed).last.proven
         del api.tasks[-1]
@@ -70,7 +72,7 @@ def test_whole_documents_are_compared_in_one_list_where_parts_do_not_add_up(
     database: Database, chosen: Callable[[Doc, Query], bool], lost: str
 ) -> None:
     """An API that knows bounds by the day, or not at all: what is missing is named, and mended."""
-    with OddApi([task(n) for n in range(MANY)], chosen=chosen) as api:
+    with MisbehavingApi([task(n) for n in range(MANY)], chosen=chosen) as api:
         sync(api, database, TASKS_ONLY)
         assert prove(api, database, COUNTED, deep=True).last.proven
         with database.write() as conn:
@@ -87,7 +89,7 @@ def test_whole_documents_are_compared_in_one_list_where_parts_do_not_add_up(
 def test_what_is_made_while_it_counts_is_not_missed(database: Database, listed: int) -> None:
     """A task made before every list is in one count and not in the next: that is no difference."""
     made = iter(range(MANY, 10_000))
-    with OddApi([task(n) for n in range(MANY)]) as api:
+    with MisbehavingApi([task(n) for n in range(MANY)]) as api:
         sync(api, database, TASKS_ONLY)
 
         def odd(path: str, query: Query) -> None:
@@ -105,10 +107,10 @@ def test_what_is_made_while_it_counts_is_not_missed(database: Database, listed: 
 def test_each_project_is_held_against_its_own_count(database: Database) -> None:
     """Where only a project was asked for, so is the count of it."""
     docs = [task(n, project="pq"[n % 2]) for n in range(MANY)]
-    with OddApi(docs, [project("p"), project("q")]) as api:
+    with MisbehavingApi(docs, [project("p"), project("q")]) as api:
         sync(api, database, TASKS_ONLY)
         api.tasks.append(task(MANY, project="q", created_at=None, updated_at=None))
-        with session(api, database, clock=Hurried()) as ready:
+        with session(api, database, clock=NoWaitClock()) as ready:
             found = {
                 name: VerifyRunner(ready, lambda _: None, COUNTED)
                 .verify(SyncRequest(("tasks",), projects=(name,)))
@@ -123,7 +125,7 @@ def test_each_project_is_held_against_its_own_count(database: Database) -> None:
 @pytest.mark.parametrize("listed", [COUNTED, LISTED])
 def test_an_api_that_stops_counting_proves_nothing(database: Database, listed: int) -> None:
     """It says so in a sentence, and not as a failure."""
-    with OddApi([task(n) for n in range(MANY)]) as api:
+    with MisbehavingApi([task(n) for n in range(MANY)]) as api:
         sync(api, database, TASKS_ONLY)
 
         def uncounted(path: str, query: Query) -> tuple[int, object] | None:
@@ -142,7 +144,7 @@ def test_an_api_that_stops_counting_proves_nothing(database: Database, listed: i
 def test_a_task_of_the_end_of_all_times_is_counted(database: Database, listed: int) -> None:
     """It is here, and so it is in the count of what is here."""
     last = task(MANY, created_at="9999-12-31T23:59:59.999Z")
-    with OddApi([*(task(n) for n in range(MANY)), last]) as api:
+    with MisbehavingApi([*(task(n) for n in range(MANY)), last]) as api:
         sync(api, database, TASKS_ONLY)
 
         seen = prove(api, database, listed).last

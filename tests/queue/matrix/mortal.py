@@ -59,7 +59,7 @@ class Doomed(Database):
 
 @dataclass
 class MortalLedger(DispatcherStore):
-    """A ledger whose process dies at a point."""
+    """A store whose process dies at a point."""
 
     point: Point | None = None
 
@@ -118,9 +118,9 @@ def dispatch(database_url: str, api_url: str, only: int | None, point: Point | N
     )
     database = Doomed.open(database_url)
     with closing(database), ScaleApi(KEY, reach, clock=clock) as api:
-        ledger = MortalLedger(database, new_owner_id(), TIMING, point)
+        store = MortalLedger(database, new_owner_id(), TIMING, point)
         options = DispatchOptions(workers=4, only=None if only is None else [only])
-        Dispatcher(ledger, api, clock, lambda _: None, TIMING, options).run()
+        Dispatcher(store, api, clock, lambda _: None, TIMING, options).run()
 
 
 def serve() -> None:

@@ -45,7 +45,7 @@ class Means:
 
     timing: Timing = field(default_factory=Timing)
     handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
-    ledger: type[DispatcherStore] = DispatcherStore
+    store: type[DispatcherStore] = DispatcherStore
     clock: type[VirtualClock] = VirtualClock
     random: Callable[[], float] = _never_waits
     """What every backoff is multiplied with: waiting less is the harder test."""
@@ -122,9 +122,9 @@ class Process:
         place, _, rest = new_owner_id().split("/")
         owner = f"{place}/{_NOBODY}/{rest}" if gone else f"elsewhere/{next(_NUMBERS)}/{rest}"
         clock = means.clock(timeline=stage.timeline)
-        self.ledger = means.ledger(stage.database, owner, means.timing)
+        self.store = means.store(stage.database, owner, means.timing)
         self.tools = ExecutorDeps(
-            self.ledger, NearApi(stage.server, clock), clock, means.timing, means.random, means.handlers
+            self.store, NearApi(stage.server, clock), clock, means.timing, means.random, means.handlers
         )
         self.holds: int | None = None
         """The command in its hands."""
@@ -134,7 +134,7 @@ class Process:
         """Claim one command and work on it; returns whether there was one."""
         claimed_at = self.tools.clock.boottime()
         yield "claim"
-        claims = self.ledger.claim(1)
+        claims = self.store.claim(1)
         for claim in claims:
             self.holds = claim.command.id
             self.done.append((yield from CommandExecutor(claim, self.tools, claimed_at).run()))

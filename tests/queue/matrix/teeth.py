@@ -68,7 +68,7 @@ assert BLIND.keys() == HANDLERS.keys()
 
 @dataclass
 class Unfenced(DispatcherStore):
-    """A ledger that takes whatever claim there is now for its own."""
+    """A store that takes whatever claim there is now for its own."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:
         """Arm under the present fence."""
@@ -95,7 +95,7 @@ class Unfenced(DispatcherStore):
 
 @dataclass
 class Unarmed(DispatcherStore):
-    """A ledger that does not write down that a command is about to be sent."""
+    """A store that does not write down that a command is about to be sent."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:  # noqa: ARG002 - kept nowhere
         """Return True."""
@@ -122,7 +122,7 @@ class Weakness:
 
 WITHOUT: Mapping[str, Weakness] = {
     "asking first": Weakness(Means(handlers=BLIND), Wire((OnWrite.DROPPED,))),
-    "the fence": Weakness(Means(ledger=Unfenced), Wire((OnWrite.LATER,))),
+    "the fence": Weakness(Means(store=Unfenced), Wire((OnWrite.LATER,))),
     "the own deadline": Weakness(Means(clock=StoppedClock), Wire((OnWrite.LATER,))),
     "the settle time": Weakness(Means(timing=Timing(settle=0)), Wire((OnWrite.MUCH_LATER,))),
     "whose answer it is": Weakness(
@@ -130,5 +130,5 @@ WITHOUT: Mapping[str, Weakness] = {
         Wire((OnWrite.MIXED_UP,)),
         "happened 0 times, delivered",
     ),
-    "arming": Weakness(Means(ledger=Unarmed), Wire((OnWrite.MUCH_LATER,))),
+    "arming": Weakness(Means(store=Unarmed), Wire((OnWrite.MUCH_LATER,))),
 }

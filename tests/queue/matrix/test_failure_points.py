@@ -36,13 +36,13 @@ def assert_delivered_once(stage: Stage, case: Case, command_id: int) -> None:
     assert (command.state, case.happened(stage.server.world)) == ("delivered", 1), (case.name, stage.story())
 
 
-@pytest.mark.parametrize("ledger", [ArmFails, ArmUnknown])
-def test_an_arming_of_which_nobody_knows(arena: Database, ledger: type[DispatcherStore]) -> None:
+@pytest.mark.parametrize("store", [ArmFails, ArmUnknown])
+def test_an_arming_of_which_nobody_knows(arena: Database, store: type[DispatcherStore]) -> None:
     """Nothing is sent where the commit of an arming failed or is unknown; the next process sends it once."""
     for case in CASES:
         stage, command_id = staged(arena, case)
         with pytest.raises(DatabaseError):
-            Process(stage, means=Means(ledger=ledger)).finish()
+            Process(stage, means=Means(store=store)).finish()
 
         assert case.happened(stage.server.world) == 0, case.name
         drain(stage)
@@ -54,7 +54,7 @@ def test_a_settlement_of_which_nobody_knows(arena: Database, fate: OnWrite) -> N
     """A settlement whose commit is unknown is tried again, and does no harm if it was done."""
     for case in CASES:
         stage, command_id = staged(arena, case, fate)
-        Process(stage, means=Means(ledger=SettleUnknown)).finish()
+        Process(stage, means=Means(store=SettleUnknown)).finish()
         drain(stage)
         assert_delivered_once(stage, case, command_id)
 
@@ -64,7 +64,7 @@ def test_a_database_that_is_down_after_the_send(arena: Database, fate: OnWrite) 
     """Back soon, it gets the answer from the process that has it; back late, the API is asked."""
     for case in CASES:
         stage, command_id = staged(arena, case, fate)
-        list(Process(stage, means=Means(ledger=DownForMoments)).once())
+        list(Process(stage, means=Means(store=DownForMoments)).once())
         looked = len(stage.server.log)
         if fate is OnWrite.ANSWERED:
             assert stage.command(command_id).state is CommandState.DELIVERED
@@ -74,7 +74,7 @@ def test_a_database_that_is_down_after_the_send(arena: Database, fate: OnWrite) 
 
         stage, command_id = staged(arena, case, fate)
         with pytest.raises(DatabaseError):
-            Process(stage, means=Means(ledger=DownForGood)).finish()
+            Process(stage, means=Means(store=DownForGood)).finish()
         drain(stage)
         assert_delivered_once(stage, case, command_id)
 

@@ -172,9 +172,9 @@ class Stage:
         options = ApiOptions(url=self.server.url, retry=QUICK)
         with ScaleApi(KEY, options, clock=clock) as api:
             mine = Account(fingerprint(KEY), "live", self.server.url, clock.now())
-            ledger = SyncStore(self.database.lent(fate), api, owner, LEASE)
+            store = SyncStore(self.database.lent(fate), api, owner, LEASE)
             # With one worker the same example takes the same steps each time.
-            yield SyncRunner(ledger, clock, lambda _: None, mine, workers=1)
+            yield SyncRunner(store, clock, lambda _: None, mine, workers=1)
 
     def _let_changes_land(self, _kind: str, _params: object) -> None:
         if self.arriving:
