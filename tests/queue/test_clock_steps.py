@@ -11,10 +11,10 @@ from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.sandbox import SandboxServer
-from tests.queue.matrix.cases import BY_NAME
-from tests.queue.matrix.stage import Process, Stage
-from tests.queue.matrix.timeline import shift_database
-from tests.queue.matrix.wire import OnWrite
+from tests.queue.failure_matrix.cases import BY_NAME
+from tests.queue.failure_matrix.fake_api import WriteOutcome
+from tests.queue.failure_matrix.simulation import Dispatcher, Simulation
+from tests.queue.failure_matrix.virtual_time import shift_database
 from tests.support.dispatch_env import DispatchEnv, dispatch_env
 
 HOUR = 3600.0
@@ -49,15 +49,15 @@ def test_a_clock_that_steps_forward_while_it_sends(env: DispatchEnv, sandbox: Sa
 def test_a_clock_that_steps_while_it_is_in_doubt(database: Database, step: float) -> None:
     """The settle time counts on a clock that nobody sets, where the process armed the command itself."""
     case = BY_NAME["update_project"]
-    stage = Stage(database)
-    command_id = stage.queue(case.order(stage.server.world.live))
-    stage.server.on_writes.append(OnWrite.MUCH_LATER)
-    process = Process(stage)
+    sim = Simulation(database)
+    command_id = sim.queue(case.order(sim.server.world.live))
+    sim.server.write_outcomes.append(WriteOutcome.MUCH_LATER)
+    process = Dispatcher(sim)
     list(process.once())
     shift_database(database, step)
     process.finish()
-    stage.timeline.advance(stage.means.timing.settle)
+    sim.timeline.advance(sim.protections.timing.settle)
 
-    assert stage.command(command_id).state is CommandState.DELIVERED, stage.story()
-    assert case.happened(stage.server.world) == 1, stage.story()
-    assert stage.timeline.moved < HOUR / 2
+    assert sim.command(command_id).state is CommandState.DELIVERED, sim.story()
+    assert case.happened(sim.server.world) == 1, sim.story()
+    assert sim.timeline.moved < HOUR / 2

@@ -20,7 +20,7 @@ from scalesync.sync.verify.models import DriftFound, PartVerified, Verification,
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from tests.support.engine_rotation import in_turn
 from tests.support.sync_env import NoWaitClock, differences, session, sync, verify
-from tests.sync.machine.expected import drift
+from tests.sync.state_machine.oracle import drift
 
 Start = Callable[..., SandboxServer]
 

@@ -12,8 +12,8 @@ from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.api import Document, Page, TaskFilter
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
-from tests.queue.matrix.timeline import Timeline, VirtualClock
-from tests.queue.matrix.wire import KEY, LATE, NearApi, OnLook, OnWrite, Server
+from tests.queue.failure_matrix.fake_api import KEY, LATE, FakeApi, FakeApiClient, ReadOutcome, WriteOutcome
+from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 TASK = {"instruction": "Look.", "attachment": "https://example.com/1.jpg", "project": "p", "batch": "b/1"}
 Call = Callable[[ScaleApi], object]
@@ -81,18 +81,18 @@ def _told(call: Call, api: ScaleApi) -> object:
 
 
 @pytest.fixture
-def server(sqlite_arena: Database) -> Server:
+def server(sqlite_arena: Database) -> FakeApi:
     """Return an empty API on a timeline."""
-    return Server(Timeline(sqlite_arena))
+    return FakeApi(Timeline(sqlite_arena))
 
 
 @pytest.fixture
-def api(server: Server) -> ScaleApi:
+def api(server: FakeApi) -> ScaleApi:
     """Return a client of the API without HTTP."""
-    return NearApi(server, VirtualClock(timeline=server.timeline))
+    return FakeApiClient(server, VirtualClock(timeline=server.timeline))
 
 
-def test_it_answers_as_the_sandbox_over_http(sandbox: SandboxServer, server: Server, api: ScaleApi) -> None:
+def test_it_answers_as_the_sandbox_over_http(sandbox: SandboxServer, server: FakeApi, api: ScaleApi) -> None:
     """The same calls in the same order get the same answers and errors, and have the same effects."""
     options = ApiOptions(url=sandbox.url, retry=RetryPolicy(attempts=1))
     with ScaleApi(KEY, options) as far:
@@ -108,30 +108,30 @@ def test_it_answers_as_the_sandbox_over_http(sandbox: SandboxServer, server: Ser
 @pytest.mark.parametrize(
     ("fate", "error", "effects"),
     [
-        (OnWrite.ANSWERED, None, 1),
-        (OnWrite.DROPPED, ScaleNoAnswer, 1),
-        (OnWrite.APPLIED_500, 500, 1),
-        (OnWrite.BROKEN, ScaleNoAnswer, 1),
-        (OnWrite.ECHO, 409, 1),
-        (OnWrite.MUCH_LATER, 504, 0),
-        (OnWrite.LOST, ScaleNoAnswer, 0),
-        (OnWrite.REFUSED_503, 503, 0),
-        (OnWrite.HTML, ScaleNoAnswer, 0),
-        (OnWrite.MIXED_UP, None, 0),
-        (OnWrite.SWAPPED, None, 1),
-        (OnWrite.MIXED_UP_400, 400, 0),
-        (OnWrite.SWAPPED_400, 400, 1),
-        (OnWrite.NAMELESS_400, 400, 1),
-        (OnWrite.SLOW_DOWN, 429, 0),
-        (OnWrite.BAD_KEY, 401, 0),
-        (OnWrite.NOT_SENT, ScaleNotSent, 0),
+        (WriteOutcome.ANSWERED, None, 1),
+        (WriteOutcome.DROPPED, ScaleNoAnswer, 1),
+        (WriteOutcome.APPLIED_500, 500, 1),
+        (WriteOutcome.BROKEN, ScaleNoAnswer, 1),
+        (WriteOutcome.ECHO, 409, 1),
+        (WriteOutcome.MUCH_LATER, 504, 0),
+        (WriteOutcome.LOST, ScaleNoAnswer, 0),
+        (WriteOutcome.REFUSED_503, 503, 0),
+        (WriteOutcome.HTML, ScaleNoAnswer, 0),
+        (WriteOutcome.MIXED_UP, None, 0),
+        (WriteOutcome.SWAPPED, None, 1),
+        (WriteOutcome.MIXED_UP_400, 400, 0),
+        (WriteOutcome.SWAPPED_400, 400, 1),
+        (WriteOutcome.NAMELESS_400, 400, 1),
+        (WriteOutcome.SLOW_DOWN, 429, 0),
+        (WriteOutcome.BAD_KEY, 401, 0),
+        (WriteOutcome.NOT_SENT, ScaleNotSent, 0),
     ],
 )
 def test_fates_of_a_write(
-    server: Server, api: ScaleApi, fate: OnWrite, error: int | type | None, effects: int
+    server: FakeApi, api: ScaleApi, fate: WriteOutcome, error: int | type | None, effects: int
 ) -> None:
     """Each fate has the effect and the error that it names; what is late comes when its time has."""
-    server.on_writes.append(fate)
+    server.write_outcomes.append(fate)
     caught: ScaleException | None = None
     try:
         api.create_project({"name": "p", "type": "imageannotation"})
@@ -144,30 +144,30 @@ def test_fates_of_a_write(
     after = server.world.effects.count("project", "p", "created")
 
     assert (type(caught) if isinstance(error, type) else caught and caught.code) == error
-    assert (now, before, after) == (effects, effects, 1 if fate is OnWrite.MUCH_LATER else effects)
+    assert (now, before, after) == (effects, effects, 1 if fate is WriteOutcome.MUCH_LATER else effects)
 
 
-def test_fates_of_a_look(server: Server, api: ScaleApi) -> None:
+def test_fates_of_a_look(server: FakeApi, api: ScaleApi) -> None:
     """A read can fail in every way, and lag behind the last write for a while."""
     api.create_project({"name": "p", "type": "imageannotation"})
     codes = []
     for fate in (
-        OnLook.LAGGING,
-        OnLook.FAILS,
-        OnLook.DROPPED,
-        OnLook.BROKEN,
-        OnLook.NOT_SENT,
-        OnLook.MIXED_UP,
-        OnLook.ANSWERED,
+        ReadOutcome.LAGGING,
+        ReadOutcome.FAILS,
+        ReadOutcome.DROPPED,
+        ReadOutcome.BROKEN,
+        ReadOutcome.NOT_SENT,
+        ReadOutcome.MIXED_UP,
+        ReadOutcome.ANSWERED,
     ):
-        server.on_looks.append(fate)
+        server.read_outcomes.append(fate)
         try:
             api.project("p")
             codes.append("there")
         except ScaleException as error:
             codes.append(str(error.code or type(error).__name__))
     server.timeline.advance(30)
-    server.on_looks.append(OnLook.LAGGING)
+    server.read_outcomes.append(ReadOutcome.LAGGING)
 
     nothing = "ScaleNoAnswer"
     assert codes == ["404", "500", nothing, nothing, "ScaleNotSent", nothing, "there"]

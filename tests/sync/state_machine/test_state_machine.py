@@ -24,10 +24,10 @@ from scalesync.sandbox import Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import Verification
 from tests.support.sync_env import differences, mirrored, served
-from tests.sync.machine.changes import BURST, CHANGES, LEFT, burst, one_of
-from tests.sync.machine.expected import Difference, drift
-from tests.sync.machine.mortal import End, Fate, MortalDatabase
-from tests.sync.machine.stage import Stage, merged
+from tests.sync.state_machine.changes import BURST, CHANGES, LEFT, burst, one_of
+from tests.sync.state_machine.crashing_database import CrashingDatabase, End, Fate
+from tests.sync.state_machine.oracle import Difference, drift
+from tests.sync.state_machine.simulation import Simulation, merged
 from tests.sync.test_mirror import READINGS
 
 EXAMPLES = os.environ.get("SCALESYNC_EXAMPLES")
@@ -44,11 +44,11 @@ FATAL = (End.BEFORE, End.AFTER, End.AWAY, End.AWAY_UNKNOWN)
 class Machine(RuleBasedStateMachine):
     """One account, one mirror, any number of syncs."""
 
-    database: ClassVar[MortalDatabase]
+    database: ClassVar[CrashingDatabase]
     readings: ClassVar[list[str]] = sorted(LISTINGS)
     all_at_once: ClassVar[bool] = False
     """Whether an example is played under all of these readings, which must not contradict each other."""
-    stage: Stage | None = None
+    sim: Simulation | None = None
     switches = Switches()
 
     def __init__(self) -> None:
@@ -67,13 +67,13 @@ class Machine(RuleBasedStateMachine):
         if self.switches.ties != "by_id":
             # Where tokens lose some of a tie, only an exact total can tell.
             self.switches = replace(self.switches, total="exact")
-        self.stage = Stage(self.database, self.switches, tasks)
+        self.sim = Simulation(self.database, self.switches, tasks)
 
     @property
-    def here(self) -> Stage:
-        """The stage of this example."""
-        assert self.stage is not None
-        return self.stage
+    def here(self) -> Simulation:
+        """The simulation of this example."""
+        assert self.sim is not None
+        return self.sim
 
     # The world ---------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
             self.here.tamper(stream, key, lose=lose)
             self.tampered.add((stream, key))
 
-    @precondition(lambda self: self.stage is not None and self.stage.complete_once())
+    @precondition(lambda self: self.sim is not None and self.sim.complete_once())
     @rule()
     def verify(self) -> None:
         """Verify: it finds exactly what differs; by counts nothing else, though some of it may cancel out."""
@@ -196,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         assert counted.proven or due or self.tampered or self._homeless(), counted
         self._check_proof(self.here.prove().last)
 
-    @precondition(lambda self: self.stage is not None and self.stage.complete_once())
+    @precondition(lambda self: self.sim is not None and self.sim.complete_once())
     @rule()
     def repair(self) -> None:
         """Verify and repair: afterwards nothing differs that can be told."""
@@ -233,7 +233,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """End in peace: a sync brings what it can see, a full one the rest."""
-        if self.stage is None:
+        if self.sim is None:
             return
         try:
             if self.switches.ties == "skipped":
@@ -245,7 +245,7 @@ class Machine(RuleBasedStateMachine):
             self.here.change("recall in completed batch", 0)
             self.rest(full=False)
         finally:
-            self.stage.close()
+            self.sim.close()
 
 
 def _named(found: Verification) -> set[Difference]:
@@ -254,7 +254,7 @@ def _named(found: Verification) -> set[Difference]:
     return {(one.stream, one.key, str(one.kind)) for one in every}
 
 
-def test_after_any_sequence_the_mirror_equals_the_api(arena: MortalDatabase) -> None:
+def test_after_any_sequence_the_mirror_equals_the_api(arena: CrashingDatabase) -> None:
     """Whatever came before, once nothing changes any more a sync is complete and every document is right."""
     groups, examples = (1, int(EXAMPLES)) if EXAMPLES else GAMES["sqlite" if arena.is_sqlite else "postgres"]
     for number in range(groups):

@@ -18,9 +18,9 @@ from scalesync.queue.timing import Timing
 from scalesync.queue.tools import ExecutorDeps
 from scalesync.sandbox.switches import Switches
 from scalesync.timestamps import parse_instant
-from tests.queue.matrix.cases import seed
-from tests.queue.matrix.timeline import Timeline, VirtualClock
-from tests.queue.matrix.wire import NearApi, Server
+from tests.queue.failure_matrix.cases import seed
+from tests.queue.failure_matrix.fake_api import FakeApi, FakeApiClient
+from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 _TABLES = (
     "commands", "command_attempts", "batch_seals", "tasks", "batches", "projects", "project_versions"
@@ -40,7 +40,7 @@ def _never_waits() -> float:
 
 
 @dataclass(frozen=True)
-class Means:
+class Protections:
     """What dispatchers are made of. The protections of the protocol, each of which a test may take away."""
 
     timing: Timing = field(default_factory=Timing)
@@ -51,17 +51,17 @@ class Means:
     """What every backoff is multiplied with: waiting less is the harder test."""
 
 
-class Stage:
+class Simulation:
     """One scenario's queue, API and time; the database is emptied first."""
 
     def __init__(
-        self, database: Database, means: Means | None = None, switches: Switches | None = None
+        self, database: Database, protections: Protections | None = None, switches: Switches | None = None
     ) -> None:
         self.database = database
-        self.means = means or Means()
+        self.protections = protections or Protections()
         _empty(database)
         self.timeline = Timeline(database)
-        self.server = Server(self.timeline, switches)
+        self.server = FakeApi(self.timeline, switches)
         seed(self.server.world)
 
     def queue(self, new: NewCommand) -> int:
@@ -112,19 +112,26 @@ class Stage:
         return "\n  ".join(["", *self.server.log, *steps])
 
 
-class Process:
+class Dispatcher:
     """A dispatcher with one worker. It does nothing by itself: `rounds` is moved on by hand."""
 
-    def __init__(self, stage: Stage, *, gone: bool = False, means: Means | None = None) -> None:
+    def __init__(
+        self, sim: Simulation, *, gone: bool = False, protections: Protections | None = None
+    ) -> None:
         """With `gone` it is named like a dead process of this machine, so its leases are free at once."""
-        self.stage = stage
-        means = means or stage.means
+        self.sim = sim
+        protections = protections or sim.protections
         place, _, rest = new_owner_id().split("/")
         owner = f"{place}/{_NOBODY}/{rest}" if gone else f"elsewhere/{next(_NUMBERS)}/{rest}"
-        clock = means.clock(timeline=stage.timeline)
-        self.store = means.store(stage.database, owner, means.timing)
+        clock = protections.clock(timeline=sim.timeline)
+        self.store = protections.store(sim.database, owner, protections.timing)
         self.tools = ExecutorDeps(
-            self.store, NearApi(stage.server, clock), clock, means.timing, means.random, means.handlers
+            self.store,
+            FakeApiClient(sim.server, clock),
+            clock,
+            protections.timing,
+            protections.random,
+            protections.handlers,
         )
         self.holds: int | None = None
         """The command in its hands."""
@@ -144,13 +151,13 @@ class Process:
     def rounds(self) -> Iterator[str]:
         """Work until nothing is to be had by waiting; time moves on where waiting is all there is to do."""
         for _ in range(_ROUNDS):
-            if not self.stage.open():
+            if not self.sim.open():
                 return
             if not (yield from self.once()):
-                due = self.stage.outlook()
+                due = self.sim.outlook()
                 if due is None:
                     return
-                self.stage.timeline.advance(due + 0.002)
+                self.sim.timeline.advance(due + 0.002)
 
     def finish(self) -> None:
         """Do all that can be done."""
@@ -158,16 +165,16 @@ class Process:
             pass
 
 
-def drain(stage: Stage) -> None:
+def drain(sim: Simulation) -> None:
     """Let a dispatcher that nobody disturbs do all there is to do, and a person open the gate for it.
 
     What was scripted for the API and did not strike yet strikes it still.
     """
     for _ in range(_OPENINGS):
-        with stage.database.write() as conn:
+        with sim.database.write() as conn:
             resume(conn)
-        Process(stage).finish()
-        with stage.database.read() as conn:
+        Dispatcher(sim).finish()
+        with sim.database.read() as conn:
             if not pause_state(conn).paused:
                 return
 

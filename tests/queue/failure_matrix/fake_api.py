@@ -1,4 +1,4 @@
-"""The API without HTTP: the real client on a transport that ends in the sandbox's world, failing to order."""
+"""The API without HTTP: the real client on a transport that ends in the sandbox's account and fails on request."""
 
 import json
 from collections import deque
@@ -23,7 +23,7 @@ from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.state import World
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.task_writes import cancel_task, create_task
-from tests.queue.matrix.timeline import Timeline, VirtualClock
+from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 KEY = "live_0123456789abcdef"
 LAG = 20.0
@@ -32,7 +32,7 @@ SOON, LATE = 5.0, 100.0
 """Seconds after which a write is applied late: at once, and shortly before the settle time is over."""
 
 
-class OnWrite(StrEnum):
+class WriteOutcome(StrEnum):
     """What becomes of one write."""
 
     ANSWERED = "answered"
@@ -59,7 +59,7 @@ class OnWrite(StrEnum):
     NAMELESS_400 = "applied, then another's 400 that names nothing"
 
 
-class OnLook(StrEnum):
+class ReadOutcome(StrEnum):
     """What becomes of one read."""
 
     ANSWERED = "answered"
@@ -75,36 +75,36 @@ class OnLook(StrEnum):
 
 APPLYING = frozenset(
     {
-        OnWrite.ANSWERED,
-        OnWrite.DROPPED,
-        OnWrite.APPLIED_500,
-        OnWrite.BROKEN,
-        OnWrite.ECHO,
-        OnWrite.SWAPPED,
-        OnWrite.SWAPPED_400,
-        OnWrite.NAMELESS_400,
+        WriteOutcome.ANSWERED,
+        WriteOutcome.DROPPED,
+        WriteOutcome.APPLIED_500,
+        WriteOutcome.BROKEN,
+        WriteOutcome.ECHO,
+        WriteOutcome.SWAPPED,
+        WriteOutcome.SWAPPED_400,
+        WriteOutcome.NAMELESS_400,
     }
 )
-DELAYED = {OnWrite.LATER: SOON, OnWrite.MUCH_LATER: LATE}
+DELAYED = {WriteOutcome.LATER: SOON, WriteOutcome.MUCH_LATER: LATE}
 _STATUSES: Mapping[StrEnum, int] = {
-    OnWrite.APPLIED_500: 500,
-    OnWrite.LATER: 504,
-    OnWrite.MUCH_LATER: 504,
-    OnWrite.REFUSED_500: 500,
-    OnWrite.REFUSED_503: 503,
-    OnWrite.SLOW_DOWN: 429,
-    OnWrite.BAD_REQUEST: 400,
-    OnWrite.BAD_KEY: 401,
-    OnWrite.NOT_ENABLED: 402,
-    OnWrite.FORBIDDEN: 403,
-    OnWrite.MIXED_UP_400: 400,
-    OnWrite.SWAPPED_400: 400,
-    OnWrite.NAMELESS_400: 400,
-    OnLook.FAILS: 500,
-    OnLook.SLOW_DOWN: 429,
-    OnLook.BAD_KEY: 401,
+    WriteOutcome.APPLIED_500: 500,
+    WriteOutcome.LATER: 504,
+    WriteOutcome.MUCH_LATER: 504,
+    WriteOutcome.REFUSED_500: 500,
+    WriteOutcome.REFUSED_503: 503,
+    WriteOutcome.SLOW_DOWN: 429,
+    WriteOutcome.BAD_REQUEST: 400,
+    WriteOutcome.BAD_KEY: 401,
+    WriteOutcome.NOT_ENABLED: 402,
+    WriteOutcome.FORBIDDEN: 403,
+    WriteOutcome.MIXED_UP_400: 400,
+    WriteOutcome.SWAPPED_400: 400,
+    WriteOutcome.NAMELESS_400: 400,
+    ReadOutcome.FAILS: 500,
+    ReadOutcome.SLOW_DOWN: 429,
+    ReadOutcome.BAD_KEY: 401,
 }
-_ABOUT_ANOTHER = (OnWrite.MIXED_UP_400, OnWrite.SWAPPED_400)
+_ABOUT_ANOTHER = (WriteOutcome.MIXED_UP_400, WriteOutcome.SWAPPED_400)
 _CREATES = frozenset({"task/{}", "batches", "projects"})
 """What is answered 409 the second time; a proxy that repeats anything else is not told from a refusal."""
 _OTHERS = {"task_id": "f" * 24, "unique_id": "another's", "name": "another's"}
@@ -113,14 +113,14 @@ _Result = tuple[int, bytes]
 _Operation = Callable[[Account, list[str], Doc], object]
 
 
-class Server:
+class FakeApi:
     """A Scale API on a timeline: its world, and what is to go wrong with the next requests."""
 
     def __init__(self, timeline: Timeline, switches: Switches | None = None) -> None:
         self.timeline = timeline
         self.world = World(SandboxOptions(switches=switches or Switches()), timeline.now)
-        self.on_writes: deque[OnWrite] = deque()
-        self.on_looks: deque[OnLook] = deque()
+        self.write_outcomes: deque[WriteOutcome] = deque()
+        self.read_outcomes: deque[ReadOutcome] = deque()
         """What becomes of the next requests; when it is used up, they are answered."""
         self.retry_after: float | None = 2.0
         """What a 429 asks for."""
@@ -132,22 +132,22 @@ class Server:
 
     def serve(self, request: ApiRequest) -> Response:
         """Answer a request as it was scripted. Raises what the client would for a connection that fails."""
-        fate: OnWrite | OnLook
+        fate: WriteOutcome | ReadOutcome
         if request.method == "GET":
-            fate = self.on_looks.popleft() if self.on_looks else OnLook.ANSWERED
-            lagging = fate is OnLook.LAGGING and self.timeline.moved < self.written_at + LAG
+            fate = self.read_outcomes.popleft() if self.read_outcomes else ReadOutcome.ANSWERED
+            lagging = fate is ReadOutcome.LAGGING and self.timeline.moved < self.written_at + LAG
             result = self._perform(request, self.before if lagging else None)
         else:
-            fate = self.on_writes.popleft() if self.on_writes else OnWrite.ANSWERED
+            fate = self.write_outcomes.popleft() if self.write_outcomes else WriteOutcome.ANSWERED
             result = self._write(request, fate)
         self.log.append(f"{self.timeline.moved:.1f} s: {request}: {fate} -> {result[0]}")
         return self._answer(request, fate, result)
 
-    def _write(self, request: ApiRequest, fate: OnWrite) -> _Result:
+    def _write(self, request: ApiRequest, fate: WriteOutcome) -> _Result:
         if fate in APPLYING:
             result = self._apply(request)
-            return self._apply(request) if fate is OnWrite.ECHO and request.route in _CREATES else result
-        if fate is OnWrite.MIXED_UP:
+            return self._apply(request) if fate is WriteOutcome.ECHO and request.route in _CREATES else result
+        if fate is WriteOutcome.MIXED_UP:
             return self._perform(request, _copied(self.world.live))
         if fate in DELAYED:
             self.timeline.later(DELAYED[fate], lambda: self._apply(request))
@@ -178,19 +178,19 @@ class Server:
 
     def _answer(self, request: ApiRequest, fate: StrEnum, result: _Result) -> Response:
         status, body = result
-        if fate in (OnWrite.NOT_SENT, OnLook.NOT_SENT):
+        if fate in (WriteOutcome.NOT_SENT, ReadOutcome.NOT_SENT):
             raise ScaleNotSent("Could not reach the Scale API: the network is down.")
-        if fate in (OnWrite.DROPPED, OnWrite.LOST, OnLook.DROPPED):
+        if fate in (WriteOutcome.DROPPED, WriteOutcome.LOST, ReadOutcome.DROPPED):
             raise ScaleNoAnswer(f"{request} was sent and no usable answer came.")
         if fate in _STATUSES:
             status = _STATUSES[fate]
             words = 'Batch "another\'s" takes no more tasks.' if fate in _ABOUT_ANOTHER else ""
             body = _refusal(status, words or f"The test asked for {status}.")
-        elif fate is OnWrite.HTML:
+        elif fate is WriteOutcome.HTML:
             status, body = 200, b"<!DOCTYPE html><title>Just a moment...</title>"
-        elif fate in (OnWrite.MIXED_UP, OnWrite.SWAPPED, OnLook.MIXED_UP) and status == 200:
+        elif fate in (WriteOutcome.MIXED_UP, WriteOutcome.SWAPPED, ReadOutcome.MIXED_UP) and status == 200:
             body = _of_another(body)
-        elif fate in (OnWrite.BROKEN, OnLook.BROKEN):
+        elif fate in (WriteOutcome.BROKEN, ReadOutcome.BROKEN):
             body = body[: len(body) // 2]
         return Response(status, body, self.timeline.now(), self.retry_after if status == 429 else None)
 
@@ -241,19 +241,19 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
 class _Near(Transport):
     """Carries requests to a server in this process."""
 
-    def __init__(self, options: ApiOptions, clock: VirtualClock, server: Server) -> None:
+    def __init__(self, options: ApiOptions, clock: VirtualClock, server: FakeApi) -> None:
         super().__init__(KEY, options, clock)
         self._server = server
 
-    def exchange(self, request: ApiRequest) -> Response:
+    def send(self, request: ApiRequest) -> Response:
         """Hand the request over and return the answer."""
         return self._server.serve(request)
 
 
-class NearApi(ScaleApi):
+class FakeApiClient(ScaleApi):
     """The real client, with what it sends staying in this process."""
 
-    def __init__(self, server: Server, clock: VirtualClock, **options: Any) -> None:
+    def __init__(self, server: FakeApi, clock: VirtualClock, **options: Any) -> None:
         chosen = ApiOptions(**{"retry": RetryPolicy(attempts=1), **options})
         super().__init__(KEY, chosen, clock=clock, random=lambda: 0.5)
         self._transport = _Near(chosen, clock, server)

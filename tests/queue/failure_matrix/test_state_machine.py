@@ -28,9 +28,9 @@ from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
 from scalesync.models.commands import Command, CommandKind, CommandState, DiscardAnswer, NewCommand
 from scalesync.queue import new_commands
-from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
-from tests.queue.matrix.stage import Means, Process, Stage, drain
-from tests.queue.matrix.wire import OnLook, OnWrite
+from tests.queue.failure_matrix.cases import PARAMS, TASK, TASK_TYPE
+from tests.queue.failure_matrix.fake_api import ReadOutcome, WriteOutcome
+from tests.queue.failure_matrix.simulation import Dispatcher, Protections, Simulation, drain
 
 EXAMPLES = os.environ.get("SCALESYNC_EXAMPLES")
 FEW = 9
@@ -54,20 +54,20 @@ class Machine(RuleBasedStateMachine):
     """One queue, any number of dispatchers, one API."""
 
     database: ClassVar[Database]
-    means: ClassVar[Means] = Means(random=lambda: 0.5)
+    protections: ClassVar[Protections] = Protections(random=lambda: 0.5)
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage = Stage(self.database, self.means)
+        self.sim = Simulation(self.database, self.protections)
         self.dispatchers: list[Iterator[str]] = []
         self.sent: dict[int, Sent] = {}
         self.answers: dict[int, DiscardAnswer] = {}
         self.versions = 0
         self.effects: list[Effect] = []
-        self.stage.server.world.effects.record = lambda *effect: self.effects.append(effect[:3])
+        self.sim.server.world.effects.record = lambda *effect: self.effects.append(effect[:3])
 
-    @initialize(sealed=st.booleans(), fates=st.lists(st.sampled_from(OnWrite), min_size=2, max_size=5))
-    def seed(self, sealed: bool, fates: list[OnWrite]) -> None:
+    @initialize(sealed=st.booleans(), fates=st.lists(st.sampled_from(WriteOutcome), min_size=2, max_size=5))
+    def seed(self, sealed: bool, fates: list[WriteOutcome]) -> None:
         """Begin with a little of everything, on a bad day."""
         for number in range(3):
             self.create_task(number, "bx"[number % 2])
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
         if sent.batch == "x" and not any(one.effect == X for one in self.sent.values()):
             self.create_batch()
         try:
-            with self.stage.database.write() as conn:
+            with self.sim.database.write() as conn:
                 answer = queued.enqueue(conn, sent.new)
         except QueueError:
             return
@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
     @rule(steps=st.integers(2, 6))
     def start(self, steps: int) -> None:
         """Let a dispatcher come, and a few steps far."""
-        self.dispatchers.append(Process(self.stage).rounds())
+        self.dispatchers.append(Dispatcher(self.sim).rounds())
         self._forward(len(self.dispatchers) - 1, steps)
 
     @precondition(lambda self: self.dispatchers)
@@ -149,14 +149,14 @@ class Machine(RuleBasedStateMachine):
     @rule(steps=st.integers(2, 8))
     def come_and_die(self, steps: int) -> None:
         """Let a dispatcher of this machine come a few steps far and die, which everybody can tell."""
-        dispatcher = Process(self.stage, gone=True).rounds()
+        dispatcher = Dispatcher(self.sim, gone=True).rounds()
         for _ in range(steps):
             next(dispatcher, None)
 
     @rule(steps=st.integers(10, 40))
     def work_for_a_while(self, steps: int) -> None:
         """Let a peer work for a while, and end between two commands."""
-        for number, step in enumerate(Process(self.stage).rounds()):
+        for number, step in enumerate(Dispatcher(self.sim).rounds()):
             if number >= steps and step == "claim":
                 return
 
@@ -166,22 +166,22 @@ class Machine(RuleBasedStateMachine):
                 del self.dispatchers[which]
                 return
 
-    # Time, wire, people ----------------------------------------------------------------------------------
+    # Time, API, people -----------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([0.3, 2.0, 6.0, 21.0, 66.0, 121.0, 186.0, 400.0]))
     def wait(self, seconds: float) -> None:
         """Time goes by for everybody; who is in the middle of something was frozen."""
-        self.stage.timeline.advance(seconds)
+        self.sim.timeline.advance(seconds)
 
-    @rule(fates=st.lists(st.sampled_from(OnWrite), min_size=1, max_size=3))
-    def bad_writes(self, fates: list[OnWrite]) -> None:
+    @rule(fates=st.lists(st.sampled_from(WriteOutcome), min_size=1, max_size=3))
+    def bad_writes(self, fates: list[WriteOutcome]) -> None:
         """Have the next writes go wrong."""
-        self.stage.server.on_writes.extend(fates)
+        self.sim.server.write_outcomes.extend(fates)
 
-    @rule(fates=st.lists(st.sampled_from(OnLook), min_size=1, max_size=3))
-    def bad_looks(self, fates: list[OnLook]) -> None:
+    @rule(fates=st.lists(st.sampled_from(ReadOutcome), min_size=1, max_size=3))
+    def bad_looks(self, fates: list[ReadOutcome]) -> None:
         """Have the next looks go wrong."""
-        self.stage.server.on_looks.extend(fates)
+        self.sim.server.read_outcomes.extend(fates)
 
     @precondition(lambda self: self.sent)
     @rule(which=st.integers(0, 20))
@@ -213,7 +213,7 @@ class Machine(RuleBasedStateMachine):
 
     def _by_hand(self, act: Callable[[Any], Any]) -> Any:
         try:
-            with self.stage.database.write() as conn:
+            with self.sim.database.write() as conn:
                 return act(conn)
         except QueueError:
             return None
@@ -223,9 +223,9 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let everybody finish in peace, and compare what is known with what happened."""
         try:
-            drain(self.stage)
-            self.stage.timeline.advance(self.stage.means.timing.settle)
-            with self.stage.database.read() as conn:
+            drain(self.sim)
+            self.sim.timeline.advance(self.sim.protections.timing.settle)
+            with self.sim.database.read() as conn:
                 found = [command_of(row) for row in conn.execute(select(commands).order_by(commands.c.id))]
             dead = [one for one in found if one.state is CommandState.DEAD]
             for command in found:
@@ -233,7 +233,7 @@ class Machine(RuleBasedStateMachine):
             self._check_effects(found)
             self._check_order(found)
         except AssertionError as error:
-            raise AssertionError(f"{error}{self.stage.story()}") from error
+            raise AssertionError(f"{error}{self.sim.story()}") from error
 
     def _check_end(self, command: Command, dead: list[Command]) -> None:
         """Fail unless the command ended as it may: what is left open is held or waits for what is dead."""
@@ -256,7 +256,7 @@ class Machine(RuleBasedStateMachine):
             times = sum(sent.effect == effect for sent in delivered)
             assert times <= 1, effect
             assert self.effects.count(effect) == times, (effect, times, self.effects.count(effect))
-        versions = len(self.stage.server.world.live.projects["p"]["param_history"]) - 1
+        versions = len(self.sim.server.world.live.projects["p"]["param_history"]) - 1
         updates = sum(sent.effect is None for sent in delivered)
         assert versions == updates, (versions, updates)
 

@@ -15,8 +15,13 @@ from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.projects import create_project
 from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import create_task
-from tests.queue.matrix.cases import PARAMS, TASK, TASK_TYPE
-from tests.queue.matrix.mortal import WAITS, Mortals, Point, mortals
+from tests.queue.failure_matrix.cases import PARAMS, TASK, TASK_TYPE
+from tests.queue.failure_matrix.crashing_dispatcher import (
+    WAITS,
+    CrashingDispatchers,
+    Point,
+    crashing_dispatchers,
+)
 
 KILLED = str(-signal.SIGKILL)
 FAULTS = {
@@ -83,13 +88,13 @@ def seeded(sandbox: SandboxServer) -> SandboxServer:
 
 
 @pytest.fixture
-def start(seeded: SandboxServer, database_url: str) -> Iterator[Mortals]:
+def start(seeded: SandboxServer, database_url: str) -> Iterator[CrashingDispatchers]:
     """Lend what starts the dispatchers."""
-    with mortals(database_url, seeded.url) as starter:
+    with crashing_dispatchers(database_url, seeded.url) as starter:
         yield starter
 
 
-def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start: Mortals) -> None:
+def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start: CrashingDispatchers) -> None:
     """Every kind is killed at every point; the next process brings each to one effect."""
     world = seeded.world
     kinds = list(CommandKind) if database.is_sqlite else [CommandKind.CREATE_TASK, CommandKind.UPDATE_PROJECT]

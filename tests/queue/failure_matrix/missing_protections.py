@@ -14,10 +14,10 @@ from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 from scalesync.queue.timing import Timing
-from tests.queue.matrix.scenarios import Wire
-from tests.queue.matrix.stage import Means
-from tests.queue.matrix.timeline import StoppedClock
-from tests.queue.matrix.wire import OnWrite
+from tests.queue.failure_matrix.disturbances import ApiBehavior
+from tests.queue.failure_matrix.fake_api import WriteOutcome
+from tests.queue.failure_matrix.simulation import Protections
+from tests.queue.failure_matrix.virtual_time import StoppedClock
 
 
 class _Blind(CommandHandler):
@@ -111,24 +111,28 @@ class _Credulous(UpdateProject):
 
 
 @dataclass(frozen=True)
-class Weakness:
-    """Dispatchers without one protection, and a wire under which the matrix soon sees what it was for."""
+class MissingProtection:
+    """Dispatchers without one protection, and an API behavior under which the matrix soon shows that."""
 
-    means: Means
-    wire: Wire
+    protections: Protections
+    behavior: ApiBehavior
     shows: str = "happened 2 times"
     """How a scenario goes wrong for lack of it."""
 
 
-WITHOUT: Mapping[str, Weakness] = {
-    "asking first": Weakness(Means(handlers=BLIND), Wire((OnWrite.DROPPED,))),
-    "the fence": Weakness(Means(store=Unfenced), Wire((OnWrite.LATER,))),
-    "the own deadline": Weakness(Means(clock=StoppedClock), Wire((OnWrite.LATER,))),
-    "the settle time": Weakness(Means(timing=Timing(settle=0)), Wire((OnWrite.MUCH_LATER,))),
-    "whose answer it is": Weakness(
-        Means(handlers={**HANDLERS, CommandKind.UPDATE_PROJECT: _Credulous()}),
-        Wire((OnWrite.MIXED_UP,)),
+WITHOUT: Mapping[str, MissingProtection] = {
+    "asking first": MissingProtection(Protections(handlers=BLIND), ApiBehavior((WriteOutcome.DROPPED,))),
+    "the fence": MissingProtection(Protections(store=Unfenced), ApiBehavior((WriteOutcome.LATER,))),
+    "the own deadline": MissingProtection(
+        Protections(clock=StoppedClock), ApiBehavior((WriteOutcome.LATER,))
+    ),
+    "the settle time": MissingProtection(
+        Protections(timing=Timing(settle=0)), ApiBehavior((WriteOutcome.MUCH_LATER,))
+    ),
+    "whose answer it is": MissingProtection(
+        Protections(handlers={**HANDLERS, CommandKind.UPDATE_PROJECT: _Credulous()}),
+        ApiBehavior((WriteOutcome.MIXED_UP,)),
         "happened 0 times, delivered",
     ),
-    "arming": Weakness(Means(store=Unarmed), Wire((OnWrite.MUCH_LATER,))),
+    "arming": MissingProtection(Protections(store=Unarmed), ApiBehavior((WriteOutcome.MUCH_LATER,))),
 }

@@ -1,4 +1,4 @@
-"""What can go wrong besides the wire and the dispatcher: the database, people, clocks, and somebody else."""
+"""What can go wrong besides the API and the dispatcher: the database, people, clocks, and somebody else."""
 
 from collections.abc import Callable
 from itertools import count
@@ -14,116 +14,130 @@ from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.state import World
 from scalesync.sandbox.task_writes import complete_task, create_task
-from tests.queue.matrix.broken import ArmFails, ArmUnknown, DownForGood, DownForMoments, SettleUnknown
-from tests.queue.matrix.cases import BY_NAME, CASES, PARAMS, TASK, TASK_TYPE, Case
-from tests.queue.matrix.scenarios import finish, forward
-from tests.queue.matrix.stage import Means, Process, Stage, drain
-from tests.queue.matrix.wire import OnWrite
+from tests.queue.failure_matrix.cases import BY_NAME, CASES, PARAMS, TASK, TASK_TYPE, Case
+from tests.queue.failure_matrix.disturbances import finish, forward
+from tests.queue.failure_matrix.failing_store import (
+    ArmFails,
+    ArmUnknown,
+    DownForGood,
+    DownForMoments,
+    SettleUnknown,
+)
+from tests.queue.failure_matrix.fake_api import WriteOutcome
+from tests.queue.failure_matrix.simulation import Dispatcher, Protections, Simulation, drain
 
 
-def staged(arena: Database, case: Case, *writes: OnWrite) -> tuple[Stage, int]:
-    """Return a stage with the command of a case, and what becomes of its first writes."""
-    stage = Stage(arena)
-    command_id = stage.queue(case.order(stage.server.world.live))
-    stage.server.on_writes.extend(writes)
-    return stage, command_id
+def staged(arena: Database, case: Case, *writes: WriteOutcome) -> tuple[Simulation, int]:
+    """Return a simulation with the command of a case, and what becomes of its first writes."""
+    sim = Simulation(arena)
+    command_id = sim.queue(case.order(sim.server.world.live))
+    sim.server.write_outcomes.extend(writes)
+    return sim, command_id
 
 
-def assert_delivered_once(stage: Stage, case: Case, command_id: int) -> None:
+def assert_delivered_once(sim: Simulation, case: Case, command_id: int) -> None:
     """Fail unless the command is delivered and its effect there once, even after all that was late."""
-    stage.timeline.advance(stage.means.timing.settle)
-    command = stage.command(command_id)
-    assert (command.state, case.happened(stage.server.world)) == ("delivered", 1), (case.name, stage.story())
+    sim.timeline.advance(sim.protections.timing.settle)
+    command = sim.command(command_id)
+    assert (command.state, case.happened(sim.server.world)) == ("delivered", 1), (case.name, sim.story())
 
 
 @pytest.mark.parametrize("store", [ArmFails, ArmUnknown])
 def test_an_arming_of_which_nobody_knows(arena: Database, store: type[DispatcherStore]) -> None:
     """Nothing is sent where the commit of an arming failed or is unknown; the next process sends it once."""
     for case in CASES:
-        stage, command_id = staged(arena, case)
+        sim, command_id = staged(arena, case)
         with pytest.raises(DatabaseError):
-            Process(stage, means=Means(store=store)).finish()
+            Dispatcher(sim, protections=Protections(store=store)).finish()
 
-        assert case.happened(stage.server.world) == 0, case.name
-        drain(stage)
-        assert_delivered_once(stage, case, command_id)
+        assert case.happened(sim.server.world) == 0, case.name
+        drain(sim)
+        assert_delivered_once(sim, case, command_id)
 
 
-@pytest.mark.parametrize("fate", [OnWrite.ANSWERED, OnWrite.DROPPED, OnWrite.LOST, OnWrite.MUCH_LATER])
-def test_a_settlement_of_which_nobody_knows(arena: Database, fate: OnWrite) -> None:
+@pytest.mark.parametrize(
+    "fate", [WriteOutcome.ANSWERED, WriteOutcome.DROPPED, WriteOutcome.LOST, WriteOutcome.MUCH_LATER]
+)
+def test_a_settlement_of_which_nobody_knows(arena: Database, fate: WriteOutcome) -> None:
     """A settlement whose commit is unknown is tried again, and does no harm if it was done."""
     for case in CASES:
-        stage, command_id = staged(arena, case, fate)
-        Process(stage, means=Means(store=SettleUnknown)).finish()
-        drain(stage)
-        assert_delivered_once(stage, case, command_id)
+        sim, command_id = staged(arena, case, fate)
+        Dispatcher(sim, protections=Protections(store=SettleUnknown)).finish()
+        drain(sim)
+        assert_delivered_once(sim, case, command_id)
 
 
-@pytest.mark.parametrize("fate", [OnWrite.ANSWERED, OnWrite.DROPPED, OnWrite.LOST, OnWrite.MUCH_LATER])
-def test_a_database_that_is_down_after_the_send(arena: Database, fate: OnWrite) -> None:
+@pytest.mark.parametrize(
+    "fate", [WriteOutcome.ANSWERED, WriteOutcome.DROPPED, WriteOutcome.LOST, WriteOutcome.MUCH_LATER]
+)
+def test_a_database_that_is_down_after_the_send(arena: Database, fate: WriteOutcome) -> None:
     """Back soon, it gets the answer from the process that has it; back late, the API is asked."""
     for case in CASES:
-        stage, command_id = staged(arena, case, fate)
-        list(Process(stage, means=Means(store=DownForMoments)).once())
-        looked = len(stage.server.log)
-        if fate is OnWrite.ANSWERED:
-            assert stage.command(command_id).state is CommandState.DELIVERED
-        drain(stage)
-        assert fate is not OnWrite.ANSWERED or len(stage.server.log) == looked
-        assert_delivered_once(stage, case, command_id)
+        sim, command_id = staged(arena, case, fate)
+        list(Dispatcher(sim, protections=Protections(store=DownForMoments)).once())
+        looked = len(sim.server.log)
+        if fate is WriteOutcome.ANSWERED:
+            assert sim.command(command_id).state is CommandState.DELIVERED
+        drain(sim)
+        assert fate is not WriteOutcome.ANSWERED or len(sim.server.log) == looked
+        assert_delivered_once(sim, case, command_id)
 
-        stage, command_id = staged(arena, case, fate)
+        sim, command_id = staged(arena, case, fate)
         with pytest.raises(DatabaseError):
-            Process(stage, means=Means(store=DownForGood)).finish()
-        drain(stage)
-        assert_delivered_once(stage, case, command_id)
+            Dispatcher(sim, protections=Protections(store=DownForGood)).finish()
+        drain(sim)
+        assert_delivered_once(sim, case, command_id)
 
 
 def test_a_success_that_is_told_late(arena: Database) -> None:
     """A process frozen with a success in hand tells of it, although the command is another's by now."""
     for case in CASES:
-        stage, command_id = staged(arena, case)
-        first = Process(stage).rounds()
-        assert next(step for step in first if stage.server.written_at >= 0) == "settle"
-        stage.timeline.advance(stage.means.timing.lease + 1)
-        peer = Process(stage).rounds()
+        sim, command_id = staged(arena, case)
+        first = Dispatcher(sim).rounds()
+        assert next(step for step in first if sim.server.written_at >= 0) == "settle"
+        sim.timeline.advance(sim.protections.timing.lease + 1)
+        peer = Dispatcher(sim).rounds()
         forward(peer, 2)
         finish(first)
-        told = stage.command(command_id).state
-        drain(stage)
+        told = sim.command(command_id).state
+        drain(sim)
 
-        assert told is CommandState.DELIVERED, (case.name, stage.story())
-        assert_delivered_once(stage, case, command_id)
+        assert told is CommandState.DELIVERED, (case.name, sim.story())
+        assert_delivered_once(sim, case, command_id)
 
 
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_discard_races_with_the_send(arena: Database, case: Case, killed: bool) -> None:
     """At every step the answer to a discard is one of three, and the effect agrees with it."""
-    for fate in (OnWrite.DROPPED, OnWrite.LOST) if killed else (OnWrite.ANSWERED, OnWrite.MUCH_LATER):
+    for fate in (
+        (WriteOutcome.DROPPED, WriteOutcome.LOST)
+        if killed
+        else (WriteOutcome.ANSWERED, WriteOutcome.MUCH_LATER)
+    ):
         answers = set()
         for step in count(1):
-            stage, command_id = staged(arena, case, fate)
-            steps = Process(stage, gone=killed).rounds()
+            sim, command_id = staged(arena, case, fate)
+            steps = Dispatcher(sim, gone=killed).rounds()
             if not forward(steps, step):
                 break
-            sent = stage.command(command_id).sends
+            sent = sim.command(command_id).sends
             with arena.write() as conn:
                 answer = management.discard(conn, command_id).answer
             if not killed:
                 list(steps)
-            drain(stage)
-            stage.timeline.advance(stage.means.timing.settle)
+            drain(sim)
+            sim.timeline.advance(sim.protections.timing.settle)
 
             answers.add(answer)
-            end = (stage.command(command_id).state, case.happened(stage.server.world))
+            end = (sim.command(command_id).state, case.happened(sim.server.world))
             gone, there = (CommandState.DISCARDED, 0), (CommandState.DELIVERED, 1)
             allowed = {
                 DiscardAnswer.DISCARDED: {gone},
                 DiscardAnswer.REQUESTED: {gone, there} if sent else {gone},
                 DiscardAnswer.TOO_LATE: {there},
             }
-            assert end in allowed[answer], (case.name, fate, step, answer, stage.story())
+            assert end in allowed[answer], (case.name, fate, step, answer, sim.story())
         assert answers >= {DiscardAnswer.DISCARDED, DiscardAnswer.REQUESTED}, (case.name, fate)
 
 
@@ -194,30 +208,30 @@ def test_somebody_else_was_there_before(
     arena: Database, name: str, meddle: Callable[[World], object], end: CommandState, effects: int
 ) -> None:
     """What somebody else made or removed before the send is found, and decides."""
-    stage, command_id = staged(arena, BY_NAME[name])
-    meddle(stage.server.world)
-    drain(stage)
-    drain(stage)
+    sim, command_id = staged(arena, BY_NAME[name])
+    meddle(sim.server.world)
+    drain(sim)
+    drain(sim)
 
-    command = stage.command(command_id)
-    assert (command.state, BY_NAME[name].happened(stage.server.world)) == (end, effects), stage.story()
+    command = sim.command(command_id)
+    assert (command.state, BY_NAME[name].happened(sim.server.world)) == (end, effects), sim.story()
     assert command.state is not CommandState.DELIVERED or command.outcome in ("already_applied", "no_op")
 
 
 def test_another_version_while_in_doubt(arena: Database) -> None:
     """A version of somebody else's, made while an update is in doubt, holds it: a person decides."""
     case = BY_NAME["update_project"]
-    stage, command_id = staged(arena, case, OnWrite.LOST)
-    list(Process(stage).once())
-    set_params(stage.server.world.live, "p", {"instruction": "Somebody else's."})
-    drain(stage)
-    held = stage.command(command_id)
+    sim, command_id = staged(arena, case, WriteOutcome.LOST)
+    list(Dispatcher(sim).once())
+    set_params(sim.server.world.live, "p", {"instruction": "Somebody else's."})
+    drain(sim)
+    held = sim.command(command_id)
     with arena.write() as conn:
         answer = management.discard(conn, command_id).answer
-    drain(stage)
+    drain(sim)
 
     assert (held.state, bool(held.hold_reason)) == (CommandState.IN_DOUBT, True)
-    assert len(stage.server.world.live.projects["p"]["param_history"]) == 2
-    assert (answer, stage.command(command_id).state) == (DiscardAnswer.REQUESTED, CommandState.DISCARDED), (
-        stage.story()
+    assert len(sim.server.world.live.projects["p"]["param_history"]) == 2
+    assert (answer, sim.command(command_id).state) == (DiscardAnswer.REQUESTED, CommandState.DISCARDED), (
+        sim.story()
     )

@@ -43,7 +43,7 @@ class Point(StrEnum):
     SETTLED = "the settlement is committed"
 
 
-class Doomed(Database):
+class CrashingDatabase(Database):
     """A database whose process may die just before a commit."""
 
     dies: Point | None = None
@@ -58,7 +58,7 @@ class Doomed(Database):
 
 
 @dataclass
-class MortalLedger(DispatcherStore):
+class CrashingStore(DispatcherStore):
     """A store whose process dies at a point."""
 
     point: Point | None = None
@@ -96,7 +96,7 @@ class MortalLedger(DispatcherStore):
 
     def _doom(self, point: Point) -> None:
         if self.point is point:
-            assert isinstance(self.database, Doomed)
+            assert isinstance(self.database, CrashingDatabase)
             self.database.dies = point
 
     def _reach(self, point: Point) -> None:
@@ -116,9 +116,9 @@ def dispatch(database_url: str, api_url: str, only: int | None, point: Point | N
     reach = ApiOptions(
         url=api_url, read_timeout=total, deadline=total, total=total, retry=RetryPolicy(attempts=1)
     )
-    database = Doomed.open(database_url)
+    database = CrashingDatabase.open(database_url)
     with closing(database), ScaleApi(KEY, reach, clock=clock) as api:
-        store = MortalLedger(database, new_owner_id(), TIMING, point)
+        store = CrashingStore(database, new_owner_id(), TIMING, point)
         options = DispatchOptions(workers=4, only=None if only is None else [only])
         Dispatcher(store, api, clock, lambda _: None, TIMING, options).run()
 
@@ -143,7 +143,7 @@ def serve() -> None:
 
 
 @dataclass
-class Mortals:
+class CrashingDispatchers:
     """Starts dispatchers, one after the other."""
 
     process: "subprocess.Popen[str]"
@@ -171,12 +171,12 @@ class Mortals:
 
 
 @contextmanager
-def mortals(database_url: str, api_url: str) -> Iterator[Mortals]:
+def crashing_dispatchers(database_url: str, api_url: str) -> Iterator[CrashingDispatchers]:
     """Lend a starter of dispatchers."""
-    code = "from tests.queue.matrix.mortal import serve; serve()"
+    code = "from tests.queue.failure_matrix.crashing_dispatcher import serve; serve()"
     command = [sys.executable, "-W", "error", "-c", code, database_url, api_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Mortals(process)
+        yield CrashingDispatchers(process)
         assert process.stdin is not None
         process.stdin.close()
         process.wait(timeout=10)

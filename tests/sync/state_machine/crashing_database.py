@@ -70,16 +70,16 @@ class Fate:
             raise DatabaseUnavailableError("The connection was lost while it committed.")
 
 
-class MortalDatabase(Database):
+class CrashingDatabase(Database):
     """The real database, in the hands of a process with a fate."""
 
     def __init__(self, engine: Engine, file: SqliteFile | None = None, fate: Fate | None = None) -> None:
         super().__init__(engine, file)
         self._fate = fate or Fate()
 
-    def lent(self, fate: Fate) -> "MortalDatabase":
+    def lent(self, fate: Fate) -> "CrashingDatabase":
         """Return the same database, for a process of this fate."""
-        return MortalDatabase(self._engine, self._file, fate)
+        return CrashingDatabase(self._engine, self._file, fate)
 
     def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
         """Return one writing transaction, as far as it comes."""

@@ -26,8 +26,8 @@ from scalesync.sync.store import SyncStore
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from scalesync.sync.verify.verifier import LIST_THRESHOLD
 from tests.support.sync_env import KEY, QUICK
-from tests.sync.machine.changes import Scene, Time
-from tests.sync.machine.mortal import Crash, Fate, MortalDatabase
+from tests.sync.state_machine.changes import Scene, Time
+from tests.sync.state_machine.crashing_database import Crash, CrashingDatabase, Fate
 
 LEASE = 30.0
 _NOBODY = 2_000_000_000
@@ -64,10 +64,10 @@ class Stalled:
     fate: Fate
 
 
-class Stage:
+class Simulation:
     """Everything of one example; the database is emptied first."""
 
-    def __init__(self, database: MortalDatabase, switches: Switches, tasks: int) -> None:
+    def __init__(self, database: CrashingDatabase, switches: Switches, tasks: int) -> None:
         self.database = database
         with database.write() as conn:
             _empty(conn)
