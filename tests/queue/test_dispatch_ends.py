@@ -25,6 +25,7 @@ from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer, Switches
 from tests.support.databases import opened
 from tests.support.dispatch_env import HASTY, QUICK, WHOLE, DispatchEnv, dispatch_env
+from tests.support.hooked_store import Failing, HookedStore
 
 Start = Callable[..., SandboxServer]
 BOX = "imageannotation"
@@ -418,26 +419,13 @@ def test_a_mistake_of_ours_does_not_vanish(sqlite_env: DispatchEnv) -> None:
     assert sqlite_env.states(ids).count("sending") == 1
 
 
-class Breaking(DispatcherStore):
-    """A store whose database fails when it is told to."""
-
-    failures = 0
-
-    def settle(self, *arguments: Any, **more: Any) -> Any:
-        """Fail as often as it should, then settle."""
-        if self.failures:
-            self.failures -= 1
-            raise DatabaseError("The disk is full.")
-        return super().settle(*arguments, **more)
-
-
 def test_a_database_that_fails_after_the_send_is_tried_again(
     sqlite_env: DispatchEnv, sandbox: SandboxServer
 ) -> None:
     """The answer in hand is kept and written as soon as that is possible."""
     [one] = sqlite_env.put(*projects(1))
-    store = Breaking(sqlite_env.database, sqlite_env.store.owner, QUICK)
-    store.failures = 1
+    full = Failing("settle", 1, "The disk is full.")
+    store = HookedStore(sqlite_env.database, sqlite_env.store.owner, QUICK, before=full)
     sqlite_env.dispatch(store=store)
 
     assert (sqlite_env.ended(one), sqlite_env.command(one).sends) == (("delivered", "applied"), 1)
@@ -450,11 +438,11 @@ def test_a_database_that_stays_away_stops_it_and_the_next_one_looks(
     """What could not be written is found out from the API when the lease is over."""
     [one] = sqlite_env.put(*projects(1))
     with dispatch_env(sqlite_env.database, sandbox, timing=HASTY) as failing:
-        store = Breaking(sqlite_env.database, failing.store.owner, HASTY)
-        store.failures = 1_000
+        full = Failing("settle", 1_000, "The disk is full.")
+        store = HookedStore(sqlite_env.database, failing.store.owner, HASTY, before=full)
         with pytest.raises(DatabaseError):
             failing.dispatch(store=store)
-    assert (sqlite_env.states([one]), 990 < store.failures < 999) == (["sending"], True)
+    assert (sqlite_env.states([one]), 990 < full.left < 999) == (["sending"], True)
 
     sqlite_env.expire(one)
     summary = sqlite_env.dispatch()

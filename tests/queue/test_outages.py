@@ -55,9 +55,9 @@ def test_every_transaction_of_a_dispatch_may_fail_on_either_side_of_its_commit(
             env.dispatch(replace(WHOLE, max=len(ids)), random=lambda: 0.0)
         assert healthy.states(ids) == ["delivered"] * len(ids)
     assert effects(sandbox) == [1] * len(ids)
-    places = ("claim", "arm", "settle", "gate", "next_due", "still_waiting")
-    assert failing.struck == {f"Ledger.{place}" for place in places}
-    assert failing.turns["Ledger.gate"] < 60
+    places = ("claim", "arm", "settle", "pause_state", "next_due", "still_waiting")
+    assert failing.struck == {f"DispatcherStore.{place}" for place in places}
+    assert failing.turns["DispatcherStore.pause_state"] < 60
 
 
 class Unsteady(DispatcherStore):

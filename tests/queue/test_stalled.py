@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from scalesync.queue import new_commands
 from tests.support.databases import opened
 from tests.support.dispatch_env import dispatch_env
-from tests.support.pausing_dispatcher import BRIEF, Point, frozen
+from tests.support.pausing_dispatcher import BRIEF, Point, paused_dispatchers
 from tests.support.sandboxes import StartSandbox
 
 
@@ -23,7 +23,9 @@ def test_a_stalled_dispatcher_does_nothing_again(
                 *(new_commands.create_project(point.name, "annotation", {}) for point in Point)
             )
             ordered = list(zip(ids, Point, strict=True))
-            both.append((server, successor, ids, stack.enter_context(frozen(url, server.url, ordered))))
+            both.append(
+                (server, successor, ids, stack.enter_context(paused_dispatchers(url, server.url, ordered)))
+            )
         while not all(stalled.all_stopped for *_, stalled in both):
             time.sleep(0.01)
 
@@ -32,7 +34,7 @@ def test_a_stalled_dispatcher_does_nothing_again(
             assert (summary.delivered, summary.looks >= 2) == (3, True)
             assert successor.states(ids) == ["delivered"] * 3
             before = [successor.command(one) for one in ids]
-            assert stalled.thaw() == [0, 0, 0]
+            assert stalled.resume() == [0, 0, 0]
 
             assert [successor.command(one) for one in ids] == before
             effects = [server.world.effects.count("project", point.name, "created") for point in Point]

@@ -1,8 +1,6 @@
 """Dispatchers as processes to be killed and frozen, forked from one parent so that starting is quick."""
 
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from scalesync.queue.dispatcher import Dispatcher, DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from scalesync.retry import RetryPolicy
+from tests.support.forked import ForkServer, fork, fork_server, say
 
 KEY = "live_key"
 QUICK = Timing(request=0.8, margin=0.2, settle=2.5)
@@ -50,41 +49,31 @@ def serve() -> None:
 
     Children that end are reaped at once: a process that is gone must not look alive.
     """
-    database_url, api_url = sys.argv[1:]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for _ in sys.stdin:
-        child = os.fork()
-        if not child:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            with dispatcher(database_url, api_url, DispatchOptions(workers=4, watch=True)) as running:
-                running.run()
-            os._exit(0)
-        sys.stdout.write(f"{child}\n")
-        sys.stdout.flush()
+        say(f"{fork(_dispatch)}\n")
 
 
-@dataclass
+def _dispatch() -> None:
+    database_url, api_url = sys.argv[1:]
+    with dispatcher(database_url, api_url, DispatchOptions(workers=4, watch=True)) as running:
+        running.run()
+
+
+@dataclass(frozen=True)
 class DispatcherLauncher:
     """Starts dispatchers, each a process of its own."""
 
-    process: "subprocess.Popen[str]"
+    server: ForkServer
 
     def start(self) -> int:
         """Start one and return its process id."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        self.server.send()
+        return int(self.server.receive())
 
 
 @contextmanager
 def launching(database_url: str, api_url: str) -> Iterator[DispatcherLauncher]:
-    """Lend a launcher. Whatever it started must have been killed at the end of the block."""
-    code = "from tests.support.dispatcher_processes import serve; serve()"
-    command = [sys.executable, "-W", "error", "-c", code, database_url, api_url]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield DispatcherLauncher(process)
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(timeout=10)
+    """Lend a launcher; every process that it started must have been killed at the end of the block."""
+    with fork_server(serve, database_url, api_url) as server:
+        yield DispatcherLauncher(server)

@@ -2,19 +2,18 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import NoReturn
 
 from sqlalchemy import event, inspect, text
 from sqlalchemy.engine import Engine
 
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
+from tests.support.forked import exit_code, fork, fork_server, say
 
 STEP = 15
 """Statements between two points at which one ends."""
@@ -37,16 +36,14 @@ def serve() -> None:
 
     points: Iterator[int | str] = chain((_DATA, _DATA), count(STEP, STEP))
     for number, point in enumerate(points):
-        child = os.fork()
-        if not child:
-            _upgrade(sys.argv[1], point, kill=number % 2 == 0)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        _tell(f"|{ended}|{_likeness(sys.argv[1])}\n")
+        kill = number % 2 == 0
+        ended = exit_code(fork(lambda point=point, kill=kill: _upgrade(point, kill=kill)))  # type: ignore[misc]
+        say(f"|{ended}|{_likeness(sys.argv[1])}\n")
         if not ended:
             return
 
 
-def _upgrade(database_url: str, point: int | str, *, kill: bool) -> NoReturn:
+def _upgrade(point: int | str, *, kill: bool) -> None:
     """Upgrade up to the statement of this number, or one that begins so."""
     numbers = count(1)
 
@@ -54,18 +51,17 @@ def _upgrade(database_url: str, point: int | str, *, kill: bool) -> NoReturn:
     def strike(*given: object) -> None:
         number, statement = next(numbers), str(given[2])
         if number == point or (isinstance(point, str) and statement.startswith(point)):
-            _tell(" ".join(statement.split()[:3]))
+            say(" ".join(statement.split()[:3]))
             if kill:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise FailedHereError
 
-    database = Database.open(database_url)
+    database = Database.open(sys.argv[1])
     try:
         upgrade(database)
     except FailedHereError:
         database.close()
         os._exit(FAILED)
-    os._exit(0)
 
 
 def _likeness(database_url: str) -> str:
@@ -79,10 +75,6 @@ def _likeness(database_url: str) -> str:
         return f"{revision} {len(columns)} {sum(map(len, columns))} {tuple(rows)}"
 
 
-def _tell(words: str) -> None:
-    os.write(1, words.encode())
-
-
 @dataclass(frozen=True)
 class End:
     """How an upgrade ended."""
@@ -94,10 +86,8 @@ class End:
     """What the database was like afterwards."""
 
 
-def upgrade_mortally(database_url: str) -> list[End]:
+def interrupted_upgrades(database_url: str) -> list[End]:
     """Return how each upgrade ended; the last one is done."""
-    code = "from tests.support.interrupted_upgrades import serve; serve()"
-    command = [sys.executable, "-W", "error", "-c", code, database_url]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=100).stdout
-    lines = (line.split("|") for line in said.splitlines())
+    with fork_server(serve, database_url) as server:
+        lines = [line.split("|") for line in iter(server.receive, "")]
     return [End(statement, int(code), likeness) for statement, code, likeness in lines]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,16 +9,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from scalesync.db.database import Database
 from scalesync.lease_owner import new_owner_id
-from scalesync.models.api import Document
-from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
 from scalesync.queue.claimer import DispatchOptions
-from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from tests.support.dispatch_env import dispatch_env
+from tests.support.forked import ForkServer, exit_code, fork, fork_server, say
+from tests.support.hooked_store import Hook, HookedStore, Method
 
 BRIEF = Timing(request=0.4, margin=0.1, settle=0.4)
 """A lease of 1.3 seconds."""
@@ -33,70 +30,48 @@ class Point(StrEnum):
     ANSWERED = "the answer is read"
 
 
-@dataclass
-class FreezingLedger(DispatcherStore):
-    """A store whose process stops at a point until somebody lets it go on."""
+_AFTER = {Point.CLAIMED: "claim", Point.ARMED: "arm"}
 
-    point: Point | None = None
 
-    def claim(self, limit: int, **given: Any) -> list[Claim]:
-        """Claim."""
-        claims = super().claim(limit, **given)
-        if claims:
-            self._reach(Point.CLAIMED)
-        return claims
+def _stop_at(method: str | None) -> Hook:
+    """Return a hook that stops the process at the first call of a method."""
+    stopped = threading.Event()
 
-    def arm(self, claim: Claim, **given: Any) -> bool:
-        """Arm."""
-        armed = super().arm(claim, **given)
-        self._reach(Point.ARMED)
-        return armed
-
-    def settle(
-        self,
-        claim: Claim,
-        verdict: Settlement,
-        steps: Sequence[AttemptStep] = (),
-        *,
-        answer: tuple[str, Document] | None = None,
-    ) -> CommandState | None:
-        """Settle."""
-        self._reach(Point.ANSWERED)
-        return super().settle(claim, verdict, steps, answer=answer)
-
-    def _reach(self, point: Point) -> None:
-        if self.point is point:
-            self.point = None
+    def hook(called: Method) -> None:
+        if called == method and not stopped.is_set():
+            stopped.set()
             # Sent to the process, it would find another thread first, and this one would go on a little.
             signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+    return hook
+
+
+def _dispatch(order: str) -> None:
+    """Dispatch the command of an order `ID POINT`, stopping at the point."""
+    database_url, api_url = sys.argv[1:3]
+    command_id, _, name = order.partition(" ")
+    before = _stop_at("settle" if Point[name] is Point.ANSWERED else None)
+    after = _stop_at(_AFTER.get(Point[name]))
+    with (
+        closing(Database.open(database_url)) as database,
+        dispatch_env(database, api_url, timing=BRIEF) as env,
+    ):
+        store = HookedStore(database, new_owner_id(), BRIEF, before, after)
+        env.dispatch(DispatchOptions(workers=1, only=[int(command_id)]), store=store)
 
 
 def serve() -> None:
     """Fork a dispatcher for each argument `ID POINT`; print their processes, and at last how they ended."""
-    database_url, api_url, *orders = sys.argv[1:]
-    children = []
-    for order in orders:
-        child = os.fork()
-        if not child:
-            command_id, _, point = order.partition(" ")
-            with (
-                closing(Database.open(database_url)) as database,
-                dispatch_env(database, api_url, timing=BRIEF) as env,
-            ):
-                store = FreezingLedger(database, new_owner_id(), BRIEF, Point[point])
-                env.dispatch(DispatchOptions(workers=1, only=[int(command_id)]), store=store)
-            os._exit(0)
-        children.append(child)
-    print(*children, flush=True)  # noqa: T201 - how it talks to the test
-    ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    print(*ends, flush=True)  # noqa: T201 - the same
+    children = [fork(lambda order=order: _dispatch(order)) for order in sys.argv[3:]]  # type: ignore[misc]
+    say(f"{' '.join(map(str, children))}\n")
+    say(f"{' '.join(str(exit_code(child)) for child in children)}\n")
 
 
-@dataclass
+@dataclass(frozen=True)
 class PausedDispatchers:
     """Processes that stopped, each at its point."""
 
-    process: "subprocess.Popen[str]"
+    server: ForkServer
     children: list[int]
 
     @property
@@ -105,27 +80,23 @@ class PausedDispatchers:
         states = (Path(f"/proc/{child}/stat").read_text().rpartition(")")[2] for child in self.children)
         return all(state.split()[0] == "T" for state in states)
 
-    def thaw(self) -> list[int]:
+    def resume(self) -> list[int]:
         """Let all go on, and return their exit codes."""
         for child in self.children:
             os.kill(child, signal.SIGCONT)
-        assert self.process.stdout is not None
-        return [int(code) for code in self.process.stdout.readline().split()]
+        return [int(code) for code in self.server.receive().split()]
 
 
 @contextmanager
-def frozen(
+def paused_dispatchers(
     database_url: str, api_url: str, orders: Sequence[tuple[int, Point]]
 ) -> Iterator[PausedDispatchers]:
-    """Lend a dispatcher for each command, which stops at its point."""
+    """Lend a dispatcher for each command, which stops at its point; all are killed in the end."""
     told = [f"{command_id} {point.name}" for command_id, point in orders]
-    code = "from tests.support.pausing_dispatcher import serve; serve()"
-    command = [sys.executable, "-W", "error", "-c", code, database_url, api_url, *told]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        children = [int(child) for child in process.stdout.readline().split()]
+    with fork_server(serve, database_url, api_url, *told) as server:
+        children = [int(child) for child in server.receive().split()]
         try:
-            yield PausedDispatchers(process, children)
+            yield PausedDispatchers(server, children)
         finally:
             for child in children:
                 with suppress(ProcessLookupError):

@@ -3,7 +3,7 @@
 A scenario is one cell of this matrix. It runs in this process, in virtual time, on a real database, with the
 real executor and the real client; only the transport is replaced.
 
-    8 cases              one command of each kind; cancel with clear_unique_id and patch are cases of their own
+    8 cases              one command of each kind, and cancel with clear_unique_id, and patch
       x 43 behaviors     of the API: each of the 22 outcomes of the first write, 12 of a write and the lookups
                          that follow it, 9 sequences; the outcome that only creates know leaves 339 pairs
       x 4 to 19 steps    at which the first dispatcher has the command in hand: 3,074 in all pairs

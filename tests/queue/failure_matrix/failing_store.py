@@ -1,87 +1,34 @@
-"""Ledgers on a database that fails at a bad moment."""
+"""Stores whose database fails at a bad moment: at an arming, or once a command was sent."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable
 
-from scalesync.errors import DatabaseError
-from scalesync.models.api import Document
-from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
+from scalesync.db.database import Database
 from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.timing import Timing
+from tests.support.hooked_store import Failing, HookedStore, Method
+
+OpenStore = Callable[[Database, str, Timing], DispatcherStore]
+_FOREVER = 10_000
+"""More often than any dispatcher tries."""
 
 
-@dataclass
-class ArmUnknown(DispatcherStore):
-    """Loses the connection while it commits an arming: that was done, and nobody told."""
-
-    def arm(self, claim: Claim, **given: Any) -> bool:
-        """Arm, and raise DatabaseError."""
-        super().arm(claim, **given)
-        raise DatabaseError("The connection was lost while it committed.")
+def _failing(method: Method, times: int) -> OpenStore:
+    """Return what opens a store that loses the connection before its first `times` calls of a method."""
+    return lambda database, owner, timing: HookedStore(database, owner, timing, before=Failing(method, times))
 
 
-@dataclass
-class ArmFails(DispatcherStore):
-    """Loses the connection before it arms."""
-
-    def arm(self, claim: Claim, **given: Any) -> bool:  # noqa: ARG002 - it does not come so far
-        """Raise DatabaseError."""
-        raise DatabaseError("The connection was lost.")
-
-
-@dataclass
-class SettleUnknown(DispatcherStore):
-    """Loses the connection while it commits its first settlement: that was done, and nobody told."""
-
-    failures: int = 1
-    """How many settlements end so."""
-
-    def settle(
-        self,
-        claim: Claim,
-        verdict: Settlement,
-        steps: Sequence[AttemptStep] = (),
-        *,
-        answer: tuple[str, Document] | None = None,
-    ) -> CommandState | None:
-        """Settle, and raise DatabaseError the first time."""
-        state = super().settle(claim, verdict, steps, answer=answer)
-        if self.failures > 0:
-            self.failures -= 1
-            raise DatabaseError("The connection was lost while it committed.")
-        return state
+def _failing_at_commit(method: Method, times: int) -> OpenStore:
+    """Return what opens a store whose first `times` calls of a method commit and raise all the same."""
+    lost = "The connection was lost while it committed."
+    return lambda database, owner, timing: HookedStore(
+        database, owner, timing, after=Failing(method, times, lost)
+    )
 
 
-@dataclass
-class Down(DispatcherStore):
-    """A database that is down once a command was sent."""
-
-    outage: ClassVar[int]
-    """How many settlements fail."""
-    failures: int = 0
-
-    def settle(
-        self,
-        claim: Claim,
-        verdict: Settlement,
-        steps: Sequence[AttemptStep] = (),
-        *,
-        answer: tuple[str, Document] | None = None,
-    ) -> CommandState | None:
-        """Raise DatabaseError while it is down, then settle."""
-        if self.failures < self.outage:
-            self.failures += 1
-            raise DatabaseError("The connection was refused.")
-        return super().settle(claim, verdict, steps, answer=answer)
-
-
-class DownForMoments(Down):
-    """Back in time for the settlement."""
-
-    outage = 3
-
-
-class DownForGood(Down):
-    """Down for longer than any lease."""
-
-    outage = 10_000
+arm_fails = _failing("arm", _FOREVER)
+arm_commit_unknown = _failing_at_commit("arm", _FOREVER)
+settle_commit_unknown = _failing_at_commit("settle", 1)
+down_for_moments = _failing("settle", 3)
+"""It is back in time for the settlement."""
+down_for_good = _failing("settle", _FOREVER)
+"""It is down for longer than any lease."""

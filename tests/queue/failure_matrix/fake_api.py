@@ -1,4 +1,4 @@
-"""The API without HTTP: the real client on a transport that ends in the sandbox's account and fails on request."""
+"""Serve the API without HTTP: the real client on a transport that calls the sandbox, or fails as told."""
 
 import json
 from collections import deque

@@ -1,13 +1,13 @@
 """Dispatchers that lack one protection each, by which the matrix shows that it would see that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.queue import enqueue as queued
 from scalesync.models.api import Document
-from scalesync.models.commands import AttemptStep, Claim, Command, CommandKind, CommandState, Settlement
+from scalesync.models.commands import Claim, Command, CommandKind, CommandState
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.handlers import HANDLERS, Absent, CommandHandler, LookUp, Prepared
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
@@ -74,16 +74,9 @@ class Unfenced(DispatcherStore):
         """Arm under the present fence."""
         return super().arm(self._present(claim), **given)
 
-    def settle(
-        self,
-        claim: Claim,
-        verdict: Settlement,
-        steps: Sequence[AttemptStep] = (),
-        *,
-        answer: tuple[str, Document] | None = None,
-    ) -> CommandState | None:
+    def settle(self, claim: Claim, *settlement: Any, **given: Any) -> CommandState | None:
         """Settle under the present fence."""
-        return super().settle(self._present(claim), verdict, steps, answer=answer)
+        return super().settle(self._present(claim), *settlement, **given)
 
     def _present(self, claim: Claim) -> Claim:
         with self.database.read() as conn:

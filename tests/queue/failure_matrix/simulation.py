@@ -45,7 +45,7 @@ class Protections:
 
     timing: Timing = field(default_factory=Timing)
     handlers: Mapping[str, CommandHandler] = field(default_factory=lambda: HANDLERS)
-    store: type[DispatcherStore] = DispatcherStore
+    store: Callable[[Database, str, Timing], DispatcherStore] = DispatcherStore
     clock: type[VirtualClock] = VirtualClock
     random: Callable[[], float] = _never_waits
     """What every backoff is multiplied with: waiting less is the harder test."""

@@ -9,7 +9,6 @@ from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.errors import DatabaseError
 from scalesync.models.commands import CommandState, DiscardAnswer
-from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.state import World
@@ -17,11 +16,12 @@ from scalesync.sandbox.task_writes import complete_task, create_task
 from tests.queue.failure_matrix.cases import BY_NAME, CASES, PARAMS, TASK, TASK_TYPE, Case
 from tests.queue.failure_matrix.disturbances import finish, forward
 from tests.queue.failure_matrix.failing_store import (
-    ArmFails,
-    ArmUnknown,
-    DownForGood,
-    DownForMoments,
-    SettleUnknown,
+    OpenStore,
+    arm_commit_unknown,
+    arm_fails,
+    down_for_good,
+    down_for_moments,
+    settle_commit_unknown,
 )
 from tests.queue.failure_matrix.fake_api import WriteOutcome
 from tests.queue.failure_matrix.simulation import Dispatcher, Protections, Simulation, drain
@@ -42,8 +42,8 @@ def assert_delivered_once(sim: Simulation, case: Case, command_id: int) -> None:
     assert (command.state, case.happened(sim.server.world)) == ("delivered", 1), (case.name, sim.story())
 
 
-@pytest.mark.parametrize("store", [ArmFails, ArmUnknown])
-def test_an_arming_of_which_nobody_knows(arena: Database, store: type[DispatcherStore]) -> None:
+@pytest.mark.parametrize("store", [arm_fails, arm_commit_unknown], ids=["not committed", "commit unknown"])
+def test_an_arming_of_which_nobody_knows(arena: Database, store: OpenStore) -> None:
     """Nothing is sent where the commit of an arming failed or is unknown; the next process sends it once."""
     for case in CASES:
         sim, command_id = staged(arena, case)
@@ -62,7 +62,7 @@ def test_a_settlement_of_which_nobody_knows(arena: Database, fate: WriteOutcome)
     """A settlement whose commit is unknown is tried again, and does no harm if it was done."""
     for case in CASES:
         sim, command_id = staged(arena, case, fate)
-        Dispatcher(sim, protections=Protections(store=SettleUnknown)).finish()
+        Dispatcher(sim, protections=Protections(store=settle_commit_unknown)).finish()
         drain(sim)
         assert_delivered_once(sim, case, command_id)
 
@@ -74,7 +74,7 @@ def test_a_database_that_is_down_after_the_send(arena: Database, fate: WriteOutc
     """Back soon, it gets the answer from the process that has it; back late, the API is asked."""
     for case in CASES:
         sim, command_id = staged(arena, case, fate)
-        list(Dispatcher(sim, protections=Protections(store=DownForMoments)).once())
+        list(Dispatcher(sim, protections=Protections(store=down_for_moments)).once())
         looked = len(sim.server.log)
         if fate is WriteOutcome.ANSWERED:
             assert sim.command(command_id).state is CommandState.DELIVERED
@@ -84,7 +84,7 @@ def test_a_database_that_is_down_after_the_send(arena: Database, fate: WriteOutc
 
         sim, command_id = staged(arena, case, fate)
         with pytest.raises(DatabaseError):
-            Dispatcher(sim, protections=Protections(store=DownForGood)).finish()
+            Dispatcher(sim, protections=Protections(store=down_for_good)).finish()
         drain(sim)
         assert_delivered_once(sim, case, command_id)
 
