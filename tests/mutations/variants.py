@@ -1,5 +1,6 @@
 """The broken variants of the sync side, and for each the quickest tests that must fail for it."""
 
+from tests.mutations.mutated_copy import Variant
 from tests.mutations.variants_of_answers import ANSWERS
 from tests.mutations.variants_of_api import API
 from tests.mutations.variants_of_exports import EXPORTS
@@ -7,7 +8,6 @@ from tests.mutations.variants_of_input import INPUT
 from tests.mutations.variants_of_proofs import EQUALITY, PROOFS
 from tests.mutations.variants_of_results import RESULTS
 from tests.mutations.variants_of_windows import WINDOWS
-from tests.mutations.workshop import Variant
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
 _RACE = "db/test_upserts.py::test_they_are_so_in_a_race_too"

@@ -1,6 +1,6 @@
 """The broken variants of what counts as an answer, and of the write queue, with the tests that must fail."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
 _READ = "api/test_whose_answer.py::test_a_read_gives_the_object_that_was_asked_for[given1-batch]"
 

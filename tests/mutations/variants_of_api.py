@@ -1,6 +1,6 @@
 """Broken lines of the API client and of the command line's streams, and the tests that notice each."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
 API = (
     Variant(

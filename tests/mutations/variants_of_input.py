@@ -1,6 +1,6 @@
 """Broken lines of what people type, and the tests that notice each."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
 _UNTIL = "cli/test_times.py::test_until_is_not_included_in_any_command"
 

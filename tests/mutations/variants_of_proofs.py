@@ -1,6 +1,6 @@
 """The broken variants of what counts as equal, and of `verify`."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
 _SPELLING = "db/test_equality.py::test_another_spelling_is_no_change[sqlite-tasks]"
 _HISTORY = "db/test_equality.py::test_a_response_in_another_spelling_is_no_row_of_the_history[sqlite"

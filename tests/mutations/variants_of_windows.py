@@ -1,6 +1,6 @@
 """Broken variants of how windows add up, of what clocks are trusted with, and of what fails alone."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
 _LISTS = "sync/test_odd_lists.py::"
 _CLOCK = "sync/test_odd_clocks.py::"

@@ -1,4 +1,4 @@
-"""A plugin for the pytest that runs beside a broken line: what became of each test, and which code it ran."""
+"""Write a JSON file of the outcome of each test, for the pytest that runs in a mutated copy."""
 
 import json
 import os
@@ -9,8 +9,8 @@ import pytest
 
 import scalesync
 
-TOLD_IN = "SCALESYNC_WITNESS"
-"""The variable that names the file to tell it in."""
+REPORT_FILE = "SCALESYNC_TEST_REPORT"
+"""The environment variable that names the file to write."""
 
 _NO_TEST_AT_ALL = (ImportError, NameError, SyntaxError)
 """What a line that cannot even run raises: no test is needed to notice that."""
@@ -41,5 +41,5 @@ def pytest_runtest_makereport(
 
 
 def pytest_sessionfinish() -> None:
-    """Tell it."""
-    Path(os.environ[TOLD_IN]).write_text(json.dumps(_became))
+    """Write the outcomes."""
+    Path(os.environ[REPORT_FILE]).write_text(json.dumps(_became))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from tests.mutations import witness
+from tests.mutations import pytest_report_plugin
 
 ROOT = Path(__file__).parent.parent.parent
 NEEDED = ("scalesync", "migrations", "tests", "alembic.ini", "pyproject.toml")
@@ -50,13 +50,13 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class MutatedCopy:
     """The copy."""
 
     directory: Path
 
     @classmethod
-    def at(cls, directory: Path) -> "Workshop":
+    def at(cls, directory: Path) -> "MutatedCopy":
         """Make the copy in a directory that is not there yet."""
         directory.mkdir()
         for name in NEEDED:
@@ -85,12 +85,12 @@ class Workshop:
         """Run tests beside the copy; return pytest's exit code, what became of each, and what it printed."""
         told = self.directory / "told.json"
         told.unlink(missing_ok=True)
-        plugins = ("-p", "no:cacheprovider", "-p", "pytest_timeout", "-p", witness.__name__)
+        plugins = ("-p", "no:cacheprovider", "-p", "pytest_timeout", "-p", pytest_report_plugin.__name__)
         command = [sys.executable, "-m", "pytest", *plugins, *(f"tests/{test}" for test in tests)]
         done = subprocess.run(
             command,
             cwd=self.directory,
-            env=self._environment() | {witness.TOLD_IN: str(told)},
+            env=self._environment() | {pytest_report_plugin.REPORT_FILE: str(told)},
             capture_output=True,
             text=True,
             check=False,
