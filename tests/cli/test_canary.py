@@ -16,7 +16,7 @@ from scalesync.db.database import Database
 from scalesync.db.types import metadata
 from scalesync.sandbox import SandboxServer
 from tests.api.test_connection import tls_server
-from tests.cli.test_command_house import commands
+from tests.structure.test_command_line import commands
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Done, Scalesync, execute, scalesync_in
 from tests.support.databases import opened

@@ -16,8 +16,8 @@ from scalesync.cli import queue_format
 from scalesync.cli.main import cli
 from scalesync.cli.output import program
 from scalesync.errors import ScaleException
-from tests.cli.test_command_house import commands
 from tests.readme import PROSE, table_rows
+from tests.structure.test_command_line import commands
 from tests.support.cli_process import Scalesync, check_refusal, scalesync_in
 
 PACKAGE = Path(scalesync.__file__).parent
