@@ -15,7 +15,7 @@ from scalesync.db.export.readonly_sql import run_query
 from scalesync.db.queue.notifier import Signals
 from scalesync.errors import DatabaseError
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from tests.db.test_session import DEFAULTS, NEEDED, alter, shown
+from tests.db.test_session_settings import DEFAULTS, NEEDED, alter, shown
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Done, Scalesync, scalesync_in
 from tests.support.databases import PostgresServer, opened

@@ -2,9 +2,9 @@
 
 from tests.mutations.mutated_copy import Variant
 
-_LISTS = "sync/test_odd_lists.py::"
-_CLOCK = "sync/test_odd_clocks.py::"
-_ONE_PAGE = "sync/test_odd_pages.py::"
+_LISTS = "sync/test_list_anomalies.py::"
+_CLOCK = "sync/test_untrusted_timestamps.py::"
+_ONE_PAGE = "sync/test_unreadable_pages.py::"
 
 WINDOWS = (
     Variant(

@@ -28,7 +28,7 @@ from tests.sync.state_machine.changes import BURST, CHANGES, LEFT, burst, one_of
 from tests.sync.state_machine.crashing_database import CrashingDatabase, End, Fate
 from tests.sync.state_machine.oracle import Difference, drift
 from tests.sync.state_machine.simulation import Simulation, merged
-from tests.sync.test_mirror import READINGS
+from tests.sync.test_full_sync import READINGS
 
 EXAMPLES = os.environ.get("SCALESYNC_EXAMPLES")
 GAMES = {"sqlite": (4, 3), "postgres": (1, 3)}

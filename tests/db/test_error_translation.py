@@ -15,7 +15,7 @@ from sqlalchemy import insert, text
 from scalesync.db.database import Database
 from scalesync.db.schema.sync import watermarks
 from scalesync.errors import ConfigurationError, DatabaseError
-from tests.db.test_engine import add, count, refusal
+from tests.db.test_database import add, count, refusal
 from tests.db.test_upserts import NOON
 from tests.support.databases import PostgresServer, opened
 

@@ -10,7 +10,7 @@ from scalesync.db.schema.mirror import tasks
 from scalesync.sync.planner import SyncRequest
 from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import differences, served, sync
-from tests.sync.test_session import missing
+from tests.sync.test_runner import missing
 
 
 def test_what_the_api_still_answers_for_is_not_missing(

@@ -17,7 +17,7 @@ from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import WindowProgress
 from tests.support.sync_env import KEY
-from tests.sync.test_reading import NOW, page
+from tests.sync.test_window_progress import NOW, page
 
 WRITTEN = (tasks, window_pages, windows, runs_table)
 

@@ -20,7 +20,7 @@ from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
 from tests.support.databases import opened
 from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import KEY, sync, task_pages
-from tests.sync.test_reading import NOW, page
+from tests.sync.test_window_progress import NOW, page
 
 LEDGER = ("windows", "window_pages", "runs")
 STATEMENTS_PER_PAGE = 6.1

@@ -19,7 +19,7 @@ from scalesync.queue.events import CommandSettled, QueueUnavailable
 from scalesync.sandbox import SandboxServer
 from scalesync.settings import SettingsInput, load_settings
 from scalesync.sync.planner import SyncRequest
-from tests.cli.test_databases import limited
+from tests.cli.test_unusable_databases import limited
 from tests.queue.test_dispatch_ends import until
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Scalesync, check_interrupted, check_refusal, execute, scalesync_in

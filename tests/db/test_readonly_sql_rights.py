@@ -9,7 +9,7 @@ import pytest
 
 from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import ConfigurationError
-from tests.db.test_sql import ask, refused
+from tests.db.test_readonly_sql import ask, refused
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Scalesync, check_refusal, scalesync_in
 from tests.support.databases import opened

@@ -11,7 +11,7 @@ from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.runner import VerifyResult, VerifyRunner
 from tests.support.misbehaving_api import Doc, MisbehavingApi, Query, project, task
 from tests.support.sync_env import TASKS_ONLY, NoWaitClock, present, session, sync
-from tests.sync.test_odd_lists import cut_to_days, without_bounds
+from tests.sync.test_list_anomalies import cut_to_days, without_bounds
 
 MANY = 400
 """Tasks; so few are listed, unless a test asks for counts."""

@@ -16,7 +16,7 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.sync import watermarks
 from scalesync.errors import DatabaseError
-from tests.db.test_engine import add, count, refusal
+from tests.db.test_database import add, count, refusal
 from tests.db.test_upserts import NOON
 from tests.support.databases import PostgresServer, durable_server, migrate, opened
 from tests.support.export_account import task, written
