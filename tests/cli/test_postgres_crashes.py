@@ -20,11 +20,10 @@ from scalesync.sandbox import SandboxServer
 from scalesync.settings import SettingsInput, load_settings
 from scalesync.sync.planner import SyncRequest
 from tests.cli.test_unusable_databases import limited
-from tests.queue.test_dispatch_ends import until
 from tests.support.cli_in_process import in_process
 from tests.support.cli_process import Scalesync, check_interrupted, check_refusal, execute, scalesync_in
 from tests.support.databases import PostgresServer, migrate, opened
-from tests.support.dispatch_env import dispatch_env
+from tests.support.dispatch_env import dispatch_env, until
 from tests.support.pausing_dispatcher import BRIEF
 from tests.support.sandboxes import LIVE_KEY
 from tests.support.scripted_server import SkippingClock

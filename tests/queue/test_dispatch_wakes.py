@@ -1,8 +1,9 @@
-"""Whoever waits for work is told of it, whatever becomes of the connection that tells."""
+"""A dispatcher that waits wakes when something is queued, and survives the loss of its connection."""
 
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 from sqlalchemy import text
@@ -10,11 +11,25 @@ from sqlalchemy import text
 from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import enqueue
 from scalesync.db.queue.notifier import Signals
+from scalesync.lease_owner import new_owner_id
 from scalesync.queue import new_commands
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.events import CommandSettled, Idle
+from scalesync.sandbox import SandboxServer
 from tests.support.databases import PostgresServer, opened
+from tests.support.dispatch_env import (
+    WHOLE,
+    DispatchEnv,
+    dispatch_env,
+    events,
+    in_background,
+    projects,
+    until,
+)
 from tests.support.poolers import needs_own_sessions
 
 NEVER = threading.Event()
+STAYING = replace(WHOLE, watch=True)
 
 
 @pytest.fixture
@@ -24,6 +39,13 @@ def signals(database: Database) -> Iterator[Signals]:
     assert not made.wait(0.01, NEVER)
     yield made
     made.close()
+
+
+@pytest.fixture
+def env(database: Database, sandbox: SandboxServer) -> Iterator[DispatchEnv]:
+    """Return an environment on each database, over an empty account."""
+    with dispatch_env(database, sandbox) as made:
+        yield made
 
 
 def put(database: Database, name: str = "p") -> None:
@@ -82,3 +104,32 @@ def test_a_database_that_is_not_there_signals_nothing(postgres_server: PostgresS
     """The time runs out; whoever uses the database next learns what is wrong."""
     with opened(postgres_server.url("nowhere")) as gone:
         assert not Signals(gone).wait(0.1, NEVER)
+
+
+@dataclass
+class Awaited(DispatcherStore):
+    """A store that notes how its waits ended."""
+
+    woken: list[bool] = field(default_factory=list)
+    """Whether it was by something that was queued, and not because the time was over."""
+
+    def wait(self, seconds: float, stopping: threading.Event) -> bool:
+        """Wait, and take note."""
+        self.woken.append(super().wait(seconds, stopping))
+        return self.woken[-1]
+
+
+def test_one_that_stays_wakes_when_something_is_queued(env: DispatchEnv) -> None:
+    """It is told of it, and does not have to look by itself."""
+    store = Awaited(env.database, new_owner_id(), env.timing)
+    thread, summaries = in_background(lambda: env.dispatch(STAYING, store=store))
+    until(lambda: bool(events(env, Idle)))
+    for number in range(3):
+        time.sleep(0.3)
+        env.put(*projects(1, first=number))
+        until(lambda settled=number: len(events(env, CommandSettled)) > settled)  # type: ignore[misc]
+    env.clock.stopping.set()
+    thread.join()
+
+    assert any(store.woken)
+    assert summaries[0].delivered == 3

@@ -17,9 +17,8 @@ from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import QueueUnavailable
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
-from tests.queue.test_dispatch_ends import until
 from tests.support.databases import opened
-from tests.support.dispatch_env import WHOLE, dispatch_env
+from tests.support.dispatch_env import WHOLE, dispatch_env, until
 from tests.support.flaky_database import flaky_database
 from tests.support.pausing_dispatcher import BRIEF
 from tests.support.scripted_server import SkippingClock

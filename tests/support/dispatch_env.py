@@ -1,5 +1,8 @@
 """Queues at work within the test's own process, and commands that are claimed without a database."""
 
+import json
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,18 +15,21 @@ from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import attempts, enqueue, find
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.commands import Command, CommandState, NewCommand
+from scalesync.queue import new_commands
 from scalesync.queue.claimer import DispatchOptions
 from scalesync.queue.dispatch_summary import DispatchSummary
 from scalesync.queue.dispatcher import Dispatcher
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import DispatchEvent
-from scalesync.queue.executor import CommandExecutor
+from scalesync.queue.execution_result import ExecutionResult
+from scalesync.queue.executor import CommandExecutor, Steps
 from scalesync.queue.timing import Timing
 from scalesync.queue.tools import ExecutorDeps
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
 
 KEY = "live_key"
+BOX = "imageannotation"
 QUICK = Timing(request=3, margin=1, settle=0.4)
 """Requests that have time on a busy machine, and less than half a second of doubt."""
 HASTY = Timing(request=0.4, margin=0.2, settle=0.4)
@@ -174,3 +180,53 @@ def dispatch_env(
             yield made
         finally:
             made.store.close()
+
+
+def projects(count: int, first: int = 0) -> Iterator[NewCommand]:
+    """Yield orders that depend on nothing."""
+    for number in range(first, first + count):
+        yield new_commands.create_project(f"p{number}", BOX, {})
+
+
+def events(env: DispatchEnv, kind: type) -> list[Any]:
+    """Return what a dispatcher told of one kind."""
+    return [event for event in env.events if isinstance(event, kind)]
+
+
+def in_background(run: Callable[[], DispatchSummary]) -> tuple[threading.Thread, list[DispatchSummary]]:
+    """Start a dispatcher in a thread of its own; its summary comes into the list."""
+    summaries: list[DispatchSummary] = []
+    thread = threading.Thread(target=lambda: summaries.append(run()))
+    thread.start()
+    return thread, summaries
+
+
+def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Return when something is true. Fails if that takes too long."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def run_until(steps: Steps, name: str) -> None:
+    """Take every step before the next one of this name."""
+    while next(steps) != name:
+        pass
+
+
+def run_to_end(steps: Steps) -> tuple[list[str], ExecutionResult]:
+    """Take every step that is left; return their names and what came of them."""
+    names = []
+    while True:
+        try:
+            names.append(next(steps))
+        except StopIteration as end:
+            return names, end.value
+
+
+def versions(server: SandboxServer, name: str = "p") -> list[dict[str, Any]]:
+    """Return what each version of a project says."""
+    [found] = [doc for doc in map(json.loads, server.world.documents("projects")) if doc["name"] == name]
+    stamps = {"version", "created_at"}
+    return [{key: entry[key] for key in entry if key not in stamps} for entry in found["param_history"]]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,11 +20,10 @@ from scalesync.queue.handlers import Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer
 from tests.support.databases import opened
-from tests.support.dispatch_env import HASTY, QUICK, WHOLE, DispatchEnv, dispatch_env
+from tests.support.dispatch_env import BOX, DispatchEnv, dispatch_env, versions
 
 Start = Callable[..., SandboxServer]
 
-BOX = "imageannotation"
 BODY = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}
 TASKS = ("t1", "t2", "t3")
 
@@ -76,13 +74,6 @@ def once(server: SandboxServer) -> dict[tuple[str, str, str], int]:
         ("unique_id", "old 2", "canceled"),
     ]
     return {effect: server.world.effects.count(*effect) for effect in wanted}
-
-
-def versions(server: SandboxServer, name: str = "p") -> list[dict[str, Any]]:
-    """Return what each version of a project says."""
-    [found] = [doc for doc in map(json.loads, server.world.documents("projects")) if doc["name"] == name]
-    stamps = {"version", "created_at"}
-    return [{key: entry[key] for key in entry if key not in stamps} for entry in found["param_history"]]
 
 
 def mirrored(database: Database, stream: str) -> dict[str, dict[str, Any]]:
@@ -203,32 +194,6 @@ def test_each_kind_is_done_once_whatever_the_answer(env: DispatchEnv, sandbox: S
     assert mirrored(env.database, "projects") == served(sandbox, "projects")
 
 
-def test_an_unanswered_request_is_cut_off_and_looked_up(sqlite_url: str, sandbox: SandboxServer) -> None:
-    """An API that says nothing, or never ends, holds a worker no longer than a request may last."""
-    sandbox.world.faults.replace(["hang:100%:times=1@POST", "trickle:100%:times=1@POST"])
-    with opened(sqlite_url) as database, dispatch_env(database, sandbox, timing=HASTY) as env:
-        ids = env.put(*(new_commands.create_project(name, BOX, {"a": "b" * 50}) for name in ("x", "y")))
-        env.dispatch()
-
-        assert env.states(ids) == ["delivered"] * 2
-        assert [env.command(one).failures for one in ids] == [1, 1]
-    assert [sandbox.world.effects.count("project", name, "created") for name in ("x", "y")] == [1, 1]
-
-
-def test_a_failed_look_is_no_absence(sqlite_env: DispatchEnv, sandbox: SandboxServer) -> None:
-    """It is looked again until the API shows what came of the request; only unanswered sends are failures."""
-    [one] = sqlite_env.put(new_commands.update_project("q", {"a": 2}))
-    sqlite_env.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
-    work = sqlite_env.work()
-    sandbox.world.faults.replace(["applied-then-dropped:100%:times=1@POST"])
-    list(work.run())
-    sandbox.world.faults.replace(["500:100%:times=1@GET", "reset:100%:times=1@GET"])
-    summary = sqlite_env.dispatch()
-
-    assert (versions(sandbox, "q"), sqlite_env.ended(one)) == ([{"a": 1}, {"a": 2}], ("delivered", "applied"))
-    assert (summary.sends, sqlite_env.command(one).failures) == (0, 1)
-
-
 def test_a_task_that_is_there_already_is_not_made_again(env: DispatchEnv, sandbox: SandboxServer) -> None:
     """A 409 leads to a look: the same content is delivered and mirrored, other content is dead."""
     body = {"attachment": "https://example.com/1.jpg"}
@@ -278,20 +243,6 @@ def test_a_task_type_that_is_not_enabled_is_refused(sqlite_url: str, start_sandb
         assert [env.ended(one) for one in ids] == [("dead", "rejected"), ("delivered", "applied")]
 
 
-def test_a_cancel_in_doubt_of_a_completed_task_is_too_late(
-    sqlite_env: DispatchEnv, sandbox: SandboxServer
-) -> None:
-    """Nobody could have won that race: it is discarded, says why, and needs no person."""
-    [one] = sqlite_env.put(new_commands.cancel_task(unique_id="old 1"))
-    sandbox.world.faults.replace(["reset:100%:times=1@POST"])
-    list(sqlite_env.work().run())
-    sandbox.world.complete(sandbox.world.live.tasks.by_unique_id["old 1"])
-    sqlite_env.dispatch()
-
-    assert sqlite_env.ended(one) == ("discarded", "rejected")
-    assert "completed" in (sqlite_env.command(one).error or "")
-
-
 def test_a_cancel_that_clears_lets_the_name_be_used_again(env: DispatchEnv, sandbox: SandboxServer) -> None:
     """The delivered create gives up its key, so the same unique_id can be queued for another task."""
     body = {"attachment": "https://example.com/1.jpg", "unique_id": "u"}
@@ -317,60 +268,6 @@ def test_an_update_that_would_change_nothing_is_not_sent(env: DispatchEnv, sandb
     assert [env.ended(one) for one in ids] == [("delivered", "no_op")] * 2
     assert (summary.sends, versions(sandbox, "q")) == (0, [{"a": 1}])
     assert "q" in mirrored(env.database, "projects")
-
-
-def test_an_update_in_doubt_stops_at_a_version_of_somebody_else(
-    sqlite_env: DispatchEnv, sandbox: SandboxServer
-) -> None:
-    """It is held for a person; once that one withdraws it, the next look drops it."""
-    sqlite_env.api.create_project({"name": "q", "type": BOX, "params": {"a": 1}})
-    [one] = sqlite_env.put(new_commands.update_project("q", {"a": 2}))
-    sandbox.world.faults.replace(["reset:100%:times=1@POST"])
-    list(sqlite_env.work().run())
-    sqlite_env.api.update_project("q", {"a": 9})
-    summary = sqlite_env.dispatch(replace(WHOLE, max=1))
-    held = sqlite_env.command(one)
-
-    assert (held.state.value, held.ambiguous, "Version 1 " in (held.hold_reason or "")) == (
-        "in_doubt",
-        True,
-        True,
-    )
-    assert (summary.ended, summary.in_doubt, summary.sends) == (StopReason.ENOUGH, 1, 0)
-    sqlite_env.change(one, discard_requested=True, hold_reason=None)
-    with dispatch_env(sqlite_env.database, sandbox, timing=replace(QUICK, settle=60)) as patient:
-        patient.dispatch(replace(WHOLE, reconcile_only=True))
-    assert (sqlite_env.states([one]), sqlite_env.command(one).hold_reason) == (["in_doubt"], None)
-    sqlite_env.change(one, not_before=None)
-    sqlite_env.dispatch()
-    assert sqlite_env.ended(one)[0] == "discarded"
-    assert versions(sandbox, "q") == [{"a": 1}, {"a": 9}]
-
-
-def test_a_person_may_withdraw_what_is_in_doubt(env: DispatchEnv, sandbox: SandboxServer) -> None:
-    """Dropped once it is proven absent, which takes the settle time; never sent again meanwhile."""
-    [one] = env.put(new_commands.create_batch("never", "p"))
-    sandbox.world.faults.replace(["503:100%:times=1@POST"])
-    list(env.work().run())
-    env.change(one, discard_requested=True)
-    summary = env.dispatch()
-
-    assert (env.ended(one)[0], summary.discarded, summary.sends) == ("discarded", 1, 0)
-    assert not [step for step in env.log(one)[1:] if step.startswith(("arm", "send"))]
-    assert sandbox.world.requests["POST /batches"] == 1
-
-
-def test_a_command_that_failed_too_often_is_dead_once_proven_absent(
-    env: DispatchEnv, sandbox: SandboxServer
-) -> None:
-    """Not before the settle time is over, and with what went wrong last."""
-    [one] = env.put(new_commands.create_batch("never", "p"))
-    env.change(one, max_failures=2)
-    sandbox.world.faults.replace(["503:100%@POST"])
-    summary = env.dispatch()
-
-    assert (env.ended(one), env.command(one).failures) == (("dead", "exhausted"), 2)
-    assert (env.command(one).error_code, summary.sends) == (503, 2)
 
 
 def test_read_lag_after_a_creation_is_waited_out(sqlite_env: DispatchEnv, sandbox: SandboxServer) -> None:

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,22 +13,30 @@ from scalesync.api import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.queue import pause
 from scalesync.errors import ConfigurationError, DatabaseError
-from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
-from scalesync.models.commands import NewCommand, PausedBy
+from scalesync.models.commands import PausedBy
 from scalesync.queue import new_commands
-from scalesync.queue.dispatch_summary import DispatchSummary, StopReason
-from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.events import AccessDenied, ApiUnreachable, CommandSettled, Idle, StepStarted, Throttled
 from scalesync.queue.handlers import HANDLERS, Payload
 from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer, Switches
 from tests.support.databases import opened
-from tests.support.dispatch_env import HASTY, QUICK, WHOLE, DispatchEnv, dispatch_env
+from tests.support.dispatch_env import (
+    BOX,
+    HASTY,
+    QUICK,
+    WHOLE,
+    DispatchEnv,
+    dispatch_env,
+    events,
+    in_background,
+    projects,
+    until,
+)
 from tests.support.hooked_store import Failing, HookedStore
 
 Start = Callable[..., SandboxServer]
-BOX = "imageannotation"
 STAYING = replace(WHOLE, watch=True)
 NOWHERE = "http://127.0.0.1:1/v1"
 """Where nobody listens."""
@@ -46,33 +54,6 @@ def sqlite_env(sqlite_url: str, sandbox: SandboxServer) -> Iterator[DispatchEnv]
     """Return an environment on SQLite only, for what has nothing to do with the database."""
     with opened(sqlite_url) as database, dispatch_env(database, sandbox) as made:
         yield made
-
-
-def projects(count: int, first: int = 0) -> Iterator[NewCommand]:
-    """Yield orders that depend on nothing."""
-    for number in range(first, first + count):
-        yield new_commands.create_project(f"p{number}", BOX, {})
-
-
-def events(env: DispatchEnv, kind: type) -> list[Any]:
-    """Return what a dispatcher told of one kind."""
-    return [event for event in env.events if isinstance(event, kind)]
-
-
-def in_background(run: Callable[[], DispatchSummary]) -> tuple[threading.Thread, list[DispatchSummary]]:
-    """Start a dispatcher in a thread of its own; its summary comes into the list."""
-    summaries: list[DispatchSummary] = []
-    thread = threading.Thread(target=lambda: summaries.append(run()))
-    thread.start()
-    return thread, summaries
-
-
-def until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Return when something is true. Fails if that takes too long."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 # The gate ------------------------------------------------------------------------------------------------
@@ -325,74 +306,6 @@ def test_what_is_claimed_and_not_armed_is_given_back(sqlite_env: DispatchEnv) ->
 
     assert [*steps] == ["arm", "settle"]
     assert (sqlite_env.states([one]), sqlite_env.command(one).sends) == (["queued"], 0)
-
-
-@dataclass
-class Awaited(DispatcherStore):
-    """A store that notes how its waits ended."""
-
-    woken: list[bool] = field(default_factory=list)
-    """Whether it was by something that was queued, and not because the time was over."""
-
-    def wait(self, seconds: float, stopping: threading.Event) -> bool:
-        """Wait, and take note."""
-        self.woken.append(super().wait(seconds, stopping))
-        return self.woken[-1]
-
-
-def test_one_that_stays_wakes_when_something_is_queued(env: DispatchEnv) -> None:
-    """It is told of it, and does not have to look by itself."""
-    store = Awaited(env.database, new_owner_id(), env.timing)
-    thread, summaries = in_background(lambda: env.dispatch(STAYING, store=store))
-    until(lambda: bool(events(env, Idle)))
-    for number in range(3):
-        time.sleep(0.3)
-        env.put(*projects(1, first=number))
-        until(lambda settled=number: len(events(env, CommandSettled)) > settled)  # type: ignore[misc]
-    env.clock.stopping.set()
-    thread.join()
-
-    assert any(store.woken)
-    assert summaries[0].delivered == 3
-
-
-def test_looking_only_settles_doubts_and_sends_nothing(env: DispatchEnv, sandbox: SandboxServer) -> None:
-    """Present: delivered; absent and the settle time over: queued; absent too early, or no look: in doubt.
-
-    Held ones and those not yet due are looked at too, each once, and what is queued is left alone.
-    """
-    ids = env.put(*projects(4))
-    sandbox.world.faults.replace(["applied-then-dropped:100%:times=2@POST", "reset:100%@POST"])
-    for one in ids[:3]:
-        list(env.work(one).run())
-    sandbox.world.faults.replace([])
-    for one in ids[:3]:
-        env.change(one, hold_reason="somebody wanted to look")
-    patient = replace(QUICK, settle=60)
-    with dispatch_env(env.database, sandbox, timing=patient) as waiting:
-        early = waiting.dispatch(replace(WHOLE, reconcile_only=True))
-
-    assert env.states(ids) == ["delivered", "delivered", "in_doubt", "queued"]
-    assert (early.ended, early.looks, early.sends, early.in_doubt) == (StopReason.DONE, 3, 0, 1)
-    with dispatch_env(env.database, sandbox, timing=replace(QUICK, settle=0)) as hasty:
-        late = hasty.dispatch(replace(WHOLE, reconcile_only=True))
-    assert (env.states(ids), late.looks, late.returned) == (["delivered"] * 2 + ["queued"] * 2, 1, 1)
-    assert sandbox.world.requests["POST /projects"] == 3
-    assert [env.command(one).hold_reason is None for one in ids] == [True, True, False, True]
-
-
-def test_looking_goes_on_while_a_person_paused_the_queue(
-    sqlite_env: DispatchEnv, sandbox: SandboxServer
-) -> None:
-    """It sends nothing, so a pause does not concern it; a closed door does."""
-    ids = sqlite_env.put(*projects(1))
-    sandbox.world.faults.replace(["applied-then-dropped:100%@POST"])
-    list(sqlite_env.work().run())
-    with sqlite_env.database.write() as conn:
-        pause.pause(conn, seconds=None, reason="lunch", by=PausedBy.PERSON)
-
-    assert sqlite_env.dispatch(replace(WHOLE, reconcile_only=True)).delivered == 1
-    assert sqlite_env.states(ids) == ["delivered"]
 
 
 # Mistakes ------------------------------------------------------------------------------------------------
