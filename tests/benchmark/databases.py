@@ -1,4 +1,4 @@
-"""Databases for the contenders: each gets one of its own, that nobody has written to."""
+"""Databases for the peers: each gets one of its own, that nobody has written to."""
 
 import os
 import tempfile

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from tests.benchmark.contenders.contest import measured, order, tell
-from tests.benchmark.contenders.peers import official_client
+from tests.benchmark.peers.official_client import official_client
+from tests.benchmark.peers.protocol import measured, order, tell
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from scalesync.db.database import Database
 from tests.soak.api import Api
-from tests.soak.crew import Crew, Life
+from tests.soak.processes import Life, Processes
 from tests.soak.submitter import Submitter
 from tests.soak.verdict import Check, check_documents, check_effects, check_queue
 
@@ -28,10 +28,10 @@ ORDER BY id
 
 
 @dataclass
-class Quiet:
+class FinalCheck:
     """A world without faults, people and kills."""
 
-    crew: Crew
+    processes: Processes
     api: Api
     database_url: str
     directory: Path
@@ -57,7 +57,7 @@ class Quiet:
         yield from check_queue(commands)
 
     def _run(self, name: str, arguments: Sequence[str]) -> Life:
-        return self.crew.run(name, arguments, ANY)
+        return self.processes.run(name, arguments, ANY)
 
     def _until_done(self, name: str, arguments: Sequence[str], fine: tuple[int, ...] = (0,)) -> Check:
         """Run it until it ends well, and nothing is open if it is a dispatch."""

@@ -52,7 +52,7 @@ class Role:
 
 
 @dataclass
-class Crew:
+class Processes:
     """Every process of the soak, alive or dead."""
 
     environment: Mapping[str, str]

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from tests.benchmark.contenders.floor import Rows
+from tests.benchmark.peers.floor import Rows
 
 CACHE_KIB = 16_384
 """As much as scalesync's own connections have."""

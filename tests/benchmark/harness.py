@@ -8,17 +8,17 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.benchmark.children import FailedError, contend, scalesync
-from tests.benchmark.contenders.contest import Order, Told
+from tests.benchmark.children import FailedError, run_peer, scalesync
 from tests.benchmark.databases import fresh_postgres, fresh_sqlite, server_version
 from tests.benchmark.options import Options
+from tests.benchmark.peers.protocol import Measurement, Order
 from tests.benchmark.results import DLT, FLOOR, LOOP, OFFICIAL, ORM, OURS, OURS_WIDE, TUNED, Result, Results
 from tests.benchmark.server import KEY, Api, running
 from tests.support.databases import PostgresServer, durable_server
 
 
 @dataclass(frozen=True)
-class Contender:
+class Peer:
     """Somebody who copies an account."""
 
     name: str
@@ -38,26 +38,26 @@ class Contender:
         return [name for name in self.needs if find_spec(name) is None]
 
 
-SCALESYNC = Contender(OURS, "mirror", migrated=True)
-WIDE = Contender(OURS_WIDE, "mirror", workers=16, migrated=True)
-PROOF = Contender(OURS, "proof", migrated=True)
-BARE = Contender(FLOOR, "floor", migrated=True)
-A_LOOP = Contender(LOOP, "loop", needs=("scaleapi",))
+SCALESYNC = Peer(OURS, "mirror", migrated=True)
+WIDE = Peer(OURS_WIDE, "mirror", workers=16, migrated=True)
+PROOF = Peer(OURS, "proof", migrated=True)
+BARE = Peer(FLOOR, "floor", migrated=True)
+A_LOOP = Peer(LOOP, "loop", needs=("scaleapi",))
 PEERS = (
-    Contender(OFFICIAL, "official", needs=("scaleapi", "sqlite_utils"), only="sqlite"),
-    Contender(TUNED, "official", needs=("scaleapi", "sqlite_utils"), only="sqlite", tuned=True),
-    Contender(ORM, "orm", needs=("scaleapi",)),
-    Contender(DLT, "rest_source", needs=("dlt",)),
+    Peer(OFFICIAL, "official", needs=("scaleapi", "sqlite_utils"), only="sqlite"),
+    Peer(TUNED, "official", needs=("scaleapi", "sqlite_utils"), only="sqlite", tuned=True),
+    Peer(ORM, "orm", needs=("scaleapi",)),
+    Peer(DLT, "rest_source", needs=("dlt",)),
 )
 
 
 @dataclass
-class Lab:
+class Harness:
     """The place, as long as it is open."""
 
     options: Options
     say: Callable[[str], None]
-    """Told of what is going on, and of each figure as it comes."""
+    """Called with what is going on, and with each figure as it comes."""
     stack: ExitStack
     results: Results = field(default_factory=Results)
     _servers: dict[tuple[int, float], Api] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Lab:
         with lending as url:
             yield url
 
-    def peers(self, engine: str) -> Iterator[Contender]:
+    def peers(self, engine: str) -> Iterator[Peer]:
         """Yield the others that can write to a kind of database, and say who cannot take part."""
         for peer in () if self.options.alone else PEERS:
             if peer.only in {"", engine}:
@@ -100,8 +100,8 @@ class Lab:
                 else:
                     yield peer
 
-    def play(self, name: str, stage: Callable[["Lab"], None]) -> bool:
-        """Play a stage and return whether it came to its end; a contender that fails is no reason against."""
+    def play(self, name: str, stage: Callable[["Harness"], None]) -> bool:
+        """Play a stage and return whether it came to its end; a peer that fails is no reason against."""
         try:
             stage(self)
         except FailedError as error:
@@ -113,19 +113,19 @@ class Lab:
         """Make scalesync's tables. Raises FailedError."""
         scalesync(["--quiet", "init"], api.url, url)
 
-    def turn(self, stage: str, contender: Contender, api: Api, order: Order) -> Result:
+    def turn(self, stage: str, peer: Peer, api: Api, order: Order) -> Result:
         """Let somebody have a turn, in a database that is ready, and note what it took."""
-        result = self.results.of(stage, contender.name, order.engine, order.tasks)
-        self.say(f"{stage}, {order.engine}, {order.tasks:,} tasks: {contender.name}")
+        result = self.results.of(stage, peer.name, order.engine, order.tasks)
+        self.say(f"{stage}, {order.engine}, {order.tasks:,} tasks: {peer.name}")
         before = api.requests()
         with tempfile.TemporaryDirectory(dir=self.directory) as directory:
-            given = replace(order, directory=directory, workers=contender.workers, tuned=contender.tuned)
-            self.note(result, lambda: contend(contender.module, given))
+            given = replace(order, directory=directory, workers=peer.workers, tuned=peer.tuned)
+            self.note(result, lambda: run_peer(peer.module, given))
         if result.rounds and not result.rounds[-1].requests:
             result.rounds[-1].requests = api.requests() - before
         return result
 
-    def note(self, result: Result, act: Callable[[], Told]) -> None:
+    def note(self, result: Result, act: Callable[[], Measurement]) -> None:
         """Do something and note what it took, or why it failed."""
         try:
             told = act()
@@ -136,11 +136,11 @@ class Lab:
             result.rounds.append(told)
             self.say(f"  {told.seconds:.2f} s, of CPU {told.cpu:.2f} s, {told.peak / 1e6:.0f} MB")
 
-    def copy(self, stage: str, contender: Contender, api: Api, order: Order) -> None:
+    def copy(self, stage: str, peer: Peer, api: Api, order: Order) -> None:
         """Let somebody have a turn in a database of its own."""
-        if contender.migrated:
+        if peer.migrated:
             self.init(api, order.database)
-        self.turn(stage, contender, api, order)
+        self.turn(stage, peer, api, order)
 
     def run(self, stage: str, arguments: list[str], api: Api, order: Order, *, name: str = "") -> None:
         """Run a command of scalesync's on a mirror and note what it took from its start to its end."""

@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from tests.benchmark.contenders.contest import Order
+from tests.benchmark.peers.protocol import Order
 
 
 def official_client(asked: Order) -> Any:

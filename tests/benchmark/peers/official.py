@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from tests.benchmark.contenders.contest import Order, held, measured, order, tell
-from tests.benchmark.contenders.peers import official_client
+from tests.benchmark.peers.official_client import official_client
+from tests.benchmark.peers.protocol import Order, held, measured, order, tell
 
 PAGE = 100
 

@@ -10,7 +10,7 @@ from tests.benchmark.server import Api
 PASSES = 3
 
 
-def ceiling(api: Api) -> float:
+def upper_bound(api: Api) -> float:
     """Return tasks a second that one bare keep-alive client gets at best, who reads nothing but the token."""
     return max(_pass(api) for _ in range(PASSES))
 

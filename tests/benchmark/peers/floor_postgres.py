@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.types.string import TextLoader
 
-from tests.benchmark.contenders.floor import Rows
+from tests.benchmark.peers.floor import Rows
 
 
 class Floor:

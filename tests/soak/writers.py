@@ -1,4 +1,4 @@
-"""What other people do to the account meanwhile. They leave alone whatever the soak itself submits."""
+"""Change the account as other people do meanwhile; whatever the soak itself submits is left alone."""
 
 import random
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _NEW = {
 }
 
 
-class People:
+class Writers:
     """Makes a few changes before each page of tasks."""
 
     def __init__(self, world: World, changes: int, seed: int) -> None:
@@ -119,12 +119,12 @@ class People:
         return f"people's {kind} {self._numbers}"
 
 
-Change = Callable[[People, Account], bool]
+Change = Callable[[Writers, Account], bool]
 _WHAT: tuple[Change, ...] = (
-    *[People.edit] * 24,
-    *[People.create] * 12,
-    *[People.begin_batch] * 3,
-    People.new_version,
-    People.remove,
+    *[Writers.edit] * 24,
+    *[Writers.create] * 12,
+    *[Writers.begin_batch] * 3,
+    Writers.new_version,
+    Writers.remove,
 )
 """The changes, the commoner ones more than once."""

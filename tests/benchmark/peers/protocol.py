@@ -1,4 +1,4 @@
-"""What a contender is asked for, and what it tells."""
+"""What a peer is asked for, and what it tells."""
 
 import json
 import resource
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Order:
-    """What a contender is to do: copy so many tasks from an API into a database."""
+    """What a peer is to do: copy so many tasks from an API into a database."""
 
     api: str
     key: str
@@ -43,8 +43,8 @@ class Order:
 
 
 @dataclass
-class Told:
-    """What a contender tells."""
+class Measurement:
+    """What a peer tells."""
 
     seconds: float = 0.0
     """Of the wall clock, around the work and after the imports."""
@@ -64,9 +64,9 @@ def order() -> Order:
 
 
 @contextmanager
-def measured() -> Iterator[Told]:
+def measured() -> Iterator[Measurement]:
     """Measure the block; afterwards, what is lent knows."""
-    told, family = Told(), _Family()
+    told, family = Measurement(), _Family()
     began, spent = time.perf_counter(), _spent()
     with family.watched():
         yield told
@@ -107,7 +107,7 @@ class _Family:
 
 
 def held(asked: Order, table: str = "tasks") -> int:
-    """Return how many rows a table of the contender's database has."""
+    """Return how many rows a table of the peer's database has."""
     counting = f"SELECT count(*) FROM {table}"
     if asked.file:
         import sqlite3
@@ -121,7 +121,7 @@ def held(asked: Order, table: str = "tasks") -> int:
     return int(count)
 
 
-def tell(told: Told, asked: Order) -> None:
+def tell(told: Measurement, asked: Order) -> None:
     """Print what came of it. Raises ValueError if it is not all there."""
     if told.tasks != asked.tasks:
         raise ValueError(f"{told.tasks} tasks are there in the end, not {asked.tasks}")

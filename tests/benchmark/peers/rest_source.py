@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.benchmark.contenders.contest import Order, held, measured, order, tell
+from tests.benchmark.peers.protocol import Order, held, measured, order, tell
 
 DATASET = "copied"
 

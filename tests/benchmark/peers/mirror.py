@@ -1,7 +1,7 @@
 """scalesync: a first sync of everything into a mirror that is empty."""
 
 from scalesync import Mirror
-from tests.benchmark.contenders.contest import held, measured, order, tell
+from tests.benchmark.peers.protocol import held, measured, order, tell
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.benchmark.contenders.contest import measured, order, tell
+from tests.benchmark.peers.protocol import measured, order, tell
 
 AT_ONCE = 1_000
 """Tasks of a transaction; what belongs to them goes with them."""
@@ -68,9 +68,9 @@ def main() -> None:
     """Copy them."""
     asked = order()
     if asked.file:
-        from tests.benchmark.contenders.floor_sqlite import Floor
+        from tests.benchmark.peers.floor_sqlite import Floor
     else:
-        from tests.benchmark.contenders.floor_postgres import Floor  # type: ignore[assignment]
+        from tests.benchmark.peers.floor_postgres import Floor  # type: ignore[assignment]
     source = Floor(asked.source)
     chunks = portions({name: source.read(name) for name in tables()})
     source.close()

@@ -1,7 +1,7 @@
 """scalesync: a verification of a finished mirror."""
 
 from scalesync import Mirror
-from tests.benchmark.contenders.contest import held, measured, order, tell
+from tests.benchmark.peers.protocol import held, measured, order, tell
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from sqlalchemy import JSON, DateTime, Engine, create_engine, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from tests.benchmark.contenders.contest import held, measured, order, tell
-from tests.benchmark.contenders.official import pages
+from tests.benchmark.peers.official import pages
+from tests.benchmark.peers.protocol import held, measured, order, tell
 
 _Json = JSON().with_variant(JSONB(), "postgresql")
 _Instant = DateTime(timezone=True)
