@@ -1,4 +1,4 @@
-"""The ledger of windows: what every engine must promise of claims, leases and what was received."""
+"""The table of windows: what every engine must promise of claims, leases and what was received."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The gate: who closes it for how long, who opens it, and how long until there is something to do."""
+"""A pause of dispatching: who sets it for how long, who ends it, and when there is something to do."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +19,7 @@ OPEN = PauseState(paused=False, seconds=None, reason=None)
 
 
 def now(database: Database) -> PauseState:
-    """Return the gate as it is."""
+    """Return the pause as it is."""
     with database.read() as conn:
         return pause.pause_state(conn)
 
@@ -62,7 +62,7 @@ def test_a_pause_ends_by_itself(database: Database) -> None:
 
 
 def test_what_is_armed_is_not_stopped_by_a_pause(database: Database) -> None:
-    """The gate is passed by the claim."""
+    """A pause keeps claims back, and nothing that is claimed."""
     put(database, task("a"))
     one = taken(database)
     close(database, None)
@@ -70,7 +70,7 @@ def test_what_is_armed_is_not_stopped_by_a_pause(database: Database) -> None:
 
 
 def test_whoever_lost_a_command_loses_it_at_a_closed_gate_too(database: Database) -> None:
-    """Rescue does not wait for the gate."""
+    """Rescue does not wait for the end of a pause."""
     put(database, task("a"))
     taken(database)
     alter(database, 1, leased_until=soon(-1))

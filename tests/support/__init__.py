@@ -1,1 +1,1 @@
-"""What several test modules share: databases, servers, processes, oracles and the builders of their data."""
+"""Share databases, servers, processes, oracles and builders of data between test modules."""

@@ -1,4 +1,4 @@
-"""What annotations an account should come to, read off its documents by hand: no code of ours is asked."""
+"""Derive an account's annotations from its documents without any code of scalesync."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

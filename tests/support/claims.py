@@ -1,4 +1,4 @@
-"""Claims as one process makes them, each step in a transaction of its own."""
+"""Claim, arm and settle as one process does, each step in a transaction of its own."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Commands run within the test's own process: for tests that need many, and no process to signal or kill."""
+"""Run commands within the test process, for tests that need many and signal none."""
 
 import os
 from contextlib import chdir

@@ -1,4 +1,4 @@
-"""Putting commands into a real queue, and into the states that others leave them in."""
+"""Enqueue commands and bring them into the states in which other processes leave them."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Queues at work within the test's own process, and commands that are claimed without a database."""
+"""Run dispatchers within the test process, and build claimed commands without a database."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Dispatchers as processes to be killed and frozen, forked from one parent so that starting is quick."""
+"""Start dispatchers as forked processes that a test may kill or stop."""
 
 import signal
 import sys

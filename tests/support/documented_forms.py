@@ -1,4 +1,4 @@
-"""One small result of every documented form, inline or in files, and the rows that it comes to."""
+"""List one small result of every documented form with the rows that it must come to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A small account with every oddity that a way out has to cope with."""
+"""Build a small account with every oddity that an export must cope with."""
 
 import json
 from contextlib import nullcontext

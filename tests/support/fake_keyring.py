@@ -1,4 +1,4 @@
-"""Keyrings that the keyring library is told to use, as a person tells it by PYTHON_KEYRING_BACKEND."""
+"""Provide keyrings that PYTHON_KEYRING_BACKEND can name."""
 
 import json
 import os

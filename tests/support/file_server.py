@@ -1,4 +1,4 @@
-"""A server of files, over real HTTP, and tasks whose responses name them."""
+"""Serve result files over real HTTP, and write tasks whose responses name them."""
 
 import threading
 from collections.abc import Callable, Sequence

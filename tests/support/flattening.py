@@ -1,4 +1,4 @@
-"""Short ways to flatten what a test writes down as Python values."""
+"""Flatten responses that a test writes as Python values."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Processes forked from one interpreter that has imported everything: each starts within milliseconds."""
+"""Fork processes from an interpreter that has imported everything, so that each starts at once."""
 
 import os
 import signal

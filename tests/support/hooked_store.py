@@ -1,4 +1,4 @@
-"""A dispatcher's store with hooks before and after what it writes, by which a test fails or stops it."""
+"""Call hooks before and after what a dispatcher's store writes, so that a test can fail or stop it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

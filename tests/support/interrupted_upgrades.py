@@ -1,4 +1,4 @@
-"""Upgrades that end before their time, each in a process forked from one that has imported everything."""
+"""Kill or fail schema upgrades at many statements, each in a forked process."""
 
 import os
 import signal

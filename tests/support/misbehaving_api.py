@@ -1,4 +1,4 @@
-"""A Scale API over real HTTP whose lists, answers and clock may be as odd as a test wants them."""
+"""Serve a Scale API over real HTTP whose lists, answers and clock may be wrong in any way."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Dispatchers that stop themselves at a named point, as if their machine slept, forked from one parent."""
+"""Fork dispatchers that stop themselves at a named point, as if their machine slept."""
 
 import os
 import signal

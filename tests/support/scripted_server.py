@@ -1,4 +1,4 @@
-"""A server over real sockets that answers exactly what a test scripts, and remembers what it was asked."""
+"""Serve exactly the answers that a test scripts, over real sockets, and record the requests."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""An API over real HTTP whose list of tasks is whatever a test wants it to be."""
+"""Serve a list of tasks that the test replaces at any time, over real HTTP."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Syncing against a sandbox within the test's own process, and comparing what came of it."""
+"""Sync against a sandbox within the test process, and compare the mirror with it."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reading views, and holding them against what Python makes of the same mirror."""
+"""Read views, and compare them with the oracle of the same mirror."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Tasks and batches that are each odd in their way, and a mirror that holds them."""
+"""Build tasks and batches that are each an edge case, and a mirror that holds them."""
 
 from datetime import datetime
 

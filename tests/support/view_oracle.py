@@ -1,4 +1,4 @@
-"""What the views should say, worked out in plain Python from exported documents and commands."""
+"""Compute in plain Python what the views must return."""
 
 import json
 from collections import Counter, defaultdict

@@ -33,7 +33,7 @@ def _started(parser: ParserProcess) -> tuple[Row, ...]:
 
 
 @pytest.fixture
-def typist() -> Iterator[ParserProcess]:
+def parser() -> Iterator[ParserProcess]:
     """Yield one that gives its process three seconds to start, and for each page."""
     with ParserProcess(TASKS.spec, patience=3) as one:
         yield one

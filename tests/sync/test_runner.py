@@ -1,4 +1,4 @@
-"""What one sync leaves behind: watermarks, tombstones, ledgers, and what it does not touch."""
+"""What one sync leaves behind: watermarks, tombstones, windows, and what it does not touch."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ from tests.support.sync_env import differences, mirrored, served, session, sync,
 Start = Callable[..., SandboxServer]
 
 
-def ledger(database: Database) -> list[tuple[str, str, int, int | None]]:
+def window_rows(database: Database) -> list[tuple[str, str, int, int | None]]:
     """Return (stream, state, rows received, what the API counted) of every window."""
     columns = (windows.c.stream, windows.c.state, windows.c.rows_received, windows.c.api_total)
     with database.read() as conn:
@@ -40,7 +40,7 @@ def test_every_closed_window_tells_both_counts(start_sandbox: Start, database: D
     """What came is at least what the API counted, on the row of each window that is closed."""
     sync(start_sandbox(tasks=1500), database)
 
-    closed = [row for row in ledger(database) if row[1] == WindowState.CLOSED]
+    closed = [row for row in window_rows(database) if row[1] == WindowState.CLOSED]
     assert {"projects", "batches", "tasks"} == {row[0] for row in closed}
     assert all(total is None or received >= total for _, _, received, total in closed)
 
@@ -127,18 +127,18 @@ def test_an_unknown_project_is_refused_before_anything_is_planned(
     with pytest.raises(ConfigurationError, match="no project 'nowhere'"):
         sync(start_sandbox(tasks=10), database, SyncRequest(projects=("nowhere",)))
 
-    assert ledger(database) == []
+    assert window_rows(database) == []
 
 
 def test_a_dry_run_counts_and_writes_nothing(start_sandbox: Start, database: Database) -> None:
-    """The plan tells the rows of each window; the ledger stays empty."""
+    """The plan tells the rows of each window; no window is saved."""
     server = start_sandbox(tasks=700)
     with session(server, database) as ready:
         plan, counts = ready.dry_run(SyncRequest())
 
     rows = [len(served(server, window.stream)) for window in plan.windows]
     assert rows[1:] == list(counts[1:])
-    assert ledger(database) == []
+    assert window_rows(database) == []
 
 
 def test_a_time_limit_leaves_the_rest_to_the_next_run(start_sandbox: Start, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The ledger of windows: claimed by one, taken over when silent, and never written by a predecessor."""
+"""Windows are claimed by one process, taken over when it is silent, and never written by a predecessor."""
 
 import subprocess
 import sys

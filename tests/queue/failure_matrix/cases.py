@@ -1,4 +1,4 @@
-"""One command of each kind: the world it finds, what it asks for, and how often that happened there."""
+"""List one command of each kind, the account it finds, and how often its effect is there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Dispatchers that kill themselves at a named point, each forked from one parent that has imported."""
+"""Start dispatchers that kill themselves at a named point."""
 
 import os
 import signal

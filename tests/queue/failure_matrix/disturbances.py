@@ -1,4 +1,4 @@
-"""One scenario of the matrix: a command, what the API does, where its dispatcher is disturbed, and how."""
+"""Define, play and judge one scenario: a command, an API behavior, a step and a disturbance."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Dispatchers that lack one protection each, by which the matrix shows that it would see that."""
+"""Take one protection at a time from dispatchers, so that the matrix must fail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A queue with its API and its time, and dispatchers that are moved on step by step by hand."""
+"""Simulate one queue with its API and its time, and move dispatchers on step by step."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Virtual time: one for the processes, the API and the database, moved on by hand."""
+"""Give processes, API and database one virtual time that tests move on."""
 
 import heapq
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What may happen to an account, and to its clock. Each change is told by a number what it concerns."""
+"""Change an account and its clock at random; a number chooses what a change concerns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

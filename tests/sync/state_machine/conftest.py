@@ -1,4 +1,4 @@
-"""A database of each kind that examples use one after the other."""
+"""Provide a database of each engine that examples use one after the other."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""A database whose user dies, stalls or loses the connection at a certain transaction."""
+"""Provide a database whose process dies, stalls or loses it at a chosen transaction."""
 
 import threading
 from collections.abc import Iterator

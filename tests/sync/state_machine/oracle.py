@@ -1,4 +1,4 @@
-"""What a verification is to find, worked out from the API's documents and the mirror's tables alone."""
+"""Compute what a verification must find from the API's documents and the mirror's tables."""
 
 from collections.abc import Iterator, Mapping
 

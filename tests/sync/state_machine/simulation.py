@@ -1,4 +1,4 @@
-"""One account over HTTP, one mirror of it, and processes that sync, crash, stall and are woken."""
+"""Simulate one account over HTTP, its mirror, and processes that sync, crash, stall and wake."""
 
 import threading
 from collections import deque
