@@ -30,7 +30,7 @@ from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_documents import exactly
 from tests.db.test_upserts import NOON, at, row, task, write
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 NAMES = (
     "a",

@@ -15,11 +15,11 @@ from scalesync.db.export.readonly_sql import run_query
 from scalesync.db.queue.notifier import Signals
 from scalesync.errors import DatabaseError
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from tests.cli.commands import Done, Scalesync, scalesync_in
-from tests.cli.in_process import in_process
-from tests.db.test_session import DEFAULTS, NEEDED, alter, shown
-from tests.fixtures.databases import PostgresServer, opened
-from tests.fixtures.poolers import pooling
+from tests.db.test_session_settings import DEFAULTS, NEEDED, alter, shown
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Done, Scalesync, scalesync_in
+from tests.support.databases import PostgresServer, opened
+from tests.support.poolers import pooling
 
 SIZE = 2
 """Sessions of the server: fewer than a command has connections, so that they change hands."""

@@ -17,7 +17,7 @@ from scalesync.db.schema.mirror import project_versions, projects, tasks
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.row_parser import Row
 from scalesync.timestamps import format_instant
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 

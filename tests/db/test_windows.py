@@ -1,4 +1,4 @@
-"""The ledger of windows: what every engine must promise of claims, leases and what was received."""
+"""The table of windows: what every engine must promise of claims, leases and what was received."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunKind, RunState, Window, WindowState
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, write
-from tests.fixtures.databases import PostgresServer, opened
+from tests.support.databases import PostgresServer, opened
 
 NOON = at(0)
 NARROW = Window("tasks", "Straßen & 東京", at(-60), at(60) + timedelta(milliseconds=1), at(-1))
