@@ -180,8 +180,8 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "ledger.save_pages(conn, received)",
-        "conn.commit(); ledger.save_pages(conn, received)",
+        "windows.save_pages(conn, received)",
+        "conn.commit(); windows.save_pages(conn, received)",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(

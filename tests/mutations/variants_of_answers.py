@@ -57,7 +57,7 @@ ANSWERS = (
     ),
     Variant(
         "the settle time counts by a clock that can be set",
-        "queue/tools.py",
+        "queue/executor_deps.py",
         "return self.clock.boottime() - arm.at",
         "return claim.since_sent",
         ("queue/test_clock_steps.py::test_a_clock_that_steps_while_it_is_in_doubt[sqlite-3600.0]",),

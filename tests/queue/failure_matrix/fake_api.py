@@ -19,7 +19,7 @@ from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.documents import Doc, encode
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.pagination import is_yes
+from scalesync.sandbox.pagination import is_yes, render_task
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.task_writes import cancel_task, create_task
