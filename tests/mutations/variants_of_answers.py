@@ -73,7 +73,7 @@ ANSWERS = (
         "a refusal is believed without a look",
         "queue/executor.py",
         "case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:",
-        "case ResponseClass.REFUSED: return Ending(settlements.refused(error))\n"
+        "case ResponseClass.REFUSED: return settlements.rejected(error)\n"
         "            case ResponseClass.NEEDS_LOOKUP:",
         ("queue/test_api_refusals.py::test_a_refusal_kills_nobody_else",),
     ),
