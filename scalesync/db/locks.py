@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Column, ColumnElement, Connection, func, select
+from sqlalchemy import Connection, func, select
 
 _TASKS = 0x5CA1E5_0002
 """The Postgres advisory lock of whoever writes tasks."""
@@ -18,11 +18,6 @@ def lock_task_writes(conn: Connection) -> None:
     """
     if conn.dialect.name != "sqlite":
         conn.execute(select(func.pg_advisory_xact_lock(_TASKS)))
-
-
-def byte_order(conn: Connection, key: Column[str]) -> ColumnElement[str]:
-    """Return what puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
-    return key if conn.dialect.name == "sqlite" else key.collate("C")
 
 
 class WriteLock:

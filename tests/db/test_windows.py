@@ -14,7 +14,7 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import runs as runs_table
 from scalesync.db.schema.sync import window_pages, windows
-from scalesync.db.server_clock import database_time
+from scalesync.db.server_clock import seconds_from_now
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.errors import LeaseLostError
@@ -110,7 +110,7 @@ def test_a_claim_is_held_until_the_window_is_claimed_again(database: Database) -
 def run_out(database: Database) -> None:
     """Make every lease end a second ago by the database's clock."""
     with database.write() as conn:
-        conn.execute(update(windows).values(leased_until=database_time(conn, -1)))
+        conn.execute(update(windows).values(leased_until=seconds_from_now(-1)))
 
 
 def test_leases_are_extended_and_given_up_by_owner(database: Database) -> None:

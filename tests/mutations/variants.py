@@ -251,8 +251,8 @@ LEASES = (
     Variant(
         "the fence is not checked",
         "db/sync/windows.py",
-        "if conn.execute(built(conn, _holding), mine).rowcount != len(mine):",
-        "if conn.execute(built(conn, _holding), mine).rowcount > len(mine):",
+        "if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):",
+        "if conn.execute(_EXTEND_HELD, mine).rowcount > len(mine):",
         (
             "sync/test_ledger.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
             "db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",
@@ -275,15 +275,15 @@ LEASES = (
     Variant(
         "a lease ends by our clock",
         "db/sync/windows.py",
-        "windows.c.leased_until < database_time(conn),",
-        "windows.c.leased_until < datetime.now().astimezone(),",
+        "windows.c.leased_until < utc_now(),",
+        'windows.c.leased_until < bindparam("ours", callable_=lambda: datetime.now().astimezone()),',
         ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
     ),
     Variant(
         "a lease never ends",
         "db/sync/windows.py",
-        "windows.c.leased_until < database_time(conn),",
-        "windows.c.leased_until < database_time(conn, -7200),",
+        "windows.c.leased_until < utc_now(),",
+        "windows.c.leased_until < seconds_from_now(-7200),",
         ("sync/test_ledger.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),
     ),
 )
@@ -364,9 +364,9 @@ PAGES = (
 CONTENT = (
     Variant(
         "rows are locked in the order of the collation",
-        "db/locks.py",
-        'return key if conn.dialect.name == "sqlite" else key.collate("C")',
-        "return key",
+        "db/statements.py",
+        """return f'{compiler.process(element.clauses, **options)} COLLATE "C"'""",
+        "return compiler.process(element.clauses, **options)",
         ("db/test_engines_agree.py::test_rows_are_locked_in_an_order_that_no_collation_changes",),
     ),
     Variant(

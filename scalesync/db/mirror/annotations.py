@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import (
     Connection,
-    Delete,
-    Select,
     Table,
     Text,
     case,
@@ -31,7 +29,7 @@ from scalesync.db.schema.annotations_and_changes import (
     task_files,
 )
 from scalesync.db.schema.mirror import tasks
-from scalesync.db.statements import built, chunks, in_list, insert_into
+from scalesync.db.statements import chunks, in_list, insert_into
 from scalesync.db.types import Json
 from scalesync.parsing.annotation_rows import to_rows
 from scalesync.parsing.row_parser import AnnotationRows, RowValues, threads_in
@@ -44,6 +42,11 @@ _SHAPES = bulk_insert.InsertTarget.of(annotations, annotations.c.keys())
 _TIES = bulk_insert.InsertTarget.of(annotation_links, annotation_links.c.keys())
 LONGEST_ADDRESS = 1_600
 """Bytes of a file's address, without its signature: Postgres refuses index entries above about 2,700."""
+_DELETE = {
+    table: delete(table).where(in_list(table.c.task_id, "tasks"))
+    for table in (annotations, annotation_links, task_files)
+}
+_NAMED_FILES = select(task_files.c.url).where(in_list(task_files.c.task_id, "tasks"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +185,12 @@ def _noted(addresses: Collection[str]) -> list[str]:
 
 def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[str]) -> None:
     for table in of_tables:
-        conn.execute(built(conn, _removing, table), {"tasks": list(task_ids)})
-
-
-def _removing(conn: Connection, table: Table) -> Delete:
-    return delete(table).where(in_list(conn, table.c.task_id, "tasks"))
-
-
-def _naming(conn: Connection) -> Select[str]:
-    return select(task_files.c.url).where(in_list(conn, task_files.c.task_id, "tasks"))
+        conn.execute(_DELETE[table], {"tasks": list(task_ids)})
 
 
 def _name_files(conn: Connection, named: Mapping[str, Sequence[str]]) -> None:
     """Bring `task_files` up to what is named now, and `result_files` with it."""
-    before = set(conn.scalars(built(conn, _naming), {"tasks": list(named)}))
+    before = set(conn.scalars(_NAMED_FILES, {"tasks": list(named)}))
     if before:
         _remove(conn, (task_files,), named)
     rows = [{"task_id": task_id, "url": url} for task_id, urls in named.items() for url in urls]

@@ -3,14 +3,26 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, Update, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, or_, select, update
 
-from scalesync.db.locks import byte_order
 from scalesync.db.schema.mirror import batches, tasks
-from scalesync.db.statements import built, chunks, in_list
+from scalesync.db.statements import byte_order, chunks, in_list
 
 COUNTED_STATUSES = ("pending", "completed", "error", "canceled")
 """The statuses of tasks that batches have a column for."""
+
+# On Postgres this waits for whoever holds these batches, so that the next statement sees what they wrote.
+_LOCK_BATCHES = (
+    select(batches.c.name)
+    .where(in_list(batches.c.name, "names"))
+    .order_by(byte_order(batches.c.name))
+    .with_for_update()
+)
+_MARK_STALE = (
+    update(batches)
+    .where(in_list(batches.c.name, "names"), batches.c.counted_at.is_not(None))
+    .values(counted_at=None)
+)
 
 
 def mark_stale(conn: Connection, names: Collection[object]) -> None:
@@ -18,8 +30,8 @@ def mark_stale(conn: Connection, names: Collection[object]) -> None:
     given = {"names": [str(name) for name in names if name is not None]}
     if given["names"]:
         if conn.dialect.name != "sqlite":
-            conn.execute(built(conn, _locking_batches), given).all()
-        conn.execute(built(conn, _uncounting), given)
+            conn.execute(_LOCK_BATCHES, given).all()
+        conn.execute(_MARK_STALE, given)
 
 
 def count_batches(conn: Connection, at: datetime) -> int:
@@ -29,7 +41,7 @@ def count_batches(conn: Connection, at: datetime) -> int:
     transaction writes meanwhile is either counted or has its batch counted again.
     """
     outdated = select(batches.c.name).where(batches.c.counted_at.is_(None), batches.c.missing_since.is_(None))
-    names = conn.scalars(outdated.order_by(byte_order(conn, batches.c.name)).with_for_update()).all()
+    names = conn.scalars(outdated.order_by(byte_order(batches.c.name)).with_for_update()).all()
     for chunk in chunks(names):
         inside = and_(tasks.c.batch.in_(chunk), tasks.c.missing_since.is_(None))
         query = select(tasks.c.batch, tasks.c.status, func.count()).where(inside)
@@ -61,14 +73,3 @@ def completed_with_changes(conn: Connection, before: datetime | None) -> list[st
     outdated = and_(columns.counted_at.is_(None), columns.missing_since.is_(None))
     query = select(columns.name).where(columns.status == "completed", outdated, touched)
     return list(conn.scalars(query.order_by(columns.name)))
-
-
-def _locking_batches(conn: Connection) -> Select[str]:
-    """Return what waits for whoever holds these batches, so that the next statement sees what they wrote."""
-    name = batches.c.name
-    return select(name).where(in_list(conn, name, "names")).order_by(byte_order(conn, name)).with_for_update()
-
-
-def _uncounting(conn: Connection) -> Update:
-    counted = and_(in_list(conn, batches.c.name, "names"), batches.c.counted_at.is_not(None))
-    return update(batches).where(counted).values(counted_at=None)

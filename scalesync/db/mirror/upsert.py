@@ -24,14 +24,14 @@ from sqlalchemy import (
 )
 
 from scalesync.db import bulk_insert
-from scalesync.db.locks import byte_order, lock_task_writes
+from scalesync.db.locks import lock_task_writes
 from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_spelling
 from scalesync.db.mirror.changes import RowChange
 from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, project_versions, to_row
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
 from scalesync.db.schema.mirror import batches
 from scalesync.db.schema.mirror import project_versions as versions_table
-from scalesync.db.statements import Insert, built, chunks, in_list, insert_into
+from scalesync.db.statements import Insert, byte_order, chunks, in_list, insert_into
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
@@ -137,7 +137,7 @@ def _accept_next_copy(conn: Connection, mapping: StreamMapping, keys: Sequence[s
     for chunk in chunks(keys):
         key = mapping.table.c[mapping.key]
         ours = key.in_(chunk)
-        conn.execute(select(key).where(ours).order_by(byte_order(conn, key)).with_for_update()).all()
+        conn.execute(select(key).where(ours).order_by(byte_order(key)).with_for_update()).all()
         conn.execute(update(mapping.table).where(ours).values(digest=FORCE_REWRITE))
 
 
@@ -183,7 +183,7 @@ def mark_missing(
         batch = columns.batch if mapping is TASKS else null()
         key = columns[mapping.key]
         locked = conn.execute(
-            select(key, batch).where(going).order_by(byte_order(conn, key)).with_for_update()
+            select(key, batch).where(going).order_by(byte_order(key)).with_for_update()
         ).all()
         touched.update(name for _, name in locked)
         if mapping is TASKS:
@@ -194,18 +194,19 @@ def mark_missing(
 
 
 def _here(conn: Connection, mapping: StreamMapping, keys: Collection[str]) -> dict[str, RowMapping]:
-    found = conn.execute(built(conn, _looking, mapping), {"keys": list(keys)})
+    found = conn.execute(_by_keys(mapping), {"keys": list(keys)})
     return {row["key"]: row for row in found.mappings()}
 
 
-def _looking(conn: Connection, mapping: StreamMapping) -> Select[*tuple[Any, ...]]:
+@cache
+def _by_keys(mapping: StreamMapping) -> Select[*tuple[Any, ...]]:
     """Return what finds the rows of the `keys` as far as a write depends on them."""
     columns = mapping.table.c
     wanted = [columns[mapping.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
     if mapping is TASKS:
         followed = {column for column in changes.TRACKED.values() if column != "missing_since"}
         wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
-    return select(*wanted).where(in_list(conn, columns[mapping.key], "keys"))
+    return select(*wanted).where(in_list(columns[mapping.key], "keys"))
 
 
 def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Insert, insert, select
+from sqlalchemy import Connection, insert, select
 
 from scalesync.db.schema.queue import command_attempts
-from scalesync.db.server_clock import database_time
-from scalesync.db.statements import built
+from scalesync.db.server_clock import utc_now
 from scalesync.models.commands import Attempt, AttemptStep
+
+_ADD = insert(command_attempts).values(at=utc_now())
 
 
 def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[AttemptStep]) -> None:
@@ -29,7 +30,7 @@ def log(conn: Connection, entries: Iterable[tuple[int, int, AttemptStep]]) -> No
         for command_id, fence, step in entries
     ]
     if rows:
-        conn.execute(built(conn, _insert), rows)
+        conn.execute(_ADD, rows)
 
 
 def attempts(conn: Connection, command_id: int) -> list[Attempt]:
@@ -37,7 +38,3 @@ def attempts(conn: Connection, command_id: int) -> list[Attempt]:
     table = command_attempts
     rows = conn.execute(select(table).where(table.c.command_id == command_id).order_by(table.c.id))
     return [Attempt(**row) for row in rows.mappings()]
-
-
-def _insert(conn: Connection) -> Insert:
-    return insert(command_attempts).values(at=database_time(conn))

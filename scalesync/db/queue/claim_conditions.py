@@ -1,7 +1,7 @@
 """What must come before what: the conditions under which a command may be claimed.
 
 `claims` builds its query from these pieces and the views show them, so that what people read is why the claim
-passes a command by. A view selects `is_waiting(c)`, `is_held(c)`, `is_due(conn, c)` and each of `blockers(c)`
+passes a command by. A view selects `is_waiting(c)`, `is_held(c)`, `is_due(c)` and each of `blockers(c)`
 over one alias::
 
     c = commands.alias("c")
@@ -17,7 +17,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     ScalarSelect,
     Table,
     Text,
@@ -31,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import NamedFromClause
 
 from scalesync.db.schema.queue import CONTAINERS, CREATES, IN_FLIGHT, UNSETTLED, WAITING, commands
-from scalesync.db.server_clock import database_time
+from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import indexed
 from scalesync.models.commands import CommandKind, CommandState
 
@@ -64,17 +63,17 @@ def on_hold(c: Commands) -> ColumnElement[bool]:
     return c.c.hold_reason.is_not(None)
 
 
-def due(conn: Connection, c: Commands) -> ColumnElement[bool]:
+def due(c: Commands) -> ColumnElement[bool]:
     """Return the condition for a command whose own time has come, by the database's clock.
 
     The clock is read once for the whole statement.
     """
-    return or_(c.c.not_before.is_(None), time_has_come(conn, c))
+    return or_(c.c.not_before.is_(None), time_has_come(c))
 
 
-def time_has_come(conn: Connection, c: Commands) -> ColumnElement[bool]:
+def time_has_come(c: Commands) -> ColumnElement[bool]:
     """Return the condition for a command that had to wait for a time which is past."""
-    return c.c.not_before <= select(database_time(conn)).scalar_subquery()
+    return c.c.not_before <= select(utc_now()).scalar_subquery()
 
 
 def same_resource(c: Commands, e: Commands) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
+from sqlalchemy import Connection, Row, RowMapping, func, select, text
 
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
 from scalesync.db.queue.attempts import attempts, log, log_steps
@@ -16,7 +16,7 @@ from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
 from scalesync.db.queue.inserts import insert_commands
 from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
-from scalesync.db.statements import built, in_list
+from scalesync.db.statements import in_list
 from scalesync.errors import QueueError
 from scalesync.models.commands import (
     AttemptStep,
@@ -50,6 +50,7 @@ _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5
 """Held on Postgres by whoever queues many commands: two of them would wait for each other's names."""
 _C = commands.c
+_KEYED = select(commands).where(in_list(_C.idempotency_key, "keys"), text(KEYED))
 _FIELDS = tuple(field.name for field in fields(Command))
 
 EnqueueResult = Enqueued | QueueError
@@ -155,17 +156,13 @@ def _known(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
     answers: dict[str, EnqueueResult] = {}
     if by_key:
-        for row in conn.execute(built(conn, _keyed), {"keys": list(by_key)}):
+        for row in conn.execute(_KEYED, {"keys": list(by_key)}):
             name = by_key[row.idempotency_key]
             if same_value(row.payload, orders[name].payload):
                 answers[name] = Enqueued(row.id, new=False)
             else:
                 answers[name] = clash(orders[name], command_of(row))
     return answers
-
-
-def _keyed(conn: Connection) -> Select[Any]:
-    return select(commands).where(in_list(conn, _C.idempotency_key, "keys"), text(KEYED))
 
 
 def _already_mirrored(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:

@@ -1,6 +1,7 @@
 """Many commands into their table with one statement, and one parameter, at a time."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,8 +21,8 @@ from sqlalchemy import (
 )
 
 from scalesync.db.schema.queue import KEYED, commands
-from scalesync.db.server_clock import database_time
-from scalesync.db.statements import built, insert_into
+from scalesync.db.server_clock import utc_now
+from scalesync.db.statements import insert_into
 from scalesync.models.commands import CommandState, Outcome
 
 _C = commands.c
@@ -42,23 +43,24 @@ def insert_commands(
     if conn.dialect.name == "postgresql":
         rows = [{**row, "payload": msgspec.Raw(row["payload"].encode())} for row in rows]
     given = {"rows": msgspec.json.encode(rows).decode()}
-    return dict(conn.execute(built(conn, _inserting, withdrawn), given).all())
+    return dict(conn.execute(_insert(conn.dialect.name, withdrawn), given).all())
 
 
-def _inserting(conn: Connection, withdrawn: bool) -> Executable:
+@cache
+def _insert(dialect: str, withdrawn: bool) -> Executable:
     fixed: dict[str, ColumnElement[Any]] = {
         "state": literal_column(f"'{CommandState.DISCARDED if withdrawn else CommandState.QUEUED}'"),
-        "created_at": database_time(conn),
+        "created_at": utc_now(),
     }
     if withdrawn:
         fixed |= {
             "outcome": literal_column(f"'{Outcome.WITHDRAWN}'"),
-            "finished_at": database_time(conn),
+            "finished_at": utc_now(),
         }
-    given = _from_record_set() if conn.dialect.name == "postgresql" else _from_list()
+    given = _from_record_set() if dialect == "postgresql" else _from_list()
     # Without a condition SQLite would read the conflict as one of a join.
     source = select(*given, *fixed.values()).where(literal_column("true"))
-    insert = insert_into(conn.dialect.name, commands).from_select([*_GIVEN, *fixed], source)
+    insert = insert_into(dialect, commands).from_select([*_GIVEN, *fixed], source)
     nothing = insert.on_conflict_do_nothing(index_elements=[_C.idempotency_key], index_where=text(KEYED))
     return nothing.returning(_C.resource, _C.id)
 

@@ -21,7 +21,9 @@ from scalesync.timestamps import format_instant
 _AT_ONCE = 500
 """Commands held in memory while listing."""
 _C = commands.alias("c")
-_BLOCKERS = blockers(_C)
+_WAITS_FOR = case((pending(_C), func.coalesce(*blockers(_C)))).label("waits_for")
+_QUERY = select(_C, _WAITS_FOR, on_hold(_C).label("held"), due(_C).label("due"))
+"""Commands with what keeps a claim from taking them: NULL where nothing does."""
 _STATES: dict[DisplayState, ColumnElement[bool]] = {
     DisplayState.READY: _C.c.state == CommandState.QUEUED,
     DisplayState.SCHEDULED: _C.c.state == CommandState.QUEUED,
@@ -76,7 +78,7 @@ def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
 
 def view(conn: Connection, command_id: int) -> CommandView | None:
     """Return one command with why it waits, or None where there is no such number."""
-    return next(iter(_shown(conn, _query(conn).where(_C.c.id == command_id))), None)
+    return next(iter(_shown(conn, _QUERY.where(_C.c.id == command_id))), None)
 
 
 def why(conn: Connection, command_id: int) -> list[CommandView]:
@@ -95,19 +97,13 @@ def why(conn: Connection, command_id: int) -> list[CommandView]:
 def _pages(
     conn: Connection, wanted: list[ColumnElement[bool]], *, backwards: bool = False
 ) -> Iterator[CommandView]:
-    query = _query(conn).where(*wanted).limit(_AT_ONCE)
+    query = _QUERY.where(*wanted).limit(_AT_ONCE)
     query = query.order_by(_C.c.id.desc() if backwards else _C.c.id)
     page = _shown(conn, query)
     while page:
         yield from page
         last = page[-1].command.id
         page = _shown(conn, query.where(_C.c.id < last if backwards else _C.c.id > last))
-
-
-def _query(conn: Connection) -> Select[*tuple[Any, ...]]:
-    """Return a query for commands with what keeps a claim from taking them: NULL where nothing does."""
-    waits_for = case((pending(_C), func.coalesce(*_BLOCKERS))).label("waits_for")
-    return select(_C, waits_for, on_hold(_C).label("held"), due(conn, _C).label("due"))
 
 
 def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandView]:

@@ -30,7 +30,7 @@ from scalesync.db.queue.claim_conditions import matches
 from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
 from scalesync.db.queue.enqueue import announce, command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
-from scalesync.db.server_clock import database_time
+from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
 from scalesync.models.commands import (
     AttemptStep,
@@ -125,7 +125,7 @@ def distrust(conn: Connection) -> int:
             state=case((sending, CommandState.IN_DOUBT), else_=_C.state),
             ambiguous=True,
             fence=_C.fence + 1,
-            sent_at=case((late, database_time(conn))),
+            sent_at=case((late, utc_now())),
             not_before=None,
             owner=None,
             leased_until=None,
@@ -146,7 +146,7 @@ def distrust(conn: Connection) -> int:
 
 
 def _log_distrust(conn: Connection) -> None:
-    step = select(_C.id, _C.fence, database_time(conn), literal("distrust"), _C.state).order_by(_C.id)
+    step = select(_C.id, _C.fence, utc_now(), literal("distrust"), _C.state).order_by(_C.id)
     names = ["command_id", "fence", "at", "step", "outcome"]
     conn.execute(insert(command_attempts).from_select(names, step.where(text(UNSETTLED))))
 

@@ -45,5 +45,5 @@ def _count(conn: Connection, where: ColumnElement[bool], index: str) -> tuple[in
 
 
 def _age(conn: Connection, command_id: int) -> float:
-    query = select(seconds_until(conn, _C.c.created_at)).where(_C.c.id == command_id)
+    query = select(seconds_until(_C.c.created_at)).where(_C.c.id == command_id)
     return max(0.0, -float(conn.execute(query).scalar_one()))

@@ -5,17 +5,23 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, update
 
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.schema.sync import runs, watermarks, windows
-from scalesync.db.statements import built, insert_into
+from scalesync.db.statements import insert_into
 from scalesync.db.sync import window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 NAMED = 20
 """How many of the failed windows of a run are named in its error."""
+
+_ADD_COUNTS = (
+    update(runs)
+    .where(runs.c.id == bindparam("which"))
+    .values({field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(RunCounts)})
+)
 
 
 def open_run(conn: Connection) -> Run | None:
@@ -45,12 +51,7 @@ def start(
 
 def add_counts(conn: Connection, run_id: int, done: RunCounts) -> None:
     """Add `done` to what the run did so far."""
-    conn.execute(built(conn, _adding), {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
-
-
-def _adding(_: Connection) -> Update:
-    more = {field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(RunCounts)}
-    return update(runs).where(runs.c.id == bindparam("which")).values(more)
+    conn.execute(_ADD_COUNTS, {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
 
 
 def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] = ()) -> Run | None:

@@ -8,12 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Delete,
-    Insert,
     Row,
-    Select,
-    Update,
-    and_,
     bindparam,
     delete,
     func,
@@ -22,11 +17,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from scalesync.db.schema.sync import runs, window_pages, windows
-from scalesync.db.server_clock import database_time, time_in
-from scalesync.db.statements import built
+from scalesync.db.server_clock import seconds_from_now, utc_now
 from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunState, Window, WindowState
 
@@ -38,6 +31,72 @@ _FIELDS = (
     *_FILTER, "id", "run_id", "parent_id", "next_token", "rows_received", "rows_within", "undivided",
     "api_total", "attempts", "failures",
 )  # fmt: skip
+
+_FREE = or_(
+    windows.c.owner.is_(None),
+    windows.c.leased_until < utc_now(),
+    windows.c.leased_until > seconds_from_now("too_far"),
+)
+_CANDIDATES = (
+    select(windows.c.id)
+    .join(runs, runs.c.id == windows.c.run_id)
+    .where(runs.c.state == RunState.OPEN, windows.c.state == WindowState.OPEN, _FREE)
+    .order_by(windows.c.id)
+    .limit(bindparam("number"))
+    .with_for_update(skip_locked=True, of=windows)
+    .cte("candidates")
+    .prefix_with("MATERIALIZED", dialect="postgresql")
+)
+_CLAIM = (
+    update(windows)
+    .where(windows.c.id.in_(select(_CANDIDATES.c.id)), windows.c.state == WindowState.OPEN)
+    .values(
+        owner=bindparam("claimer"),
+        leased_until=seconds_from_now("lease"),
+        attempts=windows.c.attempts + 1,
+    )
+    .returning(*(windows.c[name] for name in _FIELDS))
+)
+_EXTEND_HELD = (
+    update(windows)
+    .where(
+        windows.c.id == bindparam("held"),
+        windows.c.owner == bindparam("holder"),
+        windows.c.attempts == bindparam("fence"),
+        windows.c.state == WindowState.OPEN,
+    )
+    .values(leased_until=seconds_from_now("lease"))
+)
+_SAVE_PAGE = insert(window_pages)
+_SAVE_PROGRESS = (
+    update(windows)
+    .where(windows.c.id == bindparam("which"))
+    .values(
+        next_token=bindparam("token"),
+        rows_received=bindparam("received"),
+        rows_within=bindparam("within"),
+        api_total=bindparam("counted"),
+    )
+)
+_DELETE_PAGES = delete(window_pages).where(window_pages.c.window_id == bindparam("which"))
+_FINISH = (
+    update(windows)
+    .where(windows.c.id == bindparam("which"))
+    .values(state=bindparam("now"), error=bindparam("why"), owner=None, leased_until=None, next_token=None)
+)
+_COUNT_UNCLAIMED = select(func.count()).where(
+    windows.c.run_id == bindparam("run"), windows.c.owner.is_(None), windows.c.state == WindowState.OPEN
+)
+_PROGRESS = (
+    select(
+        windows.c.stream,
+        # What a divided window received is counted again by the part that holds it.
+        func.coalesce(func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0),
+        func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0),
+    )
+    .where(windows.c.run_id == bindparam("run"))
+    .group_by(windows.c.stream)
+)
 
 
 def key_digest(key: str) -> bytes:
@@ -65,38 +124,10 @@ def claim_several(conn: Connection, owner: str, lease: float, number: int) -> li
     """Return the oldest free windows of the open run, at most so many, now leased for `lease` seconds.
 
     Free is what nobody owns, what a lease ran out on, and what is leased for longer than two leases: then the
-    database's clock went back. `attempts` of a window is the fence that `hold` checks.
+    database's clock went back. `attempts` of a window is the fence that `require_lease` checks.
     """
     given = {"claimer": owner, "lease": lease, "too_far": 2 * lease, "number": number}
-    return sorted(map(_window, conn.execute(built(conn, _claiming), given)), key=attrgetter("id"))
-
-
-def _claiming(conn: Connection) -> ReturningUpdate[Any]:
-    free = or_(
-        windows.c.owner.is_(None),
-        windows.c.leased_until < database_time(conn),
-        windows.c.leased_until > time_in(conn, "too_far"),
-    )
-    candidates = (
-        select(windows.c.id)
-        .join(runs, runs.c.id == windows.c.run_id)
-        .where(runs.c.state == RunState.OPEN, windows.c.state == WindowState.OPEN, free)
-        .order_by(windows.c.id)
-        .limit(bindparam("number"))
-        .with_for_update(skip_locked=True, of=windows)
-        .cte("candidates")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    return (
-        update(windows)
-        .where(windows.c.id.in_(select(candidates.c.id)), windows.c.state == WindowState.OPEN)
-        .values(
-            owner=bindparam("claimer"),
-            leased_until=time_in(conn, "lease"),
-            attempts=windows.c.attempts + 1,
-        )
-        .returning(*(windows.c[name] for name in _FIELDS))
-    )
+    return sorted(map(_window, conn.execute(_CLAIM, given)), key=attrgetter("id"))
 
 
 def extend(conn: Connection, owner: str, lease: float) -> None:
@@ -104,7 +135,7 @@ def extend(conn: Connection, owner: str, lease: float) -> None:
     conn.execute(
         update(windows)
         .where(windows.c.owner == owner, windows.c.state == WindowState.OPEN)
-        .values(leased_until=database_time(conn, lease))
+        .values(leased_until=seconds_from_now(lease))
     )
 
 
@@ -127,26 +158,16 @@ def owners(conn: Connection) -> list[str]:
 def require_lease(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
     """Lock the windows for this transaction, in the order of their ids, and extend their leases.
 
-    Raises ClaimLostError if any was claimed by somebody else since, so that a process which was stalled
+    Raises LeaseLostError if any was claimed by somebody else since, so that a process which was stalled
     cannot write over its successor.
     """
     mine = [
         {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
         for window in sorted(held, key=attrgetter("id"))
     ]
-    if conn.execute(built(conn, _holding), mine).rowcount != len(mine):
+    if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):
         names = ", ".join(str(each["held"]) for each in mine)
         raise LeaseLostError(f"Window {names} was taken over by another process.")
-
-
-def _holding(conn: Connection) -> Update:
-    mine = and_(
-        windows.c.id == bindparam("held"),
-        windows.c.owner == bindparam("holder"),
-        windows.c.attempts == bindparam("fence"),
-        windows.c.state == WindowState.OPEN,
-    )
-    return update(windows).where(mine).values(leased_until=time_in(conn, "lease"))
 
 
 def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
@@ -168,25 +189,8 @@ def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]
         }
         for it in {window.id: window for window, _, _ in came}.values()
     ]
-    conn.execute(built(conn, _new_page), pages)
-    conn.execute(built(conn, _going_on), progress)
-
-
-def _new_page(_: Connection) -> Insert:
-    return insert(window_pages)
-
-
-def _going_on(_: Connection) -> Update:
-    return (
-        update(windows)
-        .where(windows.c.id == bindparam("which"))
-        .values(
-            next_token=bindparam("token"),
-            rows_received=bindparam("received"),
-            rows_within=bindparam("within"),
-            api_total=bindparam("counted"),
-        )
-    )
+    conn.execute(_SAVE_PAGE, pages)
+    conn.execute(_SAVE_PROGRESS, progress)
 
 
 def keys_received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
@@ -199,27 +203,13 @@ def keys_received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
 
 def finish(conn: Connection, window: Window, state: WindowState, error: str | None = None) -> None:
     """Leave the window in a final state; its counts stay for people to see."""
-    conn.execute(built(conn, _forgetting), {"which": window.id})
-    conn.execute(built(conn, _finishing), {"which": window.id, "now": state, "why": error})
-
-
-def _forgetting(_: Connection) -> Delete:
-    return delete(window_pages).where(window_pages.c.window_id == bindparam("which"))
-
-
-def _finishing(_: Connection) -> Update:
-    return (
-        update(windows)
-        .where(windows.c.id == bindparam("which"))
-        .values(
-            state=bindparam("now"), error=bindparam("why"), owner=None, leased_until=None, next_token=None
-        )
-    )
+    conn.execute(_DELETE_PAGES, {"which": window.id})
+    conn.execute(_FINISH, {"which": window.id, "now": state, "why": error})
 
 
 def restart(conn: Connection, window: Window, error: str) -> None:
     """Forget what was received of the window and leave it free to be read from its first page."""
-    conn.execute(built(conn, _forgetting), {"which": window.id})
+    conn.execute(_DELETE_PAGES, {"which": window.id})
     conn.execute(
         update(windows)
         .where(windows.c.id == window.id)
@@ -257,12 +247,7 @@ def planned(conn: Connection, run_id: int) -> list[Window]:
 
 def unclaimed(conn: Connection, run_id: int) -> int:
     """Return how many windows of a run wait for somebody to claim them."""
-    return int(conn.execute(built(conn, _counting_unclaimed), {"run": run_id}).scalar_one())
-
-
-def _counting_unclaimed(_: Connection) -> Select[int]:
-    query = select(func.count()).where(windows.c.run_id == bindparam("run"), windows.c.owner.is_(None))
-    return query.where(windows.c.state == WindowState.OPEN)
+    return int(conn.execute(_COUNT_UNCLAIMED, {"run": run_id}).scalar_one())
 
 
 def streams(conn: Connection, run_id: int) -> list[str]:
@@ -273,16 +258,8 @@ def streams(conn: Connection, run_id: int) -> list[str]:
 
 def progress(conn: Connection, run_id: int) -> list[tuple[str, int, int]]:
     """Return (stream, rows received, rows expected as far as first pages told) of a run."""
-    rows = conn.execute(built(conn, _adding_up), {"run": run_id})
+    rows = conn.execute(_PROGRESS, {"run": run_id})
     return [(str(stream), int(done), int(total)) for stream, done, total in rows]
-
-
-def _adding_up(_: Connection) -> Select[str, int, int]:
-    # What a divided window received is counted again by the part that holds it.
-    done = func.coalesce(func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0)
-    expected = func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0)
-    query = select(windows.c.stream, done, expected).where(windows.c.run_id == bindparam("run"))
-    return query.group_by(windows.c.stream)
 
 
 def failures(conn: Connection, run_id: int) -> list[str]:
