@@ -38,8 +38,8 @@ POLL_SECONDS = 0.25
 """Seconds between two claims while there is less to do than there are workers."""
 EVENT_DELAY = 0.02
 """Seconds after which a step is told to whoever watches. To wake for each would cost more than all else."""
-IDLE_POLL = 2.0
-"""Seconds after which one that waits for work looks for it, whether it was told of any or not."""
+IDLE_POLL = 1.0
+"""Seconds after which one that waits for work looks for it."""
 OFFLINE_TRIES = 8
 """Where the waits for an API or a database that cannot be reached stop growing."""
 
@@ -81,7 +81,7 @@ class Dispatcher:
         self._away_since = 0.0
         self._away_until = -inf
         self._next_claim_at = self._offline_until = self._resting_until = self._progress_at = -inf
-        self._idle = False
+        self._idle = self._nothing_left = False
 
     def run(self) -> DispatchSummary:
         """Work on the queue, and return what was done.
@@ -92,15 +92,12 @@ class Dispatcher:
         """
         began, asked = self.clock.monotonic(), self.api.requests_made
         self._progress_at = began
-        try:
-            with ThreadPoolExecutor(self._width, thread_name_prefix="send") as pool:
-                try:
-                    ended = self._work(pool)
-                except BaseException:
-                    self.clock.stopping.set()
-                    raise
-        finally:
-            self.store.close()
+        with ThreadPoolExecutor(self._width, thread_name_prefix="send") as pool:
+            try:
+                ended = self._work(pool)
+            except BaseException:
+                self.clock.stopping.set()
+                raise
         if self._failure is not None:
             raise self._failure
         return self._tally.summary(
@@ -134,8 +131,7 @@ class Dispatcher:
     def _work(self, pool: ThreadPoolExecutor) -> StopReason:
         while True:
             try:
-                self._fill(pool)
-                outlook = None if self._active else self._outlook()
+                outlook = self._look(pool)
             except DatabaseUnavailableError as error:
                 self._outlast(error)
                 if not self._active:
@@ -148,6 +144,15 @@ class Dispatcher:
             else:
                 self._away = 0
                 self._wait(outlook)
+
+    def _look(self, pool: ThreadPoolExecutor) -> StopReason | float | None:
+        """Give out what there is, and return what `_outlook` says if nobody has any of it."""
+        # A claim locks the queue, also where there is nothing: one that waits for work reads a row first.
+        if self._nothing_left and not self._halting and not self.store.any_unfinished():
+            return None
+        self._nothing_left = False
+        self._fill(pool)
+        return None if self._active else self._outlook()
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Give every idle worker a command, as long as there are any."""
@@ -285,9 +290,10 @@ class Dispatcher:
         return None if self.options.watch else StopReason.PAUSED
 
     def _wait(self, seconds: float | None) -> None:
-        """Wait, but not for long, and less if something is queued."""
+        """Wait, but not for long: somebody may queue something meanwhile."""
         if not self._idle:
             self._idle = True
             self.watch(Idle(seconds))
-        self.store.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL), self.clock.stopping)
+        self.clock.stopping.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL))
+        self._nothing_left = seconds is None
         self._next_claim_at = -inf

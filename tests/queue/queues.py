@@ -169,8 +169,4 @@ def desk(
         **reach,
     )
     with ScaleApi(key, options, clock=used, random=lambda: 0.5) as api:
-        made = Desk(database, api, used, timing)
-        try:
-            yield made
-        finally:
-            made.ledger.close()
+        yield Desk(database, api, used, timing)

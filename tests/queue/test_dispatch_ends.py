@@ -4,20 +4,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from scalesync.api import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.queue import pause
+from scalesync.db.queue.enqueue import enqueue
 from scalesync.errors import ConfigurationError, DatabaseError
-from scalesync.lease_owner import new_owner_id
 from scalesync.models.api import Document
 from scalesync.models.commands import NewCommand, PausedBy
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import DispatchSummary, StopReason
+from scalesync.queue.dispatcher import IDLE_POLL
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.events import AccessDenied, ApiUnreachable, CommandSettled, Idle, StepStarted, Throttled
 from scalesync.queue.handlers import HANDLERS, Payload
@@ -317,33 +320,55 @@ def test_what_is_claimed_and_not_armed_is_given_back(alone: Desk) -> None:
     assert (alone.states([one]), alone.command(one).sends) == (["queued"], 0)
 
 
-@dataclass
-class Awaited(DispatcherStore):
-    """A ledger that notes how its waits ended."""
-
-    woken: list[bool] = field(default_factory=list)
-    """Whether it was by something that was queued, and not because the time was over."""
-
-    def wait(self, seconds: float, stopping: threading.Event) -> bool:
-        """Wait, and take note."""
-        self.woken.append(super().wait(seconds, stopping))
-        return self.woken[-1]
-
-
-def test_one_that_stays_wakes_when_something_is_queued(at: Desk) -> None:
-    """It is told of it, and does not have to look by itself."""
-    ledger = Awaited(at.database, new_owner_id(), at.timing)
-    thread, summaries = in_background(lambda: at.dispatch(STAYING, ledger=ledger))
+def test_one_that_stays_sends_what_others_queue(at: Desk, database_url: str) -> None:
+    """Within about a second, as it looks by itself."""
+    thread, summaries = in_background(lambda: at.dispatch(STAYING))
     until(lambda: bool(events(at, Idle)))
-    for number in range(3):
-        time.sleep(0.3)
-        at.put(*projects(1, first=number))
-        until(lambda settled=number: len(events(at, CommandSettled)) > settled)  # type: ignore[misc]
+    with opened(database_url) as theirs:
+        for number in range(3):
+            time.sleep(0.3)
+            with theirs.write() as conn:
+                enqueue(conn, *projects(1, first=number))
+            until(lambda settled=number: len(events(at, CommandSettled)) > settled, seconds=4)  # type: ignore[misc]
     at.clock.stopping.set()
     thread.join()
 
-    assert any(ledger.woken)
     assert summaries[0].delivered == 3
+
+
+def test_a_request_to_stop_ends_a_wait_for_work(alone: Desk, sandbox: SandboxServer) -> None:
+    """At once, and not when the queue would be looked at again."""
+    took = []
+    for _ in range(3):
+        with desk(alone.database, sandbox) as waiting:
+            thread, summaries = in_background(partial(waiting.dispatch, STAYING))
+            until(lambda idle=waiting: bool(events(idle, Idle)))  # type: ignore[misc]
+            began = time.monotonic()
+            waiting.clock.stopping.set()
+            thread.join()
+            took.append(time.monotonic() - began)
+            assert summaries[0].ended is StopReason.STOPPED
+    assert min(took) < IDLE_POLL / 2
+
+
+def test_one_that_waits_for_work_locks_nothing(at: Desk) -> None:
+    """It reads the queue once a second, with one statement; a held command makes no difference."""
+    [held] = at.put(*projects(1))
+    at.change(held, hold_reason="somebody wants to look")
+    thread, _ = in_background(lambda: at.dispatch(STAYING))
+    until(lambda: bool(events(at, Idle)))
+    time.sleep(0.2)
+    asked: list[str] = []
+    note = lambda *given: asked.append(given[2])  # noqa: E731 - to be removed again
+    event.listen(Engine, "before_cursor_execute", note)
+    time.sleep(2.5)
+    event.remove(Engine, "before_cursor_execute", note)
+    at.clock.stopping.set()
+    thread.join()
+
+    queries = [one for one in asked if not one.startswith(("BEGIN", "PRAGMA"))]
+    assert 1 <= len(queries) <= 3
+    assert not [one for one in asked if "UPDATE" in one or "IMMEDIATE" in one]
 
 
 def test_looking_only_settles_doubts_and_sends_nothing(at: Desk, sandbox: SandboxServer) -> None:

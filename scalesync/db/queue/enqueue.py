@@ -30,8 +30,6 @@ from scalesync.models.commands import (
 from scalesync.parsing.json_equality import same_value
 
 __all__ = [
-    "CHANNEL",
-    "announce",
     "attempts",
     "command_of",
     "enqueue",
@@ -42,9 +40,6 @@ __all__ = [
     "queued_creates",
     "unique_ids",
 ]
-
-CHANNEL = "scalesync_commands"
-"""Where Postgres tells that there is something new in the queue, once it is committed."""
 
 _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5
@@ -106,12 +101,6 @@ def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[Enq
         yield from _enqueue(conn, chunk)
 
 
-def announce(conn: Connection) -> None:
-    """Wake whoever listens on Postgres, once the transaction is committed; SQLite has nothing like it."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(select(func.pg_notify(CHANNEL, "")))
-
-
 def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
     """Yield the orders in lists; one that seals stands alone, so that what came before it comes before it."""
     chunk: list[NewCommand] = []
@@ -128,17 +117,13 @@ def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[EnqueueResu
     """Return what became of each order; those on one resource have the effect of one call after the other."""
     answers: dict[int, EnqueueResult] = {}
     rest = dict(enumerate(orders))
-    new = False
     while rest:
         numbers: dict[str, int] = {}
         for number, order in rest.items():
             numbers.setdefault(order.resource, number)
         for resource, answer in _enqueue_round(conn, {one: rest[at] for one, at in numbers.items()}).items():
             answers[numbers[resource]] = answer
-            new = new or (isinstance(answer, Enqueued) and answer.new)
         rest = {number: order for number, order in rest.items() if number not in answers}
-    if new:
-        announce(conn)
     return [answers[number] for number in range(len(orders))]
 
 

@@ -28,7 +28,7 @@ from scalesync.db.queue import pause, seals
 from scalesync.db.queue.attempts import log_steps
 from scalesync.db.queue.claim_conditions import matches
 from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
-from scalesync.db.queue.enqueue import announce, command_of
+from scalesync.db.queue.enqueue import command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
@@ -74,7 +74,6 @@ def retry(conn: Connection, command_id: int) -> None:
     Raises QueueError, with nothing changed, for any other one, and where something newer has overtaken it.
     """
     _retry(conn, _in_hand(conn, command_id))
-    announce(conn)
 
 
 def retry_dead(conn: Connection) -> list[int]:
@@ -88,7 +87,6 @@ def retry_dead(conn: Connection) -> list[int]:
         except QueueError:
             continue
         retried.append(row.id)
-    announce(conn)
     return retried[::-1]
 
 
@@ -141,7 +139,6 @@ def distrust(conn: Connection) -> int:
     queued = _C.state == CommandState.QUEUED
     conn.execute(update(commands).where(queued, first).values(state=CommandState.IN_DOUBT))
     _log_distrust(conn)
-    announce(conn)
     return conn.execute(select(func.count()).select_from(commands).where(text(OPEN))).scalar_one()
 
 

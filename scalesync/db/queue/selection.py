@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    or_,
     select,
     tuple_,
     union_all,
@@ -33,7 +34,7 @@ from scalesync.db.queue.claim_conditions import (
     time_has_come,
     uncreated,
 )
-from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
+from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, UNTIMED, commands
 from scalesync.db.statements import ONCE, in_list, in_subquery, indexed
 from scalesync.models.commands import CommandState
 
@@ -59,6 +60,18 @@ new commands are not in its statistics yet, and sort them all for every batch.
 """
 _STILL_WAITING = select(commands.c.id).where(
     in_list(commands.c.id, "chosen"), pending(commands), matches(commands, UNHELD)
+)
+_ANY_UNFINISHED = select(
+    or_(
+        indexed(
+            select(commands.c.id).where(pending(commands), matches(commands, UNHELD)),
+            commands,
+            "ix_commands_waiting",
+        ).exists(),
+        indexed(
+            select(commands.c.id).where(matches(commands, SENDING)), commands, "ix_commands_leases"
+        ).exists(),
+    )
 )
 
 
@@ -198,3 +211,8 @@ def in_doubt(conn: Connection) -> list[int]:
 def still_waiting(conn: Connection, ids: Collection[int]) -> set[int]:
     """Return those of `ids` that may be claimed once due: not settled, not held, in nobody's hands."""
     return set(conn.scalars(_STILL_WAITING, {"chosen": list(ids)}))
+
+
+def any_unfinished(conn: Connection) -> bool:
+    """Return whether any command waits, blocked or not, or is being sent; held ones do not count."""
+    return bool(conn.scalar(_ANY_UNFINISHED))
