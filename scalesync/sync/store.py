@@ -6,7 +6,7 @@ from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
-from scalesync.db.mirror import upsert
+from scalesync.db.mirror import query, upsert
 from scalesync.db.sync import runs, window_splits
 from scalesync.db.sync import windows as ledger
 from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
@@ -103,7 +103,7 @@ class SyncStore:
     def unconfirmed(self, progress: WindowProgress, window: Window) -> list[str]:
         """Return the keys that are here, within the bounds of `window`, and were on no page that was read."""
         with self.database.read() as conn:
-            here = upsert.keys_present(
+            here = query.keys_present(
                 conn,
                 progress.stream.mapping,
                 project=window.project,

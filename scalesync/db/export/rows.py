@@ -1,8 +1,7 @@
 """Read tables and views out of the mirror as rows, of the same kinds on both databases."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -23,8 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from scalesync.db.mirror.documents import MAPPINGS, TASKS
-from scalesync.db.mirror.query import conditions
+from scalesync.db.filters import FILTERS, day_as_text, equal, where
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
@@ -35,8 +34,6 @@ from scalesync.models.selection import EVERYTHING, Selection
 
 _AT_ONCE = 200
 """Rows held in memory while streaming."""
-
-_FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
 
 _WHEN = ("created_at", "queued_at", "day")
 """What tells the month of a row."""
@@ -120,8 +117,7 @@ def kind_of(given: ColumnElement[Any]) -> ColumnKind:
 
 
 def _selected(given: ColumnElement[Any]) -> ColumnElement[Any]:
-    # A day is a `date` on Postgres and text on SQLite; as text it is the same on both.
-    return cast(type_coerce(given, Text), Text) if isinstance(given.type, Date) else given
+    return day_as_text(given) if isinstance(given.type, Date) else given
 
 
 def _key(source: Table) -> Sequence[ColumnElement[Any]]:
@@ -136,54 +132,28 @@ def _key(source: Table) -> Sequence[ColumnElement[Any]]:
 def _chosen(
     source: Table, statement: Select[*tuple[Any, ...]], wanted: Selection
 ) -> Select[*tuple[Any, ...]]:
-    if source.name in MAPPINGS:
+    if source.name in MAPPINGS or "task_id" not in source.c:
         _check(source, wanted)
-        return statement.where(*conditions(MAPPINGS[source.name], wanted))
-    if "task_id" not in source.c:
-        _check(source, wanted)
-        return statement.where(*_own_conditions(source, wanted))
-    own = [each for each in _FILTERS if each in source.c]
-    statement = statement.where(*_equal(source, wanted, own))
+        return statement.where(*where(source, wanted))
+    own = [each for each in FILTERS if each in source.c]
+    statement = statement.where(*equal(source, wanted, own))
     nothing: dict[str, Any] = dict.fromkeys([*own, "limit"])
     rest = replace(wanted, **nothing)
     if rest == EVERYTHING and source.name in VIEWS:
         # What a view shows is not missing, and may not be a task yet.
         return statement
-    return statement.where(source.c.task_id.in_(select(tasks.c.task_id).where(*conditions(TASKS, rest))))
+    return statement.where(source.c.task_id.in_(select(tasks.c.task_id).where(*where(tasks, rest))))
 
 
 def _check(source: Table, wanted: Selection) -> None:
     """Raise ConfigurationError for a filter that needs a column which is not there."""
     when = "day" if "day" in source.c else "created_at"
-    needed = dict(zip(_FILTERS, _FILTERS, strict=True)) | {"since": when, "until": when}
+    needed = dict(zip(FILTERS, FILTERS, strict=True)) | {"since": when, "until": when}
     given = [name for name in needed if getattr(wanted, name) is not None]
     needed["missing"] = "missing_since"
     for name in [*given, *(["missing"] if wanted.missing else [])]:
         if needed[name] not in source.c:
             raise ConfigurationError(f"--{name} does not apply to {source.name}.", advice="Leave it out.")
-
-
-def _own_conditions(source: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
-    yield from _equal(source, wanted, _FILTERS)
-    by_day = "day" in source.c
-    if wanted.since is not None:
-        yield _first_day(source, wanted.since) if by_day else source.c.created_at >= wanted.since
-    if wanted.until is not None:
-        yield ~_first_day(source, wanted.until) if by_day else source.c.created_at < wanted.until
-
-
-def _equal(source: Table, wanted: Selection, names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    for name in names:
-        value = getattr(wanted, name)
-        if value is not None:
-            yield source.c[name] == value
-
-
-def _first_day(source: Table, at: datetime) -> ColumnElement[bool]:
-    """Return whether a row's day begins at this instant or later."""
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    first = midnight if midnight == at else midnight + timedelta(days=1)
-    return _selected(source.c.day) >= first.date().isoformat()
 
 
 def _month(conn: Connection, when: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, RowMapping, select
 
 from scalesync.db import bulk_insert
+from scalesync.db.filters import half_open
 from scalesync.db.schema.annotations_and_changes import task_changes
 from scalesync.models.changes import Change, SeenBy
 from scalesync.timestamps import check_order, format_instant
@@ -71,13 +72,10 @@ def listing(
     until the iterator is exhausted or closed.
     """
     check_order(since, until)
-    statement = select(task_changes).order_by(task_changes.c.id)
+    statement = select(task_changes).where(*half_open(task_changes.c.seen_at, since, until))
     if after_id is not None:
         statement = statement.where(task_changes.c.id > after_id)
-    if since is not None:
-        statement = statement.where(task_changes.c.seen_at >= since)
-    if until is not None:
-        statement = statement.where(task_changes.c.seen_at < until)
+    statement = statement.order_by(task_changes.c.id)
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         for row in result.mappings():
             yield Change(**row)

@@ -141,29 +141,6 @@ def _accept_next_copy(conn: Connection, mapping: StreamMapping, keys: Sequence[s
         conn.execute(update(mapping.table).where(ours).values(digest=FORCE_REWRITE))
 
 
-def keys_present(
-    conn: Connection,
-    mapping: StreamMapping,
-    *,
-    project: str | None,
-    created_from: datetime | None,
-    created_to: datetime | None,
-) -> set[str]:
-    """Return the keys here that are not missing, created within [from, to], both inclusive; None is open.
-
-    Rows whose creation is unknown count only where both ends are open.
-    """
-    columns = mapping.table.c
-    statement = select(columns[mapping.key]).where(columns.missing_since.is_(None))
-    if project is not None:
-        statement = statement.where(columns.project == project)
-    if created_from is not None:
-        statement = statement.where(columns.created_at >= created_from)
-    if created_to is not None:
-        statement = statement.where(columns.created_at <= created_to)
-    return set(conn.scalars(statement))
-
-
 def mark_missing(
     conn: Connection, mapping: StreamMapping, keys: Collection[str], at: datetime, run_id: int | None = None
 ) -> int:

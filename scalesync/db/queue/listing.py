@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
+from scalesync.db.filters import half_open
 from scalesync.db.queue.claim_conditions import blockers, due, matches, on_hold, pending
 from scalesync.db.queue.discard_cascade import named, words
 from scalesync.db.queue.enqueue import command_of
@@ -172,10 +173,7 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
         conditions.append(_C.c.scope == f"batch:{wanted.batch}")
     if wanted.unique_id is not None:
         conditions.append(_C.c.resource == f"task:{wanted.unique_id}")
-    if wanted.since is not None:
-        conditions.append(_C.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(_C.c.created_at < wanted.until)
+    conditions += half_open(_C.c.created_at, wanted.since, wanted.until)
     return islice(_documents(_pages(conn, conditions, backwards=wanted.newest_first), wanted), wanted.limit)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     update,
 )
 
+from scalesync.db.filters import inclusive
 from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.schema.sync import window_pages, windows
 from scalesync.models.sync import Window, WindowState
@@ -169,11 +170,7 @@ def dividing_instant(conn: Connection, created: ColumnElement[datetime], window:
 
     At least one object here was created before it, within the window; None where no instant divides them.
     """
-    inside: list[ColumnElement[bool]] = [created.is_not(None)]
-    if window.created_from is not None:
-        inside.append(created >= window.created_from)
-    if window.created_to is not None:
-        inside.append(created <= window.created_to)
+    inside = [created.is_not(None), *inclusive(created, window.created_from, window.created_to)]
     size, oldest = conn.execute(select(func.count(), func.min(created)).where(*inside)).one()
     median = select(created).where(*inside).order_by(created).offset(size // 2).limit(1)
     found = conn.execute(median).scalar_one_or_none()
