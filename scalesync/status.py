@@ -120,7 +120,7 @@ def read_status(conn: "Connection", database: str, now: datetime, *, recent: int
     """Return how the mirror stands at `now` by our clock, with the last `recent` runs."""
     from scalesync.db.mirror import account, query
     from scalesync.db.queue import pause, stats
-    from scalesync.db.sync import runs, verifications, windows
+    from scalesync.db.sync import runs, verifications, window_ledger
     from scalesync.models.sync import WindowState
 
     run = runs.open_run(conn)
@@ -129,7 +129,7 @@ def read_status(conn: "Connection", database: str, now: datetime, *, recent: int
         account.read_account(conn),
         query.counts(conn),
         runs.read_watermarks(conn),
-        0 if run is None else windows.count(conn, run.id, WindowState.OPEN),
+        0 if run is None else window_ledger.count(conn, run.id, WindowState.OPEN),
         runs.recent(conn, recent),
         stats.queue_stats(conn),
         pause.pause_state(conn),

@@ -6,8 +6,7 @@ from functools import partial
 
 from scalesync.clock import Clock
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.sync import window_splits
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.errors import (
     DatabaseUnavailableError,
     InconsistentPageError,
@@ -61,7 +60,7 @@ class Engine:
 
         `newest` is the first page of all tasks, if the API gave it when the run was planned. Raises the error
         that made it halt; pages received by then are saved. After a DatabaseAwayError it has forgotten what
-        it had in hand, as by a crash, and can be called again once `ledger.release` succeeds.
+        it had in hand, as by a crash, and can be called again once `window_ledger.release` succeeds.
         """
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
         parser = ParserProcess(TASKS.spec, repeats=not self.store.database.is_sqlite)
@@ -116,7 +115,7 @@ class Engine:
 
     def _windows_open(self, run: Run) -> bool:
         with self.store.database.read() as conn:
-            return ledger.count(conn, run.id, WindowState.OPEN) > 0
+            return window_ledger.count(conn, run.id, WindowState.OPEN) > 0
 
     def _fill(self, readers: ReaderPool) -> bool:
         """Give every idle worker a window unless writing falls behind; return whether it found none free."""
@@ -137,11 +136,11 @@ class Engine:
 
     def _claim_from_the_dead(self) -> Window | None:
         with self.store.database.read() as conn:
-            dead = [owner for owner in ledger.owners(conn) if owner_is_dead(owner)]
+            dead = [owner for owner in window_ledger.owners(conn) if owner_is_dead(owner)]
         if not dead:
             return None
         with self.store.database.write() as conn:
-            ledger.release(conn, dead)
+            window_ledger.release(conn, dead)
         return self.store.claim()
 
     def _process_arrivals(self, readers: ReaderPool) -> None:
@@ -240,9 +239,9 @@ class Engine:
         """
         run_id = progress.window.run_id
         with self.store.database.read() as conn:
-            if ledger.unclaimed(conn, run_id) == 0:
+            if window_ledger.unclaimed(conn, run_id) == 0:
                 return 0.0
-            streams = ledger.progress(conn, run_id)
+            streams = window_ledger.progress(conn, run_id)
         unread = sum(total - done for name, done, total in streams if name == progress.stream.name)
         return unread / self.workers
 

@@ -27,8 +27,8 @@ WATERMARK = (
     Variant(
         "the watermark moves while windows are open",
         "db/sync/runs.py",
-        "if ledger.count(conn, run.id, WindowState.OPEN):",
-        "if ledger.count(conn, run.id, WindowState.OPEN) > 1:",
+        "if window_ledger.count(conn, run.id, WindowState.OPEN):",
+        "if window_ledger.count(conn, run.id, WindowState.OPEN) > 1:",
         ("sync/test_ledger.py::test_watermarks_move_only_with_the_last_window[sqlite]",),
     ),
     Variant(
@@ -170,15 +170,15 @@ TRANSACTION = (
         "the token is saved in a transaction before its page's rows",
         "sync/store.py",
         "written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
-        "ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
+        "window_ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "ledger.save_pages(conn, received)",
-        "conn.commit(); ledger.save_pages(conn, received)",
+        "window_ledger.save_pages(conn, received)",
+        "conn.commit(); window_ledger.save_pages(conn, received)",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
@@ -190,7 +190,7 @@ TRANSACTION = (
     ),
     Variant(
         "keys received before a crash are forgotten",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         "return len(pages), digests",
         "return len(pages), set()",
         ("sync/test_ledger.py::test_what_was_received_is_known_after_a_crash[sqlite]",),
@@ -250,7 +250,7 @@ FILTERS = (
 LEASES = (
     Variant(
         "the fence is not checked",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         "if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):",
         "if conn.execute(_EXTEND_HELD, mine).rowcount > len(mine):",
         (
@@ -260,7 +260,7 @@ LEASES = (
     ),
     Variant(
         "the fence does not tell two claims of one owner",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         'windows.c.attempts == bindparam("fence"),',
         'windows.c.attempts >= bindparam("fence"),',
         ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
@@ -274,14 +274,14 @@ LEASES = (
     ),
     Variant(
         "a lease ends by our clock",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         "windows.c.leased_until < utc_now(),",
         'windows.c.leased_until < bindparam("ours", callable_=lambda: datetime.now().astimezone()),',
         ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
     ),
     Variant(
         "a lease never ends",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         "windows.c.leased_until < utc_now(),",
         "windows.c.leased_until < seconds_from_now(-7200),",
         ("sync/test_ledger.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),

@@ -27,10 +27,9 @@ from scalesync.db import bulk_insert
 from scalesync.db.locks import lock_task_writes
 from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_spelling
 from scalesync.db.mirror.changes import RowChange
-from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, project_versions, to_row
+from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, to_row, versions_of
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
-from scalesync.db.schema.mirror import batches
-from scalesync.db.schema.mirror import project_versions as versions_table
+from scalesync.db.schema.mirror import batches, project_versions
 from scalesync.db.statements import Insert, byte_order, chunks, in_list, insert_into
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
@@ -270,10 +269,10 @@ def _follow(
 
 
 def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:
-    versions = [asdict(version) for row in rows for version in project_versions(row)]
+    versions = [asdict(version) for row in rows for version in versions_of(row)]
     if not versions:
         return
-    table = versions_table
+    table = project_versions
     insert = insert_into(conn.dialect.name, table)
     given, kept = insert.excluded, table.c
     statement = insert.on_conflict_do_update(

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, u
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.schema.sync import runs, watermarks, windows
 from scalesync.db.statements import insert_into
-from scalesync.db.sync import window_splits
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 NAMED = 20
@@ -45,7 +44,7 @@ def start(
     run_id = conn.execute(only_one.returning(runs.c.id)).scalar_one_or_none()
     if run_id is None:
         return False
-    ledger.add(conn, run_id, planned)
+    window_ledger.add(conn, run_id, planned)
     return True
 
 
@@ -60,13 +59,13 @@ def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] 
     It is complete, and the watermarks of its streams move, only when every window closed, the parts of those
     that were divided add up, and nothing else failed; otherwise it is incomplete and no watermark moves.
     """
-    if ledger.count(conn, run.id, WindowState.OPEN):
+    if window_ledger.count(conn, run.id, WindowState.OPEN):
         return None
     short = (
         f"{window.title}: its parts hold {rows} rows where the API counts {window.api_total}"
         for window, rows in window_splits.short(conn, run.id)
     )
-    failed = [*ledger.failures(conn, run.id), *short, *also_failed]
+    failed = [*window_ledger.failures(conn, run.id), *short, *also_failed]
     if len(failed) > NAMED:
         failed = [*failed[:NAMED], f"and {len(failed) - NAMED:,} more"]
     state = RunState.INCOMPLETE if failed else RunState.COMPLETE
@@ -77,7 +76,7 @@ def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] 
     )
     found = find(conn, run.id)
     if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:
-        for stream in ledger.streams(conn, run.id):
+        for stream in window_ledger.streams(conn, run.id):
             _set_watermark(conn, stream, found.watermark_at)
     return found
 
