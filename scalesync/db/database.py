@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Engine, exc
 
 from scalesync.db import postgres
 from scalesync.db.error_translation import database_error
-from scalesync.db.locks import WriteLock
 from scalesync.db.sqlite import (
     BEGIN,
     BUSY_SECONDS,
     SYNC,
     SqliteFile,
+    WriteLock,
     check_file,
     checked_path,
     dispose,

@@ -9,17 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, TypeVarTuple
 
 import msgspec
-from sqlalchemy import (
-    ARRAY,
-    Boolean,
-    ColumnElement,
-    Dialect,
-    Select,
-    Table,
-    Text,
-    TypeDecorator,
-    bindparam,
-)
+import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -38,21 +28,23 @@ Chosen = TypeVarTuple("Chosen")
 _encode = msgspec.json.Encoder().encode
 
 
-class _List(TypeDecorator[list[Any]]):
+class _List(sa.TypeDecorator[list[Any]]):
     """A list in one parameter: an array on Postgres, JSON on SQLite."""
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
 
     def __init__(self, item_type: TypeEngine[Any]) -> None:
         super().__init__()
         self.item_type = item_type
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
         """Return the type of the parameter."""
-        return dialect.type_descriptor(ARRAY(self.item_type) if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(
+            sa.ARRAY(self.item_type) if dialect.name == "postgresql" else sa.Text()
+        )
 
-    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> object:
+    def process_bind_param(self, value: list[Any] | None, dialect: sa.Dialect) -> object:
         """Return what the driver gets."""
         return value if dialect.name == "postgresql" else _encode(value).decode()
 
@@ -61,11 +53,11 @@ class in_list(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
     """The condition that a column is in the list that the named parameter has at execution."""
 
     name = "in_list"
-    type = Boolean()
+    type = sa.Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[Any], parameter: str) -> None:
-        super().__init__(column, bindparam(parameter, type_=_List(column.type)))
+    def __init__(self, column: sa.ColumnElement[Any], parameter: str) -> None:
+        super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
 
     def self_group(self, against: OperatorType | None = None) -> "in_list":  # noqa: ARG002
         """Return the condition itself: SQLite would get `... = 1`, for which it uses no index."""
@@ -76,10 +68,10 @@ class in_subquery(FunctionElement[bool]):  # noqa: N801 - reads as a function of
     """The condition that a column is among the few values that a query finds, which is run first."""
 
     name = "in_subquery"
-    type = Boolean()
+    type = sa.Boolean()
     inherit_cache = True
 
-    def __init__(self, column: ColumnElement[int], query: Select[int]) -> None:
+    def __init__(self, column: sa.ColumnElement[int], query: sa.Select[int]) -> None:
         super().__init__(column, query.scalar_subquery())
 
     def self_group(self, against: OperatorType | None = None) -> "in_subquery":  # noqa: ARG002
@@ -91,10 +83,10 @@ class byte_order(FunctionElement[str]):  # noqa: N801 - reads as a function of S
     """What puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
 
     name = "byte_order"
-    type = Text()
+    type = sa.Text()
     inherit_cache = True
 
-    def __init__(self, key: ColumnElement[str]) -> None:
+    def __init__(self, key: sa.ColumnElement[str]) -> None:
         super().__init__(key)
 
 
@@ -144,7 +136,7 @@ class IndexedBy(SQLiteCompiler):
         return text
 
 
-def indexed(query: Select[*Chosen], table: FromClause, index: str) -> Select[*Chosen]:
+def indexed(query: sa.Select[*Chosen], table: FromClause, index: str) -> sa.Select[*Chosen]:
     """Return the query with `table` read by an index: SQLite, before ANALYZE, takes any that has `state`."""
     return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
 
@@ -152,7 +144,7 @@ def indexed(query: Select[*Chosen], table: FromClause, index: str) -> Select[*Ch
 Insert: TypeAlias = "postgresql.Insert | sqlite.Insert"
 
 
-def insert_into(dialect: str, table: Table) -> Insert:
+def insert_into(dialect: str, table: sa.Table) -> Insert:
     """Return an INSERT that can say what to do on a conflict, which the plain one cannot."""
     if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql

@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from scalesync.db.database import Database
+from scalesync.db.mirror.upsert import apply_response
 from scalesync.db.queue import claim_arm_settle
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import pause as the_gate
-from scalesync.db.queue.apply_response import apply_response
 from scalesync.db.queue.selection import any_unfinished, in_doubt, still_waiting
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Document

@@ -11,7 +11,6 @@ from scalesync.db.mirror.known_names import UnknownName, unknown
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import listing, management
 from scalesync.db.queue import pause as the_gate
-from scalesync.db.queue import stats as how_full
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
 from scalesync.models.commands import (
     Attempt,
@@ -109,7 +108,7 @@ class Queue:
     def depth(self) -> tuple[QueueStats, PauseState]:
         """Return how full the queue is, and whether anything may be sent."""
         with self._lend() as database, database.read() as conn:
-            return how_full.queue_stats(conn), the_gate.pause_state(conn)
+            return listing.queue_stats(conn), the_gate.pause_state(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
         """Have dead or held commands tried again and return their ids; all of them, or none.

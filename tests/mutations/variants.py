@@ -113,7 +113,7 @@ GUARD = (
     ),
     Variant(
         "writers of tasks do not take turns",
-        "db/locks.py",
+        "db/mirror/changes.py",
         'if conn.dialect.name != "sqlite":',
         'if conn.dialect.name == "neither":',
         ("db/test_changes.py::test_a_first_sight_is_seen_once_by_two_at_once",),
@@ -124,7 +124,7 @@ TOMBSTONES = (
     Variant(
         "what comes back stays missing",
         "db/mirror/upsert.py",
-        'changes["missing_since"] = null()',
+        'changes["missing_since"] = sa.null()',
         'changes["missing_since"] = kept.missing_since',
         (_BACK,),
     ),
@@ -138,8 +138,8 @@ TOMBSTONES = (
     Variant(
         "a late 404 hides what was served since",
         "db/mirror/upsert.py",
-        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
-        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
+        "going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
+        "going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
         ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
     ),
     Variant(
@@ -261,8 +261,8 @@ LEASES = (
     Variant(
         "the fence does not tell two claims of one owner",
         "db/sync/window_ledger.py",
-        'windows.c.attempts == bindparam("fence"),',
-        'windows.c.attempts >= bindparam("fence"),',
+        'windows.c.attempts == sa.bindparam("fence"),',
+        'windows.c.attempts >= sa.bindparam("fence"),',
         ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
     ),
     Variant(
@@ -276,7 +276,7 @@ LEASES = (
         "a lease ends by our clock",
         "db/sync/window_ledger.py",
         "windows.c.leased_until < utc_now(),",
-        'windows.c.leased_until < bindparam("ours", callable_=lambda: datetime.now().astimezone()),',
+        'windows.c.leased_until < sa.bindparam("ours", callable_=lambda: datetime.now().astimezone()),',
         ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
     ),
     Variant(

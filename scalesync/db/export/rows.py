@@ -4,22 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Connection,
-    Date,
-    Float,
-    Integer,
-    LargeBinary,
-    Select,
-    Table,
-    Text,
-    cast,
-    func,
-    select,
-    type_coerce,
-)
+import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from scalesync.db.filters import FILTERS, day_as_text, equal, where
@@ -41,11 +26,11 @@ _WHEN = ("created_at", "queued_at", "day")
 _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
     (Instant, ColumnKind.INSTANT),
     (Json, ColumnKind.JSON),
-    (Boolean, ColumnKind.BOOLEAN),
-    (Integer, ColumnKind.INTEGER),
-    (Float, ColumnKind.NUMBER),
-    (Date, ColumnKind.DAY),
-    (LargeBinary, ColumnKind.BYTES),
+    (sa.Boolean, ColumnKind.BOOLEAN),
+    (sa.Integer, ColumnKind.INTEGER),
+    (sa.Float, ColumnKind.NUMBER),
+    (sa.Date, ColumnKind.DAY),
+    (sa.LargeBinary, ColumnKind.BYTES),
 )
 
 
@@ -62,18 +47,18 @@ class ExportedRows:
         self.rows.close()
 
 
-def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
+def rows(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
     """Return the wanted rows of a table or view, in the order of its key.
 
     Rows are chosen by their own columns, and those that have a `task_id` otherwise by their task. Raises
     ConfigurationError for an unknown table or view, or a filter that cannot be applied to it.
     """
     source = _source(name)
-    statement = _chosen(source, select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
+    statement = _chosen(source, sa.select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
     return ExportedRows(tuple(map(_column, source.columns)), stream(conn, statement.limit(wanted.limit)))
 
 
-def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
+def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
     """Return the wanted rows, each with a project and a month such as 2026-11 before it, in that order.
 
     They are the row's own, by its creation or its day, or those of its task; None where there is none.
@@ -90,7 +75,7 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
         raise ConfigurationError(msg, advice="Leave --partition out.")
     place = (project, _month(conn, when))
     kept = [each for each in source.columns if each.name != "project"]
-    statement = select(*place, *map(_selected, kept))
+    statement = sa.select(*place, *map(_selected, kept))
     if of_task:
         statement = statement.join_from(source, tasks, tasks.c.task_id == source.c.task_id)
     first = (each.nulls_first() for each in place)
@@ -98,7 +83,7 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
     return ExportedRows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
 
 
-def _source(name: str) -> Table:
+def _source(name: str) -> sa.Table:
     source = VIEWS.get(name, metadata.tables.get(name))
     if source is None:
         raise ConfigurationError(
@@ -107,22 +92,22 @@ def _source(name: str) -> Table:
     return source
 
 
-def _column(given: ColumnElement[Any]) -> Column:
+def _column(given: sa.ColumnElement[Any]) -> Column:
     return Column(str(given.key), kind_of(given))
 
 
-def kind_of(given: ColumnElement[Any]) -> ColumnKind:
+def kind_of(given: sa.ColumnElement[Any]) -> ColumnKind:
     """Return what the values of a column are, the same for both databases."""
     return next((kind for of, kind in _KINDS if isinstance(given.type, of)), ColumnKind.TEXT)
 
 
-def _selected(given: ColumnElement[Any]) -> ColumnElement[Any]:
-    return day_as_text(given) if isinstance(given.type, Date) else given
+def _selected(given: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return day_as_text(given) if isinstance(given.type, sa.Date) else given
 
 
-def _key(source: Table) -> Sequence[ColumnElement[Any]]:
+def _key(source: sa.Table) -> Sequence[sa.ColumnElement[Any]]:
     """Return what orders the rows: a table's key; of a view what tells its rows apart, unknown first."""
-    key: list[ColumnElement[Any]] = list(source.primary_key) or [
+    key: list[sa.ColumnElement[Any]] = list(source.primary_key) or [
         source.c[each] for each in ("command_id", "task_id") if each in source.c
     ]
     texts = (each for each in source.columns if kind_of(each) in (ColumnKind.TEXT, ColumnKind.DAY))
@@ -130,8 +115,8 @@ def _key(source: Table) -> Sequence[ColumnElement[Any]]:
 
 
 def _chosen(
-    source: Table, statement: Select[*tuple[Any, ...]], wanted: Selection
-) -> Select[*tuple[Any, ...]]:
+    source: sa.Table, statement: sa.Select[*tuple[Any, ...]], wanted: Selection
+) -> sa.Select[*tuple[Any, ...]]:
     if source.name in MAPPINGS or "task_id" not in source.c:
         _check(source, wanted)
         return statement.where(*where(source, wanted))
@@ -142,10 +127,10 @@ def _chosen(
     if rest == EVERYTHING and source.name in VIEWS:
         # What a view shows is not missing, and may not be a task yet.
         return statement
-    return statement.where(source.c.task_id.in_(select(tasks.c.task_id).where(*where(tasks, rest))))
+    return statement.where(source.c.task_id.in_(sa.select(tasks.c.task_id).where(*where(tasks, rest))))
 
 
-def _check(source: Table, wanted: Selection) -> None:
+def _check(source: sa.Table, wanted: Selection) -> None:
     """Raise ConfigurationError for a filter that needs a column which is not there."""
     when = "day" if "day" in source.c else "created_at"
     needed = dict(zip(FILTERS, FILTERS, strict=True)) | {"since": when, "until": when}
@@ -156,13 +141,13 @@ def _check(source: Table, wanted: Selection) -> None:
             raise ConfigurationError(f"--{name} does not apply to {source.name}.", advice="Leave it out.")
 
 
-def _month(conn: Connection, when: ColumnElement[Any]) -> ColumnElement[Any]:
+def _month(conn: sa.Connection, when: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     if isinstance(when.type, Instant) and conn.dialect.name == "postgresql":
-        return func.to_char(func.timezone("UTC", when), "YYYY-MM")
-    return func.substr(cast(type_coerce(when, Text), Text), 1, 7)
+        return sa.func.to_char(sa.func.timezone("UTC", when), "YYYY-MM")
+    return sa.func.substr(sa.cast(sa.type_coerce(when, sa.Text), sa.Text), 1, 7)
 
 
-def stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
+def stream(conn: sa.Connection, statement: sa.Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
     """Yield the rows of a query, a few at a time; until that is closed the connection does nothing else."""
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         yield from result

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from scalesync.db import bulk_insert
 from scalesync.db.filters import half_open
@@ -28,6 +28,9 @@ UNKNOWN = ""
 _AT_ONCE = 500
 """Rows held in memory while streaming."""
 
+_TASK_WRITES = 0x5CA1E5_0002
+"""The Postgres advisory lock of whoever writes tasks."""
+
 _NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
 
 
@@ -38,6 +41,16 @@ class RowChange(NamedTuple):
     before: Mapping[str, object] | RowMapping | None
     after: Mapping[str, object]
     """What was written; a task that is written is not missing."""
+
+
+def lock_task_writes(conn: Connection) -> None:
+    """Return when no other transaction writes tasks, or what follows from them, until this one ends.
+
+    What is read afterwards is so up to date that what is written can be told from it; and rows of
+    `task_changes` are committed in the order of their ids. To be called before any task is locked.
+    """
+    if conn.dialect.name != "sqlite":
+        conn.execute(select(func.pg_advisory_xact_lock(_TASK_WRITES)))
 
 
 def record(conn: Connection, steps: Sequence[RowChange], seen: SeenBy) -> None:

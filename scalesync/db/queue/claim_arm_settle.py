@@ -7,23 +7,11 @@ that the claim's owner writes about it counts, except that its effect was seen.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    and_,
-    bindparam,
-    case,
-    exists,
-    false,
-    func,
-    literal_column,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 
 from scalesync.db.queue import pause
-from scalesync.db.queue.attempts import log_steps
 from scalesync.db.queue.claim_conditions import due, matches, pending
+from scalesync.db.queue.command_rows import log_steps
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.queue.enqueue import command_of
 from scalesync.db.queue.rescue import rescue
@@ -45,41 +33,41 @@ _AMBIGUOUS = {
 }
 """What a claim comes to."""
 
-_OWNERS = indexed(select(_C.owner).where(text(SENDING)).distinct(), commands, "ix_commands_leases")
+_OWNERS = indexed(sa.select(_C.owner).where(sa.text(SENDING)).distinct(), commands, "ix_commands_leases")
 
-_PICK = select(_C.id).order_by(_C.priority, _C.id).limit(bindparam("limit"))
+_PICK = sa.select(_C.id).order_by(_C.priority, _C.id).limit(sa.bindparam("limit"))
 _IS_CHOSEN = in_list(_C.id, "chosen")
-_PICK_DOUBT = _PICK.where(text(IN_DOUBT))
+_PICK_DOUBT = _PICK.where(sa.text(IN_DOUBT))
 _PICK_CHOSEN_DOUBT = _PICK_DOUBT.where(_IS_CHOSEN)
 _PICK_CHOSEN = _PICK.where(
     pending(commands), matches(commands, UNHELD), due(commands), unblocked(commands), _IS_CHOSEN
 )
 
 _LISTED = (
-    select(_C.id, _C.state)
+    sa.select(_C.id, _C.state)
     .where(_IS_CHOSEN)
     .with_for_update(skip_locked=True)
     .cte("listed")
     .prefix_with(ONCE)
 )
 _CLAIM = (
-    update(commands)
-    .where(_C.id.in_(select(_LISTED.c.id).where(matches(_LISTED, WAITING))))
+    sa.update(commands)
+    .where(_C.id.in_(sa.select(_LISTED.c.id).where(matches(_LISTED, WAITING))))
     .values(
         state=CommandState.SENDING,
         fence=_C.fence + 1,
-        owner=bindparam("claimer"),
+        owner=sa.bindparam("claimer"),
         leased_until=seconds_from_now("lease"),
-        sent_at=case((_C.ambiguous, _C.sent_at)),
+        sent_at=sa.case((_C.ambiguous, _C.sent_at)),
     )
-    .returning(commands, case((_C.sent_at.is_not(None), -seconds_until(_C.sent_at))).label("since_sent"))
+    .returning(commands, sa.case((_C.sent_at.is_not(None), -seconds_until(_C.sent_at))).label("since_sent"))
 )
 _CREATED_AGO = indexed(
-    select(_C.resource, -seconds_until(func.max(_C.finished_at)))
+    sa.select(_C.resource, -seconds_until(sa.func.max(_C.finished_at)))
     .where(
         in_list(_C.resource, "names"),
-        text(CREATES),
-        _C.state == literal_column(f"'{CommandState.DELIVERED}'"),
+        sa.text(CREATES),
+        _C.state == sa.literal_column(f"'{CommandState.DELIVERED}'"),
     )
     .group_by(_C.resource),
     commands,
@@ -87,60 +75,60 @@ _CREATED_AGO = indexed(
 )
 """How many seconds ago each of some resources was created by this queue, if it was."""
 
-_IS_OURS = and_(_C.id == bindparam("which"), _C.fence == bindparam("ours"), text(SENDING))
-_NEW_BASE = bindparam("new_base", type_=_C.base.type)
+_IS_OURS = sa.and_(_C.id == sa.bindparam("which"), _C.fence == sa.bindparam("ours"), sa.text(SENDING))
+_NEW_BASE = sa.bindparam("new_base", type_=_C.base.type)
 _ARM = (
-    update(commands)
-    .where(_IS_OURS, _C.discard_requested.is_(false()), _C.leased_until >= seconds_from_now("need"))
+    sa.update(commands)
+    .where(_IS_OURS, _C.discard_requested.is_(sa.false()), _C.leased_until >= seconds_from_now("need"))
     .values(
         sent_at=utc_now(),
         sends=_C.sends + 1,
-        base=case((_C.ambiguous, func.coalesce(_C.base, _NEW_BASE)), else_=_NEW_BASE),
-        target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),
+        base=sa.case((_C.ambiguous, sa.func.coalesce(_C.base, _NEW_BASE)), else_=_NEW_BASE),
+        target=sa.func.coalesce(_C.target, sa.bindparam("new_target", type_=_C.target.type)),
     )
 )
 _RESULT = ("state", "outcome", "ambiguous", "hold_reason", "error_code", "error", "result")
 _SETTLED: dict[str, Any] = {
-    **{name: bindparam(f"to_{name}", type_=_C[name].type) for name in _RESULT},
-    "failures": _C.failures + bindparam("failed", type_=_C.failures.type),
+    **{name: sa.bindparam(f"to_{name}", type_=_C[name].type) for name in _RESULT},
+    "failures": _C.failures + sa.bindparam("failed", type_=_C.failures.type),
     "not_before": None,
     "finished_at": None,
     "owner": None,
     "leased_until": None,
 }
-_SETTLE = update(commands).where(_IS_OURS).returning(_C.discard_requested)
+_SETTLE = sa.update(commands).where(_IS_OURS).returning(_C.discard_requested)
 _SETTLE_FINAL = _SETTLE.values(_SETTLED | {"finished_at": utc_now()})
 _SETTLE_LATER = _SETTLE.values(_SETTLED | {"not_before": seconds_from_now("wait")})
 _SETTLE_AT_ONCE = _SETTLE.values(_SETTLED)
 
 _OTHER = commands.alias("other")
-_KEY_TAKEN = exists().where(
+_KEY_TAKEN = sa.exists().where(
     _OTHER.c.idempotency_key == _C.idempotency_key,
     _OTHER.c.id != _C.id,
-    literal_column(f"other.{KEYED}"),
+    sa.literal_column(f"other.{KEYED}"),
 )
 _MERGE = (
-    update(commands)
-    .where(_C.id == bindparam("which"), _C.state.not_in((CommandState.DELIVERED, CommandState.DISCARDED)))
+    sa.update(commands)
+    .where(_C.id == sa.bindparam("which"), _C.state.not_in((CommandState.DELIVERED, CommandState.DISCARDED)))
     .values(
         _SETTLED
         | {
             "finished_at": utc_now(),
             "fence": _C.fence + 1,
-            "idempotency_key": case((~_KEY_TAKEN, _C.idempotency_key)),
+            "idempotency_key": sa.case((~_KEY_TAKEN, _C.idempotency_key)),
         }
     )
 )
 """Records a late success; a key that another command took meanwhile stays with that one."""
 
 
-def owners(conn: Connection) -> list[str]:
+def owners(conn: sa.Connection) -> list[str]:
     """Return everybody who holds a claim."""
     return [str(owner) for owner in conn.scalars(_OWNERS)]
 
 
 def claim(  # noqa: PLR0913 - by name, and each of them decides
-    conn: Connection,
+    conn: sa.Connection,
     *,
     owner: str,
     lease: float,
@@ -166,7 +154,7 @@ def claim(  # noqa: PLR0913 - by name, and each of them decides
 
 
 def arm(
-    conn: Connection, claim: Claim, *, need: float, base: int | None = None, target: str | None = None
+    conn: sa.Connection, claim: Claim, *, need: float, base: int | None = None, target: str | None = None
 ) -> bool:
     """Return whether the command may be sent now: committing this says "I am about to send".
 
@@ -178,7 +166,7 @@ def arm(
     return conn.execute(_ARM, given).rowcount == 1
 
 
-def settle(conn: Connection, claim: Claim, settlement: Settlement, steps: Sequence[AttemptStep]) -> bool:
+def settle(conn: sa.Connection, claim: Claim, settlement: Settlement, steps: Sequence[AttemptStep]) -> bool:
     """Write what a claim came to, and log its steps. Returns whether it counted.
 
     A verdict on a command that is not ours any more is dropped, unless it is DELIVERED: that is a fact about
@@ -209,7 +197,7 @@ def settle(conn: Connection, claim: Claim, settlement: Settlement, steps: Sequen
 # The claim -----------------------------------------------------------------------------------------------
 
 
-def _pick(conn: Connection, only: Collection[int] | None, limit: int, *, looking_only: bool) -> list[int]:
+def _pick(conn: sa.Connection, only: Collection[int] | None, limit: int, *, looking_only: bool) -> list[int]:
     if only is None and not looking_only:
         return first_claimable(conn, limit)
     if only is None:
@@ -218,7 +206,7 @@ def _pick(conn: Connection, only: Collection[int] | None, limit: int, *, looking
     return list(conn.scalars(query, {"limit": limit, "chosen": list(only)}))
 
 
-def _claim_ids(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
+def _claim_ids(conn: sa.Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
     given = {"chosen": ids, "claimer": owner, "lease": lease}
     rows = conn.execute(_CLAIM, given).mappings().all()
     names = {row[name] for row in rows for name in ("resource", "depends_on")} - {None}
@@ -255,11 +243,11 @@ def _changes(settlement: Settlement) -> dict[str, Any]:
     }
 
 
-def _after_settle(conn: Connection, command: Command, settlement: Settlement, *, unwanted: bool) -> None:
+def _after_settle(conn: sa.Connection, command: Command, settlement: Settlement, *, unwanted: bool) -> None:
     """Bring up to date what hangs on a command that was just settled."""
     if settlement.frees_key:
-        same = and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
-        keyed = update(commands).with_hint(f"INDEXED BY {_BY_RESOURCE}", dialect_name="sqlite")
+        same = sa.and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
+        keyed = sa.update(commands).with_hint(f"INDEXED BY {_BY_RESOURCE}", dialect_name="sqlite")
         conn.execute(keyed.where(same).values(idempotency_key=None))
     if unwanted and settlement.state in (CommandState.QUEUED, CommandState.DEAD):
         details = {command.id: "It was asked for, and it proved without effect."}

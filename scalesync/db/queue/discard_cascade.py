@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, false, not_, select, text, update
 
 from scalesync.db.queue import mirror_lookup, seals
-from scalesync.db.queue.attempts import log
+from scalesync.db.queue.command_rows import log
 from scalesync.db.schema.queue import CREATES, UNSETTLED, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import chunks

@@ -5,13 +5,12 @@ Nothing here commits: what is queued is there when the caller's transaction is, 
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
-from scalesync.db.queue.attempts import attempts, log, log_steps
+from scalesync.db.queue.command_rows import attempts, command_of, find, log, log_steps
 from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
 from scalesync.db.queue.inserts import insert_commands
 from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
@@ -20,9 +19,7 @@ from scalesync.db.statements import in_list
 from scalesync.errors import QueueError
 from scalesync.models.commands import (
     AttemptStep,
-    Command,
     CommandKind,
-    CommandState,
     Enqueued,
     NewCommand,
     Outcome,
@@ -46,26 +43,10 @@ _BULK_LOCK = 0x5CA1E5
 """Held on Postgres by whoever queues many commands: two of them would wait for each other's names."""
 _C = commands.c
 _KEYED = select(commands).where(in_list(_C.idempotency_key, "keys"), text(KEYED))
-_FIELDS = tuple(field.name for field in fields(Command))
 
 EnqueueResult = Enqueued | QueueError
 _Round = dict[str, NewCommand]
 """Orders by resource: no two on the same one."""
-
-
-def command_of(row: Row[Any] | RowMapping) -> Command:
-    """Return the command that a row holds with all columns of `commands`, whatever else it holds."""
-    given = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's documented name
-    values = {name: given[name] for name in _FIELDS}
-    values["state"] = CommandState(values["state"])
-    values["outcome"] = None if values["outcome"] is None else Outcome(values["outcome"])
-    return Command(**values)
-
-
-def find(conn: Connection, command_id: int) -> Command | None:
-    """Return a command, or None where there is no such number."""
-    row = conn.execute(select(commands).where(_C.id == command_id)).one_or_none()
-    return None if row is None else command_of(row)
 
 
 def queued_creates(conn: Connection, batch: str) -> list[str]:

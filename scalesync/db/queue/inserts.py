@@ -5,20 +5,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Connection,
-    Executable,
-    Text,
-    bindparam,
-    cast,
-    column,
-    func,
-    literal_column,
-    select,
-    text,
-)
+import sqlalchemy as sa
 
 from scalesync.db.schema.queue import KEYED, commands
 from scalesync.db.server_clock import utc_now
@@ -30,7 +17,7 @@ _GIVEN = ("cid", "kind", "resource", "scope", "depends_on", "payload", "idempote
 
 
 def insert_commands(
-    conn: Connection, rows: Sequence[Mapping[str, Any]], *, withdrawn: bool = False
+    conn: sa.Connection, rows: Sequence[Mapping[str, Any]], *, withdrawn: bool = False
 ) -> dict[str, int]:
     """Insert rows of the same columns, in order, each of them queued, or discarded if `withdrawn`.
 
@@ -47,33 +34,35 @@ def insert_commands(
 
 
 @cache
-def _insert(dialect: str, withdrawn: bool) -> Executable:
-    fixed: dict[str, ColumnElement[Any]] = {
-        "state": literal_column(f"'{CommandState.DISCARDED if withdrawn else CommandState.QUEUED}'"),
+def _insert(dialect: str, withdrawn: bool) -> sa.Executable:
+    fixed: dict[str, sa.ColumnElement[Any]] = {
+        "state": sa.literal_column(f"'{CommandState.DISCARDED if withdrawn else CommandState.QUEUED}'"),
         "created_at": utc_now(),
     }
     if withdrawn:
         fixed |= {
-            "outcome": literal_column(f"'{Outcome.WITHDRAWN}'"),
+            "outcome": sa.literal_column(f"'{Outcome.WITHDRAWN}'"),
             "finished_at": utc_now(),
         }
     given = _from_record_set() if dialect == "postgresql" else _from_list()
     # Without a condition SQLite would read the conflict as one of a join.
-    source = select(*given, *fixed.values()).where(literal_column("true"))
+    source = sa.select(*given, *fixed.values()).where(sa.literal_column("true"))
     insert = insert_into(dialect, commands).from_select([*_GIVEN, *fixed], source)
-    nothing = insert.on_conflict_do_nothing(index_elements=[_C.idempotency_key], index_where=text(KEYED))
+    nothing = insert.on_conflict_do_nothing(index_elements=[_C.idempotency_key], index_where=sa.text(KEYED))
     return nothing.returning(_C.resource, _C.id)
 
 
-def _from_list() -> list[ColumnElement[Any]]:
+def _from_list() -> list[sa.ColumnElement[Any]]:
     """Return the columns of the rows that SQLite reads from its parameter."""
-    listed = func.json_each(bindparam("rows", type_=Text)).table_valued("value")
-    return [func.json_extract(listed.c.value, literal_column(f"'$.{name}'")) for name in _GIVEN]
+    listed = sa.func.json_each(sa.bindparam("rows", type_=sa.Text)).table_valued("value")
+    return [sa.func.json_extract(listed.c.value, sa.literal_column(f"'$.{name}'")) for name in _GIVEN]
 
 
-def _from_record_set() -> list[ColumnElement[Any]]:
+def _from_record_set() -> list[sa.ColumnElement[Any]]:
     """Return the same of the table that Postgres makes of it."""
-    document = cast(bindparam("rows", type_=Text), JSON)
-    columns = [column(name, _C[name].type) for name in _GIVEN]
-    given = func.json_to_recordset(document).table_valued(*columns).render_derived("given", with_types=True)
+    document = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
+    columns = [sa.column(name, _C[name].type) for name in _GIVEN]
+    given = (
+        sa.func.json_to_recordset(document).table_valued(*columns).render_derived("given", with_types=True)
+    )
     return list(given.c)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, and_, case, func, not_, or_, select, text, update
 
-from scalesync.db.queue.attempts import log
+from scalesync.db.queue.command_rows import log
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.schema.queue import SENDING, command_attempts, commands
 from scalesync.db.server_clock import seconds_from_now, utc_now

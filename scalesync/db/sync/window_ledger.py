@@ -6,17 +6,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    bindparam,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+import sqlalchemy as sa
 
 from scalesync.db.schema.sync import runs, window_pages, windows
 from scalesync.db.server_clock import seconds_from_now, utc_now
@@ -32,69 +22,73 @@ _FIELDS = (
     "api_total", "attempts", "failures",
 )  # fmt: skip
 
-_FREE = or_(
+_FREE = sa.or_(
     windows.c.owner.is_(None),
     windows.c.leased_until < utc_now(),
     windows.c.leased_until > seconds_from_now("too_far"),
 )
 _CANDIDATES = (
-    select(windows.c.id)
+    sa.select(windows.c.id)
     .join(runs, runs.c.id == windows.c.run_id)
     .where(runs.c.state == RunState.OPEN, windows.c.state == WindowState.OPEN, _FREE)
     .order_by(windows.c.id)
-    .limit(bindparam("number"))
+    .limit(sa.bindparam("number"))
     .with_for_update(skip_locked=True, of=windows)
     .cte("candidates")
     .prefix_with("MATERIALIZED", dialect="postgresql")
 )
 _CLAIM = (
-    update(windows)
-    .where(windows.c.id.in_(select(_CANDIDATES.c.id)), windows.c.state == WindowState.OPEN)
+    sa.update(windows)
+    .where(windows.c.id.in_(sa.select(_CANDIDATES.c.id)), windows.c.state == WindowState.OPEN)
     .values(
-        owner=bindparam("claimer"),
+        owner=sa.bindparam("claimer"),
         leased_until=seconds_from_now("lease"),
         attempts=windows.c.attempts + 1,
     )
     .returning(*(windows.c[name] for name in _FIELDS))
 )
 _EXTEND_HELD = (
-    update(windows)
+    sa.update(windows)
     .where(
-        windows.c.id == bindparam("held"),
-        windows.c.owner == bindparam("holder"),
-        windows.c.attempts == bindparam("fence"),
+        windows.c.id == sa.bindparam("held"),
+        windows.c.owner == sa.bindparam("holder"),
+        windows.c.attempts == sa.bindparam("fence"),
         windows.c.state == WindowState.OPEN,
     )
     .values(leased_until=seconds_from_now("lease"))
 )
-_SAVE_PAGE = insert(window_pages)
+_SAVE_PAGE = sa.insert(window_pages)
 _SAVE_PROGRESS = (
-    update(windows)
-    .where(windows.c.id == bindparam("which"))
+    sa.update(windows)
+    .where(windows.c.id == sa.bindparam("which"))
     .values(
-        next_token=bindparam("token"),
-        rows_received=bindparam("received"),
-        rows_within=bindparam("within"),
-        api_total=bindparam("counted"),
+        next_token=sa.bindparam("token"),
+        rows_received=sa.bindparam("received"),
+        rows_within=sa.bindparam("within"),
+        api_total=sa.bindparam("counted"),
     )
 )
-_DELETE_PAGES = delete(window_pages).where(window_pages.c.window_id == bindparam("which"))
+_DELETE_PAGES = sa.delete(window_pages).where(window_pages.c.window_id == sa.bindparam("which"))
 _FINISH = (
-    update(windows)
-    .where(windows.c.id == bindparam("which"))
-    .values(state=bindparam("now"), error=bindparam("why"), owner=None, leased_until=None, next_token=None)
+    sa.update(windows)
+    .where(windows.c.id == sa.bindparam("which"))
+    .values(
+        state=sa.bindparam("now"), error=sa.bindparam("why"), owner=None, leased_until=None, next_token=None
+    )
 )
-_COUNT_UNCLAIMED = select(func.count()).where(
-    windows.c.run_id == bindparam("run"), windows.c.owner.is_(None), windows.c.state == WindowState.OPEN
+_COUNT_UNCLAIMED = sa.select(sa.func.count()).where(
+    windows.c.run_id == sa.bindparam("run"), windows.c.owner.is_(None), windows.c.state == WindowState.OPEN
 )
 _PROGRESS = (
-    select(
+    sa.select(
         windows.c.stream,
         # What a divided window received is counted again by the part that holds it.
-        func.coalesce(func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0),
-        func.coalesce(func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0),
+        sa.func.coalesce(
+            sa.func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0
+        ),
+        sa.func.coalesce(sa.func.sum(windows.c.api_total).filter(windows.c.parent_id.is_(None)), 0),
     )
-    .where(windows.c.run_id == bindparam("run"))
+    .where(windows.c.run_id == sa.bindparam("run"))
     .group_by(windows.c.stream)
 )
 
@@ -104,7 +98,7 @@ def key_digest(key: str) -> bytes:
     return blake2b(key.encode(), digest_size=KEY_BYTES).digest()
 
 
-def add(conn: Connection, run_id: int, planned: Iterable[Window], *, parent_id: int | None = None) -> None:
+def add(conn: sa.Connection, run_id: int, planned: Iterable[Window], *, parent_id: int | None = None) -> None:
     """Put planned windows into the ledger, open and free to claim."""
     rows = [
         {name: getattr(window, name) for name in (*_FILTER, "failures")}
@@ -112,15 +106,15 @@ def add(conn: Connection, run_id: int, planned: Iterable[Window], *, parent_id: 
         for window in planned
     ]
     if rows:
-        conn.execute(insert(windows), rows)
+        conn.execute(sa.insert(windows), rows)
 
 
-def claim(conn: Connection, owner: str, lease: float) -> Window | None:
+def claim(conn: sa.Connection, owner: str, lease: float) -> Window | None:
     """Return the oldest free window of the open run, now ours as by `claim_several`, or None."""
     return next(iter(claim_several(conn, owner, lease, 1)), None)
 
 
-def claim_several(conn: Connection, owner: str, lease: float, number: int) -> list[Window]:
+def claim_several(conn: sa.Connection, owner: str, lease: float, number: int) -> list[Window]:
     """Return the oldest free windows of the open run, at most so many, now leased for `lease` seconds.
 
     Free is what nobody owns, what a lease ran out on, and what is leased for longer than two leases: then the
@@ -130,32 +124,32 @@ def claim_several(conn: Connection, owner: str, lease: float, number: int) -> li
     return sorted(map(_window, conn.execute(_CLAIM, given)), key=attrgetter("id"))
 
 
-def extend(conn: Connection, owner: str, lease: float) -> None:
+def extend(conn: sa.Connection, owner: str, lease: float) -> None:
     """Make every lease of `owner` last `lease` seconds from now."""
     conn.execute(
-        update(windows)
+        sa.update(windows)
         .where(windows.c.owner == owner, windows.c.state == WindowState.OPEN)
         .values(leased_until=seconds_from_now(lease))
     )
 
 
-def release(conn: Connection, owners: Collection[str]) -> int:
+def release(conn: sa.Connection, owners: Collection[str]) -> int:
     """Give up every lease of `owners` and return how many there were; their pages and tokens stay."""
     return conn.execute(
-        update(windows)
+        sa.update(windows)
         .where(windows.c.owner.in_(owners), windows.c.state == WindowState.OPEN)
         .values(owner=None, leased_until=None)
     ).rowcount
 
 
-def owners(conn: Connection) -> list[str]:
+def owners(conn: sa.Connection) -> list[str]:
     """Return everybody who owns an open window."""
-    query = select(windows.c.owner).distinct()
+    query = sa.select(windows.c.owner).distinct()
     found = conn.execute(query.where(windows.c.state == WindowState.OPEN, windows.c.owner.is_not(None)))
     return [str(owner) for owner in found.scalars()]
 
 
-def require_lease(conn: Connection, held: Collection[Window], owner: str, lease: float) -> None:
+def require_lease(conn: sa.Connection, held: Collection[Window], owner: str, lease: float) -> None:
     """Lock the windows for this transaction, in the order of their ids, and extend their leases.
 
     Raises LeaseLostError if any was claimed by somebody else since, so that a process which was stalled
@@ -170,7 +164,7 @@ def require_lease(conn: Connection, held: Collection[Window], owner: str, lease:
         raise LeaseLostError(f"Window {names} was taken over by another process.")
 
 
-def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
+def save_pages(conn: sa.Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
     """Remember that these pages were received, each the `number`-th of its window, and their keys.
 
     Of each window the token and both counts are as they stand in its last page here.
@@ -193,25 +187,25 @@ def save_pages(conn: Connection, came: Sequence[tuple[Window, int, Iterable[str]
     conn.execute(_SAVE_PROGRESS, progress)
 
 
-def keys_received(conn: Connection, window_id: int) -> tuple[int, set[bytes]]:
+def keys_received(conn: sa.Connection, window_id: int) -> tuple[int, set[bytes]]:
     """Return how many pages of an open window are here and the digests of all keys on them."""
-    query = select(window_pages.c["keys"]).where(window_pages.c.window_id == window_id)
+    query = sa.select(window_pages.c["keys"]).where(window_pages.c.window_id == window_id)
     pages = conn.execute(query).scalars().all()
     digests = {page[at : at + KEY_BYTES] for page in pages for at in range(0, len(page), KEY_BYTES)}
     return len(pages), digests
 
 
-def finish(conn: Connection, window: Window, state: WindowState, error: str | None = None) -> None:
+def finish(conn: sa.Connection, window: Window, state: WindowState, error: str | None = None) -> None:
     """Leave the window in a final state; its counts stay for people to see."""
     conn.execute(_DELETE_PAGES, {"which": window.id})
     conn.execute(_FINISH, {"which": window.id, "now": state, "why": error})
 
 
-def restart(conn: Connection, window: Window, error: str) -> None:
+def restart(conn: sa.Connection, window: Window, error: str) -> None:
     """Forget what was received of the window and leave it free to be read from its first page."""
     conn.execute(_DELETE_PAGES, {"which": window.id})
     conn.execute(
-        update(windows)
+        sa.update(windows)
         .where(windows.c.id == window.id)
         .values(
             next_token=None,
@@ -226,49 +220,49 @@ def restart(conn: Connection, window: Window, error: str) -> None:
     )
 
 
-def began(conn: Connection, run_id: int) -> datetime:
+def began(conn: sa.Connection, run_id: int) -> datetime:
     """Return when a run was planned, by the API's clock."""
-    at: datetime = conn.execute(select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
+    at: datetime = conn.execute(sa.select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
     return at
 
 
-def count(conn: Connection, run_id: int, state: WindowState) -> int:
+def count(conn: sa.Connection, run_id: int, state: WindowState) -> int:
     """Return how many windows of a run are in `state`."""
-    query = select(func.count()).where(windows.c.run_id == run_id, windows.c.state == state)
+    query = sa.select(sa.func.count()).where(windows.c.run_id == run_id, windows.c.state == state)
     return int(conn.execute(query).scalar_one())
 
 
-def planned(conn: Connection, run_id: int) -> list[Window]:
+def planned(conn: sa.Connection, run_id: int) -> list[Window]:
     """Return what a run was to read: its windows as they were before any was split."""
-    whole = select(*(windows.c[name] for name in _FILTER)).where(windows.c.parent_id.is_(None))
+    whole = sa.select(*(windows.c[name] for name in _FILTER)).where(windows.c.parent_id.is_(None))
     found = conn.execute(whole.where(windows.c.run_id == run_id).order_by(windows.c.id))
     return [_window(row) for row in found]
 
 
-def unclaimed(conn: Connection, run_id: int) -> int:
+def unclaimed(conn: sa.Connection, run_id: int) -> int:
     """Return how many windows of a run wait for somebody to claim them."""
     return int(conn.execute(_COUNT_UNCLAIMED, {"run": run_id}).scalar_one())
 
 
-def streams(conn: Connection, run_id: int) -> list[str]:
+def streams(conn: sa.Connection, run_id: int) -> list[str]:
     """Return the streams that a run reads."""
-    query = select(windows.c.stream).distinct().where(windows.c.run_id == run_id)
+    query = sa.select(windows.c.stream).distinct().where(windows.c.run_id == run_id)
     return [str(stream) for stream in conn.execute(query).scalars()]
 
 
-def progress(conn: Connection, run_id: int) -> list[tuple[str, int, int]]:
+def progress(conn: sa.Connection, run_id: int) -> list[tuple[str, int, int]]:
     """Return (stream, rows received, rows expected as far as first pages told) of a run."""
     rows = conn.execute(_PROGRESS, {"run": run_id})
     return [(str(stream), int(done), int(total)) for stream, done, total in rows]
 
 
-def failures(conn: Connection, run_id: int) -> list[str]:
+def failures(conn: sa.Connection, run_id: int) -> list[str]:
     """Return why windows of a run were given up, once each."""
-    query = select(windows.c.error).distinct()
+    query = sa.select(windows.c.error).distinct()
     found = query.where(windows.c.run_id == run_id, windows.c.state == WindowState.FAILED)
     return [str(error) for error in conn.execute(found).scalars()]
 
 
-def _window(row: Row[Any]) -> Window:
+def _window(row: sa.Row[Any]) -> Window:
     given = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     return Window(**given | {"rows_within": given.get("rows_within") or 0})

@@ -1,14 +1,32 @@
-"""The log that every command keeps: what was tried with it, by whom, and what came of it."""
+"""Commands as their rows hold them, and the log of what was tried with each."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, RowMapping, insert, select
 
-from scalesync.db.schema.queue import command_attempts
+from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.db.server_clock import utc_now
-from scalesync.models.commands import Attempt, AttemptStep
+from scalesync.models.commands import Attempt, AttemptStep, Command, CommandState, Outcome
 
+_FIELDS = tuple(field.name for field in fields(Command))
 _ADD = insert(command_attempts).values(at=utc_now())
+
+
+def command_of(row: Row[Any] | RowMapping) -> Command:
+    """Return the command that a row holds with all columns of `commands`, whatever else it holds."""
+    given = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's documented name
+    values = {name: given[name] for name in _FIELDS}
+    values["state"] = CommandState(values["state"])
+    values["outcome"] = None if values["outcome"] is None else Outcome(values["outcome"])
+    return Command(**values)
+
+
+def find(conn: Connection, command_id: int) -> Command | None:
+    """Return a command, or None where there is no such number."""
+    row = conn.execute(select(commands).where(commands.c.id == command_id)).one_or_none()
+    return None if row is None else command_of(row)
 
 
 def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[AttemptStep]) -> None:
