@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
 from scalesync.db.mirror.changes import UNKNOWN
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, versions_of
 from scalesync.db.schema.mirror import batches, project_versions, tasks
@@ -202,24 +201,6 @@ def keys_of_batch(conn: Connection, name: str) -> set[str]:
     return set(
         conn.scalars(select(tasks.c.task_id).where(tasks.c.batch == name, tasks.c.missing_since.is_(None)))
     )
-
-
-def miscounted_batches(conn: Connection) -> list[str]:
-    """Return the batches whose columns `tasks_*` are not the numbers of their tasks here, though counted."""
-    columns = batches.c
-    present = and_(tasks.c.missing_since.is_(None), tasks.c.batch.is_not(None))
-    of_status = (
-        func.count().filter(tasks.c.status == name).label(f"tasks_{name}") for name in COUNTED_STATUSES
-    )
-    real = select(tasks.c.batch, *of_status).where(present).group_by(tasks.c.batch).subquery()
-    wrong = or_(
-        *(
-            columns[name] != func.coalesce(real.c[name], 0)
-            for name in (f"tasks_{status}" for status in COUNTED_STATUSES)
-        )
-    )
-    query = select(columns.name).outerjoin(real, real.c.batch == columns.name)
-    return list(conn.scalars(query.where(columns.counted_at.is_not(None), wrong).order_by(columns.name)))
 
 
 def batches_to_count(conn: Connection, window: Window, before: datetime, limit: int | None) -> list[str]:
