@@ -15,8 +15,7 @@ from sqlite3 import (
     SQLITE_READONLY,
 )
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import exc
 
 from scalesync.errors import LOOK_CLOSER, DatabaseError, DatabaseUnavailableError
 
@@ -178,10 +177,10 @@ def database_error(
     the connection cannot be used any more, which SQLAlchemy's own errors say themselves. It is a
     DatabaseUnavailableError where waiting alone may help.
     """
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
     line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")
-    meaning = _CROWDED if isinstance(error, PoolTimeoutError) else _meaning(cause)
-    lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    meaning = _CROWDED if isinstance(error, exc.TimeoutError) else _meaning(cause)
+    lost = lost or (isinstance(error, exc.DBAPIError) and error.connection_invalidated)
     if meaning is _OTHER and lost:
         meaning = _LOST
     return meaning.kind(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)

@@ -6,7 +6,7 @@ from functools import partial
 
 from scalesync.clock import Clock
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.sync import window_splits, windows
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.errors import (
     DatabaseUnavailableError,
     InconsistentPageError,
@@ -121,7 +121,7 @@ class Engine:
 
     def _windows_open(self, run: Run) -> bool:
         with self.store.database.read() as conn:
-            return windows.count(conn, run.id, WindowState.OPEN) > 0
+            return window_ledger.count(conn, run.id, WindowState.OPEN) > 0
 
     def _fill(self, readers: ReaderPool) -> bool:
         """Give every idle worker a window unless writing falls behind; return whether it found none free."""
@@ -142,11 +142,11 @@ class Engine:
 
     def _claim_from_the_dead(self) -> Window | None:
         with self.store.database.read() as conn:
-            dead = [owner for owner in windows.owners(conn) if owner_is_dead(owner)]
+            dead = [owner for owner in window_ledger.owners(conn) if owner_is_dead(owner)]
         if not dead:
             return None
         with self.store.database.write() as conn:
-            windows.release(conn, dead)
+            window_ledger.release(conn, dead)
         return self.store.claim()
 
     def _process_arrivals(self, readers: ReaderPool) -> None:
@@ -245,9 +245,9 @@ class Engine:
         """
         run_id = progress.window.run_id
         with self.store.database.read() as conn:
-            if windows.unclaimed(conn, run_id) == 0:
+            if window_ledger.unclaimed(conn, run_id) == 0:
                 return 0.0
-            streams = windows.progress(conn, run_id)
+            streams = window_ledger.progress(conn, run_id)
         unread = sum(total - done for name, done, total in streams if name == progress.stream.name)
         return unread / self.workers
 

@@ -12,7 +12,7 @@ from scalesync.clock import Clock
 from scalesync.db.mirror import batch_counts, upsert
 from scalesync.db.mirror.account import Account, claim_for_account
 from scalesync.db.mirror.documents import BATCHES, TASKS
-from scalesync.db.sync import runs, window_splits, windows
+from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import (
     AlreadyRunningError,
     ConfigurationError,
@@ -206,7 +206,7 @@ class SyncRunner:
     def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
         """Take part in a run to its end, or until something stops this process, and return it."""
         with self.store.database.read() as conn:
-            progress = tuple(windows.progress(conn, run.id))
+            progress = tuple(window_ledger.progress(conn, run.id))
         self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
         newest, self.newest = self.newest if mine else None, None
         self.store.run_began = run.started_at
@@ -231,7 +231,9 @@ class SyncRunner:
         """
         with self.store.database.read() as conn:
             short = (
-                window_splits.short(conn, run.id) if not windows.count(conn, run.id, WindowState.OPEN) else []
+                window_splits.short(conn, run.id)
+                if not window_ledger.count(conn, run.id, WindowState.OPEN)
+                else []
             )
         again = False
         for window, rows in short:

@@ -6,7 +6,7 @@ has the window by now.
 
 from dataclasses import dataclass, replace
 
-from scalesync.db.sync import window_splits, windows
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.errors import (
     InconsistentPageError,
     OutsideWindowError,
@@ -53,7 +53,7 @@ class WindowRecovery:
         """
         window = progress.window
         with self.store.database.read() as conn:
-            failed = windows.count(conn, window.run_id, WindowState.FAILED)
+            failed = window_ledger.count(conn, window.run_id, WindowState.FAILED)
             whole = window_splits.total_of(conn, window.parent_id) if window.parent_id is not None else None
             smaller = whole is None or window.api_total is None or window.api_total < whole
             several_pages = progress.pages > 0 or (window.api_total or 0) > PAGE_SIZE
@@ -102,7 +102,7 @@ class WindowRecovery:
             return without_failing_page(window, progress.oldest, page)
         with self.store.database.read() as conn:
             failed, came = window_splits.failed_and_came(conn, window)
-            at = middle(window, windows.began(conn, window.run_id))
+            at = middle(window, window_ledger.began(conn, window.run_id))
         hopeless = failed >= MAX_FAILED_PARTS or (failed >= MAX_FAILED_IN_A_ROW and not came)
         return () if at is None or hopeless else halve(window, at)
 

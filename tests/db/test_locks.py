@@ -3,7 +3,7 @@
 import threading
 import time
 
-from scalesync.db.locks import WriteLock
+from scalesync.db.sqlite import WriteLock
 
 
 def test_a_turn_is_one_threads_own() -> None:

@@ -44,7 +44,7 @@ ANSWERS = (
     Variant(
         "a cancel does not keep the task that it found",
         "db/queue/claim_arm_settle.py",
-        'target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),',
+        'target=sa.func.coalesce(_C.target, sa.bindparam("new_target", type_=_C.target.type)),',
         "target=_C.target,",
         ("queue/test_api_refusals.py::test_a_cancel_never_touches_another_task",),
     ),

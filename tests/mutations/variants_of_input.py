@@ -34,11 +34,11 @@ INPUT = (
         (_UNTIL, "sync/test_planner.py::test_a_backfill_is_bounded_by_creation"),
     ),
     Variant(
-        "--until includes its end in lists and exports",
-        "db/mirror/query.py",
-        "yield columns.created_at < wanted.until",
-        "yield columns.created_at <= wanted.until",
-        (_UNTIL,),
+        "--until includes its end in lists, exports and changes",
+        "db/filters.py",
+        "yield column < until",
+        "yield column <= until",
+        (_UNTIL, "cli/test_times.py::test_changes_are_half_open_too"),
     ),
     Variant(
         "--until includes its end in a verification",
@@ -46,12 +46,5 @@ INPUT = (
         "yield tuple(row for row in rows if row.created_at is None or is_within(window, row))",
         "yield rows",
         (_UNTIL,),
-    ),
-    Variant(
-        "--until includes its end in changes",
-        "db/mirror/changes.py",
-        "statement = statement.where(task_changes.c.seen_at < until)",
-        "statement = statement.where(task_changes.c.seen_at <= until)",
-        ("cli/test_times.py::test_changes_are_half_open_too",),
     ),
 )

@@ -1,22 +1,20 @@
-"""A dispatcher that waits wakes when something is queued, and survives the loss of its connection."""
+"""A dispatcher that waits for work sends what is queued meanwhile, ends at once when asked, and locks nothing."""
 
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event
 
 from scalesync.db.database import Database
 from scalesync.db.queue.enqueue import enqueue
-from scalesync.db.queue.notifier import Signals
-from scalesync.lease_owner import new_owner_id
-from scalesync.queue import new_commands
-from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.dispatch_summary import StopReason
+from scalesync.queue.dispatcher import IDLE_POLL
 from scalesync.queue.events import CommandSettled, Idle
 from scalesync.sandbox import SandboxServer
-from tests.support.databases import PostgresServer, opened
+from tests.support.databases import opened
 from tests.support.dispatch_env import (
     WHOLE,
     DispatchEnv,
@@ -26,19 +24,8 @@ from tests.support.dispatch_env import (
     projects,
     until,
 )
-from tests.support.poolers import needs_own_sessions
 
-NEVER = threading.Event()
 STAYING = replace(WHOLE, watch=True)
-
-
-@pytest.fixture
-def signals(database: Database) -> Iterator[Signals]:
-    """Return signals that have begun to listen."""
-    made = Signals(database)
-    assert not made.wait(0.01, NEVER)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -48,88 +35,52 @@ def env(database: Database, sandbox: SandboxServer) -> Iterator[DispatchEnv]:
         yield made
 
 
-def put(database: Database, name: str = "p") -> None:
-    """Queue something."""
-    with database.write() as conn:
-        enqueue(conn, new_commands.create_project(name, "annotation", {}))
-
-
-@needs_own_sessions
-def test_a_command_that_is_queued_wakes(database: Database, signals: Signals) -> None:
-    """Also one that was queued between two waits; each wakes once, and without any the time runs out."""
-    put(database)
-    assert signals.wait(5, NEVER)
-    began = time.monotonic()
-    assert not signals.wait(0.1, NEVER)
-    assert time.monotonic() - began >= 0.1
-
-    later = threading.Timer(0.1, lambda: put(database, "q"))
-    later.start()
-    assert signals.wait(5, NEVER)
-    later.join()
-
-
-def test_a_request_to_stop_wakes_without_a_signal(signals: Signals) -> None:
-    """At once if it was made before, soon if it comes meanwhile: neither wait lasts as long as it may."""
-    stopping = threading.Event()
-    threading.Timer(0.05, stopping.set).start()
-    began = time.monotonic()
-
-    assert not signals.wait(30, stopping)
-    assert not signals.wait(30, stopping)
-    assert time.monotonic() - began < 30
-
-
-def test_a_lost_connection_is_replaced(postgres_url: str, sqlite_url: str) -> None:
-    """While it is away the time runs out, and afterwards signals come again."""
-    for url in (postgres_url, sqlite_url):
-        with opened(url) as database:
-            signals = Signals(database)
-            assert not signals.wait(0.01, NEVER)
-            if database.is_sqlite:
-                signals.close()
-            else:
-                with database.write() as conn:
-                    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    conn.execute(
-                        text(f"{others} WHERE query LIKE 'LISTEN%' AND datname = current_database()")
-                    )
-            assert not signals.wait(0.3, NEVER)
-            put(database)
-            assert signals.wait(5, NEVER)
-            signals.close()
-
-
-def test_a_database_that_is_not_there_signals_nothing(postgres_server: PostgresServer) -> None:
-    """The time runs out; whoever uses the database next learns what is wrong."""
-    with opened(postgres_server.url("nowhere")) as gone:
-        assert not Signals(gone).wait(0.1, NEVER)
-
-
-@dataclass
-class Awaited(DispatcherStore):
-    """A store that notes how its waits ended."""
-
-    woken: list[bool] = field(default_factory=list)
-    """Whether it was by something that was queued, and not because the time was over."""
-
-    def wait(self, seconds: float, stopping: threading.Event) -> bool:
-        """Wait, and take note."""
-        self.woken.append(super().wait(seconds, stopping))
-        return self.woken[-1]
-
-
-def test_one_that_stays_wakes_when_something_is_queued(env: DispatchEnv) -> None:
-    """It is told of it, and does not have to look by itself."""
-    store = Awaited(env.database, new_owner_id(), env.timing)
-    thread, summaries = in_background(lambda: env.dispatch(STAYING, store=store))
+def test_one_that_stays_sends_what_others_queue(env: DispatchEnv, database_url: str) -> None:
+    """Within about a second, as it looks by itself."""
+    thread, summaries = in_background(lambda: env.dispatch(STAYING))
     until(lambda: bool(events(env, Idle)))
-    for number in range(3):
-        time.sleep(0.3)
-        env.put(*projects(1, first=number))
-        until(lambda settled=number: len(events(env, CommandSettled)) > settled)  # type: ignore[misc]
+    with opened(database_url) as theirs:
+        for number in range(3):
+            time.sleep(0.3)
+            with theirs.write() as conn:
+                enqueue(conn, *projects(1, first=number))
+            until(lambda settled=number: len(events(env, CommandSettled)) > settled, seconds=4)  # type: ignore[misc]
     env.clock.stopping.set()
     thread.join()
 
-    assert any(store.woken)
     assert summaries[0].delivered == 3
+
+
+def test_a_request_to_stop_ends_a_wait_for_work(env: DispatchEnv, sandbox: SandboxServer) -> None:
+    """At once, and not when the queue would be looked at again."""
+    took = []
+    for _ in range(3):
+        with dispatch_env(env.database, sandbox) as waiting:
+            thread, summaries = in_background(partial(waiting.dispatch, STAYING))
+            until(lambda idle=waiting: bool(events(idle, Idle)))  # type: ignore[misc]
+            began = time.monotonic()
+            waiting.clock.stopping.set()
+            thread.join()
+            took.append(time.monotonic() - began)
+            assert summaries[0].ended is StopReason.STOPPED
+    assert min(took) < IDLE_POLL / 2
+
+
+def test_one_that_waits_for_work_locks_nothing(env: DispatchEnv) -> None:
+    """It reads the queue once a second, with one statement; a held command makes no difference."""
+    [held] = env.put(*projects(1))
+    env.change(held, hold_reason="somebody wants to look")
+    thread, _ = in_background(lambda: env.dispatch(STAYING))
+    until(lambda: bool(events(env, Idle)))
+    time.sleep(0.2)
+    asked: list[str] = []
+    note = lambda *given: asked.append(given[2])  # noqa: E731 - to be removed again
+    event.listen(Engine, "before_cursor_execute", note)
+    time.sleep(2.5)
+    event.remove(Engine, "before_cursor_execute", note)
+    env.clock.stopping.set()
+    thread.join()
+
+    queries = [one for one in asked if not one.startswith(("BEGIN", "PRAGMA"))]
+    assert 1 <= len(queries) <= 3
+    assert not [one for one in asked if "UPDATE" in one or "IMMEDIATE" in one]

@@ -14,7 +14,7 @@ from scalesync.models.commands import Claim, NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.dispatcher_store import DispatcherStore
-from scalesync.queue.events import QueueUnavailable
+from scalesync.queue.events import Idle, QueueUnavailable
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
 from tests.support.databases import opened
@@ -104,6 +104,26 @@ class Unpluggable(Database):
     def _try(self) -> None:
         if not self.plugged:
             raise DatabaseUnavailableError("It is gone.")
+
+
+def test_a_database_that_goes_away_while_nothing_is_queued(sandbox: SandboxServer, sqlite_url: str) -> None:
+    """One that waits for work waits for the database as well, and goes on when that is back."""
+    database = Unpluggable.open(sqlite_url)
+    assert isinstance(database, Unpluggable)
+    with (
+        closing(database),
+        dispatch_env(database, sandbox, timing=BRIEF) as at,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        running = pool.submit(at.dispatch, replace(WHOLE, patience=0.1, watch=True))
+        until(lambda: any(isinstance(event, Idle) for event in at.events))
+        database.plugged = False
+        until(lambda: any(isinstance(event, QueueUnavailable) for event in at.events))
+        database.plugged = True
+        ids = at.put(*everything())
+        until(lambda: at.states(ids) == ["delivered"] * len(ids), seconds=30)
+        at.clock.stopping.set()
+        assert running.result().ended is StopReason.STOPPED
 
 
 def test_patience_ends_unless_it_stays(sandbox: SandboxServer, sqlite_url: str) -> None:

@@ -174,11 +174,7 @@ def dispatch_env(
         **reach,
     )
     with ScaleApi(key, options, clock=used, random=lambda: 0.5) as api:
-        made = DispatchEnv(database, api, used, timing)
-        try:
-            yield made
-        finally:
-            made.store.close()
+        yield DispatchEnv(database, api, used, timing)
 
 
 def projects(count: int, first: int = 0) -> Iterator[NewCommand]:

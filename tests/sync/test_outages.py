@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.schema.sync import runs, windows
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import window_ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.models.sync import WindowState
@@ -155,7 +155,7 @@ def sync_again(server: SandboxServer, url: str) -> None:
     """Sync after the end of a process, whose claims are free at once, and fail unless the mirror is whole."""
     with opened(url) as database:
         with database.write() as conn:
-            ledger.release(conn, ledger.owners(conn))
+            window_ledger.release(conn, window_ledger.owners(conn))
         assert sync(server, database).complete
         assert_whole(server, database)
 

@@ -10,8 +10,7 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import windows
-from scalesync.db.sync import runs
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import runs, window_ledger
 from scalesync.models.sync import RunKind, Window
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
@@ -61,7 +60,7 @@ def test_pages_of_several_windows_are_written_together(database: Database) -> No
         assert backlog.save_some() == pages
     assert own.saved == before + 1
     with database.read() as conn:
-        kept = [ledger.keys_received(conn, reading.window.id) for reading in readings]
+        kept = [window_ledger.keys_received(conn, reading.window.id) for reading in readings]
         assert [(pages, len(keys)) for pages, keys in kept] == [(3, 3), (3, 3)]
         assert list(conn.scalars(select(windows.c.next_token))) == ["t3", "t3"]
         assert len(conn.scalars(select(tasks.c.task_id)).all()) == 6
@@ -73,15 +72,15 @@ def test_one_lost_window_costs_the_others_nothing(database: Database) -> None:
         own = SyncStore(database, api, "me", lease=30)
         backlog, (lost, kept) = begun(database, own)
         with database.write() as conn:
-            ledger.restart(conn, lost.window, "taken over")
-            assert ledger.claim(conn, "successor", 30) is not None
+            window_ledger.restart(conn, lost.window, "taken over")
+            assert window_ledger.claim(conn, "successor", 30) is not None
         for reading in (lost, kept):
             backlog.add(taken(reading, 2))
 
         backlog.save_some()
     assert (lost.lost, lost.pages, kept.lost, kept.pages) == (True, 1, False, 2)
     with database.read() as conn:
-        assert ledger.keys_received(conn, lost.window.id) == (0, set())
+        assert window_ledger.keys_received(conn, lost.window.id) == (0, set())
         assert "p2" not in set(conn.scalars(select(tasks.c.task_id)))
         assert "q2" in set(conn.scalars(select(tasks.c.task_id)))
 

@@ -12,8 +12,7 @@ from sqlalchemy import select, update
 from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import windows
-from scalesync.db.sync import runs
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import runs, window_ledger
 from scalesync.errors import LeaseLostError
 from scalesync.lease_owner import new_owner_id, owner_is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
@@ -37,7 +36,7 @@ def open_run(database: Database, count: int = 1) -> Run:
 def claim(database: Database, owner: str, lease: float = 30) -> Window | None:
     """Claim a window in a transaction of its own."""
     with database.write() as conn:
-        return ledger.claim(conn, owner, lease)
+        return window_ledger.claim(conn, owner, lease)
 
 
 def claimed(database: Database, owner: str, lease: float = 30) -> Window:
@@ -74,7 +73,7 @@ def test_only_one_run_is_open(database: Database) -> None:
     with database.write() as conn:
         assert not runs.start(conn, RunKind.FULL, NOW, [Window("tasks")], watermark_at=NOW)
         assert runs.open_run(conn) == first
-        assert ledger.unclaimed(conn, first.id) == 1
+        assert window_ledger.unclaimed(conn, first.id) == 1
 
 
 @pytest.mark.parametrize(
@@ -121,11 +120,11 @@ def test_what_was_received_is_known_after_a_crash(database: Database) -> None:
     open_run(database)
     window = claimed(database, "first")
     with database.write() as conn:
-        ledger.save_pages(conn, [(window, 0, ["a", "b"]), (window, 1, ["b", "c"])])
+        window_ledger.save_pages(conn, [(window, 0, ["a", "b"]), (window, 1, ["b", "c"])])
 
     with database.read() as conn:
-        pages, digests = ledger.keys_received(conn, window.id)
-    assert (2, {ledger.key_digest(key) for key in "abc"}) == (pages, digests)
+        pages, digests = window_ledger.keys_received(conn, window.id)
+    assert (2, {window_ledger.key_digest(key) for key in "abc"}) == (pages, digests)
 
 
 def test_watermarks_move_only_with_the_last_window(database: Database) -> None:
@@ -133,10 +132,10 @@ def test_watermarks_move_only_with_the_last_window(database: Database) -> None:
     run = open_run(database, 2)
     first, second = claimed(database, "me"), claimed(database, "me")
     with database.write() as conn:
-        ledger.finish(conn, first, WindowState.CLOSED)
+        window_ledger.finish(conn, first, WindowState.CLOSED)
         assert runs.finish(conn, run, NOW) is None
         assert runs.read_watermarks(conn) == {}
-        ledger.finish(conn, second, WindowState.CLOSED)
+        window_ledger.finish(conn, second, WindowState.CLOSED)
         ended = runs.finish(conn, run, NOW)
         assert ended is not None
         assert (ended.state, runs.read_watermarks(conn)) == (RunState.COMPLETE, {"tasks": NOW})
@@ -146,9 +145,9 @@ def test_a_failed_window_leaves_the_watermark(database: Database) -> None:
     """The run ends incomplete and says why."""
     run = open_run(database)
     with database.write() as conn:
-        window = ledger.claim(conn, "me", 30)
+        window = window_ledger.claim(conn, "me", 30)
         assert window is not None
-        ledger.finish(conn, window, WindowState.FAILED, "too few")
+        window_ledger.finish(conn, window, WindowState.FAILED, "too few")
         ended = runs.finish(conn, run, NOW)
         assert ended is not None
         assert (ended.state, ended.error) == (RunState.INCOMPLETE, "too few")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
+from scalesync.db.mirror.batch_counts import COUNTED_STATUSES, miscounted_batches
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.sync import comparison
 from scalesync.errors import InconsistentPageError, ScaleResourceNotFound
@@ -55,7 +55,7 @@ def verify_batch_counts(differ: Differ, windows: Sequence[Window], limit: int | 
             for window in windows
             for name in comparison.batches_to_count(conn, window, found.as_of, room)
         ][:room]
-        wrong_columns = comparison.miscounted_batches(conn)
+        wrong_columns = miscounted_batches(conn)
     for name in wrong_columns:
         # Its tasks may have been changed behind our back, and so leave a trace here.
         if not (_explained(differ, name) or any(_judged(differ, name))):

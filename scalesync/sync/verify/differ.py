@@ -9,7 +9,7 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import annotations
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, project_versions, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row, versions_of
 from scalesync.db.sync import comparison
 from scalesync.db.sync.comparison import ComparedValues
 from scalesync.errors import InconsistentPageError, ScaleInvalidRequest, ScaleResourceNotFound
@@ -293,7 +293,7 @@ def describe_window(window: Window) -> str:
 def _is_dated(there: Row, told: ComparedValues, since: datetime) -> bool:
     """Whether the API dates a change of this object at `since` or later."""
     times = [told.get(name) for name in ("created_at", "updated_at", "completed_at")]
-    times += [version.created_at for version in project_versions(there)]
+    times += [version.created_at for version in versions_of(there)]
     return any(isinstance(at, datetime) and at >= since for at in times)
 
 
