@@ -30,8 +30,8 @@ WATERMARK = (
     Variant(
         "the watermark moves while windows are open",
         "db/sync/runs.py",
-        "if ledger.count(conn, run.id, WindowState.OPEN):",
-        "if ledger.count(conn, run.id, WindowState.OPEN) > 1:",
+        "if window_ledger.count(conn, run.id, WindowState.OPEN):",
+        "if window_ledger.count(conn, run.id, WindowState.OPEN) > 1:",
         ("sync/test_store.py::test_watermarks_move_only_with_the_last_window[sqlite]",),
     ),
     Variant(
@@ -116,7 +116,7 @@ GUARD = (
     ),
     Variant(
         "writers of tasks do not take turns",
-        "db/locks.py",
+        "db/mirror/changes.py",
         'if conn.dialect.name != "sqlite":',
         'if conn.dialect.name == "neither":',
         ("db/test_changes.py::test_a_first_sight_is_seen_once_by_two_at_once",),
@@ -127,7 +127,7 @@ TOMBSTONES = (
     Variant(
         "what comes back stays missing",
         "db/mirror/upsert.py",
-        'changes["missing_since"] = null()',
+        'changes["missing_since"] = sa.null()',
         'changes["missing_since"] = kept.missing_since',
         (_BACK,),
     ),
@@ -141,8 +141,8 @@ TOMBSTONES = (
     Variant(
         "a late 404 hides what was served since",
         "db/mirror/upsert.py",
-        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
-        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
+        "going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
+        "going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
         ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
     ),
     Variant(
@@ -173,15 +173,15 @@ TRANSACTION = (
         "the token is saved in a transaction before its page's rows",
         "sync/store.py",
         "written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
-        "ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
+        "window_ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "windows.save_pages(conn, received)",
-        "conn.commit(); windows.save_pages(conn, received)",
+        "window_ledger.save_pages(conn, received)",
+        "conn.commit(); window_ledger.save_pages(conn, received)",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
@@ -193,7 +193,7 @@ TRANSACTION = (
     ),
     Variant(
         "keys received before a crash are forgotten",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         "return len(pages), digests",
         "return len(pages), set()",
         ("sync/test_store.py::test_what_was_received_is_known_after_a_crash[sqlite]",),
@@ -253,9 +253,9 @@ FILTERS = (
 LEASES = (
     Variant(
         "the fence is not checked",
-        "db/sync/windows.py",
-        "if conn.execute(built(conn, _holding), mine).rowcount != len(mine):",
-        "if conn.execute(built(conn, _holding), mine).rowcount > len(mine):",
+        "db/sync/window_ledger.py",
+        "if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):",
+        "if conn.execute(_EXTEND_HELD, mine).rowcount > len(mine):",
         (
             "sync/test_store.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
             "db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",
@@ -263,9 +263,9 @@ LEASES = (
     ),
     Variant(
         "the fence does not tell two claims of one owner",
-        "db/sync/windows.py",
-        'windows.c.attempts == bindparam("fence"),',
-        'windows.c.attempts >= bindparam("fence"),',
+        "db/sync/window_ledger.py",
+        'windows.c.attempts == sa.bindparam("fence"),',
+        'windows.c.attempts >= sa.bindparam("fence"),',
         ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
     ),
     Variant(
@@ -277,16 +277,16 @@ LEASES = (
     ),
     Variant(
         "a lease ends by our clock",
-        "db/sync/windows.py",
-        "windows.c.leased_until < database_time(conn),",
-        "windows.c.leased_until < datetime.now().astimezone(),",
+        "db/sync/window_ledger.py",
+        "windows.c.leased_until < utc_now(),",
+        'windows.c.leased_until < sa.bindparam("ours", callable_=lambda: datetime.now().astimezone()),',
         ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
     ),
     Variant(
         "a lease never ends",
-        "db/sync/windows.py",
-        "windows.c.leased_until < database_time(conn),",
-        "windows.c.leased_until < database_time(conn, -7200),",
+        "db/sync/window_ledger.py",
+        "windows.c.leased_until < utc_now(),",
+        "windows.c.leased_until < seconds_from_now(-7200),",
         ("sync/test_store.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),
     ),
 )
@@ -367,9 +367,9 @@ PAGES = (
 CONTENT = (
     Variant(
         "rows are locked in the order of the collation",
-        "db/locks.py",
-        'return key if conn.dialect.name == "sqlite" else key.collate("C")',
-        "return key",
+        "db/statements.py",
+        """return f'{compiler.process(element.clauses, **options)} COLLATE "C"'""",
+        "return compiler.process(element.clauses, **options)",
         ("db/test_engines_agree.py::test_rows_are_locked_in_an_order_that_no_collation_changes",),
     ),
     Variant(

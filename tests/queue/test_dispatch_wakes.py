@@ -1,4 +1,4 @@
-"""A dispatcher that waits for work sends what is queued meanwhile, ends at once when asked, and locks nothing."""
+"""A dispatcher that waits for work sends what is queued meanwhile, ends when asked, and locks nothing."""
 
 import time
 from collections.abc import Iterator
