@@ -174,7 +174,7 @@ TRANSACTION = (
         "sync/store.py",
         "written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
         "window_ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
-        "written = upserts.write_rows(conn, kind, rows, served_at, run_id)",
+        "written = upsert.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
@@ -303,7 +303,7 @@ PAGES = (
         "rows are counted twice",
         "sync/window_progress.py",
         "rows_received=len(self.seen),",
-        "rows_received=self.window.rows_received + len(fetched.rows),",
+        "rows_received=self.window.rows_received + len(parsed.rows),",
         (f"{_PAGE}[pages5-1 rows came where the API counts 2]",),
     ),
     Variant(
