@@ -64,7 +64,10 @@ def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
     BatchSealedError where its batch is being finalized; nothing is changed then. On Postgres a finalize waits
     for the transactions that queue creates for its batch.
     """
-    [answer] = _enqueue(conn, [new])
+    answers: dict[str, EnqueueResult] = {}
+    while not answers:
+        answers = _enqueue_round(conn, {new.resource: new})
+    answer = answers[new.resource]
     if isinstance(answer, QueueError):
         raise answer
     return answer
