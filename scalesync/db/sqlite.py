@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from scalesync import advice
 from scalesync.db.statements import IndexedBy
 from scalesync.db.url import ADVICE_URL
 from scalesync.db.wal import count_transaction
@@ -52,7 +53,7 @@ class SqliteFile:
         if _identity(self._path) != self._identity:
             raise DatabaseError(
                 f"{self._path} was deleted or replaced while it was in use.",
-                advice="Put it back, or begin a new one with `scalesync init` and `scalesync sync`.",
+                advice=advice.BEGIN_AGAIN,
             )
         noted = _beside.get(self._identity, _LogFile()).identities
         for suffix in SUFFIXES:
@@ -100,8 +101,7 @@ class SqliteFile:
         return DatabaseError(
             f"{self._path}{suffix} was deleted or replaced while it was in use: what was written lately may"
             " be lost.",
-            advice="End every process that uses this mirror; then run `scalesync queue distrust`, queue again"
-            " what is missing, and run `scalesync sync --full`.",
+            advice=advice.END_ALL_AND_READ_AGAIN,
         )
 
     def _look(self, suffix: str) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
+from scalesync import advice
 from scalesync.errors import DatabaseError
 from scalesync.timestamps import format_instant, parse_instant
 
@@ -38,8 +39,7 @@ class Instant(sa.TypeDecorator[datetime]):
             return parse_instant(value)
         except (ValueError, OverflowError) as error:
             msg = f"The database holds a time that is none: {value!r}."
-            advice = "Correct or delete that row; `scalesync verify --repair` reads it again."
-            raise DatabaseError(msg, advice=advice) from error
+            raise DatabaseError(msg, advice=advice.REPAIR_ROW) from error
 
 
 class Json(sa.TypeDecorator[str]):

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
+from scalesync import advice
 from scalesync.db.filters import FILTERS, day_as_text, equal, where
 from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.mirror import tasks
@@ -72,7 +73,7 @@ def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING
     when = tasks.c.created_at if of_task else when
     if project is None or when is None:
         msg = f"{name} has no project and time to be partitioned by."
-        raise ConfigurationError(msg, advice="Leave --partition out.")
+        raise ConfigurationError(msg, advice=advice.NO_PARTITION)
     place = (project, _month(conn, when))
     kept = [each for each in source.columns if each.name != "project"]
     statement = sa.select(*place, *map(_selected, kept))
@@ -86,9 +87,7 @@ def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING
 def _source(name: str) -> sa.Table:
     source = VIEWS.get(name, metadata.tables.get(name))
     if source is None:
-        raise ConfigurationError(
-            f"There is no table or view {name!r}.", advice="`scalesync export -h` has all."
-        )
+        raise ConfigurationError(f"There is no table or view {name!r}.", advice=advice.LIST_TABLES)
     return source
 
 

@@ -5,12 +5,12 @@ person's hand and a claim come one after the other. Every change is in the comma
 """
 
 import json
-import shlex
 from contextlib import suppress
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from scalesync import advice
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.claim_conditions import matches
 from scalesync.db.queue.command_rows import log_steps
@@ -240,6 +240,4 @@ def _instead(command: Command) -> str | None:
     if command.kind != CommandKind.CREATE_TASK:
         return None
     task_id = json.loads(command.result or "{}").get("task_id")
-    if task_id is not None:
-        return f"scalesync task cancel {shlex.quote(task_id)}"
-    return f"scalesync task cancel --unique-id {shlex.quote(command.resource.removeprefix('task:'))}"
+    return advice.cancel_task(task_id, command.resource.removeprefix("task:"))
