@@ -156,7 +156,7 @@ def test_a_failed_window_leaves_the_watermark(database: Database) -> None:
 
 def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
     """A process that ended is dead; this one, and one on another machine, is not."""
-    code = "from scalesync.lease_owner import fresh_owner; print(fresh_owner())"
+    code = "from scalesync.lease_owner import new_owner_id; print(new_owner_id())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ended = done.stdout.strip()
 
