@@ -333,7 +333,7 @@ def test_names_of_before_still_work_and_say_what_they_are_called_now(
 ) -> None:
     """Errors, `within` and `listing`: a program written for them runs on, with a DeprecationWarning."""
     with pytest.warns(DeprecationWarning, match="DatabaseUnavailableError"):
-        assert scalesync.errors.DatabaseUnavailableError is scalesync.errors.DatabaseUnavailableError
+        assert scalesync.errors.DatabaseAwayError is scalesync.errors.DatabaseUnavailableError
     with pytest.raises(AttributeError):
         scalesync.errors.NeverThere  # noqa: B018
     with (
