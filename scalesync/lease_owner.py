@@ -33,8 +33,8 @@ def owner_is_dead(owner: str) -> bool:
 @cache
 def _place() -> str:
     """Return host, boot and process namespace as one text without slashes."""
-    # A number means one process only within all three: containers share a boot, and perhaps a host name. Numbers
-    # are reused: then a dead owner looks alive until its lease runs out.
+    # A number means one process only within all three: containers share a boot, and perhaps a host name.
+    # Numbers are reused: then a dead owner looks alive until its lease runs out.
     parts = [socket.gethostname()]
     boot = Path("/proc/sys/kernel/random/boot_id")
     namespace = Path("/proc/self/ns/pid")

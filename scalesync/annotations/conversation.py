@@ -1,4 +1,4 @@
-"""What was said of a conversation: annotations of its threads, turns, messages and parts of messages."""
+"""Flattens conversations: annotations of threads, turns, messages and parts of messages."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from scalesync.annotations.columns import (
 from scalesync.annotations.json_values import Object
 from scalesync.annotations.models import Geometry
 
-_SAID: Columns = {
+_ANNOTATION: Columns = {
     "id": word_in("uuid"),
     "key": word_in("label"),
     "labels": json_in("attributes"),
@@ -31,11 +31,11 @@ _PARTS = (
     ("rubric_evaluations", "rubric_evaluation"),
     ("criteria_evaluations", "criterion_evaluation"),
 )
-"""Lists of parts, and what a part of each is called in `extra`, which holds its position or its id."""
+"""Lists of parts, and the name in `extra` under which the position or id of a part is kept."""
 
 
 def talk(response: Object) -> Iterator[Row]:
-    """Yield a row per annotation of `threads`, on whatever level, or per answer in `responses`."""
+    """Yield a row per annotation in `threads`, at any level, or else per answer in `responses`."""
     if "threads" in response:
         yield from _parts({"threads": response["threads"]}, {})
         return
@@ -45,38 +45,38 @@ def talk(response: Object) -> Iterator[Row]:
         return
     for answer in answers:
         if answer is not None:
-            yield from _answered(answer)
+            yield from _answer(answer)
 
 
-def _answered(given: object) -> Iterator[Row]:
-    """Yield an answer of the older form: its type is the label, what came out its text."""
-    about = dict(given) if isinstance(given, dict) else {"value": given}
-    label, text = about.get("type"), text_of(about.get("output"))
+def _answer(given: object) -> Iterator[Row]:
+    """Yield an answer of the older form: `type` is the label, `output` the text."""
+    rest = dict(given) if isinstance(given, dict) else {"value": given}
+    label, text = rest.get("type"), text_of(rest.get("output"))
     values: Object = {"geometry": Geometry.FIELD.value, "text": text}
     if isinstance(label, str):
-        values["label"] = about.pop("type")
+        values["label"] = rest.pop("type")
     if text is not None:
-        del about["output"]
-    yield row(values, about)
+        del rest["output"]
+    yield row(values, rest)
     if not isinstance(label, str) or text is None:
         yield NotUnderstood.UNREAD
 
 
 def _parts(given: Object, place: Object) -> Iterator[Row]:
-    """Yield the annotations of a part of a conversation, then those of the parts in it."""
+    """Yield the annotations of a part of a conversation, then those of the parts inside it."""
     yield from _annotations(given.get("annotations"), place)
     content = given.get("content")
     if isinstance(content, dict):
         yield from _parts(content, place)
-    for name, called in _PARTS:
+    for name, label in _PARTS:
         parts = given.get(name)
         if not isinstance(parts, list):
             yield from unexpected(name, parts)
             continue
         for position, part in enumerate(parts):
             if isinstance(part, dict):
-                known = part.get("id")
-                yield from _parts(part, {**place, called: position if known is None else known})
+                part_id = part.get("id")
+                yield from _parts(part, {**place, label: position if part_id is None else part_id})
             elif part is not None:
                 yield from unexpected(name, part)
 
@@ -88,7 +88,7 @@ def _annotations(given: object, place: Object) -> Iterator[Row]:
     for element in given:
         if element is None:
             continue
-        values, rest = split(element, _SAID) if isinstance(element, dict) else ({}, {"value": element})
+        values, rest = split(element, _ANNOTATION) if isinstance(element, dict) else ({}, {"value": element})
         text = text_of(rest.get("value"))
         if text is not None and isinstance(element, dict):
             values["text"] = text

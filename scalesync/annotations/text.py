@@ -1,4 +1,4 @@
-"""What was said of a text, a document or a recording, and answers to what was asked."""
+"""Flattens annotations of texts, documents and recordings, and answers to forms."""
 
 from collections.abc import Iterator
 
@@ -60,7 +60,7 @@ def entities(response: Object) -> Iterator[Row]:
 
 
 def document(response: Object) -> Iterator[Row]:
-    """Yield the pieces of a document in `annotations`, with page and place, and their `refs` as links."""
+    """Yield the annotations of a document, with page and location, and their `refs` as links."""
     given = response.get("annotations")
     if not isinstance(given, list):
         yield from unexpected("annotations", given)
@@ -73,12 +73,12 @@ def document(response: Object) -> Iterator[Row]:
 
 
 def speech(response: Object) -> Iterator[Row]:
-    """Yield what was heard, in one row, then every word of `alignment`."""
-    heard = response.get("transcript")
+    """Yield the transcript as one row, then every word of `alignment`."""
+    transcript = response.get("transcript")
     duration = response.get("duration")
-    if heard is not None:
+    if transcript is not None:
         beside = {} if duration is None else {"duration": duration}
-        yield _answer(heard, Geometry.TRANSCRIPT, beside)
+        yield _answer(transcript, Geometry.TRANSCRIPT, beside)
     alignment = response.get("alignment")
     if not isinstance(alignment, list):
         yield from unexpected("alignment", alignment)
@@ -89,35 +89,36 @@ def speech(response: Object) -> Iterator[Row]:
 
 
 def categories(response: Object) -> Iterator[Row]:
-    """Yield a row for each category that was chosen, with its `category_id` in `extra` if there is one."""
+    """Yield a row per chosen category, with its `category_id` in `extra` if there is one."""
     given, ids = response.get("category"), list(leaves(response.get("category_id")))
     chosen = list(leaves(given)) or [None] * bool(ids)
-    whole = ids if len(ids) != len(chosen) else None
+    # Ids that cannot be told apart by position go to every category, all of them.
+    all_ids = ids if len(ids) != len(chosen) else None
     for position, item in enumerate(chosen):
-        beside: Object = {} if not ids else {"category_id": whole or ids[position]}
+        beside: Object = {} if not ids else {"category_id": all_ids or ids[position]}
         yield _chosen(item, Geometry.CATEGORY, beside)
 
 
 def choice(response: Object) -> Iterator[Row]:
-    """Yield what was chosen, then the fields."""
+    """Yield a row per choice, then the fields."""
     for item in leaves(response.get("choice")):
         yield _chosen(item, Geometry.CHOICE, {})
     yield from fields(response)
 
 
 def call(response: Object) -> Iterator[Row]:
-    """Yield how a call ended, as a field, then what was chosen and the fields."""
+    """Yield the outcome of a call as a field, then choices and fields."""
     for item in leaves(response.get("outcome")):
         yield _answer(item, Geometry.FIELD, {}, label="outcome")
     yield from choice(response)
 
 
 def collection(response: Object) -> Iterator[Row]:
-    """Yield a row per field and answer, from `annotations` by field and from the list `responses`.
+    """Yield a row per field and answer, of `annotations` and of each respondent in `responses`.
 
-    That list has an element for each person who answered; where there are several, `extra` has the number.
-    How answers other than texts, numbers and truths are written is not documented: these are unread.
+    With several respondents `extra` has their number.
     """
+    # The form of answers other than texts, numbers and booleans is not documented: they count as unread.
     for answer in _collected(response):
         yield answer
         if type(answer) is Annotation and answer.geometry == Geometry.FIELD and answer.text is None:
@@ -130,9 +131,9 @@ def _collected(response: Object) -> Iterator[Row]:
         yield from _by_field(given)
     else:
         yield from unexpected("annotations", given)
-    answered = response.get("responses")
-    several = isinstance(answered, list) and len(answered) > 1
-    for number, answers in enumerate(answered if isinstance(answered, list) else [answered]):
+    responses = response.get("responses")
+    several = isinstance(responses, list) and len(responses) > 1
+    for number, answers in enumerate(responses if isinstance(responses, list) else [responses]):
         if isinstance(answers, dict):
             yield from _by_field(answers, **({"respondent": number} if several else {}))
         else:
@@ -186,7 +187,7 @@ def _chosen(given: object, geometry: Geometry, beside: Object) -> Annotation:
 
 
 def _by_field(answers: Object, **beside: object) -> Iterator[Row]:
-    """Yield a row per field and answer; an object with a `response` answers with that."""
+    """Yield a row per field and answer; the answer of an object with a `response` is that."""
     for name, given in answers.items():
         answer, about = given, beside
         if isinstance(given, dict) and "response" in given:
@@ -199,6 +200,6 @@ def _by_field(answers: Object, **beside: object) -> Iterator[Row]:
 
 
 def _answer(given: object, geometry: Geometry, beside: Object, label: str | None = None) -> Annotation:
-    said = text_of(given)
-    values = {"geometry": geometry.value, "label": label, "text": said}
-    return row(values, beside if said is not None else {**beside, "value": given})
+    text = text_of(given)
+    values = {"geometry": geometry.value, "label": label, "text": text}
+    return row(values, beside if text is not None else {**beside, "value": given})
