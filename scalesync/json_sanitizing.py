@@ -21,7 +21,7 @@ _ESCAPE = re.compile(
 )
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD])")
 """Quick test: most answers have no such escape."""
-_BYTE_ORDER_MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -86,7 +86,7 @@ def format_json(text: bytes, *, indent: int = -1) -> bytes:
 
 def _as_utf8(body: bytes) -> tuple[bytes, int]:
     """Return `body` as valid UTF-8, and how many U+FFFD were inserted."""
-    for mark, encoding in _BYTE_ORDER_MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS:
         if body.startswith(mark):
             text = body[len(mark) :].decode(encoding, errors="replace")
             return text.encode(), text.count("\ufffd") - body.count("\ufffd".encode(encoding))

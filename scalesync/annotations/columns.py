@@ -3,7 +3,7 @@
 Open it to add a column kind, or for how a value is fitted into a column.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -131,6 +131,16 @@ def unexpected(place: str, value: object) -> Iterator[Row]:
 
 _ENDS: Columns = {"from_id": word_in("source"), "to_id": word_in("target")}
 """Names of the two ends in scenes of several sensors."""
+
+
+def rows_of_list(place: str, value: object, read: Callable[[Any], Iterable[Row]]) -> Iterator[Row]:
+    """Yield the rows that `read` makes of each element of a list, except nulls."""
+    if not isinstance(value, list):
+        yield from unexpected(place, value)
+        return
+    for element in value:
+        if element is not None:
+            yield from read(element)
 
 
 def links(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """Flattens conversations: annotations of threads, turns, messages and parts of messages."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from scalesync.annotations.columns import (
     Columns,
@@ -8,6 +9,7 @@ from scalesync.annotations.columns import (
     Row,
     json_in,
     row,
+    rows_of_list,
     split,
     text_of,
     unexpected,
@@ -38,14 +40,8 @@ def talk(response: Object) -> Iterator[Row]:
     """Yield a row per annotation in `threads`, at any level, or else per answer in `responses`."""
     if "threads" in response:
         yield from _parts({"threads": response["threads"]}, {})
-        return
-    answers = response.get("responses")
-    if not isinstance(answers, list):
-        yield from unexpected("responses", answers)
-        return
-    for answer in answers:
-        if answer is not None:
-            yield from _answer(answer)
+    else:
+        yield from rows_of_list("responses", response.get("responses"), _answer)
 
 
 def _answer(given: object) -> Iterator[Row]:
@@ -64,7 +60,7 @@ def _answer(given: object) -> Iterator[Row]:
 
 def _parts(given: Object, place: Object) -> Iterator[Row]:
     """Yield the annotations of a part of a conversation, then those of the parts inside it."""
-    yield from _annotations(given.get("annotations"), place)
+    yield from rows_of_list("annotations", given.get("annotations"), partial(_annotation, place))
     content = given.get("content")
     if isinstance(content, dict):
         yield from _parts(content, place)
@@ -81,18 +77,12 @@ def _parts(given: Object, place: Object) -> Iterator[Row]:
                 yield from unexpected(name, part)
 
 
-def _annotations(given: object, place: Object) -> Iterator[Row]:
-    if not isinstance(given, list):
-        yield from unexpected("annotations", given)
-        return
-    for element in given:
-        if element is None:
-            continue
-        values, rest = split(element, _ANNOTATION) if isinstance(element, dict) else ({}, {"value": element})
-        text = text_of(rest.get("value"))
-        if text is not None and isinstance(element, dict):
-            values["text"] = text
-            del rest["value"]
-        yield row({**values, "geometry": Geometry.FIELD.value}, {**place, **rest})
-        if not isinstance(element, dict) or "label" not in values:
-            yield NotUnderstood.UNREAD
+def _annotation(place: Object, given: object) -> Iterator[Row]:
+    values, rest = split(given, _ANNOTATION) if isinstance(given, dict) else ({}, {"value": given})
+    text = text_of(rest.get("value"))
+    if text is not None and isinstance(given, dict):
+        values["text"] = text
+        del rest["value"]
+    yield row({**values, "geometry": Geometry.FIELD.value}, {**place, **rest})
+    if not isinstance(given, dict) or "label" not in values:
+        yield NotUnderstood.UNREAD

@@ -11,9 +11,9 @@ from scalesync.annotations.columns import (
     list_in,
     number_in,
     row,
+    rows_of_list,
     split,
     text_in,
-    unexpected,
     word_in,
 )
 from scalesync.annotations.json_values import Object, is_no_double
@@ -59,12 +59,7 @@ def image(response: Object, expected: str | None) -> Iterator[Row]:
     `expected` is the geometry that the type of task implies, or None.
     """
     given = response.get("annotations")
-    if isinstance(given, list):
-        for element in given:
-            if element is not None:
-                yield drawing(element, expected)
-    else:
-        yield from unexpected("annotations", given)
+    yield from rows_of_list("annotations", given, lambda element: (drawing(element, expected),))
     yield from links("link", _LINK, place="links", value=response.get("links"))
 
 

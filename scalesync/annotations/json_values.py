@@ -1,6 +1,5 @@
 """Decodes JSON of responses and files, however damaged, into storable values; encodes values for columns."""
 
-import codecs
 import json
 import math
 from collections.abc import Iterator
@@ -9,21 +8,13 @@ from typing import Any
 
 import msgspec
 
-from scalesync.json_sanitizing import is_utf8, sanitize
+from scalesync.json_sanitizing import BYTE_ORDER_MARKS, is_utf8, sanitize
 
 Object = dict[str, Any]
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, ""),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-"""Byte order marks and their encodings. Longer ones first: they begin like shorter ones."""
 _MARK_BEGINNINGS = (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff", b"\0\0")
 _MAX_DIGITS = 4_300
 """Digits of a whole number; Python reads no more."""
@@ -57,10 +48,10 @@ def decoded(text: str | bytes) -> Any:
 
 def unmarked(content: bytes) -> bytes:
     """Return the text of a file in UTF-8, without byte order mark and trailing NULs."""
-    for mark, encoding in _BYTE_ORDER_MARKS:
+    for mark, encoding in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             content = content.removeprefix(mark)
-            if encoding:
+            if encoding != "utf-8":
                 content = content.decode(encoding, errors="replace").encode()
             break
     return content.rstrip(b"\0")
@@ -68,8 +59,9 @@ def unmarked(content: bytes) -> bytes:
 
 def is_text(content: bytes) -> bool:
     """Return whether a file is valid text, in UTF-8 or in the encoding of its byte order mark."""
-    mark, encoding = next((each for each in _BYTE_ORDER_MARKS if content.startswith(each[0])), (b"", ""))
-    if not encoding:
+    plain = (b"", "utf-8")
+    mark, encoding = next((each for each in BYTE_ORDER_MARKS if content.startswith(each[0])), plain)
+    if encoding == "utf-8":
         return is_utf8(content)
     try:
         content.removeprefix(mark).decode(encoding)

@@ -10,6 +10,7 @@ from scalesync.annotations.columns import (
     json_in,
     links,
     row,
+    rows_of_list,
     split,
     text_in,
     text_of,
@@ -48,12 +49,7 @@ _WORD: Columns = {"word": word_in("text")}
 def entities(response: Object) -> Iterator[Row]:
     """Yield the entities of `annotations` and the links of `relationships`."""
     given = response.get("annotations")
-    if isinstance(given, list):
-        for element in given:
-            if element is not None:
-                yield _plain(element, _ENTITY, Geometry.ENTITY)
-    else:
-        yield from unexpected("annotations", given)
+    yield from rows_of_list("annotations", given, lambda each: (_plain(each, _ENTITY, Geometry.ENTITY),))
     yield from links(
         "relationship", _RELATIONSHIP, place="relationships", value=response.get("relationships")
     )
@@ -61,15 +57,7 @@ def entities(response: Object) -> Iterator[Row]:
 
 def document(response: Object) -> Iterator[Row]:
     """Yield the annotations of a document, with page and location, and their `refs` as links."""
-    given = response.get("annotations")
-    if not isinstance(given, list):
-        yield from unexpected("annotations", given)
-        return
-    for element in given:
-        if isinstance(element, dict):
-            yield from _piece(element)
-        elif element is not None:
-            yield row({}, {"value": element})
+    yield from rows_of_list("annotations", response.get("annotations"), _piece)
 
 
 def speech(response: Object) -> Iterator[Row]:
@@ -80,12 +68,7 @@ def speech(response: Object) -> Iterator[Row]:
         beside = {} if duration is None else {"duration": duration}
         yield _answer(transcript, Geometry.TRANSCRIPT, beside)
     alignment = response.get("alignment")
-    if not isinstance(alignment, list):
-        yield from unexpected("alignment", alignment)
-        return
-    for element in alignment:
-        if element is not None:
-            yield _plain(element, _WORD, Geometry.WORD)
+    yield from rows_of_list("alignment", alignment, lambda each: (_plain(each, _WORD, Geometry.WORD),))
 
 
 def categories(response: Object) -> Iterator[Row]:
@@ -164,7 +147,10 @@ def _plain(element: object, columns: Columns, geometry: Geometry) -> Annotation:
     return row(values, rest)
 
 
-def _piece(element: Object) -> Iterator[Row]:
+def _piece(element: object) -> Iterator[Row]:
+    if not isinstance(element, dict):
+        yield row({}, {"value": element})
+        return
     values, rest = split(element, _PIECE)
     refs = rest.pop("refs", None)
     location = rest.pop("location", None)

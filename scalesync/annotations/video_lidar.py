@@ -10,6 +10,7 @@ from scalesync.annotations.columns import (
     integer_in,
     json_in,
     row,
+    rows_of_list,
     split,
     text_in,
     text_of,
@@ -125,20 +126,17 @@ def _frame(given: object, index: int | None) -> Iterator[Row]:
 
 
 def _elements(place: str, frame: Object, number: int | None, beside: Object) -> Iterator[Row]:
-    elements = frame.get(place)
-    if isinstance(elements, dict) and place == "annotations":
-        yield from _tracks(elements, beside)
-        return
-    if not isinstance(elements, list):
-        yield from unexpected(place, elements)
-        return
-    for element in elements:
-        if element is None:
-            continue
+    def read(element: object) -> Iterator[Row]:
         shape = drawing(_cuboid(element) if place == "cuboids" else element, None, number, beside)
         yield shape
         if shape.geometry is None and element != {}:
             yield NotUnderstood.UNREAD
+
+    elements = frame.get(place)
+    if isinstance(elements, dict) and place == "annotations":
+        yield from _tracks(elements, beside)
+    else:
+        yield from rows_of_list(place, elements, read)
 
 
 def _cuboid(element: object) -> object:

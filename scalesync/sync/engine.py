@@ -120,15 +120,12 @@ class Engine:
                 return
             now = self.clock.monotonic()
             idle_since = idle_since if idle_since is not None else now
-            if now - idle_since > self._patience():
+            # A lease long, so that no window of a dead process is left; less if nothing was written here.
+            if now - idle_since > (self.store.lease if self.totals.written else self.store.lease / 6):
                 return
             if none_free:
                 self.watch(OthersReading())
             self.clock.sleep(POLL_SECONDS)
-
-    def _patience(self) -> float:
-        """Return the seconds to wait for windows of others: a lease, or less if nothing was written here."""
-        return self.store.lease if self.totals.written else self.store.lease / 6
 
     def _windows_open(self, run: Run) -> bool:
         with self.store.database.read() as conn:

@@ -31,7 +31,7 @@ from scalesync.sync.outage_backoff import OutageBackoff
 from scalesync.sync.planner import Plan, PlanningFacts, SyncRequest, plan
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, STREAMS, count, probe
-from scalesync.sync.window_progress import LookupResult, look_up
+from scalesync.sync.window_progress import look_up
 from scalesync.sync.write_buffer import SyncTotals
 
 T = TypeVar("T")
@@ -144,16 +144,12 @@ class SyncRunner:
 
     def _open_or_start(self, request: SyncRequest) -> tuple[Run, bool]:
         """Return the open run, or a new one, and whether this process started it."""
-        run = self._open_run()
-        return self._plan_and_start(request) if run is None else (run, False)
-
-    def _open_run(self) -> Run | None:
-        """Return the open run or None. Raises if the mirror belongs to another account."""
         with self.store.database.read() as conn:
             run = runs.open_run(conn)
-        if run is not None:
-            self._claim_mirror(run.started_at)
-        return run
+        if run is None:
+            return self._plan_and_start(request)
+        self._claim_mirror(run.started_at)
+        return run, False
 
     def _claim_mirror(self, at: datetime) -> None:
         """Check that the mirror belongs to our account; a new one does from now on."""
@@ -269,12 +265,10 @@ class SyncRunner:
         with self.store.database.read() as conn:
             complete_before = TASKS.table.name in runs.read_watermarks(conn)
             names = batch_counts.completed_with_changes(conn, run.started_at if complete_before else None)
+        api, batches = self.store.api, STREAMS[BATCHES.table.name]
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
-            for looked_up in pool.map(self._look_up_batch, names):
+            for looked_up in pool.map(lambda name: look_up(api, batches, [name]), names):
                 failed += (f"batches: {each}" for each in looked_up.failed)
                 with self.store.database.write() as conn:
                     upsert.write_documents(conn, BATCHES, looked_up.found)
         return failed
-
-    def _look_up_batch(self, name: str) -> LookupResult:
-        return look_up(self.store.api, STREAMS[BATCHES.table.name], [name])

@@ -60,7 +60,8 @@ class WindowRecovery:
         outside = isinstance(error, OutsideWindowError)
         last_time = window.failures + 1 >= MAX_FAILURES
         if window.parent_id is not None and (not smaller or (outside and last_time)):
-            self._read_undivided(progress, error.message)
+            self.store.read_undivided(window, error.message)
+            self.watch(WindowInconsistent(progress.stream.name, error.message, given_up=False))
         elif failed >= MAX_FAILED_WINDOWS or (last_time and (at is None or outside)):
             self.give_up(progress, error.message)
         else:
@@ -111,7 +112,3 @@ class WindowRecovery:
         named = f"{progress.window.title}: {reason}"
         self.store.give_up(progress.window, named)
         self.watch(WindowInconsistent(progress.stream.name, reason, given_up=True))
-
-    def _read_undivided(self, progress: WindowProgress, reason: str) -> None:
-        self.store.read_undivided(progress.window, reason)
-        self.watch(WindowInconsistent(progress.stream.name, reason, given_up=False))

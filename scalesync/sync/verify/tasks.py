@@ -61,7 +61,9 @@ class TaskVerifier:
         # Changes first: what is compared one by one is left out of the counts that follow.
         for window in listable:
             if window.updated_from is not None:
-                self._compare_changes(window)
+                error = self._compare_list(replace(window, created_to=self.counter.as_of))
+                if error is not None:
+                    self._report(window, f"{error.message}.")
         for window in listable:
             if window.updated_from is None:
                 self._verify_window(window)
@@ -78,13 +80,15 @@ class TaskVerifier:
         if homeless and window.updated_from is None:
             self._report(window, f"the API lists tasks of a project only, and {homeless:,} here are of none.")
 
-    def _compare_changes(self, window: Window) -> None:
+    def _compare_list(self, window: Window) -> InconsistentPageError | None:
+        """Compare the window's tasks one by one; return the error of a list that contradicts itself."""
         try:
-            for rows in list_pages(self.differ.api, replace(window, created_to=self.counter.as_of)):
+            for rows in list_pages(self.differ.api, window):
                 self.differ.check_stop()
                 self.differ.compare_rows(window.stream, rows)
         except InconsistentPageError as error:
-            self._report(window, f"{error.message}.")
+            return error
+        return None
 
     def _pieces(self, window: Window, size: int) -> Iterator[Window]:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
@@ -151,21 +155,13 @@ class TaskVerifier:
                 return None
             if not before.differs:
                 return None
-            self._compare_new(window)
+            # Compare tasks created since the start, so that no count includes them.
+            self._compare_list(replace(window, created_from=self.counter.as_of))
             [after] = self.counter.recount([before])
             # A task created between the count and the list is in the list only, unless it is in both.
             if after.remote <= after.local and before.remote >= before.local:
                 return None
         return after
-
-    def _compare_new(self, window: Window) -> None:
-        """Compare tasks created since the start, so that no count includes them."""
-        try:
-            for rows in list_pages(self.differ.api, replace(window, created_from=self.counter.as_of)):
-                self.differ.check_stop()
-                self.differ.compare_rows(window.stream, rows)
-        except InconsistentPageError:
-            return
 
     def _report_total(self, total: Segment) -> None:
         counted = f"the API counts {total.api_total:,} in all where {total.local_total:,} are here"
