@@ -52,18 +52,16 @@ def differences(kind: str, payload: Mapping[str, Any], theirs: Mapping[str, Any]
     Fields that the API added are ignored, and so are further tags. A project is compared with its first and
     with its latest params; the smaller difference is returned.
     """
+    ours = {name: value for name, value in payload.items() if name != "name"}
     match kind:
         case CommandKind.CREATE_TASK:
             body = payload["body"]
             own = {name: body.get(name) for name in _OWN_FIELDS if name != "unique_id"}
             ours = {"type": payload["type"], **own, "params": params_of(body)}
         case CommandKind.CREATE_PROJECT:
-            ours = {name: value for name, value in payload.items() if name != "name"}
             return min(
                 (_differing(ours, {**theirs, "params": params}) for params in _versions(theirs)), key=len
             )
-        case _:
-            ours = {name: value for name, value in payload.items() if name != "name"}
     return _differing(ours, theirs)
 
 
@@ -114,10 +112,7 @@ def first_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str 
 
     Fields of `ours` that are None are ignored: the API leaves out what is not set.
     """
-    return next(
-        (name for name, value in ours.items() if any(_paths(name, value, theirs.get(name)))),
-        None,
-    )
+    return next((name for name, value in ours.items() if any(_paths(name, value, theirs.get(name)))), None)
 
 
 def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

@@ -18,11 +18,7 @@ from scalesync.annotations.columns import (
 from scalesync.annotations.json_values import Object
 from scalesync.annotations.models import Geometry
 
-_ANNOTATION: Columns = {
-    "id": word_in("uuid"),
-    "key": word_in("label"),
-    "labels": json_in("attributes"),
-}
+_ANNOTATION: Columns = {"id": word_in("uuid"), "key": word_in("label"), "labels": json_in("attributes")}
 _PARTS = (
     ("threads", "thread"),
     ("turns", "turn"),

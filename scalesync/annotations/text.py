@@ -109,34 +109,23 @@ def collection(response: Object) -> Iterator[Row]:
 
 
 def _collected(response: Object) -> Iterator[Row]:
-    given = response.get("annotations")
-    if isinstance(given, dict):
-        yield from _by_field(given)
-    else:
-        yield from unexpected("annotations", given)
+    yield from _by_field("annotations", response.get("annotations"))
     responses = response.get("responses")
     several = isinstance(responses, list) and len(responses) > 1
     for number, answers in enumerate(responses if isinstance(responses, list) else [responses]):
-        if isinstance(answers, dict):
-            yield from _by_field(answers, **({"respondent": number} if several else {}))
-        else:
-            yield from unexpected("responses", answers)
+        yield from _by_field("responses", answers, **({"respondent": number} if several else {}))
 
 
 def fields(response: Object) -> Iterator[Row]:
     """Yield a row per field and value of `fields`, then of each object of `repeatable_fields`."""
-    given = response.get("fields")
-    if isinstance(given, dict):
-        yield from _by_field(given)
-    else:
-        yield from unexpected("fields", given)
+    yield from _by_field("fields", response.get("fields"))
     repeated = response.get("repeatable_fields")
     if not isinstance(repeated, list):
         yield from unexpected("repeatable_fields", repeated)
         return
     for repeat, element in enumerate(repeated):
         if isinstance(element, dict):
-            yield from _by_field(element, repeat=repeat)
+            yield from _by_field("repeatable_fields", element, repeat=repeat)
         elif element is not None:
             yield row({}, {"repeat": repeat, "value": element})
 
@@ -172,8 +161,11 @@ def _chosen(given: object, geometry: Geometry, beside: Object) -> Annotation:
     return row({"geometry": geometry.value, "label": label}, {**beside, **own})
 
 
-def _by_field(answers: Object, **beside: object) -> Iterator[Row]:
+def _by_field(place: str, answers: object, **beside: object) -> Iterator[Row]:
     """Yield a row per field and answer; the answer of an object with a `response` is that."""
+    if not isinstance(answers, dict):
+        yield from unexpected(place, answers)
+        return
     for name, given in answers.items():
         answer, about = given, beside
         if isinstance(given, dict) and "response" in given:

@@ -11,7 +11,6 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from select import select
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -55,9 +54,7 @@ class ParserProcess:
         """Return self; the process, if it was started, ends with the block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the process."""
         if self._starter is not None:
             self._starter.join()

@@ -118,8 +118,7 @@ class SyncRunner:
         if summary.left_open and not engine.stopping:
             msg = "Another run holds everything that is left to do."
             raise AlreadyRunningError(
-                msg,
-                advice="See `scalesync status`; if it has died, its part is free after SCALESYNC_LEASE.",
+                msg, advice="See `scalesync status`; if it has died, its part is free after SCALESYNC_LEASE."
             )
         return summary
 

@@ -140,23 +140,14 @@ class SegmentCounter:
         with self.database.read() as conn:
             for segment, total in totals:
                 before = None if segment.unbounded else self.as_of
-                local = comparison.count(conn, TASKS, segment.window, before, segment.status)
+                local_total = comparison.count(conn, TASKS, segment.window, before, segment.status)
                 # A task without a time of creation that the API's list hides is not in its total either.
                 undated = segment.unbounded or not self.hides_undated
-                remote_excluded = sum(
-                    segment.contains(row, self.as_of, undated=undated)
-                    for row in self.excluded.remote.values()
-                )
-                local_excluded = sum(
-                    segment.contains(row, self.as_of) for row in self.excluded.local.values()
-                )
+                rows = self.excluded.remote.values()
+                remote = total - sum(segment.contains(row, self.as_of, undated=undated) for row in rows)
+                rows = self.excluded.local.values()
+                local = local_total - sum(segment.contains(row, self.as_of) for row in rows)
                 counted.append(
-                    replace(
-                        segment,
-                        api_total=total,
-                        local_total=local,
-                        remote=total - remote_excluded,
-                        local=local - local_excluded,
-                    )
+                    replace(segment, api_total=total, local_total=local_total, remote=remote, local=local)
                 )
         return counted

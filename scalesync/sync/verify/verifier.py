@@ -136,11 +136,7 @@ class Verifier:
                 result.unproven = [_too_fast(differ.changes, budget.made)]
 
     def _compare_streams(
-        self,
-        scope: VerifyScope,
-        differ: Differ,
-        every_project: tuple[str, ...] | None,
-        budget: RequestBudget,
+        self, scope: VerifyScope, differ: Differ, every_project: tuple[str, ...] | None, budget: RequestBudget
     ) -> None:
         result = differ.result
         projects, batches, tasks = (_of(scope, stream) for stream in EVERY_STREAM)
