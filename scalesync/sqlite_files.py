@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from scalesync import advice
 from scalesync.errors import DatabaseError
 
 SUFFIXES = ("-wal", "-shm")
@@ -33,12 +34,10 @@ def check_file(path: Path, *, create: bool) -> None:
     """Check that there is a readable and writable file at `path`, or create one. Raises DatabaseError."""
     try:
         if path.is_dir():
-            raise DatabaseError(
-                f"{path} is a directory, not a database file.", advice="Name a file with --db."
-            )
+            raise DatabaseError(f"{path} is a directory, not a database file.", advice=advice.NAME_FILE)
         if not path.exists():
             if not create:
-                raise DatabaseError(f"No mirror at {path}.", advice="Run `scalesync init` first.")
+                raise DatabaseError(f"No mirror at {path}.", advice=advice.INIT_FIRST)
             # Closed to others from its first moment; -wal and -shm take the mode of the database file.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         elif not os.access(path, os.R_OK | os.W_OK):
@@ -48,5 +47,5 @@ def check_file(path: Path, *, create: bool) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DatabaseError(
-            f"Cannot make a database at {path}: {reason}.", advice="Name another file with --db."
+            f"Cannot make a database at {path}: {reason}.", advice=advice.ANOTHER_FILE
         ) from error

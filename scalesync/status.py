@@ -119,8 +119,8 @@ class Status:
 def read_status(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
     """Return how the mirror stands at `now` by our clock, with the last `recent` runs."""
     from scalesync.db.mirror import account, query
-    from scalesync.db.queue import pause, stats
-    from scalesync.db.sync import runs, verifications, windows
+    from scalesync.db.queue import listing, pause
+    from scalesync.db.sync import runs, verifications, window_ledger
     from scalesync.models.sync import WindowState
 
     run = runs.open_run(conn)
@@ -129,9 +129,9 @@ def read_status(conn: "Connection", database: str, now: datetime, *, recent: int
         account.read_account(conn),
         query.counts(conn),
         runs.read_watermarks(conn),
-        0 if run is None else windows.count(conn, run.id, WindowState.OPEN),
+        0 if run is None else window_ledger.count(conn, run.id, WindowState.OPEN),
         runs.recent(conn, recent),
-        stats.queue_stats(conn),
+        listing.queue_stats(conn),
         pause.pause_state(conn),
         query.files_wanted(conn),
         query.files_unread(conn),

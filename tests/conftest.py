@@ -7,7 +7,7 @@ import pytest
 
 LONGEST = ("test_house", "test_readme", "test_wheel", "test_processes", "test_chaos")
 
-pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.sandboxes", "tests.fixtures.warm"]
+pytest_plugins = ["tests.support.databases", "tests.support.sandboxes", "tests.support.forked_cli"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

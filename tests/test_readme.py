@@ -31,12 +31,12 @@ from scalesync.models.api import DEFAULT_API_URL
 from scalesync.sandbox import SandboxServer, choices_of
 from scalesync.sandbox.faults import FaultKind
 from scalesync.settings import DEFAULT_DATABASE
-from tests.cli.commands import scalesync_in
-from tests.cli.in_process import in_process
-from tests.fixtures.databases import PostgresServer
-from tests.fixtures.sandboxes import LIVE_KEY
 from tests.readme import BLOCKS, PAGES, PROSE, ROOT, TEXT, answered, blocks, marked, spans, table_rows
-from tests.sync.mirrors import sync
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import scalesync_in
+from tests.support.databases import PostgresServer
+from tests.support.sandboxes import LIVE_KEY
+from tests.support.sync_env import sync
 
 Start = Callable[..., SandboxServer]
 
@@ -45,24 +45,26 @@ INTERNAL = {"window_pages"}
 """Tables that are nobody's business."""
 
 
-def run(script: str, directory: Path, warm: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    script: str, directory: Path, forked_cli: Path, **variables: str
+) -> "subprocess.CompletedProcess[str]":
     """Run a script in bash, stopping at the first command that fails."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SCALE")}
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=directory,
-        env={**ours, "PATH": f"{warm.parent}:{BIN}:{os.environ['PATH']}", **variables},
+        env={**ours, "PATH": f"{forked_cli.parent}:{BIN}:{os.environ['PATH']}", **variables},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def run_python(code: str, directory: Path, warm: Path, url: str) -> "subprocess.CompletedProcess[str]":
+def run_python(code: str, directory: Path, forked_cli: Path, url: str) -> "subprocess.CompletedProcess[str]":
     """Run a block of Python as a program of its own, warnings being errors."""
     variables = {"SCALESYNC_API_URL": url, "SCALE_API_KEY": LIVE_KEY}
     (directory / "block.py").write_text(code)
-    return run("exec python -W error block.py", directory, warm, **variables)
+    return run("exec python -W error block.py", directory, forked_cli, **variables)
 
 
 def ask(url: str, query: str) -> list[tuple[object, ...]]:
@@ -81,7 +83,7 @@ def ask_sqlite(path: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_every_command_and_query_does_what_it_shows(
-    start_sandbox: Start, postgres_server: PostgresServer, tmp_path: Path, warm: Path
+    start_sandbox: Start, postgres_server: PostgresServer, tmp_path: Path, forked_cli: Path
 ) -> None:
     """A reader who runs the blocks in order sees each end with 0, and each query answered on both databases.
 
@@ -96,24 +98,24 @@ def test_every_command_and_query_does_what_it_shows(
         done = run(
             f"[ ! -f .environment ] || . ./.environment\n{code}{remember}",
             tmp_path,
-            warm,
+            forked_cli,
             SCALESYNC_API_URL=url,
             DATABASE_URL=database,
         )
         assert done.returncode == 0, code + done.stdout + done.stderr
-    run("scalesync --db $DATABASE_URL batch finalize one", tmp_path, warm, DATABASE_URL=database)
+    run("scalesync --db $DATABASE_URL batch finalize one", tmp_path, forked_cli, DATABASE_URL=database)
     for query in blocks("sql"):
         assert ask_sqlite(tmp_path / DEFAULT_DATABASE, query), query
         assert ask(database, query), query
 
     for code in blocks("python"):
-        ran = run_python(code, tmp_path, warm, url)
+        ran = run_python(code, tmp_path, forked_cli, url)
         assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
     (tmp_path / ".scale-key").write_text(f"{LIVE_KEY}\n")
     (tmp_path / ".scale-key").chmod(0o600)
     for cron in blocks("crontab"):
         command = cron.split(maxsplit=5)[5]
-        ran = run(f"exec sh -c '{command}'", tmp_path, warm, SCALESYNC_API_URL=url, HOME=str(tmp_path))
+        ran = run(f"exec sh -c '{command}'", tmp_path, forked_cli, SCALESYNC_API_URL=url, HOME=str(tmp_path))
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 

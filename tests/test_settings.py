@@ -19,10 +19,10 @@ from scalesync.mirror.connections import Connections
 from scalesync.queue.bulk_submit import TaskTemplate, validate
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import KeyringSecret, SettingsInput, load_settings
-from tests.cli.commands import Scalesync, check_refusal, execute, scalesync_in
-from tests.cli.in_process import in_process
-from tests.fixtures.sandboxes import LIVE_KEY
-from tests.keyrings import FILE, Failing, Written
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Scalesync, check_refusal, execute, scalesync_in
+from tests.support.fake_keyring import FILE, Failing, Written
+from tests.support.sandboxes import LIVE_KEY
 
 ROOT = Path(__file__).parents[1]
 Start = Callable[..., SandboxServer]
@@ -59,7 +59,7 @@ def test_a_key_from_the_keyring(shared_sandbox: SandboxServer, keyless: Scalesyn
     real = Scalesync(keyless.directory, keyless.variables).having(
         SCALESYNC_API_URL=shared_sandbox.url,
         PYTHONPATH=str(ROOT),
-        PYTHON_KEYRING_BACKEND="tests.keyrings.Written",
+        PYTHON_KEYRING_BACKEND="tests.support.fake_keyring.Written",
         **{FILE: held(keyless.directory / "ring.json", f" {LIVE_KEY}\n")},
     )
 

@@ -99,8 +99,9 @@ class _Lines:
             self.printed_at[counter] = now
             _print(self.tracker.line(counter))
         text = self.tracker.describe(event)
-        # Waiting goes on for many events: it is said once.
-        if text and text != self.last:
+        # Waiting is an event every quarter of a second: one line is enough for it.
+        repeated = isinstance(event, self.tracker.minor) and text == self.last
+        if text and not repeated:
             _print(text)
         self.last = text
 

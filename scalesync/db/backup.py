@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from scalesync import advice
 from scalesync.db.database import Database
 from scalesync.db.wal import random_number
 from scalesync.errors import ConfigurationError
@@ -75,9 +76,7 @@ def _check_target(database: Database, target: Path, final: Path, *, overwrite: b
     if not final.is_file():
         raise ConfigurationError(f"{target} is not a file.", advice=_ADVICE)
     if not overwrite:
-        raise ConfigurationError(
-            f"{target} is there already.", advice="Name another file, or replace it with --overwrite."
-        )
+        raise ConfigurationError(f"{target} is there already.", advice=advice.NAME_BACKUP_OR_OVERWRITE)
 
 
 def _copy(database: Database, path: Path, watch: BackupWatcher) -> None:

@@ -11,12 +11,12 @@ from itertools import chain, compress
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, Table, bindparam, select
+from sqlalchemy import Column, Connection, Dialect, MetaData, Table, bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from scalesync.db.postgres import is_pooled
-from scalesync.db.statements import Insert, built, insert_into
+from scalesync.db.statements import Insert, insert_into
 
 Values = Sequence[object]
 """A row as the driver takes it: instants and JSON as text."""
@@ -61,15 +61,17 @@ def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
         for start in range(0, whole, _TOGETHER):
             _write_together(conn, into, rows[start : start + _TOGETHER])
         if whole < len(rows):
-            conn.exec_driver_sql(built(conn, _statement, into), list(rows[whole:]))
+            conn.exec_driver_sql(_statement(conn.dialect, into), list(rows[whole:]))
     elif len(rows) < _WORTH_A_COPY:
         if rows:
             named = [dict(zip(into.names, row, strict=True)) for row in rows]
-            conn.exec_driver_sql(built(conn, _statement, into), named)
+            conn.exec_driver_sql(_statement(conn.dialect, into), named)
     elif into.on_conflict is _plain:
         _copy(conn, into.table.name, into.names, rows)
     else:
-        make, staged, merge = built(conn, _copy_and_merge, into, is_pooled(conn.connection.driver_connection))
+        make, staged, merge = _copy_and_merge(
+            conn.dialect, into, is_pooled(conn.connection.driver_connection)
+        )
         conn.exec_driver_sql(make)
         _copy(conn, staged, into.names, rows)
         conn.exec_driver_sql(merge)
@@ -84,15 +86,16 @@ def _write_together(conn: Connection, into: InsertTarget, rows: Sequence[Values]
     used = [column[0] is not None or column.count(None) < len(rows) for column in columns]
     names = tuple(compress(into.names, used))
     values = tuple(chain.from_iterable(zip(*compress(columns, used), strict=True)))
-    one = built(conn, _statement, replace(into, names=names))
+    one = _statement(conn.dialect, replace(into, names=names))
     conn.exec_driver_sql(_together(one, len(names), len(rows)), values)
 
 
-def _statement(conn: Connection, into: InsertTarget) -> str:
+@lru_cache(maxsize=1_000)
+def _statement(dialect: Dialect, into: InsertTarget) -> str:
     """Return the statement that takes one row."""
-    insert = insert_into(conn.dialect.name, into.table)
+    insert = insert_into(dialect.name, into.table)
     values = insert.values({name: bindparam(name) for name in into.names})
-    return str(into.on_conflict(values).compile(dialect=conn.dialect))
+    return str(into.on_conflict(values).compile(dialect=dialect))
 
 
 @lru_cache(maxsize=64)
@@ -105,7 +108,8 @@ def _together(one: str, columns: int, rows: int) -> str:
     return one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * rows)}")
 
 
-def _copy_and_merge(conn: Connection, into: InsertTarget, pooled: bool) -> tuple[str, str, str]:
+@lru_cache(maxsize=100)
+def _copy_and_merge(dialect: Dialect, into: InsertTarget, pooled: bool) -> tuple[str, str, str]:
     """Return what makes a temporary table of these columns, its name, and what merges its rows in order.
 
     It is kept for the next transaction, but where that may be in another session it ends with this one.
@@ -118,9 +122,9 @@ def _copy_and_merge(conn: Connection, into: InsertTarget, pooled: bool) -> tuple
         prefixes=["TEMPORARY"],
         postgresql_on_commit="DROP" if pooled else "DELETE ROWS",
     )
-    insert = insert_into(conn.dialect.name, into.table).from_select(into.names, select(staged))
+    insert = insert_into(dialect.name, into.table).from_select(into.names, select(staged))
     make, merge = CreateTable(staged, if_not_exists=True), into.on_conflict(insert)
-    return str(make.compile(dialect=conn.dialect)), staged.name, str(merge.compile(dialect=conn.dialect))
+    return str(make.compile(dialect=dialect)), staged.name, str(merge.compile(dialect=dialect))
 
 
 def _copy(conn: Connection, table: str, names: Sequence[str], rows: Sequence[Values]) -> None:

@@ -5,14 +5,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import Connection, Engine, exc
 
 from scalesync.db import postgres
 from scalesync.db.error_translation import database_error
-from scalesync.db.locks import WriteLock
-from scalesync.db.sqlite import BEGIN, BUSY_SECONDS, SYNC, SqliteFile, checked_path, dispose, engine_at
+from scalesync.db.sqlite import (
+    BEGIN,
+    BUSY_SECONDS,
+    SYNC,
+    SqliteFile,
+    WriteLock,
+    checked_path,
+    dispose,
+    engine_at,
+)
 from scalesync.db.url import display_url, parse, without_secrets
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError, DatabaseUnavailableError
@@ -91,7 +97,7 @@ class Database:
         """
         try:
             lent = self._engine.raw_connection()
-        except (self._driver_error, PoolTimeoutError) as error:
+        except (self._driver_error, exc.TimeoutError) as error:
             raise self.translated(error) from error
         connection = lent.driver_connection
         lent.detach()
@@ -117,7 +123,7 @@ class Database:
                     yield connection
                 if self._file is not None and SYNC in options:
                     self._file.check()  # once more: what was committed must be there
-        except (DBAPIError, PoolTimeoutError, self._driver_error) as error:
+        except (exc.DBAPIError, exc.TimeoutError, self._driver_error) as error:
             raise self.translated(error) from error
 
     def translated(self, error: Exception, *, lost: bool = False) -> DatabaseError:

@@ -15,9 +15,9 @@ from sqlite3 import (
     SQLITE_READONLY,
 )
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import exc
 
+from scalesync import advice
 from scalesync.errors import LOOK_CLOSER, DatabaseError, DatabaseUnavailableError
 
 
@@ -32,13 +32,10 @@ class _ErrorText:
 _FULL = _ErrorText(
     "The disk that holds {shown} is full.", "Make room, then run again: what was committed is kept."
 )
-_READONLY = _ErrorText(
-    "{shown} may only be read here.", "Correct its permissions, or name another with --db."
-)
+_READONLY = _ErrorText("{shown} may only be read here.", advice.PERMISSIONS_OR_ANOTHER)
 _ONLY_READS = _ErrorText(
     "{shown} may only be read here.",
-    "Is it a standby, or is default_transaction_read_only on for this role? Name the primary with --db, or "
-    "set that off; `scalesync check` says which it is.",
+    advice.PRIMARY_OR_ROLE,
 )
 _SESSION = _ErrorText(
     "{shown} refuses the session that was asked for: {line}.",
@@ -57,17 +54,16 @@ _ENDED = _ErrorText(
     "Run again: what was committed is kept. A pooler's time limit for statements may be too short.",
     DatabaseUnavailableError,
 )
-_ADDRESS = _ErrorText("The address of {shown} cannot be used: {line}.", "Correct --db.")
+_ADDRESS = _ErrorText("The address of {shown} cannot be used: {line}.", advice.CORRECT_DB)
 _LOCKED = _ErrorText(
     "Another program kept {shown} locked for too long.",
     "Run again when it has finished: what was committed is kept.",
     DatabaseUnavailableError,
 )
-_FOREIGN = _ErrorText("{shown} is not an SQLite database.", "Name another file with --db.")
+_FOREIGN = _ErrorText("{shown} is not an SQLite database.", advice.ANOTHER_FILE)
 _DAMAGED = _ErrorText(
     "{shown} is damaged: {line}.",
-    "Restore a backup, with no -wal and -shm of the old file beside it,"
-    " or begin a new file with `scalesync init` and `scalesync sync`.",
+    advice.RESTORE,
 )
 _UNREADABLE = _ErrorText(
     "{shown} cannot be opened: {line}.", "Look after the file, its directory and its disk."
@@ -80,11 +76,9 @@ _CUT_SHORT = _ErrorText(
     "A part of {shown} is missing, or of the -wal beside it: it was deleted or cut off while in use.",
     "End every process that uses this mirror, and run again.",
 )
-_NO_TABLES = _ErrorText("{shown} has no mirror's tables, or older ones.", "Run `scalesync init`.")
-_REFUSED = _ErrorText("The database server refused the user name or password for {shown}.", "Correct --db.")
-_UNKNOWN = _ErrorText(
-    "The server knows no such database or user: {line}.", "Create it there, or correct --db."
-)
+_NO_TABLES = _ErrorText("{shown} has no mirror's tables, or older ones.", advice.INIT)
+_REFUSED = _ErrorText("The database server refused the user name or password for {shown}.", advice.CORRECT_DB)
+_UNKNOWN = _ErrorText("The server knows no such database or user: {line}.", advice.CREATE_OR_CORRECT_DB)
 _UNREACHABLE = _ErrorText(
     "Cannot connect to {shown}: {line}.",
     "Is the server running, and the address right?",
@@ -103,7 +97,7 @@ _CROSSED = _ErrorText(
 _DENIED = _ErrorText("The database user may not do this in {shown}: {line}.", "Grant it what a mirror needs.")
 _CROWDED = _ErrorText(
     "{shown} has no connection to spare: {line}.",
-    "Use fewer --workers, or run again later.",
+    advice.FEWER_WORKERS,
     DatabaseUnavailableError,
 )
 _OTHER = _ErrorText("{shown}: {line}.", LOOK_CLOSER)
@@ -178,10 +172,10 @@ def database_error(
     the connection cannot be used any more, which SQLAlchemy's own errors say themselves. It is a
     DatabaseUnavailableError where waiting alone may help.
     """
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
     line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")
-    meaning = _CROWDED if isinstance(error, PoolTimeoutError) else _meaning(cause)
-    lost = lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    meaning = _CROWDED if isinstance(error, exc.TimeoutError) else _meaning(cause)
+    lost = lost or (isinstance(error, exc.DBAPIError) and error.connection_invalidated)
     if meaning is _OTHER and lost:
         meaning = _LOST
     return meaning.kind(meaning.sentence.format(shown=shown, line=line), advice=meaning.advice)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, inspect, text
 
 import scalesync
+from scalesync import advice
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseError
 
@@ -70,12 +71,12 @@ def check_schema(database: Database) -> None:
     """Return where the schema is the one this scalesync works with; raise DatabaseError otherwise."""
     found = current_revision(database)
     if found is None:
-        raise DatabaseError(f"{database.url_shown} holds no mirror yet.", advice="Run `scalesync init`.")
+        raise DatabaseError(f"{database.url_shown} holds no mirror yet.", advice=advice.INIT)
     _refuse_newer(database, found)
     if found != head_revision():
         raise DatabaseError(
             f"The schema of {database.url_shown} is older than this scalesync.",
-            advice="Run `scalesync init`.",
+            advice=advice.INIT,
         )
 
 

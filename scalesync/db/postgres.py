@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from scalesync import advice
 from scalesync.db.sqlite import BEGIN, BUSY_SECONDS
 from scalesync.db.types import json_as_text
 from scalesync.errors import DatabaseError
@@ -125,7 +126,7 @@ def examine(conn: Connection, shown: str) -> str:
     if found.is_standby:
         raise DatabaseError(
             f"{shown} is a standby, which can only be read.",
-            advice="Name the primary with --db; lists, `status`, `export` and `sql` work here, too.",
+            advice=advice.NAME_PRIMARY,
         )
     if found.only_reads:
         raise DatabaseError(

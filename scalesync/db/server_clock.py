@@ -1,62 +1,97 @@
-"""The database's own clock, which leases go by: the only one that all processes share."""
+"""The database's own clock, which leases go by: the only one that all processes share.
+
+On Postgres it moves on within a transaction (`clock_timestamp()`); on SQLite it is this machine's clock.
+"""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import (
-    TIMESTAMP,
-    ColumnElement,
-    Connection,
-    Dialect,
-    Float,
-    String,
-    TypeDecorator,
-    bindparam,
-    extract,
-    func,
-    literal_column,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, Dialect, Float, String, TypeDecorator, bindparam, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from scalesync.db.types import Instant
 
+_FORM = "'%Y-%m-%dT%H:%M:%fZ'"
+"""How SQLite writes a time that compares with an instant column."""
+
 
 class _Seconds(TypeDecorator[float]):
-    """Seconds as SQLite's date functions take them."""
+    """Seconds as each database adds them to a time: a number, or words such as `+5.000 seconds` on SQLite."""
 
-    impl = String
+    impl = Float
     cache_ok = True
 
-    def process_bind_param(self, value: float | None, dialect: Dialect) -> str:  # noqa: ARG002
-        """Return the words for so many seconds from then."""
-        return f"{value or 0.0:+.3f} seconds"
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of the parameter."""
+        return dialect.type_descriptor(Float() if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> object:
+        """Return what the driver gets."""
+        return value if dialect.name == "postgresql" else f"{value or 0.0:+.3f} seconds"
 
 
-def database_time(conn: Connection, seconds: float = 0.0) -> ColumnElement[datetime]:
-    """Return an expression for the database's present time plus `seconds`, comparable with an instant column.
+class utc_now(FunctionElement[datetime]):  # noqa: N801 - reads as a function of SQL
+    """The present time by the database's clock, comparable with an instant column."""
 
-    On Postgres it moves on within a transaction (`clock_timestamp()`); on SQLite it is this machine's clock.
-    """
-    if conn.dialect.name == "postgresql":
-        now = func.clock_timestamp()
-        return type_coerce(now + func.make_interval(0, 0, 0, 0, 0, 0, seconds) if seconds else now, Instant)
-    moment = func.strftime(literal_column("'%Y-%m-%dT%H:%M:%fZ'"), "now", f"{seconds:+.3f} seconds")
-    return type_coerce(moment, Instant)
+    name = "utc_now"
+    type = Instant()
+    inherit_cache = True
 
 
-def time_in(conn: Connection, parameter: str) -> ColumnElement[datetime]:
-    """Return the same for as many seconds as `parameter` has when the statement is run."""
-    if conn.dialect.name == "postgresql":
-        seconds = func.make_interval(0, 0, 0, 0, 0, 0, bindparam(parameter, type_=Float))
-        return type_coerce(func.clock_timestamp() + seconds, Instant)
-    form: ColumnElement[str] = literal_column("'%Y-%m-%dT%H:%M:%fZ'")
-    return type_coerce(func.strftime(form, "now", bindparam(parameter, type_=_Seconds)), Instant)
+class seconds_from_now(FunctionElement[datetime]):  # noqa: N801 - reads as a function of SQL
+    """The time in so many seconds: a number, or the name of the parameter that has it at execution."""
+
+    name = "seconds_from_now"
+    type = Instant()
+    inherit_cache = True
+
+    def __init__(self, seconds: float | str) -> None:
+        super().__init__(
+            bindparam(seconds, type_=_Seconds) if isinstance(seconds, str) else literal(seconds, _Seconds)
+        )
 
 
-def seconds_until(conn: Connection, instant: ColumnElement[datetime]) -> ColumnElement[float]:
-    """Return an expression for the seconds until `instant` by the database's clock; negative: it is past."""
-    if conn.dialect.name == "postgresql":
-        then = type_coerce(instant, TIMESTAMP(timezone=True))
-        left = then - func.clock_timestamp(type_=TIMESTAMP(timezone=True))
-        return type_coerce(extract("epoch", left), Float)
-    days = func.julianday(instant) - func.julianday("now")
-    return type_coerce(days * 86400.0, Float)
+class seconds_until(FunctionElement[float]):  # noqa: N801 - reads as a function of SQL
+    """The seconds until an instant by the database's clock; negative where it is past."""
+
+    name = "seconds_until"
+    type = Float()
+    inherit_cache = True
+
+    def __init__(self, instant: ColumnElement[Any]) -> None:
+        super().__init__(instant)
+
+
+@compiles(utc_now, "sqlite")
+def _sqlite_now(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return f"strftime({_FORM}, 'now')"
+
+
+@compiles(utc_now, "postgresql")
+def _postgres_now(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(seconds_from_now, "sqlite")
+def _sqlite_from_now(element: seconds_from_now, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strftime({_FORM}, 'now', {compiler.process(element.clauses, **options)})"
+
+
+@compiles(seconds_from_now, "postgresql")
+def _postgres_from_now(element: seconds_from_now, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
+
+
+@compiles(seconds_until, "sqlite")
+def _sqlite_until(element: seconds_until, compiler: SQLCompiler, **options: Any) -> str:
+    instant = compiler.process(element.clauses, **options)
+    return f"((julianday({instant}) - julianday('now')) * 86400.0)"
+
+
+@compiles(seconds_until, "postgresql")
+def _postgres_until(element: seconds_until, compiler: SQLCompiler, **options: Any) -> str:
+    return f"EXTRACT(epoch FROM {compiler.process(element.clauses, **options)} - clock_timestamp())"

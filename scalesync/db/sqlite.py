@@ -2,14 +2,17 @@
 
 import os
 import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from scalesync import advice
 from scalesync.db.statements import IndexedBy
 from scalesync.db.url import ADVICE_URL
 from scalesync.db.wal import count_transaction
@@ -50,7 +53,7 @@ class SqliteFile:
         if _identity(self._path) != self._identity:
             raise DatabaseError(
                 f"{self._path} was deleted or replaced while it was in use.",
-                advice="Put it back, or begin a new one with `scalesync init` and `scalesync sync`.",
+                advice=advice.BEGIN_AGAIN,
             )
         noted = _beside.get(self._identity, _LogFile()).identities
         for suffix in SUFFIXES:
@@ -98,8 +101,7 @@ class SqliteFile:
         return DatabaseError(
             f"{self._path}{suffix} was deleted or replaced while it was in use: what was written lately may"
             " be lost.",
-            advice="End every process that uses this mirror; then run `scalesync queue distrust`, queue again"
-            " what is missing, and run `scalesync sync --full`.",
+            advice=advice.END_ALL_AND_READ_AGAIN,
         )
 
     def _look(self, suffix: str) -> tuple[int, int] | None:
@@ -115,7 +117,7 @@ class _LogFile:
 
 
 _beside: dict[tuple[int, int] | None, _LogFile] = {}
-_counting = Lock()
+_counting = threading.Lock()
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -207,3 +209,25 @@ def _set(connection: Connection, pragma: str, value: str) -> None:
     if connection.info.get(pragma) != value:
         connection.exec_driver_sql(f"PRAGMA {pragma} = {value}")
         connection.info[pragma] = value
+
+
+class WriteLock:
+    """By which the threads of a process write to an SQLite file one after another, without losing time.
+
+    SQLite itself lets whoever finds the file locked sleep, each time for longer, whatever happens meanwhile.
+    """
+
+    def __init__(self, patience: float) -> None:
+        """Let a thread wait for its turn for so many seconds: then SQLite decides."""
+        self._patience = patience
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self, *, when: bool) -> Iterator[None]:
+        """Have the turn while the block lasts, where that is asked for and nobody keeps it for too long."""
+        ours = when and self._lock.acquire(timeout=self._patience)
+        try:
+            yield
+        finally:
+            if ours:
+                self._lock.release()

@@ -1,50 +1,127 @@
-"""How a database is made to find few rows in a large table the way that is meant."""
+"""What SQLAlchemy lacks for both databases: conditions on lists, index hints, INSERT ... ON CONFLICT.
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, TypeVarTuple
-
-import msgspec
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Connection,
-    Dialect,
-    Select,
-    Table,
-    Text,
-    TypeDecorator,
-    any_,
-    bindparam,
-    func,
-    select,
-)
-from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
-from sqlalchemy.sql.selectable import FromClause
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql, sqlite
+Each element is written as its database reads it when a statement is compiled, so that statements can be
+constants of their modules: SQLAlchemy compiles them once for each engine.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, TypeVarTuple
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.types import TypeEngine
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 ONCE = "MATERIALIZED"
 """Before a CTE, it keeps both databases from working it out anew for each row that it is joined to."""
 
 Chosen = TypeVarTuple("Chosen")
-Built = TypeVar("Built")
 _encode = msgspec.json.Encoder().encode
-_BUILT: dict[tuple[object, ...], Any] = {}
 
 
-class _JsonList(TypeDecorator[list[Any]]):
-    """A list as SQLite takes it in one parameter."""
+class _List(sa.TypeDecorator[list[Any]]):
+    """A list in one parameter: an array on Postgres, JSON on SQLite."""
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> str:  # noqa: ARG002
-        """Return it as JSON."""
-        return _encode(value).decode()
+    def __init__(self, item_type: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item_type = item_type
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[Any]:
+        """Return the type of the parameter."""
+        return dialect.type_descriptor(
+            sa.ARRAY(self.item_type) if dialect.name == "postgresql" else sa.Text()
+        )
+
+    def process_bind_param(self, value: list[Any] | None, dialect: sa.Dialect) -> object:
+        """Return what the driver gets."""
+        return value if dialect.name == "postgresql" else _encode(value).decode()
+
+
+class in_list(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
+    """The condition that a column is in the list that the named parameter has at execution."""
+
+    name = "in_list"
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], parameter: str) -> None:
+        super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
+
+    def self_group(self, against: OperatorType | None = None) -> "in_list":  # noqa: ARG002
+        """Return the condition itself: SQLite would get `... = 1`, for which it uses no index."""
+        return self
+
+
+class in_subquery(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
+    """The condition that a column is among the few values that a query finds, which is run first."""
+
+    name = "in_subquery"
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[int], query: sa.Select[int]) -> None:
+        super().__init__(column, query.scalar_subquery())
+
+    def self_group(self, against: OperatorType | None = None) -> "in_subquery":  # noqa: ARG002
+        """Return the condition itself, as `in_list` does."""
+        return self
+
+
+class byte_order(FunctionElement[str]):  # noqa: N801 - reads as a function of SQL
+    """What puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
+
+    name = "byte_order"
+    type = sa.Text()
+    inherit_cache = True
+
+    def __init__(self, key: sa.ColumnElement[str]) -> None:
+        super().__init__(key)
+
+
+@compiles(in_list, "sqlite")
+def _sqlite_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - both are SQL already
+
+
+@compiles(in_list, "postgresql")
+def _postgres_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(in_subquery, "sqlite")
+def _sqlite_in_subquery(element: in_subquery, compiler: SQLCompiler, **options: Any) -> str:
+    column, query = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN {query}"
+
+
+@compiles(in_subquery, "postgresql")
+def _postgres_in_subquery(element: in_subquery, compiler: SQLCompiler, **options: Any) -> str:
+    column, query = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY (ARRAY{query})"
+
+
+@compiles(byte_order, "sqlite")
+def _sqlite_byte_order(element: byte_order, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(byte_order, "postgresql")
+def _postgres_byte_order(element: byte_order, compiler: SQLCompiler, **options: Any) -> str:
+    return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
 
 
 class IndexedBy(SQLiteCompiler):
@@ -59,42 +136,15 @@ class IndexedBy(SQLiteCompiler):
         return text
 
 
-def built(conn: Connection, build: Callable[..., Built], *given: object) -> Built:
-    """Return what `build(conn, *given)` puts together, once for each kind of database: it is only run anew.
-
-    It must depend on nothing else. To put a statement together takes longer than to run it.
-    """
-    key = (conn.dialect.name, build, *given)
-    if key not in _BUILT:
-        _BUILT[key] = build(conn, *given)
-    statement: Built = _BUILT[key]
-    return statement
-
-
-def indexed(query: Select[*Chosen], table: FromClause, index: str) -> Select[*Chosen]:
+def indexed(query: sa.Select[*Chosen], table: FromClause, index: str) -> sa.Select[*Chosen]:
     """Return the query with `table` read by an index: SQLite, before ANALYZE, takes any that has `state`."""
     return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
-
-
-def in_list(conn: Connection, column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
-    """Return the condition that `column` is in the list that `parameter` has when the statement is run."""
-    if conn.dialect.name == "postgresql":
-        return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
-    listed = func.json_each(bindparam(parameter, type_=_JsonList)).table_valued("value")
-    return column.in_(select(listed.c.value))
-
-
-def in_subquery(dialect: str, column: ColumnElement[int], query: Select[int]) -> ColumnElement[bool]:
-    """Return the condition that `column` is among the few that `query` finds, which is run first."""
-    if dialect == "postgresql":
-        return column == any_(func.array(query.scalar_subquery()))
-    return column.in_(query)
 
 
 Insert: TypeAlias = "postgresql.Insert | sqlite.Insert"
 
 
-def insert_into(dialect: str, table: Table) -> Insert:
+def insert_into(dialect: str, table: sa.Table) -> Insert:
     """Return an INSERT that can say what to do on a conflict, which the plain one cannot."""
     if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql

@@ -5,41 +5,33 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Dialect,
-    Integer,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-)
+import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
+from scalesync import advice
 from scalesync.errors import DatabaseError
 from scalesync.timestamps import format_instant, parse_instant
 
 
-class Instant(TypeDecorator[datetime]):
+class Instant(sa.TypeDecorator[datetime]):
     """A point in time: `timestamptz` on Postgres, `YYYY-MM-DDTHH:MM:SS.mmmZ` text on SQLite."""
 
-    impl = String(24)
+    impl = sa.String(24)
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[datetime]:
         """Return the column type of each database."""
         if dialect.name == "postgresql":
             from sqlalchemy.dialects.postgresql import TIMESTAMP
 
             return dialect.type_descriptor(TIMESTAMP(timezone=True))
-        return dialect.type_descriptor(String(24))  # type: ignore[arg-type]
+        return dialect.type_descriptor(sa.String(24))  # type: ignore[arg-type]
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> object:
         """Return what the driver stores."""
         return value if value is None or dialect.name == "postgresql" else format_instant(value)
 
-    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: object, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Return an aware datetime from either database."""
         if not isinstance(value, str):
             return value  # type: ignore[return-value]
@@ -47,34 +39,33 @@ class Instant(TypeDecorator[datetime]):
             return parse_instant(value)
         except (ValueError, OverflowError) as error:
             msg = f"The database holds a time that is none: {value!r}."
-            advice = "Correct or delete that row; `scalesync verify --repair` reads it again."
-            raise DatabaseError(msg, advice=advice) from error
+            raise DatabaseError(msg, advice=advice.REPAIR_ROW) from error
 
 
-class Json(TypeDecorator[str]):
+class Json(sa.TypeDecorator[str]):
     """JSON that travels as text, so that no number is rounded: `jsonb` on Postgres, text on SQLite.
 
     On Postgres, writing needs an engine with `json_as_text` as JSON serializer, as ours are; reading does
     not, for a connection that somebody lends us.
     """
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[object], str | None] | None:
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[object], str | None] | None:
         """Return what makes text again of what the engine's own deserializer made."""
         load = super().result_processor(dialect, coltype)
         if dialect.name != "postgresql" or getattr(dialect, "_json_serializer", None) is json_as_text:
             return load
         return lambda value: None if value is None else json.dumps(load(value) if load else value)
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
+    def load_dialect_impl(self, dialect: sa.Dialect) -> TypeEngine[str]:
         """Return the column type of each database."""
         if dialect.name == "postgresql":
             from sqlalchemy.dialects.postgresql import JSONB
 
             return dialect.type_descriptor(JSONB(none_as_null=True))
-        return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(sa.Text())
 
 
 def json_as_text(text: str) -> str:
@@ -82,7 +73,7 @@ def json_as_text(text: str) -> str:
     return text
 
 
-metadata = MetaData(
+metadata = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -91,10 +82,10 @@ metadata = MetaData(
     }
 )
 
-Serial = BigInteger().with_variant(Integer, "sqlite")
+Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """A number that the database gives; SQLite counts by itself in a column of type INTEGER only."""
 
 
-def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+def one_of(column: str, values: type[StrEnum]) -> sa.CheckConstraint:
     """Return the CHECK by which a column holds nothing but the values of an enum."""
-    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
+    return sa.CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)

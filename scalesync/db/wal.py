@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from scalesync import advice
 from scalesync.errors import DatabaseError
 
 _NUMBERS = 2**31 - 1
@@ -74,8 +75,7 @@ def check_log(path: Path) -> None:
         if after is not None and after.salts == log.salts and not _fits(after, *held):
             raise DatabaseError(
                 f"{path}-wal does not belong to {path}: it was left by another state of it, or another file.",
-                advice="If this file is a backup put in place of another, delete the -wal and -shm beside it"
-                " and run `scalesync queue distrust`. Otherwise put the file back that was here.",
+                advice=advice.DELETE_OLD_LOG,
             )
         # It is in use, and was begun anew between two looks.
 

@@ -4,7 +4,7 @@
 and stops at the first thing that it cannot read. Of a `response` it takes, for images, `annotations` and
 `global_attributes`; for segmentations `annotations.combined.indexedImage` and `labelMapping`; for videos
 `annotations.url` and `events.url`, and the frames from `task.params`. What it stops at is known of version
-1.22.1: tests/export/fiftyone_importer.py has its rules, each with the place in its source.
+1.22.1: tests/support/fiftyone_importer.py has its rules, each with the place in its source.
 """
 
 from collections import Counter

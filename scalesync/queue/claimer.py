@@ -1,6 +1,5 @@
 """Which commands a dispatcher takes: all, those it was told, or those it has begun."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from scalesync.clock import Clock
@@ -33,17 +32,28 @@ class Claimer:
 
     def claim(self, idle: int) -> list[Claim]:
         """Return at most `idle` commands that are due, now ours."""
+        limit, only = idle, self.options.only
         if self.options.reconcile_only:
             if self.closed() is not None:
                 return []
-            chosen = self._unseen()[:idle]
-            claims = self._claim(len(chosen), chosen) if chosen else []
+            only = self._unseen()[:idle]
             self.to_reconcile = self._unseen()[idle:]
-            return claims
-        if self.full:
-            return self._claim(idle, list(self.retry_at)) if self.retry_at else []
-        limit = idle if self.options.max is None else min(idle, self.options.max - len(self.started))
-        return self._claim(limit, self.options.only)
+            limit = len(only)
+        elif self.full:
+            # It may take no more, but sees through what it has begun.
+            only = list(self.retry_at)
+        elif self.options.max is not None:
+            limit = min(idle, self.options.max - len(self.started))
+        if only is not None and not only:
+            return []
+        claims = self.store.claim(
+            limit, looking_only=self.options.reconcile_only, only=only, in_hand=self.in_hand
+        )
+        for claim in claims:
+            self.in_hand.add(claim.command.id)
+            self.started.add(claim.command.id)
+            self.retry_at.pop(claim.command.id, None)
+        return claims
 
     def due(self) -> float | None:
         """Return in how many seconds there may be something to claim; None: not by waiting alone."""
@@ -73,19 +83,10 @@ class Claimer:
         self.in_hand.discard(command_id)
         self.retry_at[command_id] = self.clock.monotonic() + self.store.timing.lease
 
-    def _claim(self, limit: int, only: Collection[int] | None) -> list[Claim]:
-        claims = self.store.claim(
-            limit, looking_only=self.options.reconcile_only, only=only, in_hand=self.in_hand
-        )
-        for claim in claims:
-            self.in_hand.add(claim.command.id)
-            self.started.add(claim.command.id)
-            self.retry_at.pop(claim.command.id, None)
-        return claims
-
     def _unseen(self) -> list[int]:
         if self.to_reconcile is None:
-            self._claim(0, [])  # what the dead left behind is in doubt from then on
+            # A claim of nothing frees what dead processes left behind: it is in doubt from then on.
+            self.store.claim(0, looking_only=True, only=[], in_hand=self.in_hand)
             only = self.options.only
             self.to_reconcile = [one for one in self.store.in_doubt() if only is None or one in only]
         return self.to_reconcile

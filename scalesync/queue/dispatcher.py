@@ -37,8 +37,8 @@ POLL_SECONDS = 0.25
 """Seconds between two claims while there is less to do than there are workers."""
 EVENT_DELAY = 0.02
 """Seconds after which a step is told to whoever watches. To wake for each would cost more than all else."""
-IDLE_POLL = 2.0
-"""Seconds after which one that waits for work looks for it, whether it was told of any or not."""
+IDLE_POLL = 1.0
+"""Seconds after which one that waits for work looks for it."""
 OFFLINE_TRIES = 8
 """Where the waits for an API or a database that cannot be reached stop growing."""
 
@@ -80,7 +80,7 @@ class Dispatcher:
         self._database_away_since = 0.0
         self._database_retry_at = -inf
         self._next_claim_at = self._api_retry_at = self._throttled_until = self._progress_at = -inf
-        self._idle = False
+        self._idle = self._nothing_left = False
 
     def run(self) -> DispatchSummary:
         """Work on the queue, and return what was done.
@@ -91,15 +91,12 @@ class Dispatcher:
         """
         began, asked = self.clock.monotonic(), self.api.requests_made
         self._progress_at = began
-        try:
-            with ThreadPoolExecutor(self._width, thread_name_prefix="send") as pool:
-                try:
-                    ended = self._work(pool)
-                except BaseException:
-                    self.clock.stopping.set()
-                    raise
-        finally:
-            self.store.close()
+        with ThreadPoolExecutor(self._width, thread_name_prefix="send") as pool:
+            try:
+                ended = self._work(pool)
+            except BaseException:
+                self.clock.stopping.set()
+                raise
         if self._failure is not None:
             raise self._failure
         return self._summary.summary(
@@ -133,8 +130,9 @@ class Dispatcher:
     def _work(self, pool: ThreadPoolExecutor) -> StopReason:
         while True:
             try:
-                self._fill(pool)
-                outlook = None if self._active else self._outlook()
+                if not self._is_still_empty():
+                    self._fill(pool)
+                outlook = None if self._active or self._nothing_left else self._outlook()
             except DatabaseUnavailableError as error:
                 self._wait_for_database(error)
                 if not self._active:
@@ -147,6 +145,14 @@ class Dispatcher:
             else:
                 self._database_failures = 0
                 self._wait(outlook)
+
+    def _is_still_empty(self) -> bool:
+        """Return whether a dispatcher that waits for work needs no claim.
+
+        A claim locks the queue, also where there is nothing: one statement that only reads finds out first.
+        """
+        self._nothing_left = self._nothing_left and not self._halting and not self.store.any_unfinished()
+        return self._nothing_left
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         """Give every idle worker a command, as long as there are any."""
@@ -286,9 +292,10 @@ class Dispatcher:
         return None if self.options.watch else StopReason.PAUSED
 
     def _wait(self, seconds: float | None) -> None:
-        """Wait, but not for long, and less if something is queued."""
+        """Wait, but not for long: somebody may queue something meanwhile."""
         if not self._idle:
             self._idle = True
             self.watch(Idle(seconds))
-        self.store.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL), self.clock.stopping)
+        self.clock.stopping.wait(IDLE_POLL if seconds is None else min(seconds, IDLE_POLL))
+        self._nothing_left = seconds is None
         self._next_claim_at = -inf

@@ -2,14 +2,12 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from threading import Event
+from dataclasses import dataclass
 
 from scalesync.db.database import Database
+from scalesync.db.mirror.upsert import apply_response
 from scalesync.db.queue import claim_arm_settle, enqueue, pause
-from scalesync.db.queue.apply_response import apply_response
-from scalesync.db.queue.notifier import Signals
-from scalesync.db.queue.selection import in_doubt, still_waiting
+from scalesync.db.queue.selection import any_unfinished, in_doubt, still_waiting
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, PausedBy, PauseState, Settlement
@@ -26,10 +24,6 @@ class DispatcherStore:
     owner: str
     """A name that no other process ever had."""
     timing: Timing
-    signals: Signals = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.signals = Signals(self.database)
 
     def claim(
         self,
@@ -114,10 +108,7 @@ class DispatcherStore:
         with self.database.read() as conn:
             return still_waiting(conn, ids)
 
-    def wait(self, seconds: float, stopping: Event) -> bool:
-        """Return after `seconds`, when `stopping` is set, or at once when something may have been queued."""
-        return self.signals.wait(seconds, stopping)
-
-    def close(self) -> None:
-        """Give up what waiting keeps open."""
-        self.signals.close()
+    def any_unfinished(self) -> bool:
+        """Return whether any command waits, blocked or not, or is being sent; held ones do not count."""
+        with self.database.read() as conn:
+            return any_unfinished(conn)

@@ -63,7 +63,7 @@ class Transaction:
         **options: Unpack[TaskOptions],
     ) -> Enqueued:
         """Queue a task of any type; `body` is that of `POST /task/{type}`, with project, batch, unique_id."""
-        return self.enqueue(TaskTemplate(type, **options).to_command(body))
+        return enqueue.enqueue(self._conn, TaskTemplate(type, **options).to_command(body))
 
     def create_tasks(
         self,
@@ -93,7 +93,7 @@ class Transaction:
         order = new_commands.cancel_task(
             task_id=task_id, unique_id=unique_id, clear_unique_id=clear_unique_id
         )
-        return self.enqueue(order)
+        return enqueue.enqueue(self._conn, order)
 
     def cancel_tasks(
         self,
@@ -120,11 +120,11 @@ class Transaction:
 
     def create_batch(self, name: str, project: str, **more: Unpack[BatchOptions]) -> Enqueued:
         """Queue a batch; if its project is queued here, the batch waits for it."""
-        return self.enqueue(new_commands.create_batch(name, project, **more))
+        return enqueue.enqueue(self._conn, new_commands.create_batch(name, project, **more))
 
     def finalize_batch(self, name: str) -> Enqueued:
         """Queue the finalizing of a batch, after every task that is queued for it; it takes no more."""
-        return self.enqueue(new_commands.finalize_batch(name))
+        return enqueue.enqueue(self._conn, new_commands.finalize_batch(name))
 
     def create_project(
         self,
@@ -134,11 +134,11 @@ class Transaction:
         **more: Unpack[ProjectOptions],
     ) -> Enqueued:
         """Queue a project for tasks of one type, with its first parameters."""
-        return self.enqueue(new_commands.create_project(name, type, params, **more))
+        return enqueue.enqueue(self._conn, new_commands.create_project(name, type, params, **more))
 
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
         """Queue new parameters of a project, in place of the latest ones or (`patch`) merged over them."""
-        return self.enqueue(new_commands.update_project(name, params, patch=patch))
+        return enqueue.enqueue(self._conn, new_commands.update_project(name, params, patch=patch))
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of what can be canceled of a batch; a queued create has no task_id."""

@@ -11,7 +11,7 @@ from functools import partial
 
 from scalesync.clock import Clock
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.sync import window_splits, windows
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.errors import (
     DatabaseUnavailableError,
     InconsistentPageError,
@@ -129,7 +129,7 @@ class Engine:
 
     def _windows_open(self, run: Run) -> bool:
         with self.store.database.read() as conn:
-            return windows.count(conn, run.id, WindowState.OPEN) > 0
+            return window_ledger.count(conn, run.id, WindowState.OPEN) > 0
 
     def _claim_windows(self) -> bool:
         """Claim a window for each idle worker; return whether none was free.
@@ -243,9 +243,9 @@ class Engine:
         """Return the unread rows per worker; 0 if no window is free, so that a worker may be idle."""
         run_id = progress.window.run_id
         with self.store.database.read() as conn:
-            if windows.unclaimed(conn, run_id) == 0:
+            if window_ledger.unclaimed(conn, run_id) == 0:
                 return 0.0
-            streams = windows.progress(conn, run_id)
+            streams = window_ledger.progress(conn, run_id)
         unread = sum(total - done for name, done, total in streams if name == progress.stream.name)
         return unread / self.workers
 

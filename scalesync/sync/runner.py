@@ -15,7 +15,7 @@ from scalesync.clock import Clock
 from scalesync.db.mirror import batch_counts, upsert
 from scalesync.db.mirror.account import Account, claim_for_account
 from scalesync.db.mirror.documents import BATCHES, TASKS
-from scalesync.db.sync import runs, window_splits, windows
+from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import (
     AlreadyRunningError,
     ConfigurationError,
@@ -205,7 +205,7 @@ class SyncRunner:
     def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
         """Read a run to its end, or until something stops this process, and return its last state."""
         with self.store.database.read() as conn:
-            progress = tuple(windows.progress(conn, run.id))
+            progress = tuple(window_ledger.progress(conn, run.id))
         self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
         first_page, self.first_page = self.first_page if mine else None, None
         self.store.run_started_at = run.started_at
@@ -227,7 +227,7 @@ class SyncRunner:
     def _reopen_short_windows(self, run: Run) -> bool:
         """Reopen divided windows whose parts do not add up, undivided; return whether there are any."""
         with self.store.database.read() as conn:
-            still_open = windows.count(conn, run.id, WindowState.OPEN)
+            still_open = window_ledger.count(conn, run.id, WindowState.OPEN)
             short = [] if still_open else window_splits.short(conn, run.id)
         again = False
         for window, rows in short:

@@ -12,8 +12,8 @@ from datetime import datetime
 from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
-from scalesync.db.mirror import upsert
-from scalesync.db.sync import runs, window_splits, windows
+from scalesync.db.mirror import query, upsert
+from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
 from scalesync.sync.window_progress import AcceptedPage, LookupResult, ParsedPage, WindowProgress
@@ -40,28 +40,28 @@ class SyncStore:
     def claim(self) -> Window | None:
         """Claim a free window of the open run and return it; None if there is none."""
         with self.database.write() as conn:
-            return windows.claim(conn, self.owner, self.lease)
+            return window_ledger.claim(conn, self.owner, self.lease)
 
     def claim_several(self, number: int) -> list[Window]:
         """Claim up to `number` free windows of the open run and return them."""
         with self.database.write() as conn:
-            return windows.claim_several(conn, self.owner, self.lease, number)
+            return window_ledger.claim_several(conn, self.owner, self.lease, number)
 
     def claim_from_dead_owners(self) -> Window | None:
         """Release the windows of processes of this machine that are gone, and claim one of them."""
         with self.database.read() as conn:
-            dead = [owner for owner in windows.owners(conn) if owner_is_dead(owner)]
+            dead = [owner for owner in window_ledger.owners(conn) if owner_is_dead(owner)]
         if not dead:
             return None
         with self.database.write() as conn:
-            windows.release(conn, dead)
+            window_ledger.release(conn, dead)
         return self.claim()
 
     def resume(self, progress: WindowProgress) -> None:
         """Load the keys that earlier claims of the window received, if it was begun."""
         if progress.window.next_token is not None:
             with self.database.read() as conn:
-                progress.pages, progress.seen = windows.keys_received(conn, progress.window.id)
+                progress.pages, progress.seen = window_ledger.keys_received(conn, progress.window.id)
             progress.accepted, progress.in_order = progress.pages, False
 
     def is_smaller_than_whole(self, window: Window) -> bool:
@@ -88,15 +88,15 @@ class SyncStore:
         with self._leased(*held.values()) as conn:
             # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
             written = _write_function([page.progress for page in pages])(conn, kind, rows, served_at, run_id)
-            windows.save_pages(conn, received)
+            window_ledger.save_pages(conn, received)
             for page in pages:
-                windows.add(conn, run_id, page.parts, parent_id=page.window.id)
+                window_ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
                 lacking = page.progress.shortfall
                 error = f"{page.window.title}: {lacking}" if lacking else None
                 if page.parts:
                     window_splits.add_read_part(conn, page.window, page.progress.read_part, served_at, error)
                 if page.state is not WindowState.OPEN:
-                    windows.finish(conn, page.window, page.state, error)
+                    window_ledger.finish(conn, page.window, page.state, error)
             runs.add_counts(conn, run_id, self._counts(pages, written))
             if self.run_started_at is not None and served_at < self.run_started_at:
                 # Time does not go back: the API's clock was ahead when the run was planned.
@@ -127,32 +127,32 @@ class SyncStore:
     def unconfirmed(self, progress: WindowProgress, window: Window) -> list[str]:
         """Return the keys that the mirror has within the bounds of `window` and no page showed, sorted."""
         with self.database.read() as conn:
-            local = upsert.keys_present(
+            local = query.keys_present(
                 conn,
                 progress.stream.mapping,
                 project=window.project,
                 created_from=window.created_from,
                 created_to=window.created_to,
             )
-        return sorted(key for key in local if windows.key_digest(key) not in progress.seen)
+        return sorted(key for key in local if window_ledger.key_digest(key) not in progress.seen)
 
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
         """Reopen the window from its start, or replace it by `halves` if there are any."""
         with self._leased(window) as conn:
             if halves:
-                windows.add(conn, window.run_id, halves, parent_id=window.id)
-                windows.finish(conn, window, WindowState.SPLIT, error)
+                window_ledger.add(conn, window.run_id, halves, parent_id=window.id)
+                window_ledger.finish(conn, window, WindowState.SPLIT, error)
             else:
-                windows.restart(conn, window, error)
+                window_ledger.restart(conn, window, error)
 
     def split_at(self, progress: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
         """Leave the unread rest of a window to `parts`, and close what was read of it."""
         window = progress.window
         with self._leased(window) as conn:
-            windows.add(conn, window.run_id, parts, parent_id=window.id)
+            window_ledger.add(conn, window.run_id, parts, parent_id=window.id)
             if self.latest_page_at is not None:
                 window_splits.add_read_part(conn, window, progress.read_part, self.latest_page_at, None)
-            windows.finish(conn, window, WindowState.SPLIT, error)
+            window_ledger.finish(conn, window, WindowState.SPLIT, error)
 
     def read_undivided(self, window: Window, error: str) -> None:
         """Drop all parts of the window that `window` is a part of, and reopen it to be read as a whole."""
@@ -162,17 +162,17 @@ class SyncStore:
     def give_up(self, window: Window, error: str) -> None:
         """Fail the window: its run will end incomplete."""
         with self._leased(window) as conn:
-            windows.finish(conn, window, WindowState.FAILED, error)
+            window_ledger.finish(conn, window, WindowState.FAILED, error)
 
     def extend(self) -> None:
         """Extend the leases of all windows that this process holds."""
         with self.database.write() as conn:
-            windows.extend(conn, self.owner, self.lease)
+            window_ledger.extend(conn, self.owner, self.lease)
 
     def release(self) -> None:
         """Release all windows that this process holds, so that others can go on with them."""
         with self.database.write() as conn:
-            windows.release(conn, [self.owner])
+            window_ledger.release(conn, [self.owner])
 
     def unreported(self) -> RunCounts:
         """Return the requests that no run has counted yet, and count them as reported."""
@@ -182,7 +182,7 @@ class SyncStore:
     @contextmanager
     def _leased(self, *held: Window) -> Iterator[Connection]:
         with self.database.write() as conn:
-            windows.require_lease(conn, held, self.owner, self.lease)
+            window_ledger.require_lease(conn, held, self.owner, self.lease)
             yield conn
 
     def _counts(self, pages: Sequence[AcceptedPage], written: WriteCounts) -> RunCounts:

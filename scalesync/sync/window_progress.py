@@ -9,7 +9,7 @@ from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
-from scalesync.db.sync.windows import key_digest
+from scalesync.db.sync.window_ledger import key_digest
 from scalesync.errors import InconsistentPageError, ScaleException, ScaleResourceNotFound
 from scalesync.models.api import Document, Page
 from scalesync.models.sync import Window, WindowState

@@ -6,7 +6,7 @@ has the window by now.
 
 from dataclasses import dataclass, replace
 
-from scalesync.db.sync import window_splits, windows
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.errors import (
     InconsistentPageError,
     OutsideWindowError,
@@ -50,7 +50,7 @@ class WindowRecovery:
         window = progress.window
         smaller = self.store.is_smaller_than_whole(window)
         with self.store.database.read() as conn:
-            failed = windows.count(conn, window.run_id, WindowState.FAILED)
+            failed = window_ledger.count(conn, window.run_id, WindowState.FAILED)
             several_pages = progress.pages > 0 or (window.api_total or 0) > PAGE_SIZE
             divisible = several_pages and smaller and not window.undivided
             created = progress.stream.mapping.table.c.created_at
@@ -103,7 +103,7 @@ class WindowRecovery:
         with self.store.database.read() as conn:
             # Nothing was read: halve in the middle, unless too many halves failed already.
             failed, read = window_splits.failed_and_came(conn, window)
-            at = middle(window, windows.began(conn, window.run_id))
+            at = middle(window, window_ledger.began(conn, window.run_id))
         hopeless = failed >= MAX_FAILED_PARTS or (failed >= MAX_FAILED_IN_A_ROW and not read)
         return () if at is None or hopeless else halve(window, at)
 

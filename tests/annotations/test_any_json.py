@@ -16,7 +16,7 @@ from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.annotations.models import Annotation, Flattened, Link
 from scalesync.sandbox import result_files
 from scalesync.sandbox.task_responses import respond
-from tests.annotations.reading import A_FILE, EVENTS_FILE
+from tests.support.flattening import A_FILE, EVENTS_FILE
 
 WORDS = re.findall(
     r"\w+",

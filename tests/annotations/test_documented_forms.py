@@ -9,8 +9,8 @@ import pytest
 
 from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.annotations.models import Flattened
-from tests.annotations.documented import ANNOTATIONS, FORMS, Form
-from tests.annotations.reading import A_FILE
+from tests.support.documented_forms import ANNOTATIONS, FORMS, Form
+from tests.support.flattening import A_FILE
 
 JSON = ("vertices", "attributes", "extra")
 """Columns of JSON text."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalesync.annotations.models import Annotation, Link
-from tests.annotations.reading import extras, flat
+from tests.support.flattening import extras, flat
 
 CORNERS = [{"x": 1, "y": 2.5}, {"x": 3, "y": 4}, {"x": 5, "y": 6}]
 CORNERS_TEXT = '[{"x":1,"y":2.5},{"x":3,"y":4},{"x":5,"y":6}]'

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scalesync.annotations.models import Annotation, Link
-from tests.annotations.reading import extras, flat
+from tests.support.flattening import extras, flat
 
 
 def test_entities_have_their_place_in_the_text() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
 from scalesync.annotations.models import Annotation, Flattened, UnreadFile
-from tests.annotations.reading import A_FILE, EVENTS_FILE, as_file, extras, flat, from_files
+from tests.support.flattening import A_FILE, EVENTS_FILE, as_file, extras, flat, from_files
 
 IN_FILES = sorted(name for name, shape in TYPE_READERS.items() if "annotations" in shape.files)
 BOX = {"left": 1, "top": 2, "width": 3, "height": 4}

@@ -13,7 +13,7 @@ from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.api import TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import (
+from tests.support.scripted_server import (
     Step,
     hang,
     raw,

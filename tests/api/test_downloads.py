@@ -18,8 +18,9 @@ from scalesync.api.ssrf import is_private, may_send_key, parse_address
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, ScaleException
 from tests.api.conftest import KEY, Serve
-from tests.api.scripted import (
-    Scripted,
+from tests.api.test_connection import AUTHORITY, tls_server
+from tests.support.scripted_server import (
+    ScriptedServer,
     Step,
     SteppingClock,
     cut_chunk,
@@ -34,7 +35,6 @@ from tests.api.scripted import (
     truncated,
     zipped,
 )
-from tests.api.test_connection import AUTHORITY, tls_server
 
 BASIC = f"Basic {b64encode(f'{KEY}:'.encode()).decode()}"
 SIGNATURE = "X-Amz-Signature=5ec4e7"
@@ -55,7 +55,9 @@ def fetcher() -> Iterator[Fetcher]:
     """Return what makes downloads: no waits in real time; private addresses are allowed unless refused."""
     with ExitStack() as stack:
 
-        def make(api: Scripted | None = None, *, clock: Clock | None = None, **options: Any) -> Downloads:
+        def make(
+            api: ScriptedServer | None = None, *, clock: Clock | None = None, **options: Any
+        ) -> Downloads:
             chosen = DownloadOptions(**{"allow_private": True, **options})
             if api is not None:
                 chosen = DownloadOptions(**{**vars(chosen), "api_url": api.url})
@@ -66,7 +68,7 @@ def fetcher() -> Iterator[Fetcher]:
         yield make
 
 
-def file_at(server: Scripted, name: str = "file") -> str:
+def file_at(server: ScriptedServer, name: str = "file") -> str:
     """Return the signed address of a file."""
     return f"{server.url}/{name}?{SIGNATURE}"
 
@@ -374,10 +376,10 @@ def test_a_redirect_to_nowhere(location: str, serve: Serve, fetcher: Fetcher) ->
 
 
 @pytest.fixture
-def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scripted], None]:
+def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[ScriptedServer], None]:
     """Return what makes a server the proxy of the environment."""
 
-    def use(proxy: Scripted) -> None:
+    def use(proxy: ScriptedServer) -> None:
         for variable in ("http_proxy", "HTTP_PROXY"):
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
         for variable in ("no_proxy", "NO_PROXY"):
@@ -387,7 +389,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scripted], None]:
 
 
 def test_a_proxy_resolves_and_sees_no_key(
-    serve: Serve, fetcher: Fetcher, proxied: Callable[[Scripted], None]
+    serve: Serve, fetcher: Fetcher, proxied: Callable[[ScriptedServer], None]
 ) -> None:
     """One on this machine is no private address to be refused; a private host by its spelling still is."""
     proxied(proxy := serve(say(FILE)))
@@ -401,7 +403,7 @@ def test_a_proxy_resolves_and_sees_no_key(
 
 
 def test_a_redirect_to_a_private_address_is_refused(
-    serve: Serve, fetcher: Fetcher, proxied: Callable[[Scripted], None]
+    serve: Serve, fetcher: Fetcher, proxied: Callable[[ScriptedServer], None]
 ) -> None:
     """Wherever it comes from."""
     proxied(proxy := serve(say(b"", 302, headers={"Location": "http://169.254.169.254/latest"})))

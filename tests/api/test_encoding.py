@@ -7,7 +7,7 @@ import pytest
 from scalesync.errors import ScaleInvalidRequest
 from scalesync.models.api import TaskFilter
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import say
+from tests.support.scripted_server import say
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scalesync.api import ScaleApi
 from scalesync.errors import ScaleException, ScaleInvalidRequest
 from scalesync.models.api import BatchFilter, BatchStatus, Document, TaskFilter
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import Step, raw, say
+from tests.support.scripted_server import Step, raw, say
 
 SERVED = datetime(2026, 11, 3, 10, tzinfo=UTC)
 NOON = datetime(2023, 10, 11, 12, 0, 0, 350_999, tzinfo=UTC)

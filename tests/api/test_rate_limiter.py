@@ -9,7 +9,7 @@ import pytest
 from scalesync.api.rate_limiter import FIRST_INTERVAL, LONGEST_INTERVAL, RateLimiter
 from scalesync.clock import Clock
 from scalesync.errors import ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
-from tests.api.scripted import SteppingClock
+from tests.support.scripted_server import SteppingClock
 
 
 def limiter(clock: Clock, *, rate: float | None = None) -> RateLimiter:

@@ -28,7 +28,7 @@ from scalesync.errors import (
 from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import (
+from tests.support.scripted_server import (
     Step,
     SteppingClock,
     cut_chunk,

@@ -18,7 +18,7 @@ from scalesync.errors import (
 from scalesync.models.api import BatchFilter, Document, TaskFilter
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.sandboxes import LIVE_KEY, StartSandbox
+from tests.support.sandboxes import LIVE_KEY, StartSandbox
 
 QUICK = RetryPolicy(attempts=8, base=0.01)
 TASK: dict[str, Any] = {

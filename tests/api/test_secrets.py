@@ -12,7 +12,7 @@ from scalesync.api import ApiOptions, ScaleApi
 from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.models.api import TaskFilter
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import Step, cut_chunk, hang, raw, reset, say, truncated
+from tests.support.scripted_server import Step, cut_chunk, hang, raw, reset, say, truncated
 
 ENCODED = base64.b64encode(f"{KEY}:".encode()).decode().rstrip("=")
 ECHO = f"key {KEY} (Basic {ENCODED}==) is wrong"

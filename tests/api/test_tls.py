@@ -10,8 +10,8 @@ from scalesync.api.downloads import DownloadOptions, Downloads
 from scalesync.errors import ScaleException, ScaleNotSent
 from scalesync.retry import RetryPolicy
 from tests.api.conftest import KEY, Connect, Serve
-from tests.api.scripted import Scripted, SteppingClock, say
 from tests.api.test_connection import AUTHORITY
+from tests.support.scripted_server import ScriptedServer, SteppingClock, say
 
 ONCE = RetryPolicy(attempts=1)
 
@@ -40,7 +40,7 @@ def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str |
     return use
 
 
-def fetched(server: Scripted, *, keyed: bool) -> bytes:
+def fetched(server: ScriptedServer, *, keyed: bool) -> bytes:
     """Return a file of a server, which is the API's own if it may see the key."""
     options = DownloadOptions(
         server.url if keyed else "https://api.example/v1", allow_private=True, retry=ONCE

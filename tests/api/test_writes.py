@@ -14,7 +14,17 @@ from scalesync.errors import (
     ScaleTooManyRequests,
 )
 from tests.api.conftest import Connect, Serve
-from tests.api.scripted import SteppingClock, cut_chunk, hang, hang_up, raw, reset, say, trickle, truncated
+from tests.support.scripted_server import (
+    SteppingClock,
+    cut_chunk,
+    hang,
+    hang_up,
+    raw,
+    reset,
+    say,
+    trickle,
+    truncated,
+)
 
 WRITES: dict[str, Any] = {
     "create_task": lambda api: api.create_task("chat", {"a": 1}),

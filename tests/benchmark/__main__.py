@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from tests.benchmark import stages
-from tests.benchmark.lab import Lab
+from tests.benchmark.harness import Harness
 from tests.benchmark.machine import machine, versions
 from tests.benchmark.options import Options, parse
 from tests.benchmark.plot import draw
@@ -30,16 +30,16 @@ def main() -> int:
             progress.print(text)
             status.update(text)
 
-        lab = Lab(options, say, stack)
+        harness = Harness(options, say, stack)
         try:
             for name in options.only:
-                cut_short |= not lab.play(name, stages.ALL[name])
+                cut_short |= not harness.play(name, stages.ALL[name])
         except KeyboardInterrupt:
             interrupted = True
             progress.print("Interrupted: what follows is all that was measured.")
         status.stop()
-        tell(lab.results, options, lab.postgres_version())
-    failed = cut_short or any(one.failures for one in lab.results.all)
+        tell(harness.results, options, harness.postgres_version())
+    failed = cut_short or any(one.failures for one in harness.results.all)
     return 130 if interrupted else int(failed)
 
 
@@ -62,7 +62,7 @@ def tell(results: Results, options: Options, postgres: str | None) -> None:
 def _figures(results: Results, reached: Sequence[Target]) -> dict[str, object]:
     return {
         "server": {
-            "tasks_per_second": results.ceiling,
+            "tasks_per_second": results.upper_bound,
             "bytes_per_task": results.bytes_per_task,
             "annotations_per_task": results.boxes_per_task,
         },

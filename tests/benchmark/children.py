@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from tests.benchmark.contenders.contest import Order, Told, peak
+from tests.benchmark.peers.protocol import Measurement, Order, peak
 from tests.benchmark.server import KEY, ROOT
 
 _LOOK_EVERY = 0.005
@@ -21,16 +21,16 @@ class FailedError(Exception):
     """A program did not do what it was asked for; the text is its last words."""
 
 
-def contend(module: str, order: Order) -> Told:
-    """Return what a contender tells. Raises FailedError."""
-    command = [sys.executable, "-m", f"tests.benchmark.contenders.{module}", json.dumps(asdict(order))]
+def run_peer(module: str, order: Order) -> Measurement:
+    """Return what a peer tells. Raises FailedError."""
+    command = [sys.executable, "-m", f"tests.benchmark.peers.{module}", json.dumps(asdict(order))]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)
     if done.returncode:
         raise FailedError(_last_words(done.stderr))
-    return Told(**json.loads(done.stdout.splitlines()[-1]))
+    return Measurement(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def scalesync(arguments: Sequence[str], api: str, database: str) -> Told:
+def scalesync(arguments: Sequence[str], api: str, database: str) -> Measurement:
     """Return what a scalesync command took as a whole, its start included. Raises FailedError."""
     command = [sys.executable, "-m", "scalesync", *arguments]
     given = {"SCALESYNC_API_URL": api, "SCALESYNC_DB": database, "SCALE_API_KEY": KEY}
@@ -49,7 +49,7 @@ def scalesync(arguments: Sequence[str], api: str, database: str) -> Told:
         if process.returncode:
             words.seek(0)
             raise FailedError(_last_words(words.read()))
-    return Told(seconds, used.ru_utime + used.ru_stime, most)
+    return Measurement(seconds, used.ru_utime + used.ru_stime, most)
 
 
 def _watched(process: "subprocess.Popen[bytes]") -> "tuple[resource.struct_rusage, int]":

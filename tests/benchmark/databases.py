@@ -1,4 +1,4 @@
-"""Databases for the contenders: each gets one of its own, that nobody has written to."""
+"""Databases for the peers: each gets one of its own, that nobody has written to."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.fixtures.databases import PostgresServer
+from tests.support.databases import PostgresServer
 
 _numbers = count(1)
 

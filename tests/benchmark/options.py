@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--queued", type=int, default=20_000, help="tasks that are submitted")
     add("--dispatched", type=int, default=2_000, help="tasks that are sent")
     add("--looped", type=int, default=200, help="tasks that the official client creates one by one")
-    add("--rounds", type=int, default=3, help="how often each contender has its turn")
+    add("--rounds", type=int, default=3, help="how often each peer has its turn")
     add("--slow-rounds", type=int, default=1, help="the same for the others where each request takes long")
     add("--latency", type=float, default=0.15, help="seconds that a request takes in the stage `latency`")
     add("--engines", default="sqlite,postgres", help="databases, separated by commas")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from statistics import median
 
-from tests.benchmark.contenders.contest import Told
+from tests.benchmark.peers.protocol import Measurement
 
 SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify")
 """What there are tables of, in this order."""
@@ -23,13 +23,13 @@ LOOP = "official client, a plain loop"
 
 @dataclass
 class Result:
-    """What one contender came to in all rounds of a stage."""
+    """What one peer came to in all rounds of a stage."""
 
     stage: str
     name: str
     engine: str
     tasks: int
-    rounds: list[Told] = field(default_factory=list)
+    rounds: list[Measurement] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -73,13 +73,13 @@ class Results:
     """All of it."""
 
     all: list[Result] = field(default_factory=list)
-    ceiling: float = 0.0
+    upper_bound: float = 0.0
     """Tasks a second that the server gives at most."""
     bytes_per_task: float = 0.0
     boxes_per_task: float = 0.0
 
     def of(self, stage: str, name: str, engine: str, tasks: int) -> Result:
-        """Return what a contender came to, which may be nothing yet."""
+        """Return what a peer came to, which may be nothing yet."""
         for one in self.all:
             if (one.stage, one.name, one.engine, one.tasks) == (stage, name, engine, tasks):
                 return one

@@ -4,97 +4,97 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmark.ceiling import ceiling
 from tests.benchmark.children import scalesync
-from tests.benchmark.contenders.contest import Order
 from tests.benchmark.documents import PROJECTS
-from tests.benchmark.lab import A_LOOP, BARE, PROOF, SCALESYNC, WIDE, Lab
+from tests.benchmark.harness import A_LOOP, BARE, PROOF, SCALESYNC, WIDE, Harness
+from tests.benchmark.peers.protocol import Order
 from tests.benchmark.server import KEY
+from tests.benchmark.upper_bound import upper_bound
 
 SENDING_LATENCY = 0.05
 """Seconds that each request takes while tasks are created."""
 
 
-def sync(lab: Lab) -> None:
+def sync(harness: Harness) -> None:
     """Let everybody in turn copy the account, as fast as it goes."""
-    tasks = lab.options.tasks
-    api = lab.api(tasks)
-    lab.results.ceiling = ceiling(api)
-    lab.results.bytes_per_task, lab.results.boxes_per_task = api.bytes_per_task, api.boxes_per_task
-    for _ in range(lab.options.rounds):
-        for engine in lab.options.engines:
+    tasks = harness.options.tasks
+    api = harness.api(tasks)
+    harness.results.upper_bound = upper_bound(api)
+    harness.results.bytes_per_task, harness.results.boxes_per_task = api.bytes_per_task, api.boxes_per_task
+    for _ in range(harness.options.rounds):
+        for engine in harness.options.engines:
             with ExitStack() as stack:
-                mirror = stack.enter_context(lab.fresh(engine))
-                lab.copy("sync", SCALESYNC, api, Order(api.url, KEY, mirror, tasks))
-                for contender in (BARE, *lab.peers(engine)):
-                    with lab.fresh(engine) as url:
+                mirror = stack.enter_context(harness.fresh(engine))
+                harness.copy("sync", SCALESYNC, api, Order(api.url, KEY, mirror, tasks))
+                for peer in (BARE, *harness.peers(engine)):
+                    with harness.fresh(engine) as url:
                         order = Order(api.url, KEY, url, tasks, source=mirror)
-                        lab.copy("sync", contender, api, order)
+                        harness.copy("sync", peer, api, order)
 
 
-def latency(lab: Lab) -> None:
+def latency(harness: Harness) -> None:
     """Let everybody copy it from a server that takes its time."""
-    tasks = lab.options.tasks
-    api = lab.api(tasks, lab.options.latency)
-    turns = [(SCALESYNC, lab.options.rounds), (WIDE, lab.options.rounds)]
-    turns += [(peer, lab.options.slow_rounds) for peer in lab.peers("sqlite") if not peer.tuned]
-    for round_ in range(lab.options.rounds):
-        for contender, rounds in turns:
+    tasks = harness.options.tasks
+    api = harness.api(tasks, harness.options.latency)
+    turns = [(SCALESYNC, harness.options.rounds), (WIDE, harness.options.rounds)]
+    turns += [(peer, harness.options.slow_rounds) for peer in harness.peers("sqlite") if not peer.tuned]
+    for round_ in range(harness.options.rounds):
+        for peer, rounds in turns:
             if round_ < rounds:
-                with lab.fresh("sqlite") as url:
-                    lab.copy("latency", contender, api, Order(api.url, KEY, url, tasks))
+                with harness.fresh("sqlite") as url:
+                    harness.copy("latency", peer, api, Order(api.url, KEY, url, tasks))
 
 
-def no_change(lab: Lab) -> None:
+def no_change(harness: Harness) -> None:
     """Measure what cron pays when nothing happened, and what a look costs, as commands from their start."""
-    tasks = lab.options.large
-    url, api = lab.large_mirror(tasks), lab.api(tasks)
-    for _ in range(lab.options.rounds):
+    tasks = harness.options.large
+    url, api = harness.large_mirror(tasks), harness.api(tasks)
+    for _ in range(harness.options.rounds):
         for command in ("sync", "status", "--help"):
-            lab.run("no-change", [command], api, Order(api.url, KEY, url, tasks))
+            harness.run("no-change", [command], api, Order(api.url, KEY, url, tasks))
 
 
-def scale(lab: Lab) -> None:
+def scale(harness: Harness) -> None:
     """Measure whether a large account takes more for each task than a small one, or more memory."""
-    small, large = lab.options.tasks, lab.options.large
-    for engine in lab.options.engines:
+    small, large = harness.options.tasks, harness.options.large
+    for engine in harness.options.engines:
         for tasks in (small, large):
             if (engine, tasks) == ("sqlite", large):
-                lab.large_mirror(large)
+                harness.large_mirror(large)
                 continue
-            api = lab.api(tasks)
-            with lab.fresh(engine) as url:
-                lab.copy("scale", SCALESYNC, api, Order(api.url, KEY, url, tasks))
+            api = harness.api(tasks)
+            with harness.fresh(engine) as url:
+                harness.copy("scale", SCALESYNC, api, Order(api.url, KEY, url, tasks))
 
 
-def queue(lab: Lab) -> None:
+def queue(harness: Harness) -> None:
     """Submit tasks from a file, and send some to an API that takes its time."""
-    queued, sent, looped = lab.options.queued, lab.options.dispatched, lab.options.looped
-    api = lab.api(1, SENDING_LATENCY)
-    for round_ in range(lab.options.rounds):
-        with lab.fresh("sqlite") as url:
-            lab.init(api, url)
+    queued, sent, looped = harness.options.queued, harness.options.dispatched, harness.options.looped
+    api = harness.api(1, SENDING_LATENCY)
+    for round_ in range(harness.options.rounds):
+        with harness.fresh("sqlite") as url:
+            harness.init(api, url)
             order = Order(api.url, KEY, url, queued)
-            submitting = _submitting(lab, f"queued-{round_}", queued)
-            lab.run("queue", submitting, api, order, name="task create --from")
-        with lab.fresh("sqlite") as url:
-            lab.init(api, url)
-            scalesync(_submitting(lab, f"sent-{round_}", sent), api.url, url)
-            lab.run("dispatch", ["dispatch", "--workers", "8"], api, Order(api.url, KEY, url, sent))
-        if not (A_LOOP.missing or lab.options.alone):
-            payloads = str(_payloads(lab, f"looped-{round_}", looped))
+            submitting = _submitting(harness, f"queued-{round_}", queued)
+            harness.run("queue", submitting, api, order, name="task create --from")
+        with harness.fresh("sqlite") as url:
+            harness.init(api, url)
+            scalesync(_submitting(harness, f"sent-{round_}", sent), api.url, url)
+            harness.run("dispatch", ["dispatch", "--workers", "8"], api, Order(api.url, KEY, url, sent))
+        if not (A_LOOP.missing or harness.options.alone):
+            payloads = str(_payloads(harness, f"looped-{round_}", looped))
             order = Order(api.url, KEY, "sqlite:///none", looped, payloads=payloads)
-            lab.turn("dispatch", A_LOOP, api, order)
+            harness.turn("dispatch", A_LOOP, api, order)
 
 
-def _submitting(lab: Lab, name: str, count: int) -> list[str]:
-    file = _payloads(lab, name, count)
+def _submitting(harness: Harness, name: str, count: int) -> list[str]:
+    file = _payloads(harness, name, count)
     return ["--quiet", "task", "create", "imageannotation", "--from", str(file)]
 
 
-def _payloads(lab: Lab, name: str, count: int) -> Path:
+def _payloads(harness: Harness, name: str, count: int) -> Path:
     """Return a file of tasks that nobody has submitted yet, a line each."""
-    file = lab.directory / f"{name}.jsonl"
+    file = harness.directory / f"{name}.jsonl"
     with file.open("w") as lines:
         for number in range(count):
             body = {
@@ -110,12 +110,12 @@ def _payloads(lab: Lab, name: str, count: int) -> Path:
     return file
 
 
-def verify(lab: Lab) -> None:
+def verify(harness: Harness) -> None:
     """Prove a mirror in which nothing is wrong."""
-    tasks = lab.options.verified
-    url, api = lab.large_mirror(tasks), lab.api(tasks)
-    for _ in range(lab.options.rounds):
-        lab.turn("verify", PROOF, api, Order(api.url, KEY, url, tasks))
+    tasks = harness.options.verified
+    url, api = harness.large_mirror(tasks), harness.api(tasks)
+    for _ in range(harness.options.rounds):
+        harness.turn("verify", PROOF, api, Order(api.url, KEY, url, tasks))
 
 
 ALL = {

@@ -13,10 +13,10 @@ HEADS = ("", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU
 
 def show(results: Results, targets: Sequence[Target], console: Console) -> None:
     """Print a table of each stage and database, and what was to be reached."""
-    if results.ceiling:
+    if results.upper_bound:
         size, boxes = results.bytes_per_task, results.boxes_per_task
         console.print(f"A task has {size:,.0f} bytes of JSON and {boxes:g} annotations.")
-        console.print(f"The server gives a bare client {results.ceiling:,.0f} tasks/s.")
+        console.print(f"The server gives a bare client {results.upper_bound:,.0f} tasks/s.")
     for group in results.groups():
         table = Table(*HEADS, title=f"{group[0].stage}, {group[0].engine}", title_justify="left")
         for column in table.columns[1:]:

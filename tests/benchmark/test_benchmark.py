@@ -9,9 +9,9 @@ import pytest
 from scalesync import Mirror
 from scalesync.sandbox.documents import Doc, decode
 from tests.benchmark.account import Account, DuplicateError
-from tests.benchmark.contenders.floor import portions, tables
-from tests.benchmark.contenders.floor_sqlite import Floor
 from tests.benchmark.documents import PROJECTS
+from tests.benchmark.peers.floor import portions, tables
+from tests.benchmark.peers.floor_sqlite import Floor
 from tests.benchmark.server import KEY, Api, running
 
 TASKS = 200

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Scalesync, scalesync_in
-from tests.cli.in_process import in_process
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Scalesync, scalesync_in
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from scalesync.db.backup import back_up
 from scalesync.db.schema.sync import watermarks
 from scalesync.errors import ConfigurationError
 from scalesync.mirror import Mirror
-from tests.cli.commands import Scalesync, check_refusal, execute
-from tests.cli.test_databases import limited
+from tests.cli.test_unusable_databases import limited
 from tests.db.test_upserts import NOON
 from tests.db.test_wal import killed
-from tests.fixtures.databases import opened
+from tests.support.cli_process import Scalesync, check_refusal, execute
+from tests.support.databases import opened
 
 
 def files(directory: Path) -> list[str]:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from tests.cli.broken_api import BrokenApi, Tasks, page, task
-from tests.cli.commands import Scalesync, check_refusal, execute
+from tests.support.cli_process import Scalesync, check_refusal, execute
+from tests.support.static_list_api import StaticListApi, Tasks, page, task
 
 TWO = (task(2), task(1))
 
@@ -50,9 +50,9 @@ def not_json(_: Mapping[str, str]) -> object:
 
 
 @contextmanager
-def against(tasks: Tasks, scalesync: Scalesync) -> Iterator[tuple[BrokenApi, Scalesync]]:
+def against(tasks: Tasks, scalesync: Scalesync) -> Iterator[tuple[StaticListApi, Scalesync]]:
     """Lend an API that answers with these tasks, and commands that ask it."""
-    with BrokenApi(tasks) as api:
+    with StaticListApi(tasks) as api:
         yield api, scalesync.having(SCALESYNC_API_URL=api.url, SCALESYNC_PATIENCE="1s")
 
 

@@ -1,7 +1,7 @@
 """`scalesync changes`: following the mirror by remembering one number."""
 
-from tests.cli.commands import Scalesync, check_refusal
-from tests.fixtures.sandboxes import StartSandbox
+from tests.support.cli_process import Scalesync, check_refusal
+from tests.support.sandboxes import StartSandbox
 
 
 def test_whoever_remembers_one_number_hears_of_every_change(

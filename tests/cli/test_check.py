@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.commands import Scalesync
+from tests.support.cli_process import Scalesync
 
 
 @pytest.mark.parametrize(

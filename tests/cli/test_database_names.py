@@ -7,8 +7,8 @@ import pytest
 
 from scalesync.errors import ConfigurationError
 from scalesync.mirror import Mirror
-from tests.cli.commands import Scalesync, check_refusal
-from tests.cli.in_process import InProcess
+from tests.support.cli_in_process import InProcess
+from tests.support.cli_process import Scalesync, check_refusal
 
 NAMES = (
     "a?b.db",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scalesync.cli.demo.walkthrough import _held
-from tests.cli.commands import Done, Scalesync, check_refusal
 from tests.readme import PAGES, ROOT
+from tests.support.cli_process import Done, Scalesync, check_refusal
 
 
 def test_the_demo_tells_the_whole_story(scalesync: Scalesync) -> None:

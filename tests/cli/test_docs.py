@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import scalesync
-from tests.cli.commands import Scalesync, check_refusal
+from tests.support.cli_process import Scalesync, check_refusal
 
 PAGES = sorted((Path(scalesync.__file__).parent / "docs").glob("*.md"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from tests.cli.commands import COMMAND, Scalesync, check_refusal, execute
+from tests.support.cli_process import COMMAND, Scalesync, check_refusal, execute
 
 FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone")
 

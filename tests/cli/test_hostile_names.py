@@ -17,13 +17,13 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
-from tests.api.scripted import Scripted, say
-from tests.cli.broken_api import BrokenApi, page
-from tests.cli.broken_api import task as served_task
-from tests.cli.commands import Done, Scalesync, scalesync_in
-from tests.cli.in_process import in_process
-from tests.export.account import box, task, written
-from tests.fixtures.databases import opened
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Done, Scalesync, scalesync_in
+from tests.support.databases import opened
+from tests.support.export_account import box, task, written
+from tests.support.scripted_server import ScriptedServer, say
+from tests.support.static_list_api import StaticListApi, page
+from tests.support.static_list_api import task as served_task
 
 EVIL = (
     "\x1b[2J\x1b]0;mine\x07\x9b31m\x7f\u202eedoc\u2066\u200f\u061c\u2028\x85"
@@ -119,7 +119,7 @@ def test_whatever_is_queued_commands_no_terminal(hostile: Scalesync) -> None:
 def test_whatever_the_api_answers_commands_no_terminal(status: int, hostile: Scalesync) -> None:
     """Its words in every error, in the queue that keeps them, and in logs."""
     hostile("task", "create", "annotation", "attachment=x", "unique_id=mine")
-    with Scripted([say({"error": EVIL}, status)]) as server:
+    with ScriptedServer([say({"error": EVIL}, status)]) as server:
         ready = hostile.having(SCALESYNC_API_URL=server.url)
         for line in (
             "check",
@@ -139,7 +139,7 @@ def test_whatever_the_api_answers_commands_no_terminal(status: int, hostile: Sca
 def test_whatever_is_read_commands_no_terminal(scalesync: Scalesync) -> None:
     """A sync of such tasks and of their changes, and of a list that contradicts itself."""
     given = [served_task(number, project=name, status=name) for number, name in enumerate(NAMES)]
-    with BrokenApi(lambda _: page(*given)) as api:
+    with StaticListApi(lambda _: page(*given)) as api:
         ready = scalesync.having(SCALESYNC_API_URL=api.url, SCALESYNC_PATIENCE="0")
         harmless(ready("init"))
         assert harmless(ready("-vv", "sync", "tasks")).code == 0

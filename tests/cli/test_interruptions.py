@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Scalesync, check_refusal, execute
+from tests.support.cli_process import Scalesync, check_refusal, execute
 
 Start = Callable[..., SandboxServer]
 

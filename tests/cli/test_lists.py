@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.cli.commands import COMMAND, Scalesync, check_refusal, execute
+from tests.support.cli_process import COMMAND, Scalesync, check_refusal, execute
 
 
 def on_terminal(mirror: Scalesync, *words: str, width: int = 80) -> list[str]:

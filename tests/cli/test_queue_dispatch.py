@@ -10,7 +10,7 @@ import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Scalesync, check_refusal, execute
+from tests.support.cli_process import Scalesync, check_refusal, execute
 
 Start = Callable[..., SandboxServer]
 

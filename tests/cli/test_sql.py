@@ -9,8 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.commands import COMMAND, Scalesync, check_refusal
-from tests.db.test_sql import STUBBORN
+from tests.db.test_readonly_sql import STUBBORN
+from tests.support.cli_process import COMMAND, Scalesync, check_refusal
 
 ODD = "SELECT 1234 AS n, char(27) || '[2J' AS evil, '=1' AS formula, NULL AS no, x'00ff' AS bytes"
 

@@ -13,7 +13,7 @@ from scalesync.queue import events as queue_events
 from scalesync.sandbox import SandboxServer
 from scalesync.sync import events as sync_events
 from scalesync.sync import result_files
-from tests.cli.commands import COMMAND, Scalesync, execute
+from tests.support.cli_process import COMMAND, Scalesync, execute
 
 Start = Callable[..., SandboxServer]
 

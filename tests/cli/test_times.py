@@ -9,8 +9,8 @@ from scalesync import Mirror
 from scalesync.errors import ConfigurationError
 from scalesync.sandbox import SandboxServer
 from scalesync.timestamps import format_instant, instant_of
-from tests.cli.commands import Scalesync, check_refusal, execute
-from tests.fixtures.sandboxes import LIVE_KEY
+from tests.support.cli_process import Scalesync, check_refusal, execute
+from tests.support.sandboxes import LIVE_KEY
 
 Start = Callable[..., SandboxServer]
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from scalesync.cli.verify import raise_if_unproven
 from scalesync.errors import IncompleteError
 from scalesync.sandbox import SandboxServer
 from scalesync.sync.verify.models import Drift, DriftKind, Verification
-from tests.cli.commands import Scalesync, check_interrupted, check_refusal, execute
+from tests.support.cli_process import Scalesync, check_interrupted, check_refusal, execute
 
 Start = Callable[..., SandboxServer]
 

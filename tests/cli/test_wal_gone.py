@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from scalesync.sandbox import SandboxServer
-from tests.cli.commands import Scalesync, check_refusal, execute
 from tests.cli.test_interruptions import wait_for_pages
+from tests.support.cli_process import Scalesync, check_refusal, execute
 
 Start = Callable[..., SandboxServer]
 BESIDE = [("-wal",), ("-wal", "-shm")]

@@ -22,7 +22,7 @@ from scalesync.db.schema.annotations_and_changes import annotations as rows
 from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
-from tests.fixtures.databases import downgrade, opened
+from tests.support.databases import downgrade, opened
 
 FRAMES = b'[{"annotations": [{"uuid": "u", "label": "car", "left": 1}]}, {"annotations": []}]'
 

@@ -10,7 +10,7 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 SIGNED = "https://bucket.example/1.json?X-Amz-Date=20260101&X-Amz-Signature="
 

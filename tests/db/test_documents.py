@@ -18,8 +18,8 @@ from scalesync.db.mirror.documents import (
     PROJECTS,
     TASKS,
     StreamMapping,
-    project_versions,
     to_row,
+    versions_of,
 )
 from scalesync.db.mirror.query import find
 from scalesync.db.mirror.upsert import write_rows
@@ -286,7 +286,7 @@ def test_a_project_without_a_usable_history_is_kept(history: object) -> None:
     """A `param_history` of another shape leaves the version unknown and gives no versions."""
     row = to_row(PROJECTS, json.dumps({"name": "a", "version": 9, "param_history": history}).encode())
     assert row.values["version"] is None
-    assert project_versions(row) == []
+    assert versions_of(row) == []
 
 
 def test_versions_come_from_entries_with_an_integer() -> None:
@@ -299,7 +299,7 @@ def test_versions_come_from_entries_with_an_integer() -> None:
         {"a": 4},
     ]
     row = to_row(PROJECTS, json.dumps({"name": "p", "param_history": history}).encode())
-    assert [(v.project, v.version, v.created_at, v.params) for v in project_versions(row)] == [
+    assert [(v.project, v.version, v.created_at, v.params) for v in versions_of(row)] == [
         ("p", 0, datetime(2023, 10, 11, 18, 36, 21, 350000, UTC), '{"a":1}'),
         ("p", 1, None, '{"a":3}'),
     ]

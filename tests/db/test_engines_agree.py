@@ -22,7 +22,7 @@ from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.queue import mirror_lookup
 from scalesync.db.schema.mirror import project_versions, tasks
 from scalesync.db.schema.sync import watermarks
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import window_ledger
 from scalesync.errors import DatabaseError
 from scalesync.models.api import Document
 from scalesync.models.selection import Selection
@@ -30,7 +30,7 @@ from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_documents import exactly
 from tests.db.test_upserts import NOON, at, row, task, write
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 NAMES = (
     "a",
@@ -107,7 +107,7 @@ EMPTY: dict[str, Callable[[Connection], object]] = {
     "held": lambda conn: len(mirror_lookup.held(conn, [])),
     "unique_ids": lambda conn: len(mirror_lookup.unique_ids(conn, [])),
     "addresses": lambda conn: len(result_files.addresses(conn, [])),
-    "release": lambda conn: ledger.release(conn, []),
+    "release": lambda conn: window_ledger.release(conn, []),
     "write": lambda conn: annotations.write(conn, []).annotations,
     "write_again": lambda conn: annotations.write_again(conn, []).annotations,
     "catch_up": annotations.backfill,

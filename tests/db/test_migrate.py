@@ -17,7 +17,7 @@ from scalesync.db.migrate import REVISIONS, check_schema, current_revision, head
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
 from scalesync.errors import DatabaseError
-from tests.fixtures.databases import downgrade, opened
+from tests.support.databases import downgrade, opened
 
 ROOT = Path(__file__).parents[2]
 

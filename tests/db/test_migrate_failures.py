@@ -1,9 +1,9 @@
 """Upgrades that die or fail at any statement: the old schema, and all that is in it, is as before."""
 
 from scalesync.db.database import Database
-from tests.db.mortal_upgrades import FAILED, KILLED, upgrade_mortally
 from tests.db.test_annotations import annotated, boxes, labels
-from tests.fixtures.databases import downgrade
+from tests.support.databases import downgrade
+from tests.support.interrupted_upgrades import FAILED, KILLED, interrupted_upgrades
 
 
 def test_an_upgrade_may_die_or_fail_at_any_statement(database: Database, database_url: str) -> None:
@@ -13,7 +13,7 @@ def test_an_upgrade_may_die_or_fail_at_any_statement(database: Database, databas
     with database.write() as conn:
         downgrade(conn, "0002")
 
-    *ended, last = upgrade_mortally(database_url)
+    *ended, last = interrupted_upgrades(database_url)
 
     assert [(end.statement, end.code) for end in ended[:2]] == [
         ("INSERT INTO annotations", KILLED),

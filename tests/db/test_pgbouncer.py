@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
 
 import psycopg
 import pytest
@@ -12,14 +11,13 @@ from sqlalchemy import make_url
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.export.readonly_sql import run_query
-from scalesync.db.queue.notifier import Signals
 from scalesync.errors import DatabaseError
 from scalesync.sandbox import SandboxOptions, SandboxServer
-from tests.cli.commands import Done, Scalesync, scalesync_in
-from tests.cli.in_process import in_process
-from tests.db.test_session import DEFAULTS, NEEDED, alter, shown
-from tests.fixtures.databases import PostgresServer, opened
-from tests.fixtures.poolers import pooling
+from tests.db.test_session_settings import DEFAULTS, NEEDED, alter, shown
+from tests.support.cli_in_process import in_process
+from tests.support.cli_process import Done, Scalesync, scalesync_in
+from tests.support.databases import PostgresServer, opened
+from tests.support.poolers import pooling
 
 SIZE = 2
 """Sessions of the server: fewer than a command has connections, so that they change hands."""
@@ -155,18 +153,6 @@ def test_what_others_set_in_a_session_does_not_matter(
                 found = shown(database, write=write)
                 assert found.items() >= NEEDED.items()
                 assert found["DateStyle"].startswith("ISO")
-
-
-def test_nobody_listens_through_a_pooler(pooled_url: str, postgres_server: PostgresServer) -> None:
-    """Whoever waits for work looks again when the time is over, and no session is left listening."""
-    with opened(pooled_url) as database:
-        signals = Signals(database)
-        assert not signals.wait(0.3, Event())
-        signals.close()
-    assert_nothing_is_left(pooled_url)
-    with opened(direct(pooled_url, postgres_server)) as database, database.read() as conn:
-        channels = "SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen%%'"
-        assert conn.exec_driver_sql(channels).scalar_one() == 0
 
 
 def answers(database: Database) -> object:

@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from scalesync.db.database import Database
-from scalesync.db.sync import runs
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import runs, window_ledger
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -31,9 +30,9 @@ def ended(
     """End the windows of a run, in their order, and then the run."""
     with database.write() as conn:
         for state in states:
-            window = ledger.claim(conn, "me", 30)
+            window = window_ledger.claim(conn, "me", 30)
             assert window is not None
-            ledger.finish(conn, window, state, error if state is WindowState.FAILED else None)
+            window_ledger.finish(conn, window, state, error if state is WindowState.FAILED else None)
         over = runs.finish(conn, run, at)
     assert over is not None
     return over
@@ -102,7 +101,7 @@ def test_of_planners_at_once_one_opens_a_run(database: Database) -> None:
     with database.read() as conn:
         run = runs.open_run(conn)
         assert run is not None
-        assert ledger.unclaimed(conn, run.id) == 3
+        assert window_ledger.unclaimed(conn, run.id) == 3
 
 
 def test_a_tally_loses_nothing(database: Database) -> None:

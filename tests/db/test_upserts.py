@@ -12,12 +12,13 @@ from sqlalchemy import Table, select, text
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
-from scalesync.db.mirror.upsert import keys_present, mark_missing, write_rows
+from scalesync.db.mirror.query import keys_present
+from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.db.schema.mirror import project_versions, projects, tasks
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.row_parser import Row
 from scalesync.timestamps import format_instant
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 

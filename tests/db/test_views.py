@@ -6,12 +6,12 @@ from sqlalchemy import inspect, text
 from scalesync.db.database import Database
 from scalesync.db.schema.sync import watermarks
 from scalesync.db.schema.views import VIEWS
-from tests.db.view_answers import ANSWERS
-from tests.db.view_checks import check, exported, said
-from tests.db.view_corners import CORNERS, MISSING, ODD, hold_corners
-from tests.fixtures.databases import opened
-from tests.fixtures.sandboxes import StartSandbox
-from tests.sync.mirrors import sync
+from tests.support.databases import opened
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import sync
+from tests.support.view_checks import check, exported, said
+from tests.support.view_edge_cases import CORNERS, MISSING, ODD, hold_corners
+from tests.support.view_oracle import ANSWERS
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
 from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
-from tests.db.view_corners import ODD, done, hold_corners
-from tests.fixtures.databases import opened
-from tests.queue.ledgers import change, mirror, put
+from tests.support.commands import change, mirror, put
+from tests.support.databases import opened
+from tests.support.view_edge_cases import ODD, done, hold_corners
 
 EXTENSION = next(Path(duckdb_extension_sqlite_scanner.__file__).parent.rglob("*.duckdb_extension"))
 AS_TEXT = {"task_facts", "batch_progress", "submissions"}

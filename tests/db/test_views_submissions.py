@@ -7,9 +7,9 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import mark_missing
 from scalesync.models.commands import CommandState, NewCommand, Outcome
 from scalesync.queue import new_commands
-from tests.db.view_checks import check, exported
-from tests.db.view_corners import ODD, done
-from tests.queue.ledgers import NOON, change, mirror, put
+from tests.support.commands import NOON, change, mirror, put
+from tests.support.view_checks import check, exported
+from tests.support.view_edge_cases import ODD, done
 
 
 def create(unique_id: str, **body: object) -> NewCommand:

@@ -15,14 +15,14 @@ from scalesync.db.database import Database
 from scalesync.db.schema.sync import watermarks
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError
-from tests.db.test_engine import add, count
-from tests.fixtures.databases import migrate, opened
+from tests.db.test_database import add, count
+from tests.support.databases import migrate, opened
 
 KILLED = """
 import os, sys
 from sqlalchemy import text
 from scalesync.db.database import Database
-from tests.db.test_engine import add
+from tests.db.test_database import add
 database = Database.open(sys.argv[1])
 for name in sys.argv[2:]:
     if name.startswith("PRAGMA"):

@@ -12,15 +12,15 @@ from sqlalchemy import text
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.mirror import Mirror
-from tests.db.test_engine import add, count
+from tests.db.test_database import add, count
 from tests.db.test_wal import names
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 WAITING = """
 import sys
 from scalesync.db.database import Database
 from scalesync.errors import DatabaseError
-from tests.db.test_engine import add
+from tests.db.test_database import add
 database = Database.open(sys.argv[1])
 add(database, "before")
 print("ready", flush=True)

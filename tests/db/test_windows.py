@@ -1,4 +1,4 @@
-"""The ledger of windows: what every engine must promise of claims, leases and what was received."""
+"""The table of windows: what every engine must promise of claims, leases and what was received."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,13 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import runs as runs_table
 from scalesync.db.schema.sync import window_pages, windows
-from scalesync.db.server_clock import database_time
-from scalesync.db.sync import runs, window_splits
-from scalesync.db.sync import windows as ledger
+from scalesync.db.server_clock import seconds_from_now
+from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunKind, RunState, Window, WindowState
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, write
-from tests.fixtures.databases import PostgresServer, opened
+from tests.support.databases import PostgresServer, opened
 
 NOON = at(0)
 NARROW = Window("tasks", "Straßen & 東京", at(-60), at(60) + timedelta(milliseconds=1), at(-1))
@@ -39,7 +38,7 @@ def planned(database: Database, *given: Window) -> int:
 def claim(database: Database, owner: str = "me", lease: float = 30) -> Window:
     """Claim a window that must be there."""
     with database.write() as conn:
-        window = ledger.claim(conn, owner, lease)
+        window = window_ledger.claim(conn, owner, lease)
     assert window is not None
     return window
 
@@ -48,7 +47,7 @@ def holds(database: Database, window: Window, owner: str = "me") -> bool:
     """Return whether the claim still counts."""
     try:
         with database.write() as conn:
-            ledger.require_lease(conn, [window], owner, 30)
+            window_ledger.require_lease(conn, [window], owner, 30)
     except LeaseLostError:
         return False
     return True
@@ -57,8 +56,8 @@ def holds(database: Database, window: Window, owner: str = "me") -> bool:
 def free(database: Database) -> bool:
     """Return whether another process gets a window; it gives it up again."""
     with database.write() as conn:
-        window = ledger.claim(conn, "somebody else", 30)
-        ledger.release(conn, ["somebody else"])
+        window = window_ledger.claim(conn, "somebody else", 30)
+        window_ledger.release(conn, ["somebody else"])
     return window is not None
 
 
@@ -69,8 +68,8 @@ def test_a_window_has_the_very_filter_it_was_planned_with(database: Database) ->
     first = claim(database)
     read = replace(first, next_token="t" * 5000, rows_received=1, api_total=3_000_000_000)
     with database.write() as conn:
-        ledger.save_pages(conn, [(read, 0, ["é", "b"])])
-        ledger.release(conn, ["me"])
+        window_ledger.save_pages(conn, [(read, 0, ["é", "b"])])
+        window_ledger.release(conn, ["me"])
 
     assert replace(NARROW, id=first.id, run_id=run_id, attempts=1) == first
     assert claim(database, "another") == replace(read, attempts=2)
@@ -81,12 +80,12 @@ def test_the_oldest_free_window_is_claimed_first(database: Database) -> None:
     planned(database, *(Window("tasks", name) for name in "abc"))
     first = claim(database)
     with database.write() as conn:
-        ledger.finish(conn, first, WindowState.CLOSED)
+        window_ledger.finish(conn, first, WindowState.CLOSED)
 
     assert (first.project, claim(database).project, claim(database).project) == ("a", "b", "c")
     assert not free(database)
     with database.write() as conn:
-        ledger.release(conn, ["me"])
+        window_ledger.release(conn, ["me"])
         conn.execute(update(runs_table).values(state=RunState.INCOMPLETE, finished_at=NOON))
     assert not free(database)
 
@@ -103,14 +102,14 @@ def test_a_claim_is_held_until_the_window_is_claimed_again(database: Database) -
     second = claim(database)
     assert (holds(database, first), holds(database, second)) == (False, True)
     with database.write() as conn:
-        ledger.finish(conn, second, WindowState.CLOSED)
+        window_ledger.finish(conn, second, WindowState.CLOSED)
     assert not holds(database, second)
 
 
 def run_out(database: Database) -> None:
     """Make every lease end a second ago by the database's clock."""
     with database.write() as conn:
-        conn.execute(update(windows).values(leased_until=database_time(conn, -1)))
+        conn.execute(update(windows).values(leased_until=seconds_from_now(-1)))
 
 
 def test_leases_are_extended_and_given_up_by_owner(database: Database) -> None:
@@ -120,15 +119,15 @@ def test_leases_are_extended_and_given_up_by_owner(database: Database) -> None:
     claim(database, "another")
     run_out(database)
     with database.write() as conn:
-        ledger.extend(conn, "me", 30)
-        assert sorted(ledger.owners(conn)) == ["another", "me"]
+        window_ledger.extend(conn, "me", 30)
+        assert sorted(window_ledger.owners(conn)) == ["another", "me"]
     assert claim(database, "third").stream == "batches"
     assert not free(database)
 
     with database.write() as conn:
-        assert ledger.release(conn, ()) == 0
-        assert ledger.release(conn, ["me", "nobody"]) == 1
-        assert ledger.unclaimed(conn, claim_run(conn)) == 1
+        assert window_ledger.release(conn, ()) == 0
+        assert window_ledger.release(conn, ["me", "nobody"]) == 1
+        assert window_ledger.unclaimed(conn, claim_run(conn)) == 1
     assert free(database)
 
 
@@ -183,26 +182,36 @@ def test_what_a_window_received_is_forgotten_with_its_end(database: Database) ->
     )
     with database.write() as conn:
         for window in (ending, beginning):
-            ledger.save_pages(conn, [(window, 0, ["a", "b"])])
-            ledger.save_pages(conn, [(window, 1, [])])
-        assert ledger.keys_received(conn, ending.id) == (2, {ledger.key_digest("a"), ledger.key_digest("b")})
-        ledger.finish(conn, ending, WindowState.FAILED, "too few")
-        ledger.restart(conn, beginning, "the same token twice")
+            window_ledger.save_pages(conn, [(window, 0, ["a", "b"])])
+            window_ledger.save_pages(conn, [(window, 1, [])])
+        assert window_ledger.keys_received(conn, ending.id) == (
+            2,
+            {window_ledger.key_digest("a"), window_ledger.key_digest("b")},
+        )
+        window_ledger.finish(conn, ending, WindowState.FAILED, "too few")
+        window_ledger.restart(conn, beginning, "the same token twice")
 
         assert conn.execute(select(window_pages)).all() == []
-        assert ledger.failures(conn, run_id) == ["too few"]
-        assert ledger.progress(conn, run_id) == [("tasks", 2, 9)]
-        again = ledger.claim(conn, "another", 30)
+        assert window_ledger.failures(conn, run_id) == ["too few"]
+        assert window_ledger.progress(conn, run_id) == [("tasks", 2, 9)]
+        again = window_ledger.claim(conn, "another", 30)
     assert again == replace(Window("tasks"), id=beginning.id, run_id=run_id, attempts=2, failures=1)
 
 
 def test_an_empty_ledger_is_no_trouble(database: Database) -> None:
     """Nothing is claimed, counted or divided where there is nothing."""
     with database.write() as conn:
-        ledger.add(conn, 7, ())
-        assert ledger.claim(conn, "me", 30) is None
-        assert (ledger.owners(conn), ledger.streams(conn, 7), ledger.progress(conn, 7)) == ([], [], [])
-        assert (ledger.count(conn, 7, WindowState.OPEN), ledger.keys_received(conn, 7)) == (0, (0, set()))
+        window_ledger.add(conn, 7, ())
+        assert window_ledger.claim(conn, "me", 30) is None
+        assert (
+            window_ledger.owners(conn),
+            window_ledger.streams(conn, 7),
+            window_ledger.progress(conn, 7),
+        ) == ([], [], [])
+        assert (window_ledger.count(conn, 7, WindowState.OPEN), window_ledger.keys_received(conn, 7)) == (
+            0,
+            (0, set()),
+        )
         assert window_splits.dividing_instant(conn, TASKS.table.c.created_at, NARROW) is None
 
 
@@ -231,12 +240,12 @@ def test_claims_at_once_share_the_windows(database: Database) -> None:
         mine: list[int] = []
         while True:
             with database.write() as conn:
-                window = ledger.claim(conn, f"owner {number}", 30)
+                window = window_ledger.claim(conn, f"owner {number}", 30)
             if window is None:
                 return mine
             with database.write() as conn:
-                ledger.require_lease(conn, [window], f"owner {number}", 30)
-                ledger.finish(conn, window, WindowState.CLOSED)
+                window_ledger.require_lease(conn, [window], f"owner {number}", 30)
+                window_ledger.finish(conn, window, WindowState.CLOSED)
             mine.append(window.id)
 
     with ThreadPoolExecutor(6) as threads:

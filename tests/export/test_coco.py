@@ -13,10 +13,10 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Format
-from tests.export.account import Doc, box, image, polygon, task, ways_out, written
 from tests.export.test_datasets import exported
-from tests.fixtures.sandboxes import StartSandbox
-from tests.sync.mirrors import sync
+from tests.support.export_account import Doc, box, image, polygon, task, ways_out, written
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import sync
 
 CLOSED = polygon("a", (1, 1), (1, 1), (1, 1))
 ON_A_LINE = polygon("a", (0.1, 0.1), (0.2, 0.2), (0.3, 0.3))

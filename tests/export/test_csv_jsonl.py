@@ -18,7 +18,7 @@ from scalesync.db.export.readonly_sql import run_query
 from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines, told
 from scalesync.models.columns import Column, ColumnKind
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 A, J = Column("a", ColumnKind.TEXT), Column("j", ColumnKind.JSON)

@@ -15,8 +15,8 @@ from scalesync.errors import ConfigurationError
 from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Format
 from scalesync.models.selection import Selection
-from tests.export.account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
+from tests.support.export_account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
 
 
 def exported(database: Database, as_what: Format, **wanted: Any) -> tuple[Any, ExportCounts]:

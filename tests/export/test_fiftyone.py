@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scalesync.export.counts import ExportCounts
 from scalesync.export.fiftyone import fiftyone_lines
-from tests.export.account import box
-from tests.export.fiftyone_importer import does_it_stop, loaded
+from tests.support.export_account import box
+from tests.support.fiftyone_importer import does_it_stop, loaded
 
 VERDICTS = (Path(__file__).parent / "fiftyone_verdicts.jsonl").read_bytes().splitlines()[1:]
 """Of the real importer."""

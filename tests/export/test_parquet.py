@@ -25,8 +25,8 @@ from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Exporter, Format
 from scalesync.models.columns import Column, ColumnKind
 from scalesync.timestamps import format_instant
-from tests.export.account import ODD, filled, ways_out
-from tests.fixtures.databases import opened
+from tests.support.databases import opened
+from tests.support.export_account import ODD, filled, ways_out
 
 INSTANT = pa.timestamp("ms", tz="UTC")
 

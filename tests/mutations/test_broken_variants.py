@@ -7,8 +7,8 @@ import os
 
 import pytest
 
+from tests.mutations.mutated_copy import ROOT, MutatedCopy, Variant
 from tests.mutations.variants import VARIANTS
-from tests.mutations.workshop import ROOT, Variant, Workshop
 
 ALL = os.environ.get("SCALESYNC_MUTATIONS") == "all"
 CHOSEN = (
@@ -25,26 +25,26 @@ TRIED = VARIANTS if ALL else [variant for variant in VARIANTS if variant.name in
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def mutated_copy(tmp_path_factory: pytest.TempPathFactory) -> MutatedCopy:
     """Return a copy of the project to break lines in."""
-    return Workshop.at(tmp_path_factory.mktemp("workshop") / "project")
+    return MutatedCopy.at(tmp_path_factory.mktemp("copy") / "project")
 
 
 @pytest.mark.parametrize("variant", TRIED, ids=lambda variant: variant.name)
-def test_a_broken_line_is_noticed(workshop: Workshop, variant: Variant) -> None:
+def test_a_broken_line_is_noticed(mutated_copy: MutatedCopy, variant: Variant) -> None:
     """Each test named for it fails, by an assertion or an error in its own course, in the broken copy."""
-    with workshop.broken(variant):
-        code, became, printed = workshop.run(variant.tests)
+    with mutated_copy.broken(variant):
+        code, became, printed = mutated_copy.run(variant.tests)
 
     failed = {node for node, outcome in became.items() if outcome == "failed"}
     missed = [test for test in variant.tests if not any(node.startswith(test) for node in failed)]
     assert (code, missed, set(became.values()) - {"failed", "passed"}) == (1, [], set()), printed
 
 
-def test_nothing_is_noticed_where_nothing_is_broken(workshop: Workshop) -> None:
+def test_nothing_is_noticed_where_nothing_is_broken(mutated_copy: MutatedCopy) -> None:
     """In the copy as it is the same tests pass, so that it is the broken line that they fail for."""
     tests = sorted({test for variant in TRIED for test in variant.tests})
-    code, became, printed = workshop.run(tests)
+    code, became, printed = mutated_copy.run(tests)
 
     assert (code, set(became.values())) == (0, {"passed"}), printed
     assert [test for test in tests if not any(node.startswith(test) for node in became)] == []

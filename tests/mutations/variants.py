@@ -1,5 +1,6 @@
 """The broken variants of the sync side, and for each the quickest tests that must fail for it."""
 
+from tests.mutations.mutated_copy import Variant
 from tests.mutations.variants_of_answers import ANSWERS
 from tests.mutations.variants_of_api import API
 from tests.mutations.variants_of_exports import EXPORTS
@@ -7,17 +8,16 @@ from tests.mutations.variants_of_input import INPUT
 from tests.mutations.variants_of_proofs import EQUALITY, PROOFS
 from tests.mutations.variants_of_results import RESULTS
 from tests.mutations.variants_of_windows import WINDOWS
-from tests.mutations.workshop import Variant
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
 _RACE = "db/test_upserts.py::test_they_are_so_in_a_race_too"
 _BACK = "db/test_upserts.py::test_a_missing_row_comes_back_when_served_again[sqlite]"
-_WHOLE = "sync/test_one_transaction.py::test_a_page_is_written_whole_or_not_at_all"
+_WHOLE = "sync/test_page_atomicity.py::test_a_page_is_written_whole_or_not_at_all"
 _TOTALS = "if window.api_total is None or page.total is None or window.rows_received >= window.api_total:"
 _STALE = (
     'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})'
 )
-_PAGE = "sync/test_reading.py::test_a_contradiction_closes_no_window"
+_PAGE = "sync/test_window_progress.py::test_a_contradiction_closes_no_window"
 
 WATERMARK = (
     Variant(
@@ -25,14 +25,14 @@ WATERMARK = (
         "db/sync/runs.py",
         "if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:",
         "if ended.rowcount and found.watermark_at is not None:",
-        ("sync/test_ledger.py::test_a_failed_window_leaves_the_watermark[sqlite]",),
+        ("sync/test_store.py::test_a_failed_window_leaves_the_watermark[sqlite]",),
     ),
     Variant(
         "the watermark moves while windows are open",
         "db/sync/runs.py",
-        "if ledger.count(conn, run.id, WindowState.OPEN):",
-        "if ledger.count(conn, run.id, WindowState.OPEN) > 1:",
-        ("sync/test_ledger.py::test_watermarks_move_only_with_the_last_window[sqlite]",),
+        "if window_ledger.count(conn, run.id, WindowState.OPEN):",
+        "if window_ledger.count(conn, run.id, WindowState.OPEN) > 1:",
+        ("sync/test_store.py::test_watermarks_move_only_with_the_last_window[sqlite]",),
     ),
     Variant(
         "the watermark is when the run ended",
@@ -46,35 +46,35 @@ WATERMARK = (
         "sync/planner.py",
         "return Plan(kind, tuple(windows), None if request.partial else facts.now)",
         "return Plan(kind, tuple(windows), facts.now)",
-        ("sync/test_plan.py::test_a_part_never_moves_a_watermark[request_0]",),
+        ("sync/test_planner.py::test_a_part_never_moves_a_watermark[request_0]",),
     ),
     Variant(
         "no lookback",
         "sync/planner.py",
         "since = min(watermark, facts.now) - request.lookback if watermark else None",
         "since = min(watermark, facts.now) if watermark else None",
-        ("sync/test_plan.py::test_a_later_run_reads_changes_since_the_watermark_less_the_lookback",),
+        ("sync/test_planner.py::test_a_later_run_reads_changes_since_the_watermark_less_the_lookback",),
     ),
     Variant(
         "a watermark in the future is believed",
         "sync/planner.py",
         "since = min(watermark, facts.now) - request.lookback if watermark else None",
         "since = watermark - request.lookback if watermark else None",
-        ("sync/test_plan.py::test_a_watermark_in_the_future_does_not_skip_anything",),
+        ("sync/test_planner.py::test_a_watermark_in_the_future_does_not_skip_anything",),
     ),
     Variant(
         "unfinished batches are forgotten",
         "sync/planner.py",
         "begin = min(since, facts.oldest_unfinished_batch or since)",
         "begin = since",
-        ("sync/test_plan.py::test_batches_are_read_from_the_oldest_unfinished_one",),
+        ("sync/test_planner.py::test_batches_are_read_from_the_oldest_unfinished_one",),
     ),
     Variant(
         "tasks without an update time are forgotten",
         "sync/planner.py",
         "if facts.some_task_without_update_time:",
         "if facts.some_task_without_update_time and since is None:",
-        ("sync/test_plan.py::test_tasks_without_update_times_are_looked_for_by_creation",),
+        ("sync/test_planner.py::test_tasks_without_update_times_are_looked_for_by_creation",),
     ),
 )
 
@@ -116,7 +116,7 @@ GUARD = (
     ),
     Variant(
         "writers of tasks do not take turns",
-        "db/locks.py",
+        "db/mirror/changes.py",
         'if conn.dialect.name != "sqlite":',
         'if conn.dialect.name == "neither":',
         ("db/test_changes.py::test_a_first_sight_is_seen_once_by_two_at_once",),
@@ -127,7 +127,7 @@ TOMBSTONES = (
     Variant(
         "what comes back stays missing",
         "db/mirror/upsert.py",
-        'changes["missing_since"] = null()',
+        'changes["missing_since"] = sa.null()',
         'changes["missing_since"] = kept.missing_since',
         (_BACK,),
     ),
@@ -141,8 +141,8 @@ TOMBSTONES = (
     Variant(
         "a late 404 hides what was served since",
         "db/mirror/upsert.py",
-        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
-        "going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
+        "going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)",
+        "going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None))",
         ("db/test_upserts.py::test_a_row_served_after_the_404_is_not_missing[sqlite]",),
     ),
     Variant(
@@ -150,21 +150,21 @@ TOMBSTONES = (
         "sync/window_progress.py",
         "found.append(stream.one(api, key))",
         "gone.append(key)",
-        ("sync/test_absence.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
+        ("sync/test_missing_objects.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
     ),
     Variant(
         "absence from an incremental pass",
         "sync/window_progress.py",
         "return self.window.updated_from is None",
         "return True",
-        ("sync/test_absence.py::test_an_incremental_pass_proves_no_absence[sqlite]",),
+        ("sync/test_missing_objects.py::test_an_incremental_pass_proves_no_absence[sqlite]",),
     ),
     Variant(
         "absence is never noticed",
         "sync/window_progress.py",
         "return self.window.updated_from is None",
         "return False",
-        ("sync/test_absence.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
+        ("sync/test_missing_objects.py::test_what_the_api_still_answers_for_is_not_missing[sqlite]",),
     ),
 )
 
@@ -173,15 +173,15 @@ TRANSACTION = (
         "the token is saved in a transaction before its page's rows",
         "sync/store.py",
         "written = _write_function([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
-        "windows.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
+        "window_ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upsert.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "windows.save_pages(conn, received)",
-        "conn.commit(); windows.save_pages(conn, received)",
+        "window_ledger.save_pages(conn, received)",
+        "conn.commit(); window_ledger.save_pages(conn, received)",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
@@ -189,14 +189,14 @@ TRANSACTION = (
         "sync/write_buffer.py",
         "self.pages.append(page)",
         "self.pages.appendleft(page)",
-        ("sync/test_together.py::test_pages_of_several_windows_are_written_together[sqlite]",),
+        ("sync/test_page_transactions.py::test_pages_of_several_windows_are_written_together[sqlite]",),
     ),
     Variant(
         "keys received before a crash are forgotten",
-        "db/sync/windows.py",
+        "db/sync/window_ledger.py",
         "return len(pages), digests",
         "return len(pages), set()",
-        ("sync/test_ledger.py::test_what_was_received_is_known_after_a_crash[sqlite]",),
+        ("sync/test_store.py::test_what_was_received_is_known_after_a_crash[sqlite]",),
     ),
 )
 
@@ -208,7 +208,7 @@ FILTERS = (
         "BOUND_MARGIN = timedelta(0)",
         (
             "sync/test_streams.py::test_every_bound_is_widened",
-            "sync/test_session.py::test_a_backfill_moves_no_watermark[sqlite-dates-exclusive]",
+            "sync/test_runner.py::test_a_backfill_moves_no_watermark[sqlite-dates-exclusive]",
         ),
     ),
     *(
@@ -246,26 +246,26 @@ FILTERS = (
         "sync/splitting.py",
         "uppers = [oldest_read, *(cut - TIME_RESOLUTION for cut in cuts)]",
         "uppers = [oldest_read, *(cut - 2 * TIME_RESOLUTION for cut in cuts)]",
-        ("sync/test_split.py::test_the_parts_cover_the_unread_rest_and_nothing_else",),
+        ("sync/test_splitting.py::test_the_parts_cover_the_unread_rest_and_nothing_else",),
     ),
 )
 
 LEASES = (
     Variant(
         "the fence is not checked",
-        "db/sync/windows.py",
-        "if conn.execute(built(conn, _holding), mine).rowcount != len(mine):",
-        "if conn.execute(built(conn, _holding), mine).rowcount > len(mine):",
+        "db/sync/window_ledger.py",
+        "if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):",
+        "if conn.execute(_EXTEND_HELD, mine).rowcount > len(mine):",
         (
-            "sync/test_ledger.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
+            "sync/test_store.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
             "db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",
         ),
     ),
     Variant(
         "the fence does not tell two claims of one owner",
-        "db/sync/windows.py",
-        'windows.c.attempts == bindparam("fence"),',
-        'windows.c.attempts >= bindparam("fence"),',
+        "db/sync/window_ledger.py",
+        'windows.c.attempts == sa.bindparam("fence"),',
+        'windows.c.attempts >= sa.bindparam("fence"),',
         ("db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",),
     ),
     Variant(
@@ -273,21 +273,21 @@ LEASES = (
         "sync/write_buffer.py",
         "self._save([page])",
         "page.progress.lost = True",
-        ("sync/test_together.py::test_one_lost_window_costs_the_others_nothing[sqlite]",),
+        ("sync/test_page_transactions.py::test_one_lost_window_costs_the_others_nothing[sqlite]",),
     ),
     Variant(
         "a lease ends by our clock",
-        "db/sync/windows.py",
-        "windows.c.leased_until < database_time(conn),",
-        "windows.c.leased_until < datetime.now().astimezone(),",
+        "db/sync/window_ledger.py",
+        "windows.c.leased_until < utc_now(),",
+        'windows.c.leased_until < sa.bindparam("ours", callable_=lambda: datetime.now().astimezone()),',
         ("db/test_windows.py::test_a_lease_ends_by_the_servers_clock_whatever_ours_says",),
     ),
     Variant(
         "a lease never ends",
-        "db/sync/windows.py",
-        "windows.c.leased_until < database_time(conn),",
-        "windows.c.leased_until < database_time(conn, -7200),",
-        ("sync/test_ledger.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),
+        "db/sync/window_ledger.py",
+        "windows.c.leased_until < utc_now(),",
+        "windows.c.leased_until < seconds_from_now(-7200),",
+        ("sync/test_store.py::test_a_lease_ends_by_the_databases_clock[sqlite-ran out]",),
     ),
 )
 
@@ -360,16 +360,16 @@ PAGES = (
         "sync/page_checks.py",
         _TOTALS,
         _TOTALS.replace(">= window.api_total", ">= page.total"),
-        ("sync/test_reading.py::test_rows_that_joined_meanwhile_are_the_next_runs_business",),
+        ("sync/test_window_progress.py::test_rows_that_joined_meanwhile_are_the_next_runs_business",),
     ),
 )
 
 CONTENT = (
     Variant(
         "rows are locked in the order of the collation",
-        "db/locks.py",
-        'return key if conn.dialect.name == "sqlite" else key.collate("C")',
-        "return key",
+        "db/statements.py",
+        """return f'{compiler.process(element.clauses, **options)} COLLATE "C"'""",
+        "return compiler.process(element.clauses, **options)",
         ("db/test_engines_agree.py::test_rows_are_locked_in_an_order_that_no_collation_changes",),
     ),
     Variant(
@@ -384,7 +384,7 @@ CONTENT = (
         "json_sanitizing.py",
         "| u0000",
         "| u0001",
-        ("test_storable.py::test_examples",),
+        ("test_json_sanitizing.py::test_examples",),
     ),
     Variant(
         "what cannot be stored is handed on",
@@ -398,28 +398,28 @@ CONTENT = (
         "db/mirror/upsert.py",
         _STALE,
         'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh})',
-        ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
+        ("db/test_batch_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches are not counted again",
         "db/mirror/upsert.py",
         _STALE,
         "batch_counts.mark_stale(conn, ())",
-        ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
+        ("db/test_batch_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches of what is gone are not counted again",
         "db/mirror/upsert.py",
         "batch_counts.mark_stale(conn, touched)",
         "batch_counts.mark_stale(conn, ())",
-        ("db/test_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
+        ("db/test_batch_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "a run counts no batches",
         "sync/runner.py",
         "batch_counts.count_batches(conn, at)",
         "batch_counts.completed_and_touched(conn, at)",
-        ("sync/test_session.py::test_batches_tell_the_apis_own_counts[sqlite]",),
+        ("sync/test_runner.py::test_batches_tell_the_apis_own_counts[sqlite]",),
     ),
 )
 
@@ -429,7 +429,7 @@ FILES = (
         "sync/outage_backoff.py",
         "self.wait(error, saved=0)",
         "raise error",
-        ("cli/test_outages.py::test_a_locked_file_is_waited_for",),
+        ("cli/test_postgres_crashes.py::test_a_locked_file_is_waited_for",),
     ),
     Variant(
         "a -wal of another state is replayed",
@@ -460,35 +460,35 @@ SESSION = (
         "db/postgres.py",
         '"DateStyle": "ISO",',
         '"application_name": "scalesync",',
-        ("db/test_session.py::test_values_come_back_as_they_went",),
+        ("db/test_session_settings.py::test_values_come_back_as_they_went",),
     ),
     Variant(
         "whoever writes sees one state only",
         "db/postgres.py",
         "_DRIVER_MODES = {READING: (3, True), WRITING: (2, None)}",
         "_DRIVER_MODES = {READING: (3, True), WRITING: (3, None)}",
-        ("db/test_session.py::test_a_transaction_has_the_settings_that_we_rely_on",),
+        ("db/test_session_settings.py::test_a_transaction_has_the_settings_that_we_rely_on",),
     ),
     Variant(
         "a database of any encoding will do",
         "db/postgres.py",
         'if encoding != "UTF8":',
         "if encoding is None:",
-        ("db/test_session.py::test_a_database_that_cannot_hold_every_name_is_refused[LATIN1]",),
+        ("db/test_session_settings.py::test_a_database_that_cannot_hold_every_name_is_refused[LATIN1]",),
     ),
     Variant(
         "a URL that cannot be parsed is shown",
         "settings.py",
         'msg = "The database URL cannot be read."',
         'msg = f"The database URL {text} cannot be read."',
-        ("cli/test_canary_addresses.py::test_no_password_is_taken_for_another_part_of_an_address",),
+        ("cli/test_secret_leaks_in_urls.py::test_no_password_is_taken_for_another_part_of_an_address",),
     ),
     Variant(
         "an @ that was not escaped is taken for the end of a password",
         "db/url.py",
         r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.~-]*)",
         r"(?P<host>\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[\w.~@-]*)",
-        ("cli/test_canary_addresses.py::test_no_password_is_taken_for_another_part_of_an_address",),
+        ("cli/test_secret_leaks_in_urls.py::test_no_password_is_taken_for_another_part_of_an_address",),
     ),
 )
 

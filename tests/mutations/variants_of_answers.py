@@ -1,8 +1,8 @@
 """The broken variants of what counts as an answer, and of the write queue, with the tests that must fail."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
-_READ = "api/test_whose_answer.py::test_a_read_gives_the_object_that_was_asked_for[given1-batch]"
+_READ = "api/test_response_identity.py::test_a_read_gives_the_object_that_was_asked_for[given1-batch]"
 
 ANSWERS = (
     Variant(
@@ -25,28 +25,28 @@ ANSWERS = (
         "queue/executor.py",
         "if document is not None and not handler.proves(self.command, document):",
         "if document is not None and handler.result(document) is None:",
-        ("queue/test_mixed_up_answers.py::test_every_effect_is_there_once[sqlite-False-1]",),
+        ("queue/test_misrouted_responses.py::test_every_effect_is_there_once[sqlite-False-1]",),
     ),
     Variant(
         "the name of a task's answer is not looked at",
         "queue/handlers/tasks.py",
         'return self.result(answer) is not None and named == (payload["body"]["unique_id"], payload["type"])',
         "return self.result(answer) is not None and named is not None",
-        ("queue/test_mixed_up_answers.py::test_every_effect_is_there_once[sqlite-False-1]",),
+        ("queue/test_misrouted_responses.py::test_every_effect_is_there_once[sqlite-False-1]",),
     ),
     Variant(
         "a cancel looks its task up again",
         "queue/handlers/interface.py",
         'return payload if command.target is None else {**payload, "task_id": command.target}',
         'return payload if command.sends == 0 or "body" in payload else {**payload, "task_id": None}',
-        ("queue/test_refusals.py::test_a_cancel_never_touches_another_task",),
+        ("queue/test_api_refusals.py::test_a_cancel_never_touches_another_task",),
     ),
     Variant(
         "a cancel does not keep the task that it found",
         "db/queue/claim_arm_settle.py",
-        'target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),',
+        'target=sa.func.coalesce(_C.target, sa.bindparam("new_target", type_=_C.target.type)),',
         "target=_C.target,",
-        ("queue/test_refusals.py::test_a_cancel_never_touches_another_task",),
+        ("queue/test_api_refusals.py::test_a_cancel_never_touches_another_task",),
     ),
     Variant(
         "a process rescues what it has in hand",
@@ -75,6 +75,6 @@ ANSWERS = (
         "case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:",
         "case ResponseClass.REFUSED: return settlements.rejected(error)\n"
         "            case ResponseClass.NEEDS_LOOKUP:",
-        ("queue/test_refusals.py::test_a_refusal_kills_nobody_else",),
+        ("queue/test_api_refusals.py::test_a_refusal_kills_nobody_else",),
     ),
 )

@@ -1,6 +1,6 @@
 """The broken variants of what leaves the mirror in the forms of other programs."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
 EXPORTS = (
     Variant(

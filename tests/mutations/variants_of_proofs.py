@@ -1,9 +1,9 @@
 """The broken variants of what counts as equal, and of `verify`."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
-_SPELLING = "db/test_equality.py::test_another_spelling_is_no_change[sqlite-tasks]"
-_HISTORY = "db/test_equality.py::test_a_response_in_another_spelling_is_no_row_of_the_history[sqlite"
+_SPELLING = "db/test_json_equality.py::test_another_spelling_is_no_change[sqlite-tasks]"
+_HISTORY = "db/test_json_equality.py::test_a_response_in_another_spelling_is_no_row_of_the_history[sqlite"
 _ANY = '-{"annotations": [ {"label": "car", "left": 1} ]}]'
 
 EQUALITY = (
@@ -26,19 +26,19 @@ EQUALITY = (
         "parsing/json_equality.py",
         "_decode = msgspec.json.Decoder(float_hook=_number).decode",
         "_decode = msgspec.json.Decoder(float_hook=float).decode",
-        ("db/test_equality.py::test_another_value_is_another[a long decimal]",),
+        ("db/test_json_equality.py::test_another_value_is_another[a long decimal]",),
     ),
     Variant(
         "what Postgres drops is not counted",
         "db/mirror/numeric_limits.py",
         "repeated = sum(row.repeated for row in rows)",
         "repeated = 0",
-        ("db/test_equality.py::test_what_no_database_gives_back_is_counted[sqlite-metadata]",),
+        ("db/test_json_equality.py::test_what_no_database_gives_back_is_counted[sqlite-metadata]",),
     ),
 )
 
 _BEHIND = "sync/test_verify_behind.py::test_what_changed_since_the_last_sync_is_behind[sqlite-0-False]"
-_WHOLE = "sync/test_verify_whole.py::test_tasks_that_no_list_by_time_holds_are_missed[sqlite"
+_WHOLE = "sync/test_verify_total_count.py::test_tasks_that_no_list_by_time_holds_are_missed[sqlite"
 
 PROOFS = (
     Variant(

@@ -1,8 +1,8 @@
 """The broken variants of result files: had and read are two facts, and the key stays with the API."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
-_UNREAD = "sync/test_results.py::test_a_file_that_cannot_be_read_is_had_but_not_read[sqlite"
+_UNREAD = "sync/test_result_files.py::test_a_file_that_cannot_be_read_is_had_but_not_read[sqlite"
 _ORIGIN = "api/test_downloads.py::test_the_key_goes_to_the_apis_own_origin_and_to_no_other"
 
 RESULTS = (

@@ -1,10 +1,10 @@
 """Broken variants of how windows add up, of what clocks are trusted with, and of what fails alone."""
 
-from tests.mutations.workshop import Variant
+from tests.mutations.mutated_copy import Variant
 
-_LISTS = "sync/test_odd_lists.py::"
-_CLOCK = "sync/test_odd_clocks.py::"
-_ONE_PAGE = "sync/test_odd_pages.py::"
+_LISTS = "sync/test_list_anomalies.py::"
+_CLOCK = "sync/test_untrusted_timestamps.py::"
+_ONE_PAGE = "sync/test_unreadable_pages.py::"
 
 WINDOWS = (
     Variant(

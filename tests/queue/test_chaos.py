@@ -18,7 +18,7 @@ from scalesync.models.commands import NewCommand
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.sandbox import SandboxServer
-from tests.queue.dispatchers import KEY, Launcher, dispatcher, launching
+from tests.support.dispatcher_processes import KEY, DispatcherLauncher, dispatcher, launching
 
 Start = Callable[..., SandboxServer]
 
@@ -80,7 +80,7 @@ def intents() -> Iterator[NewCommand]:
 class Chaos:
     """Keeps dispatchers running while it kills and freezes them."""
 
-    launcher: Launcher
+    launcher: DispatcherLauncher
     database: Database
     chance: random.Random
     running: list[int] = field(default_factory=list)

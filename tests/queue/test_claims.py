@@ -13,8 +13,8 @@ from scalesync.db.schema.queue import commands
 from scalesync.errors import DatabaseError
 from scalesync.models.commands import CommandState, NewCommand, Outcome, PausedBy, Settlement
 from scalesync.queue import new_commands
-from tests.queue.claiming import DONE, alter, claim, ids, settle, soon, taken
-from tests.queue.ledgers import change, found, put, put_all, task
+from tests.support.claims import DONE, alter, claim, ids, settle, soon, taken
+from tests.support.commands import change, found, put, put_all, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
 DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED

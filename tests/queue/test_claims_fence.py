@@ -8,8 +8,8 @@ from scalesync.db.database import Database
 from scalesync.db.queue.rescue import CRASH_LOOP
 from scalesync.models.commands import AttemptStep, CommandState, Outcome, Settlement
 from scalesync.queue import new_commands
-from tests.queue.claiming import BACK, DONE, DOUBT, REFUSED, alter, arm, claim, ids, settle, soon, taken
-from tests.queue.ledgers import change, found, put, put_all, steps, task
+from tests.support.claims import BACK, DONE, DOUBT, REFUSED, alter, arm, claim, ids, settle, soon, taken
+from tests.support.commands import change, found, put, put_all, steps, task
 
 QUEUED, SENDING, IN_DOUBT = CommandState.QUEUED, CommandState.SENDING, CommandState.IN_DOUBT
 DELIVERED, DEAD, DISCARDED = CommandState.DELIVERED, CommandState.DEAD, CommandState.DISCARDED

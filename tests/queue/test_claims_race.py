@@ -9,16 +9,16 @@ from threading import Barrier
 from scalesync.db.database import Database
 from scalesync.models.commands import CommandState
 from scalesync.queue import new_commands
-from tests.fixtures.databases import opened
-from tests.queue.claiming import DONE, arm, claim, ids, settle
-from tests.queue.ledgers import found, put_all, states, task
+from tests.support.claims import DONE, arm, claim, ids, settle
+from tests.support.commands import found, put_all, states, task
+from tests.support.databases import opened
 
 THREADS, PROCESSES, COMMANDS = 6, 3, 90
 
 _CLAIM_ALL = """
 import sys
 from scalesync.db.database import Database
-from tests.queue.claiming import ids
+from tests.support.claims import ids
 database = Database.open(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -8,8 +8,8 @@ from scalesync.db.database import Database
 from scalesync.db.queue import claim_arm_settle, pause
 from scalesync.models.commands import CommandState, Outcome, Settlement
 from scalesync.queue import new_commands
-from tests.queue.claiming import LEASE, arm, claim, settle
-from tests.queue.ledgers import put_all, task
+from tests.support.claims import LEASE, arm, claim, settle
+from tests.support.commands import put_all, task
 
 FREED = Settlement(CommandState.DELIVERED, Outcome.APPLIED, frees_key=True)
 

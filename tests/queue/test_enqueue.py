@@ -20,7 +20,7 @@ from scalesync.db.schema.queue import batch_seals
 from scalesync.errors import BatchSealedError, ConflictError, QueueError
 from scalesync.models.commands import AttemptStep, CommandState, Creation, Enqueued, NewCommand
 from scalesync.queue import new_commands
-from tests.queue.ledgers import NOON, change, count, mirror, put, put_all, task
+from tests.support.commands import NOON, change, count, mirror, put, put_all, task
 
 
 def test_a_command_is_kept_as_it_was_ordered(database: Database) -> None:

@@ -16,8 +16,8 @@ from scalesync.db.queue.claim_arm_settle import claim
 from scalesync.errors import BatchSealedError, ConflictError
 from scalesync.models.commands import Enqueued
 from scalesync.queue import new_commands
-from tests.fixtures.databases import opened
-from tests.queue.ledgers import count, found, put, put_all, states, steps, task
+from tests.support.commands import count, found, put, put_all, states, steps, task
+from tests.support.databases import opened
 
 
 class RolledBackError(Exception):

@@ -8,7 +8,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.queue import commands
 from scalesync.models.commands import CommandState, Enqueued, Outcome
 from scalesync.queue import new_commands
-from tests.queue.ledgers import change, found, mirror, put, put_all, states, steps, task
+from tests.support.commands import change, found, mirror, put, put_all, states, steps, task
 
 CANCEL = new_commands.cancel_task(unique_id="a")
 

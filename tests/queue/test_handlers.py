@@ -27,7 +27,7 @@ from scalesync.queue.handlers.interface import (
 )
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
-from tests.queue.queues import claimed
+from tests.support.dispatch_env import claimed
 
 KEY = "live_key"
 BOX = "imageannotation"

@@ -4,7 +4,7 @@ import pytest
 import scaleapi
 
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.sandboxes import official_client
+from tests.support.sandboxes import official_client
 
 
 @pytest.fixture

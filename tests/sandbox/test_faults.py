@@ -8,7 +8,7 @@ import requests
 
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.faults import FaultKind, FaultPlan, parse_fault
-from tests.fixtures.sandboxes import LIVE, StartSandbox
+from tests.support.sandboxes import LIVE, StartSandbox
 
 BODY = {"attachment": "https://pictures.example/1.jpg", "unique_id": "one"}
 

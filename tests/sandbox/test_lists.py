@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.options import SandboxOptions
-from tests.fixtures.sandboxes import LIVE
+from tests.support.sandboxes import LIVE
 
 Doc = dict[str, Any]
 Query = Mapping[str, Any]

@@ -16,8 +16,8 @@ from scaleapi.exceptions import (
 from scaleapi.tasks import TaskReviewStatus, TaskStatus, TaskType
 
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.sandboxes import TEST_KEY, StartSandbox, official_client
 from tests.sandbox.orders import IMAGE, NAME, make_project
+from tests.support.sandboxes import TEST_KEY, StartSandbox, official_client
 
 
 def test_a_live_task_is_created_pending_and_read_back(client: scaleapi.ScaleClient) -> None:

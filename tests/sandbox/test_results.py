@@ -9,7 +9,7 @@ import requests
 from scalesync.sandbox import SandboxOptions, SandboxServer, Switches
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.result_files import RESULTS, content
-from tests.fixtures.sandboxes import LIVE, StartSandbox
+from tests.support.sandboxes import LIVE, StartSandbox
 
 FORMS: dict[str, tuple[type, str]] = {
     "frames": (list, "annotations"),

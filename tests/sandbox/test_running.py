@@ -19,7 +19,7 @@ import requests
 
 from scalesync.sandbox import SandboxOptions, SandboxServer, serve
 from scalesync.sandbox.filters import Params
-from tests.fixtures.sandboxes import LIVE, SandboxProcess, StartSandbox
+from tests.support.sandboxes import LIVE, SandboxProcess, StartSandbox
 
 StartProcess = Callable[..., SandboxProcess]
 

@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from scalesync.sandbox import SandboxServer, Switches, choices_of
-from tests.fixtures.sandboxes import LIVE, TEST, StartSandbox
+from tests.support.sandboxes import LIVE, TEST, StartSandbox
 
 Doc = dict[str, Any]
 

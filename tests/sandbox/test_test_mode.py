@@ -8,7 +8,7 @@ from scaleapi.exceptions import ScaleInvalidRequest
 from scaleapi.tasks import TaskType
 
 from scalesync.sandbox import SandboxServer
-from tests.fixtures.sandboxes import TEST_KEY, official_client
+from tests.support.sandboxes import TEST_KEY, official_client
 
 PICTURE = {"attachment_type": "image", "attachment": "https://pictures.example/cow.jpg"}
 DRAW = {"instruction": "Draw.", "objects_to_annotate": ["cow"], "with_labels": True}

@@ -8,7 +8,7 @@ import requests
 
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.account import AppliedWrites
-from tests.fixtures.sandboxes import LIVE
+from tests.support.sandboxes import LIVE
 
 Doc = dict[str, Any]
 

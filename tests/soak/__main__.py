@@ -6,16 +6,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scalesync import Mirror
-from tests.fixtures.databases import durable_server
-from tests.fixtures.sandboxes import LIVE_KEY
 from tests.soak import api as sandbox
-from tests.soak.crew import Crew, Role
+from tests.soak.final_check import DISPATCH, FinalCheck
 from tests.soak.options import Options, parse
-from tests.soak.quiet import DISPATCH, Quiet
+from tests.soak.processes import Processes, Role
 from tests.soak.report import Report
 from tests.soak.sampler import Sampler
 from tests.soak.submitter import Submitter
 from tests.soak.verdict import people
+from tests.support.databases import durable_server
+from tests.support.sandboxes import LIVE_KEY
 
 READING = frozenset({0, 1, 4, 6})
 SENDING = frozenset({0, 1, 4, 7})
@@ -49,23 +49,23 @@ def soak(options: Options, api: sandbox.Api, url: str, directory: Path) -> Repor
         "SCALESYNC_DB": url,
         "SCALESYNC_LEASE": options.lease,
     }
-    crew = Crew(environment, options.seed)
-    submitter = Submitter(crew, mirror, directory, options.batch, options.submit_every)
+    processes = Processes(environment, options.seed)
+    submitter = Submitter(processes, mirror, directory, options.batch, options.submit_every)
     submitter.prepare()
     api.say("faults")
-    with Sampler(crew, url, api.process.pid) as sampler:
-        with crew.keeping(roles(options)):
+    with Sampler(processes, url, api.process.pid) as sampler:
+        with processes.keeping(roles(options)):
             thread = submitter.start()
             say(f"{options.minutes:g} minutes of faults, people, kills")
-            crew.disturb(options.seconds, options.kill_every)
-            crew.stopping.set()
+            processes.disturb(options.seconds, options.kill_every)
+            processes.stopping.set()
             thread.join()
-        rough = crew.now
+        rough = processes.now
         asked = api.ask("/requests")
         api.say("quiet")
         say("quiet")
-        checks = list(Quiet(crew, api, url, directory, submitter).checks())
-    return Report(options, crew, submitter, sampler, rough, asked, people(directory), tuple(checks))
+        checks = list(FinalCheck(processes, api, url, directory, submitter).checks())
+    return Report(options, processes, submitter, sampler, rough, asked, people(directory), tuple(checks))
 
 
 def roles(options: Options) -> tuple[Role, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.sandbox.server import Annotator
-from tests.soak.people import People
+from tests.soak.writers import Writers
 
 FAULTS = (
     "500:3%",
@@ -79,7 +79,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     options = SandboxOptions(tasks=given["tasks"], seed=given["seed"])
     with SandboxServer(options) as server:
-        people = People(server.backend, given["changes"], given["seed"])
+        people = Writers(server.backend, given["changes"], given["seed"])
         annotator = Annotator(server.backend, given["annotate"])
         _answer(server.control_url)
         for line in sys.stdin:
@@ -97,7 +97,7 @@ def main() -> None:
             _answer("done")
 
 
-def _write(server: SandboxServer, people: People, directory: Path) -> None:
+def _write(server: SandboxServer, people: Writers, directory: Path) -> None:
     """Write every document, a line each, and what happened to them."""
     for kind in KINDS:
         (directory / f"{kind}.jsonl").write_bytes(b"\n".join(server.backend.documents(kind)))

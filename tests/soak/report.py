@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.soak.crew import Crew
 from tests.soak.options import Options
+from tests.soak.processes import Processes
 from tests.soak.sampler import Sampler, is_flat, peaks
 from tests.soak.submitter import Submitter
 from tests.soak.verdict import Check
@@ -18,7 +18,7 @@ class Report:
     """The whole result."""
 
     options: Options
-    crew: Crew
+    processes: Processes
     submitter: Submitter
     sampler: Sampler
     rough: float
@@ -37,7 +37,7 @@ class Report:
     @property
     def checks(self) -> tuple[Check, ...]:
         """Everything that is to be true."""
-        defects = self.crew.defects
+        defects = self.processes.defects
         ends = Check("processes that ended as none should", f"{len(defects)}", not defects)
         error = self.submitter.error
         submitted = Check("submitter at work to the end", repr(error) if error else "yes", error is None)
@@ -46,7 +46,7 @@ class Report:
         return (*self.quiet, ends, submitted, closed, *self._memory())
 
     def _memory(self) -> Iterator[Check]:
-        for name, (first, last) in sorted(peaks(self.crew.lives, self.rough).items()):
+        for name, (first, last) in sorted(peaks(self.processes.lives, self.rough).items()):
             if not (first and last):
                 continue
             told = f"{first // 1024} MiB in the first third, {last // 1024} MiB in the last"
@@ -59,8 +59,8 @@ class Report:
             "minutes of faults, people and kills": round(self.rough / 60, 1),
             "requests": self.asked["total"],
             "requests struck by a fault": struck,
-            "kills": self.crew.kills,
-            "freezes": self.crew.freezes,
+            "kills": self.processes.kills,
+            "freezes": self.processes.freezes,
             "tasks submitted": len(self.submitter.tasks),
             "changes by other people, and deletions": self.people,
             "submissions killed and done again": self.submitter.again,
@@ -71,7 +71,7 @@ class Report:
     def _ends(self) -> dict[str, str]:
         """Return, by role, how often it ended with which exit code; -9 is a kill."""
         codes: dict[str, Counter[int]] = {}
-        for life in self.crew.lives:
+        for life in self.processes.lives:
             codes.setdefault(life.name, Counter())[life.code] += 1
         return {
             name: ", ".join(f"{code}: {number}" for code, number in sorted(found.items()))
@@ -83,7 +83,7 @@ class Report:
         lines = [f"{name:<45}{value}" for name, value in self.figures().items()]
         lines += [f"{f'ends of {name}':<45}{told}" for name, told in self._ends().items()]
         lines += [f"{'ok' if one.ok else 'FAILED':<8}{one.name:<42}{one.found}" for one in self.checks]
-        return "\n".join([*lines, *self.crew.defects, "all is well" if self.ok else "NOT WELL", ""])
+        return "\n".join([*lines, *self.processes.defects, "all is well" if self.ok else "NOT WELL", ""])
 
     def as_json(self) -> str:
         """Return it for machines."""
@@ -93,6 +93,6 @@ class Report:
             "figures": self.figures(),
             "ends": self._ends(),
             "checks": [asdict(check) for check in self.checks],
-            "defects": self.crew.defects,
+            "defects": self.processes.defects,
         }
         return json.dumps(told, indent=2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.soak.crew import Crew, Life
+from tests.soak.processes import Life, Processes
 
 EVERY = 0.25
 """Seconds between two looks at memory."""
@@ -18,7 +18,7 @@ SLACK = 20 * 1024
 class Sampler:
     """Looks at everything that is alive, several times a second."""
 
-    crew: Crew
+    processes: Processes
     database_url: str
     sandbox: int
     """Its process id."""
@@ -37,15 +37,15 @@ class Sampler:
         if self._thread is not None:
             self._thread.join()
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            self.connections.append((self.crew.now, connections(connection)))
+            self.connections.append((self.processes.now, connections(connection)))
 
     def _look(self) -> None:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             while not self.stopping.wait(EVERY):
-                for life in self.crew.living():
+                for life in self.processes.living():
                     life.peak = max(life.peak, peak_of(life.process.pid))
                 self.sandbox_peak = max(self.sandbox_peak, peak_of(self.sandbox))
-                self.connections.append((self.crew.now, connections(connection)))
+                self.connections.append((self.processes.now, connections(connection)))
 
 
 def connections(connection: "psycopg.Connection[tuple[int]]") -> int:

@@ -7,8 +7,8 @@ from itertools import count
 from pathlib import Path
 
 from scalesync import Mirror
-from tests.soak.crew import Crew
-from tests.soak.people import OURS
+from tests.soak.processes import Processes
+from tests.soak.writers import OURS
 
 TYPE = "textcollection"
 PROJECTS = tuple(f"{OURS}project {number}" for number in range(3))
@@ -20,7 +20,7 @@ LATER = 6
 class Submitter:
     """Queues a batch of tasks again and again, with all that goes with it."""
 
-    crew: Crew
+    processes: Processes
     mirror: Mirror
     directory: Path
     size: int
@@ -45,7 +45,7 @@ class Submitter:
             self.mirror.create_project(name, TYPE, {"instruction": "first"}, studio=True)
 
     def start(self) -> threading.Thread:
-        """Begin, on a thread of its own, and go on until the crew stops."""
+        """Begin, on a thread of its own, and go on until the processes stop."""
         thread = threading.Thread(target=self._work, name="submitter")
         thread.start()
         return thread
@@ -53,10 +53,10 @@ class Submitter:
     def _work(self) -> None:
         try:
             for number in count():
-                if self.crew.stopping.is_set():
+                if self.processes.stopping.is_set():
                     return
                 self._round(number)
-                self.crew.stopping.wait(self.every)
+                self.processes.stopping.wait(self.every)
         except Exception as error:  # noqa: BLE001 - the verdict names it
             self.error = error
 
@@ -82,7 +82,7 @@ class Submitter:
         lines = [json.dumps({"unique_id": one, "place": place}) for place, one in enumerate(ids)]
         path.write_text("\n".join(lines))
         where = ("--project", project, "--batch", batch, "--from", str(path))
-        while self.crew.run("task create", ("task", "create", TYPE, *where), frozenset({0})).code != 0:
+        while self.processes.run("task create", ("task", "create", TYPE, *where), frozenset({0})).code != 0:
             self.again += 1
 
     def _cancel(self, unique_id: str) -> None:

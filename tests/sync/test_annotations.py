@@ -11,10 +11,10 @@ from scalesync.db.mirror import changes
 from scalesync.db.schema.annotations_and_changes import annotation_links, annotations
 from scalesync.db.sync import runs
 from scalesync.sandbox.result_files import content
-from tests.fixtures.sandboxes import StartSandbox
-from tests.sync.expected import SILENT, Expected, expected
-from tests.sync.mirrors import served, sync
-from tests.sync.shelf import fetch
+from tests.support.annotation_oracle import SILENT, Expected, expected
+from tests.support.file_server import fetch
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import served, sync
 
 
 def mirrored(database: Database) -> Counter[Expected]:

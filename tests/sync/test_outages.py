@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.schema.sync import runs, windows
-from scalesync.db.sync import windows as ledger
+from scalesync.db.sync import window_ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.models.sync import WindowState
@@ -22,14 +22,14 @@ from scalesync.sandbox import SandboxServer
 from scalesync.sync.events import DatabaseUnavailable, SyncEvent
 from scalesync.sync.outage_backoff import OutageBackoff
 from scalesync.sync.planner import SyncRequest
-from tests.fixtures.databases import opened
-from tests.fixtures.shaky import shaky
-from tests.sync.mirrors import differences, mirrored, session, sync, task_pages
+from tests.support.databases import opened
+from tests.support.flaky_database import flaky_database
+from tests.support.sync_env import differences, mirrored, session, sync, task_pages
 
 Start = Callable[..., SandboxServer]
 
 
-class Hurried(Clock):
+class NoWaitClock(Clock):
     """A clock on which no wait takes any time."""
 
     def sleep(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ def test_every_transaction_of_a_sync_may_fail_on_either_side_of_its_commit(
     server = start_sandbox(tasks=130)
     places: set[str] = set()
     for request in (SyncRequest(), SyncRequest(full=True)):
-        with shaky(sqlite_url) as failing, session(server, failing, clock=Hurried()) as ready:
+        with flaky_database(sqlite_url) as failing, session(server, failing, clock=NoWaitClock()) as ready:
             assert ready.sync(request).complete
         places |= failing.struck
         with opened(sqlite_url) as database:
@@ -94,7 +94,7 @@ CREATE TRIGGER strikes AFTER INSERT ON window_pages EXECUTE FUNCTION strike();
 def test_accidents_of_postgres_are_outlived(start_sandbox: Start, postgres_url: str) -> None:
     """In the middle of a page's transaction: nothing of that page is written, and then all of it."""
     server = start_sandbox(tasks=700)
-    with opened(postgres_url) as database, session(server, database, clock=Hurried()) as ready:
+    with opened(postgres_url) as database, session(server, database, clock=NoWaitClock()) as ready:
         with database.write() as conn:
             conn.exec_driver_sql(ACCIDENTS)
         events: list[SyncEvent] = []
@@ -137,7 +137,11 @@ def test_another_writer_that_keeps_the_file_is_waited_for(start_sandbox: Start, 
             other.execute("COMMIT")
 
     server.backend.before_list = lock
-    with closing(other), opened(sqlite_url) as database, session(server, database, clock=Hurried()) as ready:
+    with (
+        closing(other),
+        opened(sqlite_url) as database,
+        session(server, database, clock=NoWaitClock()) as ready,
+    ):
         with database.write() as conn:
             conn.execute(text("PRAGMA busy_timeout = 50"))
         ready.watch = unlock
@@ -151,7 +155,7 @@ def sync_again(server: SandboxServer, url: str) -> None:
     """Sync after the end of a process, whose claims are free at once, and fail unless the mirror is whole."""
     with opened(url) as database:
         with database.write() as conn:
-            ledger.release(conn, ledger.owners(conn))
+            window_ledger.release(conn, window_ledger.owners(conn))
         assert sync(server, database).complete
         assert_whole(server, database)
 
@@ -195,7 +199,7 @@ def test_a_file_that_is_taken_away_ends_the_sync(
 def test_a_disk_that_is_full_ends_the_sync_without_half_a_page(start_sandbox: Start, sqlite_url: str) -> None:
     """At once, with no waiting; what is here is what the ledger says, and with room the next one goes on."""
     server = start_sandbox(tasks=700)
-    with opened(sqlite_url) as database, session(server, database, clock=Hurried()) as ready:
+    with opened(sqlite_url) as database, session(server, database, clock=NoWaitClock()) as ready:
         events: list[SyncEvent] = []
         ready.watch = events.append
         with database.write() as conn:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from scalesync.db.database import Database
 from scalesync.db.schema.sync import windows
 from scalesync.sandbox import SandboxServer
-from tests.sync.mirrors import KEY, differences, task_pages
+from tests.support.sync_env import KEY, differences, task_pages
 
 Start = Callable[..., SandboxServer]
 
@@ -27,10 +27,10 @@ def environment(server: SandboxServer, url: str) -> dict[str, str]:
 
 
 def spawn(
-    server: SandboxServer, url: str, *options: str, warm: Path | None = None
+    server: SandboxServer, url: str, *options: str, forked_cli: Path | None = None
 ) -> "subprocess.Popen[str]":
     """Start `scalesync sync` in a process of its own, one that starts quickly if it is at hand."""
-    program = [sys.executable, "-m", "scalesync"] if warm is None else [str(warm)]
+    program = [sys.executable, "-m", "scalesync"] if forked_cli is None else [str(forked_cli)]
     command = [*program, "sync", *options]
     return subprocess.Popen(
         command, env=environment(server, url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -56,24 +56,24 @@ def test_a_sync_killed_ten_times_loses_nothing(
     database_url: str,
     sqlite_template: Path,
     tmp_path: Path,
-    warm: Path,
+    forked_cli: Path,
 ) -> None:
     """SIGKILL at ten moments of progress: the next run completes, with at most twice the pages in all."""
     server = start_sandbox(tasks=2000, faults=SLOW)
     calm = shutil.copyfile(sqlite_template, tmp_path / "calm.db")
-    undisturbed = spawn(server, str(calm), "--workers", "2", warm=warm)
+    undisturbed = spawn(server, str(calm), "--workers", "2", forked_cli=forked_cli)
     assert "rows/s" in undisturbed.communicate(timeout=60)[0]
     pages = task_pages(server)
 
     killed = 0
     while killed < 10:
-        process = spawn(server, database_url, "--workers", "2", warm=warm)
+        process = spawn(server, database_url, "--workers", "2", forked_cli=forked_cli)
         wait_for_news(database, process)
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
         killed += 1
-    last = spawn(server, database_url, "--workers", "2", warm=warm)
+    last = spawn(server, database_url, "--workers", "2", forked_cli=forked_cli)
     out, err = last.communicate(timeout=60)
 
     assert last.returncode == 0, out + err
@@ -82,14 +82,14 @@ def test_a_sync_killed_ten_times_loses_nothing(
 
 
 def test_two_processes_share_one_run(
-    start_sandbox: Start, database: Database, database_url: str, warm: Path
+    start_sandbox: Start, database: Database, database_url: str, forked_cli: Path
 ) -> None:
     """Both take part, the mirror is complete, and no window is claimed or read twice."""
     # So slow that the second is there long before the first could be through.
     server = start_sandbox(tasks=3000, faults=("latency:150ms",))
-    first = spawn(server, database_url, "--workers", "2", "--json", warm=warm)
+    first = spawn(server, database_url, "--workers", "2", "--json", forked_cli=forked_cli)
     wait_for_news(database, first)
-    second = spawn(server, database_url, "--workers", "2", "--json", warm=warm)
+    second = spawn(server, database_url, "--workers", "2", "--json", forked_cli=forked_cli)
     ends = [process.communicate(timeout=60) for process in (first, second)]
 
     assert [first.returncode, second.returncode] == [0, 0], ends

@@ -9,7 +9,7 @@ from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.models.sync import Window
 from scalesync.sandbox import Switches
 from scalesync.sync.streams import STREAMS, batch_filter, task_filter
-from tests.fixtures.sandboxes import LIVE_KEY, StartSandbox
+from tests.support.sandboxes import LIVE_KEY, StartSandbox
 
 START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
 A_LITTLE = timedelta(milliseconds=1)

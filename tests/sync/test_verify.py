@@ -18,9 +18,9 @@ from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
 from scalesync.sync.verify.runner import VerifyRunner
-from tests.fixtures.turns import in_turn
-from tests.sync.machine.expected import drift
-from tests.sync.mirrors import Hurried, differences, session, sync, verify
+from tests.support.engine_rotation import in_turn
+from tests.support.sync_env import NoWaitClock, differences, session, sync, verify
+from tests.sync.state_machine.oracle import drift
 
 Start = Callable[..., SandboxServer]
 
@@ -47,7 +47,7 @@ def found(verification: Verification) -> set[tuple[str, str, str]]:
 
 def prove(server: SandboxServer, database: Database, *, deep: bool = False) -> Verification:
     """Verify, repair and verify again, over everything."""
-    with session(server, database, clock=Hurried()) as ready:
+    with session(server, database, clock=NoWaitClock()) as ready:
         return VerifyRunner(ready, lambda _: None).verify(SyncRequest(), deep=deep, repair=True)
 
 
@@ -351,7 +351,7 @@ def test_what_changes_after_it_was_read_is_no_drift_of_that_sync(
 ) -> None:
     """`sync --verify` vouches for what there was when the run began, and `--repair` for its own."""
     server = start_sandbox(tasks=300)
-    with session(server, database, clock=Hurried()) as ready:
+    with session(server, database, clock=NoWaitClock()) as ready:
         summary = ready.sync(SyncRequest())
         for task_id in keys(database, "pending", 3):
             server.backend.complete(task_id)
@@ -377,7 +377,7 @@ def test_what_an_incremental_run_read_is_compared(start_sandbox: Start, database
     (one,) = keys(database, "pending", 1)
     server.backend.complete(one)
     time.sleep(1.1)  # what changes within the second in which a run begins has no say
-    with session(server, database, clock=Hurried()) as ready:
+    with session(server, database, clock=NoWaitClock()) as ready:
         summary = ready.sync(SyncRequest())
         with database.write() as conn:
             conn.execute(update(tasks).where(tasks.c.task_id == one).values(status="pending"))

@@ -15,9 +15,9 @@ from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sync.planner import SyncRequest
 from scalesync.sync.verify.models import DriftFound, PartVerified, Verification, VerifyStarted
 from scalesync.sync.verify.runner import VerifyRunner
-from tests.api.scripted import SkippingClock
-from tests.fixtures.turns import in_turn
-from tests.sync.mirrors import differences, session, sync
+from tests.support.engine_rotation import in_turn
+from tests.support.scripted_server import SkippingClock
+from tests.support.sync_env import differences, session, sync
 from tests.sync.test_verify import Start, found, keys
 
 Watcher = Callable[[VerifyStarted | PartVerified | DriftFound], None]

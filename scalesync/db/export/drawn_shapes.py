@@ -9,8 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, f
 
 from scalesync.annotations.models import Geometry
 from scalesync.db.export.rows import stream
-from scalesync.db.mirror.documents import TASKS
-from scalesync.db.mirror.query import conditions
+from scalesync.db.filters import where
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.mirror import tasks
 from scalesync.models.selection import Selection
@@ -89,7 +88,7 @@ class ImageShapes:
         found = (
             select(_A.geometry, has_frame, of_error, func.count())
             .join_from(annotations, tasks, _A.task_id == tasks.c.task_id)
-            .where(*conditions(TASKS, self.wanted), or_(not_(_DRAWN), of_error))
+            .where(*where(tasks, self.wanted), or_(not_(_DRAWN), of_error))
             .group_by(_A.geometry, has_frame, of_error)
             .order_by(_A.geometry, has_frame, of_error)
         )
@@ -100,12 +99,12 @@ class ImageShapes:
     def tasks_in_error(self) -> int:
         """Return how many of the wanted tasks asked for shapes, or have some, and are in error."""
         asked = or_(tasks.c.type.in_(_TYPES), _has_shapes())
-        found = select(func.count()).select_from(tasks).where(*conditions(TASKS, self.wanted))
+        found = select(func.count()).select_from(tasks).where(*where(tasks, self.wanted))
         return self.conn.execute(found.where(asked, _is_error())).scalar_one()
 
     def _drawn(self) -> tuple[ColumnElement[bool], ...]:
         """Return what the shapes have in common. Whatever has one is an image: only a limit must be asked."""
-        chosen = select(tasks.c.task_id).where(*conditions(TASKS, self.wanted), not_(_is_error()))
+        chosen = select(tasks.c.task_id).where(*where(tasks, self.wanted), not_(_is_error()))
         if self.wanted.limit is not None:
             chosen = _images(self.wanted, tasks.c.task_id)
         return _DRAWN, _A.task_id.in_(chosen)
@@ -114,7 +113,7 @@ class ImageShapes:
 def _images(wanted: Selection, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     answered = and_(tasks.c.type.in_(_TYPES), tasks.c.response.is_not(None))
     is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))
-    images = select(*columns).where(*conditions(TASKS, wanted), is_image)
+    images = select(*columns).where(*where(tasks, wanted), is_image)
     return images.order_by(tasks.c.task_id).limit(wanted.limit)
 
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scalesync import advice
 from scalesync.clock import Clock
 from scalesync.db import postgres
 from scalesync.db.database import Database
@@ -55,7 +56,7 @@ _PROTOCOL = "08P01"
 _TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 _CANCELED = "57014"
 
-_ADVICE = "Give one statement that only reads; `scalesync sql` cannot change anything."
+_ADVICE = advice.ONE_READING_STATEMENT
 
 
 class _TimeAllowance:
@@ -84,7 +85,7 @@ class _TimeAllowance:
         """Return what to say when nothing is left."""
         return IncompleteError(
             f"The statement took longer than {self.seconds:g} s.",
-            advice="Ask for less, or give it more time with --timeout.",
+            advice=advice.ASK_LESS,
         )
 
 

@@ -1,30 +1,15 @@
 """Read tables and views out of the mirror as rows, of the same kinds on both databases."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    ColumnElement,
-    Connection,
-    Date,
-    Float,
-    Integer,
-    LargeBinary,
-    Select,
-    Table,
-    Text,
-    cast,
-    func,
-    select,
-    type_coerce,
-)
+import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
-from scalesync.db.mirror.documents import MAPPINGS, TASKS
-from scalesync.db.mirror.query import conditions
+from scalesync import advice
+from scalesync.db.filters import FILTERS, day_as_text, equal, where
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
@@ -36,19 +21,17 @@ from scalesync.models.selection import EVERYTHING, Selection
 _AT_ONCE = 200
 """Rows held in memory while streaming."""
 
-_FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
-
 _WHEN = ("created_at", "queued_at", "day")
 """What tells the month of a row."""
 
 _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
     (Instant, ColumnKind.INSTANT),
     (Json, ColumnKind.JSON),
-    (Boolean, ColumnKind.BOOLEAN),
-    (Integer, ColumnKind.INTEGER),
-    (Float, ColumnKind.NUMBER),
-    (Date, ColumnKind.DAY),
-    (LargeBinary, ColumnKind.BYTES),
+    (sa.Boolean, ColumnKind.BOOLEAN),
+    (sa.Integer, ColumnKind.INTEGER),
+    (sa.Float, ColumnKind.NUMBER),
+    (sa.Date, ColumnKind.DAY),
+    (sa.LargeBinary, ColumnKind.BYTES),
 )
 
 
@@ -65,18 +48,18 @@ class ExportedRows:
         self.rows.close()
 
 
-def rows(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
+def rows(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
     """Return the wanted rows of a table or view, in the order of its key.
 
     Rows are chosen by their own columns, and those that have a `task_id` otherwise by their task. Raises
     ConfigurationError for an unknown table or view, or a filter that cannot be applied to it.
     """
     source = _source(name)
-    statement = _chosen(source, select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
+    statement = _chosen(source, sa.select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
     return ExportedRows(tuple(map(_column, source.columns)), stream(conn, statement.limit(wanted.limit)))
 
 
-def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
+def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
     """Return the wanted rows, each with a project and a month such as 2026-11 before it, in that order.
 
     They are the row's own, by its creation or its day, or those of its task; None where there is none.
@@ -90,10 +73,10 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
     when = tasks.c.created_at if of_task else when
     if project is None or when is None:
         msg = f"{name} has no project and time to be partitioned by."
-        raise ConfigurationError(msg, advice="Leave --partition out.")
+        raise ConfigurationError(msg, advice=advice.NO_PARTITION)
     place = (project, _month(conn, when))
     kept = [each for each in source.columns if each.name != "project"]
-    statement = select(*place, *map(_selected, kept))
+    statement = sa.select(*place, *map(_selected, kept))
     if of_task:
         statement = statement.join_from(source, tasks, tasks.c.task_id == source.c.task_id)
     first = (each.nulls_first() for each in place)
@@ -101,32 +84,29 @@ def rows_by_month(conn: Connection, name: str, wanted: Selection = EVERYTHING) -
     return ExportedRows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
 
 
-def _source(name: str) -> Table:
+def _source(name: str) -> sa.Table:
     source = VIEWS.get(name, metadata.tables.get(name))
     if source is None:
-        raise ConfigurationError(
-            f"There is no table or view {name!r}.", advice="`scalesync export -h` has all."
-        )
+        raise ConfigurationError(f"There is no table or view {name!r}.", advice=advice.LIST_TABLES)
     return source
 
 
-def _column(given: ColumnElement[Any]) -> Column:
+def _column(given: sa.ColumnElement[Any]) -> Column:
     return Column(str(given.key), kind_of(given))
 
 
-def kind_of(given: ColumnElement[Any]) -> ColumnKind:
+def kind_of(given: sa.ColumnElement[Any]) -> ColumnKind:
     """Return what the values of a column are, the same for both databases."""
     return next((kind for of, kind in _KINDS if isinstance(given.type, of)), ColumnKind.TEXT)
 
 
-def _selected(given: ColumnElement[Any]) -> ColumnElement[Any]:
-    # A day is a `date` on Postgres and text on SQLite; as text it is the same on both.
-    return cast(type_coerce(given, Text), Text) if isinstance(given.type, Date) else given
+def _selected(given: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return day_as_text(given) if isinstance(given.type, sa.Date) else given
 
 
-def _key(source: Table) -> Sequence[ColumnElement[Any]]:
+def _key(source: sa.Table) -> Sequence[sa.ColumnElement[Any]]:
     """Return what orders the rows: a table's key; of a view what tells its rows apart, unknown first."""
-    key: list[ColumnElement[Any]] = list(source.primary_key) or [
+    key: list[sa.ColumnElement[Any]] = list(source.primary_key) or [
         source.c[each] for each in ("command_id", "task_id") if each in source.c
     ]
     texts = (each for each in source.columns if kind_of(each) in (ColumnKind.TEXT, ColumnKind.DAY))
@@ -134,28 +114,25 @@ def _key(source: Table) -> Sequence[ColumnElement[Any]]:
 
 
 def _chosen(
-    source: Table, statement: Select[*tuple[Any, ...]], wanted: Selection
-) -> Select[*tuple[Any, ...]]:
-    if source.name in MAPPINGS:
+    source: sa.Table, statement: sa.Select[*tuple[Any, ...]], wanted: Selection
+) -> sa.Select[*tuple[Any, ...]]:
+    if source.name in MAPPINGS or "task_id" not in source.c:
         _check(source, wanted)
-        return statement.where(*conditions(MAPPINGS[source.name], wanted))
-    if "task_id" not in source.c:
-        _check(source, wanted)
-        return statement.where(*_own_conditions(source, wanted))
-    own = [each for each in _FILTERS if each in source.c]
-    statement = statement.where(*_equal(source, wanted, own))
+        return statement.where(*where(source, wanted))
+    own = [each for each in FILTERS if each in source.c]
+    statement = statement.where(*equal(source, wanted, own))
     nothing: dict[str, Any] = dict.fromkeys([*own, "limit"])
     rest = replace(wanted, **nothing)
     if rest == EVERYTHING and source.name in VIEWS:
         # What a view shows is not missing, and may not be a task yet.
         return statement
-    return statement.where(source.c.task_id.in_(select(tasks.c.task_id).where(*conditions(TASKS, rest))))
+    return statement.where(source.c.task_id.in_(sa.select(tasks.c.task_id).where(*where(tasks, rest))))
 
 
-def _check(source: Table, wanted: Selection) -> None:
+def _check(source: sa.Table, wanted: Selection) -> None:
     """Raise ConfigurationError for a filter that needs a column which is not there."""
     when = "day" if "day" in source.c else "created_at"
-    needed = dict(zip(_FILTERS, _FILTERS, strict=True)) | {"since": when, "until": when}
+    needed = dict(zip(FILTERS, FILTERS, strict=True)) | {"since": when, "until": when}
     given = [name for name in needed if getattr(wanted, name) is not None]
     needed["missing"] = "missing_since"
     for name in [*given, *(["missing"] if wanted.missing else [])]:
@@ -163,36 +140,13 @@ def _check(source: Table, wanted: Selection) -> None:
             raise ConfigurationError(f"--{name} does not apply to {source.name}.", advice="Leave it out.")
 
 
-def _own_conditions(source: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
-    yield from _equal(source, wanted, _FILTERS)
-    by_day = "day" in source.c
-    if wanted.since is not None:
-        yield _first_day(source, wanted.since) if by_day else source.c.created_at >= wanted.since
-    if wanted.until is not None:
-        yield ~_first_day(source, wanted.until) if by_day else source.c.created_at < wanted.until
-
-
-def _equal(source: Table, wanted: Selection, names: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    for name in names:
-        value = getattr(wanted, name)
-        if value is not None:
-            yield source.c[name] == value
-
-
-def _first_day(source: Table, at: datetime) -> ColumnElement[bool]:
-    """Return whether a row's day begins at this instant or later."""
-    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    first = midnight if midnight == at else midnight + timedelta(days=1)
-    return _selected(source.c.day) >= first.date().isoformat()
-
-
-def _month(conn: Connection, when: ColumnElement[Any]) -> ColumnElement[Any]:
+def _month(conn: sa.Connection, when: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     if isinstance(when.type, Instant) and conn.dialect.name == "postgresql":
-        return func.to_char(func.timezone("UTC", when), "YYYY-MM")
-    return func.substr(cast(type_coerce(when, Text), Text), 1, 7)
+        return sa.func.to_char(sa.func.timezone("UTC", when), "YYYY-MM")
+    return sa.func.substr(sa.cast(sa.type_coerce(when, sa.Text), sa.Text), 1, 7)
 
 
-def stream(conn: Connection, statement: Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
+def stream(conn: sa.Connection, statement: sa.Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
     """Yield the rows of a query, a few at a time; until that is closed the connection does nothing else."""
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         yield from result

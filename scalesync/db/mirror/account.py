@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection, select, update
 
+from scalesync import advice
 from scalesync.db.schema.mirror import mirror
 from scalesync.db.statements import insert_into
 from scalesync.errors import DatabaseError
@@ -61,7 +62,7 @@ def claim_for_account(conn: Connection, mine: Account, *, adopt: bool = False) -
     if held.mode != mine.mode:
         raise DatabaseError(
             f"This database mirrors {held.mode} data, and the key is a {mine.mode} key.",
-            advice="Use another key, or another database with --db.",
+            advice=advice.ANOTHER_KEY,
         )
     differing = [
         f"{what} ({old}, not {new})"
@@ -76,7 +77,7 @@ def claim_for_account(conn: Connection, mine: Account, *, adopt: bool = False) -
     if not adopt:
         raise DatabaseError(
             f"This database was made with another {' and another '.join(differing)}.",
-            advice="Name another with --db; for a new key of the same account run `scalesync init --adopt`.",
+            advice=advice.ANOTHER_DB_OR_ADOPT,
         )
     taken = {"account_fingerprint": mine.account_fingerprint, "api_url": mine.api_url}
     conn.execute(update(mirror).values(taken))

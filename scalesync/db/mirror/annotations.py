@@ -3,27 +3,12 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import (
-    Connection,
-    Delete,
-    Select,
-    Table,
-    Text,
-    case,
-    cast,
-    delete,
-    exists,
-    func,
-    insert,
-    select,
-    type_coerce,
-    update,
-)
+import sqlalchemy as sa
 
 from scalesync.annotations.flatten import flatten, result_urls
-from scalesync.annotations.urls import unsigned_url
+from scalesync.annotations.urls import is_signed, unsigned_url
 from scalesync.db import bulk_insert
-from scalesync.db.mirror.changes import UNKNOWN
+from scalesync.db.mirror.changes import UNKNOWN, RowChange
 from scalesync.db.schema.annotations_and_changes import (
     annotation_links,
     annotations,
@@ -31,10 +16,10 @@ from scalesync.db.schema.annotations_and_changes import (
     task_files,
 )
 from scalesync.db.schema.mirror import tasks
-from scalesync.db.statements import built, chunks, in_list, insert_into
+from scalesync.db.statements import chunks, in_list, insert_into
 from scalesync.db.types import Json
-from scalesync.parsing.annotation_rows import threads_in, to_rows
-from scalesync.parsing.row_parser import AnnotationRows, RowValues
+from scalesync.parsing.annotation_rows import task_response, threads_in, to_rows
+from scalesync.parsing.row_parser import AnnotationRows, Row, RowValues
 
 _AT_ONCE = 200
 """Responses held in memory at once."""
@@ -44,6 +29,11 @@ _SHAPES = bulk_insert.InsertTarget.of(annotations, annotations.c.keys())
 _TIES = bulk_insert.InsertTarget.of(annotation_links, annotation_links.c.keys())
 LONGEST_ADDRESS = 1_600
 """Bytes of a file's address, without its signature: Postgres refuses index entries above about 2,700."""
+_DELETE = {
+    table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
+    for table in (annotations, annotation_links, task_files)
+}
+_NAMED_FILES = sa.select(task_files.c.url).where(in_list(task_files.c.task_id, "tasks"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class AnnotationCounts:
     """By the lasting address of a file that is here: why it, or a part of it, could not be read."""
 
 
-def write(conn: Connection, answered: Sequence[TaskResponse]) -> AnnotationCounts:
+def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCounts:
     """Make the rows of these tasks those of their responses, and return what that came to.
 
     The files that responses name are noted, to be fetched; of those that are here already the annotations
@@ -97,12 +87,26 @@ def write(conn: Connection, answered: Sequence[TaskResponse]) -> AnnotationCount
     shapes.insert()
     ties.insert()
     for url, reason in unread_files.items():
-        noted = update(result_files).where(result_files.c.url == url)
+        noted = sa.update(result_files).where(result_files.c.url == url)
         conn.execute(noted.values(read_at=None, error=reason))
     return AnnotationCounts(count, unread, unread_files)
 
 
-def write_again(conn: Connection, task_ids: Iterable[str]) -> AnnotationCounts:
+def write_changed(conn: sa.Connection, rows: Sequence[Row], steps: Sequence[RowChange]) -> int:
+    """Write the annotations of tasks just written anew where `steps`, one for each, change a response.
+
+    Those of a response that is as it was stay, unless its links have signatures: these are new. Returns how
+    many of the responses were not understood.
+    """
+    answered = [
+        TaskResponse(row.key, *task_response(row), row.derived.annotation_rows if row.derived else None)
+        for row, step in zip(rows, steps, strict=True)
+        if _is_answered_anew(step)
+    ]
+    return write(conn, answered).unread if answered else 0
+
+
+def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:
     """Make the rows of these tasks anew from what is here, and return what that came to."""
     count = unread = 0
     unread_files: dict[str, str] = {}
@@ -113,11 +117,11 @@ def write_again(conn: Connection, task_ids: Iterable[str]) -> AnnotationCounts:
     return AnnotationCounts(count, unread, unread_files)
 
 
-def count_mismatches(conn: Connection, task_ids: Iterable[str]) -> list[str]:
+def count_mismatches(conn: sa.Connection, task_ids: Iterable[str]) -> list[str]:
     """Return the tasks here that have another number of annotations than there are in their response."""
     wrong: list[str] = []
     for chunk in chunks(task_ids):
-        counting = select(annotations.c.task_id, func.count()).where(annotations.c.task_id.in_(chunk))
+        counting = sa.select(annotations.c.task_id, sa.func.count()).where(annotations.c.task_id.in_(chunk))
         here = {row[0]: row[1] for row in conn.execute(counting.group_by(annotations.c.task_id))}
         for each in list(_answered(conn, chunk)):
             flat = flatten(each.type, each.response, _contents(conn, _noted(_addresses(each))))
@@ -126,32 +130,34 @@ def count_mismatches(conn: Connection, task_ids: Iterable[str]) -> list[str]:
     return wrong
 
 
-def backfill(conn: Connection) -> int:
+def backfill(conn: sa.Connection) -> int:
     """Flatten every response that never was, as after an upgrade; return how many tasks that were.
 
     Their digests stay unknown until they are read again, for Postgres does not keep the text they came in.
     """
-    unseen = select(tasks.c.task_id).where(tasks.c.response.is_not(None), tasks.c.response_digest.is_(None))
+    unseen = sa.select(tasks.c.task_id).where(
+        tasks.c.response.is_not(None), tasks.c.response_digest.is_(None)
+    )
     portion = unseen.order_by(tasks.c.task_id).limit(_AT_ONCE)
     done = 0
     while ids := conn.scalars(portion).all():
         write_again(conn, ids)
-        conn.execute(update(tasks).where(tasks.c.task_id.in_(ids)).values(response_digest=UNKNOWN))
+        conn.execute(sa.update(tasks).where(tasks.c.task_id.in_(ids)).values(response_digest=UNKNOWN))
         done += len(ids)
     return done
 
 
-def make_anew(conn: Connection) -> int:
+def make_anew(conn: sa.Connection) -> int:
     """Make the annotations of what is here anew, as when more forms are known; return of how many tasks.
 
     Drawings on images stay as they are where each has its `uuid`: nothing about them is read differently.
     """
     c, done, last = tasks.c, 0, ""
-    talked = cast(c.extra, Text).contains('"threads"')
-    nameless = exists().where(annotations.c.task_id == c.task_id, annotations.c.uuid.is_(None))
+    talked = sa.cast(c.extra, sa.Text).contains('"threads"')
+    nameless = sa.exists().where(annotations.c.task_id == c.task_id, annotations.c.uuid.is_(None))
     read_anew = c.response.is_not(None) & ((c.type != "imageannotation") | nameless)
     portion = (
-        select(c.task_id)
+        sa.select(c.task_id)
         .where(read_anew | (c.response.is_(None) & talked))
         .order_by(c.task_id)
         .limit(_AT_ONCE)
@@ -162,10 +168,18 @@ def make_anew(conn: Connection) -> int:
     return done
 
 
-def _answered(conn: Connection, task_ids: Collection[str]) -> Iterator[TaskResponse]:
+def _is_answered_anew(step: RowChange) -> bool:
+    before = None if step.before is None else step.before["response_digest"]
+    if before != step.after["response_digest"]:
+        return True
+    response = step.after["response"]
+    return isinstance(response, str) and is_signed(response)
+
+
+def _answered(conn: sa.Connection, task_ids: Collection[str]) -> Iterator[TaskResponse]:
     columns = tasks.c
-    beside = case((columns.response.is_(None), columns.extra))
-    wanted = select(columns.task_id, columns.type, columns.response, type_coerce(beside, Json))
+    beside = sa.case((columns.response.is_(None), columns.extra))
+    wanted = sa.select(columns.task_id, columns.type, columns.response, sa.type_coerce(beside, Json))
     for task_id, kind, response, extra in conn.execute(wanted.where(columns.task_id.in_(task_ids))):
         yield TaskResponse(task_id, kind, threads_in(extra) if response is None else response)
 
@@ -180,40 +194,34 @@ def _noted(addresses: Collection[str]) -> list[str]:
     return sorted(url for url in addresses if len(url.encode()) <= LONGEST_ADDRESS)
 
 
-def _remove(conn: Connection, of_tables: Iterable[Table], task_ids: Collection[str]) -> None:
+def _remove(conn: sa.Connection, of_tables: Iterable[sa.Table], task_ids: Collection[str]) -> None:
     for table in of_tables:
-        conn.execute(built(conn, _removing, table), {"tasks": list(task_ids)})
+        conn.execute(_DELETE[table], {"tasks": list(task_ids)})
 
 
-def _removing(conn: Connection, table: Table) -> Delete:
-    return delete(table).where(in_list(conn, table.c.task_id, "tasks"))
-
-
-def _naming(conn: Connection) -> Select[str]:
-    return select(task_files.c.url).where(in_list(conn, task_files.c.task_id, "tasks"))
-
-
-def _name_files(conn: Connection, named: Mapping[str, Sequence[str]]) -> None:
+def _name_files(conn: sa.Connection, named: Mapping[str, Sequence[str]]) -> None:
     """Bring `task_files` up to what is named now, and `result_files` with it."""
-    before = set(conn.scalars(built(conn, _naming), {"tasks": list(named)}))
+    before = set(conn.scalars(_NAMED_FILES, {"tasks": list(named)}))
     if before:
         _remove(conn, (task_files,), named)
     rows = [{"task_id": task_id, "url": url} for task_id, urls in named.items() for url in urls]
     if rows:
-        conn.execute(insert(task_files), rows)
+        conn.execute(sa.insert(task_files), rows)
         files = insert_into(conn.dialect.name, result_files)
         conn.execute(files.on_conflict_do_nothing(index_elements=[result_files.c.url]), rows)
     for chunk in chunks(before - {str(row["url"]) for row in rows}):
-        still = exists().where(task_files.c.url == result_files.c.url)
-        conn.execute(delete(result_files).where(result_files.c.url.in_(chunk), ~still))
+        still = sa.exists().where(task_files.c.url == result_files.c.url)
+        conn.execute(sa.delete(result_files).where(result_files.c.url.in_(chunk), ~still))
 
 
-def _contents(conn: Connection, urls: Collection[str]) -> dict[str, bytes]:
+def _contents(conn: sa.Connection, urls: Collection[str]) -> dict[str, bytes]:
     """Return the content, by address, of those files that were fetched."""
     if not urls:
         return {}
     columns = result_files.c
-    fetched = select(columns.url, columns.content).where(columns.url.in_(urls), columns.content.is_not(None))
+    fetched = sa.select(columns.url, columns.content).where(
+        columns.url.in_(urls), columns.content.is_not(None)
+    )
     return {row.url: row.content for row in conn.execute(fetched)}
 
 
@@ -221,7 +229,7 @@ def _contents(conn: Connection, urls: Collection[str]) -> dict[str, bytes]:
 class _Rows:
     """Rows on their way into a table, not many at a time."""
 
-    conn: Connection
+    conn: sa.Connection
     into: bulk_insert.InsertTarget
     waiting: list[RowValues] = field(default_factory=list)
 

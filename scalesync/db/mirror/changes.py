@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from scalesync.db import bulk_insert
+from scalesync.db.filters import half_open
 from scalesync.db.schema.annotations_and_changes import task_changes
 from scalesync.models.changes import Change, SeenBy
 from scalesync.timestamps import check_order, format_instant
@@ -27,6 +28,9 @@ UNKNOWN = ""
 _AT_ONCE = 500
 """Rows held in memory while streaming."""
 
+_TASK_WRITES = 0x5CA1E5_0002
+"""The Postgres advisory lock of whoever writes tasks."""
+
 _NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
 
 
@@ -37,6 +41,16 @@ class RowChange(NamedTuple):
     before: Mapping[str, object] | RowMapping | None
     after: Mapping[str, object]
     """What was written; a task that is written is not missing."""
+
+
+def lock_task_writes(conn: Connection) -> None:
+    """Return when no other transaction writes tasks, or what follows from them, until this one ends.
+
+    What is read afterwards is so up to date that what is written can be told from it; and rows of
+    `task_changes` are committed in the order of their ids. To be called before any task is locked.
+    """
+    if conn.dialect.name != "sqlite":
+        conn.execute(select(func.pg_advisory_xact_lock(_TASK_WRITES)))
 
 
 def record(conn: Connection, steps: Sequence[RowChange], seen: SeenBy) -> None:
@@ -71,13 +85,10 @@ def listing(
     until the iterator is exhausted or closed.
     """
     check_order(since, until)
-    statement = select(task_changes).order_by(task_changes.c.id)
+    statement = select(task_changes).where(*half_open(task_changes.c.seen_at, since, until))
     if after_id is not None:
         statement = statement.where(task_changes.c.id > after_id)
-    if since is not None:
-        statement = statement.where(task_changes.c.seen_at >= since)
-    if until is not None:
-        statement = statement.where(task_changes.c.seen_at < until)
+    statement = statement.order_by(task_changes.c.id)
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         for row in result.mappings():
             yield Change(**row)

@@ -117,7 +117,7 @@ def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) ->
     return fields
 
 
-def project_versions(row: Row) -> list[ProjectVersion]:
+def versions_of(row: Row) -> list[ProjectVersion]:
     """Return the versions of a project that its `param_history` names by an integer."""
     extra = row.values["extra"]
     fields = decode_fields(extra) if isinstance(extra, str) else {}

@@ -52,7 +52,7 @@ def _differing_length(row: Row, mended: Row) -> int:
 def _mended(row: Row, columns: Sequence[str]) -> Row:
     given = ((name, row.values.get(name)) for name in columns)
     texts = {name: _STRING_OR_NUMBER.sub(_held, value) for name, value in given if isinstance(value, str)}
-    return replace(row, values={**row.values, **texts}, foreseen=None)
+    return replace(row, values={**row.values, **texts}, derived=None)
 
 
 def _held(match: re.Match[str]) -> str:

@@ -1,10 +1,12 @@
 """Read documents back out of the mirror, as they came, and count what is here."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, UnaryExpression, exists, func, select
+from sqlalchemy import Column, Connection, UnaryExpression, exists, func, select
 
+from scalesync.db.filters import inclusive, where
 from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.types import Json
@@ -21,7 +23,7 @@ def documents(conn: Connection, mapping: StreamMapping, wanted: Selection = EVER
     The connection can do nothing else until the iterator is exhausted or closed. Raises ConfigurationError
     where there is no such field to filter or sort by.
     """
-    statement = select(*_document_columns(mapping)).where(*conditions(mapping, wanted)).limit(wanted.limit)
+    statement = select(*_document_columns(mapping)).where(*where(mapping.table, wanted)).limit(wanted.limit)
     statement = statement.order_by(*_order(mapping, wanted))
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         for row in result.mappings():
@@ -30,7 +32,7 @@ def documents(conn: Connection, mapping: StreamMapping, wanted: Selection = EVER
 
 def total(conn: Connection, mapping: StreamMapping, wanted: Selection) -> int:
     """Return how many objects are wanted, without a limit."""
-    found = select(func.count()).select_from(mapping.table).where(*conditions(mapping, wanted))
+    found = select(func.count()).select_from(mapping.table).where(*where(mapping.table, wanted))
     return conn.execute(found).scalar_one()
 
 
@@ -52,6 +54,24 @@ def keys(conn: Connection, mapping: StreamMapping) -> Iterator[str]:
     """Yield the keys of everything here that is not missing at the API."""
     columns = mapping.table.c
     yield from conn.execute(select(columns[mapping.key]).where(columns.missing_since.is_(None))).scalars()
+
+
+def keys_present(
+    conn: Connection,
+    mapping: StreamMapping,
+    *,
+    project: str | None,
+    created_from: datetime | None,
+    created_to: datetime | None,
+) -> set[str]:
+    """Return the keys here that are not missing, created within [from, to], both inclusive; None is open.
+
+    Rows whose creation is unknown count only where both ends are open.
+    """
+    columns = mapping.table.c
+    present = where(mapping.table, Selection(project=project))
+    created = inclusive(columns.created_at, created_from, created_to)
+    return set(conn.scalars(select(columns[mapping.key]).where(*present, *created)))
 
 
 def counts(conn: Connection) -> dict[str, ObjectCounts]:
@@ -81,7 +101,7 @@ def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
         columns.fetched_at.is_not(None),
         columns.read_at.is_(None),
     )
-    counting = select(func.count()).select_from(TASKS.table).where(unread, *conditions(TASKS, wanted))
+    counting = select(func.count()).select_from(TASKS.table).where(unread, *where(TASKS.table, wanted))
     return conn.execute(counting).scalar_one()
 
 
@@ -120,21 +140,3 @@ def _order(mapping: StreamMapping, wanted: Selection) -> Iterator[UnaryExpressio
 
 def _document_columns(mapping: StreamMapping) -> list[Column[object]]:
     return [mapping.table.c[name] for name in (*(field.name for field in mapping.mapped_fields), "extra")]
-
-
-def conditions(mapping: StreamMapping, wanted: Selection) -> Iterator[ColumnElement[bool]]:
-    """Yield what the wanted objects have in common; their table must have the columns that are asked for."""
-    columns = mapping.table.c
-    for name in ("project", "batch", "status", "type", "unique_id", "customer_review_status"):
-        value = getattr(wanted, name)
-        if value is not None and name not in columns:
-            msg = f"{name} does not apply to {mapping.table.name}."
-            raise ConfigurationError(msg, advice="Leave it out.")
-        if value is not None:
-            yield columns[name] == value
-    if wanted.since is not None:
-        yield columns.created_at >= wanted.since
-    if wanted.until is not None:
-        yield columns.created_at < wanted.until
-    if not wanted.missing:
-        yield columns.missing_since.is_(None)

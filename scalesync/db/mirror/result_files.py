@@ -8,9 +8,9 @@ from sqlalchemy import Connection, select, update
 
 from scalesync.annotations.flatten import result_urls
 from scalesync.annotations.urls import unsigned_url
-from scalesync.db.locks import lock_task_writes
 from scalesync.db.mirror import annotations
 from scalesync.db.mirror.annotations import AnnotationCounts
+from scalesync.db.mirror.changes import lock_task_writes
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.schema.mirror import tasks
 

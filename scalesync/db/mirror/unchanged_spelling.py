@@ -1,18 +1,34 @@
 """What is here in another spelling already: it is no change, and no row of the history."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, Text, and_, select, type_coerce, update
+from sqlalchemy import Connection, RowMapping, Text, and_, select, type_coerce, update
 
 from scalesync.db.mirror.changes import UNKNOWN
-from scalesync.db.mirror.documents import TASKS, StreamMapping, fields_of
-from scalesync.db.statements import built, in_list
+from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, fields_of
+from scalesync.db.statements import in_list
 from scalesync.db.types import Instant
 from scalesync.parsing.json_equality import differing_fields, same_content
 from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row
 from scalesync.timestamps import format_instant
+
+_STORED = {
+    mapping.table: select(
+        # A damaged time is one more value that differs, and no error.
+        *(
+            type_coerce(column, Text) if isinstance(column.type, Instant) else column
+            for column in (
+                mapping.table.c[name] for name in (*(field.name for field in mapping.mapped_fields), "extra")
+            )
+        )
+    ).where(in_list(mapping.table.c[mapping.key], "keys"))
+    for mapping in MAPPINGS.values()
+}
+"""By table: what finds the documents of the `keys`."""
+_RESPONSES = select(TASKS.table.c.task_id, TASKS.table.c.response).where(
+    in_list(TASKS.table.c.task_id, "keys")
+)
 
 
 def only_respelled(
@@ -26,7 +42,7 @@ def only_respelled(
     doubtful = sorted(key for key, old in here.items() if _may_be_respelled(mapping, rows[key], old))
     if not doubtful:
         return set()
-    stored = conn.execute(built(conn, _storing, mapping), {"keys": doubtful}).mappings()
+    stored = conn.execute(_STORED[mapping.table], {"keys": doubtful}).mappings()
     alike = {found[mapping.key] for found in stored if _is_same(mapping, rows[found[mapping.key]], found)}
     columns = mapping.table.c
     for key in sorted(alike) if mapping is TASKS else ():
@@ -48,7 +64,7 @@ def keep_response_digests(
     }
     if not doubtful:
         return
-    for task_id, response in conn.execute(built(conn, _answering), {"keys": list(doubtful)}):
+    for task_id, response in conn.execute(_RESPONSES, {"keys": list(doubtful)}):
         values = doubtful[task_id]
         if response is not None and same_content(response, str(values["response"])):
             values["response_digest"] = here[task_id]["response_digest"]
@@ -62,21 +78,9 @@ def _may_be_respelled(mapping: StreamMapping, row: Row, old: RowMapping) -> bool
     return mapping is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
 
 
-def _storing(conn: Connection, mapping: StreamMapping) -> Select[*tuple[Any, ...]]:
-    """Return what finds the documents of the `keys`; a damaged time in them is one more that differs."""
-    columns = [mapping.table.c[name] for name in (*(field.name for field in mapping.mapped_fields), "extra")]
-    wanted = (type_coerce(each, Text) if isinstance(each.type, Instant) else each for each in columns)
-    return select(*wanted).where(in_list(conn, mapping.table.c[mapping.key], "keys"))
-
-
 def _is_same(mapping: StreamMapping, row: Row, stored: RowMapping) -> bool:
     try:
         ours, theirs = fields_of(mapping, stored), fields_of(mapping, row.values)
     except msgspec.MsgspecError:
         return False
     return not differing_fields(ours, theirs, VOLATILE, signed=True)
-
-
-def _answering(conn: Connection) -> Select[str, str]:
-    columns = TASKS.table.c
-    return select(columns.task_id, columns.response).where(in_list(conn, columns.task_id, "keys"))

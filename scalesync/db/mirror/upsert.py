@@ -5,33 +5,24 @@ tasks, so that two writers wait for each other instead of deadlocking.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    RowMapping,
-    Select,
-    and_,
-    literal_column,
-    null,
-    or_,
-    select,
-    update,
-)
+import sqlalchemy as sa
 
 from scalesync.db import bulk_insert
-from scalesync.db.locks import byte_order, lock_task_writes
-from scalesync.db.mirror import batch_counts, changes, consequences, unchanged_spelling
+from scalesync.db.caller_transaction import savepoint
+from scalesync.db.mirror import annotations, batch_counts, changes, unchanged_spelling
 from scalesync.db.mirror.changes import RowChange
-from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, project_versions, to_row
+from scalesync.db.mirror.documents import MAPPINGS, PROJECTS, TASKS, StreamMapping, to_row, versions_of
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
-from scalesync.db.schema.mirror import batches
-from scalesync.db.schema.mirror import project_versions as versions_table
-from scalesync.db.statements import Insert, built, chunks, in_list, insert_into
+from scalesync.db.schema.mirror import batches, project_versions
+from scalesync.db.statements import Insert, byte_order, chunks, in_list, insert_into
+from scalesync.errors import InconsistentPageError
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
@@ -44,10 +35,11 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 
 What is further ahead was stamped by a clock that was wrong, and keeps no copy out.
 """
+_BEYOND_LIMITS = "54"  # the class of SQLSTATE for what is too large, such as an index entry
 
 
 def write_rows(
-    conn: Connection,
+    conn: sa.Connection,
     mapping: StreamMapping,
     rows: Sequence[Row],
     served_at: datetime,
@@ -58,12 +50,12 @@ def write_rows(
     A copy equal by value to what is here is not written. Of two copies of a task the one with the larger
     `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
     equal instants refresh. A distrusted row takes any copy, and so does one with times that lie ahead of
-    the copy's clock. A written row is no longer missing, and its
-    batches are to be counted anew. Of a key that comes twice the last copy counts. With a task go its
-    annotations and its history, which names the run. Returns what became of each distinct key.
+    the copy's clock. A written row is no longer missing, and its batches are to be counted anew. Of a key
+    that comes twice the last copy counts. With a task go its annotations and its history, which names the
+    run. Returns what became of each distinct key.
     """
     if mapping is TASKS:
-        lock_task_writes(conn)
+        changes.lock_task_writes(conn)
     latest = {row.key: row for row in rows}
     here = _here(conn, mapping, latest)
     respelled = unchanged_spelling.only_respelled(conn, mapping, latest, here)
@@ -95,7 +87,7 @@ def write_rows(
 
 
 def write_last(
-    conn: Connection,
+    conn: sa.Connection,
     mapping: StreamMapping,
     rows: Sequence[Row],
     served_at: datetime,
@@ -119,7 +111,7 @@ def write_last(
 
 
 def write_documents(
-    conn: Connection,
+    conn: sa.Connection,
     mapping: StreamMapping,
     documents: Iterable[Document],
     run_id: int | None = None,
@@ -132,40 +124,40 @@ def write_documents(
     return written
 
 
-def _accept_next_copy(conn: Connection, mapping: StreamMapping, keys: Sequence[str]) -> None:
+def apply_response(conn: sa.Connection, stream: str, document: Document) -> bool:
+    """Write an object of a stream as of its own answer, and return whether the mirror could take it.
+
+    What it cannot take leaves the transaction as it was. Other failures of the database are raised.
+    """
+    try:
+        # On Postgres the writing undoes itself, and a savepoint more would be two waits for the server.
+        with savepoint(conn) if conn.dialect.name == "sqlite" else nullcontext():
+            write_documents(conn, MAPPINGS[stream], [document])
+    except InconsistentPageError:
+        return False
+    except sa.exc.DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if isinstance(error, sa.exc.DataError) or state.startswith(_BEYOND_LIMITS):
+            return False
+        raise
+    return True
+
+
+def _accept_next_copy(conn: sa.Connection, mapping: StreamMapping, keys: Sequence[str]) -> None:
     """Let the next copy of these objects replace what is here, older or not."""
     for chunk in chunks(keys):
         key = mapping.table.c[mapping.key]
         ours = key.in_(chunk)
-        conn.execute(select(key).where(ours).order_by(byte_order(conn, key)).with_for_update()).all()
-        conn.execute(update(mapping.table).where(ours).values(digest=FORCE_REWRITE))
-
-
-def keys_present(
-    conn: Connection,
-    mapping: StreamMapping,
-    *,
-    project: str | None,
-    created_from: datetime | None,
-    created_to: datetime | None,
-) -> set[str]:
-    """Return the keys here that are not missing, created within [from, to], both inclusive; None is open.
-
-    Rows whose creation is unknown count only where both ends are open.
-    """
-    columns = mapping.table.c
-    statement = select(columns[mapping.key]).where(columns.missing_since.is_(None))
-    if project is not None:
-        statement = statement.where(columns.project == project)
-    if created_from is not None:
-        statement = statement.where(columns.created_at >= created_from)
-    if created_to is not None:
-        statement = statement.where(columns.created_at <= created_to)
-    return set(conn.scalars(statement))
+        conn.execute(sa.select(key).where(ours).order_by(byte_order(key)).with_for_update()).all()
+        conn.execute(sa.update(mapping.table).where(ours).values(digest=FORCE_REWRITE))
 
 
 def mark_missing(
-    conn: Connection, mapping: StreamMapping, keys: Collection[str], at: datetime, run_id: int | None = None
+    conn: sa.Connection,
+    mapping: StreamMapping,
+    keys: Collection[str],
+    at: datetime,
+    run_id: int | None = None,
 ) -> int:
     """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
 
@@ -173,39 +165,40 @@ def mark_missing(
     as they are. Nothing is deleted. A copy served before `at` does not bring an object back.
     """
     if mapping is TASKS:
-        lock_task_writes(conn)
+        changes.lock_task_writes(conn)
     table, columns = mapping.table, mapping.table.c
     marked = 0
     touched: set[str | None] = set()
     for chunk in chunks(sorted(keys)):
-        served = or_(columns.synced_at <= at, columns.synced_at > at + CLOCK_TOLERANCE)
-        going = and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)
-        batch = columns.batch if mapping is TASKS else null()
+        served = sa.or_(columns.synced_at <= at, columns.synced_at > at + CLOCK_TOLERANCE)
+        going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)
+        batch = columns.batch if mapping is TASKS else sa.null()
         key = columns[mapping.key]
         locked = conn.execute(
-            select(key, batch).where(going).order_by(byte_order(conn, key)).with_for_update()
+            sa.select(key, batch).where(going).order_by(byte_order(key)).with_for_update()
         ).all()
         touched.update(name for _, name in locked)
         if mapping is TASKS:
             changes.record_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
-        marked += conn.execute(update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
+        marked += conn.execute(sa.update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
     batch_counts.mark_stale(conn, touched)
     return marked
 
 
-def _here(conn: Connection, mapping: StreamMapping, keys: Collection[str]) -> dict[str, RowMapping]:
-    found = conn.execute(built(conn, _looking, mapping), {"keys": list(keys)})
+def _here(conn: sa.Connection, mapping: StreamMapping, keys: Collection[str]) -> dict[str, sa.RowMapping]:
+    found = conn.execute(_by_keys(mapping), {"keys": list(keys)})
     return {row["key"]: row for row in found.mappings()}
 
 
-def _looking(conn: Connection, mapping: StreamMapping) -> Select[*tuple[Any, ...]]:
+@cache
+def _by_keys(mapping: StreamMapping) -> sa.Select[*tuple[Any, ...]]:
     """Return what finds the rows of the `keys` as far as a write depends on them."""
     columns = mapping.table.c
     wanted = [columns[mapping.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
     if mapping is TASKS:
         followed = {column for column in changes.TRACKED.values() if column != "missing_since"}
         wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
-    return select(*wanted).where(in_list(conn, columns[mapping.key], "keys"))
+    return sa.select(*wanted).where(in_list(columns[mapping.key], "keys"))
 
 
 def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:
@@ -218,10 +211,10 @@ def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object
 
 
 def _put(
-    conn: Connection,
+    conn: sa.Connection,
     mapping: StreamMapping,
     fresh: Sequence[Row],
-    here: Mapping[str, RowMapping],
+    here: Mapping[str, sa.RowMapping],
     seen: SeenBy,
 ) -> int:
     """Write rows, and what follows from them, and return how many responses were not understood."""
@@ -235,10 +228,11 @@ def _put(
     if mapping is not TASKS:
         return 0
     steps = [RowChange(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
-    return consequences.write_consequences(conn, fresh, steps, seen)
+    changes.record(conn, steps, seen)
+    return annotations.write_changed(conn, fresh, steps)
 
 
-def _is_stale(row: Row, old: RowMapping, served_at: datetime) -> bool:
+def _is_stale(row: Row, old: sa.RowMapping, served_at: datetime) -> bool:
     if old["digest"] == FORCE_REWRITE:
         return False
     ours, theirs = old.get("updated_at"), row.values.get("updated_at")
@@ -252,10 +246,9 @@ def _is_ahead(instant: object, served_at: datetime) -> bool:
     return isinstance(instant, datetime) and instant > served_at + CLOCK_TOLERANCE
 
 
-def _came_before(old: RowMapping, served_at: datetime) -> bool:
+def _came_before(old: sa.RowMapping, served_at: datetime) -> bool:
     """Return whether the row here was served and changed before a copy that was served at this time."""
-    updated = old["updated_at"]
-    return old["synced_at"] <= served_at and (updated is None or updated < served_at)
+    return old["synced_at"] <= served_at and (old["updated_at"] is None or old["updated_at"] < served_at)
 
 
 @cache
@@ -266,23 +259,23 @@ def _into(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertT
     def on_conflict(insert: Insert) -> Insert:
         given, kept = insert.excluded, table.c
         changes: dict[str, object] = {name: given[name] for name in names if name != mapping.key}
-        changes["missing_since"] = null()
+        changes["missing_since"] = sa.null()
         if table is batches:
-            changes["counted_at"] = null()
+            changes["counted_at"] = sa.null()
         newer = given.synced_at >= kept.synced_at
         if mapping is TASKS:
-            undecided = or_(
+            undecided = sa.or_(
                 given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
             )
-            newer = or_(given.updated_at > kept.updated_at, and_(undecided, newer))
-        newer = or_(newer, kept.digest == literal_column(f"'{FORCE_REWRITE}'"))
+            newer = sa.or_(given.updated_at > kept.updated_at, sa.and_(undecided, newer))
+        newer = sa.or_(newer, kept.digest == sa.literal_column(f"'{FORCE_REWRITE}'"))
         return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes, where=newer)
 
     return bulk_insert.InsertTarget.of(table, names, on_conflict)
 
 
 def _follow(
-    conn: Connection, mapping: StreamMapping, fresh: Sequence[Row], old: Sequence[RowMapping]
+    conn: sa.Connection, mapping: StreamMapping, fresh: Sequence[Row], old: Sequence[sa.RowMapping]
 ) -> None:
     """Bring up to date what depends on rows just written over `old`."""
     if mapping is TASKS:
@@ -291,17 +284,16 @@ def _follow(
         _write_versions(conn, fresh)
 
 
-def _write_versions(conn: Connection, rows: Sequence[Row]) -> None:
-    versions = [asdict(version) for row in rows for version in project_versions(row)]
+def _write_versions(conn: sa.Connection, rows: Sequence[Row]) -> None:
+    versions = [asdict(version) for row in rows for version in versions_of(row)]
     if not versions:
         return
-    table = versions_table
-    insert = insert_into(conn.dialect.name, table)
-    given, kept = insert.excluded, table.c
+    insert = insert_into(conn.dialect.name, project_versions)
+    given, kept = insert.excluded, project_versions.c
     statement = insert.on_conflict_do_update(
         index_elements=[kept.project, kept.version],
         set_={"created_at": given.created_at, "params": given.params},
-        where=or_(
+        where=sa.or_(
             kept.params.is_distinct_from(given.params), kept.created_at.is_distinct_from(given.created_at)
         ),
     )

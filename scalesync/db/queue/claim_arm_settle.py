@@ -7,34 +7,18 @@ that the claim's owner writes about it counts, except that its effect was seen.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    Select,
-    Update,
-    and_,
-    bindparam,
-    case,
-    exists,
-    false,
-    func,
-    literal_column,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 
 from scalesync.db.queue import pause
-from scalesync.db.queue.attempts import log_steps
 from scalesync.db.queue.claim_conditions import due, matches, pending
+from scalesync.db.queue.command_rows import log_steps
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.queue.enqueue import command_of
 from scalesync.db.queue.rescue import rescue
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
-from scalesync.db.server_clock import database_time, seconds_until, time_in
-from scalesync.db.statements import ONCE, built, in_list, indexed
+from scalesync.db.server_clock import seconds_from_now, seconds_until, utc_now
+from scalesync.db.statements import ONCE, in_list, indexed
 from scalesync.models.commands import AttemptStep, Claim, Command, CommandState, Outcome, PausedBy, Settlement
 
 _C = commands.c
@@ -49,14 +33,102 @@ _AMBIGUOUS = {
 }
 """What a claim comes to."""
 
+_OWNERS = indexed(sa.select(_C.owner).where(sa.text(SENDING)).distinct(), commands, "ix_commands_leases")
 
-def owners(conn: Connection) -> list[str]:
+_PICK = sa.select(_C.id).order_by(_C.priority, _C.id).limit(sa.bindparam("limit"))
+_IS_CHOSEN = in_list(_C.id, "chosen")
+_PICK_DOUBT = _PICK.where(sa.text(IN_DOUBT))
+_PICK_CHOSEN_DOUBT = _PICK_DOUBT.where(_IS_CHOSEN)
+_PICK_CHOSEN = _PICK.where(
+    pending(commands), matches(commands, UNHELD), due(commands), unblocked(commands), _IS_CHOSEN
+)
+
+_LISTED = (
+    sa.select(_C.id, _C.state)
+    .where(_IS_CHOSEN)
+    .with_for_update(skip_locked=True)
+    .cte("listed")
+    .prefix_with(ONCE)
+)
+_CLAIM = (
+    sa.update(commands)
+    .where(_C.id.in_(sa.select(_LISTED.c.id).where(matches(_LISTED, WAITING))))
+    .values(
+        state=CommandState.SENDING,
+        fence=_C.fence + 1,
+        owner=sa.bindparam("claimer"),
+        leased_until=seconds_from_now("lease"),
+        sent_at=sa.case((_C.ambiguous, _C.sent_at)),
+    )
+    .returning(commands, sa.case((_C.sent_at.is_not(None), -seconds_until(_C.sent_at))).label("since_sent"))
+)
+_CREATED_AGO = indexed(
+    sa.select(_C.resource, -seconds_until(sa.func.max(_C.finished_at)))
+    .where(
+        in_list(_C.resource, "names"),
+        sa.text(CREATES),
+        _C.state == sa.literal_column(f"'{CommandState.DELIVERED}'"),
+    )
+    .group_by(_C.resource),
+    commands,
+    _BY_RESOURCE,
+)
+"""How many seconds ago each of some resources was created by this queue, if it was."""
+
+_IS_OURS = sa.and_(_C.id == sa.bindparam("which"), _C.fence == sa.bindparam("ours"), sa.text(SENDING))
+_NEW_BASE = sa.bindparam("new_base", type_=_C.base.type)
+_ARM = (
+    sa.update(commands)
+    .where(_IS_OURS, _C.discard_requested.is_(sa.false()), _C.leased_until >= seconds_from_now("need"))
+    .values(
+        sent_at=utc_now(),
+        sends=_C.sends + 1,
+        base=sa.case((_C.ambiguous, sa.func.coalesce(_C.base, _NEW_BASE)), else_=_NEW_BASE),
+        target=sa.func.coalesce(_C.target, sa.bindparam("new_target", type_=_C.target.type)),
+    )
+)
+_RESULT = ("state", "outcome", "ambiguous", "hold_reason", "error_code", "error", "result")
+_SETTLED: dict[str, Any] = {
+    **{name: sa.bindparam(f"to_{name}", type_=_C[name].type) for name in _RESULT},
+    "failures": _C.failures + sa.bindparam("failed", type_=_C.failures.type),
+    "not_before": None,
+    "finished_at": None,
+    "owner": None,
+    "leased_until": None,
+}
+_SETTLE = sa.update(commands).where(_IS_OURS).returning(_C.discard_requested)
+_SETTLE_FINAL = _SETTLE.values(_SETTLED | {"finished_at": utc_now()})
+_SETTLE_LATER = _SETTLE.values(_SETTLED | {"not_before": seconds_from_now("wait")})
+_SETTLE_AT_ONCE = _SETTLE.values(_SETTLED)
+
+_OTHER = commands.alias("other")
+_KEY_TAKEN = sa.exists().where(
+    _OTHER.c.idempotency_key == _C.idempotency_key,
+    _OTHER.c.id != _C.id,
+    sa.literal_column(f"other.{KEYED}"),
+)
+_MERGE = (
+    sa.update(commands)
+    .where(_C.id == sa.bindparam("which"), _C.state.not_in((CommandState.DELIVERED, CommandState.DISCARDED)))
+    .values(
+        _SETTLED
+        | {
+            "finished_at": utc_now(),
+            "fence": _C.fence + 1,
+            "idempotency_key": sa.case((~_KEY_TAKEN, _C.idempotency_key)),
+        }
+    )
+)
+"""Records a late success; a key that another command took meanwhile stays with that one."""
+
+
+def owners(conn: sa.Connection) -> list[str]:
     """Return everybody who holds a claim."""
-    return [str(owner) for owner in conn.scalars(built(conn, _owners))]
+    return [str(owner) for owner in conn.scalars(_OWNERS)]
 
 
 def claim(  # noqa: PLR0913 - by name, and each of them decides
-    conn: Connection,
+    conn: sa.Connection,
     *,
     owner: str,
     lease: float,
@@ -82,7 +154,7 @@ def claim(  # noqa: PLR0913 - by name, and each of them decides
 
 
 def arm(
-    conn: Connection, claim: Claim, *, need: float, base: int | None = None, target: str | None = None
+    conn: sa.Connection, claim: Claim, *, need: float, base: int | None = None, target: str | None = None
 ) -> bool:
     """Return whether the command may be sent now: committing this says "I am about to send".
 
@@ -91,10 +163,10 @@ def arm(
     has, and one that ever had a `target` keeps that.
     """
     given = {**_key(claim), "need": need, "new_base": base, "new_target": target}
-    return conn.execute(built(conn, _arming), given).rowcount == 1
+    return conn.execute(_ARM, given).rowcount == 1
 
 
-def settle(conn: Connection, claim: Claim, settlement: Settlement, steps: Sequence[AttemptStep]) -> bool:
+def settle(conn: sa.Connection, claim: Claim, settlement: Settlement, steps: Sequence[AttemptStep]) -> bool:
     """Write what a claim came to, and log its steps. Returns whether it counted.
 
     A verdict on a command that is not ours any more is dropped, unless it is DELIVERED: that is a fact about
@@ -106,10 +178,14 @@ def settle(conn: Connection, claim: Claim, settlement: Settlement, steps: Sequen
         msg = f"No claim comes to {settlement.state} with ambiguous={settlement.ambiguous}."
         raise ValueError(msg)
     final = settlement.state in _FINAL
-    timed = (final, settlement.wait > 0 and not final)
+    statement = _SETTLE_FINAL if final else _SETTLE_LATER if settlement.wait > 0 else _SETTLE_AT_ONCE
     given = {**_key(claim), **_changes(settlement)}
-    row = conn.execute(built(conn, _settling, *timed), given).first()
-    merged = row is None and settlement.state is CommandState.DELIVERED and _merge(conn, given)
+    row = conn.execute(statement, given).first()
+    merged = (
+        row is None
+        and settlement.state is CommandState.DELIVERED
+        and conn.execute(_MERGE, given).rowcount == 1
+    )
     if row is None:
         steps = [*steps, AttemptStep("settle", "merged" if merged else "dropped")]
     log_steps(conn, claim.command.id, claim.command.fence, steps)
@@ -121,30 +197,20 @@ def settle(conn: Connection, claim: Claim, settlement: Settlement, steps: Sequen
 # The claim -----------------------------------------------------------------------------------------------
 
 
-def _owners(conn: Connection) -> Select[str | None]:  # noqa: ARG001 - the same for both databases
-    return indexed(select(_C.owner).where(text(SENDING)).distinct(), commands, "ix_commands_leases")
-
-
-def _pick(conn: Connection, only: Collection[int] | None, limit: int, *, looking_only: bool) -> list[int]:
+def _pick(conn: sa.Connection, only: Collection[int] | None, limit: int, *, looking_only: bool) -> list[int]:
     if only is None and not looking_only:
         return first_claimable(conn, limit)
-    query = built(conn, _picking, looking_only, only is not None)
-    return list(conn.scalars(query, {"limit": limit, "chosen": list(only or ())}))
+    if only is None:
+        return list(conn.scalars(_PICK_DOUBT, {"limit": limit}))
+    query = _PICK_CHOSEN_DOUBT if looking_only else _PICK_CHOSEN
+    return list(conn.scalars(query, {"limit": limit, "chosen": list(only)}))
 
 
-def _picking(conn: Connection, looking_only: bool, chosen: bool) -> Select[int]:
-    claimable = (pending(commands), matches(commands, UNHELD), due(conn, commands), unblocked(commands))
-    query = select(_C.id).where(*((text(IN_DOUBT),) if looking_only else claimable))
-    if chosen:
-        query = query.where(in_list(conn, _C.id, "chosen"))
-    return query.order_by(_C.priority, _C.id).limit(bindparam("limit"))
-
-
-def _claim_ids(conn: Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
+def _claim_ids(conn: sa.Connection, ids: list[int], owner: str, lease: float) -> list[Claim]:
     given = {"chosen": ids, "claimer": owner, "lease": lease}
-    rows = conn.execute(built(conn, _taking), given).mappings().all()
+    rows = conn.execute(_CLAIM, given).mappings().all()
     names = {row[name] for row in rows for name in ("resource", "depends_on")} - {None}
-    created = dict(conn.execute(built(conn, _creations), {"names": list(names)}).all())
+    created: dict[str, float] = dict(conn.execute(_CREATED_AGO, {"names": list(names)}).all())
     claims = [
         Claim(
             command_of(row),
@@ -156,62 +222,11 @@ def _claim_ids(conn: Connection, ids: list[int], owner: str, lease: float) -> li
     return sorted(claims, key=lambda one: (one.command.priority, one.command.id))
 
 
-def _taking(conn: Connection) -> Update:
-    listed = select(_C.id, _C.state).where(in_list(conn, _C.id, "chosen")).with_for_update(skip_locked=True)
-    c = listed.cte("listed").prefix_with(ONCE)
-    free = select(c.c.id).where(matches(c, WAITING))
-    since_sent = case((_C.sent_at.is_not(None), -seconds_until(conn, _C.sent_at)))
-    taken = update(commands).where(_C.id.in_(free))
-    return taken.values(
-        state=CommandState.SENDING,
-        fence=_C.fence + 1,
-        owner=bindparam("claimer"),
-        leased_until=time_in(conn, "lease"),
-        sent_at=case((_C.ambiguous, _C.sent_at)),
-    ).returning(commands, since_sent.label("since_sent"))
-
-
-def _creations(conn: Connection) -> Select[str, float]:
-    """Return a query for how many seconds ago each of some resources was created by this queue, if it was."""
-    age = -seconds_until(conn, func.max(_C.finished_at))
-    delivered = _C.state == literal_column(f"'{CommandState.DELIVERED}'")
-    query = select(_C.resource, age).where(in_list(conn, _C.resource, "names"), text(CREATES), delivered)
-    return indexed(query.group_by(_C.resource), commands, _BY_RESOURCE)
-
-
 # Under the fence -----------------------------------------------------------------------------------------
 
 
 def _key(claim: Claim) -> dict[str, Any]:
     return {"which": claim.command.id, "ours": claim.command.fence}
-
-
-def _is_ours() -> ColumnElement[bool]:
-    return and_(_C.id == bindparam("which"), _C.fence == bindparam("ours"), text(SENDING))
-
-
-def _arming(conn: Connection) -> Update:
-    in_time = _C.leased_until >= time_in(conn, "need")
-    given = bindparam("new_base", type_=_C.base.type)
-    return (
-        update(commands)
-        .where(_is_ours(), _C.discard_requested.is_(false()), in_time)
-        .values(
-            sent_at=database_time(conn),
-            sends=_C.sends + 1,
-            base=case((_C.ambiguous, func.coalesce(_C.base, given)), else_=given),
-            target=func.coalesce(_C.target, bindparam("new_target", type_=_C.target.type)),
-        )
-    )
-
-
-def _settling(conn: Connection, final: bool, waits: bool) -> Update:
-    return (
-        update(commands)
-        .where(_is_ours())
-        .values(_assignments(conn, final=final, waits=waits))
-        .returning(_C.discard_requested)
-    )
 
 
 def _changes(settlement: Settlement) -> dict[str, Any]:
@@ -228,43 +243,11 @@ def _changes(settlement: Settlement) -> dict[str, Any]:
     }
 
 
-def _assignments(conn: Connection, *, final: bool, waits: bool) -> dict[str, Any]:
-    """Return what `_changes` sets."""
-    names = ("state", "outcome", "ambiguous", "hold_reason", "error_code", "error", "result")
-    given: dict[str, BindParameter[Any]] = {
-        name: bindparam(f"to_{name}", type_=_C[name].type) for name in names
-    }
-    return {
-        **given,
-        "failures": _C.failures + bindparam("failed", type_=_C.failures.type),
-        "not_before": time_in(conn, "wait") if waits else None,
-        "finished_at": database_time(conn) if final else None,
-        "owner": None,
-        "leased_until": None,
-    }
-
-
-def _merge(conn: Connection, given: dict[str, Any]) -> bool:
-    return conn.execute(built(conn, _merging), given).rowcount == 1
-
-
-def _merging(conn: Connection) -> Update:
-    """Return what records a late success; a key that another command took meanwhile stays with that one."""
-    other = commands.alias("other")
-    taken = exists().where(
-        other.c.idempotency_key == _C.idempotency_key, other.c.id != _C.id, literal_column(f"other.{KEYED}")
-    )
-    over = _C.state.not_in((CommandState.DELIVERED, CommandState.DISCARDED))
-    changes = _assignments(conn, final=True, waits=False)
-    changes |= {"fence": _C.fence + 1, "idempotency_key": case((~taken, _C.idempotency_key))}
-    return update(commands).where(_C.id == bindparam("which"), over).values(changes)
-
-
-def _after_settle(conn: Connection, command: Command, settlement: Settlement, *, unwanted: bool) -> None:
+def _after_settle(conn: sa.Connection, command: Command, settlement: Settlement, *, unwanted: bool) -> None:
     """Bring up to date what hangs on a command that was just settled."""
     if settlement.frees_key:
-        same = and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
-        keyed = update(commands).with_hint(f"INDEXED BY {_BY_RESOURCE}", dialect_name="sqlite")
+        same = sa.and_(_C.resource == command.resource, _C.state == CommandState.DELIVERED)
+        keyed = sa.update(commands).with_hint(f"INDEXED BY {_BY_RESOURCE}", dialect_name="sqlite")
         conn.execute(keyed.where(same).values(idempotency_key=None))
     if unwanted and settlement.state in (CommandState.QUEUED, CommandState.DEAD):
         details = {command.id: "It was asked for, and it proved without effect."}

@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from scalesync import advice
 from scalesync.annotations.urls import without_signatures
 from scalesync.db.queue.mirror_lookup import MirroredObject
 from scalesync.errors import BatchSealedError, ConflictError
 from scalesync.json_comparison import Difference, differences
 from scalesync.models.commands import GENERATED, Command, CommandKind, Creation, NewCommand
 
-_AGAIN = "--allow-duplicates submits it again"
 _MANY = 3
 _LONGEST = 80
 _NOTHING = object()
@@ -21,7 +21,9 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     name = new.resource.partition(":")[2]
     there = f"command {existing.id}, which is {existing.state.replace('_', ' ')}"
     if new.kind == CommandKind.CREATE_TASK and name.startswith(GENERATED):
-        return ConflictError(f"The same content is already queued as {there}, for another batch; {_AGAIN}.")
+        return ConflictError(
+            f"The same content is already queued as {there}, for another batch; {advice.ALLOW_DUPLICATES}."
+        )
     there_and_here = (json.loads(text, parse_float=Decimal) for text in (existing.payload, new.payload))
     found = list(_differences(*there_and_here))
     fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
@@ -47,7 +49,9 @@ def mirrored_clash(
 ) -> ConflictError:
     """Return the refusal of a create whose name a mirrored object has that is not the same."""
     if creation.name.startswith(GENERATED):
-        return ConflictError(f"The same content is mirrored as {found.key}, in another batch; {_AGAIN}.")
+        return ConflictError(
+            f"The same content is mirrored as {found.key}, in another batch; {advice.ALLOW_DUPLICATES}."
+        )
     said = [f"its {where} is {_shown(theirs)}, not {_shown(ours)}" for where, ours, theirs in differing]
     key = "" if found.key == creation.name else f" {found.key}"
     where = f"The mirrored object{key} in {creation.stream} has the name {creation.name!r}"
@@ -59,7 +63,7 @@ def sealed(new: NewCommand, sealed_by: int) -> BatchSealedError:
     batch = str(new.scope).partition(":")[2]
     return BatchSealedError(
         f"Batch {batch!r} takes nothing more: command {sealed_by} finalizes it.",
-        advice=f"`scalesync queue discard {sealed_by}` opens it again, unless that is sent already.",
+        advice=advice.unseal(sealed_by),
     )
 
 

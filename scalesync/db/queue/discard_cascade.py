@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, false, not_, select, text, update
 
 from scalesync.db.queue import mirror_lookup, seals
-from scalesync.db.queue.attempts import log
+from scalesync.db.queue.command_rows import log
 from scalesync.db.schema.queue import CREATES, UNSETTLED, commands
-from scalesync.db.server_clock import database_time
+from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import chunks
 from scalesync.models.commands import AttemptStep, CommandKind, CommandState, Outcome
 
@@ -62,7 +62,7 @@ def discard_matching(
     changes = {
         "state": CommandState.DISCARDED,
         "outcome": outcome,
-        "finished_at": database_time(conn),
+        "finished_at": utc_now(),
         "fence": _C.fence + 1,
         "not_before": None,
         "hold_reason": None,

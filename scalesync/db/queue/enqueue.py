@@ -5,24 +5,21 @@ Nothing here commits: what is queued is there when the caller's transaction is, 
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, Select, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
-from scalesync.db.queue.attempts import attempts, log, log_steps
+from scalesync.db.queue.command_rows import attempts, command_of, find, log, log_steps
 from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
 from scalesync.db.queue.inserts import insert_commands
 from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
-from scalesync.db.statements import built, in_list
+from scalesync.db.statements import in_list
 from scalesync.errors import QueueError
 from scalesync.models.commands import (
     AttemptStep,
-    Command,
     CommandKind,
-    CommandState,
     Enqueued,
     NewCommand,
     Outcome,
@@ -30,8 +27,6 @@ from scalesync.models.commands import (
 from scalesync.parsing.json_equality import same_value
 
 __all__ = [
-    "CHANNEL",
-    "announce",
     "attempts",
     "command_of",
     "enqueue",
@@ -43,33 +38,15 @@ __all__ = [
     "unique_ids",
 ]
 
-CHANNEL = "scalesync_commands"
-"""Where Postgres tells that there is something new in the queue, once it is committed."""
-
 _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5
 """Held on Postgres by whoever queues many commands: two of them would wait for each other's names."""
 _C = commands.c
-_FIELDS = tuple(field.name for field in fields(Command))
+_KEYED = select(commands).where(in_list(_C.idempotency_key, "keys"), text(KEYED))
 
 EnqueueResult = Enqueued | QueueError
 _Round = dict[str, NewCommand]
 """Orders by resource: no two on the same one."""
-
-
-def command_of(row: Row[Any] | RowMapping) -> Command:
-    """Return the command that a row holds with all columns of `commands`, whatever else it holds."""
-    given = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's documented name
-    values = {name: given[name] for name in _FIELDS}
-    values["state"] = CommandState(values["state"])
-    values["outcome"] = None if values["outcome"] is None else Outcome(values["outcome"])
-    return Command(**values)
-
-
-def find(conn: Connection, command_id: int) -> Command | None:
-    """Return a command, or None where there is no such number."""
-    row = conn.execute(select(commands).where(_C.id == command_id)).one_or_none()
-    return None if row is None else command_of(row)
 
 
 def queued_creates(conn: Connection, batch: str) -> list[str]:
@@ -87,7 +64,10 @@ def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
     BatchSealedError where its batch is being finalized; nothing is changed then. On Postgres a finalize waits
     for the transactions that queue creates for its batch.
     """
-    [answer] = _enqueue(conn, [new])
+    answers: dict[str, EnqueueResult] = {}
+    while not answers:
+        answers = _enqueue_round(conn, {new.resource: new})
+    answer = answers[new.resource]
     if isinstance(answer, QueueError):
         raise answer
     return answer
@@ -103,12 +83,6 @@ def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[Enq
         conn.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
     for chunk in _chunks(orders):
         yield from _enqueue(conn, chunk)
-
-
-def announce(conn: Connection) -> None:
-    """Wake whoever listens on Postgres, once the transaction is committed; SQLite has nothing like it."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
@@ -127,17 +101,13 @@ def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[EnqueueResu
     """Return what became of each order; those on one resource have the effect of one call after the other."""
     answers: dict[int, EnqueueResult] = {}
     rest = dict(enumerate(orders))
-    new = False
     while rest:
         numbers: dict[str, int] = {}
         for number, order in rest.items():
             numbers.setdefault(order.resource, number)
         for resource, answer in _enqueue_round(conn, {one: rest[at] for one, at in numbers.items()}).items():
             answers[numbers[resource]] = answer
-            new = new or (isinstance(answer, Enqueued) and answer.new)
         rest = {number: order for number, order in rest.items() if number not in answers}
-    if new:
-        announce(conn)
     return [answers[number] for number in range(len(orders))]
 
 
@@ -155,17 +125,13 @@ def _known(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
     answers: dict[str, EnqueueResult] = {}
     if by_key:
-        for row in conn.execute(built(conn, _keyed), {"keys": list(by_key)}):
+        for row in conn.execute(_KEYED, {"keys": list(by_key)}):
             name = by_key[row.idempotency_key]
             if same_value(row.payload, orders[name].payload):
                 answers[name] = Enqueued(row.id, new=False)
             else:
                 answers[name] = clash(orders[name], command_of(row))
     return answers
-
-
-def _keyed(conn: Connection) -> Select[Any]:
-    return select(commands).where(in_list(conn, _C.idempotency_key, "keys"), text(KEYED))
 
 
 def _already_mirrored(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:

@@ -1,27 +1,15 @@
 """Many commands into their table with one statement, and one parameter, at a time."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Connection,
-    Executable,
-    Text,
-    bindparam,
-    cast,
-    column,
-    func,
-    literal_column,
-    select,
-    text,
-)
+import sqlalchemy as sa
 
 from scalesync.db.schema.queue import KEYED, commands
-from scalesync.db.server_clock import database_time
-from scalesync.db.statements import built, insert_into
+from scalesync.db.server_clock import utc_now
+from scalesync.db.statements import insert_into
 from scalesync.models.commands import CommandState, Outcome
 
 _C = commands.c
@@ -29,7 +17,7 @@ _GIVEN = ("cid", "kind", "resource", "scope", "depends_on", "payload", "idempote
 
 
 def insert_commands(
-    conn: Connection, rows: Sequence[Mapping[str, Any]], *, withdrawn: bool = False
+    conn: sa.Connection, rows: Sequence[Mapping[str, Any]], *, withdrawn: bool = False
 ) -> dict[str, int]:
     """Insert rows of the same columns, in order, each of them queued, or discarded if `withdrawn`.
 
@@ -42,36 +30,39 @@ def insert_commands(
     if conn.dialect.name == "postgresql":
         rows = [{**row, "payload": msgspec.Raw(row["payload"].encode())} for row in rows]
     given = {"rows": msgspec.json.encode(rows).decode()}
-    return dict(conn.execute(built(conn, _inserting, withdrawn), given).all())
+    return dict(conn.execute(_insert(conn.dialect.name, withdrawn), given).all())
 
 
-def _inserting(conn: Connection, withdrawn: bool) -> Executable:
-    fixed: dict[str, ColumnElement[Any]] = {
-        "state": literal_column(f"'{CommandState.DISCARDED if withdrawn else CommandState.QUEUED}'"),
-        "created_at": database_time(conn),
+@cache
+def _insert(dialect: str, withdrawn: bool) -> sa.Executable:
+    fixed: dict[str, sa.ColumnElement[Any]] = {
+        "state": sa.literal_column(f"'{CommandState.DISCARDED if withdrawn else CommandState.QUEUED}'"),
+        "created_at": utc_now(),
     }
     if withdrawn:
         fixed |= {
-            "outcome": literal_column(f"'{Outcome.WITHDRAWN}'"),
-            "finished_at": database_time(conn),
+            "outcome": sa.literal_column(f"'{Outcome.WITHDRAWN}'"),
+            "finished_at": utc_now(),
         }
-    given = _from_record_set() if conn.dialect.name == "postgresql" else _from_list()
+    given = _from_record_set() if dialect == "postgresql" else _from_list()
     # Without a condition SQLite would read the conflict as one of a join.
-    source = select(*given, *fixed.values()).where(literal_column("true"))
-    insert = insert_into(conn.dialect.name, commands).from_select([*_GIVEN, *fixed], source)
-    nothing = insert.on_conflict_do_nothing(index_elements=[_C.idempotency_key], index_where=text(KEYED))
+    source = sa.select(*given, *fixed.values()).where(sa.literal_column("true"))
+    insert = insert_into(dialect, commands).from_select([*_GIVEN, *fixed], source)
+    nothing = insert.on_conflict_do_nothing(index_elements=[_C.idempotency_key], index_where=sa.text(KEYED))
     return nothing.returning(_C.resource, _C.id)
 
 
-def _from_list() -> list[ColumnElement[Any]]:
+def _from_list() -> list[sa.ColumnElement[Any]]:
     """Return the columns of the rows that SQLite reads from its parameter."""
-    listed = func.json_each(bindparam("rows", type_=Text)).table_valued("value")
-    return [func.json_extract(listed.c.value, literal_column(f"'$.{name}'")) for name in _GIVEN]
+    listed = sa.func.json_each(sa.bindparam("rows", type_=sa.Text)).table_valued("value")
+    return [sa.func.json_extract(listed.c.value, sa.literal_column(f"'$.{name}'")) for name in _GIVEN]
 
 
-def _from_record_set() -> list[ColumnElement[Any]]:
+def _from_record_set() -> list[sa.ColumnElement[Any]]:
     """Return the same of the table that Postgres makes of it."""
-    document = cast(bindparam("rows", type_=Text), JSON)
-    columns = [column(name, _C[name].type) for name in _GIVEN]
-    given = func.json_to_recordset(document).table_valued(*columns).render_derived("given", with_types=True)
+    document = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
+    columns = [sa.column(name, _C[name].type) for name in _GIVEN]
+    given = (
+        sa.func.json_to_recordset(document).table_valued(*columns).render_derived("given", with_types=True)
+    )
     return list(given.c)

@@ -8,20 +8,33 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, literal_column, select
 
+from scalesync.db.filters import half_open
 from scalesync.db.queue.claim_conditions import blockers, due, matches, on_hold, pending
 from scalesync.db.queue.discard_cascade import named, words
 from scalesync.db.queue.enqueue import command_of
-from scalesync.db.schema.queue import UNSETTLED, commands
-from scalesync.models.commands import Command, CommandKind, CommandState, CommandView, DisplayState, Outcome
+from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, UNSETTLED, commands
+from scalesync.db.server_clock import seconds_until
+from scalesync.db.statements import indexed
+from scalesync.models.commands import (
+    Command,
+    CommandKind,
+    CommandState,
+    CommandView,
+    DisplayState,
+    Outcome,
+    QueueStats,
+)
 from scalesync.models.selection import Selection
 from scalesync.timestamps import format_instant
 
 _AT_ONCE = 500
 """Commands held in memory while listing."""
 _C = commands.alias("c")
-_BLOCKERS = blockers(_C)
+_WAITS_FOR = case((pending(_C), func.coalesce(*blockers(_C)))).label("waits_for")
+_QUERY = select(_C, _WAITS_FOR, on_hold(_C).label("held"), due(_C).label("due"))
+"""Commands with what keeps a claim from taking them: NULL where nothing does."""
 _STATES: dict[DisplayState, ColumnElement[bool]] = {
     DisplayState.READY: _C.c.state == CommandState.QUEUED,
     DisplayState.SCHEDULED: _C.c.state == CommandState.QUEUED,
@@ -76,7 +89,7 @@ def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
 
 def view(conn: Connection, command_id: int) -> CommandView | None:
     """Return one command with why it waits, or None where there is no such number."""
-    return next(iter(_shown(conn, _query(conn).where(_C.c.id == command_id))), None)
+    return next(iter(_shown(conn, _QUERY.where(_C.c.id == command_id))), None)
 
 
 def why(conn: Connection, command_id: int) -> list[CommandView]:
@@ -95,19 +108,13 @@ def why(conn: Connection, command_id: int) -> list[CommandView]:
 def _pages(
     conn: Connection, wanted: list[ColumnElement[bool]], *, backwards: bool = False
 ) -> Iterator[CommandView]:
-    query = _query(conn).where(*wanted).limit(_AT_ONCE)
+    query = _QUERY.where(*wanted).limit(_AT_ONCE)
     query = query.order_by(_C.c.id.desc() if backwards else _C.c.id)
     page = _shown(conn, query)
     while page:
         yield from page
         last = page[-1].command.id
         page = _shown(conn, query.where(_C.c.id < last if backwards else _C.c.id > last))
-
-
-def _query(conn: Connection) -> Select[*tuple[Any, ...]]:
-    """Return a query for commands with what keeps a claim from taking them: NULL where nothing does."""
-    waits_for = case((pending(_C), func.coalesce(*_BLOCKERS))).label("waits_for")
-    return select(_C, waits_for, on_hold(_C).label("held"), due(conn, _C).label("due"))
 
 
 def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandView]:
@@ -176,10 +183,7 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
         conditions.append(_C.c.scope == f"batch:{wanted.batch}")
     if wanted.unique_id is not None:
         conditions.append(_C.c.resource == f"task:{wanted.unique_id}")
-    if wanted.since is not None:
-        conditions.append(_C.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(_C.c.created_at < wanted.until)
+    conditions += half_open(_C.c.created_at, wanted.since, wanted.until)
     return islice(_documents(_pages(conn, conditions, backwards=wanted.newest_first), wanted), wanted.limit)
 
 
@@ -192,3 +196,41 @@ def _documents(creates: Iterable[CommandView], wanted: Selection) -> Iterator[by
         if wanted.project is None or (project is not None and _decode(project) == wanted.project):
             named = {"command_id": one.command.id, "state": one.display, "type": order.type}
             yield msgspec.json.format(msgspec.json.encode(named | order.body), indent=-1)
+
+
+def queue_stats(conn: Connection) -> QueueStats:
+    """Return how full the queue is; `by_state` has the states of open commands that there are.
+
+    Reads what is open, however much is finished.
+    """
+    waiting, oldest_waiting = _count(conn, and_(pending(_C), matches(_C, UNHELD)), "ix_commands_waiting")
+    held, oldest_held = _count(conn, and_(pending(_C), on_hold(_C)), "ix_commands_held")
+    sending, oldest_sending = _count(conn, matches(_C, SENDING), "ix_commands_leases")
+    in_doubt, _ = _count(conn, matches(_C, IN_DOUBT), "ix_commands_in_doubt")
+    dead, _ = _count(conn, _C.c.state == literal_column("'dead'"), "ix_commands_state")
+    counts = {
+        CommandState.QUEUED: waiting + held - in_doubt,
+        CommandState.SENDING: sending,
+        CommandState.IN_DOUBT: in_doubt,
+    }
+    oldest = min((number for number in (oldest_waiting, oldest_held, oldest_sending) if number), default=None)
+    return QueueStats(
+        open=waiting + held + sending,
+        by_state={str(state): count for state, count in counts.items() if count},
+        oldest_seconds=None if oldest is None else _age(conn, oldest),
+        dead=dead,
+        in_doubt=in_doubt,
+        held=held,
+    )
+
+
+def _count(conn: Connection, where: ColumnElement[bool], index: str) -> tuple[int, int | None]:
+    """Return how many commands there are and the smallest id; the index has them all, and few others."""
+    query = indexed(select(func.count(), func.min(_C.c.id)).where(where), _C, index)
+    count, first = conn.execute(query).one()
+    return int(count), first
+
+
+def _age(conn: Connection, command_id: int) -> float:
+    query = select(seconds_until(_C.c.created_at)).where(_C.c.id == command_id)
+    return max(0.0, -float(conn.execute(query).scalar_one()))

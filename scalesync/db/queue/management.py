@@ -5,32 +5,19 @@ person's hand and a claim come one after the other. Every change is in the comma
 """
 
 import json
-import shlex
 from contextlib import suppress
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    TextClause,
-    and_,
-    case,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from scalesync import advice
 from scalesync.db.queue import pause, seals
-from scalesync.db.queue.attempts import log_steps
 from scalesync.db.queue.claim_conditions import matches
+from scalesync.db.queue.command_rows import log_steps
 from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
-from scalesync.db.queue.enqueue import announce, command_of
+from scalesync.db.queue.enqueue import command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
-from scalesync.db.server_clock import database_time
+from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
 from scalesync.models.commands import (
     AttemptStep,
@@ -49,7 +36,7 @@ _WAITING = (CommandState.QUEUED, CommandState.IN_DOUBT)
 _AGAIN = "Queue it anew if it is still wanted."
 
 
-def discard(conn: Connection, command_id: int) -> DiscardResult:
+def discard(conn: sa.Connection, command_id: int) -> DiscardResult:
     """Withdraw a command: at once where no request of it can have an effect, with what hung on it.
 
     Otherwise it is requested: honoured before it is sent, or when the API shows that it was not applied. A
@@ -68,19 +55,18 @@ def discard(conn: Connection, command_id: int) -> DiscardResult:
     return DiscardResult(command_id, DiscardAnswer.REQUESTED)
 
 
-def retry(conn: Connection, command_id: int) -> None:
+def retry(conn: sa.Connection, command_id: int) -> None:
     """Have a dead command queued again, or looked up first if its effect is unknown; let a held one go on.
 
     Raises QueueError, with nothing changed, for any other one, and where something newer has overtaken it.
     """
     _retry(conn, _in_hand(conn, command_id))
-    announce(conn)
 
 
-def retry_dead(conn: Connection) -> list[int]:
+def retry_dead(conn: sa.Connection) -> list[int]:
     """Retry every dead command that `retry` takes, and return them; of two with one key the newer one."""
     pause.lock(conn)
-    dead = select(commands).where(_C.state == CommandState.DEAD).order_by(_C.id.desc()).with_for_update()
+    dead = sa.select(commands).where(_C.state == CommandState.DEAD).order_by(_C.id.desc()).with_for_update()
     retried = []
     for row in conn.execute(dead).all():
         try:
@@ -88,14 +74,13 @@ def retry_dead(conn: Connection) -> list[int]:
         except QueueError:
             continue
         retried.append(row.id)
-    announce(conn)
     return retried[::-1]
 
 
-def discard_dead(conn: Connection) -> list[DiscardResult]:
+def discard_dead(conn: sa.Connection) -> list[DiscardResult]:
     """Discard every dead command that `discard` takes, oldest first, and return the answer for each."""
     pause.lock(conn)
-    dead = select(_C.id).where(_C.state == CommandState.DEAD).order_by(_C.id).with_for_update()
+    dead = sa.select(_C.id).where(_C.state == CommandState.DEAD).order_by(_C.id).with_for_update()
     answers = []
     for command_id in conn.scalars(dead).all():
         with suppress(QueueError):
@@ -103,7 +88,7 @@ def discard_dead(conn: Connection) -> list[DiscardResult]:
     return answers
 
 
-def distrust(conn: Connection) -> int:
+def distrust(conn: sa.Connection) -> int:
     """Have everything that is open looked up before it is sent, and return how many commands that is.
 
     For a database restored from a backup: what it calls unsent may have been sent since, at any time until
@@ -116,16 +101,16 @@ def distrust(conn: Connection) -> int:
     """
     pause.lock(conn)
     sending = _C.state == CommandState.SENDING
-    sent = and_(sending, _C.sent_at.is_not(None))
-    late = or_(_C.ambiguous, sent, _C.kind == CommandKind.UPDATE_PROJECT)
+    sent = sa.and_(sending, _C.sent_at.is_not(None))
+    late = sa.or_(_C.ambiguous, sent, _C.kind == CommandKind.UPDATE_PROJECT)
     distrusted = (
-        update(commands)
-        .where(text(UNSETTLED))
+        sa.update(commands)
+        .where(sa.text(UNSETTLED))
         .values(
-            state=case((sending, CommandState.IN_DOUBT), else_=_C.state),
+            state=sa.case((sending, CommandState.IN_DOUBT), else_=_C.state),
             ambiguous=True,
             fence=_C.fence + 1,
-            sent_at=case((late, database_time(conn))),
+            sent_at=sa.case((late, utc_now())),
             not_before=None,
             owner=None,
             leased_until=None,
@@ -133,25 +118,24 @@ def distrust(conn: Connection) -> int:
     )
     conn.execute(distrusted)
     other = commands.alias("other")
-    before = and_(other.c.id < _C.id, matches(other, UNSETTLED))
-    in_the_way = and_(
-        other.c.resource == _C.resource, other.c.id != _C.id, or_(before, matches(other, IN_FLIGHT))
+    before = sa.and_(other.c.id < _C.id, matches(other, UNSETTLED))
+    in_the_way = sa.and_(
+        other.c.resource == _C.resource, other.c.id != _C.id, sa.or_(before, matches(other, IN_FLIGHT))
     )
-    first = ~select(other.c.id).where(in_the_way).correlate(commands).exists()
+    first = ~sa.select(other.c.id).where(in_the_way).correlate(commands).exists()
     queued = _C.state == CommandState.QUEUED
-    conn.execute(update(commands).where(queued, first).values(state=CommandState.IN_DOUBT))
+    conn.execute(sa.update(commands).where(queued, first).values(state=CommandState.IN_DOUBT))
     _log_distrust(conn)
-    announce(conn)
-    return conn.execute(select(func.count()).select_from(commands).where(text(OPEN))).scalar_one()
+    return conn.execute(sa.select(sa.func.count()).select_from(commands).where(sa.text(OPEN))).scalar_one()
 
 
-def _log_distrust(conn: Connection) -> None:
-    step = select(_C.id, _C.fence, database_time(conn), literal("distrust"), _C.state).order_by(_C.id)
+def _log_distrust(conn: sa.Connection) -> None:
+    step = sa.select(_C.id, _C.fence, utc_now(), sa.literal("distrust"), _C.state).order_by(_C.id)
     names = ["command_id", "fence", "at", "step", "outcome"]
-    conn.execute(insert(command_attempts).from_select(names, step.where(text(UNSETTLED))))
+    conn.execute(sa.insert(command_attempts).from_select(names, step.where(sa.text(UNSETTLED))))
 
 
-def _retry(conn: Connection, command: Command) -> None:
+def _retry(conn: sa.Connection, command: Command) -> None:
     if command.state in _WAITING and command.hold_reason is not None:
         _change(conn, command, AttemptStep("retry", "released"), hold_reason=None, not_before=None)
     elif command.state is CommandState.DEAD:
@@ -162,16 +146,16 @@ def _retry(conn: Connection, command: Command) -> None:
         raise QueueError(msg)
 
 
-def _in_hand(conn: Connection, command_id: int) -> Command:
+def _in_hand(conn: sa.Connection, command_id: int) -> Command:
     """Return a command that nobody else can change before this transaction ends."""
     pause.lock(conn)
-    row = conn.execute(select(commands).where(_C.id == command_id).with_for_update()).one_or_none()
+    row = conn.execute(sa.select(commands).where(_C.id == command_id).with_for_update()).one_or_none()
     if row is None:
         raise QueueError(f"There is no command {command_id}.")
     return command_of(row)
 
 
-def _request_discard(conn: Connection, command: Command) -> None:
+def _request_discard(conn: sa.Connection, command: Command) -> None:
     """Have the command dropped once it is known to have no effect; it is looked up for that if need be."""
     if command.discard_requested:
         return
@@ -180,17 +164,19 @@ def _request_discard(conn: Connection, command: Command) -> None:
         _revive(conn, command, step, discard_requested=True)
         return
     # Whoever is sending it must be able to settle it, so the fence stays.
-    requested = update(commands).where(_C.id == command.id).values(discard_requested=True, hold_reason=None)
+    requested = (
+        sa.update(commands).where(_C.id == command.id).values(discard_requested=True, hold_reason=None)
+    )
     conn.execute(requested)
     log_steps(conn, command.id, command.fence, [step])
 
 
 def _revive(
-    conn: Connection, command: Command, step: AttemptStep, *, discard_requested: bool = False
+    conn: sa.Connection, command: Command, step: AttemptStep, *, discard_requested: bool = False
 ) -> None:
     """Take a dead command back into the queue; it is looked up first if it may have an effect."""
     if command.ambiguous:
-        flying = _first(conn, _C.resource == command.resource, text(IN_FLIGHT))
+        flying = _first(conn, _C.resource == command.resource, sa.text(IN_FLIGHT))
         if flying is not None:
             raise QueueError(f"{_named(command)} must wait: {_about(flying)} at this moment.")
     revived = {
@@ -212,21 +198,21 @@ def _revive(
         raise QueueError(msg, advice="Look at the queue again.") from error
 
 
-def _change(conn: Connection, command: Command, step: AttemptStep, **values: object) -> None:
+def _change(conn: sa.Connection, command: Command, step: AttemptStep, **values: object) -> None:
     fence = command.fence + 1
-    conn.execute(update(commands).where(_C.id == command.id).values(fence=fence, **values))
+    conn.execute(sa.update(commands).where(_C.id == command.id).values(fence=fence, **values))
     log_steps(conn, command.id, fence, [step])
 
 
-def _refuse_overtaken(conn: Connection, command: Command) -> None:
+def _refuse_overtaken(conn: sa.Connection, command: Command) -> None:
     """Raise QueueError where a newer command has the place or the effect of a dead one."""
     others = _C.id != command.id
     taken = None
     if command.idempotency_key is not None:
-        taken = _first(conn, others, _C.idempotency_key == command.idempotency_key, text(KEYED))
+        taken = _first(conn, others, _C.idempotency_key == command.idempotency_key, sa.text(KEYED))
     if taken is not None:
         raise QueueError(f"{_named(command)} has been replaced: {_about(taken)}.")
-    done = or_(_C.state == CommandState.DELIVERED, text(IN_FLIGHT))
+    done = sa.or_(_C.state == CommandState.DELIVERED, sa.text(IN_FLIGHT))
     newer = _first(conn, _C.id > command.id, _C.resource == command.resource, done)
     if newer is not None:
         raise QueueError(f"{_named(command)} has been overtaken: {_about(newer)}.", advice=_AGAIN)
@@ -235,8 +221,8 @@ def _refuse_overtaken(conn: Connection, command: Command) -> None:
         raise QueueError(f"{_named(command)} is out of date: its batch was opened again.", advice=_AGAIN)
 
 
-def _first(conn: Connection, *conditions: ColumnElement[bool] | TextClause) -> Command | None:
-    row = conn.execute(select(commands).where(*conditions).order_by(_C.id).limit(1)).one_or_none()
+def _first(conn: sa.Connection, *conditions: sa.ColumnElement[bool] | sa.TextClause) -> Command | None:
+    row = conn.execute(sa.select(commands).where(*conditions).order_by(_C.id).limit(1)).one_or_none()
     return None if row is None else command_of(row)
 
 
@@ -254,6 +240,4 @@ def _instead(command: Command) -> str | None:
     if command.kind != CommandKind.CREATE_TASK:
         return None
     task_id = json.loads(command.result or "{}").get("task_id")
-    if task_id is not None:
-        return f"scalesync task cancel {shlex.quote(task_id)}"
-    return f"scalesync task cancel --unique-id {shlex.quote(command.resource.removeprefix('task:'))}"
+    return advice.cancel_task(task_id, command.resource.removeprefix("task:"))

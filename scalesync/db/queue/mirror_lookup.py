@@ -1,7 +1,7 @@
 """What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Column, Connection, RowMapping, Select, select
 
 from scalesync.db.mirror.documents import MAPPINGS, to_document
 from scalesync.db.schema.mirror import batches, projects, tasks
-from scalesync.db.statements import built, chunks, in_list
+from scalesync.db.statements import chunks, in_list
 from scalesync.models.commands import Creation
 
 _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
@@ -18,6 +18,13 @@ _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
     "projects": (projects.c.name, projects.c.name),
 }
 """By stream: the column by which a create names its object, and the key."""
+_PRESENT: dict[str, Select[*tuple[Any, ...]]] = {
+    stream: select(key.label("key"), name.label("name")).where(
+        in_list(name, "names"), name.table.c.missing_since.is_(None)
+    )
+    for stream, (name, key) in _NAMES.items()
+}
+"""By stream: what finds the objects that have one of the `names`."""
 _DECIDED = {
     "tasks": (
         "batch", "extra", "instruction", "metadata", "params", "priority", "project", "tags", "type",
@@ -26,6 +33,11 @@ _DECIDED = {
     "projects": ("extra", "type"),
 }  # fmt: skip
 """By stream: the columns that hold what a create decides of an object."""
+_OBJECTS = {
+    stream: query.add_columns(*(_NAMES[stream][0].table.c[column] for column in _DECIDED[stream]))
+    for stream, query in _PRESENT.items()
+}
+"""By stream: the same with these columns."""
 _STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
 """By the word before the colon of a resource."""
 
@@ -51,7 +63,7 @@ def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str
     for stream, names in by_stream.items():
         kind = MAPPINGS[stream]
         unread = dict.fromkeys(field.name for field in kind.mapped_fields)
-        for row in _named(conn, stream, names, _DECIDED[stream]):
+        for row in _named(conn, _OBJECTS[stream], names):
             document = json.loads(to_document(kind, {**unread, **row}))
             found.setdefault((stream, row["name"]), []).append(MirroredObject(row["key"], document))
     return found
@@ -67,7 +79,7 @@ def held(conn: Connection, resources: Iterable[str]) -> set[str]:
     return {
         f"{word}:{row['name']}"
         for word, wanted in names.items()
-        for row in _named(conn, _STREAMS[word], wanted, ())
+        for row in _named(conn, _PRESENT[_STREAMS[word]], wanted)
     }
 
 
@@ -90,16 +102,6 @@ def pending_tasks(conn: Connection, batch: str) -> list[tuple[str, str | None]]:
     return [(task_id, unique_id) for task_id, unique_id in conn.execute(pending.order_by(columns.task_id))]
 
 
-def _named(
-    conn: Connection, stream: str, names: Sequence[str], compared: Collection[str]
-) -> Iterator[RowMapping]:
-    query = built(conn, _naming, stream, *sorted(compared))
+def _named(conn: Connection, query: Select[*tuple[Any, ...]], names: Sequence[str]) -> Iterator[RowMapping]:
     for chunk in chunks(names):
         yield from conn.execute(query, {"names": chunk}).mappings()
-
-
-def _naming(conn: Connection, stream: str, *compared: str) -> Select[Any]:
-    name, key = _NAMES[stream]
-    columns = name.table.c
-    query = select(key.label("key"), name.label("name"), *(columns[column] for column in compared))
-    return query.where(in_list(conn, name, "names"), columns.missing_since.is_(None))

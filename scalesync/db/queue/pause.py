@@ -1,13 +1,31 @@
 """The gate that everybody passes before anything is sent, and how long until there is something to send."""
 
-from sqlalchemy import Connection, Select, func, or_, select, text, update
+from sqlalchemy import Connection, func, or_, select, text, update
 
 from scalesync.db.queue.claim_conditions import matches, pending
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, commands, dispatch_gate
-from scalesync.db.server_clock import database_time, seconds_until
-from scalesync.db.statements import built, indexed
+from scalesync.db.server_clock import seconds_from_now, seconds_until
+from scalesync.db.statements import indexed
 from scalesync.models.commands import PausedBy, PauseState
+
+_G = dispatch_gate.c
+_GATE = select(seconds_until(_G.paused_until).label("left"), _G.pause_reason, _G.paused_by).where(_G.id == 1)
+_LOCK_GATE = _GATE.with_for_update()
+_TIMED = commands.alias("timed")
+_FIRST_TIME = indexed(
+    select(seconds_until(_TIMED.c.not_before))
+    .where(pending(_TIMED), matches(_TIMED, UNHELD), matches(_TIMED, TIMED), unblocked(_TIMED))
+    .order_by(_TIMED.c.not_before)
+    .limit(1),
+    _TIMED,
+    "ix_commands_timed",
+)
+_FIRST_LEASE = indexed(
+    select(seconds_until(func.min(commands.c.leased_until))).where(text(SENDING)),
+    commands,
+    "ix_commands_leases",
+)
 
 
 def pause_state(conn: Connection) -> PauseState:
@@ -34,7 +52,7 @@ def pause(conn: Connection, *, seconds: float | None, reason: str, by: PausedBy)
     if seconds is None:
         conn.execute(paused.values(paused_until=None))
         return
-    until = database_time(conn, seconds)
+    until = seconds_from_now(seconds)
     open_ended = dispatch_gate.c.paused_until.is_(None) & dispatch_gate.c.pause_reason.is_not(None)
     sooner = or_(dispatch_gate.c.paused_until.is_(None), dispatch_gate.c.paused_until < until)
     conn.execute(paused.where(~open_ended, sooner).values(paused_until=until))
@@ -52,34 +70,14 @@ def next_due(conn: Connection) -> float | None:
     """
     if first_claimable(conn, 1):
         return 0.0
-    moments = [conn.scalar(built(conn, build)) for build in (_first_time, _first_lease)]
+    moments = [conn.scalar(query) for query in (_FIRST_TIME, _FIRST_LEASE)]
     return min((max(0.0, float(seconds)) for seconds in moments if seconds is not None), default=None)
 
 
-def _first_time(conn: Connection) -> Select[float]:
-    c = commands.alias("timed")
-    timed = select(seconds_until(conn, c.c.not_before)).where(
-        pending(c), matches(c, UNHELD), matches(c, TIMED), unblocked(c)
-    )
-    return indexed(timed, c, "ix_commands_timed").order_by(c.c.not_before).limit(1)
-
-
-def _first_lease(conn: Connection) -> Select[float]:
-    first = select(seconds_until(conn, func.min(commands.c.leased_until))).where(text(SENDING))
-    return indexed(first, commands, "ix_commands_leases")
-
-
 def _gate(conn: Connection, *, lock: bool) -> PauseState:
-    row = conn.execute(built(conn, _reading, lock)).one()
+    row = conn.execute(_LOCK_GATE if lock else _GATE).one()
     left = None if row.left is None else float(row.left)
     if row.pause_reason is None if left is None else left <= 0:
         return PauseState(False, None, None)
     # A pause that somebody wrote into the table by hand need not say whose it is.
     return PauseState(True, left, row.pause_reason, row.paused_by and PausedBy(row.paused_by))
-
-
-def _reading(conn: Connection, lock: bool) -> Select[float, str | None, str | None]:
-    gate = dispatch_gate.c
-    left = seconds_until(conn, gate.paused_until).label("left")
-    query = select(left, gate.pause_reason, gate.paused_by).where(gate.id == 1)
-    return query.with_for_update() if lock else query

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Update, and_, case, func, not_, or_, select, text, update
+from sqlalchemy import Connection, and_, case, func, not_, or_, select, text, update
 
-from scalesync.db.queue.attempts import log
+from scalesync.db.queue.command_rows import log
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.schema.queue import SENDING, command_attempts, commands
-from scalesync.db.server_clock import database_time, time_in
-from scalesync.db.statements import built, in_list
+from scalesync.db.server_clock import seconds_from_now, utc_now
+from scalesync.db.statements import in_list
 from scalesync.models.commands import AttemptStep, CommandState, Outcome
 
 CRASH_LOOP = 10
@@ -20,6 +20,29 @@ _C = commands.c
 _STEP = "rescue"
 _NO_PROGRESS = (_STEP, "look")
 """Steps after which a command stands as before: an update is looked at between two crashes of its send."""
+_MAYBE_SENT = or_(_C.sent_at.is_not(None), _C.ambiguous)
+_FREE = (
+    update(commands)
+    .with_hint("INDEXED BY ix_commands_leases", dialect_name="sqlite")
+    .where(
+        text(SENDING),
+        or_(
+            _C.leased_until < utc_now(),
+            _C.leased_until > seconds_from_now("too_far"),
+            in_list(_C.owner, "gone"),
+        ),
+        not_(in_list(_C.id, "in_hand")),
+    )
+    .values(
+        state=case((_MAYBE_SENT, CommandState.IN_DOUBT), else_=CommandState.QUEUED),
+        ambiguous=_MAYBE_SENT,
+        fence=_C.fence + 1,
+        owner=None,
+        leased_until=None,
+        not_before=None,
+    )
+    .returning(_C.id, _C.fence, _C.state)
+)
 
 
 def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Collection[int] = ()) -> None:
@@ -30,7 +53,7 @@ def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Colle
     database's clock went back.
     """
     given = {"gone": list(gone), "too_far": max(2 * lease, LONGEST_LEASE), "in_hand": list(in_hand)}
-    rows = conn.execute(built(conn, _freeing), given).all()
+    rows = conn.execute(_FREE, given).all()
     if not rows:
         return
     log(conn, ((row.id, row.fence, AttemptStep(_STEP, row.state)) for row in rows))
@@ -38,28 +61,6 @@ def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Colle
     unwanted = and_(_C.id.in_(ids), _C.discard_requested)
     cascade(conn, discard_matching(conn, unwanted, Outcome.WITHDRAWN, {}))
     _hold_crash_loops(conn, ids)
-
-
-def _freeing(conn: Connection) -> Update:
-    over = or_(
-        _C.leased_until < database_time(conn),
-        _C.leased_until > time_in(conn, "too_far"),
-        in_list(conn, _C.owner, "gone"),
-    )
-    doubtful = or_(_C.sent_at.is_not(None), _C.ambiguous)
-    freed = update(commands).with_hint("INDEXED BY ix_commands_leases", dialect_name="sqlite")
-    return (
-        freed.where(text(SENDING), over, not_(in_list(conn, _C.id, "in_hand")))
-        .values(
-            state=case((doubtful, CommandState.IN_DOUBT), else_=CommandState.QUEUED),
-            ambiguous=doubtful,
-            fence=_C.fence + 1,
-            owner=None,
-            leased_until=None,
-            not_before=None,
-        )
-        .returning(_C.id, _C.fence, _C.state)
-    )
 
 
 def _hold_crash_loops(conn: Connection, ids: list[int]) -> None:

@@ -6,21 +6,9 @@ which nearly always has enough. Where it is full of commands that wait for their
 """
 
 from collections.abc import Collection
+from functools import cache
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Connection,
-    Integer,
-    Select,
-    and_,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    tuple_,
-    union_all,
-)
+import sqlalchemy as sa
 from sqlalchemy.sql.selectable import Subquery
 
 from scalesync.db.queue.claim_conditions import (
@@ -32,67 +20,84 @@ from scalesync.db.queue.claim_conditions import (
     time_has_come,
     uncreated,
 )
-from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
-from scalesync.db.statements import ONCE, built, in_list, in_subquery, indexed
+from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, UNTIMED, commands
+from scalesync.db.statements import ONCE, in_list, in_subquery, indexed
 from scalesync.models.commands import CommandState
 
 FRONT = 200
 """How many commands `near` looks at."""
 
-_NEVER: ColumnElement[int] = literal_column(str(2**62))
-_BEFORE_ALL: ColumnElement[int] = literal_column("0")
+_NEVER: sa.ColumnElement[int] = sa.literal_column(str(2**62))
+_BEFORE_ALL: sa.ColumnElement[int] = sa.literal_column("0")
 _NEEDED = ("id", "kind", "state", "resource", "scope", "depends_on", "not_before", "priority")
 
-Ids = Select[int]
-_LIMIT: ColumnElement[int] = bindparam("limit", type_=Integer)
-_FIRST: ColumnElement[int] = literal_column("1")
+Ids = sa.Select[int]
+_LIMIT: sa.ColumnElement[int] = sa.bindparam("limit", type_=sa.Integer)
+_FIRST: sa.ColumnElement[int] = sa.literal_column("1")
 _G = commands.alias("grouped")
-_BY_INDEX = select(
-    *(func.set_config(f"enable_{way}", "off", True) for way in ("sort", "seqscan", "bitmapscan")),
-    func.set_config("jit", "off", True),
+_BY_INDEX = sa.select(
+    *(sa.func.set_config(f"enable_{way}", "off", True) for way in ("sort", "seqscan", "bitmapscan")),
+    sa.func.set_config("jit", "off", True),
 )
 """Keeps Postgres, until the transaction ends, to the indexes that have the order asked for.
 
 It would sort where it believes that there is next to nothing to sort, as it does while a hundred thousand
 new commands are not in its statistics yet, and sort them all for every batch.
 """
+_STILL_WAITING = sa.select(commands.c.id).where(
+    in_list(commands.c.id, "chosen"), pending(commands), matches(commands, UNHELD)
+)
+_ANY_UNFINISHED = sa.select(
+    sa.or_(
+        indexed(
+            sa.select(commands.c.id).where(pending(commands), matches(commands, UNHELD)),
+            commands,
+            "ix_commands_waiting",
+        ).exists(),
+        indexed(
+            sa.select(commands.c.id).where(matches(commands, SENDING)), commands, "ix_commands_leases"
+        ).exists(),
+    )
+)
 
 
-def first_claimable(conn: Connection, limit: int) -> list[int]:
+def first_claimable(conn: sa.Connection, limit: int) -> list[int]:
     """Return the first `limit` claimable commands, in no order.
 
     Only among those that had to wait for a time, and whose time has come, the first are those that could
     have been claimed for the longest time, if there are not enough others at the front.
     """
-    found = list(conn.scalars(built(conn, claimable_at_front), {"limit": limit}))
+    found = list(conn.scalars(_claimable_at_front(conn.dialect.name), {"limit": limit}))
     if len(found) == limit:
         return found
     if conn.dialect.name == "postgresql":
         conn.execute(_BY_INDEX)
-    return list(conn.scalars(built(conn, claimable_anywhere), {"limit": limit}))
+    return list(conn.scalars(_claimable_anywhere(conn.dialect.name), {"limit": limit}))
 
 
-def claimable_at_front(conn: Connection) -> Ids:
+@cache
+def _claimable_at_front(dialect: str) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands among the front of the queue."""
     c = commands.alias("waiting")
-    first = select(*(c.c[name] for name in _NEEDED)).where(pending(c), matches(c, UNHELD))
+    first = sa.select(*(c.c[name] for name in _NEEDED)).where(pending(c), matches(c, UNHELD))
     front = indexed(first, c, "ix_commands_waiting").order_by(c.c.priority, c.c.id).limit(FRONT)
     f = front.subquery("front")
-    query = select(f.c.id).where(due(conn, f), unblocked(f)).limit(_LIMIT)
+    query = sa.select(f.c.id).where(due(f), unblocked(f)).limit(_LIMIT)
     # SQLite hands on what it reads in order, and would test all of it before it sorted it once more.
-    return query if conn.dialect.name == "sqlite" else query.order_by(f.c.priority, f.c.id)
+    return query if dialect == "sqlite" else query.order_by(f.c.priority, f.c.id)
 
 
-def claimable_anywhere(conn: Connection) -> Ids:
+@cache
+def _claimable_anywhere(dialect: str) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands of the whole queue."""
-    sources = [select(part) for part in (_free(), _placed(conn), _timed(conn))]
-    found = union_all(*sources).subquery("found")
-    return select(found.c.id).order_by(found.c.priority, found.c.id).limit(_LIMIT)
+    sources = [sa.select(part) for part in (_free(), _placed(dialect), _timed())]
+    found = sa.union_all(*sources).subquery("found")
+    return sa.select(found.c.id).order_by(found.c.priority, found.c.id).limit(_LIMIT)
 
 
-def unblocked(c: Commands) -> ColumnElement[bool]:
+def unblocked(c: Commands) -> sa.ColumnElement[bool]:
     """Return the condition for a command that waits for no other."""
-    return and_(*(blocking.is_(None) for blocking in blockers(c)))
+    return sa.and_(*(blocking.is_(None) for blocking in blockers(c)))
 
 
 def _free() -> Subquery:
@@ -101,96 +106,104 @@ def _free() -> Subquery:
     return _ready(c, c.c.depends_on.is_(None), _LIMIT).subquery("free_ones")
 
 
-def _timed(conn: Connection) -> Subquery:
+def _timed() -> Subquery:
     """Return the first of those that had to wait for a time which is past."""
     c = commands.alias("timed")
-    query = select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
-    query = query.where(time_has_come(conn, c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
+    query = sa.select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
+    query = query.where(time_has_come(c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
     return indexed(query, c, "ix_commands_timed").subquery("timed_ones")
 
 
-def _placed(conn: Connection) -> Subquery:
+def _placed(dialect: str) -> Subquery:
     """Return the first of those that are made in a batch or project.
 
     The first claimable command of each group is found by itself: the first `limit` commands of all are in
     the groups that come first by it.
     """
-    groups = _groups(conn)
-    head = _inside(conn, groups, "head", _FIRST).scalar_subquery().label("head")
-    heads = select(groups, head).cte("heads").prefix_with(ONCE)
-    first = select(heads).where(heads.c.head.is_not(None)).order_by(heads.c.priority, heads.c.head)
+    groups = _groups(dialect)
+    head = _inside(dialect, groups, "head", _FIRST).scalar_subquery().label("head")
+    heads = sa.select(groups, head).cte("heads").prefix_with(ONCE)
+    first = sa.select(heads).where(heads.c.head.is_not(None)).order_by(heads.c.priority, heads.c.head)
     tops = first.limit(_LIMIT).cte("tops").prefix_with(ONCE)
     c = commands.alias("placed")
-    member = in_subquery(conn.dialect.name, c.c.id, _inside(conn, tops, "member", _LIMIT))
-    query = select(*_place(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
+    member = in_subquery(c.c.id, _inside(dialect, tops, "member", _LIMIT))
+    query = sa.select(*_place(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
     return query.limit(_LIMIT).subquery("placed_ones")
 
 
-def _groups(conn: Connection) -> CTE:
+def _groups(dialect: str) -> sa.CTE:
     """Return every batch and project that commands are to be made in, once for each priority of these.
 
     Beside each stands `uncreated`, the number from which on its commands wait for it to be created.
     """
     f, n = commands.alias("first_one"), commands.alias("next_one")
     head = _first_of_group(_G.c.depends_on.is_not(None))
-    first = select(f.c.depends_on, f.c.priority).where(f.c.id == head)
+    first = sa.select(f.c.depends_on, f.c.priority).where(f.c.id == head)
     groups = first.cte("groups", recursive=True)
-    following = select(n.c.depends_on, n.c.priority)
-    groups = groups.union_all(following.join_from(groups, n, n.c.id == _first_beyond(conn, groups)))
+    following = sa.select(n.c.depends_on, n.c.priority)
+    groups = groups.union_all(following.join_from(groups, n, n.c.id == _first_beyond(dialect, groups)))
     e = commands.alias("maker")
     making = (
-        select(e.c.id).where(uncreated(e), e.c.resource == groups.c.depends_on).order_by(e.c.id).limit(_FIRST)
+        sa.select(e.c.id)
+        .where(uncreated(e), e.c.resource == groups.c.depends_on)
+        .order_by(e.c.id)
+        .limit(_FIRST)
     )
     waits = indexed(making, e, "ix_commands_containers").correlate(groups).scalar_subquery()
-    return select(groups, func.coalesce(waits, _NEVER).label("unmade")).cte("named").prefix_with(ONCE)
+    return sa.select(groups, sa.func.coalesce(waits, _NEVER).label("unmade")).cte("named").prefix_with(ONCE)
 
 
-def _first_beyond(conn: Connection, groups: CTE) -> ColumnElement[int]:
+def _first_beyond(dialect: str, groups: sa.CTE) -> sa.ColumnElement[int]:
     """Return the first command of the next group. SQLite would walk through all of this one for a pair."""
     place, priority = groups.c.depends_on, groups.c.priority
-    if conn.dialect.name == "sqlite":
-        same = and_(_G.c.depends_on == place, _G.c.priority > priority)
-        return func.coalesce(_first_of_group(same), _first_of_group(_G.c.depends_on > place))
-    return _first_of_group(tuple_(_G.c.depends_on, _G.c.priority) > tuple_(place, priority))
+    if dialect == "sqlite":
+        same = sa.and_(_G.c.depends_on == place, _G.c.priority > priority)
+        return sa.func.coalesce(_first_of_group(same), _first_of_group(_G.c.depends_on > place))
+    return _first_of_group(sa.tuple_(_G.c.depends_on, _G.c.priority) > sa.tuple_(place, priority))
 
 
-def _first_of_group(which: ColumnElement[bool]) -> ColumnElement[int]:
-    query = select(_G.c.id).where(pending(_G), matches(_G, UNHELD), matches(_G, UNTIMED), which)
+def _first_of_group(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    query = sa.select(_G.c.id).where(pending(_G), matches(_G, UNHELD), matches(_G, UNTIMED), which)
     query = query.order_by(_G.c.depends_on, _G.c.priority, _G.c.id).limit(_FIRST)
     return indexed(query, _G, "ix_commands_ready").scalar_subquery()
 
 
-def _inside(conn: Connection, groups: CTE, name: str, limit: ColumnElement[int]) -> Ids:
+def _inside(dialect: str, groups: sa.CTE, name: str, limit: sa.ColumnElement[int]) -> Ids:
     c = commands.alias(name)
     group = (groups.c.depends_on, groups.c.priority)
-    if conn.dialect.name == "sqlite":
-        inside = and_(c.c.depends_on == group[0], c.c.priority == group[1], c.c.id < groups.c.unmade)
+    if dialect == "sqlite":
+        inside = sa.and_(c.c.depends_on == group[0], c.c.priority == group[1], c.c.id < groups.c.unmade)
     else:
         # One range of the only index that has this order, and Postgres sees it; SQLite has its hint.
-        place = tuple_(c.c.depends_on, c.c.priority, c.c.id)
-        inside = and_(place > tuple_(*group, _BEFORE_ALL), place < tuple_(*group, groups.c.unmade))
+        place = sa.tuple_(c.c.depends_on, c.c.priority, c.c.id)
+        inside = sa.and_(place > sa.tuple_(*group, _BEFORE_ALL), place < sa.tuple_(*group, groups.c.unmade))
     return _ready(c, inside, limit).with_only_columns(c.c.id).correlate(groups)
 
 
-def _ready(c: Commands, where: ColumnElement[bool], limit: ColumnElement[int]) -> Select[int, int]:
-    query = select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, UNTIMED), where, unblocked(c))
+def _ready(c: Commands, where: sa.ColumnElement[bool], limit: sa.ColumnElement[int]) -> sa.Select[int, int]:
+    query = sa.select(*_place(c)).where(
+        pending(c), matches(c, UNHELD), matches(c, UNTIMED), where, unblocked(c)
+    )
     query = indexed(query, c, "ix_commands_ready").limit(limit)
     return query.order_by(c.c.depends_on, c.c.priority, c.c.id)
 
 
-def _place(c: Commands) -> tuple[ColumnElement[int], ColumnElement[int]]:
+def _place(c: Commands) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
     return c.c.id, c.c.priority
 
 
-def in_doubt(conn: Connection) -> list[int]:
+def in_doubt(conn: sa.Connection) -> list[int]:
     """Return every command in doubt, held ones included, in the order in which they would be claimed."""
     columns = commands.c
-    query = select(columns.id).where(columns.state == CommandState.IN_DOUBT)
+    query = sa.select(columns.id).where(columns.state == CommandState.IN_DOUBT)
     return list(conn.scalars(query.order_by(columns.priority, columns.id)))
 
 
-def still_waiting(conn: Connection, ids: Collection[int]) -> set[int]:
+def still_waiting(conn: sa.Connection, ids: Collection[int]) -> set[int]:
     """Return those of `ids` that may be claimed once due: not settled, not held, in nobody's hands."""
-    chosen = in_list(conn, commands.c.id, "chosen")
-    waiting = select(commands.c.id).where(chosen, pending(commands), matches(commands, UNHELD))
-    return set(conn.scalars(waiting, {"chosen": list(ids)}))
+    return set(conn.scalars(_STILL_WAITING, {"chosen": list(ids)}))
+
+
+def any_unfinished(conn: sa.Connection) -> bool:
+    """Return whether any command waits, blocked or not, or is being sent; held ones do not count."""
+    return bool(conn.scalar(_ANY_UNFINISHED))

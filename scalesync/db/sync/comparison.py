@@ -7,11 +7,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
 from scalesync.db.mirror.changes import UNKNOWN
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, project_versions
-from scalesync.db.schema.mirror import batches, tasks
-from scalesync.db.schema.mirror import project_versions as versions_table
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, versions_of
+from scalesync.db.schema.mirror import batches, project_versions, tasks
 from scalesync.db.statements import chunks
 from scalesync.db.types import Instant
 from scalesync.models.sync import Window
@@ -179,10 +177,10 @@ def versions_differ(conn: Connection, given: Row, before: datetime | None = None
 
     With `before`, only versions made before then count, and those that tell no time.
     """
-    columns = versions_table.c
+    columns = project_versions.c
     query = select(columns.version, columns.params, columns.created_at).where(columns.project == given.key)
     here = {row.version: row.params for row in conn.execute(query) if _is_before(row.created_at, before)}
-    versions = (each for each in project_versions(given) if _is_before(each.created_at, before))
+    versions = (each for each in versions_of(given) if _is_before(each.created_at, before))
     there = {version.version: version.params for version in versions}
     return here.keys() != there.keys() or not all(_same(here[key], there[key]) for key in here)
 
@@ -205,24 +203,6 @@ def keys_of_batch(conn: Connection, name: str) -> set[str]:
     )
 
 
-def miscounted_batches(conn: Connection) -> list[str]:
-    """Return the batches whose columns `tasks_*` are not the numbers of their tasks here, though counted."""
-    columns = batches.c
-    present = and_(tasks.c.missing_since.is_(None), tasks.c.batch.is_not(None))
-    of_status = (
-        func.count().filter(tasks.c.status == name).label(f"tasks_{name}") for name in COUNTED_STATUSES
-    )
-    real = select(tasks.c.batch, *of_status).where(present).group_by(tasks.c.batch).subquery()
-    wrong = or_(
-        *(
-            columns[name] != func.coalesce(real.c[name], 0)
-            for name in (f"tasks_{status}" for status in COUNTED_STATUSES)
-        )
-    )
-    query = select(columns.name).outerjoin(real, real.c.batch == columns.name)
-    return list(conn.scalars(query.where(columns.counted_at.is_not(None), wrong).order_by(columns.name)))
-
-
 def batches_to_count(conn: Connection, window: Window, before: datetime, limit: int | None) -> list[str]:
     """Return at most so many batches of a window, those not completed here first, then the newest."""
     columns = batches.c
@@ -241,7 +221,7 @@ def force_rewrite(conn: Connection, mapping: StreamMapping, keys: Collection[str
         gone["counted_at"] = None
     if mapping is PROJECTS:
         for chunk in chunks(sorted(keys)):
-            conn.execute(delete(versions_table).where(versions_table.c.project.in_(chunk)))
+            conn.execute(delete(project_versions).where(project_versions.c.project.in_(chunk)))
     for chunk in chunks(sorted(keys)):
         conn.execute(update(mapping.table).where(mapping.table.c[mapping.key].in_(chunk)).values(gone))
 

@@ -5,17 +5,22 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, bindparam, delete, func, select, text, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, update
 
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.schema.sync import runs, watermarks, windows
-from scalesync.db.statements import built, insert_into
-from scalesync.db.sync import window_splits
-from scalesync.db.sync import windows as ledger
+from scalesync.db.statements import insert_into
+from scalesync.db.sync import window_ledger, window_splits
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 NAMED = 20
 """How many of the failed windows of a run are named in its error."""
+
+_ADD_COUNTS = (
+    update(runs)
+    .where(runs.c.id == bindparam("which"))
+    .values({field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(RunCounts)})
+)
 
 
 def open_run(conn: Connection) -> Run | None:
@@ -39,18 +44,13 @@ def start(
     run_id = conn.execute(only_one.returning(runs.c.id)).scalar_one_or_none()
     if run_id is None:
         return False
-    ledger.add(conn, run_id, planned)
+    window_ledger.add(conn, run_id, planned)
     return True
 
 
 def add_counts(conn: Connection, run_id: int, done: RunCounts) -> None:
     """Add `done` to what the run did so far."""
-    conn.execute(built(conn, _adding), {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
-
-
-def _adding(_: Connection) -> Update:
-    more = {field.name: runs.c[field.name] + bindparam(f"more_{field.name}") for field in fields(RunCounts)}
-    return update(runs).where(runs.c.id == bindparam("which")).values(more)
+    conn.execute(_ADD_COUNTS, {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
 
 
 def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] = ()) -> Run | None:
@@ -59,13 +59,13 @@ def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] 
     It is complete, and the watermarks of its streams move, only when every window closed, the parts of those
     that were divided add up, and nothing else failed; otherwise it is incomplete and no watermark moves.
     """
-    if ledger.count(conn, run.id, WindowState.OPEN):
+    if window_ledger.count(conn, run.id, WindowState.OPEN):
         return None
     short = (
         f"{window.title}: its parts hold {rows} rows where the API counts {window.api_total}"
         for window, rows in window_splits.short(conn, run.id)
     )
-    failed = [*ledger.failures(conn, run.id), *short, *also_failed]
+    failed = [*window_ledger.failures(conn, run.id), *short, *also_failed]
     if len(failed) > NAMED:
         failed = [*failed[:NAMED], f"and {len(failed) - NAMED:,} more"]
     state = RunState.INCOMPLETE if failed else RunState.COMPLETE
@@ -76,7 +76,7 @@ def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] 
     )
     found = find(conn, run.id)
     if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:
-        for stream in ledger.streams(conn, run.id):
+        for stream in window_ledger.streams(conn, run.id):
             _set_watermark(conn, stream, found.watermark_at)
     return found
 

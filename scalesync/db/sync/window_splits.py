@@ -3,25 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    true,
-    update,
-)
+import sqlalchemy as sa
 
+from scalesync.db.filters import inclusive
 from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.schema.sync import window_pages, windows
 from scalesync.models.sync import Window, WindowState
 
 
 def add_read_part(
-    conn: Connection, parent: Window, part: Window | None, divided_at: datetime, error: str | None
+    conn: sa.Connection, parent: Window, part: Window | None, divided_at: datetime, error: str | None
 ) -> None:
     """Record, as a part of its own, what was read of a window before it was divided.
 
@@ -29,10 +20,10 @@ def add_read_part(
     """
     if part is None:
         return
-    divided = update(windows).where(windows.c.id == parent.id).values(divided_at=divided_at)
+    divided = sa.update(windows).where(windows.c.id == parent.id).values(divided_at=divided_at)
     conn.execute(divided)
     conn.execute(
-        insert(windows).values(
+        sa.insert(windows).values(
             run_id=parent.run_id,
             parent_id=parent.id,
             stream=part.stream,
@@ -50,7 +41,7 @@ def add_read_part(
     )
 
 
-def short(conn: Connection, run_id: int) -> list[tuple[Window, int]]:
+def short(conn: sa.Connection, run_id: int) -> list[tuple[Window, int]]:
     """Return the planned windows whose parts do not add up, each with the distinct rows of its closed parts.
 
     Parts lie side by side, so a row created within the bounds of one counts there and nowhere else. They do
@@ -59,13 +50,13 @@ def short(conn: Connection, run_id: int) -> list[tuple[Window, int]]:
     received nothing twice.
     """
     columns = (windows.c[name] for name in Window.__dataclass_fields__)
-    planned = select(*columns).where(windows.c.run_id == run_id, windows.c.parent_id.is_(None))
+    planned = sa.select(*columns).where(windows.c.run_id == run_id, windows.c.parent_id.is_(None))
     divided = conn.execute(planned.where(windows.c.state == WindowState.SPLIT)).all()
     if not divided:
         return []
     root_of, rows = _roots(conn, run_id), dict.fromkeys((each.id for each in divided), 0)
-    within = func.coalesce(windows.c.rows_within, windows.c.rows_received)
-    parts = select(windows.c.id, windows.c.state, within).where(windows.c.run_id == run_id)
+    within = sa.func.coalesce(windows.c.rows_within, windows.c.rows_received)
+    parts = sa.select(windows.c.id, windows.c.state, within).where(windows.c.run_id == run_id)
     for part, state, received in conn.execute(parts):
         root = root_of.get(part, part)
         if state == WindowState.FAILED:
@@ -76,18 +67,18 @@ def short(conn: Connection, run_id: int) -> list[tuple[Window, int]]:
     return [(window, rows[window.id]) for window in found if rows[window.id] < (window.api_total or 0)]
 
 
-def read_undivided(conn: Connection, run_id: int, root: int, error: str) -> bool:
+def read_undivided(conn: sa.Connection, run_id: int, root: int, error: str) -> bool:
     """Have a planned window that was divided read as a whole; return False if that is under way already.
 
     Its parts are removed from the ledger, so that whoever reads one has lost it; what they received stays in
     the mirror.
     """
     again = (
-        update(windows)
+        sa.update(windows)
         .where(windows.c.id == root, windows.c.state == WindowState.SPLIT)
         .values(
             state=WindowState.OPEN,
-            undivided=true(),
+            undivided=sa.true(),
             next_token=None,
             rows_received=0,
             rows_within=0,
@@ -104,47 +95,47 @@ def read_undivided(conn: Connection, run_id: int, root: int, error: str) -> bool
     return True
 
 
-def _remove(conn: Connection, ids: Sequence[int]) -> None:
+def _remove(conn: sa.Connection, ids: Sequence[int]) -> None:
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
-        conn.execute(delete(window_pages).where(window_pages.c.window_id.in_(some)))
-        conn.execute(delete(windows).where(windows.c.id.in_(some)))
+        conn.execute(sa.delete(window_pages).where(window_pages.c.window_id.in_(some)))
+        conn.execute(sa.delete(windows).where(windows.c.id.in_(some)))
 
 
-def root_of(conn: Connection, window: Window) -> int:
+def root_of(conn: sa.Connection, window: Window) -> int:
     """Return the id of the planned window that this one is, or is a part of."""
     return _roots(conn, window.run_id).get(window.id, window.id)
 
 
-def _roots(conn: Connection, run_id: int) -> dict[int, int]:
+def _roots(conn: sa.Connection, run_id: int) -> dict[int, int]:
     """Return the planned window of every window of a run, by id. Parts come after what they are part of."""
     roots: dict[int, int] = {}
-    lines = select(windows.c.id, windows.c.parent_id).where(windows.c.run_id == run_id)
+    lines = sa.select(windows.c.id, windows.c.parent_id).where(windows.c.run_id == run_id)
     for part, parent in conn.execute(lines.order_by(windows.c.id)):
         roots[part] = part if parent is None else roots.get(parent, parent)
     return roots
 
 
-def recount(conn: Connection, window: Window, total: int) -> None:
+def recount(conn: sa.Connection, window: Window, total: int) -> None:
     """Note how many rows the API counts by now in a window that was divided: some have left it."""
     conn.execute(
-        update(windows)
+        sa.update(windows)
         .where(windows.c.id == window.id, windows.c.state == WindowState.SPLIT)
         .values(api_total=total)
     )
 
 
-def total_of(conn: Connection, window_id: int) -> int | None:
+def total_of(conn: sa.Connection, window_id: int) -> int | None:
     """Return what the API counted in a window, if it did."""
-    query = select(windows.c.api_total).where(windows.c.id == window_id)
+    query = sa.select(windows.c.api_total).where(windows.c.id == window_id)
     found: int | None = conn.execute(query).scalar_one_or_none()
     return found
 
 
-def failed_and_came(conn: Connection, window: Window) -> tuple[int, int]:
+def failed_and_came(conn: sa.Connection, window: Window) -> tuple[int, int]:
     """Return how many windows of the same run, stream and project failed and how many came to their end."""
     failed, came = windows.c.error.is_not(None), windows.c.state == WindowState.CLOSED
-    query = select(func.count().filter(failed), func.count().filter(came)).where(
+    query = sa.select(sa.func.count().filter(failed), sa.func.count().filter(came)).where(
         windows.c.run_id == window.run_id,
         windows.c.stream == window.stream,
         windows.c.project.is_not_distinct_from(window.project),
@@ -153,31 +144,29 @@ def failed_and_came(conn: Connection, window: Window) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def has_undated(conn: Connection, mapping: StreamMapping, project: str | None) -> bool:
+def has_undated(conn: sa.Connection, mapping: StreamMapping, project: str | None) -> bool:
     """Return whether an object here has no time of creation: lists with bounds may hide it."""
     columns = mapping.table.c
-    undated = select(columns[mapping.key]).where(
+    undated = sa.select(columns[mapping.key]).where(
         columns.created_at.is_(None), columns.missing_since.is_(None)
     )
     if project is not None:
-        undated = undated.where(or_(columns.project == project, columns.project.is_(None)))
+        undated = undated.where(sa.or_(columns.project == project, columns.project.is_(None)))
     return conn.execute(undated.limit(1)).first() is not None
 
 
-def dividing_instant(conn: Connection, created: ColumnElement[datetime], window: Window) -> datetime | None:
+def dividing_instant(
+    conn: sa.Connection, created: sa.ColumnElement[datetime], window: Window
+) -> datetime | None:
     """Return an instant above which about half of the mirrored objects of the window were created.
 
     At least one object here was created before it, within the window; None where no instant divides them.
     """
-    inside: list[ColumnElement[bool]] = [created.is_not(None)]
-    if window.created_from is not None:
-        inside.append(created >= window.created_from)
-    if window.created_to is not None:
-        inside.append(created <= window.created_to)
-    size, oldest = conn.execute(select(func.count(), func.min(created)).where(*inside)).one()
-    median = select(created).where(*inside).order_by(created).offset(size // 2).limit(1)
+    inside = [created.is_not(None), *inclusive(created, window.created_from, window.created_to)]
+    size, oldest = conn.execute(sa.select(sa.func.count(), sa.func.min(created)).where(*inside)).one()
+    median = sa.select(created).where(*inside).order_by(created).offset(size // 2).limit(1)
     found = conn.execute(median).scalar_one_or_none()
     if found is not None and found == oldest:
-        later = select(func.min(created)).where(*inside, created > found)
+        later = sa.select(sa.func.min(created)).where(*inside, created > found)
         found = conn.execute(later).scalar_one()
     return found

@@ -6,7 +6,7 @@ Open it also for the batches' own task counts, which reveal differences of tasks
 from collections import Counter
 from collections.abc import Sequence
 
-from scalesync.db.mirror.batch_counts import COUNTED_STATUSES
+from scalesync.db.mirror.batch_counts import COUNTED_STATUSES, miscounted_batches
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, to_row
 from scalesync.db.sync import comparison
 from scalesync.errors import InconsistentPageError, ScaleResourceNotFound
@@ -62,7 +62,7 @@ def verify_batch_counts(differ: Differ, windows: Sequence[Window], limit: int | 
             for window in windows
             for name in comparison.batches_to_count(conn, window, result.as_of, limit)
         ][:limit]
-        wrong_columns = comparison.miscounted_batches(conn)
+        wrong_columns = miscounted_batches(conn)
     # 1. Batches whose count columns disagree with the task rows here: somebody may have edited those.
     for name in wrong_columns:
         if _compare_tasks_of(differ, name) == 0 and not any(_rechecked_of(differ, name)):

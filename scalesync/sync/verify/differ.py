@@ -13,7 +13,7 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import annotations
-from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, project_versions, to_row
+from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row, versions_of
 from scalesync.db.sync import comparison
 from scalesync.db.sync.comparison import ComparedValues
 from scalesync.errors import InconsistentPageError, ScaleInvalidRequest, ScaleResourceNotFound
@@ -285,7 +285,7 @@ class Differ:
 def _is_dated_since(remote: Row, values: ComparedValues, since: datetime) -> bool:
     """Return whether the API dates a creation, change, completion or version at `since` or later."""
     times = [values.get(name) for name in ("created_at", "updated_at", "completed_at")]
-    times += [version.created_at for version in project_versions(remote)]
+    times += [version.created_at for version in versions_of(remote)]
     return any(isinstance(at, datetime) and at >= since for at in times)
 
 

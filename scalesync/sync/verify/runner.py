@@ -9,7 +9,7 @@ from datetime import datetime
 
 from scalesync.db.mirror import account, upsert
 from scalesync.db.mirror.documents import MAPPINGS, TASKS
-from scalesync.db.sync import comparison, verifications, windows
+from scalesync.db.sync import comparison, verifications, window_ledger
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.models.sync import Run, VerificationRecord, VerificationState, Window
@@ -64,7 +64,7 @@ class VerifyRunner:
     def verify_runs(self, runs: Sequence[Run]) -> Verification:
         """Compare what these runs have just read with the API."""
         with self.syncer.store.database.read() as conn:
-            planned = [window for run in runs for window in windows.planned(conn, run.id)]
+            planned = [window for run in runs for window in window_ledger.planned(conn, run.id)]
         as_of = min((run.started_at for run in runs), default=None)
         return self._verify(VerifyScope(tuple(dict.fromkeys(planned)), as_of=as_of))
 

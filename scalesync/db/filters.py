@@ -1,0 +1,80 @@
+"""Filters as conditions: the rows of a table or view that a selection wants, and ranges of time.
+
+What `verify` compares has rules of its own, with margins, and stands in `sync/comparison.py`.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Date, Table, Text, cast, type_coerce
+
+from scalesync.errors import ConfigurationError
+from scalesync.models.selection import Selection
+
+FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
+"""The fields of a selection that name a column and its value."""
+
+
+def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for the wanted rows, without order and limit.
+
+    A table without `created_at` is filtered by its `day`. Raises ConfigurationError for a filter whose column
+    the table does not have.
+    """
+    for name in FILTERS:
+        if getattr(wanted, name) is not None and name not in table.c:
+            raise ConfigurationError(f"{name} does not apply to {table.name}.", advice="Leave it out.")
+    yield from equal(table, wanted, FILTERS)
+    if "day" in table.c:
+        yield from _days(table, wanted)
+    elif wanted.since is not None or wanted.until is not None:
+        yield from half_open(table.c.created_at, wanted.since, wanted.until)
+    if not wanted.missing and "missing_since" in table.c:
+        yield table.c.missing_since.is_(None)
+
+
+def equal(table: Table, wanted: Selection, names: Iterable[str]) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions of a selection for the columns of these names."""
+    for name in names:
+        value = getattr(wanted, name)
+        if value is not None:
+            yield table.c[name] == value
+
+
+def half_open(
+    column: ColumnElement[datetime], since: datetime | None, until: datetime | None
+) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for times at `since` or later and before `until`; None is open."""
+    if since is not None:
+        yield column >= since
+    if until is not None:
+        yield column < until
+
+
+def inclusive(
+    column: ColumnElement[datetime], first: datetime | None, last: datetime | None
+) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for times from `first` to `last`, both included, as windows mean them."""
+    if first is not None:
+        yield column >= first
+    if last is not None:
+        yield column <= last
+
+
+def day_as_text(column: ColumnElement[Date]) -> ColumnElement[str]:
+    """Return a day as text: it is a `date` on Postgres and text on SQLite already."""
+    return cast(type_coerce(column, Text), Text)
+
+
+def _days(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    if wanted.since is not None:
+        yield _begins_at(table, wanted.since)
+    if wanted.until is not None:
+        yield ~_begins_at(table, wanted.until)
+
+
+def _begins_at(table: Table, at: datetime) -> ColumnElement[bool]:
+    """Return whether a row's day begins at this instant or later."""
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight if midnight == at else midnight + timedelta(days=1)
+    return day_as_text(table.c.day) >= first.date().isoformat()

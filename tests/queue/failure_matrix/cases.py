@@ -1,0 +1,112 @@
+"""List one command of each kind, the account it finds, and how often its effect is there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from scalesync.models.commands import NewCommand
+from scalesync.queue import new_commands
+from scalesync.sandbox.account import SandboxAccount
+from scalesync.sandbox.backend import Backend
+from scalesync.sandbox.batches import create_batch
+from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.projects import create_project
+from scalesync.sandbox.task_writes import create_task
+
+TASK_TYPE = "imageannotation"
+TASK: dict[str, Any] = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}
+PARAMS = {"instruction": "Second.", "geometries": {"box": {"objects_to_annotate": ["car"]}}}
+PATCH = {"instruction": "Third."}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command, alone in its queue, in a world that is ready for it."""
+
+    name: str
+    order: Callable[[SandboxAccount], NewCommand]
+    """Returns the command."""
+    happened: Callable[[Backend], int]
+    """Returns how often what it asks for was done; -1 if something else was done too."""
+    appends: bool = False
+    """Whether the API would do it a second time as well."""
+
+    def __str__(self) -> str:
+        """Return its name, for the ids of tests."""
+        return self.name
+
+
+def seed(world: Backend) -> None:
+    """Make a project with one version, a batch in staging, and one pending task in it."""
+    account = world.live
+    with world.locked():
+        first = {"instruction": "First.", "extra": {"kept": True}}
+        create_project(account, {"name": "p", "type": TASK_TYPE, "rapid": True, "params": first})
+        create_batch(account, {"name": "b", "project": "p"})
+        create_task(account, TASK_TYPE, {**TASK, "unique_id": "here"})
+
+
+def _counted(kind: str, name: str, effect: str) -> Callable[[Backend], int]:
+    return lambda world: world.applied.count(kind, name, effect)
+
+
+def _cleared(world: Backend) -> int:
+    """Return how often the task was canceled; -1 if its unique_id is still taken after that."""
+    count = world.applied.count("unique_id", "here", "canceled")
+    return -1 if count and "here" in world.live.tasks.by_unique_id else count
+
+
+def _versions(wanted: Doc) -> Callable[[Backend], int]:
+    def happened(world: Backend) -> int:
+        if "p" not in world.live.projects:
+            return 0
+        history = world.live.projects["p"]["param_history"][1:]
+        contents = [{name: version[name] for name in version.keys() - _STAMPS} for version in history]
+        return len(contents) if all(content == wanted for content in contents) else -1
+
+    return happened
+
+
+_STAMPS = {"version", "created_at"}
+
+
+def _here(account: SandboxAccount) -> str:
+    return account.tasks.by_unique_id["here"]
+
+
+CASES = [
+    Case(
+        "create_task",
+        lambda _: new_commands.create_task(TASK_TYPE, {**TASK, "unique_id": "new", "metadata": {"n": 1}}),
+        _counted("unique_id", "new", "created"),
+    ),
+    Case(
+        "cancel_task",
+        lambda account: new_commands.cancel_task(task_id=_here(account)),
+        _counted("unique_id", "here", "canceled"),
+    ),
+    Case(
+        "cancel_and_clear",
+        lambda _: new_commands.cancel_task(unique_id="here", clear_unique_id=True),
+        _cleared,
+    ),
+    Case(
+        "create_batch", lambda _: new_commands.create_batch("new", "p"), _counted("batch", "new", "created")
+    ),
+    Case("finalize_batch", lambda _: new_commands.finalize_batch("b"), _counted("batch", "b", "finalized")),
+    Case(
+        "create_project",
+        lambda _: new_commands.create_project("new", TASK_TYPE, PARAMS),
+        _counted("project", "new", "created"),
+    ),
+    Case(
+        "update_project", lambda _: new_commands.update_project("p", PARAMS), _versions(PARAMS), appends=True
+    ),
+    Case(
+        "patch_project",
+        lambda _: new_commands.update_project("p", PATCH, patch=True),
+        _versions({"instruction": "Third.", "extra": {"kept": True}}),
+        appends=True,
+    ),
+]
+BY_NAME = {case.name: case for case in CASES}

@@ -1,0 +1,1 @@
+"""Share databases, servers, processes, oracles and builders of data between test modules."""

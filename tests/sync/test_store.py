@@ -1,0 +1,166 @@
+"""Windows are claimed by one process, taken over when it is silent, and never written by a predecessor."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from scalesync.db.database import Database
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import windows
+from scalesync.db.sync import runs, window_ledger
+from scalesync.errors import LeaseLostError
+from scalesync.lease_owner import new_owner_id, owner_is_dead
+from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
+from scalesync.sync.streams import PAGE_SIZE, STREAMS
+from scalesync.sync.window_progress import WindowProgress, parse_page
+from tests.support.sandboxes import StartSandbox
+from tests.support.sync_env import session
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def open_run(database: Database, count: int = 1) -> Run:
+    """Open a run with so many windows."""
+    with database.write() as conn:
+        runs.start(conn, RunKind.FULL, NOW, [Window("tasks")] * count, watermark_at=NOW)
+        run = runs.open_run(conn)
+    assert run is not None
+    return run
+
+
+def claim(database: Database, owner: str, lease: float = 30) -> Window | None:
+    """Claim a window in a transaction of its own."""
+    with database.write() as conn:
+        return window_ledger.claim(conn, owner, lease)
+
+
+def claimed(database: Database, owner: str, lease: float = 30) -> Window:
+    """Claim a window that must be there."""
+    window = claim(database, owner, lease)
+    assert window is not None
+    return window
+
+
+def set_lease(database: Database, until: datetime) -> None:
+    """Make every lease end at an instant."""
+    with database.write() as conn:
+        conn.execute(update(windows).values(leased_until=until))
+
+
+def test_a_window_is_claimed_once(database: Database) -> None:
+    """Eight threads at once get ten windows, each window one thread."""
+    open_run(database, 10)
+    barrier = threading.Barrier(8)
+
+    def take(number: int) -> list[int]:
+        barrier.wait()
+        mine = iter(lambda: claim(database, f"owner {number}"), None)
+        return [window.id for window in mine]
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [window_id for part in pool.map(take, range(8)) for window_id in part]
+    assert len(taken) == len(set(taken)) == 10
+
+
+def test_only_one_run_is_open(database: Database) -> None:
+    """A second planner gets nothing written and finds the first one's run."""
+    first = open_run(database)
+    with database.write() as conn:
+        assert not runs.start(conn, RunKind.FULL, NOW, [Window("tasks")], watermark_at=NOW)
+        assert runs.open_run(conn) == first
+        assert window_ledger.unclaimed(conn, first.id) == 1
+
+
+@pytest.mark.parametrize(
+    ("ends", "free"),
+    [
+        (timedelta(seconds=-1), True),
+        (timedelta(hours=1), True),
+        (timedelta(seconds=45), False),
+    ],
+    ids=["ran out", "further away than two leases: the clock went back", "still good"],
+)
+def test_a_lease_ends_by_the_databases_clock(database: Database, ends: timedelta, free: bool) -> None:
+    """Then, and not before, the window is free."""
+    open_run(database)
+    claimed(database, "first")
+    set_lease(database, datetime.now(UTC) + ends)
+
+    assert (claim(database, "second") is not None) == free
+
+
+def test_a_process_that_was_stalled_cannot_write_over_its_successor(
+    start_sandbox: StartSandbox, database: Database
+) -> None:
+    """Its page arrives after the lease ran out and another claimed the window: not a row of it is written."""
+    server = start_sandbox(tasks=150)
+    open_run(database)
+    with session(server, database) as stalled:
+        window = stalled.store.claim()
+        assert window is not None
+        reading = WindowProgress(STREAMS["tasks"], window)
+        page = parse_page(reading.stream, reading.stream.page(stalled.store.api, window, PAGE_SIZE))
+        set_lease(database, NOW)
+        claimed(database, "successor")
+        taken = reading.accept(page)
+
+        with pytest.raises(LeaseLostError):
+            stalled.store.save_together([taken])
+    with database.read() as conn:
+        assert conn.execute(select(tasks.c.task_id)).first() is None
+
+
+def test_what_was_received_is_known_after_a_crash(database: Database) -> None:
+    """The keys of earlier pages, by their digests, whoever claims the window next."""
+    open_run(database)
+    window = claimed(database, "first")
+    with database.write() as conn:
+        window_ledger.save_pages(conn, [(window, 0, ["a", "b"]), (window, 1, ["b", "c"])])
+
+    with database.read() as conn:
+        pages, digests = window_ledger.keys_received(conn, window.id)
+    assert (2, {window_ledger.key_digest(key) for key in "abc"}) == (pages, digests)
+
+
+def test_watermarks_move_only_with_the_last_window(database: Database) -> None:
+    """Not while one is open, and not if one failed."""
+    run = open_run(database, 2)
+    first, second = claimed(database, "me"), claimed(database, "me")
+    with database.write() as conn:
+        window_ledger.finish(conn, first, WindowState.CLOSED)
+        assert runs.finish(conn, run, NOW) is None
+        assert runs.read_watermarks(conn) == {}
+        window_ledger.finish(conn, second, WindowState.CLOSED)
+        ended = runs.finish(conn, run, NOW)
+        assert ended is not None
+        assert (ended.state, runs.read_watermarks(conn)) == (RunState.COMPLETE, {"tasks": NOW})
+
+
+def test_a_failed_window_leaves_the_watermark(database: Database) -> None:
+    """The run ends incomplete and says why."""
+    run = open_run(database)
+    with database.write() as conn:
+        window = window_ledger.claim(conn, "me", 30)
+        assert window is not None
+        window_ledger.finish(conn, window, WindowState.FAILED, "too few")
+        ended = runs.finish(conn, run, NOW)
+        assert ended is not None
+        assert (ended.state, ended.error) == (RunState.INCOMPLETE, "too few")
+        assert runs.read_watermarks(conn) == {}
+
+
+def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
+    """A process that ended is dead; this one, and one on another machine, is not."""
+    code = "from scalesync.lease_owner import new_owner_id; print(new_owner_id())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ended = done.stdout.strip()
+
+    assert owner_is_dead(ended)
+    assert not owner_is_dead(new_owner_id())
+    assert not owner_is_dead("elsewhere-" + ended)
+    assert not owner_is_dead("nonsense")
