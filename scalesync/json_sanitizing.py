@@ -50,7 +50,7 @@ def _whole(digits: str) -> int | float:
 
 
 def sanitize(body: bytes) -> tuple[bytes, int]:
-    """Return the JSON text `body` with what cannot be stored replaced by U+FFFD, and how often that was done.
+    """Return JSON text with what cannot be stored replaced by U+FFFD, and the number of replacements.
 
     The result is valid UTF-8 without escapes of U+0000 (Postgres rejects them) and of unpaired surrogates
     (msgspec and Postgres reject them). Everything else stays, pairs of surrogates and escaped backslashes

@@ -13,7 +13,7 @@ def new_owner_id() -> str:
 
 
 def owner_is_dead(owner: str) -> bool:
-    """Return whether `owner` is a process of this machine that is gone, so that its leases can be released.
+    """Return whether `owner` is a process of this machine that is gone: its leases can be released.
 
     False for owners on other machines: their leases run out.
     """

@@ -1,4 +1,4 @@
-"""Files of an SQLite database: those that SQLite keeps beside it, their modes, and checks before opening."""
+"""Files of an SQLite database: side files, modes, and checks before opening."""
 
 import os
 from pathlib import Path

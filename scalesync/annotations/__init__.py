@@ -1,1 +1,1 @@
-"""Flattens responses into annotation rows, type of task by type of task. Pure: no database, no network."""
+"""Flattens responses into annotation rows, by type of task. Pure: no database, no network."""

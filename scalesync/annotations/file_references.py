@@ -66,6 +66,7 @@ def opened(
 def _from_file(
     url: str, content: bytes, read: Callable[[object], Iterator[Row]], known: Callable[[object], bool]
 ) -> Iterator[Row]:
+    # Rows that come before an error are kept: each is yielded at once.
     reason, rows = "", 0
     try:
         given = _value(content)

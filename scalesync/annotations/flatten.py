@@ -44,8 +44,8 @@ def flatten(
     response is unknown, or if it or one of its files is not JSON.
     """
     reader = TYPE_READERS.get(task_type or "")
-    if reader and reader.fast and response and (drawn := reader.fast(response)) is not None:
-        return Flattened(drawn)
+    if reader and reader.fast and response and (fast := reader.fast(response)) is not None:
+        return Flattened(fast)
     annotations: list[Annotation] = []
     links: list[Link] = []
     unread: list[UnreadFile] = []
@@ -112,7 +112,7 @@ def _inline(rows: Callable[[Object], Iterator[Row]], *places: str) -> TypeReader
     return TypeReader(frozenset(places), lambda response, _files: rows(response))
 
 
-def _drawn(expected: Geometry | None = None) -> TypeReader:
+def _image_reader(expected: Geometry | None = None) -> TypeReader:
     return TypeReader(
         frozenset({"annotations", "links"}),
         lambda response, _files: image(response, expected and expected.value),
@@ -128,13 +128,13 @@ _SEQUENCE = TypeReader(frozenset({"annotations", "events"}), sequence, _IN_FILES
 
 TYPE_READERS: Mapping[str, TypeReader] = MappingProxyType(
     {
-        "imageannotation": _drawn(),
-        "annotation": _drawn(Geometry.BOX),
-        "polygonannotation": _drawn(Geometry.POLYGON),
-        "lineannotation": _drawn(Geometry.LINE),
-        "laneannotation": _drawn(Geometry.LINE),
-        "pointannotation": _drawn(Geometry.POINT),
-        "cuboidannotation": _drawn(Geometry.CUBOID),
+        "imageannotation": _image_reader(),
+        "annotation": _image_reader(Geometry.BOX),
+        "polygonannotation": _image_reader(Geometry.POLYGON),
+        "lineannotation": _image_reader(Geometry.LINE),
+        "laneannotation": _image_reader(Geometry.LINE),
+        "pointannotation": _image_reader(Geometry.POINT),
+        "cuboidannotation": _image_reader(Geometry.CUBOID),
         "segmentannotation": _inline(segmentation, "annotations"),
         "videoannotation": _SEQUENCE,
         "videoboxannotation": _SEQUENCE,

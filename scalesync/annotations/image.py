@@ -92,12 +92,14 @@ def shaped(given: Object, columns: Columns, expected: str | None = None) -> tupl
 
 def _inferred(values: Object, given: Object, expected: str | None) -> str | None:
     """Return the geometry that the fields of an element imply, or None."""
+    # A side that no double can hold is not in its column, but the element is a box all the same.
     if all(side in values or is_no_double(given.get(side)) for side in _BOX):
         return Geometry.BOX.value
     if "vertices" in values:
         return expected if expected in _BY_VERTICES else _by_vertices(given)
     if "position" in given and "dimensions" in given:
         return Geometry.CUBOID.value
+    # Its x and y are in these columns by now.
     if "x" in given and "left" in values and "top" in values:
         return Geometry.POINT.value
     return None

@@ -1,4 +1,4 @@
-"""Decodes JSON of responses and files, however damaged, into storable values; encodes values for columns."""
+"""Decodes JSON of responses and files, damaged or not, into storable values; encodes values."""
 
 import json
 import math

@@ -44,6 +44,8 @@ def segmentation(response: Object) -> Iterator[Row]:
 def _areas(label: str, areas: list[object], meaning: object) -> Iterator[Row]:
     """Yield the areas of a label, each with its entry of `labelMapping`, which may be one per instance."""
     meanings = list(leaves(meaning)) if isinstance(meaning, list) else [meaning] * len(areas)
+    # Instances and their entries belong together by position: with different numbers nothing is known of
+    # that.
     if areas and len(meanings) != len(areas):
         meanings = [meaning] * len(areas)
         yield NotUnderstood.UNREAD

@@ -1,4 +1,4 @@
-"""Computes what is stored besides a task's row: its annotation rows and its response digest. No database."""
+"""Computes a task's annotation rows and response digest. No database."""
 
 from collections.abc import Callable, Sequence
 

@@ -263,7 +263,7 @@ class Engine:
             self._finish(last)
 
     def _finish(self, last: AcceptedPage) -> None:
-        """Queue a window's last page; the window fails if an object that came cannot be stored."""
+        """Queue a window's last page; the window fails if an object cannot be stored."""
         self.active.pop(last.window.id)
         last.progress.last = None
         shortfall = last.progress.shortfall

@@ -51,6 +51,7 @@ class OutageBackoff:
         `saved` counts what was saved so far. If it grew since the last failure, a new outage begins here.
         """
         now = self.clock.monotonic()
+        # Progress since the last failure: a new outage, with the whole patience again.
         if self.tries == 0 or saved > self.saved:
             self.tries, self.began, self.saved = 0, now, saved
         pause = exponential(INITIAL_DELAY, self.tries, cap=MAX_DELAY)

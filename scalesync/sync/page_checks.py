@@ -57,7 +57,7 @@ def check_page(page: Page, tokens: set[str], *, has_new_rows: bool) -> None:
 def check_count(window: Window, page: Page) -> None:
     """Raise InconsistentPageError if the window received fewer rows than its first page counted."""
     # Rows created meanwhile may be missed: they are newer than the run. Rows that left are no excuse: others
-    # may have moved up past a token that counts rows, and only another reading can tell.
+    # may have moved up past a token that counts rows, and only another reading shows that.
     if window.api_total is None or page.total is None or window.rows_received >= window.api_total:
         return
     received = f"{window.rows_received} rows came where the API counts"

@@ -173,7 +173,7 @@ class SyncRunner:
         return run, mine
 
     def _facts(self, request: SyncRequest) -> PlanningFacts:
-        """Return the API's time, the watermarks and whatever else the plan depends on."""
+        """Return the API's time, the watermarks and what else the plan depends on."""
         with self.store.database.read() as conn:
             stored = runs.read_watermarks(conn)
             unfinished = runs.oldest_unfinished_batch(conn)

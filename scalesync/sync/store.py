@@ -1,4 +1,4 @@
-"""What a sync process reads from and writes to the mirror: claims, pages, look-ups, decisions on windows.
+"""Database access of a sync process: claims, pages, look-ups, decisions on windows.
 
 Each method is one transaction. One that writes for a window requires the window's lease in that transaction
 and raises LeaseLostError, with nothing written, if another process has claimed the window since.

@@ -1,4 +1,4 @@
-"""The streams: for each kind of mirrored Scale object, its table, its list request and its single request.
+"""The streams: table, list request and single request of each kind of Scale object.
 
 Open it to add a stream, or for what one request reads: filters, page size, totals, the API's clock.
 """

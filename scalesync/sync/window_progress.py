@@ -1,4 +1,4 @@
-"""State of a window while it is read: which keys, tokens and times came, and what each page means for it.
+"""State of a window while it is read, and what each page means for it.
 
 Open it for the rules by which a page is accepted, a window divided, or an object looked up.
 """
@@ -93,7 +93,7 @@ class WindowProgress:
     """Digests of every key received, in this process or before a crash."""
     tokens: set[str] = field(default_factory=set)
     in_order: bool = True
-    """Whether every page since the first came newest first, in this process."""
+    """Whether every page so far was newest first, all of them read by this process."""
     newest: datetime | None = None
     oldest: datetime | None = None
     """Times of creation of the first and the last object received, while they come in order."""

@@ -1,4 +1,4 @@
-"""Segments of tasks and their counts on both sides: the API's total from a `limit=1` request, ours from SQL.
+"""Segments of tasks and their counts: the API's by a `limit=1` request, the mirror's by SQL.
 
 Tasks that were compared one by one are left out of both counts, so that a known difference does not hide
 another one.

@@ -143,7 +143,7 @@ class Differ:
                 self._record(kind, remote[key], local.get(key), key=key, derived=derived.get(key, ()))
 
     def _candidates(self, segment: Segment, *, limited: bool) -> Candidates | str:
-        """Return what seems to differ within a segment, or why the API's list cannot be used."""
+        """Return the objects of a segment that seem to differ, or why the API's list cannot be used."""
         kind = STREAMS[segment.window.stream].mapping
         window, before = segment.window, None
         if not segment.unbounded:

@@ -1,4 +1,4 @@
-"""`scalesync verify` from start to end: plan the scope, verify, repair, verify again, record the result.
+"""`scalesync verify` from start to end: scope, verification, repair, second verification, record.
 
 Open it for what a repair reads, and for which windows a request comes to.
 """
@@ -119,7 +119,7 @@ def _is_within(drift: Drift, ranges: Iterable[Window]) -> bool:
 
 
 def _behind_by_window(result: Verification) -> tuple[list[Drift], list[Window]]:
-    """Return what is behind and read by time of creation, and the lists of changes that hold the rest."""
+    """Return behind objects to read by time of creation, and lists of changes that have the others."""
     tasks = TASKS.table.name
     changes = [window for window in result.windows if window.updated_from is not None]
     if result.by_project or sum(each.stream == tasks for each in result.behind) <= FEW_OBJECTS:

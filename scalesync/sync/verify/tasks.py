@@ -1,4 +1,4 @@
-"""Verifies tasks: counts them by project and status on both sides, and lists only where the counts differ.
+"""Verifies tasks: counts them on both sides, and lists only segments whose counts differ.
 
 Open it for the order of counting, bisecting and listing, and for what is done when counts do not agree.
 Listing everything costs a request per page; counting costs a request per segment.

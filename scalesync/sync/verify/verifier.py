@@ -89,7 +89,10 @@ class Verifier:
     list_threshold: int = LIST_THRESHOLD
 
     def verify(self, scope: VerifyScope) -> Verification:
-        """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
+        """Compare the windows of `scope` with the API, and return what differs.
+
+        Raises ScaleException, DatabaseError or InterruptedRunError.
+        """
         began, before = self.clock.monotonic(), self.api.requests_made
         try:
             if scope.as_of is None:
