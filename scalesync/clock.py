@@ -1,4 +1,4 @@
-"""The only place that reads a clock. Everything else is handed one."""
+"""Reads clocks and sleeps. No other module does: a Clock is passed to whatever needs the time."""
 
 import threading
 import time
@@ -10,24 +10,24 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Clock:
-    """The machine's clock, and a sleep that a stop can cut short."""
+    """The machine's clocks, and a sleep that a stop ends early."""
 
     stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when the process should finish what it holds and end; wakes every sleeper."""
+    """Set when the process should finish its current step and end; ends every sleep."""
     ends_at: float = inf
-    """When the time allowed is over, on the monotonic clock: nobody sleeps beyond it."""
+    """End of the time limit, on the monotonic clock: no sleep lasts longer."""
 
     @property
     def over(self) -> bool:
-        """Whether nothing new should be begun: a stop was asked for, or the time allowed is over."""
+        """Whether nothing new should be begun: a stop was asked for, or the time limit has passed."""
         return self.stopping.is_set() or self.monotonic() >= self.ends_at
 
     def allowing(self, seconds: float | None) -> Self:
-        """Return this clock with so many seconds allowed from now on; None: no limit."""
+        """Return this clock with a time limit of `seconds` from now; None changes nothing."""
         return self if seconds is None else replace(self, ends_at=self.monotonic() + seconds)
 
     def now(self) -> datetime:
-        """Return this machine's wall clock in UTC. It decides nothing about what is read."""
+        """Return this machine's wall clock in UTC. What is read is decided by the API's clock only."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
@@ -35,13 +35,13 @@ class Clock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Return after `seconds`, or as soon as a stop is asked for or the time allowed is over."""
+        """Sleep for `seconds`, or until a stop is asked for or the time limit has passed."""
         self.stopping.wait(max(0.0, min(seconds, self.ends_at - self.monotonic())))
 
     def boottime(self) -> float:
-        """Return seconds on a clock that never goes back and counts the time this machine was suspended.
+        """Return seconds on a clock that never goes back and goes on while the machine is suspended.
 
-        Where the system has none, suspended time does not count.
+        Systems without such a clock do not count suspended time.
         """
         return (
             time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

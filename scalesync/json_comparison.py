@@ -1,11 +1,14 @@
-"""Whether an object is the one that was asked for, by value, though the API may have added to it. Pure."""
+"""Compares a created object with the order for it, by value: the API may add fields, not change them.
+
+Pure functions. Open it for fields that are not compared, or compared otherwise.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scalesync.models.commands import CommandKind
 
-_OWN = (
+_OWN_FIELDS = (
     "unique_id",
     "project",
     "batch",
@@ -16,10 +19,10 @@ _OWN = (
     "urgency",
     "priority",
 )
-"""What of a create's body is the task's own and not among its params (recorded)."""
-_ORDERS = frozenset({"force", "clear_unique_id_on_error"})
-"""What of a create's body is an order to the API and is kept nowhere (official client)."""
-_SAID = frozenset(
+"""Fields of a create's body that the task has itself and not in its `params` (observed)."""
+_OPTIONS = frozenset({"force", "clear_unique_id_on_error"})
+"""Fields of a create's body that steer the request and are stored nowhere (official client)."""
+_OPTIONAL = frozenset(
     {
         "callback_url",
         "urgency",
@@ -31,60 +34,61 @@ _SAID = frozenset(
         "studio",
     }
 )
-"""What an object does not always say of itself, so that only another value there is a difference."""
-_STAMPS = ("version", "created_at")
+"""Fields that the API does not always return: only another value there is a difference."""
+_VERSION_FIELDS = ("version", "created_at")
 
 Difference = tuple[str, object, object]
-"""Where it is, what is asked for, and what is there; None: nothing."""
+"""Path, the value asked for, and the value there (None if there is none)."""
 
 
 def params_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the params that the body of a task's create gives it."""
-    return {name: value for name, value in body.items() if name not in _OWN and name not in _ORDERS}
+    """Return the `params` of the task that a create with this body makes."""
+    return {name: value for name, value in body.items() if name not in _OWN_FIELDS and name not in _OPTIONS}
 
 
 def differences(kind: str, payload: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Difference]:
-    """Return in what an object, as the API's document says it, is not the one that a create would make.
+    """Return how the API's document of an object differs from what a create with `payload` makes.
 
-    What the API added does not count, nor do further tags. A project's params are those it began with, or the
-    latest.
+    Fields that the API added are ignored, and so are further tags. A project is compared with its first and
+    with its latest params; the smaller difference is returned.
     """
+    ours = {name: value for name, value in payload.items() if name != "name"}
     match kind:
         case CommandKind.CREATE_TASK:
             body = payload["body"]
-            own = {name: body.get(name) for name in _OWN if name != "unique_id"}
+            own = {name: body.get(name) for name in _OWN_FIELDS if name != "unique_id"}
             ours = {"type": payload["type"], **own, "params": params_of(body)}
         case CommandKind.CREATE_PROJECT:
-            ours = {name: value for name, value in payload.items() if name != "name"}
-            return min((_differing(ours, {**theirs, "params": one}) for one in _versions(theirs)), key=len)
-        case _:
-            ours = {name: value for name, value in payload.items() if name != "name"}
+            return min(
+                (_differing(ours, {**theirs, "params": params}) for params in _versions(theirs)), key=len
+            )
     return _differing(ours, theirs)
 
 
 def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Difference]:
-    found: list[Difference] = []
+    differing: list[Difference] = []
     for name, value in ours.items():
-        held = theirs.get(name)
-        if held is None and name in _SAID:
+        actual = theirs.get(name)
+        if actual is None and name in _OPTIONAL:
             continue
-        if name == "tags" and isinstance(value, list) and isinstance(held, list):
-            found += [] if all(tag in held for tag in value) else [(name, value, held)]
+        if name == "tags" and isinstance(value, list) and isinstance(actual, list):
+            differing += [] if all(tag in actual for tag in value) else [(name, value, actual)]
         else:
-            found += _paths(name, value, held)
-    return found
+            differing += _paths(name, value, actual)
+    return differing
 
 
 def _versions(project: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the params that a project began with and those it has now."""
+    """Return the first and the latest params of a project."""
     history = project.get("param_history")
-    entries = [one for one in history if isinstance(one, dict)] if isinstance(history, list) else []
+    entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
     ends = [entries[0], entries[-1]] if entries else [{}]
-    return [{name: value for name, value in entry.items() if name not in _STAMPS} for entry in ends]
+    return [{name: value for name, value in entry.items() if name not in _VERSION_FIELDS} for entry in ends]
 
 
 def _paths(path: str, ours: object, theirs: object) -> Iterator[Difference]:
-    """Yield the places, however deep, where `ours` is not contained in `theirs`."""
+    """Yield the places, at any depth, where `ours` is not contained in `theirs`."""
+    # A stack instead of recursion: metadata may be nested beyond Python's limit.
     rest = [(path, ours, theirs)]
     while rest:
         path, ours, theirs = rest.pop()
@@ -95,32 +99,29 @@ def _paths(path: str, ours: object, theirs: object) -> Iterator[Difference]:
         elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
             pairs = list(enumerate(zip(ours, theirs, strict=True)))
             rest += [(f"{path}[{number}]", *pair) for number, pair in reversed(pairs)]
-        elif _is_one(ours) or _is_one(theirs) or _plain(ours) != _plain(theirs):
+        elif _is_container(ours) or _is_container(theirs) or _plain(ours) != _plain(theirs):
             yield path, ours, theirs
 
 
-def _is_one(value: object) -> bool:
+def _is_container(value: object) -> bool:
     return isinstance(value, Mapping | list)
 
 
 def first_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
-    """Return the name of the first field of ours that theirs does not contain; None: all are there.
+    """Return the name of the first field of `ours` that differs in `theirs`, or None.
 
-    Fields of ours that are None do not count: the API leaves out what is not set.
+    Fields of `ours` that are None are ignored: the API leaves out what is not set.
     """
-    return next(
-        (name for name, value in ours.items() if any(_paths(name, value, theirs.get(name)))),
-        None,
-    )
+    return next((name for name, value in ours.items() if any(_paths(name, value, theirs.get(name)))), None)
 
 
 def same(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Return whether both say the same, where None says nothing."""
+    """Return whether both are equal as JSON, fields that are None ignored."""
     return _plain(ours) == _plain(theirs)
 
 
 def _plain(value: object) -> object:
-    """Return a value that equals another one where JSON does: true is not 1, and None is not there."""
+    """Return a value for comparison as JSON: true is not 1, and fields that are None are left out."""
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Make the text of an answer such that every parser reads it and every database holds it."""
+"""Replaces what parsers or databases reject in JSON text: bad UTF-8, U+0000, lone surrogates."""
 
 import codecs
 import json
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 REPLACEMENT = b"\\ufffd"
-"""What stands in place of a character that cannot be held, as a JSON escape."""
+"""U+FFFD as a JSON escape, for a character that cannot be stored."""
 
 _ESCAPE = re.compile(
     rb"""\\(?:
@@ -20,24 +20,24 @@ _ESCAPE = re.compile(
     re.VERBOSE,
 )
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD])")
-"""Most answers hold none. One pass, and cheaper than looking for each of these by itself."""
-_MARKED = (
+"""Quick test: most answers have no such escape."""
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-"""By the byte order mark before it, the encoding of a text. JSON needs none (RFC 8259), and some put one."""
-_DIGITS = 4_000
-"""Of a whole number; Python reads no longer ones."""
-_AT_ONCE = 4 << 20
-"""Bytes that are looked at together."""
-_PAIR = len(rb"\ud83d\ude00")
+"""Encodings by the byte order mark before a text. JSON needs none (RFC 8259); some servers send one."""
+_MAX_DIGITS = 4_000
+"""Digits of a whole number; Python reads about 4,300."""
+_CHUNK = 4 << 20
+"""Bytes checked together."""
+_PAIR_LENGTH = len(rb"\ud83d\ude00")
 
 
 def read_json(text: bytes) -> Any:
-    """Return what a JSON text holds, for people and programs; a number beyond every float is infinite."""
+    """Return the value of a JSON text; a number beyond every float is infinite."""
     try:
         return msgspec.json.decode(text)
     except msgspec.ValidationError:
@@ -46,16 +46,15 @@ def read_json(text: bytes) -> Any:
 
 
 def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _DIGITS else float(digits)
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def sanitize(body: bytes) -> tuple[bytes, int]:
-    """Return the JSON text `body` with what cannot be stored replaced, and how many replacements that took.
+    """Return JSON text with what cannot be stored replaced by U+FFFD, and the number of replacements.
 
-    Afterwards the text is valid UTF-8 and holds no escape of U+0000 (Postgres refuses it) and no escape of an
-    unpaired surrogate (msgspec and Postgres refuse those). Each became U+FFFD, as did every invalid UTF-8
-    sequence. Everything else, pairs of surrogates and escaped backslashes included, is as it was, but for a
-    byte order mark before the text: it goes, and the text is read in the encoding that it stands for.
+    The result is valid UTF-8 without escapes of U+0000 (Postgres rejects them) and of unpaired surrogates
+    (msgspec and Postgres reject them). Everything else stays, pairs of surrogates and escaped backslashes
+    included. A byte order mark is removed, and the text decoded as it says.
     """
     body, replaced = _as_utf8(body)
     if b"\\" not in body or not _SUSPECT.search(body):
@@ -64,7 +63,8 @@ def sanitize(body: bytes) -> tuple[bytes, int]:
     def mend(match: re.Match[bytes]) -> bytes:
         nonlocal replaced
         escape = match.group()
-        if len(escape) == _PAIR or escape == b"\\\\":
+        # A pair of surrogates is one valid character; an escaped backslash only looks like a beginning.
+        if len(escape) == _PAIR_LENGTH or escape == b"\\\\":
             return escape
         replaced += 1
         return REPLACEMENT
@@ -73,20 +73,20 @@ def sanitize(body: bytes) -> tuple[bytes, int]:
 
 
 def format_json(text: bytes, *, indent: int = -1) -> bytes:
-    """Return JSON text laid out with so many blanks a level; -1: compact, in one line.
+    """Return JSON text indented by `indent` blanks a level, or with -1 compact in one line.
 
-    Where it is nested too deeply for that, or is not quite JSON, it comes in one line as it is.
+    Text that is nested too deeply, or is not JSON, is returned unchanged but in one line.
     """
     try:
         return msgspec.json.format(text, indent=indent)
     except (msgspec.DecodeError, RecursionError):
-        # Within a string of JSON a line end is always escaped.
+        # Safe: within a JSON string line ends are always escaped.
         return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _as_utf8(body: bytes) -> tuple[bytes, int]:
-    """Return `body` as valid UTF-8, and how many U+FFFD came in that were not there before."""
-    for mark, encoding in _MARKED:
+    """Return `body` as valid UTF-8, and how many U+FFFD were inserted."""
+    for mark, encoding in BYTE_ORDER_MARKS:
         if body.startswith(mark):
             text = body[len(mark) :].decode(encoding, errors="replace")
             return text.encode(), text.count("\ufffd") - body.count("\ufffd".encode(encoding))
@@ -99,7 +99,7 @@ def _as_utf8(body: bytes) -> tuple[bytes, int]:
 
 
 def is_utf8(body: bytes) -> bool:
-    """Return whether every byte of a text belongs to a character in UTF-8."""
+    """Return whether a text is valid UTF-8."""
     try:
         _check_utf8(body)
     except UnicodeDecodeError:
@@ -108,10 +108,10 @@ def is_utf8(body: bytes) -> bool:
 
 
 def _check_utf8(body: bytes) -> None:
-    """Raise UnicodeDecodeError for what is not UTF-8. Takes little memory, however much text there is."""
-    if len(body) <= _AT_ONCE:
+    """Raise UnicodeDecodeError for what is not UTF-8, in little memory for any size."""
+    if len(body) <= _CHUNK:
         body.decode()
         return
     decoder = codecs.getincrementaldecoder("utf-8")()
-    for at in range(0, len(body), _AT_ONCE):
-        decoder.decode(body[at : at + _AT_ONCE], final=at + _AT_ONCE >= len(body))
+    for at in range(0, len(body), _CHUNK):
+        decoder.decode(body[at : at + _CHUNK], final=at + _CHUNK >= len(body))

@@ -1,4 +1,4 @@
-"""The files of an SQLite database: which there are beside it, and who may open them."""
+"""Files of an SQLite database: side files, modes, and checks before opening."""
 
 import os
 from pathlib import Path
@@ -7,40 +7,38 @@ from scalesync import advice
 from scalesync.errors import DatabaseError
 
 SUFFIXES = ("-wal", "-shm")
-"""Of the files that SQLite keeps beside a database in use."""
-
+"""Suffixes of the files that SQLite keeps beside a database in use."""
 
 BESIDE = (*SUFFIXES, "-journal")
-"""Of all files that SQLite may keep beside a database."""
+"""Suffixes of all files that SQLite may keep beside a database."""
 
-
-_BEGINS = b"SQLite format 3\0"
+_MAGIC = b"SQLite format 3\0"
 
 
 def is_of_database(path: Path) -> bool:
-    """Return whether a path is that of an SQLite database, or of a file that SQLite keeps beside one."""
-    of = next((path.name.removesuffix(end) for end in BESIDE if path.name.endswith(end)), path.name)
+    """Return whether a path is an SQLite database, or a file that SQLite keeps beside one."""
+    main = next((path.name.removesuffix(end) for end in BESIDE if path.name.endswith(end)), path.name)
     try:
-        with path.with_name(of or path.name).open("rb") as file:
-            return file.read(len(_BEGINS)) == _BEGINS
+        with path.with_name(main or path.name).open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
     except OSError:
         return False
 
 
 def readable_by_others(path: Path) -> bool:
-    """Tell whether more than its owner may read or write a file, as far as its mode says."""
+    """Return whether the mode of a file lets others than its owner read or write it; False on Windows."""
     return os.name == "posix" and bool(path.stat().st_mode & 0o066)
 
 
 def check_file(path: Path, *, create: bool) -> None:
-    """Return with a readable and writable file at `path`, or raise DatabaseError."""
+    """Check that there is a readable and writable file at `path`, or create one. Raises DatabaseError."""
     try:
         if path.is_dir():
             raise DatabaseError(f"{path} is a directory, not a database file.", advice=advice.NAME_FILE)
         if not path.exists():
             if not create:
                 raise DatabaseError(f"No mirror at {path}.", advice=advice.INIT_FIRST)
-            # The -wal and -shm files take the mode of the database file.
+            # Closed to others from its first moment; -wal and -shm take the mode of the database file.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         elif not os.access(path, os.R_OK | os.W_OK):
             raise DatabaseError(

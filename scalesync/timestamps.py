@@ -1,4 +1,4 @@
-"""Times as the API writes them, and as people write them."""
+"""Parses and formats instants and time spans, as the API and as people write them."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from scalesync.errors import ConfigurationError
 
 When = datetime | date | timedelta | str
-"""ISO 8601 text, a date, a time; or a span such as `7d` or a timedelta: that long ago. UTC if not said."""
+"""ISO 8601 text, a date, a time; or a span (`7d`, a timedelta): that long ago. UTC without an offset."""
 
 
 def format_instant(instant: datetime) -> str:
-    """Return `instant` the way the API writes times: UTC, milliseconds, `Z` (2023-10-11T18:36:21.350Z)."""
+    """Return the instant in the API's form: UTC, milliseconds, `Z` (2023-10-11T18:36:21.350Z)."""
     if instant.tzinfo is UTC:
         return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     # Not strftime: it writes the year 1 as "1", which nothing reads again.
@@ -18,7 +18,7 @@ def format_instant(instant: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime:
-    """Return the instant that an ISO 8601 date or time names; without an offset it means UTC.
+    """Return the instant of an ISO 8601 date or time, UTC if it has no offset.
 
     Raises ValueError for anything else.
     """
@@ -27,7 +27,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def check_order(since: datetime | None, until: datetime | None) -> None:
-    """Raise ConfigurationError where no instant is at `since` or later and before `until`."""
+    """Raise ConfigurationError if no instant is at `since` or later and before `until`."""
     if since is None or until is None or since < until:
         return
     first, end = format_instant(since), format_instant(until)
@@ -38,22 +38,20 @@ def check_order(since: datetime | None, until: datetime | None) -> None:
 
 
 def whole_milliseconds(instant: datetime) -> datetime:
-    """Return the instant cut to the API's resolution."""
+    """Return the instant cut to whole milliseconds, the API's resolution."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 YEARS = range(1900, 2200)
-"""Years that a person can mean: arithmetic around them never leaves the calendar."""
-
+"""Accepted years: arithmetic around them stays within the calendar."""
 
 _ALMOST_A_MILLISECOND = timedelta(microseconds=999)
-
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the time span that `90s`, `15m`, `2h`, `1d` or a plain number of seconds names.
+    """Return the time span of `90s`, `15m`, `2h`, `1d` or a plain number of seconds.
 
     Raises ConfigurationError for anything else.
     """
@@ -69,13 +67,13 @@ def parse_duration(text: str) -> timedelta:
 
 
 def instant_of(given: object, now: datetime) -> datetime:
-    """Return the instant that a person means: ISO 8601 text, a date, a time, or a span back from `now`.
+    """Return the instant of an ISO 8601 text, a date, a time, or a span back from `now`.
 
-    A date is its first instant, `7d` or a timedelta is that long ago; what has no offset is UTC. A part of
-    a millisecond, which the API's times do not have, counts as a whole one. Raises ConfigurationError for
-    anything else and for years that nobody can mean.
+    A date is its first instant, `7d` or a timedelta that long ago; without an offset it is UTC. Raises
+    ConfigurationError for anything else and for years outside YEARS.
     """
     try:
+        # Rounded up: the API's times have whole milliseconds, and none before the instant may match.
         instant = _instant(given, now)
         instant = None if instant is None else whole_milliseconds(instant + _ALMOST_A_MILLISECOND)
     except (ValueError, OverflowError, ConfigurationError):

@@ -1,1 +1,1 @@
-"""Annotations as rows: what a response means, type by type. Pure; it knows no database and no network."""
+"""Flattens responses into annotation rows, by type of task. Pure: no database, no network."""

@@ -1,6 +1,7 @@
-"""What was said of a conversation: annotations of its threads, turns, messages and parts of messages."""
+"""Flattens conversations: annotations of threads, turns, messages and parts of messages."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from scalesync.annotations.columns import (
     Columns,
@@ -8,6 +9,7 @@ from scalesync.annotations.columns import (
     Row,
     json_in,
     row,
+    rows_of_list,
     split,
     text_of,
     unexpected,
@@ -16,11 +18,7 @@ from scalesync.annotations.columns import (
 from scalesync.annotations.json_values import Object
 from scalesync.annotations.models import Geometry
 
-_SAID: Columns = {
-    "id": word_in("uuid"),
-    "key": word_in("label"),
-    "labels": json_in("attributes"),
-}
+_ANNOTATION: Columns = {"id": word_in("uuid"), "key": word_in("label"), "labels": json_in("attributes")}
 _PARTS = (
     ("threads", "thread"),
     ("turns", "turn"),
@@ -31,68 +29,56 @@ _PARTS = (
     ("rubric_evaluations", "rubric_evaluation"),
     ("criteria_evaluations", "criterion_evaluation"),
 )
-"""Lists of parts, and what a part of each is called in `extra`, which holds its position or its id."""
+"""Lists of parts, and the name in `extra` under which the position or id of a part is kept."""
 
 
 def talk(response: Object) -> Iterator[Row]:
-    """Yield a row per annotation of `threads`, on whatever level, or per answer in `responses`."""
+    """Yield a row per annotation in `threads`, at any level, or else per answer in `responses`."""
     if "threads" in response:
         yield from _parts({"threads": response["threads"]}, {})
-        return
-    answers = response.get("responses")
-    if not isinstance(answers, list):
-        yield from unexpected("responses", answers)
-        return
-    for answer in answers:
-        if answer is not None:
-            yield from _answered(answer)
+    else:
+        yield from rows_of_list("responses", response.get("responses"), _answer)
 
 
-def _answered(given: object) -> Iterator[Row]:
-    """Yield an answer of the older form: its type is the label, what came out its text."""
-    about = dict(given) if isinstance(given, dict) else {"value": given}
-    label, text = about.get("type"), text_of(about.get("output"))
+def _answer(given: object) -> Iterator[Row]:
+    """Yield an answer of the older form: `type` is the label, `output` the text."""
+    rest = dict(given) if isinstance(given, dict) else {"value": given}
+    label, text = rest.get("type"), text_of(rest.get("output"))
     values: Object = {"geometry": Geometry.FIELD.value, "text": text}
     if isinstance(label, str):
-        values["label"] = about.pop("type")
+        values["label"] = rest.pop("type")
     if text is not None:
-        del about["output"]
-    yield row(values, about)
+        del rest["output"]
+    yield row(values, rest)
     if not isinstance(label, str) or text is None:
         yield NotUnderstood.UNREAD
 
 
 def _parts(given: Object, place: Object) -> Iterator[Row]:
-    """Yield the annotations of a part of a conversation, then those of the parts in it."""
-    yield from _annotations(given.get("annotations"), place)
+    """Yield the annotations of a part of a conversation, then those of the parts inside it."""
+    yield from rows_of_list("annotations", given.get("annotations"), partial(_annotation, place))
     content = given.get("content")
     if isinstance(content, dict):
         yield from _parts(content, place)
-    for name, called in _PARTS:
+    for name, label in _PARTS:
         parts = given.get(name)
         if not isinstance(parts, list):
             yield from unexpected(name, parts)
             continue
         for position, part in enumerate(parts):
             if isinstance(part, dict):
-                known = part.get("id")
-                yield from _parts(part, {**place, called: position if known is None else known})
+                part_id = part.get("id")
+                yield from _parts(part, {**place, label: position if part_id is None else part_id})
             elif part is not None:
                 yield from unexpected(name, part)
 
 
-def _annotations(given: object, place: Object) -> Iterator[Row]:
-    if not isinstance(given, list):
-        yield from unexpected("annotations", given)
-        return
-    for element in given:
-        if element is None:
-            continue
-        values, rest = split(element, _SAID) if isinstance(element, dict) else ({}, {"value": element})
-        text = text_of(rest.get("value"))
-        if text is not None and isinstance(element, dict):
-            values["text"] = text
-            del rest["value"]
-        yield row({**values, "geometry": Geometry.FIELD.value}, {**place, **rest})
-        if not isinstance(element, dict) or "label" not in values:
-            yield NotUnderstood.UNREAD
+def _annotation(place: Object, given: object) -> Iterator[Row]:
+    values, rest = split(given, _ANNOTATION) if isinstance(given, dict) else ({}, {"value": given})
+    text = text_of(rest.get("value"))
+    if text is not None and isinstance(given, dict):
+        values["text"] = text
+        del rest["value"]
+    yield row({**values, "geometry": Geometry.FIELD.value}, {**place, **rest})
+    if not isinstance(given, dict) or "label" not in values:
+        yield NotUnderstood.UNREAD

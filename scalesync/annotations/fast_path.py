@@ -1,4 +1,4 @@
-"""Answers as most are: a list of drawings with nothing unusual about any, typed in one go."""
+"""Fast path for most image responses: a list of plain drawings, decoded straight into typed rows."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from scalesync.annotations.models import Annotation
 
 
 class _Drawing(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """An element with the fields that have a column, each of the kind that the column holds."""
+    """An annotation whose fields all have a column, each of the column's type."""
 
     type: str
     uuid: str | None = None
@@ -32,10 +32,11 @@ _decode = msgspec.json.Decoder(_Response).decode
 
 
 def drawings(response: str | bytes) -> tuple[Annotation, ...] | None:
-    """Return the rows of a response that draws on an image, or None where it has to be looked at closely.
+    """Return the rows of an image response, or None if anything in it is unusual.
 
-    They are those that `drawings.image` yields.
+    The rows equal those of the general flattener, `image`.
     """
+    # An escape may stand for a character that cannot be stored: the general flattener looks at those.
     if not isinstance(response, str) or "\\" in response:
         return None
     try:

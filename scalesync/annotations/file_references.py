@@ -1,4 +1,4 @@
-"""The files that responses name: where they are named, and what in them cannot be read."""
+"""Reads annotations from result files that a response names, and says why a file cannot be read."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ from scalesync.annotations.models import UnreadFile
 from scalesync.annotations.urls import unsigned_url
 
 Files = Mapping[str, bytes]
-"""The content of result files by lasting address."""
+"""Content of result files by unsigned URL."""
 
 _EMPTY = "The file is empty."
 _NOT_JSON = "The file is not whole, or not JSON."
@@ -21,18 +21,18 @@ _ERROR_CODE = re.compile(rb"<Error>.{0,300}?<Code>([A-Za-z]{1,60})</Code>", re.D
 
 
 def address(place: object) -> str | None:
-    """Return the http address at `place.url`, None where there is none."""
+    """Return the http URL at `place.url`, or None."""
     url = place.get("url") if isinstance(place, dict) else None
     return url if isinstance(url, str) and url.lower().startswith(("http://", "https://")) else None
 
 
 def names_file(place: object) -> bool:
-    """Return whether a value of a response stands for a file: it has a `url`."""
+    """Return whether a value of a response names a file: it has a `url`."""
     return isinstance(place, dict) and isinstance(place.get("url"), str)
 
 
 def value_at(response: Object, path: str) -> object:
-    """Return what stands in a response at names divided by dots, None where nothing does."""
+    """Return the value of a response at a dotted path, or None."""
     given: object = response
     for name in path.split("."):
         given = given.get(name) if isinstance(given, dict) else None
@@ -46,10 +46,10 @@ def opened(
     read: Callable[[object], Iterator[Row]],
     known: Callable[[object], bool],
 ) -> Iterator[Row]:
-    """Yield the rows of what stands at `path`, or in the file that it names if that is here.
+    """Yield the rows of the value at `path`, or of the file that it names, if that was fetched.
 
-    `read` makes rows of the value. Where it yields that something is unread, or the file is no JSON, an
-    UnreadFile follows. A file of which `known` says that nothing in it is of a known form has no rows.
+    `read` turns a value into rows. A file that is not JSON, or not read completely, adds an UnreadFile. One
+    in which `known` finds nothing of a known form gives no rows.
     """
     given = value_at(response, path)
     if not names_file(given):
@@ -66,6 +66,7 @@ def opened(
 def _from_file(
     url: str, content: bytes, read: Callable[[object], Iterator[Row]], known: Callable[[object], bool]
 ) -> Iterator[Row]:
+    # Rows that come before an error are kept: each is yielded at once.
     reason, rows = "", 0
     try:
         given = _value(content)
@@ -84,19 +85,19 @@ def _from_file(
 
 
 def _value(content: bytes) -> object:
-    """Return the value of a file. Raises UnreadableError, also for bytes that stand for no character."""
+    """Return the value of a JSON file. Raises UnreadableError, for invalid bytes too."""
     if not is_text(content):
         raise UnreadableError(_NOT_UTF_8)
     return decoded(content)
 
 
 def _why_not_json(content: bytes) -> str:
-    """Return a sentence on a file that is no JSON, without a word of the file but an error's code."""
+    """Return a sentence on a file that is not JSON; it quotes nothing of the file but an error code."""
     text = unmarked(content).strip()
     if not text:
         return _EMPTY
     if not text.startswith(b"<"):
         return _NOT_JSON if is_text(content) else _NOT_UTF_8
     code = _ERROR_CODE.search(text[:2000])
-    said = f" ({code[1].decode()})" if code else ""
-    return f"The server sent an error document or a page{said} in place of the file."
+    quoted = f" ({code[1].decode()})" if code else ""
+    return f"The server sent an error document or a page{quoted} in place of the file."

@@ -1,4 +1,7 @@
-"""From a task's response to rows: which flattener reads which type of task."""
+"""Flattens a task's response into rows: chooses the flattener by the type of task.
+
+Open it to add a type of task (TYPE_READERS), or for what counts as read completely.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,29 +23,29 @@ _NO_FILES: Files = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class TypeReader:
-    """How the responses of a type of task are read."""
+    """Flattener of the responses of a type of task."""
 
     places: frozenset[str]
-    """Fields of a response; one that has none of them is of no known shape."""
+    """Fields of a response; a response with none of them is of no known shape."""
     rows: Callable[[Object, Files], Iterator[Row]]
     files: tuple[str, ...] = ()
-    """Fields, a dot before one within another, whose `url` names a file that is wanted."""
-    plain: Callable[[str | bytes], tuple[Annotation, ...] | None] | None = None
-    """Reads quickly what has nothing unusual about it, and leaves the rest."""
+    """Dotted paths of fields whose `url` names a wanted file."""
+    fast: Callable[[str | bytes], tuple[Annotation, ...] | None] | None = None
+    """Fast path for usual responses; None for one that needs the general flattener."""
 
 
 def flatten(
     task_type: str | None, response: str | bytes | None, files: Mapping[str, bytes] = _NO_FILES
 ) -> Flattened:
-    """Return the rows of a response in the order in which they stand there.
+    """Return the rows of a response, in its order.
 
-    `files` is the content of result files by address, signatures left out; one that is missing gives no
-    rows. Never raises: what cannot be read is left out or kept in `extra`, and `read` is False where
-    nothing is known of the type, the response is of no known shape, or it or one of its files is not JSON.
+    `files` has the content of result files by unsigned URL; a missing one gives no rows. Never raises: what
+    cannot be read is left out or kept in `extra`, and `read` is False if the type or the shape of the
+    response is unknown, or if it or one of its files is not JSON.
     """
-    shape = TYPE_READERS.get(task_type or "")
-    if shape and shape.plain and response and (drawn := shape.plain(response)) is not None:
-        return Flattened(drawn)
+    reader = TYPE_READERS.get(task_type or "")
+    if reader and reader.fast and response and (fast := reader.fast(response)) is not None:
+        return Flattened(fast)
     annotations: list[Annotation] = []
     links: list[Link] = []
     unread: list[UnreadFile] = []
@@ -63,75 +66,75 @@ def flatten(
 
 
 def result_urls(task_type: str | None, response: str | bytes | None) -> tuple[str, ...]:
-    """Return the http addresses of the files that hold a response's annotations, signatures and all.
+    """Return the signed http URLs of the files with a response's annotations: each once, in order.
 
-    Each stands there once, in order. Images of areas are not among them. Never raises.
+    Images of segmentations are not among them. Never raises.
     """
-    shape = TYPE_READERS.get(task_type or "")
-    if shape is None or not shape.files or response is None:
+    reader = TYPE_READERS.get(task_type or "")
+    if reader is None or not reader.files or response is None:
         return ()
     try:
         given = decoded(response)
     except UnreadableError:
         return ()
-    found = (address(value_at(given, path)) for path in shape.files) if isinstance(given, dict) else ()
-    return tuple(dict.fromkeys(url for url in found if url is not None))
+    urls = (address(value_at(given, path)) for path in reader.files) if isinstance(given, dict) else ()
+    return tuple(dict.fromkeys(url for url in urls if url is not None))
 
 
 def _rows(task_type: str | None, response: str | bytes | None, files: Files) -> Iterator[Row]:
     given = None if response is None else decoded(response)
     if given is None:
         return
-    shape = TYPE_READERS.get(task_type or "")
-    if shape is None and isinstance(given, dict) and "threads" in given:
-        # Tasks of the newer API name no type.
-        shape = _TALK
-    if not isinstance(given, dict) or (shape is None and not _is_error(given)):
+    reader = TYPE_READERS.get(task_type or "")
+    if reader is None and isinstance(given, dict) and "threads" in given:
+        # Tasks of the newer API have no type (observed).
+        reader = _CONVERSATION
+    if not isinstance(given, dict) or (reader is None and not _is_error(given)):
         yield NotUnderstood.UNREAD
-    elif shape is None or shape.places.isdisjoint(given):
+    elif reader is None or reader.places.isdisjoint(given):
         # A task with status `error` says in `response.error` what went wrong (documented).
         if given and "error" not in given:
             yield NotUnderstood.UNREAD
     else:
-        yield from shape.rows(given, files)
-        if shape.files and any(name not in shape.places and names_file(given[name]) for name in given):
-            # A file in a place where none is known: it is not fetched.
+        yield from reader.rows(given, files)
+        if reader.files and any(name not in reader.places and names_file(given[name]) for name in given):
+            # A file at an unknown place is not fetched, so that its annotations are missing.
             yield NotUnderstood.UNREAD
 
 
 def _is_error(given: Object) -> bool:
-    """Return whether this is what a response of any type is where something could not be fetched."""
-    said = {name: value for name, value in given.items() if name not in {"attachments", "frames"}}
-    return "error" in said and not any(isinstance(value, list | dict) for value in said.values())
+    """Return whether a response only says that something could not be fetched, as for any type of task."""
+    fields = {name: value for name, value in given.items() if name not in {"attachments", "frames"}}
+    return "error" in fields and not any(isinstance(value, list | dict) for value in fields.values())
 
 
 def _inline(rows: Callable[[Object], Iterator[Row]], *places: str) -> TypeReader:
     return TypeReader(frozenset(places), lambda response, _files: rows(response))
 
 
-def _drawn(expected: Geometry | None = None) -> TypeReader:
+def _image_reader(expected: Geometry | None = None) -> TypeReader:
     return TypeReader(
         frozenset({"annotations", "links"}),
         lambda response, _files: image(response, expected and expected.value),
-        plain=drawings,
+        fast=drawings,
     )
 
 
 _DOCUMENT = _inline(text.document, "annotations")
 _FIELDS = _inline(text.fields, "fields", "repeatable_fields")
-_TALK = _inline(talk, "threads", "responses")
+_CONVERSATION = _inline(talk, "threads", "responses")
 _IN_FILES = ("annotations", "events", "annotations.events")
 _SEQUENCE = TypeReader(frozenset({"annotations", "events"}), sequence, _IN_FILES)
 
 TYPE_READERS: Mapping[str, TypeReader] = MappingProxyType(
     {
-        "imageannotation": _drawn(),
-        "annotation": _drawn(Geometry.BOX),
-        "polygonannotation": _drawn(Geometry.POLYGON),
-        "lineannotation": _drawn(Geometry.LINE),
-        "laneannotation": _drawn(Geometry.LINE),
-        "pointannotation": _drawn(Geometry.POINT),
-        "cuboidannotation": _drawn(Geometry.CUBOID),
+        "imageannotation": _image_reader(),
+        "annotation": _image_reader(Geometry.BOX),
+        "polygonannotation": _image_reader(Geometry.POLYGON),
+        "lineannotation": _image_reader(Geometry.LINE),
+        "laneannotation": _image_reader(Geometry.LINE),
+        "pointannotation": _image_reader(Geometry.POINT),
+        "cuboidannotation": _image_reader(Geometry.CUBOID),
         "segmentannotation": _inline(segmentation, "annotations"),
         "videoannotation": _SEQUENCE,
         "videoboxannotation": _SEQUENCE,
@@ -156,10 +159,10 @@ TYPE_READERS: Mapping[str, TypeReader] = MappingProxyType(
         "audiotranscription": _inline(text.speech, "transcript", "alignment"),
         "documenttranscription": _DOCUMENT,
         "documentmodel": _DOCUMENT,
-        "chat": _TALK,
-        "chatlite": _TALK,
-        "chatv2": _TALK,
-        "multichat": _TALK,
+        "chat": _CONVERSATION,
+        "chatlite": _CONVERSATION,
+        "chatv2": _CONVERSATION,
+        "multichat": _CONVERSATION,
     }
 )
-"""By type of task. A new type is one entry."""
+"""Flatteners by type of task. A new type is one entry."""

@@ -1,4 +1,4 @@
-"""What was drawn on an image: boxes, polygons, lines, points, ellipses, cuboids, areas."""
+"""Flattens drawings on an image: boxes, polygons, lines, points, ellipses, cuboids."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ from scalesync.annotations.columns import (
     list_in,
     number_in,
     row,
+    rows_of_list,
     split,
     text_in,
-    unexpected,
     word_in,
 )
 from scalesync.annotations.json_values import Object, is_no_double
@@ -34,15 +34,15 @@ _DRAWING: Columns = {
     "label": word_in("label"),
     "attributes": json_in("attributes"),
 }
-_INSTEAD: Columns = {
+_ALTERNATIVES: Columns = {
     "geometry": text_in("geometry"),
     "x": number_in("left"),
     "y": number_in("top"),
     "yaw": number_in("rotation"),
 }
-"""Fields that speak where the usual ones are silent."""
+"""Fields used for a column that the usual field leaves empty."""
 _IDS: Columns = {"cuboid_uuid": word_in("uuid"), "key": word_in("uuid"), "id": word_in("uuid")}
-"""Fields that name an annotation without a `uuid`: of a linked cuboid, of older lines and polygons."""
+"""Fields with the name of an annotation without a `uuid`: linked cuboids, older lines and polygons."""
 _LINK: Columns = {
     "uuid": word_in("uuid"),
     "from": word_in("source"),
@@ -56,24 +56,19 @@ _BY_VERTICES = (Geometry.POLYGON, Geometry.LINE, Geometry.CUBOID, Geometry.ELLIP
 def image(response: Object, expected: str | None) -> Iterator[Row]:
     """Yield the drawings of `annotations` and the links of `links`.
 
-    `expected` is what the type of the task draws, None where that is open.
+    `expected` is the geometry that the type of task implies, or None.
     """
     given = response.get("annotations")
-    if isinstance(given, list):
-        for element in given:
-            if element is not None:
-                yield drawing(element, expected)
-    else:
-        yield from unexpected("annotations", given)
+    yield from rows_of_list("annotations", given, lambda element: (drawing(element, expected),))
     yield from links("link", _LINK, place="links", value=response.get("links"))
 
 
 def drawing(
     element: object, expected: str | None = None, frame: int | None = None, beside: Object | None = None
 ) -> Annotation:
-    """Return the row of one element of `annotations`, whatever it is.
+    """Return the row of one element of `annotations`, of any kind.
 
-    `beside` is what stands beside the list for all of its elements; it is kept in `extra`.
+    `beside` has the values that apply to all elements of the list; they are kept in `extra`.
     """
     if not isinstance(element, dict):
         return row({"frame": frame}, {**(beside or {}), "value": element})
@@ -86,23 +81,25 @@ def drawing(
 
 
 def shaped(given: Object, columns: Columns, expected: str | None = None) -> tuple[Object, Object]:
-    """Split an object that has a shape; its geometry is inferred where nothing names it."""
+    """Return column values and rest of an object with a shape; infer its geometry if nothing names it."""
     values, rest = split(given, columns)
     if rest:
-        fill_from(values, rest, _INSTEAD)
+        fill_from(values, rest, _ALTERNATIVES)
     if "geometry" not in values and (geometry := _inferred(values, given, expected)):
         values["geometry"] = geometry
     return values, rest
 
 
 def _inferred(values: Object, given: Object, expected: str | None) -> str | None:
-    """Return what the fields of an element make it, None where they leave it open."""
+    """Return the geometry that the fields of an element imply, or None."""
+    # A side that no double can hold is not in its column, but the element is a box all the same.
     if all(side in values or is_no_double(given.get(side)) for side in _BOX):
         return Geometry.BOX.value
     if "vertices" in values:
         return expected if expected in _BY_VERTICES else _by_vertices(given)
     if "position" in given and "dimensions" in given:
         return Geometry.CUBOID.value
+    # Its x and y are in these columns by now.
     if "x" in given and "left" in values and "top" in values:
         return Geometry.POINT.value
     return None

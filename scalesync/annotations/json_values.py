@@ -1,6 +1,5 @@
-"""JSON text that came from elsewhere, as values; and values as the JSON text that a column takes."""
+"""Decodes JSON of responses and files, damaged or not, into storable values; encodes values."""
 
-import codecs
 import json
 import math
 from collections.abc import Iterator
@@ -9,25 +8,16 @@ from typing import Any
 
 import msgspec
 
-from scalesync.json_sanitizing import is_utf8, sanitize
+from scalesync.json_sanitizing import BYTE_ORDER_MARKS, is_utf8, sanitize
 
 Object = dict[str, Any]
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
-
-_MARKS = (
-    (codecs.BOM_UTF8, ""),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-"""Byte order marks, and what they say of the bytes that follow. The longer ones begin like shorter ones."""
-_FIRST_OF_MARKS = (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff", b"\0\0")
-_MOST_DIGITS = 4_300
-"""Of a whole number that is read as one: Python reads no more."""
+_MARK_BEGINNINGS = (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff", b"\0\0")
+_MAX_DIGITS = 4_300
+"""Digits of a whole number; Python reads no more."""
 _NOT_READ = "This is not JSON that can be read."
 
 
@@ -36,12 +26,11 @@ class UnreadableError(ValueError):
 
 
 def decoded(text: str | bytes) -> Any:
-    """Return the value of a JSON text, every string in it such that databases hold it.
+    """Return the value of a JSON text, with strings that databases can store. Raises UnreadableError.
 
-    U+0000, lone surrogates and bytes that are not UTF-8 are U+FFFD in it. Of bytes, a byte order mark and
-    trailing NULs are ignored. The literals NaN, Infinity and -Infinity, which Python and others write and
-    JSON does not have, are those words as texts; so are, digit by digit, numbers with a point or an exponent
-    that no double holds, and whole ones of thousands of digits. Raises UnreadableError.
+    U+0000, lone surrogates and invalid UTF-8 become U+FFFD. In bytes, a byte order mark and trailing NULs are
+    ignored. The literals NaN, Infinity and -Infinity, which are not JSON but written by Python and others,
+    become texts. So do numbers that no double can hold and whole numbers of thousands of digits.
     """
     try:
         if _is_plain(text):
@@ -49,29 +38,30 @@ def decoded(text: str | bytes) -> Any:
                 return _decode(text)
         return _decode(_storable(text))
     except msgspec.DecodeError as error:
-        # A number that is too large is no error of the text, and msgspec tells it by another exception.
+        # msgspec raises ValidationError for a number that is too large: the text itself is good JSON.
         if isinstance(error, msgspec.ValidationError) or _has_literals(text):
-            return _decoded_with_words(_storable(text))
+            return _decoded_with_literals(_storable(text))
         raise UnreadableError(_NOT_READ) from error
     except RecursionError as error:
         raise UnreadableError(_NOT_READ) from error
 
 
 def unmarked(content: bytes) -> bytes:
-    """Return the text of a file in UTF-8, without a byte order mark and without the NULs after its end."""
-    for mark, encoding in _MARKS:
+    """Return the text of a file in UTF-8, without byte order mark and trailing NULs."""
+    for mark, encoding in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             content = content.removeprefix(mark)
-            if encoding:
+            if encoding != "utf-8":
                 content = content.decode(encoding, errors="replace").encode()
             break
     return content.rstrip(b"\0")
 
 
 def is_text(content: bytes) -> bool:
-    """Return whether every byte of a file belongs to a character, in UTF-8 or as its byte order mark says."""
-    mark, encoding = next((each for each in _MARKS if content.startswith(each[0])), (b"", ""))
-    if not encoding:
+    """Return whether a file is valid text, in UTF-8 or in the encoding of its byte order mark."""
+    plain = (b"", "utf-8")
+    mark, encoding = next((each for each in BYTE_ORDER_MARKS if content.startswith(each[0])), plain)
+    if encoding == "utf-8":
         return is_utf8(content)
     try:
         content.removeprefix(mark).decode(encoding)
@@ -81,7 +71,7 @@ def is_text(content: bytes) -> bool:
 
 
 def is_no_double(value: object) -> bool:
-    """Return whether a value is a number that no double holds, or the text that stands for one."""
+    """Return whether a value is a number that no double can hold, or the text in place of one."""
     try:
         return isinstance(value, str | int | float) and not math.isfinite(float(value))
     except OverflowError:
@@ -96,7 +86,8 @@ def encoded(value: object) -> str:
 
 
 def leaves(value: object) -> Iterator[object]:
-    """Yield what a value holds, nested lists unfolded, in order and without nulls."""
+    """Yield the elements of a value, nested lists flattened, in order and without nulls."""
+    # A stack instead of recursion: lists may be nested beyond Python's limit.
     stack = [value]
     while stack:
         item = stack.pop()
@@ -109,7 +100,7 @@ def leaves(value: object) -> Iterator[object]:
 def _is_plain(text: str | bytes) -> bool:
     if isinstance(text, str):
         return "\\" not in text
-    return b"\\" not in text and not text.endswith(b"\0") and not text.startswith(_FIRST_OF_MARKS)
+    return b"\\" not in text and not text.endswith(b"\0") and not text.startswith(_MARK_BEGINNINGS)
 
 
 def _storable(text: str | bytes) -> bytes:
@@ -120,10 +111,10 @@ def _storable(text: str | bytes) -> bytes:
 def _has_literals(text: str | bytes) -> bool:
     given = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
     # In UTF-16 there are NULs between the letters.
-    return given.startswith(_FIRST_OF_MARKS) or b"NaN" in given or b"Infinity" in given
+    return given.startswith(_MARK_BEGINNINGS) or b"NaN" in given or b"Infinity" in given
 
 
-def _decoded_with_words(text: bytes) -> Any:
+def _decoded_with_literals(text: bytes) -> Any:
     try:
         return json.loads(text, parse_constant=str, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError) as error:
@@ -131,11 +122,11 @@ def _decoded_with_words(text: bytes) -> Any:
 
 
 def _finite(digits: str) -> float | str:
-    """Return a number, its digits as a text where a double cannot hold it."""
+    """Return a number, or its digits as a text if no double can hold it."""
     number = float(digits)
     return number if math.isfinite(number) else digits
 
 
 def _whole(digits: str) -> int | str:
-    """Return a whole number, its digits as a text where there are more than are read."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+    """Return a whole number, or its digits as a text if there are too many."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits

@@ -1,4 +1,4 @@
-"""What comes of flattening: rows for the tables `annotations` and `annotation_links`."""
+"""Results of flattening: rows of the tables `annotations` and `annotation_links`, and unread files."""
 
 from enum import StrEnum
 
@@ -6,10 +6,7 @@ import msgspec
 
 
 class Geometry(StrEnum):
-    """What an annotation is, where Scale's own word for it does not say.
-
-    Scale's words (box, polygon, line, point, ellipse, cuboid, and whatever comes) stand as they are.
-    """
+    """Kind of an annotation. Other words of Scale's responses are stored unchanged."""
 
     BOX = "box"
     POLYGON = "polygon"
@@ -18,77 +15,77 @@ class Geometry(StrEnum):
     ELLIPSE = "ellipse"
     CUBOID = "cuboid"
     SEGMENTATION = "segmentation"
-    """The area of a label, or one instance of it: an image behind `extra.url`."""
+    """Area of a label, or one instance of it: an image at `extra.url`."""
     ENTITY = "entity"
-    """A stretch of a text: `text_start` to `text_end`."""
+    """Range of a text: `text_start` to `text_end`."""
     FIELD = "field"
-    """One answer to a field that was asked for, or an attribute of a whole frame; its name is the label."""
+    """One answer to a field of a form, or an attribute of a whole frame; its name is the label."""
     CATEGORY = "category"
     CHOICE = "choice"
     TRANSCRIPT = "transcript"
-    """All that was heard."""
+    """Everything that was heard."""
     WORD = "word"
     """One word of a transcript; `extra` has its `start` and `end` in seconds."""
     EVENT = "event"
-    """Something that happens in a video."""
+    """Event in a video."""
 
 
 class Annotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `annotations`, but for its task and its place in it."""
+    """One row of `annotations`, without its task and its number."""
 
     uuid: str | None = None
     label: str | None = None
     geometry: str | None = None
     frame: int | None = None
-    """Of a video or a lidar sequence, from 0, or the key it was given; of a document its page."""
+    """Frame of a video or a lidar sequence, from 0, or its key; page of a document."""
     left: float | None = None
-    """Pixels; of a point its x."""
+    """Pixels; for a point its x."""
     top: float | None = None
-    """Pixels; of a point its y."""
+    """Pixels; for a point its y."""
     width: float | None = None
     height: float | None = None
     rotation: float | None = None
-    """As Scale gives it: radians; of a lidar cuboid its yaw."""
+    """Radians; for a lidar cuboid its yaw."""
     vertices: str | None = None
-    """A JSON array, in drawn order."""
+    """JSON array, in the order of drawing."""
     text_start: int | None = None
     text_end: int | None = None
     text: str | None = None
     attributes: str | None = None
-    """A JSON object, or whatever else came in its place."""
+    """JSON object, or any other JSON value in its place."""
     extra: str | None = None
-    """A JSON object of everything else that the element held."""
+    """JSON object of all other fields of the element."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of `annotation_links`: something that ties two annotations of a task together."""
+    """One row of `annotation_links`: a link between two annotations of a task."""
 
     kind: str
     """relationship (of entities), link (of image annotations) or ref (of a document's annotations)."""
     uuid: str | None = None
-    """Its own name, if it has one."""
+    """Id of the link, if it has one."""
     source: str | None = None
-    """The `uuid` of an annotation."""
+    """`uuid` of an annotation."""
     target: str | None = None
     label: str | None = None
     extra: str | None = None
 
 
 class UnreadFile(msgspec.Struct, frozen=True, gc=False):
-    """A result file of which nothing, or not everything, could be read."""
+    """A result file that could not be read, or not completely."""
 
     url: str
-    """Its lasting address."""
+    """URL without its signature."""
     reason: str
-    """A sentence that holds nothing of the content."""
+    """A sentence that quotes nothing of the content."""
 
 
 class Flattened(msgspec.Struct, frozen=True):
-    """What a response came to."""
+    """A flattened response."""
 
     annotations: tuple[Annotation, ...] = ()
     links: tuple[Link, ...] = ()
     read: bool = True
-    """False where nothing is known of the task's type, or its response is not of any known shape."""
+    """False if the type of task or the shape of the response is unknown, or a file could not be read."""
     unread_files: tuple[UnreadFile, ...] = ()
-    """Of the files that were given; `read` is False where there is any."""
+    """Given files that could not be read; if there is one, `read` is False."""

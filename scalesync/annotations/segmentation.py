@@ -1,4 +1,4 @@
-"""What segmentation paints: an area per label, or one per instance of it, each an image behind a URL."""
+"""Flattens segmentations: an area per label, or one per instance of it, each an image behind a URL."""
 
 from collections.abc import Iterator
 
@@ -20,10 +20,10 @@ _MEANING: Columns = {"attributes": json_in("attributes")}
 
 
 def segmentation(response: Object) -> Iterator[Row]:
-    """Yield a row for each image of each label in `annotations.labeled`, with what `labelMapping` says of it.
+    """Yield a row per image of each label in `annotations.labeled`, with the label's `labelMapping`.
 
-    `combined` and `unlabeled` are about the whole image: no rows. Where there is no `labeled` at all, as in
-    what a task was given to begin with, each label of `labelMapping` is a row.
+    `combined` and `unlabeled` concern the whole image: no rows. Without `labeled`, as in annotations that a
+    task was created with, each label of `labelMapping` is a row.
     """
     given = response.get("annotations")
     if not isinstance(given, dict):
@@ -42,13 +42,15 @@ def segmentation(response: Object) -> Iterator[Row]:
 
 
 def _areas(label: str, areas: list[object], meaning: object) -> Iterator[Row]:
-    """Yield the areas of a label; where there are instances of it, each with its own meaning."""
+    """Yield the areas of a label, each with its entry of `labelMapping`, which may be one per instance."""
     meanings = list(leaves(meaning)) if isinstance(meaning, list) else [meaning] * len(areas)
+    # Instances and their entries belong together by position: with different numbers nothing is known of
+    # that.
     if areas and len(meanings) != len(areas):
         meanings = [meaning] * len(areas)
         yield NotUnderstood.UNREAD
-    for area, its in zip(areas, meanings, strict=False):
-        yield _area(label, area, _meaning(its))
+    for area, own_meaning in zip(areas, meanings, strict=False):
+        yield _area(label, area, _meaning(own_meaning))
 
 
 def _area(label: str, area: object, meaning: Object) -> Annotation:
@@ -58,12 +60,12 @@ def _area(label: str, area: object, meaning: Object) -> Annotation:
         own = {"url": area}
     elif isinstance(area, dict):
         values, own = split(area, _INSTANCE)
-    said, about = split(meaning, _MEANING)
-    return row({**said, **values, "geometry": Geometry.SEGMENTATION.value, "label": label}, {**about, **own})
+    shared, rest = split(meaning, _MEANING)
+    return row({**shared, **values, "geometry": Geometry.SEGMENTATION.value, "label": label}, {**rest, **own})
 
 
 def _meaning(given: object) -> Object:
-    """Return what `labelMapping` says of a label (its colour, its index), without nulls."""
+    """Return a label's entry of `labelMapping` (colour, index) as an object without nulls."""
     if isinstance(given, dict):
         return {name: value for name, value in given.items() if value is not None}
     return {} if given is None else {"labelMapping": given}

@@ -1,4 +1,4 @@
-"""What was said of a text, a document or a recording, and answers to what was asked."""
+"""Flattens annotations of texts, documents and recordings, and answers to forms."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from scalesync.annotations.columns import (
     json_in,
     links,
     row,
+    rows_of_list,
     split,
     text_in,
     text_of,
@@ -48,76 +49,59 @@ _WORD: Columns = {"word": word_in("text")}
 def entities(response: Object) -> Iterator[Row]:
     """Yield the entities of `annotations` and the links of `relationships`."""
     given = response.get("annotations")
-    if isinstance(given, list):
-        for element in given:
-            if element is not None:
-                yield _plain(element, _ENTITY, Geometry.ENTITY)
-    else:
-        yield from unexpected("annotations", given)
+    yield from rows_of_list("annotations", given, lambda each: (_plain(each, _ENTITY, Geometry.ENTITY),))
     yield from links(
         "relationship", _RELATIONSHIP, place="relationships", value=response.get("relationships")
     )
 
 
 def document(response: Object) -> Iterator[Row]:
-    """Yield the pieces of a document in `annotations`, with page and place, and their `refs` as links."""
-    given = response.get("annotations")
-    if not isinstance(given, list):
-        yield from unexpected("annotations", given)
-        return
-    for element in given:
-        if isinstance(element, dict):
-            yield from _piece(element)
-        elif element is not None:
-            yield row({}, {"value": element})
+    """Yield the annotations of a document, with page and location, and their `refs` as links."""
+    yield from rows_of_list("annotations", response.get("annotations"), _piece)
 
 
 def speech(response: Object) -> Iterator[Row]:
-    """Yield what was heard, in one row, then every word of `alignment`."""
-    heard = response.get("transcript")
+    """Yield the transcript as one row, then every word of `alignment`."""
+    transcript = response.get("transcript")
     duration = response.get("duration")
-    if heard is not None:
+    if transcript is not None:
         beside = {} if duration is None else {"duration": duration}
-        yield _answer(heard, Geometry.TRANSCRIPT, beside)
+        yield _answer(transcript, Geometry.TRANSCRIPT, beside)
     alignment = response.get("alignment")
-    if not isinstance(alignment, list):
-        yield from unexpected("alignment", alignment)
-        return
-    for element in alignment:
-        if element is not None:
-            yield _plain(element, _WORD, Geometry.WORD)
+    yield from rows_of_list("alignment", alignment, lambda each: (_plain(each, _WORD, Geometry.WORD),))
 
 
 def categories(response: Object) -> Iterator[Row]:
-    """Yield a row for each category that was chosen, with its `category_id` in `extra` if there is one."""
+    """Yield a row per chosen category, with its `category_id` in `extra` if there is one."""
     given, ids = response.get("category"), list(leaves(response.get("category_id")))
     chosen = list(leaves(given)) or [None] * bool(ids)
-    whole = ids if len(ids) != len(chosen) else None
+    # Ids that cannot be told apart by position go to every category, all of them.
+    all_ids = ids if len(ids) != len(chosen) else None
     for position, item in enumerate(chosen):
-        beside: Object = {} if not ids else {"category_id": whole or ids[position]}
+        beside: Object = {} if not ids else {"category_id": all_ids or ids[position]}
         yield _chosen(item, Geometry.CATEGORY, beside)
 
 
 def choice(response: Object) -> Iterator[Row]:
-    """Yield what was chosen, then the fields."""
+    """Yield a row per choice, then the fields."""
     for item in leaves(response.get("choice")):
         yield _chosen(item, Geometry.CHOICE, {})
     yield from fields(response)
 
 
 def call(response: Object) -> Iterator[Row]:
-    """Yield how a call ended, as a field, then what was chosen and the fields."""
+    """Yield the outcome of a call as a field, then choices and fields."""
     for item in leaves(response.get("outcome")):
         yield _answer(item, Geometry.FIELD, {}, label="outcome")
     yield from choice(response)
 
 
 def collection(response: Object) -> Iterator[Row]:
-    """Yield a row per field and answer, from `annotations` by field and from the list `responses`.
+    """Yield a row per field and answer, of `annotations` and of each respondent in `responses`.
 
-    That list has an element for each person who answered; where there are several, `extra` has the number.
-    How answers other than texts, numbers and truths are written is not documented: these are unread.
+    With several respondents `extra` has their number.
     """
+    # The form of answers other than texts, numbers and booleans is not documented: they count as unread.
     for answer in _collected(response):
         yield answer
         if type(answer) is Annotation and answer.geometry == Geometry.FIELD and answer.text is None:
@@ -125,34 +109,23 @@ def collection(response: Object) -> Iterator[Row]:
 
 
 def _collected(response: Object) -> Iterator[Row]:
-    given = response.get("annotations")
-    if isinstance(given, dict):
-        yield from _by_field(given)
-    else:
-        yield from unexpected("annotations", given)
-    answered = response.get("responses")
-    several = isinstance(answered, list) and len(answered) > 1
-    for number, answers in enumerate(answered if isinstance(answered, list) else [answered]):
-        if isinstance(answers, dict):
-            yield from _by_field(answers, **({"respondent": number} if several else {}))
-        else:
-            yield from unexpected("responses", answers)
+    yield from _by_field("annotations", response.get("annotations"))
+    responses = response.get("responses")
+    several = isinstance(responses, list) and len(responses) > 1
+    for number, answers in enumerate(responses if isinstance(responses, list) else [responses]):
+        yield from _by_field("responses", answers, **({"respondent": number} if several else {}))
 
 
 def fields(response: Object) -> Iterator[Row]:
     """Yield a row per field and value of `fields`, then of each object of `repeatable_fields`."""
-    given = response.get("fields")
-    if isinstance(given, dict):
-        yield from _by_field(given)
-    else:
-        yield from unexpected("fields", given)
+    yield from _by_field("fields", response.get("fields"))
     repeated = response.get("repeatable_fields")
     if not isinstance(repeated, list):
         yield from unexpected("repeatable_fields", repeated)
         return
     for repeat, element in enumerate(repeated):
         if isinstance(element, dict):
-            yield from _by_field(element, repeat=repeat)
+            yield from _by_field("repeatable_fields", element, repeat=repeat)
         elif element is not None:
             yield row({}, {"repeat": repeat, "value": element})
 
@@ -163,7 +136,10 @@ def _plain(element: object, columns: Columns, geometry: Geometry) -> Annotation:
     return row(values, rest)
 
 
-def _piece(element: Object) -> Iterator[Row]:
+def _piece(element: object) -> Iterator[Row]:
+    if not isinstance(element, dict):
+        yield row({}, {"value": element})
+        return
     values, rest = split(element, _PIECE)
     refs = rest.pop("refs", None)
     location = rest.pop("location", None)
@@ -185,8 +161,11 @@ def _chosen(given: object, geometry: Geometry, beside: Object) -> Annotation:
     return row({"geometry": geometry.value, "label": label}, {**beside, **own})
 
 
-def _by_field(answers: Object, **beside: object) -> Iterator[Row]:
-    """Yield a row per field and answer; an object with a `response` answers with that."""
+def _by_field(place: str, answers: object, **beside: object) -> Iterator[Row]:
+    """Yield a row per field and answer; the answer of an object with a `response` is that."""
+    if not isinstance(answers, dict):
+        yield from unexpected(place, answers)
+        return
     for name, given in answers.items():
         answer, about = given, beside
         if isinstance(given, dict) and "response" in given:
@@ -199,6 +178,6 @@ def _by_field(answers: Object, **beside: object) -> Iterator[Row]:
 
 
 def _answer(given: object, geometry: Geometry, beside: Object, label: str | None = None) -> Annotation:
-    said = text_of(given)
-    values = {"geometry": geometry.value, "label": label, "text": said}
-    return row(values, beside if said is not None else {**beside, "value": given})
+    text = text_of(given)
+    values = {"geometry": geometry.value, "label": label, "text": text}
+    return row(values, beside if text is not None else {**beside, "value": given})

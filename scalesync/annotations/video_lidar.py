@@ -1,4 +1,4 @@
-"""Videos and lidar sequences: annotations per frame, mostly in a file behind a URL."""
+"""Flattens videos and lidar sequences: annotations per frame or per track, mostly in result files."""
 
 from collections.abc import Collection, Iterator
 
@@ -10,6 +10,7 @@ from scalesync.annotations.columns import (
     integer_in,
     json_in,
     row,
+    rows_of_list,
     split,
     text_in,
     text_of,
@@ -29,19 +30,19 @@ from scalesync.annotations.known_forms import (
 )
 from scalesync.annotations.models import Annotation, Geometry
 
-_NUMBERS = frozenset({"frame", "key"})
-"""Fields that say which frame it is."""
+_FRAME_NUMBERS = frozenset({"frame", "key"})
+"""Fields with the number of a frame."""
 _TRACK: Columns = {
     **SHAPE,
     "label": word_in("label"),
     "type": text_in("geometry"),
     "attributes": json_in("attributes"),
 }
-_MOMENT: Columns = {**SHAPE, "key": integer_in("frame"), "attributes": json_in("attributes")}
-_NUMBER = integer_in("frame")
+_TRACK_FRAME: Columns = {**SHAPE, "key": integer_in("frame"), "attributes": json_in("attributes")}
+_FRAME_NUMBER = integer_in("frame")
 _OBJECT: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
 _EVENT: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
-_EVENT_INSTEAD: Columns = {
+_EVENT_ALTERNATIVES: Columns = {
     "type": word_in("label"),
     "name": word_in("label"),
     "frame": integer_in("frame"),
@@ -51,28 +52,28 @@ _EVENT_INSTEAD: Columns = {
 
 
 def sequence(response: Object, files: Files) -> Iterator[Row]:
-    """Yield the annotations of every frame, then the events, from files that are here or inline."""
+    """Yield the annotations of every frame, then the events, from fetched files or inline."""
     yield from opened("annotations", response, files, _annotations, has_frames)
-    yield from _happened(response, files)
+    yield from _events_of(response, files)
 
 
 def playback(response: Object, files: Files) -> Iterator[Row]:
-    """Yield what `sequence` does. Here an empty object is known: nothing is followed through the video."""
+    """Yield annotations and events; an empty object is a known form here: no tracks."""
     yield from opened("annotations", response, files, _tracks_or_frames, has_tracks)
-    yield from _happened(response, files)
+    yield from _events_of(response, files)
 
 
 def point_labels(response: Object, files: Files) -> Iterator[Row]:
-    """Yield the cuboids that a segmentation of points is tied to, then what its points were taken for."""
+    """Yield the cuboids of a point segmentation, then a row per object or label of its points."""
     yield from sequence(response, files)
     yield from opened("point_segmentations", response, files, _segmented, has_points)
 
 
-def _happened(response: Object, files: Files) -> Iterator[Row]:
+def _events_of(response: Object, files: Files) -> Iterator[Row]:
     yield from opened("events", response, files, _events, has_events)
     about = response.get("annotations")
     if isinstance(about, dict) and names_file(about):
-        # One revision of the documentation puts the events there.
+        # One revision of the documentation has the events there.
         yield from opened("annotations.events", response, files, _events, has_events)
         yield from _unknown(about, {"url", "events"})
 
@@ -100,7 +101,7 @@ def _annotations(given: object) -> Iterator[Row]:
 
 
 def _frame(given: object, index: int | None) -> Iterator[Row]:
-    """Yield what a frame holds. An object that is no frame may be an annotation itself."""
+    """Yield the rows of a frame; an object that is not a frame may be an annotation itself."""
     if isinstance(given, list):
         given = {"annotations": given}
     if not isinstance(given, dict):
@@ -114,42 +115,39 @@ def _frame(given: object, index: int | None) -> Iterator[Row]:
         if given and PLACES.isdisjoint(given):
             yield NotUnderstood.UNREAD
         return
-    numbers = (_NUMBER.of(given.get(name)) for name in ("frame", "key"))
+    numbers = (_FRAME_NUMBER.of(given.get(name)) for name in ("frame", "key"))
     number = next((number for number in numbers if isinstance(number, int)), index)
-    beside = _beside(given, _NUMBERS)
+    beside = _beside(given, _FRAME_NUMBERS)
     yield from _elements("annotations", given, number, beside)
     yield from _elements("cuboids", given, number, beside)
     yield from _cameras(given.get("camera_responses"), number, beside)
-    yield from _of_all(given.get("global_attributes"), number, beside)
-    yield from _unknown(given, IN_A_FRAME | _NUMBERS)
+    yield from _global_attributes(given.get("global_attributes"), number, beside)
+    yield from _unknown(given, IN_A_FRAME | _FRAME_NUMBERS)
 
 
 def _elements(place: str, frame: Object, number: int | None, beside: Object) -> Iterator[Row]:
-    elements = frame.get(place)
-    if isinstance(elements, dict) and place == "annotations":
-        yield from _tracks(elements, beside)
-        return
-    if not isinstance(elements, list):
-        yield from unexpected(place, elements)
-        return
-    for element in elements:
-        if element is None:
-            continue
+    def read(element: object) -> Iterator[Row]:
         shape = drawing(_cuboid(element) if place == "cuboids" else element, None, number, beside)
         yield shape
         if shape.geometry is None and element != {}:
             yield NotUnderstood.UNREAD
 
+    elements = frame.get(place)
+    if isinstance(elements, dict) and place == "annotations":
+        yield from _tracks(elements, beside)
+    else:
+        yield from rows_of_list(place, elements, read)
+
 
 def _cuboid(element: object) -> object:
-    """Return an element of `cuboids` with its geometry, which goes without saying there."""
+    """Return an element of `cuboids` with its geometry, which it need not name."""
     if not isinstance(element, dict) or "type" in element or "geometry" in element:
         return element
     return {**element, "type": Geometry.CUBOID.value}
 
 
 def _cameras(given: object, number: int | None, beside: Object) -> Iterator[Row]:
-    """Yield what was drawn in the pictures of each camera, with `camera_used` in `extra`."""
+    """Yield the drawings in each camera's images, with `camera_used` in `extra`."""
     if not isinstance(given, list):
         yield from unexpected("camera_responses", given)
         return
@@ -161,20 +159,20 @@ def _cameras(given: object, number: int | None, beside: Object) -> Iterator[Row]
             yield from unexpected("camera_responses", camera)
 
 
-def _of_all(given: object, number: int | None, beside: Object) -> Iterator[Row]:
-    """Yield a row for each attribute of a frame as a whole, and for each of its values."""
+def _global_attributes(given: object, number: int | None, beside: Object) -> Iterator[Row]:
+    """Yield a row per value of each attribute of a whole frame."""
     if not isinstance(given, dict):
         yield from unexpected("global_attributes", given)
         return
     for name, values in given.items():
         for value in leaves(values):
-            said = text_of(value)
-            about = {"geometry": Geometry.FIELD.value, "label": name, "frame": number, "text": said}
-            yield row(about, dict(beside) if said is not None else {**beside, "value": value})
+            text = text_of(value)
+            columns = {"geometry": Geometry.FIELD.value, "label": name, "frame": number, "text": text}
+            yield row(columns, dict(beside) if text is not None else {**beside, "value": value})
 
 
 def _beside(given: Object, known: Collection[str]) -> Object:
-    """Return what is said of all annotations of a frame in one value each: its time, its camera."""
+    """Return the scalar fields of a frame that apply to all its annotations: its time, its camera."""
     return {
         name: value
         for name, value in given.items()
@@ -183,7 +181,7 @@ def _beside(given: Object, known: Collection[str]) -> Object:
 
 
 def _unknown(given: Object, known: Collection[str]) -> Iterator[Row]:
-    """Yield a row for each list or object that stands where none is known, and that it is unread."""
+    """Yield a row for each list or object under an unknown name, and mark it as unread."""
     for name, value in given.items():
         if name not in known and value and isinstance(value, list | dict):
             yield from unexpected(name, value)
@@ -195,43 +193,45 @@ def _tracks(given: Object, beside: Object | None = None) -> Iterator[Row]:
 
 
 def _track(uuid: str, given: object, beside: Object) -> Iterator[Row]:
-    """Yield what is followed through a video: a row per frame, or one where it has none."""
+    """Yield the rows of an object tracked through a video: one per frame, or one if it has no frames."""
     if not isinstance(given, dict):
         if given is not None:
             yield row({"uuid": uuid}, {"value": given})
             yield NotUnderstood.UNREAD
         return
-    about, rest = shaped(given, _TRACK)
+    # Fields of the track apply to each of its frames.
+    values, rest = shaped(given, _TRACK)
     rest = {**beside, **rest}
-    about["uuid"] = uuid
+    values["uuid"] = uuid
     frames = rest.get("frames")
     if not (isinstance(frames, list) and frames):
-        yield row(about, rest)
+        yield row(values, rest)
         if frames != [] and PLACES.isdisjoint(given):
             yield NotUnderstood.UNREAD
         return
     del rest["frames"]
-    for moment in frames:
-        if moment is None:
+    for frame in frames:
+        if frame is None:
             continue
-        shape = _moment(moment, about, rest)
+        shape = _track_frame(frame, values, rest)
         yield shape
-        if shape.geometry is None or not isinstance(moment, dict):
+        if shape.geometry is None or not isinstance(frame, dict):
             yield NotUnderstood.UNREAD
 
 
-def _moment(given: object, about: Object, beside: Object) -> Annotation:
-    """Return the row of a frame: what is known of its track, and over that its own."""
+def _track_frame(given: object, track: Object, beside: Object) -> Annotation:
+    """Return the row of a track in one frame: the values of the track, overridden by those of the frame."""
     if not isinstance(given, dict):
-        return row(dict(about), {**beside, "value": given})
-    values, rest = shaped(given, _MOMENT)
-    if "geometry" in about and "geometry" not in given:
-        values["geometry"] = about["geometry"]
-    return row({**about, **values}, {**beside, **rest})
+        return row(dict(track), {**beside, "value": given})
+    values, rest = shaped(given, _TRACK_FRAME)
+    # A geometry that the frame does not name is a guess from its fields: the track's is better.
+    if "geometry" in track and "geometry" not in given:
+        values["geometry"] = track["geometry"]
+    return row({**track, **values}, {**beside, **rest})
 
 
 def _segmented(given: object) -> Iterator[Row]:
-    """Yield a row per object that points were taken for. Which points those are stays in the file alone."""
+    """Yield a row per segmented object or label; which points belong to it stays in the file."""
     if not isinstance(given, dict):
         yield from unexpected("point_segmentations", given)
         return
@@ -253,13 +253,13 @@ def _lists(given: Object, *names: str) -> list[list[object]]:
 
 
 def _events(given: object) -> Iterator[Row]:
-    """Yield a row per event of a list, or of an object by their names."""
+    """Yield a row per event of a list, or of an object with events by name."""
     if isinstance(given, dict) and isinstance(given.get("events"), list):
         yield from _unknown(given, {"events"})
         given = given["events"]
     if isinstance(given, dict):
-        for uuid, named in given.items():
-            for event in leaves(named):
+        for uuid, events in given.items():
+            for event in leaves(events):
                 yield from _event(event, {"uuid": uuid})
         if not given:
             yield NotUnderstood.UNREAD
@@ -273,7 +273,7 @@ def _events(given: object) -> Iterator[Row]:
 def _event(given: object, known: Object) -> Iterator[Row]:
     values, rest = split(given, _EVENT) if isinstance(given, dict) else ({}, {"value": given})
     values = {**known, **values, "geometry": Geometry.EVENT.value}
-    fill_from(values, rest, _EVENT_INSTEAD)
+    fill_from(values, rest, _EVENT_ALTERNATIVES)
     event = row(values, rest)
     yield event
     if event.label is None and event.frame is None:

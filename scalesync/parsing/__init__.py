@@ -1,4 +1,4 @@
-"""From a document to the values of its row and of its annotation rows, without a database.
+"""Turns documents into the values of their rows and annotation rows, without a database.
 
-The parser process loads only this.
+The parser process imports only this.
 """

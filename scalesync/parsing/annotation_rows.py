@@ -1,4 +1,4 @@
-"""What follows from a task's row, worked out before it is written, without a database."""
+"""Computes a task's annotation rows and response digest. No database."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,19 +12,20 @@ from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, RowVa
 
 
 def derive(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
-    """Return a task's row with what follows from it worked out, as far as it needs no database.
+    """Return a task's row with its derived values, except those that need the database.
 
-    It is worth its while for rows that are most likely written. `repeats` is asked for what only some
-    databases have counted.
+    Costs CPU; call it only for rows that will probably be written. `repeats` counts names that a JSON object
+    has twice, which only Postgres has to know.
     """
     kind, response = task_response(row)
-    drawn = None if result_urls(kind, response) else to_rows(row.key, flatten(kind, response))
-    known = DerivedRows(response_digest(response), drawn, repeats(row) if repeats else None)
+    # A response that names files has its annotations in them, and only the database knows which are fetched.
+    annotation_rows = None if result_urls(kind, response) else to_rows(row.key, flatten(kind, response))
+    known = DerivedRows(response_digest(response), annotation_rows, repeats(row) if repeats else None)
     return Row(row.key, row.created_at, row.values, row.digest, known, row.repeated)
 
 
 def to_rows(task_id: str, flat: Flattened) -> AnnotationRows:
-    """Return what was flattened as rows, numbered in the order in which they stand in the response."""
+    """Return flattened annotations and links as rows, numbered in the order of the response."""
     return AnnotationRows(_numbered(task_id, flat.annotations), _numbered(task_id, flat.links), flat.read)
 
 
@@ -33,21 +34,23 @@ def _numbered(task_id: str, rows: Sequence[msgspec.Struct]) -> tuple[RowValues, 
 
 
 def response_digest(response: object) -> str | None:
-    """Return the digest of a response's JSON text, the same whatever the signatures in its links."""
+    """Return a digest of a response that ignores the signatures of its links; None without a response."""
     return unsigned_digest(response) if isinstance(response, str) else None
 
 
 def task_response(row: Row) -> tuple[str | None, str | None]:
-    """Return the type of a task and its response."""
+    """Return the type of a task and its response or, without one, its conversation; None if missing."""
     kind, response = row.values["type"], row.values["response"]
-    answered = response if isinstance(response, str) else threads_in(row.values["extra"])
-    return kind if isinstance(kind, str) else None, answered
+    if not isinstance(response, str):
+        response = threads_in(row.values["extra"])
+    return kind if isinstance(kind, str) else None, response
 
 
 def threads_in(extra: object) -> str | None:
-    """Return the conversation that the newer API has in place of a response, as one; None if there is none.
+    """Return a task's conversation in the form of a response, or None.
 
-    `extra` is a JSON object of the fields without a column, as text, or None.
+    The newer API has `threads` in place of a response (observed). `extra` is the JSON text of an object, the
+    fields without a column, or None.
     """
     if not isinstance(extra, str) or '"threads"' not in extra:
         return None

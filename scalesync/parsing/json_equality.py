@@ -1,8 +1,8 @@
-"""What JSON texts say, however they are spelled: the one notion of equality of sync, history and `verify`.
+"""Equality of JSON texts by value, as sync, history and `verify` use it.
 
-Two texts are equal if they hold the same value: blanks, the order of names, escapes and the form of numbers
-do not count, and every digit does. Of a name that an object has twice the last value counts. A number that
-Postgres cannot hold is equal to the text of its digits, for as such it is kept there.
+Blanks, the order of names, escapes and the notation of numbers do not matter; every digit does. Of a repeated
+name the last value counts. A number that Postgres cannot store equals the text of its digits,
+because it is stored as that.
 """
 
 import json
@@ -15,13 +15,13 @@ import msgspec
 from scalesync.annotations.urls import unsigned_digest
 
 _BEFORE, _AFTER = 131_072, 16_383
-"""Digits before and after the point that Postgres's `numeric` takes (documented, and tried)."""
+"""Digits before and after the point that Postgres's `numeric` stores (documented and tested)."""
 
 _LARGEST_EXPONENT = 10**9
-"""Beyond any that matters; Python refuses to read numbers of very many digits."""
+"""Limit of exponents: more digits than matter, few enough for `int` to read."""
 
 _WITHOUT_POINT = "e+00"
-"""Makes of a whole number one that is read digit by digit, whatever its length."""
+"""Appended to a long whole number, so that msgspec passes its digits to the float hook."""
 
 _STRING_OR_LONG = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d{500,}(?![\d.eE])')
 
@@ -29,16 +29,16 @@ Text = str | bytes | msgspec.Raw
 
 
 def same_value(one: Text, other: Text) -> bool:
-    """Return whether two JSON texts hold the same value."""
+    """Return whether two JSON texts have the same value."""
     return _bytes(one) == _bytes(other) or canonical(one) == canonical(other)
 
 
 def same_content(one: Text, other: Text) -> bool:
-    """Return whether they do but for the signatures of links, which differ at every read."""
+    """Return whether two JSON texts have the same value if signatures of links are ignored."""
     if _bytes(one) == _bytes(other):
         return True
-    ours, theirs = canonical(one), canonical(other)
-    return ours == theirs or unsigned_digest(ours) == unsigned_digest(theirs)
+    first, second = canonical(one), canonical(other)
+    return first == second or unsigned_digest(first) == unsigned_digest(second)
 
 
 def differing_fields(
@@ -60,20 +60,20 @@ def differing_fields(
 
 
 def canonical(text: Text) -> bytes:
-    """Return JSON that is the same for every spelling of a value; what is not JSON comes back as it is."""
+    """Return the one JSON text of a value, for any spelling of it; what is not JSON is returned unchanged."""
     given = _bytes(text)
     try:
         return _canonical(given)
     except RecursionError:
-        return _in_a_stack_of_its_own(given)
+        return _canonical_in_thread(given)
     except msgspec.MsgspecError:
         return given
 
 
 def repeated_names(text: Text, *, outermost: bool = False) -> int:
-    """Return how many names of objects in a JSON text are followed by the same name in the same object.
+    """Return the number of repeated names within objects of a JSON text; 0 if nested too deeply to read.
 
-    `outermost`: of the object that the text is. Nothing is counted in what is nested too deeply to be read.
+    With `outermost` only the names of the object that the text itself is.
     """
     given = _bytes(text)
     if not outermost and not _may_repeat(given):
@@ -91,8 +91,8 @@ def repeated_names(text: Text, *, outermost: bool = False) -> int:
 
 
 def is_beyond(whole: str, fraction: str, exponent: str) -> bool:
-    """Return whether Postgres refuses a number of these digits; only the exponent has a sign."""
-    shift = _shift(exponent)
+    """Return whether Postgres rejects a number with these digits; only `exponent` has a sign."""
+    shift = _exponent_value(exponent)
     if len(fraction) - shift > _AFTER:
         return True
     digits = (whole + fraction).lstrip("0")
@@ -103,7 +103,7 @@ def _canonical(text: bytes) -> bytes:
     try:
         return _encode(_decode(text))
     except msgspec.ValidationError:
-        # A whole number of thousands of digits.
+        # A whole number too long for msgspec: written as a float, its digits go to the hook.
         return _encode(_decode(_STRING_OR_LONG.sub(_as_float, text)))
 
 
@@ -113,7 +113,7 @@ def _as_float(match: re.Match[bytes]) -> bytes:
 
 
 def _number(text: str) -> msgspec.Raw | str:
-    """Return a number written with a point or an exponent as plain digits, or its text if it is beyond."""
+    """Return a number with a point or an exponent as plain digits, or as text if Postgres rejects it."""
     mantissa, _, exponent = text.replace("E", "e").partition("e")
     whole, _, fraction = mantissa.lstrip("-").partition(".")
     if is_beyond(whole, fraction, exponent):
@@ -121,48 +121,50 @@ def _number(text: str) -> msgspec.Raw | str:
     if not (whole + fraction).strip("0"):
         return msgspec.Raw(b"0")
     if exponent:
-        whole, fraction = _moved(whole + fraction, len(whole) + _shift(exponent))
+        whole, fraction = _split_at(whole + fraction, len(whole) + _exponent_value(exponent))
     fraction = fraction.rstrip("0")
     sign = "-" if text.startswith("-") else ""
     return msgspec.Raw(f"{sign}{whole}{'.' if fraction else ''}{fraction}".encode())
 
 
-def _moved(digits: str, point: int) -> tuple[str, str]:
-    """Return the digits before and after a point that stands so far from their beginning."""
+def _split_at(digits: str, point: int) -> tuple[str, str]:
+    """Return the digits before and after a point at this position, which may lie outside of them."""
     if point <= 0:
         return "0", "0" * -point + digits
     padded = digits.ljust(point, "0")
     return padded[:point].lstrip("0") or "0", padded[point:]
 
 
-def _shift(exponent: str) -> int:
+def _exponent_value(exponent: str) -> int:
     digits = exponent.lstrip("+-").lstrip("0")
     size = int(digits or 0) if len(digits) < len(str(_LARGEST_EXPONENT)) else _LARGEST_EXPONENT
     return -size if exponent.startswith("-") else size
 
 
 def _may_repeat(text: bytes) -> bool:
-    """Return whether any object in a text may have a name twice; quick, and mostly right."""
+    """Return whether an object in a text may repeat a name; quick, and rarely wrong."""
+    # Decoding keeps one of equal names: fewer colons come back. An escaped quote would spoil the count.
     try:
         return rb"\u0022" in text or text.count(b'":') != _encode_plain(_decode_plain(text)).count(b'":')
     except (RecursionError, msgspec.MsgspecError):
         return True
 
 
-def _in_a_stack_of_its_own(text: bytes) -> bytes:
-    """Return the canonical form of what is nested almost as deeply as Python reads at all."""
-    found = [text]
+def _canonical_in_thread(text: bytes) -> bytes:
+    """Return the canonical form of deeply nested JSON, or the text itself if it is nested too deeply."""
+    # A new thread begins with an empty stack, so that the result does not depend on the caller's depth.
+    result = [text]
 
     def work() -> None:
         try:
-            found.append(_canonical(text))
+            result.append(_canonical(text))
         except (RecursionError, msgspec.MsgspecError):
             return
 
     thread = Thread(target=work)
     thread.start()
     thread.join()
-    return found[-1]
+    return result[-1]
 
 
 def _bytes(text: Text) -> bytes:

@@ -1,4 +1,7 @@
-"""What a document comes to in columns, as texts and numbers: no database is needed for that, nor loaded."""
+"""Parses documents into rows: which field goes to which column, what stays in `extra`, and the digest.
+
+Needs and imports no database. A field whose column cannot give it back exactly stays in `extra` too.
+"""
 
 import re
 from collections.abc import Callable
@@ -14,13 +17,13 @@ from scalesync.parsing.json_equality import repeated_names
 from scalesync.timestamps import format_instant, parse_instant, whole_milliseconds
 
 VOLATILE = frozenset({"attachmentS3Downloads"})
-"""Fields that differ at every read without any change of the object: presigned addresses (recorded)."""
+"""Fields that differ at every read of an unchanged object: presigned addresses (observed)."""
 
 FORCE_REWRITE = ""
-"""The digest of a row that was found to differ from the API's object: the next copy replaces it."""
+"""Digest of a row that differs from the API's object: the next copy replaces the row."""
 
 LONGEST_TEXT = 1_000
-"""Bytes of JSON text that an indexed column takes; Postgres refuses index entries above about 2,700."""
+"""Bytes of JSON text in an indexed column, at most; Postgres rejects index entries above about 2,700."""
 
 Fields = dict[str, msgspec.Raw]
 
@@ -32,17 +35,17 @@ _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
-_Taken = tuple[object, bool]
-"""What a column holds of a field, and whether that gives the field back exactly."""
-_NOTHING: _Taken = (None, False)
+_Parsed = tuple[object, bool]
+"""Value of a column, and whether it gives the field back exactly."""
+_NOTHING: _Parsed = (None, False)
 
 
 class ColumnParser(StrEnum):
-    """What a column takes of a field."""
+    """How a field is parsed for its column."""
 
     TEXT = "text"
     SHORT_TEXT = "short text"
-    """Of an indexed column."""
+    """Text of an indexed column: nothing if it is too long."""
     INSTANT = "instant"
     BOOLEAN = "boolean"
     INTEGER = "integer"
@@ -50,11 +53,11 @@ class ColumnParser(StrEnum):
 
 
 class DocumentSpec(msgspec.Struct, frozen=True):
-    """Which fields of a kind of document have a column, and what that takes."""
+    """Fields of one kind of document that have a column, with their parsers."""
 
     table: str
     key: str
-    """The column and field that names an object."""
+    """Name of the field, and column, that identifies an object."""
     columns: tuple[tuple[str, ColumnParser], ...]
 
 
@@ -63,7 +66,7 @@ RowValues = tuple[Any, ...]
 
 
 class AnnotationRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a response comes to, as rows of `annotations` and `annotation_links`."""
+    """A response as rows of `annotations` and `annotation_links`."""
 
     annotations: tuple[RowValues, ...]
     links: tuple[RowValues, ...]
@@ -72,27 +75,27 @@ class AnnotationRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class DerivedRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What follows from a task's row, worked out before it is written."""
+    """Values derived from a task's row before it is written."""
 
     response_digest: str | None
     annotation_rows: AnnotationRows | None
-    """None where the response names files, which may be here."""
+    """None if the response names files, which the database may have."""
     repeated: int | None = None
-    """How often objects in the row have a name again, where that was counted."""
+    """Number of names that objects in the row's JSON repeat; None if not counted."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A document as its table holds it."""
+    """A document as a row of its table."""
 
     key: str
     created_at: datetime | None
     values: dict[str, object]
-    """Every column that a document decides, `extra` included, as drivers take it: instants as text."""
+    """Every column that comes from the document, `extra` included; instants are text."""
     digest: str
-    """Differs where the document does, volatile fields left out."""
+    """Digest of the document without its volatile fields."""
     derived: DerivedRows | None = None
     repeated: int = 0
-    """Fields that the document has more than once, of which the last value is here: how many more."""
+    """Number of fields that the document repeats; the last value of each is in the row."""
 
 
 def no_derived_columns(_fields: Fields) -> dict[str, object]:
@@ -103,25 +106,25 @@ def no_derived_columns(_fields: Fields) -> dict[str, object]:
 def make_row_parser(
     form: DocumentSpec, derive: Callable[[Fields], dict[str, object]] = no_derived_columns
 ) -> Callable[[bytes], Row]:
-    """Return what makes rows of documents, with the columns that `derive` adds.
+    """Return a function that parses a document into a row, with the columns that `derive` adds.
 
-    It raises InconsistentPageError for what is not a JSON object in UTF-8, or has no usable key.
+    It raises InconsistentPageError for anything but a JSON object in UTF-8 with a usable key.
     """
-    columns = tuple((name, _TAKES[take]) for name, take in form.columns)
+    columns = tuple((name, _PARSERS[parser]) for name, parser in form.columns)
 
-    def row_of(text: bytes) -> Row:
+    def parse(text: bytes) -> Row:
         fields = _fields(form, text)
         ordered = _encode_sorted(_without_signed_links(fields))
         digest = blake2b(ordered, digest_size=16).hexdigest()
-        # Compact, and no field twice, as documents are: nothing else need be looked at.
-        repeated = 0 if len(ordered) == len(text) else _repeated(fields, text)
+        # As long as the compact text of its fields: no field is repeated. So are nearly all documents.
+        repeated = 0 if len(ordered) == len(text) else _repeated_fields(fields, text)
         values = derive(fields)
-        for name, take in columns:
+        for name, parse_field in columns:
             given = fields.get(name)
             if given is None:
                 values[name] = None
                 continue
-            values[name], exact = take(bytes(given))
+            values[name], exact = parse_field(bytes(given))
             if exact:
                 del fields[name]
         values["extra"] = _encode(fields).decode() if fields else None
@@ -131,12 +134,12 @@ def make_row_parser(
         created = datetime.fromisoformat(created_at) if isinstance(created_at, str) else None
         return Row(key, created, values, digest, repeated=repeated)
 
-    return row_of
+    return parse
 
 
 def repeats(form: DocumentSpec) -> Callable[[Row], int]:
-    """Return what counts how often objects in the JSON columns of a row have a name again."""
-    columns = (*(name for name, take in form.columns if take is ColumnParser.JSON), "extra")
+    """Return a function that counts the names repeated within objects of a row's JSON columns."""
+    columns = (*(name for name, parser in form.columns if parser is ColumnParser.JSON), "extra")
 
     def count(row: Row) -> int:
         texts = (text for name in columns if isinstance(text := row.values[name], str) and text)
@@ -145,9 +148,9 @@ def repeats(form: DocumentSpec) -> Callable[[Row], int]:
     return count
 
 
-def parse_column(take: ColumnParser, given: msgspec.Raw) -> object:
-    """Return what a column holds of a field."""
-    return _TAKES[take](bytes(given))[0]
+def parse_column(parser: ColumnParser, given: msgspec.Raw) -> object:
+    """Return the column's value of a field; None if the column cannot hold it."""
+    return _PARSERS[parser](bytes(given))[0]
 
 
 def _fields(form: DocumentSpec, text: bytes) -> Fields:
@@ -160,15 +163,16 @@ def _fields(form: DocumentSpec, text: bytes) -> Fields:
         ) from error
 
 
-def _repeated(fields: Fields, text: bytes) -> int:
+def _repeated_fields(fields: Fields, text: bytes) -> int:
+    # Cheap checks first: reading the text name by name is slow.
     if len(_encode(fields)) == len(text):
         return 0
     try:
         compact = msgspec.json.format(text, indent=-1)
-        alike = len(_encode(decode_fields(compact))) == len(compact)
+        same_length = len(_encode(decode_fields(compact))) == len(compact)
     except (msgspec.DecodeError, RecursionError):
         return 0
-    return 0 if alike else repeated_names(text, outermost=True)
+    return 0 if same_length else repeated_names(text, outermost=True)
 
 
 def _without_signed_links(fields: Fields) -> Fields:
@@ -177,16 +181,16 @@ def _without_signed_links(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if name not in VOLATILE}
 
 
-def _take_text(given: bytes) -> _Taken:
+def _parse_text(given: bytes) -> _Parsed:
     return (_decode_text(given), True) if given[:1] == b'"' else _NOTHING
 
 
-def _take_short_text(given: bytes) -> _Taken:
-    return _take_text(given) if len(given) <= LONGEST_TEXT else _NOTHING
+def _parse_short_text(given: bytes) -> _Parsed:
+    return _parse_text(given) if len(given) <= LONGEST_TEXT else _NOTHING
 
 
-def take_instant(given: bytes) -> _Taken:
-    """Take a time in ISO 8601, as text of the API's own form."""
+def take_instant(given: bytes) -> _Parsed:
+    """Parse a time in ISO 8601 into text of the API's own form."""
     exact = _CANONICAL_INSTANT.fullmatch(given) is not None
     try:
         if exact:
@@ -201,26 +205,26 @@ def take_instant(given: bytes) -> _Taken:
     return format_instant(whole_milliseconds(instant)), False
 
 
-def _take_boolean(given: bytes) -> _Taken:
+def _parse_boolean(given: bytes) -> _Parsed:
     return (given == b"true", True) if given in {b"true", b"false"} else _NOTHING
 
 
-def take_integer(given: bytes) -> _Taken:
-    """Take a whole number of 64 bits."""
+def take_integer(given: bytes) -> _Parsed:
+    """Parse a whole number of up to 64 bits."""
     if not _INTEGER.fullmatch(given) or int(given) not in _INT64:
         return _NOTHING
     return int(given), True
 
 
-def _take_json(given: bytes) -> _Taken:
+def _parse_json(given: bytes) -> _Parsed:
     return (given.decode(), True) if given != b"null" else _NOTHING
 
 
-_TAKES: dict[ColumnParser, Callable[[bytes], _Taken]] = {
-    ColumnParser.TEXT: _take_text,
-    ColumnParser.SHORT_TEXT: _take_short_text,
+_PARSERS: dict[ColumnParser, Callable[[bytes], _Parsed]] = {
+    ColumnParser.TEXT: _parse_text,
+    ColumnParser.SHORT_TEXT: _parse_short_text,
     ColumnParser.INSTANT: take_instant,
-    ColumnParser.BOOLEAN: _take_boolean,
+    ColumnParser.BOOLEAN: _parse_boolean,
     ColumnParser.INTEGER: take_integer,
-    ColumnParser.JSON: _take_json,
+    ColumnParser.JSON: _parse_json,
 }

@@ -1,1 +1,1 @@
-"""The read side: what to read (plan), how to divide it (split), and the engine that reads it."""
+"""Reads the API into the mirror: plan, split and read windows (engine), and verify the result."""

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it. Wording and drawing are the watcher's business."""
+"""Events of a sync, for callers that show progress or log. `name` is the event's name in the log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from scalesync.models.sync import RunKind, WriteCounts
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins, or one that was left open goes on."""
+    """A run begins, or an open one continues."""
 
     name: ClassVar = "planned"
     kind: RunKind
     started_at: datetime
     resumed: bool
     progress: tuple[tuple[str, int, int], ...]
-    """(stream, rows received, rows expected) of a run that goes on."""
+    """(stream, rows received, rows expected) of a run that continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowsExpected:
-    """The API told how many more rows a stream holds."""
+    """The API counts further rows to be read of a stream."""
 
     name: ClassVar = "expected"
     stream: str
@@ -41,7 +41,7 @@ class PagesSaved:
 
 @dataclass(frozen=True, slots=True)
 class WindowInconsistent:
-    """A window came out contradictory and is read again, or given up."""
+    """Pages of a window contradict each other: it is read again, or given up."""
 
     name: ClassVar = "contradicted"
     stream: str
@@ -74,19 +74,19 @@ class ClockWasAhead:
     stream: str
     at: datetime
     since: datetime | None
-    """The last earlier watermark, which is used instead; None: everything is read."""
+    """The earlier watermark used instead; None if everything is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class OthersReading:
-    """Other processes hold every window that is left."""
+    """Other processes hold all remaining windows."""
 
     name: ClassVar = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUnavailable:
-    """The database does not answer; the next attempt comes after so many seconds."""
+    """The database does not answer; the next attempt follows after `seconds`."""
 
     name: ClassVar = "away"
     seconds: float
@@ -105,6 +105,5 @@ SyncEvent = (
     | DatabaseUnavailable
 )
 
-
 SyncWatcher = Callable[[SyncEvent], None]
-"""Takes note of one event after the other; called from the writing thread only."""
+"""Called with one event at a time, from the writing thread only."""

@@ -1,4 +1,4 @@
-"""Bearing with a database that is away for a while."""
+"""Waits and retries while the database is unreachable."""
 
 import logging
 from collections.abc import Callable
@@ -16,41 +16,42 @@ INITIAL_DELAY = 0.5
 """Seconds to wait after the first failure; they double with every further one."""
 
 MAX_DELAY = 10.0
-"""Where the waits stop growing."""
+"""Seconds of the longest wait between two attempts."""
 
 
 @dataclass
 class OutageBackoff:
-    """How often the database was away, and for how long that is borne. Used by one thread."""
+    """Attempts and waits of one database outage after the other. Used by one thread."""
 
     clock: Clock
     watch: SyncWatcher
     patience: float
-    """Seconds from the first failure after which it is given up, unless something was saved meanwhile."""
+    """Seconds after the first failure of an outage until its error is raised."""
     deadline: float = inf
-    """On the monotonic clock: nothing is waited for beyond it."""
+    """On the monotonic clock: no wait ends later."""
     tries: int = 0
     began: float = 0.0
     saved: int = 0
 
-    def open_database(self, open_it: Callable[[], Database], look: Callable[[Database], object]) -> Database:
-        """Return an open database that was looked at, opened anew after each time that it was away."""
+    def open_database(self, connect: Callable[[], Database], check: Callable[[Database], object]) -> Database:
+        """Return an open database that passed `check`; while it is unreachable, wait and open it anew."""
         while True:
             try:
                 with ExitStack() as undo:
-                    database = undo.enter_context(closing(open_it()))
-                    look(database)
+                    database = undo.enter_context(closing(connect()))
+                    check(database)
                     undo.pop_all()
                     return database
             except DatabaseUnavailableError as error:
                 self.wait(error, saved=0)
 
     def wait(self, error: DatabaseUnavailableError, *, saved: int) -> None:
-        """Return when it is time to try again; raise `error` if patience is over or a stop was asked for.
+        """Wait until the next attempt; raise `error` if patience is over or a stop was asked for.
 
-        `saved` grows with everything that is saved: a failure after that is the first of another outage.
+        `saved` counts what was saved so far. If it grew since the last failure, a new outage begins here.
         """
         now = self.clock.monotonic()
+        # Progress since the last failure: a new outage, with the whole patience again.
         if self.tries == 0 or saved > self.saved:
             self.tries, self.began, self.saved = 0, now, saved
         pause = exponential(INITIAL_DELAY, self.tries, cap=MAX_DELAY)
@@ -64,6 +65,6 @@ class OutageBackoff:
 
 
 def log_unavailable(event: SyncEvent) -> None:
-    """Warn that the database does not answer, where nobody watches yet."""
+    """Log a warning that the database does not answer; for use before there is a watcher."""
     if isinstance(event, DatabaseUnavailable):
         logging.getLogger("scalesync").warning("%s Trying again in %.1f s.", event.reason, event.seconds)

@@ -1,4 +1,4 @@
-"""What a page must be so that a window may rely on it: each check refuses it, or returns."""
+"""Checks of a page before its window relies on it: each raises InconsistentPageError, or returns."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from scalesync.sync.splitting import TIME_RESOLUTION
 from scalesync.sync.streams import BOUND_MARGIN
 
 ALLOWED = BOUND_MARGIN + TIME_RESOLUTION
-"""How far outside of its window a row may be: requests are widened, and times may be rounded."""
+"""How far outside its window a row may be: requests are widened, and times may be rounded."""
 
 
 def is_within(window: Window, row: Row) -> bool:
@@ -22,11 +22,11 @@ def is_within(window: Window, row: Row) -> bool:
 
 
 def check_bounds(window: Window, rows: Sequence[Row]) -> None:
-    """Refuse a page with rows that its window did not ask for. Raises OutsideWindowError.
+    """Raise OutsideWindowError if a row has a time of creation or a project that was not asked for.
 
-    What a row does not say (its project, its creation) is not held against it. Times of change are not
-    either: which of an object's changes the API's filter goes by is not known.
+    A row without them passes.
     """
+    # Times of change are not checked: which of an object's changes the API's filter goes by is not known.
     lower = window.created_from and window.created_from - ALLOWED
     upper = window.created_to and window.created_to + ALLOWED
     for row in rows if lower or upper else ():
@@ -39,8 +39,8 @@ def check_bounds(window: Window, rows: Sequence[Row]) -> None:
             raise OutsideWindowError(f"{row.key} came in a list of another project than its own")
 
 
-def check_page(page: Page, tokens: set[str], *, has_news: bool) -> None:
-    """Refuse what would make a window look complete, or never end. Raises InconsistentPageError."""
+def check_page(page: Page, tokens: set[str], *, has_new_rows: bool) -> None:
+    """Raise InconsistentPageError for a page that would end its window too early, or never."""
     reason = ""
     if page.has_more and page.next_token is None:
         reason = "the API says that there is more and gives no token for it"
@@ -48,21 +48,18 @@ def check_page(page: Page, tokens: set[str], *, has_news: bool) -> None:
         reason = "the API gives a token for a further page on an empty one"
     elif page.next_token is not None and page.next_token in tokens:
         reason = "the API gives the same page token twice"
-    elif page.next_token is not None and not has_news:
+    elif page.next_token is not None and not has_new_rows:
         reason = "the API repeats a page and gives a token for a further one"
     if reason:
         raise InconsistentPageError(reason)
 
 
 def check_count(window: Window, page: Page) -> None:
-    """Refuse to close a window that received fewer rows than its first page counted.
-
-    Raises InconsistentPageError. Rows that join while it is read may be missed, for they are newer than the
-    run. Where rows left, others may have moved up past a token that counts rows, so that only another reading
-    can tell.
-    """
+    """Raise InconsistentPageError if the window received fewer rows than its first page counted."""
+    # Rows created meanwhile may be missed: they are newer than the run. Rows that left are no excuse: others
+    # may have moved up past a token that counts rows, and only another reading shows that.
     if window.api_total is None or page.total is None or window.rows_received >= window.api_total:
         return
-    came = f"{window.rows_received} rows came where the API counts"
+    received = f"{window.rows_received} rows came where the API counts"
     less = f"{window.api_total}, and {page.total} at the end" if page.total < window.api_total else None
-    raise InconsistentPageError(f"{came} {less or window.api_total}")
+    raise InconsistentPageError(f"{received} {less or window.api_total}")

@@ -1,4 +1,8 @@
-"""Rows of documents by a process of its own, for whoever reads many: they are ready to be written then."""
+"""Client of the parser process, which turns tasks into rows on a second core.
+
+Open it for how that process is started, asked and given up: if anything about it fails, the caller parses
+in its own thread.
+"""
 
 import logging
 import subprocess
@@ -7,7 +11,6 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from select import select
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -19,13 +22,13 @@ from scalesync.sync.parser_main import receive, send
 log = logging.getLogger("scalesync.sync")
 
 MIN_ROWS_FOR_PROCESS = 3_000
-"""Rows still to come from which a process of its own is worth its while."""
+"""Unread rows from which starting the process pays."""
 
 ANSWER_SECONDS = 30.0
-"""Seconds for one page, after which the process is taken for dead."""
+"""Seconds without an answer to one page after which the process is killed."""
 
-_PIPE = 1 << 20
-"""Bytes: a page goes through in one piece."""
+_PIPE_BYTES = 1 << 20
+"""Size of the pipe's buffer: a whole page fits, so that neither side waits in the middle of one."""
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from scalesync.sync.parser_main import main; main()"
 
@@ -34,44 +37,42 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class ParserProcess:
-    """Types documents of one form. Whatever happens to its process, its users go on without it."""
+    """Process that parses documents of one kind. Thread-safe; optional, for `parse` may return None."""
 
     def __init__(
         self, form: DocumentSpec, patience: float = ANSWER_SECONDS, *, repeats: bool = False
     ) -> None:
-        """Type documents of a form; with `repeats` names given twice are counted as well."""
+        """Prepare for documents of `form`; with `repeats` count names that an object has twice."""
         self._task = form, repeats
         self._patience = patience
-        self._starting: threading.Thread | None = None
+        self._starter: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Return this typist; its process, if there is one, ends with the block."""
+        """Return self; the process, if it was started, ends with the block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the process."""
-        if self._starting is not None:
-            self._starting.join()
+        if self._starter is not None:
+            self._starter.join()
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
 
     def start(self) -> None:
-        """Have the process started, if that was not done yet; return at once."""
-        if self._starting is not None:
+        """Start the process in the background, once; return at once."""
+        if self._starter is not None:
             return
-        with self._turn:
-            if self._starting is None:
-                self._starting = threading.Thread(target=self._start, name="typist", daemon=True)
-                self._starting.start()
+        with self._lock:
+            if self._starter is None:
+                self._starter = threading.Thread(target=self._start, name="parser", daemon=True)
+                self._starter.start()
 
     def parse(self, texts: tuple[msgspec.Raw, ...]) -> tuple[Row, ...] | None:
-        """Return the rows of documents and what follows from them; None if others must see to them."""
+        """Return the rows of documents with their derived values; None: the caller has to parse them."""
         if not self._ready:
             return None
         try:
@@ -84,7 +85,7 @@ class ParserProcess:
 
     def _start(self) -> None:
         if not Path(sys.executable or "").stem.startswith(("python", "pypy")):
-            # Python runs within another program, which would start anew.
+            # Python is embedded: sys.executable is another program, and running it would start that again.
             return
         root = str(Path(scalesync.__file__).parents[1])
         with suppress(OSError):
@@ -93,19 +94,20 @@ class ParserProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                pipesize=_PIPE,
+                pipesize=_PIPE_BYTES,
             )
             self._ask(_encode(self._task))
             self._ready = True
 
     def _ask(self, message: bytes) -> bytes:
-        """Return the answer to a message. Raises OSError if none comes."""
-        with self._turn:
+        """Return the answer to a message. Raises OSError without one."""
+        with self._lock:
             process = self._process
             if process is None or process.stdin is None or process.stdout is None:
                 raise BrokenPipeError("it was not started")
             send(process.stdin, message)
             if not select([process.stdout], [], [], self._patience)[0]:
+                # Killed, not just left: a late answer would be taken for that to the next message.
                 process.kill()
                 raise TimeoutError("it does not answer")
             answer = receive(process.stdout)

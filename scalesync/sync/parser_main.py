@@ -1,6 +1,7 @@
-"""A process beside ours that makes rows of documents: Python's threads share one core, processes do not.
+"""Main function of the parser process, and the framing of its messages on both sides.
 
-It loads no database library, answers one message at a time, and ends when its input does.
+A process and not a thread, because Python's threads share one core. It loads no database library, answers one
+message at a time, and ends when its input does.
 """
 
 import signal
@@ -13,42 +14,48 @@ from scalesync.errors import InconsistentPageError
 from scalesync.parsing.annotation_rows import derive
 from scalesync.parsing.row_parser import DocumentSpec, make_row_parser, repeats
 
-_SIZE = 4
-"""Bytes in which a message's length comes before it."""
+_LENGTH_BYTES = 4
+"""Bytes of the length before each message."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def send(stream: IO[bytes], message: bytes) -> None:
-    """Write a message, whole."""
-    stream.write(len(message).to_bytes(_SIZE, "big"))
+    """Write a message with its length before it, and flush."""
+    stream.write(len(message).to_bytes(_LENGTH_BYTES, "big"))
     stream.write(message)
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> bytes | None:
-    """Return the next message, or None where there is none, or not all of it."""
-    size = stream.read(_SIZE)
-    if len(size) < _SIZE:
+    """Return the next message; None at the end of the stream or if it is cut short."""
+    prefix = stream.read(_LENGTH_BYTES)
+    if len(prefix) < _LENGTH_BYTES:
         return None
-    message = stream.read(int.from_bytes(size, "big"))
-    return message if len(message) == int.from_bytes(size, "big") else None
+    length = int.from_bytes(prefix, "big")
+    message = stream.read(length)
+    return message if len(message) == length else None
 
 
 def main() -> None:
-    """Take a form, say so, and answer each list of documents with its rows, or with nothing if it cannot."""
+    """Read a document form, confirm it, and answer each list of documents with its rows.
+
+    The answer is empty if a document cannot be parsed: the client parses that page itself and finds out
+    which.
+    """
+    # Ctrl-C reaches the whole process group; only the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, target = sys.stdin.buffer, sys.stdout.buffer
     task = receive(source)
     if task is None:
         return
-    form, counting = msgspec.msgpack.decode(task, type=tuple[DocumentSpec, bool])
-    row_of, count = make_row_parser(form), repeats(form) if counting else None
+    form, counts_repeats = msgspec.msgpack.decode(task, type=tuple[DocumentSpec, bool])
+    parse, count = make_row_parser(form), repeats(form) if counts_repeats else None
     decode = msgspec.msgpack.Decoder(list[bytes]).decode
     send(target, b"")
     while (message := receive(source)) is not None:
         try:
-            answer = _encode([derive(row_of(text), count) for text in decode(message)])
+            answer = _encode([derive(parse(text), count) for text in decode(message)])
         except (InconsistentPageError, RecursionError, OverflowError):
             answer = b""
         send(target, answer)

@@ -1,4 +1,7 @@
-"""Planning, without a clock, a network or a disk: facts in, windows out."""
+"""Plans a run: from a request and facts about API and mirror to the windows to be read.
+
+Pure functions: no clock, network or database. Open it for what a sync reads, and from which watermark on.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,74 +11,74 @@ from scalesync.models.sync import RunKind, Window
 from scalesync.timestamps import check_order
 
 EVERY_STREAM = ("projects", "batches", "tasks")
-"""In the order in which a run reads them, and people see them."""
+"""Names of all streams, in the order in which a run reads them and commands print them."""
 
 
 def in_stream_order(streams: Collection[str]) -> tuple[str, ...]:
-    """Return these streams in the order of EVERY_STREAM; all, if there are none."""
+    """Return these streams in the order of EVERY_STREAM; all if none is given."""
     return tuple(stream for stream in EVERY_STREAM if stream in streams) or EVERY_STREAM
 
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """What a person asked to be read."""
+    """What a sync is asked to read."""
 
     streams: tuple[str, ...] = EVERY_STREAM
     full: bool = False
-    """Read everything again, so that deletions are noticed too."""
+    """Read everything again, which also finds deletions."""
     since: datetime | None = None
-    """A backfill of what was created from this instant on."""
+    """Backfill: read what was created at this instant or later."""
     until: datetime | None = None
-    """A backfill of what was created before this instant, see `last`."""
+    """Backfill: read what was created before this instant, see `last`."""
     projects: tuple[str, ...] = ()
     """Only these projects' batches and tasks."""
     lookback: timedelta = timedelta(minutes=15)
-    """How far behind the watermark to begin, for changes that the API showed late."""
+    """How far before the watermark to begin, for changes that the API lists late."""
     windows: tuple[Window, ...] = ()
-    """Exactly these and nothing else: what was found to differ."""
+    """Read exactly these windows: what a verification found to differ."""
 
     @property
     def last(self) -> datetime | None:
-        """The last instant before `until`: a window of the ledger includes both its ends."""
+        """The last millisecond before `until`: a window includes both its bounds."""
         return self.until and self.until - timedelta(milliseconds=1)
 
     @property
     def partial(self) -> bool:
-        """Whether it asks for a part of the account only."""
+        """Whether only a part of the account is asked for."""
         return self.since is not None or self.until is not None or bool(self.projects)
 
     def __post_init__(self) -> None:
-        """Refuse a time that ends before it begins."""
+        """Raise ConfigurationError if `until` is not after `since`."""
         check_order(self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanningFacts:
-    """What the API and the mirror say before a run."""
+    """Facts about API and mirror that a plan depends on."""
 
     now: datetime
-    """The API's clock. Ours decides nothing."""
+    """The API's clock; the local one is not used."""
     watermarks: Mapping[str, datetime]
     oldest_unfinished_batch: datetime | None = None
     some_task_without_update_time: bool = False
     every_project: tuple[str, ...] | None = None
-    """All project names, if the API lists tasks only project by project; None if it lists the account."""
+    """All project names if the API lists tasks only project by project; else None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The windows of one run."""
+    """Windows of one run."""
 
     kind: RunKind
     windows: tuple[Window, ...]
     watermark_at: datetime | None
-    """What the watermarks become when all of them are closed; None: they stay."""
+    """The watermark of the streams once all windows are closed; None leaves watermarks as they are."""
 
 
 def plan(request: SyncRequest, facts: PlanningFacts) -> Plan:
-    """Return what has to be read for `request`.
+    """Return the windows to be read for `request`.
 
-    A stream that has a watermark is read from it on, unless everything or certain dates were asked for.
+    A stream with a watermark is read from there on, unless everything or a range of dates is asked for.
     """
     if request.windows:
         return Plan(RunKind.BACKFILL, request.windows, None)
@@ -84,6 +87,7 @@ def plan(request: SyncRequest, facts: PlanningFacts) -> Plan:
     resumed = False
     for stream in request.streams:
         watermark = None if request.full or dated else facts.watermarks.get(stream)
+        # A watermark ahead of the API's clock must not skip anything.
         since = min(watermark, facts.now) - request.lookback if watermark else None
         resumed = resumed or since is not None
         windows += _PLANNERS[stream](request, facts, since)
@@ -92,12 +96,12 @@ def plan(request: SyncRequest, facts: PlanningFacts) -> Plan:
 
 
 def _plan_projects(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:  # noqa: ARG001
-    """Return the one list that there is; it has no filter."""
+    # The list of projects has no filter.
     yield Window("projects")
 
 
 def _plan_batches(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:
-    """Read from the oldest batch that may still change, for there is no filter on change."""
+    # There is no filter on changes: begin at the oldest batch that may still change.
     begin = request.since
     if since is not None:
         begin = min(since, facts.oldest_unfinished_batch or since)
@@ -106,12 +110,13 @@ def _plan_batches(request: SyncRequest, facts: PlanningFacts, since: datetime | 
 
 
 def _plan_tasks(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:
-    """Read what changed, with no upper bound, and what is new, if some tasks tell no time of change."""
+    # Changes have no upper bound: a task that changes during the run would leave a window that had one.
     for project in request.projects or facts.every_project or (None,):
         if since is None:
             yield Window("tasks", project, created_from=request.since, created_to=request.last)
             continue
         yield Window("tasks", project, updated_from=since)
+        # The filter on changes may skip tasks without a time of change: new ones are read by creation too.
         if facts.some_task_without_update_time:
             yield Window("tasks", project, created_from=since)
 

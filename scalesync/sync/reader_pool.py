@@ -1,4 +1,8 @@
-"""The threads that read: each goes on in its window, a little ahead of what is written."""
+"""Threads that fetch the pages of windows, each a little ahead of what is written.
+
+Open it for what a reader does between two pages, and for how its errors are told apart. Readers touch no
+database: all they produce goes through one queue to the thread of the engine.
+"""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -23,16 +27,18 @@ from scalesync.sync.window_progress import (
 )
 
 PREFETCH_PAGES = 2
-"""Pages of a window that may wait to be written, so that memory stays flat however slow the disk is."""
+"""Pages of a window that may wait to be written, so that memory stays flat even if the disk is slow."""
 
+ATTEMPTS_AFTER_FAILURE = 3
+"""Attempts per page in a window that failed before: fewer than usual, because others wait for the worker."""
 
-ATTEMPTS_LATER = 3
-"""How often a page is asked for in a window that failed before: others need not wait for it again."""
+_GC_THRESHOLD = 50_000
+"""New objects after which Python looks for reference cycles, instead of some hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
 class InconsistentPage:
-    """A page that contradicts what came before, and why."""
+    """A page that contradicts the pages before it, and why."""
 
     parsed: ParsedPage
     error: InconsistentPageError
@@ -40,84 +46,82 @@ class InconsistentPage:
 
 @dataclass(frozen=True, slots=True)
 class FailedRead:
-    """A page that the API refuses or fails to give, while it answers other requests."""
+    """An error for one page, while the API answers other requests."""
 
     error: ScaleException
 
 
 ReadResult = AcceptedPage | InconsistentPage | FailedRead | LookupResult | Exception
-"""What became of a request."""
+"""Outcome of a page request or a look-up."""
 
 
 @dataclass
 class ReaderPool:
-    """Reads windows in the threads of a pool. Whatever comes is handed over to one other thread."""
+    """Reader threads and the queue of their results, which one other thread takes."""
 
     api: ScaleApi
-    halting: Callable[[], bool]
-    """Whether nothing new should be begun; asked from any thread."""
+    stopping: Callable[[], bool]
+    """Whether nothing new should be begun; called from any thread."""
     pool: ThreadPoolExecutor
     parser: ParserProcess
     first_page: Page | None = None
-    """The first page of all tasks, if the API gave it already: it is not asked for again."""
-    arrived: SimpleQueue[tuple[WindowProgress, ReadResult]] = field(default_factory=SimpleQueue)
+    """The first page of all tasks, if the API gave it already: it is not requested again."""
+    queue: SimpleQueue[tuple[WindowProgress, ReadResult]] = field(default_factory=SimpleQueue)
 
-    def begin(self, progress: WindowProgress) -> None:
-        """Have the window read from its token on, until a page is `paused` or something else comes.
+    def read(self, progress: WindowProgress) -> None:
+        """Start reading the window at its token, until a page is `paused` or something else results.
 
-        The first page of a window is, for it is then that the window is divided or not; so is whatever comes
-        while as many pages as may wait do.
+        Paused are a window's first page, after which it may be divided, and each page that comes while
+        PREFETCH_PAGES others wait to be written. Call this again to continue.
         """
         self.pool.submit(self._read, progress)
 
     def look_up(self, progress: WindowProgress) -> None:
-        """Have the next of the window's doubtful keys looked up."""
+        """Start looking up the next unconfirmed keys of the window."""
         self.pool.submit(self._look_up, progress, progress.next_unconfirmed())
 
-    def results(self, patience: float) -> list[tuple[WindowProgress, ReadResult]]:
-        """Return what has come, in order; where that is nothing, wait so many seconds for it at most."""
-        came = []
+    def results(self, timeout: float) -> list[tuple[WindowProgress, ReadResult]]:
+        """Return the results so far, in order; if there are none, wait up to `timeout` seconds for one."""
+        results = []
         try:
-            came.append(self.arrived.get(timeout=patience) if patience else self.arrived.get_nowait())
+            results.append(self.queue.get(timeout=timeout) if timeout else self.queue.get_nowait())
             while True:
-                came.append(self.arrived.get_nowait())
+                results.append(self.queue.get_nowait())
         except Empty:
-            return came
+            return results
 
     def _read(self, progress: WindowProgress) -> None:
         going_on = True
         while going_on:
-            came = self._next(progress)
-            if isinstance(came, AcceptedPage):
-                going_on = self._may_go_on(came)
-                came = replace(came, paused=not going_on)
-            else:
-                going_on = False
-            self.arrived.put((progress, came))
+            result = self._next(progress)
+            going_on = isinstance(result, AcceptedPage) and self._may_go_on(result)
+            if isinstance(result, AcceptedPage):
+                # Decided before the page is handed over: after that the engine may start the next reader.
+                result = replace(result, paused=not going_on)
+            self.queue.put((progress, result))
 
     def _next(self, progress: WindowProgress) -> ReadResult:
         try:
-            fetched = parse_page(progress.stream, self._page(progress), self.parser)
+            parsed = parse_page(progress.stream, self._page(progress), self.parser)
         except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
             return FailedRead(error)
         except ScaleException as error:
+            # One page that fails costs its window; an API that answers nothing ends the run.
             return FailedRead(error) if api_works_otherwise(self.api, progress.stream.name, error) else error
-        except Exception as error:  # noqa: BLE001 - the other thread raises it, or knows what to do
+        except Exception as error:  # noqa: BLE001 - raised or handled by the engine's thread
             return error
         try:
-            taken = progress.accept(fetched)
+            accepted = progress.accept(parsed)
         except InconsistentPageError as error:
-            return InconsistentPage(fetched, error)
-        if (
-            progress.stream.mapping is TASKS
-            and (taken.window.api_total or 0) - taken.window.rows_received >= MIN_ROWS_FOR_PROCESS
-        ):
+            return InconsistentPage(parsed, error)
+        left = (accepted.window.api_total or 0) - accepted.window.rows_received
+        if progress.stream.mapping is TASKS and left >= MIN_ROWS_FOR_PROCESS:
             self.parser.start()
-        return taken
+        return accepted
 
     def _page(self, progress: WindowProgress) -> Page:
         if self.first_page is None or not is_everything(progress.window):
-            api = self.api.with_attempts(ATTEMPTS_LATER) if progress.window.failures else self.api
+            api = self.api.with_attempts(ATTEMPTS_AFTER_FAILURE) if progress.window.failures else self.api
             return progress.stream.page(api, progress.window, PAGE_SIZE)
         page, self.first_page = self.first_page, None
         return page
@@ -126,24 +130,22 @@ class ReaderPool:
         progress = page.progress
         waiting = progress.accepted - progress.pages
         more = page.window.next_token is not None
-        return more and page.number > 0 and waiting < PREFETCH_PAGES and not (progress.lost or self.halting())
+        return (
+            more and page.number > 0 and waiting < PREFETCH_PAGES and not (progress.lost or self.stopping())
+        )
 
     def _look_up(self, progress: WindowProgress, keys: list[str]) -> None:
         try:
-            self.arrived.put((progress, look_up(self.api, progress.stream, keys)))
-        except Exception as error:  # noqa: BLE001 - as above
-            self.arrived.put((progress, error))
-
-
-_SELDOM = 50_000
-"""New objects after which Python looks for cycles, instead of some hundreds."""
+            self.queue.put((progress, look_up(self.api, progress.stream, keys)))
+        except Exception as error:  # noqa: BLE001 - raised or handled by the engine's thread
+            self.queue.put((progress, error))
 
 
 @contextmanager
 def relaxed_gc() -> Iterator[None]:
-    """Have Python look for cycles less often while the block lasts; otherwise it takes a tenth of a sync."""
+    """Collect reference cycles less often inside the block; the usual rate costs a tenth of a sync."""
     before = gc.get_threshold()
-    gc.set_threshold(max(_SELDOM, before[0]), *before[1:])
+    gc.set_threshold(max(_GC_THRESHOLD, before[0]), *before[1:])
     try:
         yield
     finally:

@@ -1,4 +1,7 @@
-"""Fetch the files that responses name, several at once, each kept in a transaction of its own."""
+"""Fetches the result files that responses name, several at once, each saved in its own transaction.
+
+Open it for `scalesync fetch-results`: which files are wanted, expired links, failures, the summary.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,10 +20,10 @@ from scalesync.errors import ConfigurationError, ScaleException
 from scalesync.json_sanitizing import sanitize
 
 POLL_SECONDS = 0.25
-"""Seconds between two looks whether to stop."""
+"""Seconds between two checks for a stop."""
 
-_AT_ONCE = 100
-"""Files whose addresses are looked up together."""
+_BATCH_SIZE = 100
+"""Files whose addresses are read from the mirror together."""
 
 _UNREAD = (
     "What came is in `result_files.content`; run it again when the server has another file, or with a "
@@ -31,16 +34,16 @@ _GONE = "No task's response names this file any more."
 
 @dataclass(frozen=True, slots=True)
 class FetchOptions:
-    """How result files are to be fetched. Raises ConfigurationError for what nothing can be fetched with."""
+    """Limits of fetching. Raises ConfigurationError if one is not positive."""
 
     workers: int = 8
-    """Files at once, at most."""
+    """Files fetched at the same time."""
     max_size: int = 64 << 20
-    """Bytes of a file, at most."""
+    """Largest file, in bytes."""
     timeout: float = 300.0
-    """Seconds that one file may take as a whole, further attempts included."""
+    """Seconds for one file, all attempts included."""
     allow_private: bool = False
-    """Whether private addresses may be asked."""
+    """Whether files may be fetched from private network addresses."""
 
     def __post_init__(self) -> None:
         if not min(self.workers, self.max_size, self.timeout) > 0:
@@ -51,7 +54,7 @@ class FetchOptions:
     def downloads(
         self, api_url: str, key: str | None, clock: Clock, *, insecure_http: bool = False
     ) -> Downloads:
-        """Return what fetches like this, for the account of `key`; None: of nobody's."""
+        """Return a downloader with these limits; it sends `key` to the API's own origin only."""
         options = DownloadOptions(
             api_url,
             self.max_size,
@@ -64,7 +67,7 @@ class FetchOptions:
 
 @dataclass(frozen=True, slots=True)
 class FetchStarted:
-    """So many files are to be fetched."""
+    """Fetching begins; `files` are wanted."""
 
     name: ClassVar = "begun"
     files: int
@@ -72,7 +75,7 @@ class FetchStarted:
 
 @dataclass(frozen=True, slots=True)
 class FileSaved:
-    """A file is in the database, with the annotations of the tasks that name it."""
+    """A file is in the database, and so are the annotations of the tasks that name it."""
 
     name: ClassVar = "kept"
     url: str
@@ -81,7 +84,7 @@ class FileSaved:
 
 @dataclass(frozen=True, slots=True)
 class FileFailed:
-    """A file could not be fetched, or not be read; it is tried again in the next run."""
+    """A file could not be fetched or read; the next run tries it again."""
 
     name: ClassVar = "failed"
     url: str
@@ -91,44 +94,44 @@ class FileFailed:
 FetchEvent = FetchStarted | FileSaved | FileFailed
 
 FetchWatcher = Callable[[FetchEvent], None]
-"""Takes note of one event after the other; called from one thread only."""
+"""Called with one event at a time, from one thread only."""
 
 
 @dataclass
 class FetchFailure:
-    """Why some files are not here, or could not be read."""
+    """One reason for which files could not be fetched or read."""
 
     error: str
-    """A sentence, the same for all of them."""
+    """A sentence, equal for all these files."""
     files: int
     url: str
-    """Of the first of them, without its signature."""
+    """Address of the first of them, without its signature."""
     advice: str
-    """What helps; empty where running again is all that may."""
+    """What may help; empty if only running again does."""
 
 
 @dataclass
 class FetchSummary:
-    """What one `scalesync fetch-results` did."""
+    """Result of one `scalesync fetch-results`."""
 
     fetched: int = 0
-    """Files that came and were read."""
+    """Files that arrived and were read."""
     failed: int = 0
     unread: int = 0
-    """Those of the failed that came and could not be read."""
+    """Failed files that arrived and could not be read."""
     bytes: int = 0
-    """Of the files fetched, as they came."""
+    """Bytes of the fetched files, as received."""
     annotations: int = 0
     """Rows written for the tasks that name them."""
     reasons: list[FetchFailure] = field(default_factory=list)
-    """Of the failed files, in the order in which they were met."""
+    """Reasons of the failed files, in the order of their first file."""
     stopped: bool = False
-    """Whether it was asked to stop, and files may be left."""
+    """Whether it was stopped, so that files may be left."""
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether every file that was wanted is here and was read."""
+        """Whether every wanted file was fetched and read."""
         return not (self.failed or self.stopped)
 
     def fail(self, url: str, error: str, advice: str) -> None:
@@ -143,15 +146,15 @@ class FetchSummary:
 
 @dataclass(frozen=True, slots=True)
 class UrlRefresher:
-    """Where files are, as far as the mirror knows, and the API where it may be asked."""
+    """Renews expired links, if an API client is given."""
 
     database: Database
     api: ScaleApi | None = None
 
     def refresh_url(self, url: str) -> str | None:
-        """Read a task that names a file again, into the mirror, and return where the file is now.
+        """Read a task that names the file again, write it to the mirror, and return the file's new link.
 
-        None where the API cannot tell, or there is nobody to ask it for.
+        None without an API client, without such a task, or if the API does not return it.
         """
         if self.api is None:
             return None
@@ -170,7 +173,7 @@ class UrlRefresher:
 
 @dataclass
 class Fetcher:
-    """Fetches every file that is named and not here yet, or was here and could not be read."""
+    """Fetcher of every file that a response names and that is missing or could not be read."""
 
     database: Database
     downloads: Downloads
@@ -182,9 +185,9 @@ class Fetcher:
     active: dict[Future[Download], str] = field(default_factory=dict)
 
     def run(self) -> FetchSummary:
-        """Return what was done. Raises DatabaseError; what was kept by then stays.
+        """Fetch all wanted files, or those before a stop, which cuts off the active downloads.
 
-        A stop cuts off the downloads in hand: nothing is lost by it but their bytes.
+        Raises DatabaseError; files saved by then stay.
         """
         began = self.clock.monotonic()
         with self.database.read() as conn:
@@ -210,14 +213,14 @@ class Fetcher:
             if self.clock.stopping.is_set():
                 self.downloads.cut_off()
             for future in done:
-                self._settle(self.active.pop(future), future)
+                self._finish(self.active.pop(future), future)
 
     def _wanted(self) -> Iterator[tuple[str, str | None]]:
-        """Yield the lasting address of each file to be fetched once, and where it can be had now."""
+        """Yield each wanted file's unsigned address, once, and its latest link (None: no task names it)."""
         last = ""
         while True:
             with self.database.read() as conn:
-                urls = result_files.pending(conn, last, _AT_ONCE)
+                urls = result_files.pending(conn, last, _BATCH_SIZE)
                 found = result_files.addresses(conn, urls)
             if not urls:
                 return
@@ -225,7 +228,7 @@ class Fetcher:
             last = urls[-1]
 
     def _fill(self, pool: ThreadPoolExecutor, wanted: Iterator[tuple[str, str | None]]) -> None:
-        """Give every idle worker a file, as long as there are any."""
+        """Submit a download for every idle worker, while there are wanted files."""
         while len(self.active) < self.workers and not self.clock.stopping.is_set():
             url, address = next(wanted, (None, None))
             if url is None:
@@ -236,7 +239,7 @@ class Fetcher:
                 self.active[pool.submit(self._download, url, address)] = url
 
     def _download(self, url: str, address: str) -> Download:
-        """Return a file, from a new link where the old one has expired."""
+        """Return a file; if its link has expired, renew it and try once more."""
         try:
             return self.downloads.fetch(address)
         except ScaleException as error:
@@ -245,27 +248,27 @@ class Fetcher:
                 raise
             return self.downloads.fetch(renewed)
 
-    def _settle(self, url: str, future: Future[Download]) -> None:
+    def _finish(self, url: str, future: Future[Download]) -> None:
         try:
             download = future.result()
         except ScaleException as error:
             if not self.clock.stopping.is_set():
                 self._fail(url, error.message, error.advice)
         else:
-            self._keep(url, download)
+            self._save(url, download)
 
-    def _keep(self, url: str, download: Download) -> None:
-        content = _to_keep(download.content)
+    def _save(self, url: str, download: Download) -> None:
         size = len(download.content)
-        file = FetchedFile(content, download.sha256, size, download.served_at)
+        file = FetchedFile(_storable(download.content), download.sha256, size, download.served_at)
         with self.database.write() as conn:
-            came = result_files.keep(conn, url, file, self.clock.now())
-        if came is None:
+            saved = result_files.keep(conn, url, file, self.clock.now())
+        if saved is None:
+            # No task names the file any more.
             return
-        self.summary.annotations += came.annotations
-        if url in came.unread_files:
+        self.summary.annotations += saved.annotations
+        if url in saved.unread_files:
             self.summary.unread += 1
-            self._failed(url, came.unread_files[url], _UNREAD)
+            self._report_failure(url, saved.unread_files[url], _UNREAD)
             return
         self.summary.fetched += 1
         self.summary.bytes += size
@@ -274,16 +277,14 @@ class Fetcher:
     def _fail(self, url: str, error: str, advice: str = "") -> None:
         with self.database.write() as conn:
             result_files.note_failure(conn, url, error, self.clock.now())
-        self._failed(url, error, advice)
+        self._report_failure(url, error, advice)
 
-    def _failed(self, url: str, error: str, advice: str) -> None:
+    def _report_failure(self, url: str, error: str, advice: str) -> None:
         self.summary.fail(url, error, advice)
         self.watch(FileFailed(url, error))
 
 
-def _to_keep(content: bytes) -> bytes:
-    """Return what is kept of a file: text that databases hold; as it came where its bytes are no text.
-
-    Mended, such a file would be taken for one that can be read.
-    """
+def _storable(content: bytes) -> bytes:
+    """Return a text file with what databases reject replaced, any other file unchanged."""
+    # With its invalid bytes replaced, a file that is no text would be taken for readable JSON.
     return sanitize(unmarked(content))[0] if is_text(content) else content

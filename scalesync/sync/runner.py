@@ -1,4 +1,7 @@
-"""One `scalesync sync`: finish what is open, plan what was asked for, read it, and vouch for it."""
+"""One `scalesync sync` from start to end: finish an open run, plan a new one, read it, check its sums.
+
+Open it for the order of these steps, and for what is repeated after a database outage.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +31,7 @@ from scalesync.sync.outage_backoff import OutageBackoff
 from scalesync.sync.planner import Plan, PlanningFacts, SyncRequest, plan
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, STREAMS, count, probe
-from scalesync.sync.window_progress import LookupResult, look_up
+from scalesync.sync.window_progress import look_up
 from scalesync.sync.write_buffer import SyncTotals
 
 T = TypeVar("T")
@@ -36,19 +39,19 @@ T = TypeVar("T")
 
 @dataclass
 class SyncSummary:
-    """What one `scalesync sync` did."""
+    """Result of one `scalesync sync`."""
 
     totals: SyncTotals = field(default_factory=SyncTotals)
     runs: list[Run] = field(default_factory=list)
-    """The runs this process took part in, as they stood when it ended."""
+    """The runs this process took part in, in their last state."""
     reached: bool = False
-    """Whether it came to what was asked for; before that, a run that was left open has to end."""
+    """Whether the requested run was started; a run that was left open has to end before."""
     requests: int = 0
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether what was asked for was read, and every run that was taken part in is complete."""
+        """Whether the requested run was started and every run of this process is complete."""
         return self.reached and all(run.state is RunState.COMPLETE for run in self.runs)
 
     @property
@@ -59,12 +62,12 @@ class SyncSummary:
 
     @property
     def unread(self) -> int:
-        """How many responses were written that no annotations could be made of."""
+        """Responses written that could not be turned into annotations."""
         return sum(written.unread for written in self.totals.written.values())
 
     @property
     def values_replaced(self) -> int:
-        """How many values were written that the database does not give back as they came."""
+        """Values written that the database does not return exactly as the API sent them."""
         return sum(written.values_replaced for written in self.totals.written.values())
 
     @property
@@ -75,24 +78,24 @@ class SyncSummary:
 
 @dataclass
 class SyncRunner:
-    """Everything that one sync needs, opened and ready."""
+    """One sync with its store, clock and account."""
 
     store: SyncStore
     clock: Clock
     watch: SyncWatcher
     account: Account
-    """Whose mirror this must be."""
+    """Account that the mirror must belong to."""
     workers: int = 8
     time_limit: float | None = None
     """Seconds after which nothing new is begun."""
-    newest: Page | None = None
-    """The first page of all tasks, where a run of ours that was just planned is to read them all."""
+    first_page: Page | None = None
+    """The first page of all tasks, received while planning; the first window of the run uses it."""
 
     def sync(self, request: SyncRequest) -> SyncSummary:
-        """Read what is open, then what `request` asks for, and return what was done.
+        """Finish the open run if there is one, then read what `request` asks for.
 
-        Raises ScalesyncError for whatever stops it; what was received by then is saved. A database that is
-        away is waited for, as long as a read that fails is tried again.
+        Raises ScalesyncError if something stops it; pages received by then are saved. An unreachable database
+        is retried for as long as a failed API request is.
         """
         began, summary = self.clock.monotonic(), SyncSummary()
         deadline = None if self.time_limit is None else min(began + self.time_limit, self.clock.ends_at)
@@ -106,7 +109,7 @@ class SyncRunner:
                 summary.runs.append(run)
                 summary.runs[-1] = self._retry_outage(outages, partial(self._work_on, engine, run, mine=mine))
         except ScaleException:
-            # Soon after a stop, or the end of its time, the client gives no more answers.
+            # After a stop or the deadline the client refuses further requests: that is no failure.
             if engine.error is not None or not engine.stopping:
                 raise
         finally:
@@ -115,22 +118,19 @@ class SyncRunner:
         if summary.left_open and not engine.stopping:
             msg = "Another run holds everything that is left to do."
             raise AlreadyRunningError(
-                msg,
-                advice="See `scalesync status`; if it has died, its part is free after SCALESYNC_LEASE.",
+                msg, advice="See `scalesync status`; if it has died, its part is free after SCALESYNC_LEASE."
             )
         return summary
 
     def dry_run(self, request: SyncRequest) -> tuple[Plan, tuple[int, ...]]:
-        """Return what a sync would read, and the rows of each window; nothing is written."""
-        made = plan(request, self._facts(request))
-        return made, tuple(count(self.store.api, window) for window in made.windows)
+        """Return the plan of a sync and the row count of each window; write nothing."""
+        planned = plan(request, self._facts(request))
+        return planned, tuple(count(self.store.api, window) for window in planned.windows)
 
     def _retry_outage(self, outages: OutageBackoff, act: Callable[[bool], T]) -> T:
-        """Return what `act` returns, told whether it is begun again: after an outage, as after a crash.
-
-        Never goes on where it was: whether the transaction that failed was committed is not known, and what
-        is in the database is right either way.
-        """
+        """Call `act` until no outage interrupts it; its argument is whether this is a repetition."""
+        # Always from the start: whether the failed transaction was committed is unknown. As after a crash,
+        # only the database is believed, and it is consistent either way.
         again = False
         while True:
             try:
@@ -142,32 +142,30 @@ class SyncRunner:
                 again = True
 
     def _open_or_start(self, request: SyncRequest) -> tuple[Run, bool]:
-        """Return the run that is left open, or else a new one, and whether that is ours."""
-        run = self._open_run()
-        return self._plan_and_start(request) if run is None else (run, False)
-
-    def _open_run(self) -> Run | None:
-        """Return the run that is left open, if it is of our account."""
+        """Return the open run, or a new one, and whether this process started it."""
         with self.store.database.read() as conn:
             run = runs.open_run(conn)
-        if run is not None:
-            self._stamp(run.started_at)
-        return run
+        if run is None:
+            return self._plan_and_start(request)
+        self._claim_mirror(run.started_at)
+        return run, False
 
-    def _stamp(self, at: datetime) -> None:
-        """Return if the mirror is of our account, or of none yet and so ours from now on."""
+    def _claim_mirror(self, at: datetime) -> None:
+        """Check that the mirror belongs to our account; a new one does from now on."""
         with self.store.database.write() as conn:
             claim_for_account(conn, replace(self.account, created_at=at))
 
     def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool]:
-        """Return the open run, and whether it is ours or one that somebody else opened just before."""
-        known = self._facts(request)
-        made = plan(request, known)
-        self._stamp(known.now)
+        """Plan and start a run; if another process was faster, return its run and False."""
+        facts = self._facts(request)
+        planned = plan(request, facts)
+        self._claim_mirror(facts.now)
         with self.store.database.write() as conn:
-            mine = runs.start(conn, made.kind, known.now, made.windows, watermark_at=made.watermark_at)
+            mine = runs.start(
+                conn, planned.kind, facts.now, planned.windows, watermark_at=planned.watermark_at
+            )
             if mine:
-                runs.lower_watermarks(conn, known.now)
+                runs.lower_watermarks(conn, facts.now)
             run = runs.open_run(conn)
         if run is None:
             msg = "The run that was open has just ended elsewhere."
@@ -175,28 +173,29 @@ class SyncRunner:
         return run, mine
 
     def _facts(self, request: SyncRequest) -> PlanningFacts:
-        """Ask the API for its time and habits, and the mirror for what it holds."""
+        """Return the API's time, the watermarks and what else the plan depends on."""
         with self.store.database.read() as conn:
-            known = runs.read_watermarks(conn)
+            stored = runs.read_watermarks(conn)
             unfinished = runs.oldest_unfinished_batch(conn)
             undated = runs.some_task_without_update_time(conn)
         tasks = TASKS.table.name
         everything = tasks in request.streams and not request.partial
-        everything = everything and (request.full or tasks not in known)
-        told = probe(self.store.api, limit=PAGE_SIZE if everything else 1)
+        everything = everything and (request.full or tasks not in stored)
+        probed = probe(self.store.api, limit=PAGE_SIZE if everything else 1)
         with self.store.database.read() as conn:
-            watermarks = runs.trusted_watermarks(conn, told.now)
-        for stream in (stream for stream, at in known.items() if at > told.now):
-            self.watch(ClockWasAhead(stream, known[stream], watermarks.get(stream)))
-        self.newest = told.first_page if everything else None
-        if told.every_project is not None:
-            self.watch(ProjectRequired(len(told.every_project)))
+            watermarks = runs.trusted_watermarks(conn, probed.now)
+        for stream, at in stored.items():
+            if at > probed.now:
+                self.watch(ClockWasAhead(stream, at, watermarks.get(stream)))
+        self.first_page = probed.first_page if everything else None
+        if probed.every_project is not None:
+            self.watch(ProjectRequired(len(probed.every_project)))
         for name in request.projects:
             self.require_project(name)
-        return PlanningFacts(told.now, watermarks, unfinished, undated, told.every_project)
+        return PlanningFacts(probed.now, watermarks, unfinished, undated, probed.every_project)
 
     def require_project(self, name: str) -> None:
-        """Return if the account has this project. Raises ConfigurationError."""
+        """Check that the account has this project. Raises ConfigurationError."""
         try:
             self.store.api.project(name)
         except ScaleResourceNotFound as error:
@@ -204,17 +203,19 @@ class SyncRunner:
             raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
 
     def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
-        """Take part in a run to its end, or until something stops this process, and return it."""
+        """Read a run to its end, or until something stops this process, and return its last state."""
         with self.store.database.read() as conn:
             progress = tuple(window_ledger.progress(conn, run.id))
         self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
-        newest, self.newest = self.newest if mine else None, None
-        self.store.run_began = run.started_at
-        engine.run(run, newest)
-        while not engine.stopping and self._read_short_windows_again(run):
+        first_page, self.first_page = self.first_page if mine else None, None
+        self.store.run_started_at = run.started_at
+        # 1. Read all windows; those whose parts do not add up again.
+        engine.run(run, first_page)
+        while not engine.stopping and self._reopen_short_windows(run):
             engine.run(run)
+        # 2. Look up batches that a task change may have reopened, then close the run in one transaction.
         failed = [] if engine.stopping else self._recheck_completed_batches(run)
-        at = self.store.latest or run.started_at
+        at = self.store.latest_page_at or run.started_at
         with self.store.database.write() as conn:
             runs.add_counts(conn, run.id, self.store.unreported())
             if not engine.stopping:
@@ -223,20 +224,15 @@ class SyncRunner:
                     batch_counts.count_batches(conn, at)
             return runs.find(conn, run.id)
 
-    def _read_short_windows_again(self, run: Run) -> bool:
-        """Have divided windows read as a whole whose parts do not add up; return whether there are any.
-
-        Objects may have left a window since it was divided: it adds up too if it holds as many rows as the
-        API counts in it by now, less what was created since. A filter on changes leaves no such count.
-        """
+    def _reopen_short_windows(self, run: Run) -> bool:
+        """Reopen divided windows whose parts do not add up, undivided; return whether there are any."""
         with self.store.database.read() as conn:
-            short = (
-                window_splits.short(conn, run.id)
-                if not window_ledger.count(conn, run.id, WindowState.OPEN)
-                else []
-            )
+            still_open = window_ledger.count(conn, run.id, WindowState.OPEN)
+            short = [] if still_open else window_splits.short(conn, run.id)
         again = False
         for window, rows in short:
+            # Objects may have left the window since it was divided: a count of today, less what was created
+            # since, is as good. A filter on changes has no such count.
             total = None if window.updated_from else self._count_again(window)
             with self.store.database.write() as conn:
                 if total is not None and rows >= total:
@@ -248,31 +244,30 @@ class SyncRunner:
         return again
 
     def _count_again(self, window: Window) -> int:
-        """Return how many rows the API counts in a window by now that were there when it was divided."""
+        """Return the rows that the API counts now among those created before the window was divided."""
         whole = count(self.store.api, replace(window, next_token=None))
         if window.divided_at is None:
             return whole
-        # Its dates are whole seconds, and requests are widened: rows of that second are not taken for newer.
+        # The API dates its answers in whole seconds, and requests are widened: rows of that second count as
+        # old.
         since = window.divided_at + timedelta(seconds=1) + 2 * BOUND_MARGIN
         if window.created_to is not None and window.created_to < since:
             return whole
         return whole - count(self.store.api, replace(window, next_token=None, created_from=since))
 
     def _recheck_completed_batches(self, run: Run) -> list[str]:
-        """Read batches again that are completed here and had a task change: they may have reopened.
+        """Look up completed batches that had a task change, and write them; return the failures as texts.
 
-        Returns those that could not be read, each with the reason.
+        Such a batch may have reopened, and no ordinary sync reads completed batches again.
         """
         failed: list[str] = []
         with self.store.database.read() as conn:
             complete_before = TASKS.table.name in runs.read_watermarks(conn)
             names = batch_counts.completed_with_changes(conn, run.started_at if complete_before else None)
+        api, batches = self.store.api, STREAMS[BATCHES.table.name]
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
-            for looked_up in pool.map(self._look_up_batch, names):
+            for looked_up in pool.map(lambda name: look_up(api, batches, [name]), names):
                 failed += (f"batches: {each}" for each in looked_up.failed)
                 with self.store.database.write() as conn:
                     upsert.write_documents(conn, BATCHES, looked_up.found)
         return failed
-
-    def _look_up_batch(self, name: str) -> LookupResult:
-        return look_up(self.store.api, STREAMS[BATCHES.table.name], [name])

@@ -1,4 +1,7 @@
-"""Dividing windows in time, so that several workers can read what one began."""
+"""Divides windows by time of creation, so that several workers can read what one began.
+
+Pure functions: bounds in, bounds out. Parts never overlap and never leave a gap.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,40 +15,40 @@ TIME_RESOLUTION = timedelta(milliseconds=1)
 """The API's resolution: the smallest difference between two times of creation."""
 
 EARLIEST_TASK = datetime(2016, 1, 1, tzinfo=UTC)
-"""Before the first task in any account: where guessing begins without a lower bound. Not a bound itself."""
+"""Assumed begin of a window without a lower bound; only used to guess where to cut."""
 
 MIN_PART_ROWS = 500
-"""Rows that make a part worth its own first request."""
+"""Rows of a part, at least: below that its first request costs more than it saves."""
 
 MIN_SPLIT_ROWS = 1_000
-"""Rows left to read from which dividing pays, while somebody has nothing to do or less to do."""
+"""Unread rows from which dividing a planned window pays, if another worker has less to read."""
 
 MIN_RESPLIT_ROWS = 300
-"""The same of a part: what is large enough to be divided should not wait for its slowest part."""
+"""Unread rows from which dividing a part pays: the run should not wait for its slowest part."""
 
 MAX_WINDOW_ROWS = 10_000
-"""Rows left to read from which a window is always divided, so that memory stays flat."""
+"""Unread rows from which a window is always divided, so that memory stays flat."""
 
-MAX_PART_ROWS = 2_000
-"""Parts that a window is divided into at most: what is left of larger ones is divided again."""
+MAX_PARTS = 2_000
+"""Parts of one division, at most: parts that are still large are divided again."""
 
 TAIL_PARTS = 3
-"""Parts for what lies further back than the rows should reach, and may hold them all or none."""
+"""Parts behind the time to which the unread rows should reach: they may hold all of the rows, or none."""
 
 DENSE_SHARE = 0.6
-"""Of the length of the rest: rows that should reach further back than this are taken to fill it."""
+"""Share of the rest: if the unread rows should reach back further, they are taken to fill all of it."""
 
 
 def is_newest_first(created: Sequence[datetime | None]) -> bool:
-    """Return whether a page came in the documented order, so that its end divides read from unread."""
+    """Return whether a page has the documented order, so that its last row divides read from unread."""
     known = [instant for instant in created if instant is not None]
     return len(known) == len(created) and all(a >= b for a, b in pairwise(known))
 
 
 def part_count(left: int, workers: int) -> int:
-    """Return into how many parts so many rows are best divided for so many workers."""
+    """Return the number of parts into which to divide `left` unread rows for `workers`."""
     rows = min(max(MIN_PART_ROWS, left / workers), MAX_WINDOW_ROWS / 2)
-    return min(MAX_PART_ROWS, max(2, ceil(left / rows))) + TAIL_PARTS
+    return min(MAX_PARTS, max(2, ceil(left / rows))) + TAIL_PARTS
 
 
 def divide(
@@ -53,9 +56,8 @@ def divide(
 ) -> tuple[Window, ...]:
     """Return up to `parts` windows, newest first, that together cover the unread rest of `window`.
 
-    The rest is everything in it created at `oldest_read` or before: `ahead` times as many rows as were read
-    down to there. As far back as these reach where they lie as densely, the parts are equally long; behind
-    that each is a fixed factor longer than the one after it. An empty tuple: the rest is too short to divide.
+    The rest is everything created at `oldest_read` or before: about `ahead` times as many rows as were read
+    down to there. Returns an empty tuple if the rest is too short to divide.
     """
     length = oldest_read - (window.created_from or EARLIEST_TASK)
     ages = _part_ages(max(newest_read - oldest_read, TIME_RESOLUTION), length, parts, ahead)
@@ -63,20 +65,21 @@ def divide(
     cuts = _strictly_falling(edges, oldest_read, window.created_from)
     if not cuts:
         return ()
+    # Both bounds of a window are inclusive: each part begins one millisecond below the part before it ends.
     uppers = [oldest_read, *(cut - TIME_RESOLUTION for cut in cuts)]
     lowers = [*cuts, window.created_from]
     return tuple(_part(window, lower, upper) for lower, upper in zip(lowers, uppers, strict=True))
 
 
 def newer_than(window: Window, oldest_read: datetime) -> Window:
-    """Return the part of `window` that was read, newest first, down to `oldest_read` and without it."""
+    """Return the part of `window` created after `oldest_read`."""
     return _part(window, oldest_read + TIME_RESOLUTION, window.created_to)
 
 
 def without_failing_page(window: Window, oldest_read: datetime, page: timedelta) -> tuple[Window, ...]:
-    """Return the parts of what is unread of `window`, whose next page cannot be had.
+    """Return the unread rest of a window in two parts, of which the first holds most of the failing page.
 
-    The first is as long as a `page` that came, and so holds most of the one that did not.
+    It is as long in time as `page`, the average of the pages that were read.
     """
     at = whole_milliseconds(oldest_read - max(page, TIME_RESOLUTION))
     if window.created_from is not None and at <= window.created_from:
@@ -85,17 +88,14 @@ def without_failing_page(window: Window, oldest_read: datetime, page: timedelta)
 
 
 def middle(window: Window, now: datetime) -> datetime | None:
-    """Return the instant in the middle of a window; None if it is too short to be halved.
-
-    An open end is taken to be `now`.
-    """
+    """Return the middle of a window, which ends at `now` if it is open; None if it is too short to halve."""
     upper, lower = window.created_to or now, window.created_from or EARLIEST_TASK
     at = whole_milliseconds(lower + (upper - lower) / 2)
     return at if lower < at <= upper else None
 
 
 def halve(window: Window, at: datetime) -> tuple[Window, Window]:
-    """Return the part of `window` created at `at` or later, and the part created before."""
+    """Return two windows: created at `at` or later, and created before."""
     return _part(window, at, window.created_to), _part(window, window.created_from, at - TIME_RESOLUTION)
 
 
@@ -104,22 +104,25 @@ def _part(window: Window, lower: datetime | None, upper: datetime | None) -> Win
 
 
 def _part_ages(page: timedelta, length: timedelta, parts: int, ahead: float) -> list[timedelta]:
-    """Return how far the parts of a rest of this `length` reach back, the last left out.
+    """Return how far back each part of the rest begins, except the last one, which takes all that is left.
 
-    No part of the first kind is meant to be shorter than the `page` that was read.
+    `page` is the time that the rows read cover, `length` the time of the rest.
     """
     near = max(1, min(parts - TAIL_PARTS, int(ahead)))
+    # 1. At the density of the page the rows fill the rest: parts of equal length.
     if ahead >= length / page * DENSE_SHARE:
         near = max(2, near)
         return [length * number / near for number in range(1, near)]
+    # 2. They should end after `reach`: equal parts down to there, then parts that grow by a fixed factor, for
+    # nothing is known about how far back the account goes or how dense it is there.
     reach = page * ahead
     factor = (length / reach) ** (1 / (parts - near))
-    evenly = [reach * number / near for number in range(1, near + 1)]
-    return evenly + [reach * factor**number for number in range(1, parts - near)]
+    even = [reach * number / near for number in range(1, near + 1)]
+    return even + [reach * factor**number for number in range(1, parts - near)]
 
 
 def _strictly_falling(edges: list[datetime], above: datetime, below: datetime | None) -> list[datetime]:
-    """Return the edges that leave something on both sides."""
+    """Return the edges that leave time on both sides, each below the one before."""
     kept: list[datetime] = []
     for edge in edges:
         if edge < (kept[-1] if kept else above) and (below is None or edge > below):

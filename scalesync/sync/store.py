@@ -1,66 +1,93 @@
-"""What a run writes: each function is one transaction, and holds the window's claim in it."""
+"""Database access of a sync process: claims, pages, look-ups, decisions on windows.
 
-from collections.abc import Callable, Sequence
+Each method is one transaction. One that writes for a window requires the window's lease in that transaction
+and raises LeaseLostError, with nothing written, if another process has claimed the window since.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
+from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import query, upsert
 from scalesync.db.sync import runs, window_ledger, window_splits
+from scalesync.lease_owner import owner_is_dead
 from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
 from scalesync.sync.window_progress import AcceptedPage, LookupResult, ParsedPage, WindowProgress
 
 
 @dataclass
 class SyncStore:
-    """The mirror and its ledger, as one process writes to them."""
+    """Access of one sync process to the mirror and to its windows and runs."""
 
     database: Database
     api: ScaleApi
     owner: str
     lease: float
-    """Seconds that a claim lasts without a sign of life."""
-    requests_told: int = 0
+    """Seconds that a claim lasts unless it is extended."""
+    requests_reported: int = 0
     """How many of the client's requests are already counted in some run."""
-    latest: datetime | None = None
+    latest_page_at: datetime | None = None
     """The API's clock on the last page saved here."""
-    run_began: datetime | None = None
-    """The API's clock when the run in hand was planned, or the earliest on a page since."""
+    run_started_at: datetime | None = None
+    """The API's clock when the active run was planned, or the earliest on a page since."""
     saved: int = 0
-    """How many transactions brought the mirror further."""
+    """Transactions that wrote pages or look-ups: grows whenever the mirror makes progress."""
 
     def claim(self) -> Window | None:
-        """Return a free window of the open run, now ours, or None."""
+        """Claim a free window of the open run and return it; None if there is none."""
         with self.database.write() as conn:
             return window_ledger.claim(conn, self.owner, self.lease)
 
     def claim_several(self, number: int) -> list[Window]:
-        """Return free windows of the open run, at most so many, now ours."""
+        """Claim up to `number` free windows of the open run and return them."""
         with self.database.write() as conn:
             return window_ledger.claim_several(conn, self.owner, self.lease, number)
 
+    def claim_from_dead_owners(self) -> Window | None:
+        """Release the windows of processes of this machine that are gone, and claim one of them."""
+        with self.database.read() as conn:
+            dead = [owner for owner in window_ledger.owners(conn) if owner_is_dead(owner)]
+        if not dead:
+            return None
+        with self.database.write() as conn:
+            window_ledger.release(conn, dead)
+        return self.claim()
+
     def resume(self, progress: WindowProgress) -> None:
-        """Remember what earlier claims of the window received."""
+        """Load the keys that earlier claims of the window received, if it was begun."""
         if progress.window.next_token is not None:
             with self.database.read() as conn:
                 progress.pages, progress.seen = window_ledger.keys_received(conn, progress.window.id)
             progress.accepted, progress.in_order = progress.pages, False
 
-    def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
-        """Write pages of one stream, all of one instant, and what they mean for their windows.
+    def is_smaller_than_whole(self, window: Window) -> bool:
+        """Return whether the API counts less in a part than in the window that it is a part of.
 
-        It is one transaction, and pages of one window are in their order. Raises LeaseLostError, with nothing
-        written, if any of the windows was lost.
+        If not, the API ignores bounds of time, and dividing the part would never end.
+        """
+        if window.parent_id is None or window.api_total is None:
+            return True
+        with self.database.read() as conn:
+            whole = window_splits.total_of(conn, window.parent_id)
+        return whole is None or window.api_total < whole
+
+    def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
+        """Write pages of one stream and one API time, and what they mean for their windows.
+
+        Pages of one window are in their order.
         """
         kind, run_id = pages[0].progress.stream.mapping, pages[0].window.run_id
         served_at = pages[0].parsed.page.served_at
         rows = [row for page in pages for row in page.parsed.rows]
         held = {page.window.id: page.window for page in pages}
         received = [(page.window, page.number, [row.key for row in page.parsed.rows]) for page in pages]
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, held.values(), self.owner, self.lease)
-            written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)
+        with self._leased(*held.values()) as conn:
+            # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
+            written = _write_function([page.progress for page in pages])(conn, kind, rows, served_at, run_id)
             window_ledger.save_pages(conn, received)
             for page in pages:
                 window_ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
@@ -70,29 +97,27 @@ class SyncStore:
                     window_splits.add_read_part(conn, page.window, page.progress.read_part, served_at, error)
                 if page.state is not WindowState.OPEN:
                     window_ledger.finish(conn, page.window, page.state, error)
-            runs.add_counts(conn, run_id, self._tally(pages, written))
-            if self.run_began is not None and served_at < self.run_began:
-                # Time does not go back: the clock was ahead when the run was planned.
+            runs.add_counts(conn, run_id, self._counts(pages, written))
+            if self.run_started_at is not None and served_at < self.run_started_at:
+                # Time does not go back: the API's clock was ahead when the run was planned.
                 runs.lower_start(conn, run_id, served_at)
-                self.run_began = served_at
+                self.run_started_at = served_at
         for page in pages:
             page.progress.pages = page.number + 1
         self.saved += 1
-        self.latest = served_at
+        self.latest_page_at = served_at
         return written
 
     def save_rows(self, progress: WindowProgress, parsed: ParsedPage) -> WriteCounts:
-        """Write a page's rows, and nothing that its window could close on. Raises LeaseLostError."""
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, [progress.window], self.owner, self.lease)
+        """Write the rows of a contradictory page; its window stays as it is."""
+        with self._leased(progress.window) as conn:
             at, run_id = parsed.page.served_at, progress.window.run_id
-            return _way_to_write([progress])(conn, progress.stream.mapping, parsed.rows, at, run_id)
+            return _write_function([progress])(conn, progress.stream.mapping, parsed.rows, at, run_id)
 
     def save_lookups(self, progress: WindowProgress, looked_up: LookupResult) -> WriteCounts:
-        """Mark as missing what is gone and write what is there after all. Raises LeaseLostError."""
+        """Mark objects as missing that are gone, and write those that are there after all."""
         kind, last, run_id = progress.stream.mapping, progress.last, progress.window.run_id
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, [progress.window], self.owner, self.lease)
+        with self._leased(progress.window) as conn:
             written = upsert.write_documents(conn, kind, looked_up.found, run_id, upsert.write_last)
             if last is not None:
                 upsert.mark_missing(conn, kind, looked_up.gone, last.parsed.page.served_at, run_id)
@@ -100,21 +125,20 @@ class SyncStore:
         return written
 
     def unconfirmed(self, progress: WindowProgress, window: Window) -> list[str]:
-        """Return the keys that are here, within the bounds of `window`, and were on no page that was read."""
+        """Return the keys that the mirror has within the bounds of `window` and no page showed, sorted."""
         with self.database.read() as conn:
-            here = query.keys_present(
+            local = query.keys_present(
                 conn,
                 progress.stream.mapping,
                 project=window.project,
                 created_from=window.created_from,
                 created_to=window.created_to,
             )
-        return sorted(key for key in here if window_ledger.key_digest(key) not in progress.seen)
+        return sorted(key for key in local if window_ledger.key_digest(key) not in progress.seen)
 
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
-        """Have the window read again, in halves if there are any. Raises LeaseLostError."""
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, [window], self.owner, self.lease)
+        """Reopen the window from its start, or replace it by `halves` if there are any."""
+        with self._leased(window) as conn:
             if halves:
                 window_ledger.add(conn, window.run_id, halves, parent_id=window.id)
                 window_ledger.finish(conn, window, WindowState.SPLIT, error)
@@ -122,43 +146,46 @@ class SyncStore:
                 window_ledger.restart(conn, window, error)
 
     def split_at(self, progress: WindowProgress, parts: tuple[Window, ...], error: str) -> None:
-        """Leave what is unread of a window to parts, and close what was read. Raises LeaseLostError."""
+        """Leave the unread rest of a window to `parts`, and close what was read of it."""
         window = progress.window
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, [window], self.owner, self.lease)
+        with self._leased(window) as conn:
             window_ledger.add(conn, window.run_id, parts, parent_id=window.id)
-            if self.latest is not None:
-                window_splits.add_read_part(conn, window, progress.read_part, self.latest, None)
+            if self.latest_page_at is not None:
+                window_splits.add_read_part(conn, window, progress.read_part, self.latest_page_at, None)
             window_ledger.finish(conn, window, WindowState.SPLIT, error)
 
     def read_undivided(self, window: Window, error: str) -> None:
-        """Have what `window` is a part of read as a whole. Raises LeaseLostError."""
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, [window], self.owner, self.lease)
+        """Drop all parts of the window that `window` is a part of, and reopen it to be read as a whole."""
+        with self._leased(window) as conn:
             window_splits.read_undivided(conn, window.run_id, window_splits.root_of(conn, window), error)
 
     def give_up(self, window: Window, error: str) -> None:
-        """Fail the window: its run will end incomplete. Raises LeaseLostError."""
-        with self.database.write() as conn:
-            window_ledger.require_lease(conn, [window], self.owner, self.lease)
+        """Fail the window: its run will end incomplete."""
+        with self._leased(window) as conn:
             window_ledger.finish(conn, window, WindowState.FAILED, error)
 
     def extend(self) -> None:
-        """Show that this process lives."""
+        """Extend the leases of all windows that this process holds."""
         with self.database.write() as conn:
             window_ledger.extend(conn, self.owner, self.lease)
 
     def release(self) -> None:
-        """Let others go on with what this process held."""
+        """Release all windows that this process holds, so that others can go on with them."""
         with self.database.write() as conn:
             window_ledger.release(conn, [self.owner])
 
     def unreported(self) -> RunCounts:
-        """Return the requests that no run counted yet, as counted from now on."""
-        told, self.requests_told = self.requests_told, self.api.requests_made
-        return RunCounts(requests=self.requests_told - told)
+        """Return the requests that no run has counted yet, and count them as reported."""
+        before, self.requests_reported = self.requests_reported, self.api.requests_made
+        return RunCounts(requests=self.requests_reported - before)
 
-    def _tally(self, pages: Sequence[AcceptedPage], written: WriteCounts) -> RunCounts:
+    @contextmanager
+    def _leased(self, *held: Window) -> Iterator[Connection]:
+        with self.database.write() as conn:
+            window_ledger.require_lease(conn, held, self.owner, self.lease)
+            yield conn
+
+    def _counts(self, pages: Sequence[AcceptedPage], written: WriteCounts) -> RunCounts:
         return replace(
             self.unreported(),
             pages=len(pages),
@@ -170,7 +197,8 @@ class SyncStore:
         )
 
 
-def _way_to_write(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
-    """Return how pages are written: in a pass that reads all there is, the copy served last stays."""
+def _write_function(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
+    # A pass that reads everything created keeps the copy served last, even against its stamps. Elsewhere an
+    # older copy must not replace a newer one.
     reads_all = all(progress.proves_absence for progress in windows_read)
     return upsert.write_last if reads_all else upsert.write_rows

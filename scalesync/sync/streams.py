@@ -1,4 +1,7 @@
-"""The streams: each kind of Scale object that is mirrored, declared once."""
+"""The streams: table, list request and single request of each kind of Scale object.
+
+Open it to add a stream, or for what one request reads: filters, page size, totals, the API's clock.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,32 +24,31 @@ from scalesync.models.api import BatchFilter, Document, Page, TaskFilter
 from scalesync.models.sync import Window
 
 PAGE_SIZE = 100
-"""Rows of a page: the most that the API gives (documented)."""
+"""Rows of a page: the API's maximum (documented)."""
 
 BOUND_MARGIN = timedelta(milliseconds=1)
-"""Added to both ends of every window, because it is not known whether the API's bounds are inclusive."""
-
+"""Added to both ends of every window: whether the API's bounds are inclusive is not documented."""
 
 SOME_STATUSES = ("pending", "completed", "canceled")
-"""Statuses by which every API lists tasks (documented): of these lists one task can spoil one."""
+"""Statuses to filter tasks by (documented): one unreadable task spoils only one of these lists."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One kind of Scale object mirrored to one table."""
+    """One kind of Scale object, mirrored to one table."""
 
     name: str
     mapping: StreamMapping
     page: Callable[[ScaleApi, Window, int], Page]
-    """Reads the page of a window that its token asks for, of at most so many rows."""
+    """Returns a window's page at its token, of at most the given number of rows."""
     one: Callable[[ScaleApi, str], Document]
-    """Reads one object; raises ScaleResourceNotFound if there is none."""
+    """Returns one object by key. Raises ScaleResourceNotFound."""
     counted: bool = True
-    """Whether the API tells in each page how many there are in all, without which nothing is complete."""
+    """Whether each page has the total of the list, without which no window closes."""
 
 
 def task_filter(window: Window) -> TaskFilter:
-    """Return the filters that read at least what the window means, under either reading of bounds."""
+    """Return task filters that include all of the window, whether bounds are inclusive or not."""
     return TaskFilter(
         start_time=window.created_from and window.created_from - BOUND_MARGIN,
         end_time=window.created_to and window.created_to + BOUND_MARGIN,
@@ -65,7 +67,7 @@ def is_everything(window: Window) -> bool:
 
 
 def batch_filter(window: Window) -> BatchFilter:
-    """Return the same for batches, which have no filter on change."""
+    """Return batch filters that include all of the window; batches have no filter on changes."""
     return BatchFilter(
         start_time=window.created_from and window.created_from - BOUND_MARGIN,
         end_time=window.created_to and window.created_to + BOUND_MARGIN,
@@ -78,18 +80,17 @@ def _projects_page(api: ScaleApi, window: Window, limit: int) -> Page:  # noqa: 
 
 
 def all_projects(api: ScaleApi) -> Page:
-    """Return every project once: the list as it comes and the archived ones, which it may or may not hold.
-
-    Of a project that both hold it is the later copy. `total` is None, for each list has its own.
-    """
+    """Return every project once, archived ones included, as one page without a total."""
+    # Whether the plain list has archived projects is not documented: of a project in both lists the later
+    # copy is taken. Each list has its own total, so that there is none here.
     listed, archived = api.projects(), api.projects(archived=True)
-    again = set(map(_name, archived.docs)) - {None}
-    docs = (*(doc for doc in listed.docs if _name(doc) not in again), *archived.docs)
+    in_both = set(map(_name, archived.docs)) - {None}
+    docs = (*(doc for doc in listed.docs if _name(doc) not in in_both), *archived.docs)
     return replace(listed, docs=docs, total=None, replaced=listed.replaced + archived.replaced)
 
 
 def _name(doc: msgspec.Raw) -> str | None:
-    """Return a project's name, None where it has none."""
+    """Return a project's name, or None."""
     try:
         return msgspec.json.decode(doc, type=_Named).name
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -109,9 +110,9 @@ def _tasks_page(api: ScaleApi, window: Window, limit: int) -> Page:
 
 
 def count(api: ScaleApi, window: Window) -> int:
-    """Return how many rows the API counts in a window, read at the price of one row.
+    """Return the API's total of a window, from a page of one row.
 
-    Raises InconsistentPageError if it does not say, where it promises to.
+    Raises InconsistentPageError if a counted stream comes without a total.
     """
     stream = STREAMS[window.stream]
     page = stream.page(api, window, 1)
@@ -128,36 +129,37 @@ STREAMS = {
         Stream("tasks", TASKS, _tasks_page, ScaleApi.task),
     )
 }
-"""By name, in the order in which a run reads them."""
+"""Streams by name, in the order in which a run reads them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the API says before anything is planned."""
+    """The API's first answer before a plan: its time, its newest tasks, whether it demands a project."""
 
     now: datetime
-    """By its clock."""
+    """The API's clock."""
     every_project: tuple[str, ...] | None
     """All project names if it lists tasks only project by project, else None."""
     first_page: Page | None
-    """The first page of all its tasks, as long as was asked for; None where it lists them by project."""
+    """The first page of all tasks; None if tasks are listed by project, or that page fails."""
 
 
 def probe(api: ScaleApi, *, limit: int = 1) -> Probe:
-    """Ask for the account's newest tasks, for what else the answer tells.
+    """Request the newest tasks, and return them with the API's time and whether it demands a project.
 
-    Raises ScaleNoAnswer for answers without a date. Where that list fails and others come, `newest` is None.
+    Raises ScaleNoAnswer if the answer has no date. `first_page` is None if only that list fails.
     """
     try:
         newest = api.tasks(TaskFilter(), limit=limit)
     except ScaleInvalidRequest:
+        # Observed: some accounts get 400 unless a project is named.
         listed = all_projects(api)
         names = sorted({to_row(PROJECTS, doc).key for doc in listed.docs})
         if not names:
             raise
         return Probe(_time_of(listed), tuple(names), None)
     except ScaleException as error:
-        # The newest tasks may be all that cannot be read: the run finds out which.
+        # Perhaps only the newest tasks cannot be read: the run singles them out.
         if not api_works_otherwise(api, TASKS.table.name, error):
             raise
         return Probe(_time_of(api.projects()), None, None)
@@ -165,24 +167,24 @@ def probe(api: ScaleApi, *, limit: int = 1) -> Probe:
 
 
 def api_works_otherwise(api: ScaleApi, stream: str, error: ScaleException) -> bool:
-    """Return whether the API answers other requests than the one of a stream that ended in `error`.
+    """Return whether the API answers any request besides the one of `stream` that ended in `error`.
 
-    A refused key and a request to slow down are about all requests. Where no list of tasks comes at all, the
-    API is taken to be down. Each list is asked for once, one row of it, until one comes.
+    Requests one row of each list, once, until one succeeds.
     """
+    # A refused key and a request to slow down concern all requests.
     if isinstance(error, ScaleUnauthorized | ScaleTooManyRequests):
         return False
     once = api.with_attempts(1)
-    asks: list[Callable[[], object]] = [
+    requests: list[Callable[[], object]] = [
         partial(once.tasks, TaskFilter(status=status), limit=1) for status in (None, *SOME_STATUSES)
     ]
     if stream != TASKS.table.name:
-        asks += [once.projects, partial(once.batches, BatchFilter(), limit=1)]
-    for ask in asks:
+        requests += [once.projects, partial(once.batches, BatchFilter(), limit=1)]
+    for request in requests:
         try:
-            ask()
+            request()
         except ScaleInvalidRequest:
-            # It demands a project: that is an answer.
+            # The API demands a project: that is an answer.
             return True
         except ScaleException:
             continue
@@ -191,7 +193,8 @@ def api_works_otherwise(api: ScaleApi, stream: str, error: ScaleException) -> bo
 
 
 def _time_of(page: Page) -> datetime:
-    """Return the API's clock at a page, for ours decides nothing. Raises ScaleNoAnswer without one."""
+    """Return the API's clock at a page. Raises ScaleNoAnswer if the answer has no date."""
+    # Watermarks compare with the API's own times: the local clock must not decide what is complete.
     if not page.dated:
         msg = "The API's answers have no date, and it is by its clock that a mirror is called complete."
         raise ScaleNoAnswer(msg, advice="Is there a proxy on the way that takes the Date header out?")

@@ -1,4 +1,7 @@
-"""A window in the course of being read: what came so far, and what each page means for it."""
+"""State of a window while it is read, and what each page means for it.
+
+Open it for the rules by which a page is accepted, a window divided, or an object looked up.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,84 +28,85 @@ from scalesync.sync.splitting import (
 from scalesync.sync.streams import PAGE_SIZE, Stream, api_works_otherwise
 
 MAX_NAMED = 5
-"""How many objects that are not in the mirror are named."""
+"""Objects that could not be stored and are named in an error; the others are counted."""
 
-SHOWN_CHARACTERS = 80
-"""Bytes of an object that are shown where it has no name to be known by."""
+SHOWN_BYTES = 80
+"""Bytes of an object that are shown in an error if it has no key."""
 
 LOOKUPS_AT_ONCE = 50
-"""Objects that one thread looks up before it hands over what it learnt."""
+"""Objects that one thread looks up before it hands over the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """A page with its documents typed."""
+    """A page with its documents as rows."""
 
     page: Page
     rows: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
-    """The objects that no table can hold, each with the reason."""
+    """Objects that no table can hold, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPage:
-    """A page that agrees with those before it, and what becomes of its window."""
+    """A page that agrees with those before it, and the state of its window after it."""
 
     progress: "WindowProgress"
     parsed: ParsedPage
     window: Window
-    """As it is after this page."""
+    """State after this page."""
     number: int
-    """Of the page in its window, from 0."""
+    """Position of the page in its window, from 0."""
     state: WindowState = WindowState.OPEN
     parts: tuple[Window, ...] = ()
-    """What is to read the rest of the window."""
+    """Windows that read the rest, if the window is divided."""
     paused: bool = False
-    """Whether nobody reads on in the window until told to."""
+    """Whether its reader stopped after it, until the engine continues the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What the API said of objects that a complete listing lacked."""
+    """The API's answers about objects that a complete list lacked."""
 
     found: tuple[Document, ...]
     gone: tuple[str, ...]
     failed: tuple[str, ...] = ()
-    """The objects of which it said neither, each with the reason."""
+    """Objects without an answer, each with the reason."""
 
 
 @dataclass(slots=True)
 class WindowProgress:
-    """One claimed window, and all that is known of it here.
+    """A claimed window and everything this process knows about it.
 
-    What came is noted by the thread that reads it, while one does; everything else by the one that writes.
+    At most one reader thread has it at a time and changes what `accept` changes; the writing thread changes
+    everything else.
     """
 
     stream: Stream
     window: Window
-    """As it is after the last page that was taken."""
+    """State after the last accepted page."""
     pages: int = 0
-    """How many are in the ledger."""
+    """Pages in the database."""
     accepted: int = 0
-    """How many came in all."""
+    """Pages accepted, written or not."""
     seen: set[bytes] = field(default_factory=set)
     """Digests of every key received, in this process or before a crash."""
     tokens: set[str] = field(default_factory=set)
     in_order: bool = True
-    """Whether every page since the first came newest first, in this process."""
+    """Whether every page so far was newest first, all of them read by this process."""
     newest: datetime | None = None
     oldest: datetime | None = None
-    """When the first and the last object that came were created, as long as they come in order."""
+    """Times of creation of the first and the last object received, while they come in order."""
     at_oldest: int = 0
-    """Distinct objects received that were created when the last one was."""
+    """Distinct objects received that share their time of creation with the last one."""
     lost: bool = False
-    """Another process took the window over: whatever still arrives is dropped."""
+    """Whether another process took the window over: anything that still arrives is dropped."""
     last: AcceptedPage | None = None
     """The last page, while objects that the listing lacked are looked up."""
     unconfirmed: list[str] = field(default_factory=list)
-    """Keys that are here, and in the window, and were not on any page; still to be looked up."""
+    """Keys that the mirror has in this window and no page showed; still to be looked up."""
     left_out: list[str] = field(default_factory=list)
-    """Objects that came and are not in the mirror, or could not be looked up, each with the reason."""
+    """Objects that could not be stored or looked up, each with the reason."""
 
     @property
     def proves_absence(self) -> bool:
@@ -111,13 +115,12 @@ class WindowProgress:
 
     @property
     def read_part(self) -> Window | None:
-        """Return what was read as a part of its own: what was created after the oldest object that came.
-
-        Everything created at that time or before is left to other parts. None where pages came out of order.
-        """
+        """Return the part that was read: created after the oldest object received; None if out of order."""
         if not self.in_order or self.oldest is None:
             return None
         window = self.window
+        # Objects created at the very time of the oldest one may be on the next page too: all of them are left
+        # to other parts, so their number is subtracted here.
         inside = window.created_from is None or window.created_from <= self.oldest
         return replace(
             newer_than(window, self.oldest),
@@ -127,7 +130,7 @@ class WindowProgress:
 
     @property
     def shortfall(self) -> str | None:
-        """Return what came and is not in the mirror, or could not be looked up; None if there is nothing."""
+        """Return the objects that could not be stored or looked up as one text; None if there are none."""
         if not self.left_out:
             return None
         others = len(self.left_out) - MAX_NAMED
@@ -136,17 +139,22 @@ class WindowProgress:
     def accept(self, parsed: ParsedPage) -> AcceptedPage:
         """Count the page. Raises InconsistentPageError if it contradicts itself or the pages before it."""
         page = parsed.page
+        # 1. Check the page. Requests are a little wider than the window, so that a neighbour may receive the
+        # same rows: `rows_within` counts each row in one window only, and those are what parts must add up
+        # to.
         check_bounds(self.window, parsed.rows)
-        came = {key_digest(row.key): row for row in parsed.rows}
-        fresh = came.keys() - self.seen
-        within = sum(is_within(self.window, came[digest]) for digest in fresh)
-        fresh = fresh | ({key_digest(each) for each in parsed.left_out} - self.seen)
-        if not fresh and self._came_on_one_page:
+        received = {key_digest(row.key): row for row in parsed.rows}
+        new = received.keys() - self.seen
+        within = sum(is_within(self.window, received[digest]) for digest in new)
+        new = new | ({key_digest(each) for each in parsed.left_out} - self.seen)
+        if not new and self._fits_on_one_page:
             page = replace(page, next_token=None, has_more=False)
-        check_page(page, self.tokens, has_news=bool(fresh))
+        check_page(page, self.tokens, has_new_rows=bool(new))
         if self.stream.counted and page.total is None:
             raise InconsistentPageError("the API does not say how many there are")
-        self.seen |= fresh
+        # 2. Move the window on. Its total is the one of the first page: later ones count what was created
+        # since.
+        self.seen |= new
         if page.next_token is not None:
             self.tokens.add(page.next_token)
         total = page.total if self.window.api_total is None else self.window.api_total
@@ -157,87 +165,89 @@ class WindowProgress:
             rows_within=self.window.rows_within + within,
             api_total=total,
         )
+        # 3. Only a window that received what was counted may close.
         if page.next_token is None:
             check_count(self.window, page)
-        self._note_order(parsed.rows, [came[each].created_at for each in fresh & came.keys()])
+        self._note_order(parsed.rows, [received[each].created_at for each in new & received.keys()])
         self.accepted += 1
         self.left_out += parsed.left_out
         return AcceptedPage(self, parsed, self.window, self.accepted - 1)
 
-    def _note_order(self, rows: Sequence[Row], fresh: list[datetime | None]) -> None:
-        """Note when the objects of a page were created, and when those that came for the first time."""
+    def _note_order(self, rows: Sequence[Row], new: list[datetime | None]) -> None:
+        """Update order and range of times of creation; `new` are those of rows not seen before."""
         created = [row.created_at for row in rows]
         if not created:
             return
         follows = self.oldest is None or (created[0] is not None and created[0] <= self.oldest)
         self.in_order = self.in_order and follows and is_newest_first(created)
         before = self.at_oldest if created[-1] == self.oldest else 0
-        self.at_oldest = before + fresh.count(created[-1])
+        self.at_oldest = before + new.count(created[-1])
         self.newest, self.oldest = self.newest or created[0], created[-1]
 
     @property
-    def _came_on_one_page(self) -> bool:
-        """Whether one page held all that the API counts, so that a token for more leads nowhere.
-
-        It gives such tokens if it orders tasks of one instant anew at every request (assumed).
-        """
+    def _fits_on_one_page(self) -> bool:
+        """Whether one page held all that the API counts, so that a token for more leads nowhere."""
+        # Assumed: the API orders tasks of one instant anew at every request, and then gives such tokens.
         total = self.window.api_total
         return total is not None and self.window.rows_received >= total and total <= PAGE_SIZE
 
     def parts(self, first: ParsedPage, workers: int, share: Callable[[], float]) -> tuple[Window, ...]:
-        """Return the windows that should read the rest of this one after its first page, if any should.
+        """Return the windows that should read the rest after the first page; empty: read on undivided.
 
-        `share` is asked only where it matters, for the rows that each worker has to read at present: to one
-        who has more than that it pays to give some away.
+        `share` returns the unread rows per worker; it is called only if the answer depends on it.
         """
         window, created = self.window, [row.created_at for row in first.rows]
         if window.undivided:
             return ()
         left = (window.api_total or 0) - window.rows_received
         enough = MIN_SPLIT_ROWS if window.parent_id is None else MIN_RESPLIT_ROWS
+        # Dividing pays if this window holds more than the average worker still has to read.
         if not (left >= MAX_WINDOW_ROWS or (left >= enough and left > share())):
             return ()
+        # Only in the documented order does the end of the page divide read from unread.
         if not is_newest_first(created) or not created or created[0] is None or created[-1] is None:
             return ()
         ahead = left / len(created)
         parts = divide(window, created[-1], created[0], part_count(left, workers), ahead=ahead)
-        # The oldest first: it is not known what lies there, and whoever finds much of it can divide it again.
+        # The oldest first: its size is unknown, and the sooner it is begun, the sooner it can be divided
+        # again.
         return parts[::-1]
 
     def next_unconfirmed(self) -> list[str]:
-        """Return the next keys to look up, and take them off the list."""
+        """Return the next keys to look up, and remove them from `unconfirmed`."""
         keys = self.unconfirmed[:LOOKUPS_AT_ONCE]
         del self.unconfirmed[:LOOKUPS_AT_ONCE]
         return keys
 
 
 def parse_page(stream: Stream, page: Page, parser: ParserProcess | None = None) -> ParsedPage:
-    """Return the page with its documents typed, tasks by the typist if that has time.
+    """Return the page with its documents as rows; tasks are parsed by `parser` if it is ready.
 
     Objects that no table can hold are left out, one by one. Raises InconsistentPageError if that is all of
-    them: such a page is the answer to something else.
+    them: such a page does not answer the request.
     """
     rows = parser.parse(page.docs) if parser and stream.mapping is TASKS else None
     if rows:
         return ParsedPage(page, rows)
-    held: list[Row] = []
+    parsed: list[Row] = []
     left_out: list[str] = []
     for doc in page.docs:
         try:
-            held.append(to_row(stream.mapping, doc))
+            parsed.append(to_row(stream.mapping, doc))
         except InconsistentPageError as error:
             left_out.append(
-                f"{error.message} It begins with {bytes(doc)[:SHOWN_CHARACTERS].decode(errors='replace')}"
+                f"{error.message} It begins with {bytes(doc)[:SHOWN_BYTES].decode(errors='replace')}"
             )
             if len(left_out) == len(page.docs):
                 raise
-    return ParsedPage(page, tuple(held), tuple(left_out))
+    return ParsedPage(page, tuple(parsed), tuple(left_out))
 
 
 def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> LookupResult:
-    """Ask the API for objects one by one, and return which are there and which are gone.
+    """Request objects one by one, and return which exist and which are gone.
 
-    One for which it gives no answer is named, as long as it answers other requests; else its error is raised.
+    An object without an answer is named in `failed` if the API answers other requests; otherwise its error
+    is raised.
     """
     found: list[Document] = []
     gone: list[str] = []

@@ -1,4 +1,4 @@
-"""What has been read and is to be written: pages in their order, several in one transaction."""
+"""Pages waiting to be written: kept in order per window, several to a transaction."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from scalesync.sync.store import SyncStore
 from scalesync.sync.window_progress import AcceptedPage
 
 PAGES_PER_TRANSACTION = 10
-"""Pages in one transaction, so that none takes long: others wait for it, and leases run on."""
+"""Pages written in one transaction: few, because other processes wait for it while leases run."""
 
 
 @dataclass
 class SyncTotals:
-    """What this process did, by stream."""
+    """Counts of what this process did, by stream."""
 
     written: dict[str, WriteCounts] = field(default_factory=dict)
     replaced: int = 0
@@ -31,7 +31,7 @@ class SyncTotals:
 
 @dataclass
 class WriteBuffer:
-    """Pages to be written: those of one window in their order."""
+    """Queue of pages to be written; pages of one window keep their order."""
 
     store: SyncStore
     watch: SyncWatcher
@@ -39,16 +39,16 @@ class WriteBuffer:
     pages: deque[AcceptedPage] = field(default_factory=deque)
 
     def add(self, page: AcceptedPage) -> None:
-        """Have a page written after those that wait, or before them if others get something to do by it."""
+        """Queue a page; one that divides its window goes first, because idle workers wait for the parts."""
         if page.parts:
             self.pages.appendleft(page)
         else:
             self.pages.append(page)
 
     def save_some(self) -> list[AcceptedPage]:
-        """Write the first pages, as many as go together in one transaction, and return them.
+        """Write the first pages that fit in one transaction, and return them.
 
-        Pages of a window that was lost are dropped, and it is marked so.
+        Pages of a window whose lease was lost are dropped, and its progress is marked `lost`.
         """
         first = list(islice(_same_transaction(self.pages), PAGES_PER_TRANSACTION))
         for _ in first:
@@ -64,6 +64,7 @@ class WriteBuffer:
             if len(pages) == 1:
                 pages[0].progress.lost = True
                 return
+            # One lost window must not cost the others their pages: write each alone.
             for page in pages:
                 self._save([page])
             return
@@ -74,13 +75,13 @@ class WriteBuffer:
 
 
 def _same_transaction(pages: deque[AcceptedPage]) -> Iterator[AcceptedPage]:
-    """Yield the first pages, as far as they are of one stream and one instant.
+    return takewhile(lambda page: _transaction_key(page) == _transaction_key(pages[0]), pages)
 
-    Where a window that was planned begins, its page goes alone: others may wait for its parts.
+
+def _transaction_key(page: AcceptedPage) -> tuple[str, datetime, int | None]:
+    """Return stream, API time and, for the first page of a planned window, its id.
+
+    Such a page is written alone and at once: other workers may wait for the parts of the window.
     """
-    return takewhile(lambda page: _kind(page) == _kind(pages[0]), pages)
-
-
-def _kind(page: AcceptedPage) -> tuple[str, datetime, int | None]:
     begins = page.number == 0 and page.window.parent_id is None
     return page.progress.stream.name, page.parsed.page.served_at, page.window.id if begins else None

@@ -172,7 +172,7 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction before its page's rows",
         "sync/store.py",
-        "written = _way_to_write([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
+        "written = _write_function([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
         "window_ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
         "written = upsert.write_rows(conn, kind, rows, served_at, run_id)",
         (f"{_WHOLE}[sqlite-tasks]",),
@@ -272,7 +272,7 @@ LEASES = (
         "one lost window costs the others their pages",
         "sync/write_buffer.py",
         "self._save([page])",
-        "page.reading.lost = True",
+        "page.progress.lost = True",
         ("sync/test_page_transactions.py::test_one_lost_window_costs_the_others_nothing[sqlite]",),
     ),
     Variant(
@@ -309,7 +309,7 @@ PAGES = (
     Variant(
         "a page is not checked",
         "sync/window_progress.py",
-        "check_page(page, self.tokens, has_news=bool(fresh))",
+        "check_page(page, self.tokens, has_new_rows=bool(new))",
         "pass",
         (f"{_PAGE}[pages0-says that there is more and gives no token]",),
     ),
@@ -337,8 +337,8 @@ PAGES = (
     Variant(
         "a page that comes twice is accepted",
         "sync/page_checks.py",
-        "elif page.next_token is not None and not has_news:",
-        "elif page.next_token == '' and not has_news:",
+        "elif page.next_token is not None and not has_new_rows:",
+        "elif page.next_token == '' and not has_new_rows:",
         (f"{_PAGE}[pages3-repeats a page]",),
     ),
     Variant(

@@ -44,7 +44,7 @@ PROOFS = (
     Variant(
         "behind counts as drift",
         "sync/verify/differ.py",
-        "if there and told and self._is_behind(mapping, there, told, here, derived=derived):",
+        "if behind:",
         "if False:",
         (_BEHIND,),
     ),
@@ -52,7 +52,7 @@ PROOFS = (
         "any later change excuses a loss",
         "sync/verify/differ.py",
         "return isinstance(created, datetime) and created >= mark",
-        "return _is_dated(there, told, mark)",
+        "return _is_dated_since(remote, values, mark)",
         ("sync/test_verify_behind.py::test_a_later_change_excuses_no_loss[sqlite-lose]",),
     ),
     Variant(

@@ -20,8 +20,8 @@ WINDOWS = (
     Variant(
         "rows count in every part that they come in",
         "sync/window_progress.py",
-        "within = sum(is_within(self.window, came[digest]) for digest in fresh)",
-        "within = len(fresh)",
+        "within = sum(is_within(self.window, received[digest]) for digest in new)",
+        "within = len(new)",
         (f"{_LISTS}test_every_row_lies_in_exactly_one_part_that_closes[sqlite]",),
     ),
     Variant(
@@ -48,8 +48,8 @@ WINDOWS = (
     Variant(
         "the first clock of a run is believed",
         "sync/store.py",
-        "if self.run_began is not None and served_at < self.run_began:",
-        "if self.run_began is not None and served_at < served_at:",
+        "if self.run_started_at is not None and served_at < self.run_started_at:",
+        "if self.run_started_at is not None and served_at < served_at:",
         (f"{_CLOCK}test_one_date_in_the_future_moves_no_watermark_there[sqlite]",),
     ),
     Variant(

@@ -1,1 +1,1 @@
-"""Comparison of the mirror with the API: count segments, bisect those that differ, list what is left."""
+"""Compares the mirror with the API: counts segments, bisects those that differ, lists what is left."""

@@ -1,4 +1,4 @@
-"""Lists from the API outside of the ledger: read to the end, and trusted if they agree with themselves."""
+"""Lists objects from the API without recording a run; retries if the pages contradict each other."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,23 +14,22 @@ from scalesync.sync.streams import PAGE_SIZE, STREAMS, task_filter
 from scalesync.sync.window_progress import ParsedPage, WindowProgress
 
 ATTEMPTS = 3
-"""How often a list that contradicts itself is read before that is held against the API."""
+"""Readings of a list that contradicts itself, before its error is raised."""
 
-ANY = TaskFilter()
+NO_FILTER = TaskFilter()
 
 
-def list_pages(api: ScaleApi, window: Window, more: TaskFilter = ANY) -> Iterator[tuple[Row, ...]]:
-    """Yield the pages of a window, read a little wider, as a run does, and cut to it; a row may come twice.
+def list_pages(api: ScaleApi, window: Window, more: TaskFilter = NO_FILTER) -> Iterator[tuple[Row, ...]]:
+    """Yield the pages of a window; a row may come more than once.
 
-    Of tasks, only those of the status and batch in `more`, and with a few fields of each if that asks for
-    `limited_response`. A list that contradicts itself is begun again. Raises InconsistentPageError if it goes
-    on to.
+    For tasks, `more` may name a status, a batch and `limited_response`. A list that contradicts itself is
+    read again from the start; raises InconsistentPageError if it still does.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             yield from _pages(api, window, more)
         except (InconsistentPageError, ScaleInvalidRequest):
-            # 400 for a token that is not good any longer is no different.
+            # 400 may mean that the token has expired: a new reading gets new ones.
             if attempt == ATTEMPTS:
                 raise
         else:
@@ -51,6 +50,7 @@ def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Ro
             page = stream.page(api, progress.window, PAGE_SIZE)
         rows = tuple(to_row(stream.mapping, doc) for doc in page.docs)
         progress.accept(ParsedPage(page, rows))
+        # The request was wider than the window by a margin: cut what is outside.
         yield tuple(row for row in rows if row.created_at is None or is_within(window, row))
         if progress.window.next_token is None:
             return

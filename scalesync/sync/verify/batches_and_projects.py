@@ -1,4 +1,7 @@
-"""Proving batches and projects: there are few, so they are listed wherever that is cheap."""
+"""Verifies batches and projects: few objects, so they are listed wherever that is cheap.
+
+Open it also for the batches' own task counts, which reveal differences of tasks that cancel out elsewhere.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,137 +19,144 @@ from scalesync.sync.verify.differ import Differ
 from scalesync.sync.verify.models import Drift, DriftFound, DriftKind, PartVerified
 
 STATUSES = ("staging", "in_progress")
-"""Together with the total these say how many are completed, which is all else that a batch can be
-(official client)."""
+"""Statuses that are counted; with the total they give the third one, completed (official client)."""
 
 ATTEMPTS = 4
-"""How often batches are asked for their counts while tasks change."""
+"""Requests for the counts of a batch, at most, while tasks change."""
 
 BATCH_LIST_THRESHOLD = 500
-"""Batches up to which all of them are listed. More are counted, and listed only if that differs."""
+"""Batches up to which all of them are listed. More are counted, and listed only if the counts differ."""
 
 
 def verify_projects(differ: Differ) -> None:
-    """Compare all projects and their versions, which come in two lists (see `all_projects`)."""
+    """Compare all projects and their versions, archived ones included."""
     stream = PROJECTS.table.name
     rows = {row.key: row for row in (to_row(PROJECTS, doc) for doc in all_projects(differ.api).docs)}
     differ.compare_rows(stream, list(rows.values()))
     with differ.database.read() as conn:
-        here = comparison.keys_in(conn, PROJECTS, Window(stream), differ.found.as_of)
-    differ.recheck(stream, dict.fromkeys(here - rows.keys()))
+        local = comparison.keys_in(conn, PROJECTS, Window(stream), differ.result.as_of)
+    differ.recheck(stream, dict.fromkeys(local - rows.keys()))
 
 
 def verify_batches(differ: Differ, windows: Sequence[Window]) -> None:
-    """Compare the batches of these windows: which there are, and their status."""
+    """Compare the batches of these windows: which exist, and their status."""
     for window in windows:
         with differ.database.read() as conn:
-            number = comparison.count(conn, BATCHES, window, differ.found.as_of)
+            number = comparison.count(conn, BATCHES, window, differ.result.as_of)
         bounded = (window.created_from, window.created_to) != (None, None)
-        if differ.found.deep or bounded or number <= BATCH_LIST_THRESHOLD or _counts_differ(differ, window):
+        if differ.result.deep or bounded or number <= BATCH_LIST_THRESHOLD or _counts_differ(differ, window):
             differ.compare([Segment(window)])
 
 
-def verify_batch_counts(differ: Differ, windows: Sequence[Window], limit: int | None) -> None:
-    """Ask at most so many batches how many tasks of each status they have, and find out why it differs."""
-    found, room = differ.found, limit
+def verify_batch_counts(differ: Differ, windows: Sequence[Window], limit: int | None) -> int:
+    """Compare the task counts of up to `limit` batches with the API's; return how much drift that found.
+
+    A batch whose counts differ is listed. If its tasks explain the difference, they are the drift, else the
+    batch is.
+    """
+    result = differ.result
+    before = len(result.drift)
     with differ.database.read() as conn:
         names = [
             name
             for window in windows
-            for name in comparison.batches_to_count(conn, window, found.as_of, room)
-        ][:room]
+            for name in comparison.batches_to_count(conn, window, result.as_of, limit)
+        ][:limit]
         wrong_columns = miscounted_batches(conn)
+    # 1. Batches whose count columns disagree with the task rows here: somebody may have edited those.
     for name in wrong_columns:
-        # Its tasks may have been changed behind our back, and so leave a trace here.
-        if not (_explained(differ, name) or any(_judged(differ, name))):
-            _note(differ, name)
-    for name in _miscounting(differ, names):
-        if not _explained(differ, name):
-            again = _status_of(differ, name)
-            if again is not None and _differs(differ, name, again):
-                _note(differ, name)
-    found.batches_counted += len(names)
+        if _compare_tasks_of(differ, name) == 0 and not any(_rechecked_of(differ, name)):
+            _record(differ, name)
+    # 2. Batches whose counts disagree with the API's.
+    for name in _differing_batches(differ, names):
+        if _compare_tasks_of(differ, name) == 0:
+            status = _status_of(differ, name)
+            if status is not None and _differs(differ, name, status):
+                _record(differ, name)
+    result.batches_counted += len(names)
+    return len(result.drift) - before
 
 
-def _miscounting(differ: Differ, names: Sequence[str]) -> list[str]:
-    """Return the batches that count their tasks otherwise than they are here, with no change to explain it.
-
-    Where tasks go on changing, those are asked again; each time there are fewer.
-    """
-    everything = Window(TASKS.table.name)
-    doubtful = list(names)
+def _differing_batches(differ: Differ, names: Sequence[str]) -> list[str]:
+    """Return the batches whose counts differ and still do without the tasks that changed meanwhile."""
+    all_tasks = Window(TASKS.table.name)
+    differing = list(names)
+    # While tasks go on changing, what differs is requested again; each time there are fewer batches.
     for _ in range(ATTEMPTS):
-        answers = list(differ.pool.map(lambda name: _status_of(differ, name), doubtful))
-        asked = zip(doubtful, answers, strict=True)
-        counted = [(name, status) for name, status in asked if status is not None]
-        differ.watch(PartVerified("batches counted", len(names) - len(doubtful) + len(counted), len(names)))
-        doubtful = [name for name, status in counted if _differs(differ, name, status)]
-        if not doubtful or not differ.compare_changes(everything):
+        answers = list(differ.pool.map(lambda name: _status_of(differ, name), differing))
+        answered = zip(differing, answers, strict=True)
+        counted = [(name, status) for name, status in answered if status is not None]
+        done = len(names) - len(differing) + len(counted)
+        differ.watch(PartVerified("batches counted", done, len(names)))
+        differing = [name for name, status in counted if _differs(differ, name, status)]
+        if not differing or not differ.compare_changes(all_tasks):
             break
-        doubtful = [name for name, status in counted if _differs(differ, name, status)]
-    return doubtful
+        differing = [name for name, status in counted if _differs(differ, name, status)]
+    return differing
 
 
 def _counts_differ(differ: Differ, window: Window) -> bool:
-    def total(status: str | None) -> int | None:
-        chosen = BatchFilter(end_time=differ.found.as_of, status=status, project=window.project)
+    as_of, statuses = differ.result.as_of, (None, *STATUSES)
+
+    def api_total(status: str | None) -> int | None:
+        chosen = BatchFilter(end_time=as_of, status=status, project=window.project)
         return differ.api.batches(chosen, limit=1).total
 
-    there = list(differ.pool.map(total, (None, *STATUSES)))
+    remote = list(differ.pool.map(api_total, statuses))
     with differ.database.read() as conn:
-        here = [
-            comparison.count(conn, BATCHES, window, differ.found.as_of, status)
-            for status in (None, *STATUSES)
-        ]
-    return there != here
+        local = [comparison.count(conn, BATCHES, window, as_of, status) for status in statuses]
+    return remote != local
 
 
 def _status_of(differ: Differ, name: str) -> BatchStatus | None:
-    differ.go_on()
+    differ.check_stop()
     try:
         return differ.api.batch_status(name)
     except ScaleResourceNotFound:
         return None
 
 
-def _differs(differ: Differ, name: str, there: BatchStatus) -> bool:
-    """Whether a batch counts its tasks otherwise than they are here, those left out that were judged."""
+def _differs(differ: Differ, name: str, remote: BatchStatus) -> bool:
+    """Return whether a batch's counts differ from the mirror's, rechecked tasks left out of both."""
     with differ.database.read() as conn:
-        here = comparison.batch_counts(conn, name)
-    judged_there, judged_here = _judged(differ, name)
+        local = comparison.batch_counts(conn, name)
+    remote_rechecked, local_rechecked = _rechecked_of(differ, name)
     return any(
-        getattr(there, status) - judged_there[status] != here.get(status, 0) - judged_here[status]
+        getattr(remote, status) - remote_rechecked[status] != local.get(status, 0) - local_rechecked[status]
         for status in COUNTED_STATUSES
     )
 
 
-def _judged(differ: Differ, batch: str) -> tuple[Counter[str], Counter[str]]:
-    """Return how many tasks of a batch were judged, by status: as the API has them, and as they are here."""
-    there, here = (
-        Counter(one["status"] for one in side.values() if one["batch"] == batch)
-        for side in (differ.judged.there, differ.judged.here)
+def _rechecked_of(differ: Differ, batch: str) -> tuple[Counter[str], Counter[str]]:
+    """Return the rechecked tasks of a batch by status: as the API has them, and as the mirror does."""
+    remote, local = (
+        Counter(row["status"] for row in rows.values() if row["batch"] == batch)
+        for rows in (differ.rechecked_rows.remote, differ.rechecked_rows.local)
     )
-    return there, here
+    return remote, local
 
 
-def _explained(differ: Differ, name: str) -> bool:
-    """Whether the batch has tasks that differ, or changed meanwhile, and were not known yet."""
-    window = Window(TASKS.table.name)
-    looked_at, seen = len(differ.rechecked), set[str]()
+def _compare_tasks_of(differ: Differ, batch: str) -> int | None:
+    """List and compare the tasks of a batch; return how many were rechecked for the first time.
+
+    Returns None, and reports the batch as unproven, if the API's list contradicts itself.
+    """
+    tasks = TASKS.table.name
+    before, seen = len(differ.rechecked_keys), set[str]()
     try:
-        for rows in list_pages(differ.api, window, TaskFilter(batch=name)):
+        for rows in list_pages(differ.api, Window(tasks), TaskFilter(batch=batch)):
             seen.update(row.key for row in rows)
-            differ.compare_rows(window.stream, rows)
+            differ.compare_rows(tasks, rows)
     except InconsistentPageError as error:
-        differ.found.unproven.append(f"tasks of batch {name!r}: {error.message}.")
-        return True
+        differ.result.unproven.append(f"tasks of batch {batch!r}: {error.message}.")
+        return None
     with differ.database.read() as conn:
-        here = comparison.keys_of_batch(conn, name)
-    differ.recheck(window.stream, dict.fromkeys(here - seen))
-    return len(differ.rechecked) > looked_at
+        local = comparison.keys_of_batch(conn, batch)
+    differ.recheck(tasks, dict.fromkeys(local - seen))
+    return len(differ.rechecked_keys) - before
 
 
-def _note(differ: Differ, name: str) -> None:
+def _record(differ: Differ, name: str) -> None:
     drift = Drift(str(BATCHES.table.name), name, DriftKind.COUNTED)
-    differ.found.drift.append(drift)
+    differ.result.drift.append(drift)
     differ.watch(DriftFound(drift))

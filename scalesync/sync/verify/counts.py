@@ -1,4 +1,8 @@
-"""Counting tasks on both sides: a `limit=1` probe there, a count in SQL here."""
+"""Segments of tasks and their counts: the API's by a `limit=1` request, the mirror's by SQL.
+
+Tasks that were compared one by one are left out of both counts, so that a known difference does not hide
+another one.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,82 +19,101 @@ from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 
 STATUSES = ("pending", "completed", "canceled", "error")
-"""The statuses of tasks that the API is known to filter by (the last of them perhaps not)."""
+"""Statuses of tasks to filter by (documented; that the API takes the last one is assumed)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Tasks created within a window, of one status or, with None, of any."""
+    """Tasks created within a window, of one status or of any, and their counts on both sides."""
 
     window: Window
     status: str | None = None
     unbounded: bool = False
-    """Whether it is asked for without any time of creation: what was made since the beginning counts too."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentCounts:
-    """How many tasks of a cell there are, those that are compared one by one left out on both sides."""
-
-    segment: Segment
-    there: int
-    here: int
-    total: int
-    """What the API said, nothing left out."""
-    held: int = 0
-    """What is here, nothing left out."""
+    """Whether it is requested without bounds of time, so that tasks created since the start count too."""
+    api_total: int = 0
+    """Tasks that the API counts."""
+    local_total: int = 0
+    """Tasks in the mirror."""
+    remote: int = 0
+    """Tasks that the API counts, without those that were compared one by one."""
+    local: int = 0
+    """Tasks in the mirror, without those that were compared one by one."""
 
     @property
     def differs(self) -> bool:
-        """Whether the two sides do not count the same."""
-        return self.there != self.here
+        """Whether the two sides count differently."""
+        return self.remote != self.local
+
+    def split(self, at: datetime) -> tuple["Segment", "Segment"]:
+        """Return the older and the newer part, not counted yet; both include the boundary."""
+        older, newer = replace(self.window, created_to=at), replace(self.window, created_from=at)
+        return Segment(older, self.status, self.unbounded), Segment(newer, self.status, self.unbounded)
+
+    def boundary(self, at: datetime) -> "Segment":
+        """Return the segment of one instant, not counted, where both parts may count a task, or neither."""
+        return Segment(replace(self.window, created_from=at, created_to=at), self.status, self.unbounded)
+
+    def contains(self, row: ComparedValues, as_of: datetime, *, undated: bool = True) -> bool:
+        """Return whether a task belongs to the segment; if it has no time of creation, return `undated`."""
+        window, created = self.window, row["created_at"]
+        if self.status not in {None, row["status"]} or window.project not in {None, row["project"]}:
+            return False
+        if self.unbounded:
+            return True
+        if not isinstance(created, datetime):
+            return undated and window.created_from is None
+        return (
+            created < as_of
+            and (window.created_from is None or created >= window.created_from)
+            and (window.created_to is None or created <= window.created_to)
+        )
 
 
 @dataclass
 class RecheckedRows:
-    """Tasks that were compared one by one, as each side has them: no count includes them."""
+    """Tasks that were compared one by one, by key, as each side has them: no count includes them."""
 
-    there: dict[str, ComparedValues] = field(default_factory=dict)
-    here: dict[str, ComparedValues] = field(default_factory=dict)
+    remote: dict[str, ComparedValues] = field(default_factory=dict)
+    local: dict[str, ComparedValues] = field(default_factory=dict)
 
 
 @dataclass
 class SegmentCounter:
-    """Counts cells, several at once."""
+    """Counter of segments, several at once."""
 
     api: ScaleApi
     database: Database
     pool: ThreadPoolExecutor
     as_of: datetime
     """Only tasks created before it count."""
-    go_on: Callable[[], None]
-    judged: RecheckedRows = field(default_factory=RecheckedRows)
+    check_stop: Callable[[], None]
+    excluded: RecheckedRows = field(default_factory=RecheckedRows)
     refused: set[str] = field(default_factory=set)
     """Statuses that the API does not filter by."""
     hides_undated: bool = False
-    """Whether a task that tells no time of creation is in no list by time of creation."""
+    """Whether the API's lists by time of creation leave out tasks without one."""
 
-    def count(self, segments: Sequence[Segment]) -> list[SegmentCounts]:
-        """Return the counts of cells, in their order. Raises ScaleInvalidRequest for what the API refuses."""
-        totals = list(self.pool.map(self.total, segments))
-        return self._counted(zip(segments, totals, strict=True))
+    def count(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Return the segments with new counts, in order. Raises ScaleInvalidRequest for a refused filter."""
+        totals = list(self.pool.map(self._api_total, segments))
+        return self._with_counts(zip(segments, totals, strict=True))
 
-    def count_possible(self, segments: Sequence[Segment]) -> list[SegmentCounts]:
-        """Return the counts of those cells whose status the API filters by; note the other statuses."""
-        totals = zip(segments, self.pool.map(self._total_if_possible, segments), strict=True)
-        return self._counted((cell, total) for cell, total in totals if total is not None)
+    def count_possible(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Return the counted segments whose status the API filters by; add other statuses to `refused`."""
+        totals = zip(segments, self.pool.map(self._api_total_or_none, segments), strict=True)
+        return self._with_counts((segment, total) for segment, total in totals if total is not None)
 
-    def recount(self, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
-        """Return counts for the same answers of the API, with what was judged and written since then."""
-        return self._counted((one.segment, one.total) for one in counts)
+    def recount(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Return segments with their former API totals and new local counts, rechecked tasks left out."""
+        return self._with_counts((segment, segment.api_total) for segment in segments)
 
-    def total(self, segment: Segment) -> int:
-        """Return what the API counts; 0 for a project that it does not know.
+    def _api_total(self, segment: Segment) -> int:
+        """Return the API's total; 0 for a project that it does not know.
 
-        Raises ScaleInvalidRequest for what it does not filter by, and InconsistentPageError if it does not
-        say.
+        Raises ScaleInvalidRequest for a filter that it refuses, InconsistentPageError for an answer without
+        a total.
         """
-        self.go_on()
+        self.check_stop()
         window = segment.window
         end = None if segment.unbounded else min(window.created_to or self.as_of, self.as_of)
         chosen = TaskFilter(window.created_from, end, status=segment.status, project=window.project)
@@ -102,48 +125,29 @@ class SegmentCounter:
             raise InconsistentPageError("The API does not say how many tasks there are.")
         return total
 
-    def _counted(self, totals: Iterable[tuple[Segment, int]]) -> list[SegmentCounts]:
-        """Return what the API said together with what is here, as one state of the mirror."""
-        counts: list[SegmentCounts] = []
-        with self.database.read() as conn:
-            for cell, total in totals:
-                before = None if cell.unbounded else self.as_of
-                held = comparison.count(conn, TASKS, cell.window, before, cell.status)
-                undated = cell.unbounded or not self.hides_undated
-                there = total - self._number_in(cell, self.judged.there.values(), undated=undated)
-                here = held - self._number_in(cell, self.judged.here.values())
-                counts.append(SegmentCounts(cell, there, here, total, held))
-        return counts
-
-    def _total_if_possible(self, segment: Segment) -> int | None:
+    def _api_total_or_none(self, segment: Segment) -> int | None:
         try:
-            return self.total(segment)
+            return self._api_total(segment)
         except ScaleInvalidRequest:
             if segment.status is None:
                 raise
             self.refused.add(segment.status)
             return None
 
-    def _number_in(self, segment: Segment, those: Iterable[ComparedValues], *, undated: bool = True) -> int:
-        return sum(self._is_in(segment, one, undated=undated) for one in those)
-
-    def _is_in(self, segment: Segment, one: ComparedValues, *, undated: bool) -> bool:
-        window, created = segment.window, one["created_at"]
-        if segment.status not in {None, one["status"]} or window.project not in {None, one["project"]}:
-            return False
-        if segment.unbounded:
-            return True
-        if not isinstance(created, datetime):
-            return undated and window.created_from is None
-        return (
-            created < self.as_of
-            and (window.created_from is None or created >= window.created_from)
-            and (window.created_to is None or created <= window.created_to)
-        )
-
-
-def split_segment(segment: Segment, at: datetime) -> tuple[Segment, Segment]:
-    """Return the two parts of a cell at a boundary."""
-    window = segment.window
-    older, newer = replace(window, created_to=at), replace(window, created_from=at)
-    return replace(segment, window=older), replace(segment, window=newer)
+    def _with_counts(self, totals: Iterable[tuple[Segment, int]]) -> list[Segment]:
+        counted: list[Segment] = []
+        # One transaction: all local counts are of the same state of the mirror.
+        with self.database.read() as conn:
+            for segment, total in totals:
+                before = None if segment.unbounded else self.as_of
+                local_total = comparison.count(conn, TASKS, segment.window, before, segment.status)
+                # A task without a time of creation that the API's list hides is not in its total either.
+                undated = segment.unbounded or not self.hides_undated
+                rows = self.excluded.remote.values()
+                remote = total - sum(segment.contains(row, self.as_of, undated=undated) for row in rows)
+                rows = self.excluded.local.values()
+                local = local_total - sum(segment.contains(row, self.as_of) for row in rows)
+                counted.append(
+                    replace(segment, api_total=total, local_total=local_total, remote=remote, local=local)
+                )
+        return counted

@@ -1,4 +1,8 @@
-"""Comparing objects one by one, with a second look at whatever seems to differ."""
+"""Compares objects one by one, and looks up again, on both sides, everything that seems to differ.
+
+Open it for what counts as a difference, and for what is excused: changes after the verification began, and
+changes that the next sync reads anyway.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,280 +30,268 @@ from scalesync.sync.verify.models import (
     PartVerified,
     Verification,
     VerifyWatcher,
+    describe_window,
 )
-from scalesync.timestamps import format_instant
 
 COMPARED = ("status", "project", "batch", "created_at")
-"""What is compared of a task or a batch unless whole documents are."""
+"""Fields of a task or batch that are compared unless whole documents are."""
 
 LIMITED = ("status", "project")
-"""What of these comes with `limited_response` (documented)."""
+"""Fields of these that the API returns with `limited_response` (documented)."""
 
 FINISHED = "completed"
-"""The status of a batch that no ordinary sync reads again."""
+"""Status of a batch that no ordinary sync reads again."""
 
 LATE_CHANGES = timedelta(seconds=2)
-"""How far behind the last change the next list of changes begins, for some that show late."""
+"""How far before the last change the next list of changes begins: some are listed late."""
 
 MAX_RECHECKS = 20
-"""Requests to one change of a task, below which an account changes so fast that counts may not agree."""
+"""Requests per changed task, at least, for counts to agree: with fewer the account changes too fast."""
 
 ROWS_AT_ONCE = 200
-"""Objects that are looked up before the mirror is asked about them again."""
+"""Objects that are looked up between two reads of the mirror."""
 
 Candidates = dict[str, Row | None]
-"""Objects that seem to differ, as the API listed them; None: it has to be asked about them again."""
-
-
-class ChangesTooFastError(Exception):
-    """The account changes faster than it can be compared."""
+"""Objects that seem to differ, as the API listed them; None: to be looked up at the API."""
 
 
 @dataclass
 class Differ:
-    """Lists ranges, and notes in `found` what differs in them."""
+    """Comparison of listed objects with the mirror; differences are added to `result`."""
 
     api: ScaleApi
     database: Database
     pool: ThreadPoolExecutor
-    found: Verification
+    result: Verification
     watch: VerifyWatcher
-    go_on: Callable[[], None]
-    """Returns, or raises what ends a verification before its time."""
+    check_stop: Callable[[], None]
+    """Returns, or raises what ends the verification early."""
     watermarks: Mapping[str, datetime] = field(default_factory=dict)
     """Up to when each stream is known to be complete."""
-    judged: RecheckedRows = field(default_factory=RecheckedRows)
-    """Every task that was looked at twice."""
-    rechecked: set[tuple[str, str]] = field(default_factory=set)
-    """(stream, key) of everything that was."""
+    rechecked_rows: RecheckedRows = field(default_factory=RecheckedRows)
+    """Every rechecked task."""
+    rechecked_keys: set[tuple[str, str]] = field(default_factory=set)
+    """(stream, key) of every rechecked object: each is rechecked once."""
     changes: int = 0
-    """How many changes of tasks were seen since the beginning."""
-    followed: dict[str, str] = field(default_factory=dict)
-    """The digests of the tasks that changed since then."""
-    followed_to: dict[Window, datetime] = field(default_factory=dict)
+    """Changes of tasks seen since the verification began."""
+    changed_digests: dict[str, str] = field(default_factory=dict)
+    """Digests of the tasks that changed since then, by key."""
+    changes_read_to: dict[Window, datetime] = field(default_factory=dict)
     """Up to when the changes of a window were read."""
 
     def compare(self, segments: Sequence[Segment], *, limited: bool = False) -> None:
-        """List what these cells hold and note what differs; `limited` lists a few fields of each only."""
-        lists = self.pool.map(lambda cell: self._doubts(cell, limited=limited), segments)
-        for done, (cell, doubts) in enumerate(zip(segments, lists, strict=True), 1):
-            if isinstance(doubts, str):
-                self.found.unproven.append(f"{cell.window.stream} {describe_window(cell.window)}: {doubts}.")
+        """List the segments, several at once, and record what differs; `limited` lists a few fields only."""
+        lists = self.pool.map(lambda segment: self._candidates(segment, limited=limited), segments)
+        for done, (segment, candidates) in enumerate(zip(segments, lists, strict=True), 1):
+            window = segment.window
+            if isinstance(candidates, str):
+                self.result.unproven.append(f"{window.stream} {describe_window(window)}: {candidates}.")
             else:
-                self.recheck(cell.window.stream, doubts)
+                self.recheck(window.stream, candidates)
             self.watch(PartVerified("listed", done, len(segments)))
 
     def compare_rows(self, stream: str, rows: Sequence[Row]) -> None:
-        """Note what differs of objects that were listed already."""
+        """Record what differs of objects that were listed already."""
         self.recheck(stream, self._differing(STREAMS[stream].mapping, rows))
 
     def compare_changes(self, window: Window) -> int:
-        """Compare the tasks of a window that changed since the beginning, or since this was last done.
+        """Compare the window's tasks that changed since the start or the last call; return how many did.
 
-        What was judged before is brought up to date. Returns how many changes were new, 0 where the API does
-        not list them.
+        Returns 0 if the API does not list changes.
         """
-        new = 0
-        latest = since = self.followed_to.get(window, self.found.as_of)
+        number = 0
+        latest = since = self.changes_read_to.get(window, self.result.as_of)
         try:
             for rows in list_pages(self.api, replace(window, updated_from=since)):
-                self.go_on()
-                fresh = [row for row in rows if self.followed.get(row.key) != row.digest]
-                self.followed.update((row.key, row.digest) for row in fresh)
-                new += len(fresh)
-                self.compare_rows(window.stream, fresh)
-                told = {row.key: comparison.remote_values(TASKS, row) for row in fresh}
-                self.judged.there.update({key: told[key] for key in told.keys() & self.judged.there.keys()})
-                times = [one["updated_at"] for one in told.values()]
+                self.check_stop()
+                changed = [row for row in rows if self.changed_digests.get(row.key) != row.digest]
+                self.changed_digests.update((row.key, row.digest) for row in changed)
+                number += len(changed)
+                self.compare_rows(window.stream, changed)
+                # A rechecked task may have changed again: counts must leave it out as it is now.
+                remote = {row.key: comparison.remote_values(TASKS, row) for row in changed}
+                known = self.rechecked_rows.remote
+                known.update({key: remote[key] for key in remote.keys() & known.keys()})
+                times = [values["updated_at"] for values in remote.values()]
                 latest = max([latest, *(at for at in times if isinstance(at, datetime))])
         except (InconsistentPageError, ScaleInvalidRequest):
-            return new
-        self.followed_to[window] = max(since, latest - LATE_CHANGES)
-        self.changes += new
-        return new
+            return number
+        self.changes_read_to[window] = max(since, latest - LATE_CHANGES)
+        self.changes += number
+        return number
 
     def changes_too_fast(self, requests: int) -> bool:
-        """Return whether tasks changed so often during these requests that counts may not agree."""
+        """Return whether tasks changed too often during these requests for counts to agree."""
         return self.changes * MAX_RECHECKS > requests
 
-    def recheck(self, stream: str, doubts: Mapping[str, Row | None]) -> None:
-        """Look at each of these once more, on both sides, and note it if it differs still."""
+    def recheck(self, stream: str, candidates: Mapping[str, Row | None]) -> None:
+        """Read each candidate once more, on both sides, and record it if it still differs."""
         kind = STREAMS[stream].mapping
-        keys = sorted(key for key in doubts if (stream, key) not in self.rechecked)
-        self.rechecked.update((stream, key) for key in keys)
+        keys = sorted(key for key in candidates if (stream, key) not in self.rechecked_keys)
+        self.rechecked_keys.update((stream, key) for key in keys)
         for begin in range(0, len(keys), ROWS_AT_ONCE):
             chunk = keys[begin : begin + ROWS_AT_ONCE]
-            unsure = [key for key in chunk if doubts[key] is None]
-            there = {key: doubts[key] for key in chunk}
-            there.update(zip(unsure, self.pool.map(lambda key: self._find(stream, key), unsure), strict=True))
+            # The API before the mirror: what a sync writes in between is then no difference of the mirror.
+            unknown = [key for key in chunk if candidates[key] is None]
+            remote = {key: candidates[key] for key in chunk}
+            fetched = self.pool.map(lambda key: self._fetch(stream, key), unknown)
+            remote.update(zip(unknown, fetched, strict=True))
             with self.database.read() as conn:
-                here = comparison.local_rows(conn, kind, chunk, whole=self._whole(kind))
-                derived = self._derived(conn, kind, [row for row in there.values() if row is not None])
+                local = comparison.local_rows(conn, kind, chunk, whole=self._compares_documents(kind))
+                derived = self._derived_mismatches(conn, kind, [row for row in remote.values() if row])
             for key in chunk:
-                self._note(kind, there[key], here.get(key), key=key, derived=derived.get(key, ()))
+                self._record(kind, remote[key], local.get(key), key=key, derived=derived.get(key, ()))
 
-    def _doubts(self, segment: Segment, *, limited: bool) -> Candidates | str:
-        """Return what seems to differ within a cell, or why that cannot be told."""
+    def _candidates(self, segment: Segment, *, limited: bool) -> Candidates | str:
+        """Return the objects of a segment that seem to differ, or why the API's list cannot be used."""
         kind = STREAMS[segment.window.stream].mapping
         window, before = segment.window, None
         if not segment.unbounded:
-            before = self.found.as_of
+            before = self.result.as_of
             window = replace(window, created_to=min(window.created_to or before, before))
-        doubts: Candidates = {}
+        candidates: Candidates = {}
         seen: set[str] = set()
+        # 1. What the API lists and the mirror lacks or has otherwise.
+        wanted = TaskFilter(status=segment.status, limited_response=limited or None)
         try:
-            for rows in list_pages(
-                self.api, window, TaskFilter(status=segment.status, limited_response=limited or None)
-            ):
-                self.go_on()
+            for rows in list_pages(self.api, window, wanted):
+                self.check_stop()
                 seen.update(row.key for row in rows)
-                doubts.update(self._differing(kind, rows, limited=limited))
+                candidates.update(self._differing(kind, rows, limited=limited))
         except (InconsistentPageError, ScaleInvalidRequest) as error:
-            # Whether it gives limited answers everywhere is not known.
-            return self._doubts(segment, limited=False) if limited else error.message
+            # Whether every account may use limited responses is not known: try again without.
+            return self._candidates(segment, limited=False) if limited else error.message
+        # 2. What the mirror has and the API did not list. A list of changes says nothing about that.
         if window.updated_from is None:
             with self.database.read() as conn:
-                here = comparison.keys_in(conn, kind, window, before, segment.status)
-            doubts.update(dict.fromkeys(here - seen))
-        return doubts
+                local = comparison.keys_in(conn, kind, window, before, segment.status)
+            candidates.update(dict.fromkeys(local - seen))
+        return candidates
 
     def _differing(self, mapping: StreamMapping, rows: Sequence[Row], *, limited: bool = False) -> Candidates:
+        whole = self._compares_documents(mapping)
         with self.database.read() as conn:
-            here = comparison.local_rows(conn, mapping, [row.key for row in rows], whole=self._whole(mapping))
-            derived = self._derived(conn, mapping, rows)
-        doubts: Candidates = {}
+            local = comparison.local_rows(conn, mapping, [row.key for row in rows], whole=whole)
+            derived = self._derived_mismatches(conn, mapping, rows)
+        candidates: Candidates = {}
         for row in rows:
-            stored = here.get(row.key)
+            stored = local.get(row.key)
             if stored is None or stored["missing_since"] is not None:
-                doubts[row.key] = None if limited else row
-            elif row.key in derived or self._fields(mapping, row, stored, limited=limited):
-                doubts[row.key] = (
-                    None if limited or _is_newer(stored, comparison.remote_values(mapping, row)) else row
-                )
-        return doubts
+                candidates[row.key] = None if limited else row
+            elif row.key in derived or self._differing_fields(mapping, row, stored, limited=limited):
+                outdated = limited or _may_be_newer(stored, comparison.remote_values(mapping, row))
+                candidates[row.key] = None if outdated else row
+        return candidates
 
-    def _find(self, stream: str, key: str) -> Row | None:
-        self.go_on()
+    def _fetch(self, stream: str, key: str) -> Row | None:
+        self.check_stop()
         try:
             return to_row(STREAMS[stream].mapping, STREAMS[stream].one(self.api, key).raw)
         except ScaleResourceNotFound:
             return None
 
-    def _derived(
+    def _derived_mismatches(
         self, conn: Connection, mapping: StreamMapping, rows: Sequence[Row]
     ) -> dict[str, tuple[str, ...]]:
-        """Return what was made of objects here and is not as it should be, by key."""
+        """Return, by key, which tables derived from a document disagree with it: versions or annotations."""
         if mapping is PROJECTS:
             return {row.key: ("versions",) for row in rows if comparison.versions_differ(conn, row)}
-        if mapping is TASKS and self.found.deep:
-            return dict.fromkeys(
-                annotations.count_mismatches(conn, [row.key for row in rows]), ("annotations",)
-            )
+        if mapping is TASKS and self.result.deep:
+            mismatches = annotations.count_mismatches(conn, [row.key for row in rows])
+            return dict.fromkeys(mismatches, ("annotations",))
         return {}
 
-    def _note(
+    def _record(
         self,
         mapping: StreamMapping,
-        there: Row | None,
-        here: ComparedValues | None,
+        remote: Row | None,
+        local: ComparedValues | None,
         *,
         key: str,
         derived: tuple[str, ...],
     ) -> None:
-        """Note an object that differs, unless it does only since the verification began."""
-        present = here if here is not None and here["missing_since"] is None else None
-        told = comparison.remote_values(mapping, there) if there else None
+        """Add an object to the result if it differs and did before the verification began."""
+        # 1. Compare. A row marked as missing counts as absent here.
+        present = local if local is not None and local["missing_since"] is None else None
+        values = comparison.remote_values(mapping, remote) if remote else None
         if mapping is TASKS:
-            self.judged.there.update({key: told} if told else {})
-            self.judged.here.update({key: present} if present else {})
-        fields = (*self._fields(mapping, there, present), *derived) if there and present else ()
-        if (there is None) == (present is None) and not fields:
+            self.rechecked_rows.remote.update({key: values} if values else {})
+            self.rechecked_rows.local.update({key: present} if present else {})
+        fields = (*self._differing_fields(mapping, remote, present), *derived) if remote and present else ()
+        if (remote is None) == (present is None) and not fields:
             return
-        if there and told and _is_dated(there, told, self.found.as_of):
-            self.found.left_out += 1
-            return
-        known = told or here or {}
+        # 2. Ignore what changed since the start; what changed since the watermark is behind.
+        behind = False
+        if remote and values:
+            if _is_dated_since(remote, values, self.result.as_of):
+                self.result.left_out += 1
+                return
+            # Annotations are written with their response, and so are never behind it.
+            behind = "annotations" not in derived and self._is_behind(mapping, remote, values, local)
+        # 3. Describe the difference, and file it by what repairs it.
+        known = values or local or {}
         drift = Drift(
             str(mapping.table.name),
             key,
-            DriftKind.DIFFERENT if fields else DriftKind.MISSING_HERE if there else DriftKind.GONE_THERE,
+            DriftKind.DIFFERENT if fields else DriftKind.MISSING_HERE if remote else DriftKind.GONE_THERE,
             here=_text(present.get("status")) if present else None,
-            there=_text(told.get("status")) if told else None,
+            there=_text(values.get("status")) if values else None,
             fields=fields,
             project=_text(known.get("project")),
             created_at=known.get("created_at"),
         )
-        if there and told and self._is_behind(mapping, there, told, here, derived=derived):
-            self.found.behind.append(drift)
+        if behind:
+            self.result.behind.append(drift)
         elif mapping is BATCHES and fields and drift.here != FINISHED:
-            self.found.undated.append(drift)
+            # The API does not date changes of batches; every sync reads batches that are open here.
+            self.result.undated.append(drift)
         else:
-            self.found.drift.append(drift)
+            self.result.drift.append(drift)
             self.watch(DriftFound(drift))
 
     def _is_behind(
-        self,
-        mapping: StreamMapping,
-        there: Row,
-        told: ComparedValues,
-        here: ComparedValues | None,
-        *,
-        derived: tuple[str, ...],
+        self, mapping: StreamMapping, remote: Row, values: ComparedValues, local: ComparedValues | None
     ) -> bool:
-        """Whether the API dates what differs after the watermark, so that the next sync reads it.
-
-        What was complete at the watermark had everything that was made before. A copy here of the very change
-        that the API has is not behind it, and neither are annotations behind their response.
-        """
+        """Return whether the difference is dated after the watermark, so that the next sync reads it."""
         mark = self.watermarks.get(str(mapping.table.name))
-        if mark is None or "annotations" in derived:
+        if mark is None:
             return False
-        if here is None:
-            created = told.get("created_at")
+        # An object created before the watermark was in the mirror: a later change does not excuse its loss.
+        if local is None:
+            created = values.get("created_at")
             return isinstance(created, datetime) and created >= mark
-        updated = told.get("updated_at")
-        if updated is not None and updated == here.get("updated_at") and here["missing_since"] is None:
+        # The mirror has this very change: it was read, and still differs.
+        updated = values.get("updated_at")
+        if updated is not None and updated == local.get("updated_at") and local["missing_since"] is None:
             return False
-        if not _is_dated(there, told, mark):
+        if not _is_dated_since(remote, values, mark):
             return False
         with self.database.read() as conn:
-            return mapping is not PROJECTS or not comparison.versions_differ(conn, there, mark)
+            return mapping is not PROJECTS or not comparison.versions_differ(conn, remote, mark)
 
-    def _fields(
-        self, mapping: StreamMapping, there: Row, here: ComparedValues, *, limited: bool = False
+    def _differing_fields(
+        self, mapping: StreamMapping, remote: Row, local: ComparedValues, *, limited: bool = False
     ) -> tuple[str, ...]:
-        if self._whole(mapping) and not limited:
-            return comparison.differing(mapping, there, here)
-        names = (name for name in (LIMITED if limited else COMPARED) if name in here)
-        told = comparison.remote_values(mapping, there)
-        return tuple(name for name in names if here[name] != told.get(name))
+        if self._compares_documents(mapping) and not limited:
+            return comparison.differing(mapping, remote, local)
+        names = (name for name in (LIMITED if limited else COMPARED) if name in local)
+        values = comparison.remote_values(mapping, remote)
+        return tuple(name for name in names if local[name] != values.get(name))
 
-    def _whole(self, mapping: StreamMapping) -> bool:
-        return self.found.deep or mapping is PROJECTS
-
-
-def describe_window(window: Window) -> str:
-    """Return what a window holds, in a person's words."""
-    parts = [f"of {window.project!r}"] if window.project is not None else []
-    if window.created_from is not None:
-        parts.append(f"created from {format_instant(window.created_from)}")
-    if window.created_to is not None:
-        parts.append(f"created to {format_instant(window.created_to)}")
-    if window.updated_from is not None:
-        parts.append(f"changed since {format_instant(window.updated_from)}")
-    return " ".join(parts) or "of the whole account"
+    def _compares_documents(self, mapping: StreamMapping) -> bool:
+        return self.result.deep or mapping is PROJECTS
 
 
-def _is_dated(there: Row, told: ComparedValues, since: datetime) -> bool:
-    """Whether the API dates a change of this object at `since` or later."""
-    times = [told.get(name) for name in ("created_at", "updated_at", "completed_at")]
-    times += [version.created_at for version in versions_of(there)]
+def _is_dated_since(remote: Row, values: ComparedValues, since: datetime) -> bool:
+    """Return whether the API dates a creation, change, completion or version at `since` or later."""
+    times = [values.get(name) for name in ("created_at", "updated_at", "completed_at")]
+    times += [version.created_at for version in versions_of(remote)]
     return any(isinstance(at, datetime) and at >= since for at in times)
 
 
-def _is_newer(here: ComparedValues, there: ComparedValues) -> bool:
-    """Whether the mirror may have a later copy than the list, because somebody wrote it meanwhile."""
-    ours, theirs = here.get("updated_at"), there.get("updated_at")
+def _may_be_newer(local: ComparedValues, remote: ComparedValues) -> bool:
+    """Return whether a sync may have written a later copy than the one listed."""
+    ours, theirs = local.get("updated_at"), remote.get("updated_at")
     return not isinstance(ours, datetime) or not isinstance(theirs, datetime) or ours > theirs
 
 

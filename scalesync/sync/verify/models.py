@@ -1,4 +1,7 @@
-"""What `scalesync verify` asks, finds and says: differences between the API and the mirror."""
+"""Scope, result and events of a verification, and the differences that it finds.
+
+Field names of `Drift` and `Verification` are keys of `scalesync verify --json`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,96 +11,96 @@ from typing import ClassVar
 
 from scalesync.models.sync import Window
 from scalesync.sync.planner import EVERY_STREAM
+from scalesync.timestamps import format_instant
 
 
 class DriftKind(StrEnum):
     """How an object differs between API and mirror."""
 
     MISSING_HERE = "missing_here"
-    """The API has it; the mirror has not, or takes it for gone."""
+    """The API has it; the mirror lacks it, or marks it as missing."""
     GONE_THERE = "gone_there"
     """The mirror has it; the API answers 404."""
     DIFFERENT = "different"
-    """Both have it, and `fields` are not the same."""
+    """Both have it, and `fields` differ."""
     COUNTED = "counted"
-    """A batch whose tasks the API counts otherwise than the mirror, though it lists the same ones."""
+    """A batch whose tasks the API lists as the mirror has them, but counts otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One object that differs."""
+    """An object that differs."""
 
     stream: str
     key: str
     kind: DriftKind
     here: str | None = None
-    """The status that the mirror gives it; None where it has none."""
+    """Its status in the mirror; None if it has none."""
     there: str | None = None
-    """The status that the API gives it."""
+    """Its status at the API."""
     fields: tuple[str, ...] = ()
-    """What differs, where both have it."""
+    """Names of what differs, if both sides have it."""
     project: str | None = None
     created_at: datetime | None = None
 
 
 def in_key_order(drift: Iterable[Drift]) -> list[Drift]:
-    """Return what differs in the order of stream and key."""
-    return sorted(drift, key=lambda one: (EVERY_STREAM.index(one.stream), one.key))
+    """Return the differences in the order of stream and key."""
+    return sorted(drift, key=lambda each: (EVERY_STREAM.index(each.stream), each.key))
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyScope:
-    """What is to be proven."""
+    """What a verification compares."""
 
     windows: tuple[Window, ...]
-    """Streams under filters, as a run reads them. One with `updated_from` is read and compared, any other
-    counted first."""
+    """Streams under filters, as in a run. One with `updated_from` is listed, any other counted first."""
     deep: bool = False
-    """Compare whole documents, which means to read everything."""
+    """Compare whole documents, which lists everything."""
     as_of: datetime | None = None
-    """What was made or changed since then, by the API's clock, is left out; None: since the beginning."""
+    """Ignore objects created or changed since then (API clock); None: since the start of the verification."""
     watermarks: Mapping[str, datetime] = field(default_factory=dict)
-    """Up to when each stream is known to be complete: what was made or changed since then is only behind."""
+    """Up to when each stream is known to be complete: a difference dated later is only behind."""
 
 
 @dataclass
 class Verification:
-    """What came of one inquiry."""
+    """Result of one verification."""
 
     as_of: datetime
-    """The API's clock at the start: what was made or changed since is left out."""
+    """The API's clock at the start: what was created or changed since is ignored."""
     windows: tuple[Window, ...]
     deep: bool
     drift: list[Drift] = field(default_factory=list)
     """Each object once, in the order of stream and key."""
     behind: list[Drift] = field(default_factory=list)
-    """Objects that differ because they were made or changed after the watermark: the next sync reads them."""
+    """Objects that differ and were created or changed after the watermark: the next sync reads them."""
     undated: list[Drift] = field(default_factory=list)
-    """Batches open here that differ: the API does not say when a batch changed, and every sync reads them."""
+    """Differing batches that are open here: the API does not date their changes; every sync reads them."""
     undivided: list[Window] = field(default_factory=list)
-    """Windows in which something differs that lists by time of creation do not show: one list of all does."""
+    """Windows with a difference that only a list without bounds of time shows."""
     unproven: list[str] = field(default_factory=list)
-    """What could be neither proven nor disproven, a sentence each."""
+    """What could not be verified, a sentence each."""
     by_project: bool = False
     """Whether the API lists tasks only project by project."""
     left_out: int = 0
-    """Objects that differ and changed since `as_of`."""
+    """Objects that differ and changed since `as_of`: ignored."""
     batches_counted: int = 0
-    """Batches whose own counts of tasks were asked for."""
+    """Batches whose own task counts were requested."""
     requests: int = 0
     seconds: float = 0.0
     before_repair: "Verification | None" = None
-    """The first verification, where what it found was repaired and this is the last one; else None."""
+    """The first verification, if this is the last one after a repair; else None."""
 
     @property
     def proven(self) -> bool:
-        """Whether nothing differs but what is behind, and nothing is left unproven."""
+        """Whether nothing differs except what is behind, and everything could be verified."""
         return not (self.drift or self.unproven)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyStarted:
-    """A verification begins, and is expected to take about so many requests if nothing differs."""
+    """A verification begins; it takes about `requests` requests if nothing differs."""
 
     name: ClassVar = "begun"
     requests: int
@@ -105,7 +108,7 @@ class VerifyStarted:
 
 @dataclass(frozen=True, slots=True)
 class PartVerified:
-    """Something was done: `done` of the `expected` parts known so far."""
+    """Progress: `done` of the `expected` parts known so far."""
 
     name: ClassVar = "part"
     what: str
@@ -124,4 +127,16 @@ class DriftFound:
 VerifyEvent = VerifyStarted | PartVerified | DriftFound
 
 VerifyWatcher = Callable[[VerifyEvent], None]
-"""Takes note of one event after the other; called from one thread."""
+"""Called with one event at a time, from one thread only."""
+
+
+def describe_window(window: Window) -> str:
+    """Return a window's filters in words, to follow the name of its stream."""
+    parts = [f"of {window.project!r}"] if window.project is not None else []
+    if window.created_from is not None:
+        parts.append(f"created from {format_instant(window.created_from)}")
+    if window.created_to is not None:
+        parts.append(f"created to {format_instant(window.created_to)}")
+    if window.updated_from is not None:
+        parts.append(f"changed since {format_instant(window.updated_from)}")
+    return " ".join(parts) or "of the whole account"

@@ -1,4 +1,8 @@
-"""Proving tasks: counted by project and status on both sides, and listed only where the counts differ."""
+"""Verifies tasks: counts them on both sides, and lists only segments whose counts differ.
+
+Open it for the order of counting, bisecting and listing, and for what is done when counts do not agree.
+Listing everything costs a request per page; counting costs a request per segment.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,55 +14,62 @@ from scalesync.models.sync import Window
 from scalesync.sync.streams import PAGE_SIZE
 from scalesync.sync.verify.api_listing import list_pages
 from scalesync.sync.verify.bisect import Bisector
-from scalesync.sync.verify.counts import STATUSES, Segment, SegmentCounter, SegmentCounts
-from scalesync.sync.verify.differ import Differ, describe_window
+from scalesync.sync.verify.counts import STATUSES, Segment, SegmentCounter
+from scalesync.sync.verify.differ import Differ
+from scalesync.sync.verify.models import describe_window
 
 ROUNDS = 5
-"""How often counts are narrowed down before it is said that they do not come to agree."""
+"""Bisections of one set of counts, at most, before it is reported that they do not agree."""
 
 IDLE_ROUNDS = 3
-"""How often of these nothing new may be found: a task may be on its way from one status to another."""
+"""Rounds without a new object, at most: a task may just be changing from one status to another."""
 
 RECOUNTS = 6
-"""How often counts that differ are taken again while tasks change."""
+"""Recounts of what differs, at most, while tasks change."""
 
 ATTEMPTS = 3
-"""How often the count of everything is taken again, if something was made meanwhile."""
+"""Counts of all tasks, at most, if tasks are created meanwhile."""
 
 FEW_ROWS = 5
-"""Tasks too many or too few up to which a list need not give whole documents: they are looked up anyway."""
+"""Differing tasks of a segment up to which its list has a few fields only: they are looked up anyway."""
 
 SLICES = 4
-"""Parts of about the same size that are counted beside projects and statuses: what is missing in one and
-gone in another does not cancel out."""
+"""Parts of equal size that are counted besides projects and statuses: a task missing in one project and one
+gone in another do not cancel out there."""
 
 SEGMENT_ROWS = PAGE_SIZE * 4 // 5
-"""Tasks of the mirror that are listed together, so that a page has room for some that it lacks."""
+"""Tasks of the mirror per listed segment: one page, with room for some that are missing here."""
 
 
 @dataclass
 class TaskVerifier:
-    """Verifies the task windows of one inquiry."""
+    """Verifier of the task windows of one verification."""
 
     differ: Differ
     counter: SegmentCounter
     every_project: tuple[str, ...] | None
     """All project names, if the API lists tasks only project by project."""
-    listed: int
-    """Tasks up to which a window is read instead of counted."""
+    list_threshold: int
+    """Tasks up to which a window is listed instead of counted."""
 
     def verify(self, windows: Sequence[Window]) -> None:
-        """Note what differs. A window of changes is read, any other is counted, or with `deep` read too."""
-        askable = [one for window in windows for one in self._askable(window)]
-        for window in askable:
-            if window.updated_from is not None:
-                self._read_changes(window)
-        for window in askable:
-            if window.updated_from is None:
-                self._prove(window)
+        """Record what differs.
 
-    def _askable(self, window: Window) -> Iterator[Window]:
-        """Yield the window, or as many as there are projects if the API lists tasks of a project only."""
+        Windows of changes are listed, any other is counted or, with `deep`, listed.
+        """
+        listable = [part for window in windows for part in self._listable(window)]
+        # Changes first: what is compared one by one is left out of the counts that follow.
+        for window in listable:
+            if window.updated_from is not None:
+                error = self._compare_list(replace(window, created_to=self.counter.as_of))
+                if error is not None:
+                    self._report(window, f"{error.message}.")
+        for window in listable:
+            if window.updated_from is None:
+                self._verify_window(window)
+
+    def _listable(self, window: Window) -> Iterator[Window]:
+        """Yield the window, or one per project if the API lists tasks only project by project."""
         if self.every_project is None or window.project is not None:
             yield window
             return
@@ -67,17 +78,17 @@ class TaskVerifier:
             counts = comparison.counts(conn, TASKS, window, self.counter.as_of)
         homeless = sum(number for (project, _), number in counts.items() if project is None)
         if homeless and window.updated_from is None:
-            said = f"the API lists tasks of a project only, and {homeless:,} here are of none"
-            self.differ.found.unproven.append(f"tasks {describe_window(window)}: {said}.")
+            self._report(window, f"the API lists tasks of a project only, and {homeless:,} here are of none.")
 
-    def _read_changes(self, window: Window) -> None:
-        """Compare one by one what changed lately; what differs is in no count after that."""
+    def _compare_list(self, window: Window) -> InconsistentPageError | None:
+        """Compare the window's tasks one by one; return the error of a list that contradicts itself."""
         try:
-            for rows in list_pages(self.differ.api, replace(window, created_to=self.counter.as_of)):
-                self.differ.go_on()
+            for rows in list_pages(self.differ.api, window):
+                self.differ.check_stop()
                 self.differ.compare_rows(window.stream, rows)
         except InconsistentPageError as error:
-            self.differ.found.unproven.append(f"tasks {describe_window(window)}: {error.message}.")
+            return error
+        return None
 
     def _pieces(self, window: Window, size: int) -> Iterator[Window]:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
@@ -88,44 +99,51 @@ class TaskVerifier:
                 lower = at
         yield replace(window, created_from=lower)
 
-    def _prove(self, window: Window) -> None:
-        """Read the window where that is cheap or asked for, else count it and narrow down what differs."""
+    def _verify_window(self, window: Window) -> None:
+        """List the window if that is cheap or asked for, else count it and bisect what differs."""
+        # 1. Tasks without a time of creation are in no bounded segment: look each of them up.
         with self.differ.database.read() as conn:
-            here = comparison.count(conn, TASKS, window, self.counter.as_of)
+            local = comparison.count(conn, TASKS, window, self.counter.as_of)
             undated = comparison.keys_outside_time(conn, window, self.counter.as_of)
         self.differ.recheck(window.stream, dict.fromkeys(undated))
-        if self.differ.found.deep or here <= self.listed:
-            self._read(window)
+        if self.differ.result.deep or local <= self.list_threshold:
+            self._compare_all(window)
             return
+        # 2. Count, bisect, list what is left.
         bisector = Bisector(self.differ.database, self.counter)
-        inner = self._within_safe_bounds(window, bisector)
+        inner = self._without_unsafe_bounds(window, bisector)
         if inner is not None:
-            self._count(inner, bisector, here // SLICES)
-        self._list(bisector)
-        short = self._short(window)
-        if short is not None and not (short.there < short.here and bisector.is_settled(short)):
-            self._note_short(short)
+            self._compare_counts(inner, bisector, local // SLICES)
+        self._compare_listed(bisector)
+        # 3. Finally the total without any bounds, which includes tasks that no list by time shows.
+        total = self._differing_total(window)
+        if total is not None and not (total.remote < total.local and bisector.is_settled(total)):
+            self._report_total(total)
 
-    def _read(self, window: Window) -> None:
+    def _compare_all(self, window: Window) -> None:
         """Compare the window's tasks one by one: in pieces, or in one list if these do not add up."""
-        found = self.differ.found
-        said, differing = len(found.unproven), len(found.drift)
+        result = self.differ.result
+        reported, differing = len(result.unproven), len(result.drift)
         self.differ.compare([Segment(piece) for piece in self._pieces(window, SEGMENT_ROWS)])
-        short = self._short(window)
-        if _is_dateless(window) and (len(found.unproven) > said or (short and short.there > short.here)):
-            del found.unproven[said:]
+        total = self._differing_total(window)
+        if _is_dateless(window) and (
+            len(result.unproven) > reported or (total and total.remote > total.local)
+        ):
+            # Lists with bounds fail or lack tasks: one list without bounds decides, so their reports go.
+            del result.unproven[reported:]
             self.differ.compare([Segment(window, unbounded=True)])
-            short = self._short(window)
-            if len(found.drift) > differing:
-                found.undivided.append(window)
-        # Each task here was on a list, or looked up: a total that is too small is one that stops somewhere.
-        if short is not None and short.there > short.here:
-            self._note_short(short)
+            total = self._differing_total(window)
+            if len(result.drift) > differing:
+                result.undivided.append(window)
+        # Each task here was listed or looked up: if the API's total is the smaller one, it just stops
+        # somewhere.
+        if total is not None and total.remote > total.local:
+            self._report_total(total)
 
-    def _short(self, window: Window) -> SegmentCounts | None:
-        """Return the counts without any times of creation, if they do not agree; None too for a part.
+    def _differing_total(self, window: Window) -> Segment | None:
+        """Return the window's count without bounds of time if the sides differ, or None.
 
-        A task that is in no list by time of creation is in this count.
+        A bounded window has no such count.
         """
         if not _is_dateless(window):
             return None
@@ -133,52 +151,47 @@ class TaskVerifier:
             try:
                 [before] = self.counter.count([Segment(window, unbounded=True)])
             except InconsistentPageError as error:
-                self.differ.found.unproven.append(f"tasks {describe_window(window)}: {error.message}")
+                self._report(window, error.message)
                 return None
             if not before.differs:
                 return None
-            self._judge_new(window)
+            # Compare tasks created since the start, so that no count includes them.
+            self._compare_list(replace(window, created_from=self.counter.as_of))
             [after] = self.counter.recount([before])
-            # What was made between the count and the list is only in the second, unless it is in both.
-            if after.there <= after.here and before.there >= before.here:
+            # A task created between the count and the list is in the list only, unless it is in both.
+            if after.remote <= after.local and before.remote >= before.local:
                 return None
         return after
 
-    def _judge_new(self, window: Window) -> None:
-        """Compare what was made since the beginning, so that no count includes it."""
-        try:
-            for rows in list_pages(self.differ.api, replace(window, created_from=self.counter.as_of)):
-                self.differ.go_on()
-                self.differ.compare_rows(window.stream, rows)
-        except InconsistentPageError:
-            return
-
-    def _note_short(self, short: SegmentCounts) -> None:
-        window = short.segment.window
-        counted = f"the API counts {short.total:,} in all where {short.held:,} are here"
-        if short.there > short.here:
-            self.differ.found.undivided.append(window)
+    def _report_total(self, total: Segment) -> None:
+        counted = f"the API counts {total.api_total:,} in all where {total.local_total:,} are here"
+        if total.remote > total.local:
+            self.differ.result.undivided.append(total.window)
             counted += ", and lists by time of creation do not show which are missing (--repair reads them)"
-        self.differ.found.unproven.append(f"tasks {describe_window(window)}: {counted}.")
+        self._report(total.window, f"{counted}.")
 
-    def _count(self, window: Window, bisector: Bisector, size: int) -> None:
-        known = len(self.differ.rechecked)
+    def _compare_counts(self, window: Window, bisector: Bisector, size: int) -> None:
+        rechecked = len(self.differ.rechecked_keys)
         whole, parts = self._first_counts(window)
-        self._learn_of_undated(whole)
+        self._detect_hidden_undated(whole)
         slices = self.counter.count([Segment(piece) for piece in self._pieces(window, size)])
         bisector.check_slices(whole, slices)
-        for counts in (parts, self._of_no_project(whole, parts), slices):
-            looked_at = len(self.differ.rechecked) > known
-            self._settle(window, bisector, self.counter.recount(counts) if looked_at else counts)
+        for segments in (parts, self._without_project(whole, parts), slices):
+            # Tasks found by the set before are left out from now on: these counts are older than that.
+            found_some = len(self.differ.rechecked_keys) > rechecked
+            self._settle(window, bisector, self.counter.recount(segments) if found_some else segments)
 
-    def _learn_of_undated(self, whole: SegmentCounts) -> None:
-        """Find out whether tasks that tell no time of creation, each of them judged, are in lists by it."""
-        undated = sum(one["created_at"] is None for one in self.differ.judged.there.values())
-        if undated and whole.there + undated == whole.here:
+    def _detect_hidden_undated(self, whole: Segment) -> None:
+        """Find out whether the API's lists by time leave out tasks without a time, all rechecked by now."""
+        undated = sum(row["created_at"] is None for row in self.differ.rechecked_rows.remote.values())
+        if undated and whole.remote + undated == whole.local:
             self.counter.hides_undated = True
 
-    def _within_safe_bounds(self, window: Window, bisector: Bisector) -> Window | None:
-        """Return the window without the edges that have a task near them; those are to be listed."""
+    def _without_unsafe_bounds(self, window: Window, bisector: Bisector) -> Window | None:
+        """Return the window cut at safe instants; list the edges whose bound has a task near it.
+
+        Whether the API's bounds are inclusive is not documented: such a task may be counted or not.
+        """
         lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
         with self.differ.database.read() as conn:
             unsafe = [
@@ -188,26 +201,24 @@ class TaskVerifier:
                 return window
             safe = list(comparison.split_points(conn, window, as_of, 1))
         if not safe:
-            bisector.to_list.append(_unread(window))
+            bisector.to_list.append(Segment(window))
             return None
         inner = window
         if lower in unsafe:
-            bisector.to_list.append(_unread(replace(window, created_to=safe[0])))
+            bisector.to_list.append(Segment(replace(window, created_to=safe[0])))
             inner = replace(inner, created_from=safe[0])
         if upper in unsafe:
-            bisector.to_list.append(_unread(replace(window, created_from=safe[-1])))
+            bisector.to_list.append(Segment(replace(window, created_from=safe[-1])))
             inner = replace(inner, created_to=safe[-1])
         return inner
 
-    def _first_counts(self, window: Window) -> tuple[SegmentCounts, list[SegmentCounts]]:
-        """Return the counts of a window, and those of its projects and statuses.
-
-        A project's status of which nothing is here needs no count: a task that the API has in it is missing
-        here, which the whole shows, or here with another status.
-        """
+    def _first_counts(self, window: Window) -> tuple[Segment, list[Segment]]:
+        """Return the counted window, and its counted projects and statuses that the mirror has."""
+        # A status that a project has only at the API needs no count: its tasks are missing here, which the
+        # whole shows, or here with another status.
         with self.differ.database.read() as conn:
-            here = comparison.counts(conn, TASKS, window, self.counter.as_of)
-        places = sorted((project, status) for project, status in here if project and status)
+            local = comparison.counts(conn, TASKS, window, self.counter.as_of)
+        places = sorted((project, status) for project, status in local if project and status)
         [whole] = self.counter.count([Segment(window)])
         parts = self.counter.count_possible(
             [Segment(replace(window, project=project), status) for project, status in places]
@@ -217,65 +228,61 @@ class TaskVerifier:
             parts += self.counter.count([Segment(replace(window, project=project)) for project in projects])
         return whole, parts
 
-    def _of_no_project(self, whole: SegmentCounts, parts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
-        """Return the counts by status of the whole account, if some of its tasks are in no part."""
-        by_status = [part for part in parts if part.segment.status is not None]
-        there, here = (sum(getattr(part, side) for part in by_status) for side in ("there", "here"))
-        if whole.segment.window.project is not None or (there, here) == (whole.there, whole.here):
+    def _without_project(self, whole: Segment, parts: Sequence[Segment]) -> list[Segment]:
+        """Return the whole counted by status, if some of its tasks are in no project's part."""
+        by_status = [part for part in parts if part.status is not None]
+        in_parts = sum(part.remote for part in by_status), sum(part.local for part in by_status)
+        if whole.window.project is not None or in_parts == (whole.remote, whole.local):
             return []
-        return self.counter.count_possible([Segment(whole.segment.window, status) for status in STATUSES])
+        return self.counter.count_possible([Segment(whole.window, status) for status in STATUSES])
 
-    def _settle(self, window: Window, bisector: Bisector, counts: Sequence[SegmentCounts]) -> None:
-        """Narrow down what differs, again until the counts without what was found agree."""
-        doubtful = _unsettled(bisector, counts)
+    def _settle(self, window: Window, bisector: Bisector, segments: Sequence[Segment]) -> None:
+        """Bisect and list segments that differ, until their counts without the tasks found agree."""
+        differing = _unsettled(bisector, segments)
         idle = 0
         for _ in range(ROUNDS):
-            doubtful = self._without_changes(window, bisector, doubtful)
-            if not doubtful:
+            # 1. Leave out what changed since the start.
+            differing = self._recount_changed(window, bisector, differing)
+            if not differing:
                 return
-            known = len(self.differ.rechecked)
-            bisector.bisect(doubtful)
-            self._list(bisector)
-            doubtful = _unsettled(bisector, self.counter.count([one.segment for one in doubtful]))
-            if len(self.differ.rechecked) == known:
+            # 2. Find the tasks behind the difference, leave them out, and count again.
+            before = len(self.differ.rechecked_keys)
+            bisector.bisect(differing)
+            self._compare_listed(bisector)
+            differing = _unsettled(bisector, self.counter.count(differing))
+            # 3. Give up if several rounds found nothing new.
+            if len(self.differ.rechecked_keys) == before:
                 idle += 1
             if idle == IDLE_ROUNDS:
                 break
-        for one in doubtful:
-            what = f"the API counts {one.total:,} {one.segment.status or ''}".rstrip()
-            said = f"{what} where {one.held:,} are here, and lists nothing more that differs"
-            self.differ.found.unproven.append(f"tasks {describe_window(one.segment.window)}: {said}.")
+        for segment in differing:
+            what = f"the API counts {segment.api_total:,} {segment.status or ''}".rstrip()
+            reason = f"{what} where {segment.local_total:,} are here, and lists nothing more that differs"
+            self._report(segment.window, f"{reason}.")
 
-    def _without_changes(
-        self, window: Window, bisector: Bisector, doubtful: list[SegmentCounts]
-    ) -> list[SegmentCounts]:
-        """Return which of these counts still differ once what changed since the beginning is left out.
-
-        Where tasks go on changing, what differs is counted again; each time there is less of it.
-        """
+    def _recount_changed(self, window: Window, bisector: Bisector, segments: list[Segment]) -> list[Segment]:
+        """Return the segments that still differ once tasks that changed since the start are left out."""
+        # While tasks go on changing, what differs is counted again; each time there is less of it.
         for _ in range(RECOUNTS):
-            if not doubtful or not self.differ.compare_changes(window):
+            if not segments or not self.differ.compare_changes(window):
                 break
-            doubtful = _unsettled(bisector, self.counter.recount(doubtful))
-            doubtful = self.counter.count([one.segment for one in doubtful])
-        return _unsettled(bisector, doubtful)
+            segments = self.counter.count(_unsettled(bisector, self.counter.recount(segments)))
+        return _unsettled(bisector, segments)
 
-    def _list(self, bisector: Bisector) -> None:
-        leaves, bisector.to_list = bisector.to_list, []
-        few = [leaf.segment for leaf in leaves if abs(leaf.there - leaf.here) <= FEW_ROWS]
-        many = [leaf.segment for leaf in leaves if abs(leaf.there - leaf.here) > FEW_ROWS]
-        self.differ.compare(few, limited=True)
-        self.differ.compare(many)
+    def _compare_listed(self, bisector: Bisector) -> None:
+        segments, bisector.to_list = bisector.to_list, []
+        self.differ.compare(
+            [each for each in segments if abs(each.remote - each.local) <= FEW_ROWS], limited=True
+        )
+        self.differ.compare([each for each in segments if abs(each.remote - each.local) > FEW_ROWS])
+
+    def _report(self, window: Window, reason: str) -> None:
+        self.differ.result.unproven.append(f"tasks {describe_window(window)}: {reason}")
 
 
-def _unsettled(bisector: Bisector, counts: Sequence[SegmentCounts]) -> list[SegmentCounts]:
-    return [one for one in counts if not bisector.is_settled(one)]
+def _unsettled(bisector: Bisector, segments: Sequence[Segment]) -> list[Segment]:
+    return [segment for segment in segments if not bisector.is_settled(segment)]
 
 
 def _is_dateless(window: Window) -> bool:
     return window.created_from is None and window.created_to is None
-
-
-def _unread(window: Window) -> SegmentCounts:
-    """Return a window that has to be listed whatever its counts are."""
-    return SegmentCounts(Segment(window), 0, 0, 0)

@@ -1,4 +1,7 @@
-"""`scalesync verify`: proves the mirror equal to the API, or names what differs."""
+"""One verification: compares projects, batches and tasks with the API, and returns what differs.
+
+Open it for the order of the comparisons and for how many requests they may take. It writes nothing.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +21,7 @@ from scalesync.sync.planner import EVERY_STREAM
 from scalesync.sync.streams import probe
 from scalesync.sync.verify.batches_and_projects import verify_batch_counts, verify_batches, verify_projects
 from scalesync.sync.verify.counts import SegmentCounter
-from scalesync.sync.verify.differ import ChangesTooFastError, Differ
+from scalesync.sync.verify.differ import Differ
 from scalesync.sync.verify.models import (
     Drift,
     Verification,
@@ -30,133 +33,135 @@ from scalesync.sync.verify.models import (
 from scalesync.sync.verify.tasks import SEGMENT_ROWS, TaskVerifier
 
 CLOCK_RESOLUTION = 1.0
-"""Seconds. The API tells its time in whole ones (recorded: `Date`), so what was made just before a
-verification is told from what is made during it by waiting for the next."""
+"""Seconds between two values of the API's clock: its `Date` has whole seconds (observed)."""
 
 MAX_REQUESTS = 39
-"""Requests that a clean account of a few projects may cost: batches are asked for their own counts as far
-as these go. Those that are not completed here come first, then the newest."""
+"""Requests for a clean account of a few projects, about. What the other comparisons leave is for the batches'
+own counts: batches that are not completed here first, then the newest."""
 
 BASE_REQUESTS = 12
-"""Requests beside those for projects and statuses, about: the time, projects, batches, parts, no project."""
+"""Requests besides those per project and status, about: time, projects, batches, slices, no project."""
 
-REQUESTS_PER_LISTED_PAGE = 4
-"""How many times the requests that were announced are made before an account is said to change too fast."""
+MAX_OVERRUN = 4
+"""Times the expected requests, after which an account may be reported as changing too fast."""
 
 MIN_BATCH_CHECKS = 5
-"""Batches that are asked for their own counts in any case."""
-
+"""Batches whose own counts are requested in any case."""
 
 LIST_THRESHOLD = 1_600
-"""Tasks up to which a window is read at once: that costs no more than to count it, and says more."""
+"""Tasks up to which a window is listed at once: that costs no more requests than counting."""
+
+
+class ChangesTooFastError(Exception):
+    """The account changes faster than it can be compared."""
 
 
 @dataclass(frozen=True)
 class RequestBudget:
-    """How many requests a verification may make while the account changes under it."""
+    """Requests that a verification may make while the account changes."""
 
     api: ScaleApi
     expected: int
-    """What it takes if nothing differs."""
+    """Requests if nothing differs."""
     before: int
-    """What the client had made when it began."""
+    """Requests that the client had made before."""
 
     @property
     def made(self) -> int:
-        """How many it has made."""
+        """Requests of this verification so far."""
         return self.api.requests_made - self.before
 
     @property
     def is_spent(self) -> bool:
-        """Whether it has made several times what was announced."""
-        return self.made >= REQUESTS_PER_LISTED_PAGE * self.expected
+        """Whether several times the expected requests were made."""
+        return self.made >= MAX_OVERRUN * self.expected
 
 
 @dataclass
 class Verifier:
-    """Holds the mirror against the API. Writes nothing."""
+    """Read-only comparison of the mirror with the API."""
 
     api: ScaleApi
     database: Database
     clock: Clock
     watch: VerifyWatcher
     workers: int = 8
-    listed: int = LIST_THRESHOLD
+    list_threshold: int = LIST_THRESHOLD
 
     def verify(self, scope: VerifyScope) -> Verification:
-        """Return what differs. Raises ScaleException, DatabaseError or InterruptedRunError."""
+        """Compare the windows of `scope` with the API, and return what differs.
+
+        Raises ScaleException, DatabaseError or InterruptedRunError.
+        """
         began, before = self.clock.monotonic(), self.api.requests_made
         try:
             if scope.as_of is None:
+                # What was created just before must have an earlier date than what is created from now on.
                 self.clock.sleep(CLOCK_RESOLUTION)
-            begun = probe(self.api)
-            now, every_project = begun.now, begun.every_project
-            as_of = scope.as_of or now
-            found = Verification(as_of, scope.windows, scope.deep, by_project=every_project is not None)
+            probed = probe(self.api)
+            as_of, by_project = scope.as_of or probed.now, probed.every_project is not None
+            result = Verification(as_of, scope.windows, scope.deep, by_project=by_project)
             expected = self._expected(scope, as_of)
             self.watch(VerifyStarted(expected))
-            self._compare(scope, found, every_project, RequestBudget(self.api, expected, before))
+            self._compare(scope, result, probed.every_project, RequestBudget(self.api, expected, before))
         except ScaleException:
-            self._go_on()
+            # After a stop the client refuses further requests: the stop is what to report.
+            self._check_stop()
             raise
-        found.drift, found.behind, found.undated = map(
-            in_key_order, (found.drift, found.behind, found.undated)
+        result.drift, result.behind, result.undated = map(
+            in_key_order, (result.drift, result.behind, result.undated)
         )
-        said = [*found.unproven, *map(_undated, found.undated), *self._unread(scope)]
-        found.unproven = list(dict.fromkeys(said))
-        found.requests = self.api.requests_made - before
-        found.seconds = self.clock.monotonic() - began
-        return found
+        reports = [*result.unproven, *map(_undated_sentence, result.undated), *self._unread_files(scope)]
+        result.unproven = list(dict.fromkeys(reports))
+        result.requests = self.api.requests_made - before
+        result.seconds = self.clock.monotonic() - began
+        return result
 
     def _compare(
         self,
         scope: VerifyScope,
-        found: Verification,
+        result: Verification,
         every_project: tuple[str, ...] | None,
         budget: RequestBudget,
     ) -> None:
-        def go_on() -> None:
-            self._go_on()
+        def check_stop() -> None:
+            self._check_stop()
             if budget.is_spent and differ.changes_too_fast(budget.made):
                 raise ChangesTooFastError
 
         with ThreadPoolExecutor(self.workers, thread_name_prefix="verify") as pool:
             differ = Differ(
-                self.api, self.database, pool, found, self.watch, go_on, watermarks=scope.watermarks
+                self.api, self.database, pool, result, self.watch, check_stop, watermarks=scope.watermarks
             )
             try:
                 self._compare_streams(scope, differ, every_project, budget)
             except ChangesTooFastError:
-                found.unproven = [_too_fast(differ.changes, budget.made)]
+                result.unproven = [_too_fast(differ.changes, budget.made)]
 
     def _compare_streams(
-        self,
-        scope: VerifyScope,
-        differ: Differ,
-        every_project: tuple[str, ...] | None,
-        budget: RequestBudget,
+        self, scope: VerifyScope, differ: Differ, every_project: tuple[str, ...] | None, budget: RequestBudget
     ) -> None:
-        found = differ.found
+        result = differ.result
         projects, batches, tasks = (_of(scope, stream) for stream in EVERY_STREAM)
         if projects:
             verify_projects(differ)
         verify_batches(differ, batches)
         counter = SegmentCounter(
-            self.api, self.database, differ.pool, found.as_of, differ.go_on, differ.judged
+            self.api, self.database, differ.pool, result.as_of, differ.check_stop, differ.rechecked_rows
         )
-        verifier = TaskVerifier(differ, counter, every_project, self.listed)
-        verifier.verify(tasks)
-        known = len(found.drift)
+        task_verifier = TaskVerifier(differ, counter, every_project, self.list_threshold)
+        task_verifier.verify(tasks)
         room = max(MIN_BATCH_CHECKS, MAX_REQUESTS - budget.made)
-        verify_batch_counts(differ, batches, None if scope.deep else room)
-        if len(found.drift) > known and not scope.deep:
-            # What the batches led to may be one half of what had cancelled out.
-            verifier.verify(tasks)
-        if found.unproven and not found.undivided and differ.changes_too_fast(budget.made):
-            found.unproven = [_too_fast(differ.changes, budget.made)]
+        new_drift = verify_batch_counts(differ, batches, None if scope.deep else room)
+        if new_drift and not scope.deep:
+            # A task found through its batch had cancelled out with another one: missing here the one, gone at
+            # the API the other. Now that the first is left out of the counts, they show the second.
+            task_verifier.verify(tasks)
+        if result.unproven and not result.undivided and differ.changes_too_fast(budget.made):
+            result.unproven = [_too_fast(differ.changes, budget.made)]
 
-    def _unread(self, scope: VerifyScope) -> list[str]:
-        """Return a sentence if tasks whose annotations are to be proven have files that could not be read."""
+    def _unread_files(self, scope: VerifyScope) -> list[str]:
+        """Return a sentence if annotations are compared and result files of some tasks could not be read."""
         if not scope.deep:
             return []
         with self.database.read() as conn:
@@ -170,27 +175,27 @@ class Verifier:
         tasks = "1 task" if unread == 1 else f"{unread:,} tasks"
         return [f"Result files of {tasks} could not be read; run `scalesync fetch-results`."]
 
-    def _go_on(self) -> None:
+    def _check_stop(self) -> None:
         if self.clock.stopping.is_set():
             msg = "Stopped before anything was proven."
             raise InterruptedRunError(msg, advice="Run `scalesync verify` again.")
 
     def _expected(self, scope: VerifyScope, as_of: datetime) -> int:
-        """Return about how many requests a verification takes if nothing differs."""
+        """Return the approximate number of requests if nothing differs."""
         expected = BASE_REQUESTS
         with self.database.read() as conn:
             for window in _of(scope, TASKS.table.name):
                 if window.updated_from is None:
-                    cells = comparison.counts(conn, TASKS, window, as_of)
+                    counts = comparison.counts(conn, TASKS, window, as_of)
                     expected += len(comparison.keys_outside_time(conn, window, as_of))
-                    here = sum(cells.values())
-                    expected += here // SEGMENT_ROWS if scope.deep or here <= self.listed else len(cells)
+                    local = sum(counts.values())
+                    listed = scope.deep or local <= self.list_threshold
+                    expected += local // SEGMENT_ROWS if listed else len(counts)
             batches = sum(
                 comparison.count(conn, BATCHES, window, as_of) for window in _of(scope, BATCHES.table.name)
             )
-        return expected + (
-            batches if scope.deep else min(batches, max(MIN_BATCH_CHECKS, MAX_REQUESTS - expected))
-        )
+        room = batches if scope.deep else max(MIN_BATCH_CHECKS, MAX_REQUESTS - expected)
+        return expected + min(batches, room)
 
 
 def _of(scope: VerifyScope, stream: str) -> Sequence[Window]:
@@ -204,11 +209,11 @@ def _too_fast(changes: int, requests: int) -> str:
     )
 
 
-def _undated(one: Drift) -> str:
-    differing = f"{one.here or 'no status'} here and {one.there or 'no status'} there"
-    if one.here == one.there:
-        differing = f"differs in {', '.join(one.fields)}"
+def _undated_sentence(batch: Drift) -> str:
+    differing = f"{batch.here or 'no status'} here and {batch.there or 'no status'} there"
+    if batch.here == batch.there:
+        differing = f"differs in {', '.join(batch.fields)}"
     return (
-        f"batch {one.key!r}: {differing}, and the API does not say when a batch changes; `scalesync sync` "
+        f"batch {batch.key!r}: {differing}, and the API does not say when a batch changes; `scalesync sync` "
         "reads it again."
     )
