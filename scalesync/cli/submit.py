@@ -48,16 +48,16 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
     queued or none. Without a unique_id a task gets one that is the same for the same content.
     """
     source: IO[bytes] | None = options.pop("from")  # type: ignore[assignment]
-    recipe = _recipe(task_type, fields, options)
-    if source is None and not recipe.defaults:
+    template = _recipe(task_type, fields, options)
+    if source is None and not template.defaults:
         raise ConfigurationError("Nothing says what the task is.", advice="Give KEY=VALUE, or --from FILE.")
     if source is None:
-        _queue(context, lambda tx: tx.enqueue(recipe.to_command({})), as_json=json)
+        _queue(context, lambda tx: tx.enqueue(template.to_command({})), as_json=json)
     else:
         with _naming_lines():
-            submitted = context.mirror().submit(source, recipe)
+            submitted = context.mirror().submit(source, template)
         _report(context, submitted, as_json=json)
-    warn_of_unknown(context, sorted(recipe.named))
+    warn_of_unknown(context, sorted(template.named))
 
 
 @click.command("cancel")

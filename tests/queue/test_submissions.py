@@ -62,7 +62,7 @@ def bodies(database: Database) -> list[dict[str, Any]]:
         (b'{"a": 1,}\n', "not JSON"),
         (b'{"a": NaN}\n', "NaN is not a number"),
         (b'{"a": 1e999}\n', "cannot be sent as JSON"),
-        (b'{"a": 1, "a": 2}\n', "the field 'a' stands there twice"),
+        (b'{"a": 1, "a": 2}\n', "the field 'a' occurs twice"),
         (b"[" * 100_000 + b"\n", "not JSON"),
         (b'["a"]\n', "not a JSON object"),
         (b"null\n", "not a JSON object"),
@@ -251,7 +251,7 @@ from scalesync.queue import bulk_submit
 lines = (b'{"image": %d, "instruction": "Draw a box around every car.", "metadata": {"row": %d}}' % (n, n)
          for n in range(int(sys.argv[2])))
 database = Database.open(sys.argv[1])
-with bulk_submit.checked(lines, bulk_submit.Recipe("imageannotation")) as spool, database.write() as conn:
+with bulk_submit.validate(lines, bulk_submit.TaskTemplate("imageannotation")) as spool, database.write() as conn:
     count = len(bulk_submit.enqueue(conn, spool).queued)
 database.close()
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

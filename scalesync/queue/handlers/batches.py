@@ -1,4 +1,4 @@
-"""Batches: created, and finalized."""
+"""Handlers for batches: create and finalize."""
 
 from scalesync.api.client import ScaleApi
 from scalesync.errors import ScaleResourceNotFound
@@ -17,7 +17,7 @@ from scalesync.queue.handlers.interface import (
 
 
 class CreateBatch(CommandHandler):
-    """`POST /batches`: a second one of the same name gets 409 (documented)."""
+    """`POST /batches`; a second batch of the same name gets 409 (documented)."""
 
     stream = "batches"
 
@@ -25,14 +25,14 @@ class CreateBatch(CommandHandler):
         """Create the batch."""
         return api.create_batch(payload)
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is the batch of our name, and of no other project."""
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the batch with the command's name and project."""
         payload, fields = payload_of(command), fields_of(answer)
         named = (fields.get("name"), fields.get("project", payload["project"]))
         return named == (payload["name"], payload["project"])
 
     def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Find the batch of our name; ours is one in our project."""
+        """Find the batch by name; it is the command's if its project is the same."""
         payload = payload_of(command)
         try:
             document = api.batch(payload["name"])
@@ -44,7 +44,7 @@ class CreateBatch(CommandHandler):
 
 
 class FinalizeBatch(CommandHandler):
-    """`POST /batches/{name}/finalize`: a second one gets 400, or 200 without effect (official client)."""
+    """`POST /batches/{name}/finalize`; a second one gets 400, or 200 without effect (official client)."""
 
     stream = "batches"
 
@@ -52,12 +52,12 @@ class FinalizeBatch(CommandHandler):
         """Finalize the batch."""
         return api.finalize_batch(payload["name"])
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is our batch, and does not say that it is still in `staging`."""
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the command's batch, and not in `staging` any more."""
         fields = fields_of(answer)
         return fields.get("name") == payload_of(command)["name"] and fields.get("status") != "staging"
 
     def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Look at the batch: it has left `staging`."""
+        """Read the batch; once finalized it is not in `staging` any more."""
         document = api.batch(payload_of(command)["name"])
         return Absent() if fields_of(document).get("status") == "staging" else Present(document)

@@ -1,4 +1,8 @@
-"""Projects: created, and given new params."""
+"""Handlers for projects: create and update params.
+
+Hazard: an update is not idempotent. Every `setParams` appends a version, so whether one was applied is found
+out from `param_history`.
+"""
 
 from itertools import pairwise
 from operator import itemgetter
@@ -23,15 +27,15 @@ from scalesync.queue.handlers.interface import (
 )
 
 Version = tuple[int, dict[str, Any]]
-"""An entry of `param_history`: its number and what it says."""
+"""An entry of `param_history`: its number and its params."""
 _STAMPS = ("version", "created_at")
-_NONE: Version = (-1, {})
-"""What stands before the first version."""
+_NO_VERSION: Version = (-1, {})
+"""The state before the first version."""
 _DISCARD = "Discard this command, and queue it again if it is still wanted."
 
 
 class CreateProject(CommandHandler):
-    """`POST /projects`: a second one of the same name gets 409 (documented)."""
+    """`POST /projects`; a second project of the same name gets 409 (documented)."""
 
     stream = "projects"
 
@@ -39,13 +43,13 @@ class CreateProject(CommandHandler):
         """Create the project."""
         return api.create_project(payload)
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is the project of our name and type."""
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the project with the command's name and type."""
         payload, fields = payload_of(command), fields_of(answer)
         return (fields.get("name"), fields.get("type")) == (payload["name"], payload["type"])
 
     def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Find the project of our name; ours is one of the same type and first params."""
+        """Find the project by name; it is the command's if type and first params are the same."""
         payload = payload_of(command)
         try:
             document = api.project(payload["name"])
@@ -53,14 +57,14 @@ class CreateProject(CommandHandler):
             return Absent()
         if fields_of(document).get("type") != payload["type"]:
             return Conflict("A project of another type has this name.")
-        _, first = next(iter(_versions(document)), _NONE)
+        _, first = next(iter(_versions(document)), _NO_VERSION)
         if not same(payload["params"], first):
             return Conflict("A project of this name began with other params.")
         return Present(document)
 
 
 class UpdateProject(CommandHandler):
-    """`POST /projects/{name}/setParams`: each one appends a version, even the same one twice."""
+    """`POST /projects/{name}/setParams`; each one appends a version, even with equal params."""
 
     stream = "projects"
     resend_before_settle = False
@@ -69,37 +73,35 @@ class UpdateProject(CommandHandler):
         """Append the version."""
         return api.update_project(payload["name"], payload["params"], patch=payload.get("patch"))
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is our project, with a version after `base` that says what ours would."""
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the project, with a version after `base` that has our params."""
         named = fields_of(answer).get("name") == payload_of(command)["name"]
-        return named and isinstance(_seen(command, answer), Present)
+        return named and isinstance(_find_version(command, answer), Present)
 
     def prepare(self, api: ScaleApi, command: Command) -> Prepared:
-        """Return the project's last version, and the project if that version says already what ours would."""
+        """Return the project's last version, and the project if an update would change nothing."""
         payload = payload_of(command)
         document = api.project(payload["name"])
-        number, params = [_NONE, *_versions(document)][-1]
-        no_op = number >= 0 and same(_after(params, payload), params)
+        number, params = [_NO_VERSION, *_versions(document)][-1]
+        no_op = number >= 0 and same(_params_after(params, payload), params)
         return Prepared(base=number, no_op=document if no_op else None)
 
     def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Look for a version after `base` that says what ours would, over the one before it for a patch.
-
-        Without a base, as after `queue distrust`, any version may be ours, but only the last one proves that
-        nothing has to be done.
-        """
-        return _seen(command, api.project(payload_of(command)["name"]))
+        """Find a version after `base` with the command's params; for a patch merged into the one before."""
+        return _find_version(command, api.project(payload_of(command)["name"]))
 
 
-def _seen(command: Command, document: Document) -> LookUp:
-    """Return what a project's history says about an update of it."""
+def _find_version(command: Command, document: Document) -> LookUp:
+    """Return whether a project's history shows the update."""
+    # Compare every version after `base` with what the update makes of the one before it. `base` was stored
+    # when the command was armed first, so an equal version before it was made by somebody else.
     payload = payload_of(command)
-    versions = [_NONE, *_versions(document)]
+    versions = [_NO_VERSION, *_versions(document)]
     base = -1 if command.base is None else command.base
     ours = [
         number
         for (_, before), (number, params) in pairwise(versions)
-        if number > base and same(_after(before, payload), params)
+        if number > base and same(_params_after(before, payload), params)
     ]
     last, _ = versions[-1]
     if command.base is None:
@@ -112,6 +114,8 @@ def _seen(command: Command, document: Document) -> LookUp:
 
 
 def _without_base(document: Document, ours: list[int], last: int) -> LookUp:
+    # No base, as after `queue distrust`: any equal version may be ours, but only if it is the last one is
+    # there nothing left to do.
     if not ours:
         return Absent()
     if ours[-1] == last:
@@ -120,7 +124,7 @@ def _without_base(document: Document, ours: list[int], last: int) -> LookUp:
 
 
 def _versions(document: Document) -> list[Version]:
-    """Return the versions of a project, oldest first. Raises ScaleNoAnswer where they cannot be read."""
+    """Return the versions of a project, oldest first. Raises ScaleNoAnswer if the history is malformed."""
     history = fields_of(document).get("param_history") or []
     if not isinstance(history, list) or not all(map(_is_version, history)):
         raise ScaleNoAnswer("The API's answer has a history of params that cannot be read.")
@@ -135,7 +139,7 @@ def _is_version(entry: object) -> bool:
     return isinstance(entry, dict) and isinstance(entry.get("version"), int)
 
 
-def _after(before: dict[str, Any], payload: Payload) -> dict[str, Any]:
-    """Return what a version says that ours makes out of the one before it."""
+def _params_after(before: dict[str, Any], payload: Payload) -> dict[str, Any]:
+    """Return the params after the update of a version with the params `before`."""
     params: dict[str, Any] = payload["params"]
     return {**before, **params} if payload.get("patch") else params
