@@ -48,10 +48,12 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
 def print_answer(answer: "QueryResult") -> None:
     """Print an answer as a table."""
-    from scalesync.export.csv_jsonl import told
+    from scalesync.export.csv_jsonl import to_json_value
 
     # Not of floats: JSON has no NaN, and a table has.
-    rows = ([value if isinstance(value, float) else told(value) for value in row] for row in answer.rows)
+    rows = (
+        [value if isinstance(value, float) else to_json_value(value) for value in row] for row in answer.rows
+    )
     print_table([column.name for column in answer.columns], rows)
 
 
