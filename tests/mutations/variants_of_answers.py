@@ -8,8 +8,8 @@ ANSWERS = (
     Variant(
         "another object is read for the one that was asked for",
         "api/responses.py",
-        "if name_in(found, key) != name:",
-        "if name_in(found, key) is None:",
+        "if field_of(found, key) != name:",
+        "if field_of(found, key) is None:",
         (_READ,),
     ),
     Variant(
