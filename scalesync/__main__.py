@@ -19,10 +19,10 @@ def main() -> None:
         # Output that cannot be written is reported once; any other OSError is a mistake in this program.
         if error is not std_streams.output_failure():
             raise
-        from scalesync.cli.error_handling import say
-        from scalesync.cli.output import cannot_write
+        from scalesync.cli.error_handling import report_error
+        from scalesync.cli.output import output_error
 
-        sys.exit(say(cannot_write(error)))
+        sys.exit(report_error(output_error(error)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Commands that see and mend the queue. None needs a key or a network."""
+"""`scalesync queue`: show and repair the queue, without key or network (except `reconcile`)."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from scalesync.cli.output import (
     print_text,
 )
 from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
-from scalesync.cli.std_streams import report_only
+from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, IncompleteError
 from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
 
@@ -57,9 +57,9 @@ def queue_list(
     listed = context.mirror().queue.commands(finished=all, **chosen)
     states = Counter[DisplayState]()
     if json:
-        print_lines(as_json_line(queue_format.as_dict(one)) for one in _counting(listed, states))
+        print_lines(as_json_line(queue_format.as_dict(view)) for view in _count_states(listed, states))
     else:
-        print_table(queue_format.COLUMNS, map(queue_format.row, _counting(listed, states)))
+        print_table(queue_format.COLUMNS, map(queue_format.row, _count_states(listed, states)))
     if check:
         queue_format.raise_if_person_needed(
             dead=states[DisplayState.DEAD],
@@ -74,11 +74,11 @@ def queue_list(
 @click.pass_obj
 def queue_show(context: Context, command_id: int, json: bool) -> None:
     """Show one command: payload, every step, what it waits for."""
-    story = context.mirror().queue.show(command_id)
+    detail = context.mirror().queue.show(command_id)
     if json:
-        print_json(queue_format.story_as_dict(story))
+        print_json(queue_format.detail_as_dict(detail))
     else:
-        queue_format.print_story(story)
+        queue_format.print_detail(detail)
 
 
 @queue.command("why")
@@ -89,7 +89,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
     """Say what a command waits for, and what that waits for."""
     chain = context.mirror().queue.why(command_id)
     if json:
-        print_lines(as_json_line(queue_format.as_dict(one)) for one in chain)
+        print_lines(as_json_line(queue_format.as_dict(view)) for view in chain)
     else:
         queue_format.print_why(chain)
 
@@ -104,7 +104,7 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
-    report_only()
+    ignore_write_errors()
     if json:
         print_json({"retried": retried})
     elif not context.quiet:
@@ -124,16 +124,18 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
-    report_only()
+    ignore_write_errors()
     if json:
         print_json({"answers": answers})
     elif not context.quiet:
-        for one in answers:
-            print_line(queue_format.answer(one))
+        for view in answers:
+            print_line(queue_format.discard_sentence(view))
         if not answers:
             print_text("no command is dead")
-    if late := [str(one.command_id) for one in answers if one.answer is DiscardAnswer.TOO_LATE]:
-        raise IncompleteError(f"Too late for {', '.join(late)}.", advice="Only another command can undo it.")
+    if too_late := [str(view.command_id) for view in answers if view.answer is DiscardAnswer.TOO_LATE]:
+        raise IncompleteError(
+            f"Too late for {', '.join(too_late)}.", advice="Only another command can undo it."
+        )
 
 
 @queue.command("pause")
@@ -145,12 +147,12 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     """Have no host send anything for a while."""
     span = options["for"]
     seconds = None if span is None else span.total_seconds()
-    gate = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
-    report_only()
+    pause = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
+    ignore_write_errors()
     if json:
-        print_json(gate)
+        print_json(pause)
     elif not context.quiet:
-        print_line(queue_format.paused(gate))
+        print_line(queue_format.pause_sentence(pause))
 
 
 @queue.command("resume")
@@ -158,10 +160,10 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 @click.pass_obj
 def queue_resume(context: Context, json: bool) -> None:
     """End the pause of the queue: commands are sent again."""
-    gate = context.mirror().queue.resume()
-    report_only()
+    pause = context.mirror().queue.resume()
+    ignore_write_errors()
     if json:
-        print_json(gate)
+        print_json(pause)
     elif not context.quiet:
         print_text("commands are sent again")
 
@@ -175,7 +177,7 @@ def queue_distrust(context: Context, json: bool) -> None:
     Each open command is looked up before it is sent, and a dead one when it is retried.
     """
     count = context.mirror().queue.distrust()
-    report_only()
+    ignore_write_errors()
     if json:
         print_json({"distrusted": count})
     elif not context.quiet:
@@ -188,10 +190,10 @@ def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:
         raise ConfigurationError(msg, advice="Give one of the two.")
 
 
-def _counting(found: "Iterable[CommandView]", states: Counter[DisplayState]) -> "Iterator[CommandView]":
-    for one in found:
-        states[one.display] += 1
-        yield one
+def _count_states(found: "Iterable[CommandView]", states: Counter[DisplayState]) -> "Iterator[CommandView]":
+    for view in found:
+        states[view.display] += 1
+        yield view
 
 
 queue.add_command(dispatch.reconcile)

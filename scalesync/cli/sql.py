@@ -1,4 +1,4 @@
-"""`scalesync sql`: people's own questions, which cannot change anything."""
+"""`scalesync sql`: run a read-only SQL statement."""
 
 import sys
 from datetime import timedelta
@@ -47,10 +47,10 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
 
 def print_answer(answer: "QueryResult") -> None:
-    """Print an answer as a table."""
+    """Print a query result as a table."""
     from scalesync.export.csv_jsonl import to_json_value
 
-    # Not of floats: JSON has no NaN, and a table has.
+    # Floats stay as they are: a table can show NaN, JSON cannot.
     rows = (
         [value if isinstance(value, float) else to_json_value(value) for value in row] for row in answer.rows
     )

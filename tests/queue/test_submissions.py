@@ -251,7 +251,8 @@ from scalesync.queue import bulk_submit
 lines = (b'{"image": %d, "instruction": "Draw a box around every car.", "metadata": {"row": %d}}' % (n, n)
          for n in range(int(sys.argv[2])))
 database = Database.open(sys.argv[1])
-with bulk_submit.validate(lines, bulk_submit.TaskTemplate("imageannotation")) as spool, database.write() as conn:
+template = bulk_submit.TaskTemplate("imageannotation")
+with bulk_submit.validate(lines, template) as spool, database.write() as conn:
     count = len(bulk_submit.enqueue(conn, spool).queued)
 database.close()
 print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
