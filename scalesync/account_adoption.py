@@ -49,6 +49,7 @@ def check_key(open_api: "Callable[[], AbstractContextManager[ScaleApi]]") -> Key
         with open_api() as api:
             return KeyCheck(frozenset(to_row(PROJECTS, doc).key for doc in all_projects(api).docs))
     except ScaleException as error:
+        # Refused (401, 403) is an answer; anything else only means that the API could not be asked.
         if error.exit_code == ScaleUnauthorized.exit_code:
             raise
         return KeyCheck(None, str(error))

@@ -276,6 +276,7 @@ BY_STATUS: dict[int, type[ScaleException]] = {
 }
 """The error of an HTTP status; other statuses are plain ScaleException."""
 
+# Old names stay importable, so that `except` clauses of callers keep working.
 _RENAMED = {
     "ApiClosedError": AccessDeniedError,
     "ClaimLostError": LeaseLostError,

@@ -147,6 +147,7 @@ def database_url(text: str) -> str:
 
 def _read_lease(environment: Mapping[str, str]) -> float:
     text = environment.get("SCALESYNC_LEASE", "30s")
+    # A lease of less than a second would expire while its owner is only slow.
     seconds = parse_duration(text).total_seconds() if re.match(r"\d", text) else 0.0
     if seconds < 1:
         msg = f"SCALESYNC_LEASE is {text!r}, which is no time span of a second or more."
@@ -209,9 +210,10 @@ def _read_keyring(service: str) -> str:
         raise ConfigurationError(msg, advice=how_to_install("keyring")) from error
     try:
         text = keyring.get_password(service, KEYRING_USER)
-    except Exception as error:  # backends raise whatever their platform gives them
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        reason = said.partition(". ")[0].rstrip(".")
+    except Exception as error:  # backends raise errors of any type
+        # Only the first sentence of the backend's message, which may have many lines.
+        message = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = message.partition(". ")[0].rstrip(".")
         msg = f"The keyring cannot be read: {reason}."
         raise ConfigurationError(msg, advice="Unlock it, or use --api-key-file.") from error
     if not text or not text.strip():

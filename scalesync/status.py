@@ -38,10 +38,10 @@ class CheckResult:
     exit_code: int = 0
 
 
-def run_check(name: str, look: Callable[[], str]) -> CheckResult:
+def run_check(name: str, describe: Callable[[], str]) -> CheckResult:
     """Run one check; return its text, or its error with advice and exit code."""
     try:
-        return CheckResult(name, ok=True, detail=look())
+        return CheckResult(name, ok=True, detail=describe())
     except ScalesyncError as error:
         # The default advice is to run `check`, which is what runs now.
         advice = "Check the disk and the server's log." if error.advice == LOOK_CLOSER else error.advice

@@ -113,7 +113,7 @@ def _open(connection: HTTPConnection, tracker: SendTracker) -> socket.socket:
 
     Each address has the connection's timeout; an abort ends all of them.
     """
-    failure: OSError = OSError("its name stands for no address")
+    failure: OSError = OSError("its name has no address")
     host = connection._dns_host.strip("[]")  # noqa: SLF001 - with the dot at its end, as only DNS needs it
     for family, kind, protocol, _, address in resolve(host, connection.port, tracker):
         sock = socket.socket(family, kind, protocol)

@@ -39,6 +39,7 @@ def prepare(command: click.Command, options: Sequence[click.Parameter]) -> click
 
 def explain(command: click.Command, *, also: str = "") -> None:
     """Append an explanation of its kinds of values to a command's help."""
+    # By identity: all options of a kind share one type object.
     kinds = {id(param.type) for param in command.params}
     texts = [command.epilog or "", *(text for kind, text in _TYPE_HELP if id(kind) in kinds), also]
     command.epilog = "\n\n".join(filter(None, texts))
@@ -69,6 +70,8 @@ def _after_command(option: click.Option) -> click.Option:
     def apply(ctx: click.Context, param: click.Parameter, value: object) -> None:  # noqa: ARG001 - click's way
         if value in (None, False, 0):
             return
+        # The global options were parsed before this one, and have had their effect: change the root's
+        # values and the context, and configure logging again.
         name, root = str(option.name), ctx.find_root()
         root.params[name] = root.params[name] + value if option.count else value
         if name in ("verbose", "quiet"):

@@ -40,6 +40,7 @@ class Context:
 
     def mirror(self, clock: Clock | None = None) -> "Mirror":
         """Return the mirror of these options; stopping `clock` stops its calls."""
+        # Wrong options are reported before the slow import.
         settings = self.settings()
         from scalesync.mirror import Mirror
 

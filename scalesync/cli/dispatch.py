@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalesync import errors
 from scalesync.cli import queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
@@ -12,14 +13,6 @@ from scalesync.cli.output import pluralize, print_json, print_line, print_table,
 from scalesync.cli.param_types import COUNT, DURATION, RATE, json_option, workers_option
 from scalesync.cli.progress import progress
 from scalesync.clock import Clock
-from scalesync.errors import (
-    AccessDeniedError,
-    DatabaseUnavailableError,
-    IncompleteError,
-    InterruptedRunError,
-    ScaleException,
-    ScalesyncError,
-)
 from scalesync.models.commands import DisplayState, PausedBy, PauseState, QueueStats
 
 if TYPE_CHECKING:
@@ -31,6 +24,14 @@ _RETRY_ADVICE = (
 )
 _RESUME_ADVICE = "Correct the key or the account, then run `scalesync queue resume`."
 
+_timeout_option = click.option(
+    "--timeout",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="How long one request may take; then it is cut off.",
+)
+
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Wait for work instead of ending.")
@@ -39,13 +40,7 @@ _RESUME_ADVICE = "Correct the key or the account, then run `scalesync queue resu
 @click.option(
     "--rate", type=RATE, metavar="N", help="Requests a second at most; no less than 3 in --timeout."
 )
-@click.option(
-    "--timeout",
-    type=DURATION,
-    default="60s",
-    show_default=True,
-    help="How long one request may take; then it is cut off.",
-)
+@_timeout_option
 @click.option(
     "--settle-time",
     type=DURATION,
@@ -81,13 +76,7 @@ def dispatch(
 
 
 @click.command()
-@click.option(
-    "--timeout",
-    type=DURATION,
-    default="60s",
-    show_default=True,
-    help="How long one request may take; then it is cut off.",
-)
+@_timeout_option
 @json_option
 @click.pass_obj
 def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
@@ -106,7 +95,7 @@ def _run_and_report(context: Context, *, as_json: bool, **options: Any) -> None:
         try:
             summary = run(mirror, quiet=context.quiet, **options)
             stats, pause = mirror.queue.depth()
-        except DatabaseUnavailableError as error:
+        except errors.DatabaseUnavailableError as error:
             if clock.stopping.is_set():
                 raise _interrupted_error() from error
             raise
@@ -154,21 +143,22 @@ def _raise_if_incomplete(
     if error_of_stop := _stop_error(summary, pause):
         raise error_of_stop
     queue_format.raise_if_person_needed(dead=stats.dead, in_doubt=stats.in_doubt, held=stats.held)
+    # While another process is sending, open commands are not left for later.
     others_sending = stats.by_state.get("sending", 0) > 0
     if summary.ended == "enough" or reconcile_only or others_sending or not stats.open:
         return
     msg = f"{pluralize(stats.open, 'command is', 'commands are')} left for later."
-    raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
+    raise errors.IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
 
 
-def _stop_error(summary: "DispatchSummary", pause: PauseState) -> ScalesyncError | None:
+def _stop_error(summary: "DispatchSummary", pause: PauseState) -> errors.ScalesyncError | None:
     """Return the error for a dispatcher that ended early, None if it did not."""
     error = summary.error
     match summary.ended:
         case "stopped":
             return _interrupted_error()
         case "closed":
-            return AccessDeniedError(
+            return errors.AccessDeniedError(
                 f"Nothing is sent: {str(pause.reason or error).rstrip('.')}.", advice=_RESUME_ADVICE
             )
         case "unreachable" if error is not None:
@@ -178,19 +168,20 @@ def _stop_error(summary: "DispatchSummary", pause: PauseState) -> ScalesyncError
     return None
 
 
-def _interrupted_error() -> InterruptedRunError:
+def _interrupted_error() -> errors.InterruptedRunError:
     msg = "Stopped; what was being sent is settled."
-    return InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
+    return errors.InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
 
 
-def _paused_error(pause: PauseState) -> ScalesyncError:
+def _paused_error(pause: PauseState) -> errors.ScalesyncError:
     """Return the error for a queue that a person or the API paused."""
+    # The pause was read after the dispatcher ended, so it may be over already.
     if not pause.paused:
-        return IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
+        return errors.IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
     msg = f"Just now {queue_format.pause_sentence(pause)}."
     if pause.paused_by is PausedBy.PERSON:
-        return IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
-    return ScaleException(msg, advice=_RETRY_ADVICE)
+        return errors.IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
+    return errors.ScaleException(msg, advice=_RETRY_ADVICE)
 
 
 def _print_ready(context: Context, *, as_json: bool) -> None:

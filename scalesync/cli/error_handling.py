@@ -77,6 +77,8 @@ def graceful_shutdown(
         # Not click.echo: the signal may have interrupted one, whose lock is held.
         write_to_stderr_now(f"Stopping after {until}. Once more to stop at once.\n")
 
+    # SIGHUP: a sync or dispatch goes on without its terminal, but a process that never ends by itself would
+    # stay behind unseen. `nohup` ignores the signal already, and is left alone.
     ignore_write_errors()
     handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

@@ -51,6 +51,7 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     from scalesync.export.exporter import Export, Format
 
     plan = Export(table, Format(str(options.pop("format"))), selection_from(table, options))
+    # Everything that can be wrong with the options is checked before the output is opened.
     _check_options(plan.format, output, partition=partition)
     warn_of_filters(context, table, options)
     counts = _write(context.mirror().exporter, plan, output, partition=partition)

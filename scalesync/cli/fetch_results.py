@@ -135,6 +135,7 @@ def raise_if_incomplete(summary: "FetchSummary") -> None:
     if summary.failed:
         files = pluralize(summary.failed, "result file", "result files")
         what = {0: "fetched", summary.failed: "read"}.get(summary.unread, "fetched or read")
+        # Each advice once, in the order of the reasons.
         advices = dict.fromkeys(reason.advice or _RETRY_ADVICE for reason in summary.reasons)
         raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _REASON_ADVICE]))
 

@@ -44,6 +44,7 @@ def filters(stream: str) -> Callable[[_F], _F]:
     """Return a decorator that adds a stream's filter options to a command."""
 
     def decorate(command: _F) -> _F:
+        # Reversed, because click lists the option that was added last first.
         for name in reversed(_STREAM_OPTIONS[stream]):
             command = _OPTIONS[name](command)
         return command
@@ -63,7 +64,7 @@ def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, 
     try:
         found = context.mirror().queue.unknown(given, listed=listed)
     except ScalesyncError:
-        return  # It was an extra: what was asked for says by itself what is wrong with the database.
+        return  # The warning is optional: the command itself reports what is wrong with the database.
     for name in found[:_MAX_NAMES]:
         suggestion = "" if name.nearest is None else f": did you mean {name.nearest!r}?"
         click.echo(single_line(f"Warning: no {name.what} {name.name!r} is known here{suggestion}"), err=True)

@@ -70,6 +70,7 @@ def print_objects(
     if on_terminal:
         limit = SCREENFUL if options["limit"] is None else wanted.limit
         wanted = replace(wanted, newest_first=True, limit=limit)
+    # JSON without --fields: documents are passed on as text, without parsing them.
     if as_json and not fields:
         print_lines(_documents(mirror, stream, wanted, queued=queued, queued_first=False))
         return
@@ -114,6 +115,7 @@ def _documents(
     documents = mirror.documents(stream, wanted)
     if not queued:
         return documents
+    # Each source applies the limit by itself, and `islice` applies it to both together.
     waiting = mirror.queue.tasks(wanted)
     both = (waiting, documents) if queued_first else (documents, waiting)
     return islice(chain(*both), wanted.limit)
@@ -166,6 +168,7 @@ def _min_width(name: str) -> int:
 def _print_remaining(mirror: "Mirror", stream: str, wanted: "Selection", shown: int, *, queued: bool) -> None:
     if wanted.limit is None or shown < wanted.limit:
         return
+    # `shown` includes queued tasks, so their total is added to that of the mirror.
     more = mirror.exporter.total(stream, wanted) - shown
     if queued:
         more += sum(1 for _ in mirror.queue.tasks(replace(wanted, limit=None)))
@@ -185,7 +188,7 @@ def changes(
     """Print what changed in the mirrored tasks, oldest first.
 
     To follow the mirror, remember the id of the last line and give it to --since-id: nothing that came before
-    it appears later. `response` changes are told by digests of the responses, without signatures of links.
+    it appears later. `response` changes are shown as digests of the responses, without signatures of links.
     """
     found = context.mirror().changes(since_id=since_id, since=since, until=until)
     if json:

@@ -25,6 +25,7 @@ def log_to_stderr(verbose: int, *, quiet: bool) -> None:
         handler.setFormatter(_SentenceFormatter())
         handler.addFilter(_RetryFilter())
     logger = logging.getLogger("scalesync")
+    # Replaced, not added: this is called again if -v or -q follow the command's name.
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
     logger.propagate = False

@@ -101,6 +101,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     numeric: list[bool] = []
     for body in _chunks(rows):
         cells = [[_format_cell(value) for value in row] for row in body]
+        # Widths only grow from chunk to chunk, so that columns do not jump back and forth.
         longest = (max(map(cell_len, column)) for column in zip(head, *cells, strict=True))
         widths = [max(pair) for pair in zip(widths, longest, strict=True)]
         if not numeric:
@@ -166,6 +167,7 @@ def output_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
+        # The reader has what it wanted, such as `head`: click ends the program quietly.
         raise
     except OSError as error:
         raise output_error(error) from error
@@ -199,6 +201,7 @@ def _write_lines(lines: Iterable[bytes]) -> int:
 
 def _escape_for_terminal(line: bytes) -> bytes:
     """Return a line of JSON or CSV with all control characters escaped."""
+    # CSV may hold C0 controls (escape sequences) that JSON always escapes.
     text = escape_json(line).decode()
     return "".join(char if char >= " " or char == "\n" else f"\\u{ord(char):04x}" for char in text).encode()
 
@@ -206,6 +209,7 @@ def _escape_for_terminal(line: bytes) -> bytes:
 def _pad(text: str, width: int, right: bool) -> str:
     from rich.cells import cell_len, set_cell_size
 
+    # By terminal cells, not characters: CJK letters take two cells, combining marks none.
     if cell_len(text) > width:
         return set_cell_size(text, width - 1) + "…"
     return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)

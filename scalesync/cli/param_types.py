@@ -67,6 +67,7 @@ class SizeType(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the bytes."""
+        # At most nine digits: enough for the limit, and no number is too long to compute with.
         match = re.fullmatch(r"(\d{1,9}) ?([kMG]?)B?", str(value).strip(), re.IGNORECASE | re.ASCII)
         size = int(match[1]) << 10 * _SIZE_UNITS.index(match[2].upper()) if match else 0
         if not 0 < size <= MAX_FILE_BYTES:
@@ -169,6 +170,7 @@ class ObjectType(click.ParamType[dict[str, object]]):
         text, where = str(value), "It"
         if not text.lstrip().startswith("{"):
             where = "stdin" if text == "-" else text
+            # utf-8-sig: files written on Windows may begin with a byte order mark, which JSON forbids.
             text = click.File(encoding="utf-8-sig").convert(text, param, ctx).read()
         try:
             found = json.loads(text)

@@ -95,6 +95,7 @@ class _LinePrinter:
     def __call__(self, event: Any) -> None:
         """Print the event's counter if it is due, and the event's description."""
         counter, now = self.tracker.counter_of(event), time.monotonic()
+        # `setdefault` starts the interval at the counter's first event: short work prints no counter.
         if counter is not None and now - self.printed_at.setdefault(counter, now) >= PROGRESS_SECONDS:
             self.printed_at[counter] = now
             _print_stderr(self.tracker.line(counter))
@@ -118,6 +119,7 @@ class _BarPrinter:
         for counter, (done, total) in self.tracker.counters().items():
             if counter not in self.bars:
                 self.bars[counter] = self.progress.add_task(counter, visible=False)
+            # A bar of zero rows would look stuck; it appears with the first expected row.
             visible = total is None or total > 0
             self.progress.update(self.bars[counter], completed=done, total=total or None, visible=visible)
         if not isinstance(event, self.tracker.minor) and (text := self.tracker.describe(event)):

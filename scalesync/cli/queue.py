@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalesync.cli import dispatch, queue_format
+from scalesync.cli import dispatch, output, queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.output import (
-    as_json_line,
-    pluralize,
-    print_json,
-    print_line,
-    print_lines,
-    print_table,
-    print_text,
-)
 from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
 from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, IncompleteError
@@ -57,9 +48,12 @@ def queue_list(
     listed = context.mirror().queue.commands(finished=all, **chosen)
     states = Counter[DisplayState]()
     if json:
-        print_lines(as_json_line(queue_format.as_dict(view)) for view in _count_states(listed, states))
+        output.print_lines(
+            output.as_json_line(queue_format.as_dict(view)) for view in _count_states(listed, states)
+        )
     else:
-        print_table(queue_format.COLUMNS, map(queue_format.row, _count_states(listed, states)))
+        output.print_table(queue_format.COLUMNS, map(queue_format.row, _count_states(listed, states)))
+    # Counted while printing: the list is not held in memory.
     if check:
         queue_format.raise_if_person_needed(
             dead=states[DisplayState.DEAD],
@@ -76,7 +70,7 @@ def queue_show(context: Context, command_id: int, json: bool) -> None:
     """Show one command: payload, every step, what it waits for."""
     detail = context.mirror().queue.show(command_id)
     if json:
-        print_json(queue_format.detail_as_dict(detail))
+        output.print_json(queue_format.detail_as_dict(detail))
     else:
         queue_format.print_detail(detail)
 
@@ -89,7 +83,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
     """Say what a command waits for, and what that waits for."""
     chain = context.mirror().queue.why(command_id)
     if json:
-        print_lines(as_json_line(queue_format.as_dict(view)) for view in chain)
+        output.print_lines(output.as_json_line(queue_format.as_dict(view)) for view in chain)
     else:
         queue_format.print_why(chain)
 
@@ -103,12 +97,13 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
     """Have dead or held commands tried again."""
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
+    # Committed once this returns; from here on output only reports it.
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
     ignore_write_errors()
     if json:
-        print_json({"retried": retried})
+        output.print_json({"retried": retried})
     elif not context.quiet:
-        print_text(f"{pluralize(len(retried), 'command', 'commands')} will be tried again")
+        output.print_text(f"{output.pluralize(len(retried), 'command', 'commands')} will be tried again")
 
 
 @queue.command("discard")
@@ -126,12 +121,12 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
     ignore_write_errors()
     if json:
-        print_json({"answers": answers})
+        output.print_json({"answers": answers})
     elif not context.quiet:
         for view in answers:
-            print_line(queue_format.discard_sentence(view))
+            output.print_line(queue_format.discard_sentence(view))
         if not answers:
-            print_text("no command is dead")
+            output.print_text("no command is dead")
     if too_late := [str(view.command_id) for view in answers if view.answer is DiscardAnswer.TOO_LATE]:
         raise IncompleteError(
             f"Too late for {', '.join(too_late)}.", advice="Only another command can undo it."
@@ -150,9 +145,9 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     pause = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
     ignore_write_errors()
     if json:
-        print_json(pause)
+        output.print_json(pause)
     elif not context.quiet:
-        print_line(queue_format.pause_sentence(pause))
+        output.print_line(queue_format.pause_sentence(pause))
 
 
 @queue.command("resume")
@@ -163,9 +158,9 @@ def queue_resume(context: Context, json: bool) -> None:
     pause = context.mirror().queue.resume()
     ignore_write_errors()
     if json:
-        print_json(pause)
+        output.print_json(pause)
     elif not context.quiet:
-        print_text("commands are sent again")
+        output.print_text("commands are sent again")
 
 
 @queue.command("distrust")
@@ -179,9 +174,11 @@ def queue_distrust(context: Context, json: bool) -> None:
     count = context.mirror().queue.distrust()
     ignore_write_errors()
     if json:
-        print_json({"distrusted": count})
+        output.print_json({"distrusted": count})
     elif not context.quiet:
-        print_text(f"{pluralize(count, 'command', 'commands')} will be looked up before anything is sent")
+        output.print_text(
+            f"{output.pluralize(count, 'command', 'commands')} will be looked up before anything is sent"
+        )
 
 
 def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:

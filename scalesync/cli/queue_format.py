@@ -96,6 +96,7 @@ def print_why(chain: Iterable[CommandView]) -> None:
         text = (
             f"command {command.id}, {command.kind} {subject(command)}, is {shown.display.replace('_', ' ')}"
         )
+        # Only the last of the chain has a reason of its own; the others wait for the next line.
         reason = why(shown) if shown.waits_for is None else None
         print_line(f"{'which waits for ' if number else ''}{text}{f': {reason}' if reason else ''}")
 

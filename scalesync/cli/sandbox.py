@@ -34,11 +34,7 @@ _ADVICE = "Choose another --port or --state."
     "--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same data."
 )
 @click.option(
-    "--mode",
-    type=click.Choice(["live", "test"]),
-    default="live",
-    show_default=True,
-    help="Of which keys.",
+    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Of which keys."
 )
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Keep everything in FILE.")
 @click.option("--annotate", type=float, default=0.0, metavar="RATE", help="Tasks done per second.")
@@ -48,11 +44,7 @@ _ADVICE = "Choose another --port or --state."
 @click.option("--latency", metavar="DELAY", help="Delay every answer, for example 40ms.")
 @click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another way of the API.")
 @click.option(
-    "--churn-per-page",
-    type=NumberType(0),
-    metavar="N",
-    default=0,
-    help="Random changes before each page.",
+    "--churn-per-page", type=NumberType(0), metavar="N", default=0, help="Random changes before each page."
 )
 @click.pass_obj
 def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], **options: object) -> None:

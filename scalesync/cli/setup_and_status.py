@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 import scalesync
+from scalesync.cli import output
 from scalesync.cli.context import Context
-from scalesync.cli.output import (
-    format_duration,
-    pluralize,
-    print_data,
-    print_json,
-    print_line,
-    print_table,
-    print_text,
-    single_line,
-    with_program_name,
-)
 from scalesync.cli.param_types import json_option
 from scalesync.cli.queue_format import attention_sentences, queue_sentences
 from scalesync.cli.verify_format import verification_sentences
@@ -53,7 +43,7 @@ def init(context: Context, adopt: bool) -> None:
     )
     click.echo(f"Schema {after} {change}.", err=True)
     if adopt:
-        click.echo(single_line(_owner_sentence(result)), err=True)
+        click.echo(output.single_line(_owner_sentence(result)), err=True)
 
 
 @click.command()
@@ -63,7 +53,7 @@ def check(ctx: click.Context, json: bool) -> None:
     """Look at database, key and API; say what to do."""
     findings = _with_short_patience(ctx.obj).mirror().check()
     if json:
-        print_json(findings)
+        output.print_json(findings)
     else:
         _print_findings(findings)
     ctx.exit(next((finding.exit_code for finding in findings if not finding.ok), 0))
@@ -76,7 +66,7 @@ def status(context: Context, json: bool) -> None:
     """Show what is here and how far behind it is."""
     current = context.mirror().status()
     if json:
-        print_json(_status_as_json(current))
+        output.print_json(_status_as_json(current))
     else:
         _print_status(current)
 
@@ -91,12 +81,13 @@ def backup(context: Context, file: Path, overwrite: bool) -> None:
     FILE has the state of one moment, and appears whole or not at all. To restore it, end every process that
     uses the mirror, delete its -wal and -shm, copy FILE in its place, and run `scalesync queue distrust`.
     """
+    # Unlike a sync, a backup that is stopped leaves nothing: its temporary file must be removed.
     from scalesync.cli.atomic_files import sigterm_as_interrupt
 
     with sigterm_as_interrupt(), _progress_bar(quiet=context.quiet) as watch:
         size = context.mirror().backup(file, overwrite=overwrite, on_progress=watch)
     if not context.quiet:
-        click.echo(single_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
+        click.echo(output.single_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
 
 
 def _with_short_patience(context: Context) -> Context:
@@ -116,9 +107,9 @@ def _owner_sentence(result: "Initialized") -> str:
 
 def _print_findings(findings: "list[CheckResult]") -> None:
     for finding in findings:
-        print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
+        output.print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
         if finding.advice:
-            print_line(f"{'':<18}{with_program_name(finding.advice)}")
+            output.print_line(f"{'':<18}{output.with_program_name(finding.advice)}")
 
 
 def _status_as_json(current: "Status") -> dict[str, object]:
@@ -145,42 +136,46 @@ def _print_status(current: "Status") -> None:
         if current.account is None
         else f"{current.account.mode} account, {current.account.api_url}"
     )
-    print_text(f"{current.database} ({owner})\n")
+    output.print_text(f"{current.database} ({owner})\n")
     rows = (
         (
             stream,
             counts.here,
             current.watermarks.get(stream),
-            format_duration(current.behind(stream)),
+            output.format_duration(current.behind(stream)),
             _breakdown(counts),
         )
         for stream, counts in current.counts.items()
     )
-    print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
+    output.print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
     for stream in current.ahead():
-        print_text(f"\n{stream}: complete up to an instant that is still to come by this machine's clock.")
-        print_text("If it was the API's clock that was ahead, the next sync reads again from before it.")
+        output.print_text(
+            f"\n{stream}: complete up to an instant that is still to come by this machine's clock."
+        )
+        output.print_text(
+            "If it was the API's clock that was ahead, the next sync reads again from before it."
+        )
     if current.open_windows:
-        left = pluralize(current.open_windows, "window is", "windows are")
-        print_text(f"\n{left} open: run `scalesync sync` to go on.")
+        left = output.pluralize(current.open_windows, "window is", "windows are")
+        output.print_text(f"\n{left} open: run `scalesync sync` to go on.")
     if current.files_wanted:
-        wanted = pluralize(current.files_wanted, "result file is", "result files are")
-        print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
+        wanted = output.pluralize(current.files_wanted, "result file is", "result files are")
+        output.print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
     if current.files_unread:
-        unread = pluralize(current.files_unread, "result file was", "result files were")
+        unread = output.pluralize(current.files_unread, "result file was", "result files were")
         text = f"{unread} fetched and could not be read: `result_files.error` says why"
-        print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
-    print_text()
+        output.print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
+    output.print_text()
     for sentence in verification_sentences(current):
-        print_line(with_program_name(sentence))
+        output.print_line(output.with_program_name(sentence))
     queued = [*queue_sentences(current.queue, current.gate), *attention_sentences(current.queue)]
     if queued:
-        print_text("\nqueue: " + "\n       ".join(map(single_line, queued)))
+        output.print_text("\nqueue: " + "\n       ".join(map(output.single_line, queued)))
     if current.runs:
-        print_text()
+        output.print_text()
         names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
         columns = ("run", "kind", "as of", "state", "requests", "rows", "written", "error")
-        print_table(columns, ([getattr(run, name) for name in names] for run in current.runs))
+        output.print_table(columns, ([getattr(run, name) for name in names] for run in current.runs))
 
 
 def _breakdown(counts: "ObjectCounts") -> str:
@@ -213,11 +208,11 @@ def docs(topic: str | None) -> None:
     TOPIC is the name of a page; without it each is listed with its title.
     """
     if topic is not None:
-        print_data(lines_of(topic))
+        output.print_data(lines_of(topic))
         return
     for page in TOPICS:
         title = next(iter(lines_of(page))).decode().removeprefix("# ")
-        print_line(f"{page:<{max(map(len, TOPICS))}}  {title}")
+        output.print_line(f"{page:<{max(map(len, TOPICS))}}  {title}")
 
 
 def lines_of(topic: str) -> list[bytes]:

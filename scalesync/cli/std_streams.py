@@ -52,6 +52,7 @@ class StdStream(io.FileIO):
         return len(data) if count is None and self.optional else cast("int", count)
 
     def _reader_is_ready(self) -> bool:
+        # Once stalled, the reader is not waited for again, until it reads on.
         self._stalled = not select.select([], [self], [], 0.0 if self._stalled else STALLED_READER_SECONDS)[1]
         return not self._stalled
 
@@ -96,6 +97,7 @@ def write_to_stderr_now(text: str) -> None:
 def _text(number: int, before: "IO[str] | None", *, optional: bool) -> io.TextIOWrapper:
     raw = StdStream(number, optional=optional)
     encoding = getattr(before, "encoding", None) or "utf-8"
+    # stderr and a terminal flush every line; a pipe gets large blocks.
     lines = optional or raw.isatty()
     buffered = io.BufferedWriter(cast("io.RawIOBase", raw))
     return io.TextIOWrapper(buffered, encoding, "backslashreplace", line_buffering=lines)

@@ -56,6 +56,7 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
         with _print_problems():
             submitted = context.mirror().submit(source, template)
         _report(context, submitted, as_json=json)
+    # A warning, not an error: the project may be created by a command that is queued later.
     warn_of_unknown(context, sorted(template.named))
 
 
@@ -174,6 +175,7 @@ def _template(task_type: str, fields: Fields, options: dict[str, object]) -> "Ta
     for name, value in given:
         if value is not None and name in defaults:
             raise ConfigurationError(f"The field {name!r} is given twice.", advice="Leave one of them out.")
+        # A field may be null (`KEY:=null`); an option that was not given is left out.
         if value is not None or name not in ("project", "batch"):
             defaults[name] = value
     return TaskTemplate(task_type, defaults, **options)  # type: ignore[arg-type]

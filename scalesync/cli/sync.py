@@ -41,6 +41,7 @@ class SyncTracker(Tracker):
     def count(self, event: events.SyncEvent) -> None:
         """Add rows received or expected."""
         if isinstance(event, events.RunStarted):
+            # A resumed run continues with the numbers of its earlier processes.
             counts = {stream: (received, expected) for stream, received, expected in event.progress}
             for stream in (name for name in EVERY_STREAM if name in counts):
                 self._received[stream], self._expected[stream] = counts[stream]

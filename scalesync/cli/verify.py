@@ -64,6 +64,7 @@ def verify(
         on_repair = shown.enter_context(progress(SyncTracker(), quiet=quiet or not repair))
         options |= {"on_event": on_event, "on_repair": on_repair}
         found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **options)
+        # Ends the bars before the result is printed.
         shown.close()
         if json:
             print_json(_as_dict(found))

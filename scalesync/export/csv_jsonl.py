@@ -25,6 +25,7 @@ def to_json_value(value: object) -> object:
 
     Values of other types, such as intervals, become text.
     """
+    # Order matters: a datetime is also a date.
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float | Decimal):
@@ -111,6 +112,7 @@ def _unique_names(names: Sequence[str]) -> list[str]:
     used_names, distinct = set(names), []
     for name in names:
         seen[name] += 1
+        # The new name may be taken by another column: count on until one is free.
         unique = name
         while seen[name] > 1 and unique in used_names:
             unique = f"{name}_{seen[name]}"

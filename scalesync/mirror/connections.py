@@ -87,6 +87,7 @@ class Connections:
         from scalesync.sync.runner import SyncRunner
         from scalesync.sync.store import SyncStore
 
+        # One clock for database, client and runner: a stop or the time limit ends all of their waits.
         limited = Connections(self.settings, self.clock.allowing(time_limit), self.wait_seconds)
         with limited.database() as database, limited.api() as api:
             store = SyncStore(database, api, new_owner_id(), self.settings.lease)

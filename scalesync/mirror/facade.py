@@ -57,6 +57,7 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         `insecure_http` allows plain http to another machine, where the key can be read on the way.
         Raises ConfigurationError for a malformed key.
         """
+        # An argument replaces the environment variable, so that one function validates both.
         given = {} if api_key is None else {"SCALE_API_KEY": api_key}
         url = (os.environ.get("SCALESYNC_API_URL") or None) if api_url is None else api_url
         chosen = SettingsInput(os.fspath(database), url, insecure_http=insecure_http)
@@ -130,6 +131,7 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         """Check database, key, API and account; return a result with advice for each."""
         connections, settings = self.connections(), self._settings
 
+        # Each check opens what it needs by itself, so that one failure does not hide the others.
         def check_database() -> str:
             with closing(Database.open(settings.database_url)) as database:
                 return describe_database(database)
@@ -188,10 +190,7 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         return self._dispatch(options, patience, on_event)
 
     def _dispatch(
-        self,
-        options: "DispatchOptions",
-        patience: float | None,
-        on_event: "Callable[[DispatchEvent], None]",
+        self, options: "DispatchOptions", patience: float | None, on_event: "Callable[[DispatchEvent], None]"
     ) -> "DispatchSummary":
         from scalesync.lease_owner import new_owner_id
         from scalesync.queue.dispatcher import Dispatcher

@@ -97,6 +97,7 @@ class Queries:
 
         To continue later pass the last `id` as `since_id`: no smaller id appears any more.
         """
+        # Checked here and not in the generator, which would raise only at its first item.
         now = self._now()
         first = None if since is None else instant_of(since, now)
         end = None if until is None else instant_of(until, now)

@@ -97,11 +97,7 @@ class Submissions:
             return tx.cancel_task(task_id, unique_id=unique_id, clear_unique_id=clear_unique_id)
 
     def cancel_tasks(
-        self,
-        task_ids: Iterable[str] = (),
-        *,
-        unique_ids: Iterable[str] = (),
-        clear_unique_id: bool = False,
+        self, task_ids: Iterable[str] = (), *, unique_ids: Iterable[str] = (), clear_unique_id: bool = False
     ) -> "SubmitResult":
         """Queue the cancels of many tasks by ids or unique_ids; all of them, or none."""
         with self.transaction() as tx:

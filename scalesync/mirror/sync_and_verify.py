@@ -103,11 +103,7 @@ class SyncAndVerify:
             return VerifyRunner(runner, on_event).verify(request, deep=deep, repair=repair)
 
     def verify_runs(
-        self,
-        runs: "Sequence[Run]",
-        *,
-        workers: int = 8,
-        on_event: "Callable[[VerifyEvent], None]" = ignore,
+        self, runs: "Sequence[Run]", *, workers: int = 8, on_event: "Callable[[VerifyEvent], None]" = ignore
     ) -> "Verification":
         """Compare the objects that these sync runs read with the API, and return the differences."""
         from scalesync.sync.verify.runner import VerifyRunner
@@ -136,6 +132,7 @@ class SyncAndVerify:
         connections = self.connections()
         settings = connections.settings
         key = None if settings.key is None else settings.key.reveal()
+        # Without a key there is no account to claim the mirror for, and no expired URL can be refreshed.
         check = migrate.check_schema if key is None else connections.check_and_claim
         with (
             connections.database(check) as database,

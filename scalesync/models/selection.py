@@ -94,6 +94,7 @@ def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
     for name in NAMES:
         if filters.get(name) is not None:
             check_name(name, filters[name])
+    # `bool` is an `int` in Python, and both databases store limits in 64 bits.
     limit = filters.get("limit")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit < 2**63):
         raise ConfigurationError(f"The limit {limit!r} is not a whole number above 0.", advice="None is all.")
@@ -105,6 +106,7 @@ def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
 
 def check_name(what: str, name: object) -> None:
     """Raise ConfigurationError if a name is empty or cannot be stored; spaces are part of a name."""
+    # Spaces are kept, U+0000 and lone surrogates cannot be stored by either database.
     if name == "":
         raise ConfigurationError(f"The {what} is empty.", advice="Name it, or leave it out.")
     if not isinstance(name, str) or re.search("[\0\ud800-\udfff]", name):

@@ -1,8 +1,9 @@
 """Runs, windows, counts and verifications, as a sync stores them."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import add
 
 from scalesync.timestamps import format_instant
 
@@ -114,14 +115,7 @@ class WriteCounts:
 
     def __add__(self, other: "WriteCounts") -> "WriteCounts":
         """Return the sum, field by field."""
-        return WriteCounts(
-            self.new + other.new,
-            self.changed + other.changed,
-            self.unchanged + other.unchanged,
-            self.stale + other.stale,
-            self.unread + other.unread,
-            self.values_replaced + other.values_replaced,
-        )
+        return WriteCounts(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

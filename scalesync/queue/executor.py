@@ -20,17 +20,7 @@ from scalesync.queue.classify_response import (
     throttle_seconds,
 )
 from scalesync.queue.executor_deps import ArmTiming, ExecutorDeps, StepLog
-from scalesync.queue.handlers.interface import (
-    Absent,
-    CommandHandler,
-    Foreign,
-    LookUp,
-    LookUpOutcome,
-    Prepared,
-    Present,
-    Seen,
-    payload_of,
-)
+from scalesync.queue.handlers import interface
 from scalesync.queue.timing import backoff
 
 Steps = Generator[str, None, "CommandExecutor"]
@@ -79,7 +69,7 @@ class CommandExecutor:
         settlement = yield from self._look_up_and_send(handler)
         return (yield from self._settle(settlement, handler))
 
-    def _look_up_and_send(self, handler: CommandHandler) -> Generator[str, None, Settlement]:
+    def _look_up_and_send(self, handler: interface.CommandHandler) -> Generator[str, None, Settlement]:
         # 1. An earlier request may have been applied: look before anything is sent again.
         if self.claim_state.ambiguous:
             yield "look"
@@ -108,12 +98,12 @@ class CommandExecutor:
 
     # Look-ups --------------------------------------------------------------------------------------------
 
-    def _look_up_before_send(self, handler: CommandHandler) -> Settlement | None:
+    def _look_up_before_send(self, handler: interface.CommandHandler) -> Settlement | None:
         """Return the settlement that the look-up decides, None if the command may be sent."""
         found = self._look_up(handler)
         if isinstance(found, ScaleException):
             return self._release_after_failed_look_up(found)
-        if not isinstance(found, Absent):
+        if not isinstance(found, interface.Absent):
             return self._settle_by_look_up(handler, found)
         if self.claim_state.settle_time_left:
             # The earlier request may still arrive. Sending again is safe only if the API refuses a second
@@ -127,7 +117,9 @@ class CommandExecutor:
             return settlements.release(self.claim_state)
         return settlements.give_up(self.command) if self.claim_state.exhausted else None
 
-    def _look_up_after_send(self, handler: CommandHandler, answer: ScaleException | None) -> Settlement:
+    def _look_up_after_send(
+        self, handler: interface.CommandHandler, answer: ScaleException | None
+    ) -> Settlement:
         """Return the settlement after a look-up; `answer` is the refusal, None for a bare `OK`."""
         # Neither answer proves anything. A refusal may follow from an earlier request that was applied, or be
         # the answer to another request; and `OK` does not name the object that it is about.
@@ -137,21 +129,23 @@ class CommandExecutor:
             if answer is None or found.code not in _MALFORMED:
                 self.claim_state = replace(self.claim_state, ambiguous=True)
                 return self._release_after_failed_look_up(found)
-            found = Absent()
-        if isinstance(found, Present) and answer is None:
+            found = interface.Absent()
+        if isinstance(found, interface.Present) and answer is None:
             return self._delivered(handler, Outcome.APPLIED, found.document)
-        if isinstance(found, Absent) or (isinstance(found, Foreign) and not self.claim_state.ambiguous):
+        if isinstance(found, interface.Absent) or (
+            isinstance(found, interface.Foreign) and not self.claim_state.ambiguous
+        ):
             return settlements.reject_or_doubt(self.claim_state, self.deps.random(), answer)
         return self._settle_by_look_up(handler, found)
 
-    def _look_up(self, handler: CommandHandler) -> LookUp | ScaleException:
+    def _look_up(self, handler: interface.CommandHandler) -> interface.LookUp | ScaleException:
         """Ask the API for the effect; return what it shows, or the error. Logs the step."""
         self.looks += 1
         found = handler.try_look_up(self.deps.api, self.command, self.claim.since_created)
         if isinstance(found, errors.ScaleResourceNotFound):
             self.log.add("look", ResponseClass.NOT_VISIBLE_YET, found)
         elif isinstance(found, ScaleException):
-            self.log.add("look", LookUpOutcome.FAILED, found)
+            self.log.add("look", interface.LookUpOutcome.FAILED, found)
         else:
             self.log.add("look", found.outcome)
         return found
@@ -163,17 +157,17 @@ class CommandExecutor:
             return self._release_with_signal(meaning, error)
         return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
 
-    def _settle_by_look_up(self, handler: CommandHandler, found: Seen) -> Settlement:
-        if isinstance(found, Present):
+    def _settle_by_look_up(self, handler: interface.CommandHandler, found: interface.Seen) -> Settlement:
+        if isinstance(found, interface.Present):
             # Sent before and in doubt: the effect is most likely ours; else it was there already.
             ours = self.claim_state.ambiguous and self.command.sends > 0
             outcome = Outcome.APPLIED if ours else Outcome.ALREADY_APPLIED
             return self._delivered(handler, outcome, found.document)
-        if isinstance(found, Foreign):
+        if isinstance(found, interface.Foreign):
             return settlements.hold_external(self.claim_state, found)
         return settlements.refuse_impossible(found)
 
-    def _prepare(self, handler: CommandHandler) -> Prepared | Settlement:
+    def _prepare(self, handler: interface.CommandHandler) -> interface.Prepared | Settlement:
         try:
             prepared = handler.prepare(self.deps.api, self.command)
         except ScaleException as error:
@@ -189,7 +183,7 @@ class CommandExecutor:
         self.log.add("prepare", Outcome.NO_OP)
         return self._delivered(handler, Outcome.NO_OP, prepared.no_op)
 
-    def _arm(self, prepared: Prepared) -> Settlement | None:
+    def _arm(self, prepared: interface.Prepared) -> Settlement | None:
         """Arm the command and return None if it may be sent now, else its settlement."""
         clock = self.deps.clock
         try:
@@ -213,14 +207,14 @@ class CommandExecutor:
         self.command = replace(self.command, sends=self.command.sends + 1, base=base, target=target)
         return None
 
-    def _send(self, handler: CommandHandler) -> Settlement | ScaleException | None:
+    def _send(self, handler: interface.CommandHandler) -> Settlement | ScaleException | None:
         """Send once. Returns a settlement, or what needs a look-up: a refusal, or None for a bare `OK`."""
         clock, timing = self.deps.clock, self.deps.timing
         # The request must begin while the lease still covers all of it, so that no other process sends
         # meanwhile; and soon after the arming, because the settle time counts from there.
         deadline = min(self.claimed_at + timing.lease - timing.min_lease_left, self.armed_at + timing.margin)
         try:
-            document = handler.send(self.deps.api.with_deadline(deadline), payload_of(self.command))
+            document = handler.send(self.deps.api.with_deadline(deadline), interface.payload_of(self.command))
             if document is not None and not handler.confirms(self.command, document):
                 # The answer belongs to another request: this connection is out of step, drop it.
                 self.deps.api.reconnect()
@@ -239,7 +233,7 @@ class CommandExecutor:
         return None if document is None else self._delivered(handler, Outcome.APPLIED, document)
 
     def _after_send_error(
-        self, handler: CommandHandler, error: ScaleException
+        self, handler: interface.CommandHandler, error: ScaleException
     ) -> Settlement | ScaleException:
         self.sends += 1
         meaning = classify(error, self._send_context(handler))
@@ -254,7 +248,7 @@ class CommandExecutor:
             case _:
                 return settlements.put_in_doubt(self.claim_state, self.deps.random(), error)
 
-    def _settle(self, settlement: Settlement, handler: CommandHandler | None) -> Steps:
+    def _settle(self, settlement: Settlement, handler: interface.CommandHandler | None) -> Steps:
         """Write the settlement; if the database fails, try again until the lease ends."""
         clock, tries = self.deps.clock, 0
         lease_ends = self.claimed_at + self.deps.timing.lease
@@ -275,17 +269,21 @@ class CommandExecutor:
             self.deps.arms.pop(self.claim.command.id, None)
         return self
 
-    def _write(self, settlement: Settlement, handler: CommandHandler | None) -> CommandState | None:
+    def _write(self, settlement: Settlement, handler: interface.CommandHandler | None) -> CommandState | None:
         store, signal = self.deps.store, self.signal
         if signal is not None and signal.meaning is not ResponseClass.NOT_SENT:
             store.pause(signal.seconds, pause_reason(signal.error))
         answer = None if handler is None or self.document is None else (handler.stream, self.document)
         return store.settle(self.claim, settlement, self.log.steps, answer=answer)
 
-    def _delivered(self, handler: CommandHandler, outcome: Outcome, document: Document | None) -> Settlement:
+    def _delivered(
+        self, handler: interface.CommandHandler, outcome: Outcome, document: Document | None
+    ) -> Settlement:
         self.document = document
         result = None if document is None else handler.result(document)
-        return settlements.deliver(outcome, result, frees_key=handler.frees_key(payload_of(self.command)))
+        return settlements.deliver(
+            outcome, result, frees_key=handler.frees_key(interface.payload_of(self.command))
+        )
 
     def _release_with_signal(self, meaning: ResponseClass, error: ScaleException) -> Settlement:
         """Release the command, and set the signal that concerns all commands."""
@@ -296,5 +294,5 @@ class CommandExecutor:
         self.signal = QueueWideSignal(meaning, error, seconds)
         return settlements.release(self.claim_state, error=error)
 
-    def _send_context(self, handler: CommandHandler) -> SendContext:
+    def _send_context(self, handler: interface.CommandHandler) -> SendContext:
         return SendContext(self.claim_state.ambiguous, handler.rejects_402, self.claim.since_created)
