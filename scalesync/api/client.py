@@ -27,7 +27,7 @@ log = logging.getLogger("scalesync.api")
 
 _VERSIONED = re.compile(r"/v\d+$")
 _NOT_AN_API_STATUSES = (301, 302, 303, 307, 308, 404, 405)
-FIRST_ATTEMPT_SECONDS = 20.0
+FIRST_SECONDS = 20.0
 """For the first attempt of a read, at least, even if the patience is shorter."""
 RETRY_SECONDS = 1.0
 """For every other attempt, at least, even if less of the patience is left."""
@@ -198,7 +198,7 @@ class ScaleApi:
             turn = self._limiter.acquire(policy.seconds - (self._clock.monotonic() - started))
             # The attempt itself is cut off when the patience ends, but never so early that it cannot succeed.
             left = policy.seconds - (self._clock.monotonic() - started)
-            seconds = max(left, FIRST_ATTEMPT_SECONDS if attempts == 1 else RETRY_SECONDS)
+            seconds = max(left, FIRST_SECONDS if attempts == 1 else RETRY_SECONDS)
             try:
                 return self._parse(
                     request, self._send(replace(request, seconds=seconds), attempts, turn), parse
@@ -212,13 +212,13 @@ class ScaleApi:
                     policy=policy,
                 )
                 if wait is None or self._clock.over:
-                    self._add_url_advice(request, error)
+                    self._advise_url(request, error)
                     raise
-                self._log_and_wait(request, attempts, wait, error)
+                self._back_off(request, attempts, wait, error)
                 if self._clock.over:
                     raise
 
-    def _add_url_advice(self, request: ApiRequest, error: ScaleException) -> None:
+    def _advise_url(self, request: ApiRequest, error: ScaleException) -> None:
         """Add advice on the URL to the error of a list that every API has: perhaps `/v1` is missing."""
         no_list = error.code in _NOT_AN_API_STATUSES or isinstance(error, UnreadablePageError)
         if no_list and "{}" not in request.route and not _VERSIONED.search(self.options.url):
@@ -247,7 +247,7 @@ class ScaleApi:
         try:
             response = self._transport.send(request)
         finally:
-            self._log_exchange(request, attempt, turn, response)
+            self._log_request(request, attempt, turn, response)
         error = responses.error_from(request, response)
         if error is None:
             self._limiter.on_success()
@@ -258,9 +258,7 @@ class ScaleApi:
             self._limiter.on_throttled(turn, error.retry_after)
         raise error
 
-    def _log_exchange(
-        self, request: ApiRequest, attempt: int, turn: float, response: Response | None
-    ) -> None:
+    def _log_request(self, request: ApiRequest, attempt: int, turn: float, response: Response | None) -> None:
         """Log one exchange, without key, names, query and body."""
         fields = {
             "method": request.method,
@@ -271,9 +269,7 @@ class ScaleApi:
         }
         log.debug("request", extra=fields)
 
-    def _log_and_wait(
-        self, request: ApiRequest, attempts: int, seconds: float, error: ScaleException
-    ) -> None:
+    def _back_off(self, request: ApiRequest, attempts: int, seconds: float, error: ScaleException) -> None:
         """Log the retry and wait; a stop ends the wait."""
         fields = {
             "method": request.method,

@@ -87,8 +87,8 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections of all threads; none may be in the middle of a request."""
-        for connection in self._connections.all():
-            connection.close()
+        for conn in self._connections.all():
+            conn.close()
 
     def reconnect(self) -> None:
         """Close this thread's connection, and use a new one for each request for a minute."""
@@ -103,26 +103,23 @@ class Transport:
         missing, cut short, malformed or late. The request is aborted after `options.total` or
         `request.seconds`, and soon after a stop.
         """
-        connection, clock = self._connections.mine(), self._clock
+        conn, clock = self._connections.mine(), self._clock
         limit = min(self._options.total, request.seconds)
         started = clock.monotonic()
         if started < self._no_keep_alive_until:
-            connection.close()
+            conn.close()
         try:
-            with (
-                self._watchdog.watching(connection.tracker, limit),
-                connection.open(request, self._timeout) as response,
-            ):
+            with self._watchdog.watching(conn.tracker, limit), conn.open(request, self._timeout) as response:
                 body = self._body(response, request, started)
                 # An aborted connection can look like the regular end of a body without a length.
-                if connection.tracker.late:
-                    raise TimeoutError(connection.tracker.late)
+                if conn.tracker.late:
+                    raise TimeoutError(conn.tracker.late)
                 return self._answer(response, body)
         except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
-            raise self._failure(error, request, connection.tracker) from error
+            raise self._failure(error, request, conn.tracker) from error
         finally:
             with self._lock:
-                self._sent += connection.tracker.sent
+                self._sent += conn.tracker.sent
 
     def _body(self, response: BaseHTTPResponse, request: ApiRequest, started: float) -> bytes | None:
         """Read and decompress the body; None if it exceeds the limit.
@@ -162,10 +159,8 @@ class Transport:
                 text = text.replace(secret, b"[API key]")
         date = served_at(response.headers)
         now = date or self._clock.now()
-        retry_after = parse_retry_after(response.headers.get("Retry-After"), now)
-        return Response(
-            response.status, text, now, retry_after, dated=date is not None, too_large=body is None
-        )
+        wait = parse_retry_after(response.headers.get("Retry-After"), now)
+        return Response(response.status, text, now, wait, dated=date is not None, too_large=body is None)
 
     def _failure(self, error: Exception, request: ApiRequest, tracker: SendTracker) -> ScaleException:
         """Convert a transport error to ScaleNoAnswer if the request was sent, else to ScaleNotSent."""

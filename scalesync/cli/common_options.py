@@ -45,9 +45,7 @@ def explain(command: click.Command, *, also: str = "") -> None:
     command.epilog = "\n\n".join(filter(None, texts))
 
 
-def misplaced_option_error(
-    error: click.NoSuchOption, group: click.Group, words: Sequence[str]
-) -> click.UsageError:
+def misplaced_option(error: click.NoSuchOption, group: click.Group, words: Sequence[str]) -> click.UsageError:
     """Return an error that says after which command an option belongs, or `error` if no command has it.
 
     `words` is the command line, which decides between several commands with such an option.

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from scalesync.cli.common_options import misplaced_option_error
+from scalesync.cli.common_options import misplaced_option
 from scalesync.cli.output import single_line, with_program_name
 from scalesync.cli.std_streams import ignore_write_errors, write_to_stderr_now
 from scalesync.clock import Clock
@@ -34,7 +34,7 @@ class ErrorHandlingGroup(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            raise misplaced_option_error(error, self, words) from error
+            raise misplaced_option(error, self, words) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a closed pipe is left to click, and other errors are bugs."""
@@ -43,7 +43,7 @@ class ErrorHandlingGroup(click.Group):
         except click.NoSuchOption as error:
             within = error.ctx.command if error.ctx else None
             raise (
-                misplaced_option_error(error, within, ()) if isinstance(within, click.Group) else error
+                misplaced_option(error, within, ()) if isinstance(within, click.Group) else error
             ) from error
         except ScalesyncError as error:
             ctx.exit(report_error(error))

@@ -96,8 +96,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     # and the first one decides which columns hold numbers.
     head = [single_line(column) for column in columns]
     widths = [cell_len(name) for name in head]
-    min_widths = [max(width, MIN_COLUMN_WIDTH) for width in widths]
-    terminal_width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    minimum = [max(width, MIN_COLUMN_WIDTH) for width in widths]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     numeric: list[bool] = []
     for body in _chunks(rows):
         cells = [[_format_cell(value) for value in row] for row in body]
@@ -107,11 +107,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         if not numeric:
             numeric = [bool(body) and all(_is_number(row[n]) for row in body) for n in range(len(head))]
             cells.insert(0, head)
-        if terminal_width is not None:
-            min_widths = [
-                max(pair) for pair in zip(min_widths, map(_min_width, zip(*cells, strict=True)), strict=True)
+        if width is not None:
+            minimum = [
+                max(pair) for pair in zip(minimum, map(_min_width, zip(*cells, strict=True)), strict=True)
             ]
-        fitted = widths if terminal_width is None else _fit_widths(widths, min_widths, terminal_width)
+        fitted = widths if width is None else _fit_widths(widths, minimum, width)
         with output_errors():
             for row in cells:
                 line = GAP.join(map(_pad, row, fitted, numeric))
@@ -224,12 +224,12 @@ def _min_width(column: Sequence[str]) -> int:
     return max((len(cell) for cell in column if _INSTANT.fullmatch(cell)), default=0)
 
 
-def _fit_widths(widths: list[int], min_widths: list[int], terminal_width: int) -> list[int]:
+def _fit_widths(widths: list[int], minimum: list[int], width: int) -> list[int]:
     """Return column widths that fit into a line; none is below its minimum, and the first is unchanged."""
     # Always narrow the widest column by one: long texts shrink first, and short columns stay readable.
     narrowed = list(widths)
-    while sum(narrowed) + len(GAP) * (len(narrowed) - 1) > terminal_width:
-        shrinkable = [number for number in range(1, len(narrowed)) if narrowed[number] > min_widths[number]]
+    while sum(narrowed) + len(GAP) * (len(narrowed) - 1) > width:
+        shrinkable = [number for number in range(1, len(narrowed)) if narrowed[number] > minimum[number]]
         if not shrinkable:
             break
         narrowed[max(shrinkable, key=narrowed.__getitem__)] -= 1

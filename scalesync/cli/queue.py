@@ -97,13 +97,9 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
     """Have dead or held commands tried again."""
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
-    # Committed once this returns; from here on output only reports it.
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
-    ignore_write_errors()
-    if json:
-        output.print_json({"retried": retried})
-    elif not context.quiet:
-        output.print_text(f"{output.pluralize(len(retried), 'command', 'commands')} will be tried again")
+    text = f"{output.pluralize(len(retried), 'command', 'commands')} will be tried again"
+    _report(context, {"retried": retried}, [text], as_json=json)
 
 
 @queue.command("discard")
@@ -119,15 +115,9 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
-    ignore_write_errors()
-    if json:
-        output.print_json({"answers": answers})
-    elif not context.quiet:
-        for view in answers:
-            output.print_line(queue_format.discard_sentence(view))
-        if not answers:
-            output.print_text("no command is dead")
-    if too_late := [str(view.command_id) for view in answers if view.answer is DiscardAnswer.TOO_LATE]:
+    texts = list(map(queue_format.discard_sentence, answers)) or ["no command is dead"]
+    _report(context, {"answers": answers}, texts, as_json=json)
+    if too_late := [str(each.command_id) for each in answers if each.answer is DiscardAnswer.TOO_LATE]:
         raise IncompleteError(
             f"Too late for {', '.join(too_late)}.", advice="Only another command can undo it."
         )
@@ -143,11 +133,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     span = options["for"]
     seconds = None if span is None else span.total_seconds()
     pause = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
-    ignore_write_errors()
-    if json:
-        output.print_json(pause)
-    elif not context.quiet:
-        output.print_line(queue_format.pause_sentence(pause))
+    _report(context, pause, [queue_format.pause_sentence(pause)], as_json=json)
 
 
 @queue.command("resume")
@@ -156,11 +142,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 def queue_resume(context: Context, json: bool) -> None:
     """End the pause of the queue: commands are sent again."""
     pause = context.mirror().queue.resume()
-    ignore_write_errors()
-    if json:
-        output.print_json(pause)
-    elif not context.quiet:
-        output.print_text("commands are sent again")
+    _report(context, pause, ["commands are sent again"], as_json=json)
 
 
 @queue.command("distrust")
@@ -172,13 +154,18 @@ def queue_distrust(context: Context, json: bool) -> None:
     Each open command is looked up before it is sent, and a dead one when it is retried.
     """
     count = context.mirror().queue.distrust()
+    text = f"{output.pluralize(count, 'command', 'commands')} will be looked up before anything is sent"
+    _report(context, {"distrusted": count}, [text], as_json=json)
+
+
+def _report(context: Context, value: object, texts: Iterable[str], *, as_json: bool) -> None:
+    """Print the result of a change that is committed: `value` as JSON, or `texts`, one a line."""
     ignore_write_errors()
-    if json:
-        output.print_json({"distrusted": count})
+    if as_json:
+        output.print_json(value)
     elif not context.quiet:
-        output.print_text(
-            f"{output.pluralize(count, 'command', 'commands')} will be looked up before anything is sent"
-        )
+        for text in texts:
+            output.print_line(text)
 
 
 def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:

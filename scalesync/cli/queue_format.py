@@ -57,18 +57,18 @@ def as_dict(shown: CommandView) -> dict[str, object]:
     return fields | {"display": shown.display, "waits_for": shown.waits_for, "reason": shown.reason}
 
 
-def detail_as_dict(detail: "CommandDetail") -> dict[str, object]:
+def detail_as_dict(found: "CommandDetail") -> dict[str, object]:
     """Return a command with payload and attempts for JSON."""
-    return as_dict(detail.shown) | {
-        "payload": json.loads(detail.shown.command.payload),
-        "attempts": detail.attempts,
-        "why": [shown.command.id for shown in detail.why],
+    return as_dict(found.shown) | {
+        "payload": json.loads(found.shown.command.payload),
+        "attempts": found.attempts,
+        "why": [shown.command.id for shown in found.why],
     }
 
 
-def print_detail(detail: "CommandDetail") -> None:
+def print_detail(found: "CommandDetail") -> None:
     """Print a command with payload, attempts and what it waits for."""
-    shown, command = detail.shown, detail.shown.command
+    shown, command = found.shown, found.shown.command
     print_line(f"Command {command.id}: {command.kind} {subject(command)}, {shown.display}")
     if reason := why(shown):
         print_line(reason)
@@ -79,14 +79,12 @@ def print_detail(detail: "CommandDetail") -> None:
             print_line(f"{name:<13}{format_instant(value) if isinstance(value, datetime) else value}")
     print_text()
     print_text(msgspec.json.format(command.payload, indent=2))
-    if detail.attempts:
+    if found.attempts:
         print_text()
-        print_table(
-            _STEP_COLUMNS, ([getattr(attempt, name) for name in _STEP] for attempt in detail.attempts)
-        )
-    if len(detail.why) > 1:
+        print_table(_STEP_COLUMNS, ([getattr(attempt, name) for name in _STEP] for attempt in found.attempts))
+    if len(found.why) > 1:
         print_text()
-        print_why(detail.why)
+        print_why(found.why)
 
 
 def print_why(chain: Iterable[CommandView]) -> None:

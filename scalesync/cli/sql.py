@@ -48,12 +48,10 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
 def print_answer(answer: "QueryResult") -> None:
     """Print a query result as a table."""
-    from scalesync.export.csv_jsonl import to_json_value
+    from scalesync.export.csv_jsonl import to_json
 
     # Floats stay as they are: a table can show NaN, JSON cannot.
-    rows = (
-        [value if isinstance(value, float) else to_json_value(value) for value in row] for row in answer.rows
-    )
+    rows = ([value if isinstance(value, float) else to_json(value) for value in row] for row in answer.rows)
     print_table([column.name for column in answer.columns], rows)
 
 

@@ -16,7 +16,7 @@ UNLABELED = "unlabeled"
 _encode = msgspec.json.Encoder().encode
 _Outline = Sequence[tuple[float, float]]
 
-_MAX_COORDINATE = 2**31
+_MAX_PIXELS = 2**31
 """Pixels; no picture is larger, and areas of larger shapes would overflow a double."""
 _ROUNDING = 1e-12
 """Share of the bounding box below which an area is a rounding error."""
@@ -128,7 +128,7 @@ def _read_details(text: str | None) -> _TaskDetails:
 def _size_of(details: _TaskDetails) -> tuple[int, int] | None:
     width, height = details.width, details.height
     if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
-        if max(width, height) > _MAX_COORDINATE:
+        if max(width, height) > _MAX_PIXELS:
             return None
         return math.ceil(width), math.ceil(height)
     return None
@@ -175,11 +175,9 @@ def _geometry(outline: _Outline) -> _Geometry:
     width, height = max(xs) - left, max(ys) - top
     # Shoelace formula, relative to a corner: with large coordinates the products would cancel out a small
     # area.
-    relative = [(x - left, y - top) for x, y in outline]
-    double_area = sum(
-        x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise([*relative, relative[0]])
-    )
-    area = abs(double_area) / 2
+    local = [(x - left, y - top) for x, y in outline]
+    twice = sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise([*local, local[0]]))
+    area = abs(twice) / 2
     return _Geometry(
         [left, top, width, height],
         [[item for point in outline for item in point]],
@@ -191,9 +189,7 @@ def _geometry(outline: _Outline) -> _Geometry:
 def _outline(shape: DrawnShape) -> _Outline | None:
     """Return a shape's corners; None if it has fewer than three, or one is out of range."""
     corners = _corners(shape)
-    usable = len(corners) >= 3 and all(
-        abs(x) <= _MAX_COORDINATE and abs(y) <= _MAX_COORDINATE for x, y in corners
-    )
+    usable = len(corners) >= 3 and all(abs(x) <= _MAX_PIXELS and abs(y) <= _MAX_PIXELS for x, y in corners)
     return corners if usable else None
 
 

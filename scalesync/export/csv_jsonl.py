@@ -20,7 +20,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def to_json_value(value: object) -> object:
+def to_json(value: object) -> object:
     """Convert a database value for JSON: times in the API's form, bytes in hexadecimal, NaN as None.
 
     Values of other types, such as intervals, become text.
@@ -36,7 +36,7 @@ def to_json_value(value: object) -> object:
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
-    return [to_json_value(each) for each in value] if isinstance(value, list | tuple) else str(value)
+    return [to_json(each) for each in value] if isinstance(value, list | tuple) else str(value)
 
 
 def json_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
@@ -45,7 +45,7 @@ def json_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> I
     nested = [column.kind is ColumnKind.JSON for column in columns]
     for row in rows:
         values = (
-            msgspec.Raw(value) if is_json and isinstance(value, str) else to_json_value(value)
+            msgspec.Raw(value) if is_json and isinstance(value, str) else to_json(value)
             for value, is_json in zip(row, nested, strict=True)
         )
         # JSON text in a result may hold line breaks, which would split the line, and Postgres adds spaces.
@@ -96,7 +96,7 @@ class _Line:
 def _cell(value: object, is_text: bool) -> object:
     if isinstance(value, str):
         return _guard_formula(value) if is_text else value
-    plain = to_json_value(value)
+    plain = to_json(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
     return _encode(plain).decode() if isinstance(plain, list) else plain

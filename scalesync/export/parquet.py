@@ -7,7 +7,7 @@ from datetime import date
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from scalesync.errors import ConfigurationError, how_to_install
@@ -39,6 +39,7 @@ _HASH_DIGITS = 16
 _PROJECT_NAME = Column("project_name", ColumnKind.TEXT)
 
 _Rows = Iterable[Sequence[Any]]
+_T = TypeVar("_T")
 
 
 def require_pyarrow() -> None:
@@ -169,28 +170,26 @@ def _batches(schema: "pa.Schema", columns: Sequence[Column], rows: _Rows) -> Ite
 
 def _chunks(columns: Sequence[Column], rows: _Rows) -> Iterator[list[Sequence[Any]]]:
     """Yield lists of rows, each of the size of a record batch."""
-    long = [number for number, column in enumerate(columns) if column.kind in _SIZED_KINDS]
-    chunk: list[Sequence[Any]] = []
-    size = 0
-    for row in rows:
-        chunk.append(row)
-        size += sum(len(row[number]) for number in long if row[number])
-        if len(chunk) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    sized = [number for number, column in enumerate(columns) if column.kind in _SIZED_KINDS]
+    weighed = ((row, 1, sum(len(row[number]) for number in sized if row[number])) for row in rows)
+    return _portions(weighed, _BATCH_ROWS, _BATCH_BYTES)
 
 
 def _groups(batches: Iterable["pa.RecordBatch"]) -> Iterator[list["pa.RecordBatch"]]:
     """Yield lists of batches, each of the size of a row group."""
-    group: list[pa.RecordBatch] = []
+    weighed = ((batch, batch.num_rows, batch.nbytes) for batch in batches)
+    return _portions(weighed, _GROUP_ROWS, _GROUP_BYTES)
+
+
+def _portions(weighed: Iterable[tuple[_T, int, int]], max_rows: int, max_bytes: int) -> Iterator[list[_T]]:
+    """Yield lists of items; each ends with the item (item, rows, bytes) that reaches one of the limits."""
+    portion: list[_T] = []
     rows = size = 0
-    for batch in batches:
-        group.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield group
-            group, rows, size = [], 0, 0
-    if group:
-        yield group
+    for item, item_rows, item_bytes in weighed:
+        portion.append(item)
+        rows, size = rows + item_rows, size + item_bytes
+        if rows >= max_rows or size >= max_bytes:
+            yield portion
+            portion, rows, size = [], 0, 0
+    if portion:
+        yield portion

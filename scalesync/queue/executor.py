@@ -105,7 +105,7 @@ class CommandExecutor:
             return self._release_after_failed_look_up(found)
         if not isinstance(found, interface.Absent):
             return self._settle_by_look_up(handler, found)
-        if self.claim_state.settle_time_left:
+        if self.claim_state.settle_left:
             # The earlier request may still arrive. Sending again is safe only if the API refuses a second
             # application by itself (names and unique_ids: 409); a second setParams would simply be applied.
             if handler.resend_before_settle and self.claim_state.may_resend_early:
@@ -176,7 +176,7 @@ class CommandExecutor:
             if meaning is not ResponseClass.REFUSED or error.about_another:
                 return self._release_after_failed_look_up(error)
             # The object is gone, perhaps by our own earlier request: final only after the settle time.
-            wait = self.claim_state.settle_time_left
+            wait = self.claim_state.settle_left
             return settlements.release(self.claim_state, wait=wait) if wait else settlements.reject(error)
         if prepared.no_op is None:
             return prepared

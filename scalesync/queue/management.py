@@ -59,15 +59,10 @@ class Queue:
         `batch` selects a batch's create, its tasks' creates and its finalize. Delivered and discarded ones
         are left out unless `finished` is true or `state` asks for them.
         """
-        display_state = None if state is None else DisplayState(state)
-        chosen = {
-            "kind": kind,
-            "batch": batch,
-            "finished": finished or display_state is not None,
-            "limit": limit,
-        }
+        shown = None if state is None else DisplayState(state)
+        chosen = {"kind": kind, "batch": batch, "finished": finished or shown is not None, "limit": limit}
         with self._open_database() as database, database.read() as conn:
-            yield from listing.list_commands(conn, display=display_state, **chosen)  # type: ignore[arg-type]
+            yield from listing.list_commands(conn, display=shown, **chosen)  # type: ignore[arg-type]
 
     def listing(self, **filters: Any) -> Iterator[CommandView]:
         """Return `commands(**filters)`, which replaces this deprecated name."""

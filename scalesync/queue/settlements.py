@@ -31,7 +31,7 @@ class ClaimState:
         return self.claim.command
 
     @property
-    def settle_time_left(self) -> float:
+    def settle_left(self) -> float:
         """Seconds until a look-up that shows no effect means that there will be none."""
         since = self.claim.since_sent
         return 0.0 if since is None else max(0.0, self.timing.settle - since)
@@ -79,10 +79,10 @@ def retry_lookup(state: ClaimState, chance: float, error: ScaleException) -> Set
 def retry_until_settled(state: ClaimState, chance: float) -> Settlement:
     """Release a command in doubt whose look-up showed no effect, to be looked up again."""
     if state.command.error_code != _HTTP_CONFLICT or state.must_not_resend:
-        return release(state, wait=state.settle_time_left)
+        return release(state, wait=state.settle_left)
     # A taken name usually becomes visible soon: look before the settle time is over.
     soon = max(_MIN_LOOK_UP_WAIT, backoff(state.command.fence, chance))
-    return release(state, wait=min(state.settle_time_left, soon))
+    return release(state, wait=min(state.settle_left, soon))
 
 
 def reject_or_doubt(state: ClaimState, chance: float, refusal: ScaleException | None) -> Settlement:
@@ -153,8 +153,4 @@ def hold_external(state: ClaimState, found: Foreign) -> Settlement:
     if not state.command.discard_requested:
         return hold(state, found.words)
     # Withdrawn: a person need not look, but our own request may still arrive until the settle time is over.
-    return (
-        release(state, wait=state.settle_time_left)
-        if state.settle_time_left
-        else Settlement(CommandState.QUEUED)
-    )
+    return release(state, wait=state.settle_left) if state.settle_left else Settlement(CommandState.QUEUED)
