@@ -1,4 +1,4 @@
-"""One thread's connection to the API, with a tracker that knows whether a request has left this machine."""
+"""One thread's connection to the API, whose tracker knows whether a request has left this machine."""
 
 import threading
 import weakref

@@ -1,4 +1,4 @@
-"""Print lists of tasks, batches and projects, and `scalesync changes`: 30 rows on a terminal, else all."""
+"""List tasks, batches and projects, and `scalesync changes`: 30 rows on a terminal, else all."""
 
 import shutil
 import sys

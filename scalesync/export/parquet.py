@@ -30,7 +30,7 @@ _PART_FILE = "part-0.parquet"
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """Read as NULL by Hive and other readers of its layout."""
 _READ_AS_NULL = (_NULL_PARTITION, "NULL")
-"""Compared in capitals; DuckDB reads the second as NULL too (observed)."""
+"""Compared in capitals; DuckDB reads the second as NULL too."""
 
 _MAX_NAME_BYTES = 255
 """Of a directory, on every common file system."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scalesync.sync.verify.models import Verification, VerifyEvent
 
 LOOKBACK = timedelta(minutes=15)
-"""Overlap with the last sync, because the API shows some changes late (observed)."""
+"""Overlap with the last sync, because the API shows some changes late."""
 
 
 def ignore(_event: object) -> None:

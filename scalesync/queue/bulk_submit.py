@@ -131,7 +131,7 @@ class ValidatedSpool:
 
 @contextmanager
 def validate(rows: Iterable[bytes | Mapping[str, Any]], template: TaskTemplate) -> Iterator[ValidatedSpool]:
-    """Yield a spool with the tasks of a source, each checked by itself; numbers start at 1, with blank lines.
+    """Yield a spool of checked tasks from a source; numbers start at 1 and count blank lines.
 
     Raises ConfigurationError if the source cannot be read or there is no room for a copy.
     """

@@ -54,7 +54,7 @@ class Claimer:
         if not self.limit_reached and self.options.only is None:
             return self.store.next_due()
         waiting = self.store.still_waiting(self.retry_at) if self.retry_at else set()
-        self.retry_at = {one: at for one, at in self.retry_at.items() if one in waiting}
+        self.retry_at = {key: at for key, at in self.retry_at.items() if key in waiting}
         return min(self.retry_at.values()) - self.clock.monotonic() if self.retry_at else None
 
     def blocking_pause(self) -> PauseState | None:
@@ -93,5 +93,5 @@ class Claimer:
             # Claims nothing, but frees the commands of dead processes, which puts them in doubt.
             self._claim(0, [])
             only = self.options.only
-            self.to_reconcile = [one for one in self.store.in_doubt() if only is None or one in only]
+            self.to_reconcile = [key for key in self.store.in_doubt() if only is None or key in only]
         return self.to_reconcile

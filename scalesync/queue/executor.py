@@ -194,6 +194,7 @@ class CommandExecutor:
             return self._release_with_signal(ResponseClass.THROTTLED, error)
         except errors.ScaleNotSent:
             return settlements.release(self.claim_state)
+        # Taken before the commit: if its outcome is unknown, the settle time still counts from here.
         self.armed_at = clock.boottime()
         self.deps.arms[self.command.id] = ArmTiming(self.command.fence, self.armed_at)
         arm, base, target = self.deps.store.arm, prepared.base, prepared.target
@@ -221,8 +222,7 @@ class CommandExecutor:
                 raise errors.ScaleNoAnswer("The API's answer does not name the object and show the effect.")
         except errors.ScaleNotSent as error:
             self.log.add("send", ResponseClass.NOT_SENT, error)
-            by_us = clock.stopping.is_set() or clock.boottime() > deadline
-            if by_us:
+            if clock.stopping.is_set() or clock.boottime() > deadline:
                 return settlements.release(self.claim_state)
             return self._release_with_signal(ResponseClass.NOT_SENT, error)
         except ScaleException as error:

@@ -157,7 +157,7 @@ def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -
 
 def _require_name(what: str, name: object) -> None:
     """Raise QueueError if `name` is no valid name."""
-    # Spaces are not trimmed: at Scale "X" and "X " are two projects (observed).
+    # Spaces are not trimmed: "X" and "X " are two projects.
     if not isinstance(name, str) or not name:
         raise QueueError(f"The {what} must be a text that is not empty.")
     if (size := len(name.encode(errors="surrogatepass"))) > MAX_NAME_BYTES:

@@ -80,7 +80,7 @@ def retry_until_settled(state: ClaimState, chance: float) -> Settlement:
     """Release a command in doubt whose look-up showed no effect, to be looked up again."""
     if state.command.error_code != _HTTP_CONFLICT or state.must_not_resend:
         return release(state, wait=state.settle_left)
-    # A taken name usually becomes visible soon: look before the settle time is over.
+    # The API knows the object that has the name, so it should show it soon: look before the settle time ends.
     soon = max(_MIN_LOOK_UP_WAIT, backoff(state.command.fence, chance))
     return release(state, wait=min(state.settle_left, soon))
 
@@ -93,8 +93,8 @@ def reject_or_doubt(state: ClaimState, chance: float, refusal: ScaleException | 
     if refusal is None:
         return put_in_doubt(state, chance, ScaleNoAnswer("The API answered OK, and shows no effect."))
     # A 409 claims that something exists which the look-up did not find, and a text that names another object
-    # may be the answer to another request (observed: answers mixed up on one connection). Both are believed
-    # only when the same refusal comes a second time.
+    # may be the answer to another request, such as by a proxy that mixes answers up. Both are believed only
+    # when the same refusal comes a second time.
     command = state.command
     repeated = (command.error_code, command.error) == (refusal.code, refusal.message)
     doubtful = refusal.code == _HTTP_CONFLICT or refusal.about_another
