@@ -74,6 +74,7 @@ class ApiOptions:
 def _check_url(url: str, *, insecure_http: bool) -> None:
     """Raise ConfigurationError if the key may not be sent to `url`; the message repeats no credentials."""
     try:
+        # ValueError comes from `.port` too, which is parsed only when it is read.
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:

@@ -102,6 +102,7 @@ def _text(value: object) -> str:
 
 def offset_of(token: str | None) -> int | None:
     """Return the offset in a page token made by `offset_token`; None for a token of the API."""
+    # Our tokens have a prefix, so that a token of the API that is a number is not read as an offset.
     if token is None:
         return 0
     head, _, digits = token.partition(":")

@@ -89,6 +89,5 @@ def selection_from(stream: str, options: dict[str, object]) -> "Selection":
     given = {name: value for name, value in options.items() if value not in (None, False)}
     for name in given:
         if name not in _STREAM_OPTIONS.get(stream, _OPTIONS):
-            msg = f"--{name} does not apply to {stream}."
-            raise ConfigurationError(msg, advice="Leave it out.")
+            raise ConfigurationError(f"--{name} does not apply to {stream}.", advice="Leave it out.")
     return Selection(**given)  # type: ignore[arg-type]

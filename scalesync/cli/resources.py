@@ -32,6 +32,7 @@ def project() -> None:
 def _show(context: Context, stream: str, key: str) -> None:
     document = context.mirror().document(stream, key)
     if document is None:
+        # A task id has no near name that could be meant.
         warn_of_unknown(context, [] if stream == "tasks" else [(_SINGULAR[stream], key)], listed=True)
         msg = f"{key} is not in the mirror's {stream}."
         raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")

@@ -94,6 +94,7 @@ def _options(latency: str | None, switches: tuple[str, ...], options: dict[str, 
 
 
 def _require_sandbox() -> None:
+    # The package has two names; finding a spec does not import it, which would be slow.
     multipart = find_spec("python_multipart") or find_spec("multipart")
     if multipart is None or find_spec("starlette") is None or find_spec("uvicorn") is None:
         msg = "The sandbox needs packages that are not installed."

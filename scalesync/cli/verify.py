@@ -201,8 +201,7 @@ def raise_if_unproven(found: "Verification", *, repaired: bool = False, strict: 
         also = f" Nor could everything be compared: {' '.join(found.unproven)}" if found.unproven else ""
         raise IncompleteError(f"{differing}{still} between API and mirror.{also}", advice=advice)
     if found.unproven:
-        msg = f"Not proven: {' '.join(found.unproven)}"
-        raise IncompleteError(msg, advice=_what_helps(found))
+        raise IncompleteError(f"Not proven: {' '.join(found.unproven)}", advice=_what_helps(found))
     if strict and found.behind:
         behind = pluralize(len(found.behind), "object is", "objects are")
         raise IncompleteError(f"{behind} behind.", advice="Run `scalesync sync`.")

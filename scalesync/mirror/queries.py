@@ -174,8 +174,7 @@ class Queries:
         from scalesync.export.exporter import Export, Format
 
         if format not in set(Format):
-            msg = f"There is no format {format!r}."
-            raise ConfigurationError(msg, advice=f"Use {', '.join(Format)}.")
+            raise ConfigurationError(f"There is no format {format!r}.", advice=f"Use {', '.join(Format)}.")
         return Export(table, Format(format), selection_of(filters, self._now()))
 
     def _one(self, stream: str, key: str) -> Document | None:

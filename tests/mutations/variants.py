@@ -216,7 +216,7 @@ FILTERS = (
             f"{name} of {stream} is not widened",
             "sync/streams.py",
             line,
-            line.replace(" - WIDENING", "").replace(" + WIDENING", ""),
+            line.replace(" - BOUND_MARGIN", "").replace(" + BOUND_MARGIN", ""),
             ("sync/test_streams.py::test_every_bound_is_widened",),
             below,
         )
