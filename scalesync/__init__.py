@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Mirror` only when it is asked for: it loads the database library, which takes a while."""
+    """Import `Mirror` at its first use; it loads the database library, which is slow."""
     if name == "Mirror":
         from scalesync.mirror import Mirror
 

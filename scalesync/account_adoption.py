@@ -1,4 +1,7 @@
-"""Whose mirror a database becomes: the key is shown to the API, and the account's projects to the mirror."""
+"""Claim a mirror for an account, or hand it over to another key of the same account.
+
+Hazard: rows of two accounts in one mirror cannot be separated again, so a key of another account is refused.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,46 +20,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
-    """What the API said to a key."""
+    """The result of asking the API about a key."""
 
     projects: frozenset[str] | None
-    """The names of the account's projects; None: it could not be asked."""
+    """Names of the account's projects; None: the API was unreachable."""
     reason: str = ""
-    """Why it could not."""
+    """Why it was unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Initialized:
-    """What became of a database: its schema before and after, and whose mirror it is."""
+    """The result of `Mirror.init`: schema before and after, and the owner."""
 
     before: str | None
-    """None: it had none."""
+    """None: the database had no schema."""
     after: str
     owner: Account | None
-    """None: there was no key to say."""
+    """None: no key was given."""
     asked: KeyCheck | None
-    """None: nothing was asked."""
+    """None: the API was not asked."""
 
 
-def check_key(lend: "Callable[[], AbstractContextManager[ScaleApi]]") -> KeyCheck:
-    """Ask the API for the projects of the key's account. Raises ScaleException where it refuses the key."""
+def check_key(open_api: "Callable[[], AbstractContextManager[ScaleApi]]") -> KeyCheck:
+    """Ask the API for the projects of the key's account. Raises ScaleException if it refuses the key."""
     from scalesync.sync.streams import all_projects
 
     try:
-        with lend() as api:
+        with open_api() as api:
             return KeyCheck(frozenset(to_row(PROJECTS, doc).key for doc in all_projects(api).docs))
     except ScaleException as error:
+        # Refused (401, 403) is an answer; anything else only means that the API could not be asked.
         if error.exit_code == ScaleUnauthorized.exit_code:
             raise
         return KeyCheck(None, str(error))
 
 
 def adopt_or_claim(conn: Connection, account: Account, asked: KeyCheck | None) -> None:
-    """Make it the mirror of `account` at its first use, or hand it over where the API was `asked` about that.
+    """Claim the mirror for `account`, or hand it over if the API was `asked` about the key.
 
-    Raises DatabaseError where it is the mirror of somebody else, or the account has none of its projects,
-    which are never deleted at Scale.
+    Raises DatabaseError if the mirror belongs to another account.
     """
+    # Scale never deletes projects: an account without any of the mirror's projects is another one.
     claim_for_account(conn, account, adopt=asked is not None)
     here = frozenset(query.keys(conn, PROJECTS))
     if asked is not None and asked.projects is not None and here and not here & asked.projects:

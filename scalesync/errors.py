@@ -4,7 +4,7 @@
 
     ScalesyncError                           a sentence, an exit code, advice on what to do
     ├── ConfigurationError                2  correct the command, the environment or the key file
-    ├── ScaleException                    4  the API said no, or said nothing (.code, .message)
+    ├── ScaleException                    4  the API refused, or gave no usable answer (.code, .message)
     │   ├── ScaleInvalidRequest              400
     │   ├── ScaleUnauthorized             3  401
     │   ├── ScaleNotEnabled                  402
@@ -16,21 +16,21 @@
     │   ├── ScaleServiceUnavailable          503
     │   ├── ScaleTimeoutError                504
     │   ├── ScaleNotSent                     nothing reached the API: safe to send again
-    │   │   └── ScaleTurnTooLate             our own rate gave it no turn in time: nobody is to blame
+    │   │   └── ScaleTurnTooLate             the --rate limit gave it no turn in time
     │   └── ScaleNoAnswer                    sent, and no usable answer came: the effect is unknown
-    │       └── UnreadablePageError          a page came whole and is not what the API promises
+    │       └── UnreadablePageError          a complete page is malformed
     ├── AccessDeniedError                 3  the API refuses the key or the account: nothing is sent
-    ├── IncompleteError                   1  run again: something is not known to be complete
+    ├── IncompleteError                   1  run again: the result may be incomplete
     │   └── InconsistentPageError            a page contradicts itself; its window cannot close
-    │       └── UnreadablePageError          the same: to whoever reads many pages it is one of these
-    ├── DatabaseError                     5  look after the database or its schema
-    │   ├── DatabaseUnavailableError         wait, and begin again from what is committed
+    │       └── UnreadablePageError          (as above; it has two base classes)
+    ├── DatabaseError                     5  check the database or its schema
+    │   ├── DatabaseUnavailableError         wait, and start again from what is committed
     │   └── LeaseLostError                   another process took the window over; drop the page
     ├── AlreadyRunningError               6  nothing to do: another run holds all of it
-    ├── QueueError                        2  the queue refuses this, and says why
+    ├── QueueError                        2  the queue refuses a command or a change
     │   ├── ConflictError                    the same name is queued, or mirrored, with other content
-    │   ├── BatchSealedError                 the batch is being finalized and takes nothing more
-    │   └── SubmissionError                  some of many are refused, so none was queued (.problems)
+    │   ├── BatchSealedError                 the batch is being finalized and accepts no more commands
+    │   └── SubmissionError                  some of many are invalid, so none was queued (.problems)
     ├── AttentionRequiredError            7  the queue holds commands that are dead, in doubt or held
     └── InterruptedRunError             130  stopped on request; state is saved
 """
@@ -40,16 +40,16 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 LOOK_CLOSER = "Run `scalesync check`."
-"""The advice where nothing better is known; `check` itself replaces it."""
+"""The default advice."""
 
 
 def how_to_install(extra: str) -> str:
-    """Return the advice for packages that are missing: those of an extra, by its name in pyproject.toml."""
+    """Return the advice to install the packages of an extra in pyproject.toml."""
     return f"Run `pip install '.[{extra}]'` in the checkout of scalesync."
 
 
 class ScalesyncError(Exception):
-    """Something went wrong that a person can understand and act upon."""
+    """Base class of all errors that a person can understand and act upon."""
 
     exit_code: ClassVar[int] = 1
 
@@ -60,7 +60,7 @@ class ScalesyncError(Exception):
 
 
 class ConfigurationError(ScalesyncError):
-    """The command line, the environment or a file named there cannot be used."""
+    """The command line, the environment or a file named there is invalid."""
 
     exit_code = 2
 
@@ -68,13 +68,13 @@ class ConfigurationError(ScalesyncError):
 class ScaleException(ScalesyncError):
     """The API refused a request or gave no usable answer.
 
-    `.code` is the HTTP status or None where there was no answer; `.message` the API's own words.
+    `.code` is the HTTP status, None without an answer; `.message` is the API's text.
     """
 
     exit_code = 4
     code: int | None = None
     about_another: bool = False
-    """Whether the API's words name objects, and none of the request: it may be somebody else's answer."""
+    """Whether the message names other objects than the request: it may answer another request."""
 
     def __init__(
         self, message: str, code: int | None = None, *, advice: str = "", retry_after: float | None = None
@@ -83,10 +83,10 @@ class ScaleException(ScalesyncError):
         if code is not None:
             self.code = code
         self.retry_after = retry_after
-        """Seconds that the API asked us to wait, if it did."""
+        """Seconds that the API asked to wait, None if it did not."""
 
     def __str__(self) -> str:
-        """Return the message with the HTTP status before it."""
+        """Return the HTTP status and the message."""
         return f"{self.code}: {self.message}" if self.code else self.message
 
 
@@ -110,7 +110,7 @@ class ScaleNotEnabled(ScaleException):
 
 
 class ScaleForbidden(ScaleException):
-    """403: the key is valid and may not do this."""
+    """403: the key is valid, but may not do this."""
 
     exit_code = 3
     code = 403
@@ -157,21 +157,21 @@ class ScaleNotSent(ScaleException):
 
 
 class ScaleTurnTooLate(ScaleNotSent):
-    """The rate that was asked for here gave the request no turn in time. The API was not asked."""
+    """The `rate` option gave the request no turn in time; nothing was sent."""
 
 
 class ScaleNoAnswer(ScaleException):
-    """The request may have reached the API; its answer is missing, cut short or not JSON."""
+    """The request may have been applied; its answer is missing, cut short or malformed."""
 
 
 class AccessDeniedError(ScalesyncError):
-    """The API refuses the key or the account, so nothing is sent before a person resumes."""
+    """The API refuses the key or the account; nothing is sent until a person resumes the queue."""
 
     exit_code = 3
 
 
 class IncompleteError(ScalesyncError):
-    """The work ended and is not known to be complete."""
+    """The work ended, and its result may be incomplete."""
 
     exit_code = 1
 
@@ -181,14 +181,11 @@ class InconsistentPageError(IncompleteError):
 
 
 class UnreadablePageError(ScaleNoAnswer, InconsistentPageError):
-    """A page came whole and is not the JSON that the API promises. It says nothing of other pages."""
+    """A complete page is not the promised JSON; other pages may be fine."""
 
 
 class OutsideWindowError(InconsistentPageError):
-    """A page holds a row that its window did not ask for.
-
-    The answer belongs to another request, or the API does not filter as it promises.
-    """
+    """A page has a row outside its window: the answer to another request, or the API's filter is wrong."""
 
 
 class DatabaseError(ScalesyncError):
@@ -198,30 +195,30 @@ class DatabaseError(ScalesyncError):
 
 
 class DatabaseUnavailableError(DatabaseError):
-    """The database is out of reach or others are in the way: the same may work later, all by itself.
+    """The database is unreachable or locked; a later try may work.
 
-    Whether the transaction that ended so was committed is not known.
+    Whether the failed transaction was committed is unknown.
     """
 
 
 class LeaseLostError(DatabaseError):
-    """The window belongs to another process by now, so nothing of this page was written."""
+    """Another process owns the window now; nothing of this page was written."""
 
 
 class AlreadyRunningError(ScalesyncError):
-    """Another run holds everything there was to do."""
+    """Another process is doing all of the work."""
 
     exit_code = 6
 
 
 class QueueError(ScalesyncError):
-    """The queue refuses this command or this change to one; nothing was changed."""
+    """The queue refuses a command or a change; nothing was changed."""
 
     exit_code = 2
 
 
 class ConflictError(QueueError):
-    """A command or a mirrored object has the same name and other content."""
+    """A command or a mirrored object has the same name, but other content."""
 
 
 class BatchSealedError(QueueError):
@@ -232,21 +229,21 @@ _CORRECT = "Correct what is named above, and run it again."
 
 
 class SubmissionProblem(NamedTuple):
-    """What is wrong with one of many."""
+    """Why one of many tasks is invalid."""
 
     number: int
-    """Its line, or its place in the order it was given, from 1."""
+    """Its line or position, from 1."""
     reason: str
 
 
 class SubmissionError(QueueError):
-    """Some of what was to be queued together is refused, and so nothing of it was queued."""
+    """Some tasks of a submission are invalid, so none was queued."""
 
     def __init__(self, problems: Sequence[SubmissionProblem], count: int) -> None:
         one = "One" if len(problems) == 1 else f"{len(problems):,}"
         super().__init__(f"{one} of {count:,} cannot be queued, so nothing was.", advice=_CORRECT)
         self.problems = tuple(problems)
-        """Every one that is wrong, in order."""
+        """All problems, by number."""
 
 
 class AttentionRequiredError(ScalesyncError):
@@ -256,7 +253,7 @@ class AttentionRequiredError(ScalesyncError):
 
 
 class InterruptedRunError(ScalesyncError):
-    """Stopped on request, with everything received so far saved."""
+    """Stopped on request; everything received so far is saved."""
 
     exit_code = 130
 
@@ -277,8 +274,9 @@ BY_STATUS: dict[int, type[ScaleException]] = {
     )
     if error.code is not None
 }
-"""Which error an HTTP status becomes; any other status is a plain ScaleException."""
+"""The error of an HTTP status; other statuses are plain ScaleException."""
 
+# Old names stay importable, so that `except` clauses of callers keep working.
 _RENAMED = {
     "ApiClosedError": AccessDeniedError,
     "ClaimLostError": LeaseLostError,
@@ -292,7 +290,7 @@ _RENAMED = {
 
 
 def __getattr__(name: str) -> type:
-    """Return a class by its name in 0.1, with a DeprecationWarning."""
+    """Return a renamed class by its old name, with a DeprecationWarning."""
     if name not in _RENAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     renamed = _RENAMED[name]

@@ -1,4 +1,4 @@
-"""What a person configured, in one frozen value. Secrets never show in it."""
+"""Settings from options and environment, as one frozen value whose repr shows no secret."""
 
 import logging
 import os
@@ -17,17 +17,17 @@ from scalesync.timestamps import parse_duration
 DEFAULT_DATABASE = "scalesync.db"
 
 KEYRING_USER = "api-key"
-"""The name under which a keyring's service holds the key: `keyring set SERVICE api-key`."""
+"""The user name of the key in a keyring's service: `keyring set SERVICE api-key`."""
 
 _LIKE_AN_ADDRESS = re.compile(
     r"^\s*(postgres|sqlite|mysql|jdbc)[\w+.-]*\s*[:;]|:[^@]*@|\b(\w*passw(or)?d|dbname|host|user)\s*=",
     re.IGNORECASE,
 )
-"""A scheme without its `//`, a user and a password without a scheme, or libpq's KEY=VALUE."""
+"""A scheme without `//`, user and password without a scheme, or libpq's KEY=VALUE."""
 
 
 class Secret:
-    """A text that shows only to whoever asks for it by `reveal`."""
+    """A text that its repr does not show."""
 
     __slots__ = ("_text",)
 
@@ -35,16 +35,16 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text itself."""
+        """Return the text."""
         return self._text
 
     def __repr__(self) -> str:
-        """Return nothing of the text."""
+        """Hide the text."""
         return "Secret(***)"
 
 
 class KeyringSecret(Secret):
-    """The API key in the system's keyring, which is opened by the first `reveal` and by no other."""
+    """The API key in the system's keyring, which is read at the first `reveal`."""
 
     __slots__ = ("_service",)
 
@@ -53,36 +53,36 @@ class KeyringSecret(Secret):
         self._service = service
 
     def reveal(self) -> str:
-        """Return the key. Raises ConfigurationError where the keyring cannot be read or holds none."""
+        """Return the key. Raises ConfigurationError if the keyring cannot be read or has no key."""
         self._text = self._text or _checked_key(_read_keyring(self._service))
         return self._text
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsInput:
-    """What a person chose; None: nothing was said of it."""
+    """The options that a person gave; None: not given."""
 
     database: str | None = field(default=None, repr=False)
     """A URL, which may hold a password, or a path."""
     api_url: str | None = None
     key_file: str | None = None
     keyring: str | None = None
-    """The service under which the system's keyring holds the key."""
+    """The service of the key in the system's keyring."""
     patience: timedelta | None = None
     insecure_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the mirror is, where the API is, and the key to it."""
+    """Database, API URL and key."""
 
     database_url: str = field(repr=False)
     api_url: str
     key: Secret | None
     lease: float = 30.0
-    """Seconds after which others may take over what a silent process held."""
+    """Seconds after which other processes may take over the claims of a silent process."""
     patience: float | None = None
-    """Seconds that one read is tried again at the most; None: the client's own."""
+    """Seconds for which one read is retried; None: the client's default."""
     insecure_http: bool = False
     """Whether the key may travel unencrypted to another machine."""
 
@@ -95,9 +95,9 @@ class Settings:
 
 
 def load_settings(given: SettingsInput, environment: Mapping[str, str]) -> Settings:
-    """Return the settings that choices and environment make together. Raises ConfigurationError.
+    """Build the settings from options and environment. Raises ConfigurationError.
 
-    A keyring is not opened before the key is needed, and never unless it was chosen.
+    A keyring is read only if it was chosen, and not before the key is needed.
     """
     _refuse_empty(given)
     return Settings(
@@ -111,7 +111,7 @@ def load_settings(given: SettingsInput, environment: Mapping[str, str]) -> Setti
 
 
 def _refuse_empty(given: SettingsInput) -> None:
-    """Raise ConfigurationError for what was given and is empty: it must not stand for the default."""
+    """Raise ConfigurationError for an empty option: it must not mean the default."""
     texts = {
         "database": given.database,
         "API's address": given.api_url,
@@ -124,11 +124,11 @@ def _refuse_empty(given: SettingsInput) -> None:
 
 
 def database_url(text: str) -> str:
-    """Return a database URL for a URL or the path of an SQLite file.
+    """Return the database URL for a URL or the path of an SQLite file; `~` is expanded.
 
-    A path is taken as it is typed, but for a `~` at its begin. Raises ConfigurationError for what names no
-    file, and, without repeating it, for what looks like another kind of address: it may hold a password.
+    Raises ConfigurationError for what is no file name and for what looks like another kind of URL.
     """
+    # The message does not repeat the text: a malformed URL may hold a password.
     if "://" in text:
         return text.strip()
     if _LIKE_AN_ADDRESS.search(text) and not os.path.exists(os.path.expanduser(text)):  # noqa: PTH110, PTH111
@@ -139,14 +139,15 @@ def database_url(text: str) -> str:
     if not text or text.endswith("/") or text == ":memory:" or text.startswith("file:") or "\0" in text:
         msg = "The database has to be a plain file: no directory, nothing in memory, no URI (file:...)."
         raise ConfigurationError(msg, advice="Write a file name; with ./ before it, it may be any.")
-    # Not Path.expanduser, which fails where nobody has the name behind a ~.
+    # Not Path.expanduser, which raises if there is no user of the name behind the ~.
     path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111
-    # What a URL gives another meaning to.
+    # These two have a meaning in a URL.
     return f"sqlite:///{path}".replace("%", "%25").replace("?", "%3F")
 
 
 def _read_lease(environment: Mapping[str, str]) -> float:
     text = environment.get("SCALESYNC_LEASE", "30s")
+    # A lease of less than a second would expire while its owner is only slow.
     seconds = parse_duration(text).total_seconds() if re.match(r"\d", text) else 0.0
     if seconds < 1:
         msg = f"SCALESYNC_LEASE is {text!r}, which is no time span of a second or more."
@@ -155,7 +156,8 @@ def _read_lease(environment: Mapping[str, str]) -> float:
 
 
 def _without_secrets(api_url: str) -> str:
-    """Return the API's address, which is printed and kept in the mirror. Raises ConfigurationError."""
+    """Return the API's URL if it holds no secret, else raise ConfigurationError."""
+    # The URL is printed, and stored in the mirror.
     if any(sign in api_url for sign in ("@", "?", "#", "%40", "%3A", "%3a")):
         msg = "The API's address may hold no user name, password, query or fragment."
         raise ConfigurationError(msg, advice="Hand over the key as SCALE_API_KEY.")
@@ -163,7 +165,7 @@ def _without_secrets(api_url: str) -> str:
 
 
 def _find_key(given: SettingsInput, environment: Mapping[str, str]) -> Secret | None:
-    """Return the key where it was said to be, else that of the environment, else None."""
+    """Return the key from the file or keyring that was chosen, else from the environment, else None."""
     if given.key_file is not None and given.keyring is not None:
         msg = "The API key is to come from a file and from the keyring."
         raise ConfigurationError(msg, advice="Leave out --api-key-file or --api-key-keyring.")
@@ -176,7 +178,7 @@ def _find_key(given: SettingsInput, environment: Mapping[str, str]) -> Secret | 
 
 
 def _checked_key(text: str) -> str:
-    """Return the key in a text. Raises ConfigurationError, which does not repeat it, if it can be none."""
+    """Return the key without surrounding spaces. Raises ConfigurationError, without the key, if malformed."""
     key = text.strip()
     if not key.isascii() or not key.isprintable() or " " in key:
         msg = "The API key holds characters that no key has."
@@ -208,9 +210,10 @@ def _read_keyring(service: str) -> str:
         raise ConfigurationError(msg, advice=how_to_install("keyring")) from error
     try:
         text = keyring.get_password(service, KEYRING_USER)
-    except Exception as error:  # backends raise whatever their platform gives them
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        reason = said.partition(". ")[0].rstrip(".")
+    except Exception as error:  # backends raise errors of any type
+        # Only the first sentence of the backend's message, which may have many lines.
+        message = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = message.partition(". ")[0].rstrip(".")
         msg = f"The keyring cannot be read: {reason}."
         raise ConfigurationError(msg, advice="Unlock it, or use --api-key-file.") from error
     if not text or not text.strip():

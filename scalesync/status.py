@@ -1,4 +1,4 @@
-"""What `scalesync check` and `scalesync status` have to tell."""
+"""The facts that `scalesync check` and `scalesync status` print."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from scalesync.db.mirror import account
     from scalesync.models.commands import PauseState, QueueStats
 
-SKEW_TOLERATED = 60.0
-"""Seconds that our clock may differ from the API's without a word. It decides nothing about what is read."""
+MAX_SKEW = 60.0
+"""Seconds by which this machine's clock may differ from the API's without an error in `check`."""
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""Difference of the clocks from which on `status` warns."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that `check` looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -36,23 +38,18 @@ class CheckResult:
     exit_code: int = 0
 
 
-def run_check(name: str, look: Callable[[], str]) -> CheckResult:
-    """Return what a look found: what it says of what is well, or the error that it raised."""
+def run_check(name: str, describe: Callable[[], str]) -> CheckResult:
+    """Run one check; return its text, or its error with advice and exit code."""
     try:
-        return CheckResult(name, ok=True, detail=look())
+        return CheckResult(name, ok=True, detail=describe())
     except ScalesyncError as error:
-        advice = (
-            "Look after the disk, or into the server's log." if error.advice == LOOK_CLOSER else error.advice
-        )
+        # The default advice is to run `check`, which is what runs now.
+        advice = "Check the disk and the server's log." if error.advice == LOOK_CLOSER else error.advice
         return CheckResult(name, ok=False, detail=str(error), advice=advice, exit_code=error.exit_code)
 
 
-CLOCKS_DIFFER = timedelta(minutes=5)
-"""By how much the API's clock and ours may differ before a person should hear of it."""
-
-
 def describe_database(database: "Database") -> str:
-    """Return what is worth knowing of a database that has our schema. Raises DatabaseError without."""
+    """Describe a database: URL, schema and condition. Raises DatabaseError if its schema is not ours."""
     from scalesync.db import migrate
 
     notes = [f"{database.url_shown}, schema {migrate.head_revision()}", database.examine()]
@@ -62,19 +59,22 @@ def describe_database(database: "Database") -> str:
     return "; ".join(filter(None, notes))
 
 
-def compare_clocks(lend: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: str, clock: Clock) -> str:
-    """Return how our clock and the API's differ. Raises IncompleteError where one of them is wrong."""
-    with lend() as api:
+def compare_clocks(
+    open_api: "Callable[[], AbstractContextManager[ScaleApi]]", api_url: str, clock: Clock
+) -> str:
+    """Describe the difference of this machine's clock and the API's. Raises IncompleteError if large."""
+    with open_api() as api:
         served_at = api.projects().served_at
     skew = (clock.now() - served_at).total_seconds()
-    if abs(skew) > SKEW_TOLERATED:
+    # Nothing that is read depends on this machine's clock; times that a person sees do.
+    if abs(skew) > MAX_SKEW:
         msg = f"This machine's clock differs from the API's by {skew:+.0f} s."
         raise IncompleteError(msg, advice="Nothing read depends on it, but set the clock right.")
     return f"{api_url} answers; its clock and ours differ by {skew:+.0f} s"
 
 
 def describe_owner(conn: "Connection", mine: "account.Account") -> str:
-    """Return whose mirror it is. Raises DatabaseError where it is not that of `mine`."""
+    """Describe the mirror's owner. Raises DatabaseError if it is not `mine`."""
     from scalesync.db.mirror import account
 
     held = account.read_account(conn)
@@ -86,7 +86,7 @@ def describe_owner(conn: "Connection", mine: "account.Account") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is here and how far behind it is."""
+    """The contents of a mirror and how current they are."""
 
     database: str
     account: "account.Account | None"
@@ -97,27 +97,27 @@ class Status:
     queue: "QueueStats"
     gate: "PauseState"
     files_wanted: int
-    """Files that responses name and that were not fetched yet: their annotations are no rows so far."""
+    """Files named in responses and not fetched yet: their annotations are not in the tables."""
     files_unread: int
-    """Files that were fetched and could not be read: their annotations are not complete."""
+    """Files that were fetched and could not be parsed: their annotations are incomplete."""
     verified: "VerificationRecord | None"
-    """What the last verification came to."""
+    """The last verification."""
     proven: "VerificationRecord | None"
-    """The last one that held everything against the API and found nothing to differ."""
+    """The last verification that compared everything and found no difference."""
     now: datetime
 
     def behind(self, stream: str) -> float | None:
-        """Return how many seconds ago, by our clock, the stream was known complete; None: never."""
+        """Return the seconds since the stream was known complete, by this machine's clock; None: never."""
         at = self.watermarks.get(stream)
         return None if at is None else max(0.0, (self.now - at).total_seconds())
 
     def ahead(self) -> list[str]:
-        """Return the streams whose watermark lies ahead of our clock by more than clocks usually differ."""
+        """Return the streams whose watermark is ahead of this machine's clock by more than CLOCKS_DIFFER."""
         return [stream for stream, at in self.watermarks.items() if at - self.now > CLOCKS_DIFFER]
 
 
 def read_status(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
-    """Return how the mirror stands at `now` by our clock, with the last `recent` runs."""
+    """Read the status of the mirror, with the last `recent` runs; `now` is this machine's time."""
     from scalesync.db.mirror import account, query
     from scalesync.db.queue import listing, pause
     from scalesync.db.sync import runs, verifications, window_ledger

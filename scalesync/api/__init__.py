@@ -1,4 +1,4 @@
-"""The HTTP door: the only package that speaks to the Scale API, and the only one that imports requests."""
+"""The client of the Scale API: the only package that makes HTTP requests."""
 
 from scalesync.api.client import ScaleApi
 from scalesync.api.options import ApiOptions

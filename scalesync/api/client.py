@@ -1,4 +1,7 @@
-"""Every operation of the Scale API that scalesync uses, in one class."""
+"""The API client: every operation of the Scale API that scalesync uses.
+
+Hazard: reads are retried, writes never are. A write that got no answer may have been applied.
+"""
 
 import copy
 import logging
@@ -22,30 +25,27 @@ from scalesync.retry import retry_delay
 
 log = logging.getLogger("scalesync.api")
 
-VERSIONED = re.compile(r"/v\d+$")
-NO_LIST = (301, 302, 303, 307, 308, 404, 405)
-"""What is answered to a list where there is no API."""
-FIRST_ATTEMPT = 20.0
-"""Seconds that a read may take at its first attempt, however little patience there is."""
-LAST_ATTEMPT = 1.0
-"""Seconds that it may take at any other one, however little of the patience is left."""
+_VERSIONED = re.compile(r"/v\d+$")
+_NOT_AN_API_STATUSES = (301, 302, 303, 307, 308, 404, 405)
+FIRST_SECONDS = 20.0
+"""For the first attempt of a read, at least, even if the patience is shorter."""
+RETRY_SECONDS = 1.0
+"""For every other attempt, at least, even if less of the patience is left."""
 
 _T = TypeVar("_T")
 _Parse = Callable[[ApiRequest, Response], _T]
 
 
 class ScaleApi:
-    """The Scale API, for any number of threads at once.
+    """A thread-safe client of the Scale API.
 
-    Reads are retried as `options.retry` says; what they raise is the last attempt's error. Writes are sent
-    exactly once and tell three failures apart: ScaleNotSent (nothing reached the API), ScaleNoAnswer (it may
-    have; the effect is unknown), and any other ScaleException (the API answered with that `.code`).
-    A 2xx whose body is not the promised document is ScaleNoAnswer too.
+    Reads are retried by `options.retry` and raise the last attempt's error. Writes are sent exactly once and
+    raise ScaleNotSent (nothing reached the API), ScaleNoAnswer (the effect is unknown; also for a 2xx with a
+    malformed body), or another ScaleException (the API answered with that `.code`).
 
-    Waiting for the rate limit and between attempts ends as soon as `clock.over` is true, and requests in hand
-    `options.grace` later. The key goes into
-    the Authorization header and nowhere else: no repr, log or message of ours shows it. Construction raises
-    ConfigurationError for a key that cannot be one, and warns of an address that exposes it.
+    Waits end as soon as `clock.over` is true, and active requests `options.grace` later. No repr, log or
+    message shows the key. Construction raises ConfigurationError for a malformed key, and warns of a URL that
+    exposes it.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class ScaleApi:
         self._clock = clock or Clock()
         self._random = random
         self._transport = Transport(key, self.options, self._clock)
-        self._limiter = RateLimiter(self._clock, rate=self.options.rate, rest=self.options.retry.base)
+        self._limiter = RateLimiter(self._clock, rate=self.options.rate, pause=self.options.retry.base)
         self._write_before = inf
         if self.options.sends_key_in_clear:
             log.warning("The API key goes unencrypted to %s, for all on the way to read.", self.options.host)
 
     def __repr__(self) -> str:
-        """Return the address, and nothing of the key."""
+        """Show the URL, but nothing of the key."""
         return f"ScaleApi({self.options.url!r})"
 
     def __enter__(self) -> Self:
@@ -80,43 +80,43 @@ class ScaleApi:
         self.close()
 
     def close(self) -> None:
-        """Close the connections of all threads. None of them may be in the middle of a request."""
+        """Close the connections of all threads; none may be in the middle of a request."""
         self._transport.close()
 
     def with_deadline(self, instant: float) -> Self:
-        """Return this client, with writes that begin before `clock.boottime()` is `instant` or not at all.
+        """Return a copy whose writes start before `clock.boottime()` is `instant`, or not at all.
 
-        What comes too late, or would have to wait for longer for its turn, raises ScaleNotSent or, where the
-        API made it wait, ScaleTooManyRequests. The connections and the pace are shared.
+        A write that would be late raises ScaleNotSent, or ScaleTooManyRequests if the API made it wait.
+        Connections and rate limiter are shared.
         """
-        hurried = copy.copy(self)
-        hurried._write_before = instant  # noqa: SLF001 - it is one of us
-        return hurried
+        client = copy.copy(self)
+        client._write_before = instant  # noqa: SLF001 - a copy of this client
+        return client
 
     def with_attempts(self, attempts: int) -> Self:
-        """Return this client, with each read sent that often at most. Connections and pace are shared."""
-        brief = copy.copy(self)
-        brief.options = replace(self.options, retry=replace(self.options.retry, attempts=attempts))
-        return brief
+        """Return a copy that tries each read `attempts` times; connections and limiter are shared."""
+        client = copy.copy(self)
+        client.options = replace(self.options, retry=replace(self.options.retry, attempts=attempts))
+        return client
 
     def wait_for_rate_limit(self, patience: float) -> None:
-        """Return when a request could leave at once, as far as the rate limit goes.
+        """Wait until the rate limiter would let a request start at once.
 
-        Raises ScaleTooManyRequests if the API made that take longer than `patience` seconds, and ScaleNotSent
-        if `options.rate` did or the process is asked to stop meanwhile.
+        Raises ScaleTooManyRequests if a 429 makes that take longer than `patience` seconds, and ScaleNotSent
+        if `options.rate` does, or if the process is stopping.
         """
         self._limiter.wait(patience)
 
     def reconnect(self) -> None:
-        """Use a new connection for each request for a while: one gave an answer to something else.
+        """Use a new connection for each request for a minute.
 
-        Whoever finds that out from an answer calls this.
+        Call it after an answer that belongs to another request.
         """
         self._transport.reconnect()
 
     @property
     def requests_made(self) -> int:
-        """How many HTTP requests left this machine so far, retries included."""
+        """HTTP requests that left this machine so far, retries included."""
         return self._transport.requests_made
 
     # Reads ----------------------------------------------------------------------------------------------
@@ -126,23 +126,21 @@ class ScaleApi:
         return self._read(build("GET", "task/{}", task_id), responses.named("task_id", task_id))
 
     def tasks(self, chosen: TaskFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
-        """Return a page of the tasks that match, newest first. A token is good under the same filter only."""
+        """Return a page of tasks, newest first; `next_token` is valid only with the same filter."""
         query = query_of(chosen, limit=limit, next_token=next_token)
         return self._read(build("GET", "tasks", query=query), responses.task_page)
 
     def batches(self, chosen: BatchFilter, *, limit: int = 100, next_token: str | None = None) -> Page:
-        """Return a page of the batches that match, newest first; tokens are as opaque as those of tasks.
-
-        The API pages batches by offset (recorded), so rows can shift between two pages when a batch is made
-        meanwhile. A token that it should give instead is followed.
-        """
+        """Return a page of batches, newest first; rows can shift between pages if a batch is created."""
+        # The API pages batches by offset (observed); our tokens hold that offset. If it ever gives a token of
+        # its own, that one is used.
         offset = offset_of(next_token)
         more = {"next_token": next_token} if offset is None else {"offset": offset or None}
         request = build("GET", "batches", query=query_of(chosen, limit=limit, **more))
-        return self._read(request, lambda asked, answer: responses.batch_page(asked, answer, next_token))
+        return self._read(request, lambda request, answer: responses.batch_page(request, answer, next_token))
 
     def batch(self, name: str) -> Document:
-        """Return one batch."""
+        """Return one batch. Raises ScaleResourceNotFound if there is none."""
         return self._read(build("GET", "batches/{}", name), responses.named("name", name))
 
     def batch_status(self, name: str) -> BatchStatus:
@@ -150,11 +148,11 @@ class ScaleApi:
         return self._read(build("GET", "batches/{}/status", name), responses.batch_status)
 
     def project(self, name: str) -> Document:
-        """Return one project with the history of its parameters."""
+        """Return one project with its parameter history. Raises ScaleResourceNotFound if there is none."""
         return self._read(build("GET", "projects/{}", name), responses.named("name", name))
 
     def projects(self, *, archived: bool | None = None) -> Page:
-        """Return every project in one page; `archived` as the API understands it, None: not sent."""
+        """Return all projects in one page; `archived` None: not sent."""
         return self._read(build("GET", "projects", query=query_of(archived=archived)), responses.project_list)
 
     # Writes ---------------------------------------------------------------------------------------------
@@ -164,7 +162,7 @@ class ScaleApi:
         return self._write(build("POST", "task/{}", type, payload=dict(payload)), responses.document)
 
     def cancel_task(self, task_id: str, *, clear_unique_id: bool = False) -> Document:
-        """Cancel a task that was not begun and return it; `clear_unique_id` frees its unique_id."""
+        """Cancel a pending task and return it; `clear_unique_id` frees its unique_id."""
         query = query_of(clear_unique_id=clear_unique_id or None)
         return self._write(build("POST", "task/{}/cancel", task_id, query=query), responses.document)
 
@@ -181,9 +179,9 @@ class ScaleApi:
         return self._write(build("POST", "projects", payload=dict(payload)), responses.document)
 
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Document:
-        """Append a version to a project's parameters and return the project. Twice appends two.
+        """Append a version to a project's parameters and return the project; not idempotent.
 
-        `patch` merges `params` over the latest version instead of replacing it; None: not sent.
+        `patch` merges `params` into the latest version instead of replacing it; None: not sent.
         """
         payload = dict(params) if patch is None else {**params, "patch": patch}
         return self._write(build("POST", "projects/{}/setParams", name, payload=payload), responses.document)
@@ -191,20 +189,18 @@ class ScaleApi:
     # One request ----------------------------------------------------------------------------------------
 
     def _read(self, request: ApiRequest, parse: _Parse[_T]) -> _T:
-        """Return the parsed answer, trying again while the policy allows it and there is time.
-
-        Cut off or not, the last attempt ends with the policy's seconds, or soon after them.
-        """
+        """Send a read and return its parsed answer, with retries within the policy's seconds."""
         policy = self.options.retry
         started = self._clock.monotonic()
         attempts = 0
         while True:
             attempts += 1
             turn = self._limiter.acquire(policy.seconds - (self._clock.monotonic() - started))
+            # The attempt itself is cut off when the patience ends, but never so early that it cannot succeed.
             left = policy.seconds - (self._clock.monotonic() - started)
-            seconds = max(left, FIRST_ATTEMPT if attempts == 1 else LAST_ATTEMPT)
+            seconds = max(left, FIRST_SECONDS if attempts == 1 else RETRY_SECONDS)
             try:
-                return self._parsed(
+                return self._parse(
                     request, self._send(replace(request, seconds=seconds), attempts, turn), parse
                 )
             except ScaleException as error:
@@ -216,40 +212,42 @@ class ScaleApi:
                     policy=policy,
                 )
                 if wait is None or self._clock.over:
-                    self._advise(request, error)
+                    self._advise_url(request, error)
                     raise
-                self._pause(request, attempts, wait, error)
+                self._back_off(request, attempts, wait, error)
                 if self._clock.over:
                     raise
 
-    def _advise(self, request: ApiRequest, error: ScaleException) -> None:
-        """Ask whether the address is right where it has no list that every API has."""
-        no_list = error.code in NO_LIST or isinstance(error, UnreadablePageError)
-        if no_list and "{}" not in request.route and not VERSIONED.search(self.options.url):
+    def _advise_url(self, request: ApiRequest, error: ScaleException) -> None:
+        """Add advice on the URL to the error of a list that every API has: perhaps `/v1` is missing."""
+        no_list = error.code in _NOT_AN_API_STATUSES or isinstance(error, UnreadablePageError)
+        if no_list and "{}" not in request.route and not _VERSIONED.search(self.options.url):
             error.advice = error.advice or f"Should the API's address end in /v1? It is {self.options.url}."
 
     def _write(self, request: ApiRequest, parse: _Parse[_T]) -> _T:
-        """Return the parsed answer to a request that is sent once."""
+        """Send a write once and return its parsed answer."""
+        # The turn may take a while: check the deadline again after it.
         left = self._write_before - self._clock.boottime()
         turn = self._limiter.acquire(min(left, self.options.deadline))
         if self._clock.boottime() > self._write_before:
             raise ScaleNotSent("Its time was over before it could be sent.")
-        return self._parsed(request, self._send(request, 1, turn), parse)
+        return self._parse(request, self._send(request, 1, turn), parse)
 
-    def _parsed(self, request: ApiRequest, response: Response, parse: _Parse[_T]) -> _T:
+    def _parse(self, request: ApiRequest, response: Response, parse: _Parse[_T]) -> _T:
         try:
             return parse(request, response)
         except ScaleNoAnswer:
+            # Malformed, or the answer to another request: do not trust this connection any more.
             self.reconnect()
             raise
 
     def _send(self, request: ApiRequest, attempt: int, turn: float) -> Response:
-        """Send once and return a 200; raise what any other answer stands for. Tells the limiter."""
+        """Send once and return a 200, or raise the error of any other status; update the limiter."""
         response: Response | None = None
         try:
             response = self._transport.send(request)
         finally:
-            self._note(request, attempt, turn, response)
+            self._log_request(request, attempt, turn, response)
         error = responses.error_from(request, response)
         if error is None:
             self._limiter.on_success()
@@ -260,8 +258,8 @@ class ScaleApi:
             self._limiter.on_throttled(turn, error.retry_after)
         raise error
 
-    def _note(self, request: ApiRequest, attempt: int, turn: float, response: Response | None) -> None:
-        """Log one exchange: no key, no names, no query, no body."""
+    def _log_request(self, request: ApiRequest, attempt: int, turn: float, response: Response | None) -> None:
+        """Log one exchange, without key, names, query and body."""
         fields = {
             "method": request.method,
             "route": request.route,
@@ -271,8 +269,8 @@ class ScaleApi:
         }
         log.debug("request", extra=fields)
 
-    def _pause(self, request: ApiRequest, attempts: int, seconds: float, error: ScaleException) -> None:
-        """Log why and wait, unless asked to stop."""
+    def _back_off(self, request: ApiRequest, attempts: int, seconds: float, error: ScaleException) -> None:
+        """Log the retry and wait; a stop ends the wait."""
         fields = {
             "method": request.method,
             "route": request.route,

@@ -1,4 +1,4 @@
-"""One thread's connection to the API, which knows whether a request has left this machine."""
+"""One thread's connection to the API, whose tracker knows whether a request has left this machine."""
 
 import threading
 import weakref
@@ -22,15 +22,13 @@ _HEADERS: Mapping[str, str] = {
     "Accept-Encoding": "gzip",
     "User-Agent": f"scalesync/{__version__}",
 }
-_JSON: Mapping[str, str] = {"Content-Type": "application/json"}
+_JSON_HEADER: Mapping[str, str] = {"Content-Type": "application/json"}
 
 
 class KeyAuth(HTTPBasicAuth):
-    """HTTP Basic with the key as user name and an empty password (documented); never prints either.
+    """HTTP Basic with the key as user name and an empty password (documented); never prints the key."""
 
-    An auth object on the session also keeps requests from looking the host up in .netrc.
-    """
-
+    # An auth object on the session also keeps requests from reading credentials for the host in .netrc.
     def __init__(self, key: str) -> None:
         super().__init__(key, "")
 
@@ -40,7 +38,7 @@ class KeyAuth(HTTPBasicAuth):
 
 
 class PerThread(Generic[_T]):
-    """Something of its own for each thread, which ends with the thread, and until then is in reach of all."""
+    """One value per thread, like `threading.local`, but all living threads' values can be listed."""
 
     def __init__(self, make: Callable[[], _T]) -> None:
         self._make = make
@@ -49,58 +47,58 @@ class PerThread(Generic[_T]):
         self._lock = threading.Lock()
 
     def mine(self) -> _T:
-        """Return this thread's own, made when it is first asked for."""
-        own: _T | None = getattr(self._local, "own", None)
-        if own is None:
-            own = self._local.own = self._make()
+        """Return this thread's value; it is created at the first call."""
+        value: _T | None = getattr(self._local, "value", None)
+        if value is None:
+            value = self._local.value = self._make()
             with self._lock:
-                self._made.add(own)
-        return own
+                self._made.add(value)
+        return value
 
     def all(self) -> list[_T]:
-        """Return those of every thread that lives."""
+        """Return the values of all living threads."""
         with self._lock:
             return list(self._made)
 
 
 class _Adapter(HTTPAdapter):
-    """Sends each request once (no retries beneath us) and over connections that mark it."""
+    """An adapter without retries, whose connections report to the tracker."""
 
     def __init__(self, tracker: SendTracker) -> None:
-        self._mark = tracker
+        self._tracker = tracker
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the host's pool, with every connection made from now on marking what it sends."""
+        """Return the host's pool, whose new connections report to the tracker."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         if "ConnectionCls" not in vars(pool):
-            pool.ConnectionCls = tracked(pool.ConnectionCls, self._mark)
+            pool.ConnectionCls = tracked(pool.ConnectionCls, self._tracker)
         return pool
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What requests finds out for every request anew, and is the same for all that go to one address."""
+    """Pool, path prefix and headers, resolved once per connection (requests would for every call)."""
 
     pool: HTTPConnectionPool
-    """Of the address, or of the proxy before it, trusting whom the environment says."""
+    """The pool of the host, or of its proxy, with the environment's certificates."""
     start: str
-    """Of every target: the address's path, or all of it where a proxy is asked for the whole."""
+    """Prefix of every request target: the URL's path, or for a plain-http proxy the whole URL."""
     headers: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(eq=False)
 class Connection:
-    """One thread's session with keep-alive and checked certificates, and the mark of its request in hand."""
+    """One thread's keep-alive session with verified certificates, and the tracker of its request."""
 
     auth: KeyAuth = field(repr=False)
     url: str
-    """The API's address, the only one that is asked."""
+    """The API's URL; requests go nowhere else."""
     local: bool
-    """No proxy, whatever the environment says: the request is unencrypted and meant for this machine."""
+    """Whether the API is on this machine without TLS: then no proxy is used."""
     tracker: SendTracker = field(default_factory=SendTracker)
     _session: requests.Session = field(init=False, repr=False)
-    _way: Route | None = field(default=None, init=False, repr=False)
+    _route: Route | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._session = requests.Session()
@@ -111,19 +109,19 @@ class Connection:
         self._adapter = _Adapter(self.tracker)
 
     def open(self, request: ApiRequest, timeout: Timeout) -> BaseHTTPResponse:
-        """Send `request` once and return the answer, whatever it is, with the body still on the wire.
+        """Send `request` once and return the answer, of any status, with its body unread.
 
-        Where it goes, past which proxy, trusting whom and with which headers is settled at the first request.
+        `redirect=False`: the key must not follow a redirect to another host.
         """
-        if self._way is None:
-            self._way = self._find()
-        way = self._way
-        target = f"{way.start}/{request.path}"
-        return way.pool.urlopen(
+        if self._route is None:
+            self._route = self._resolve_route()
+        route = self._route
+        target = f"{route.start}/{request.path}"
+        return route.pool.urlopen(
             request.method,
             f"{target}?{request.query}" if request.query else target,
             body=request.body,
-            headers=way.headers if request.body is None else {**way.headers, **_JSON},
+            headers=route.headers if request.body is None else {**route.headers, **_JSON_HEADER},
             timeout=timeout,
             retries=self._adapter.max_retries,
             redirect=False,
@@ -134,11 +132,11 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; the next request makes a new one."""
-        self._way = None
+        self._route = None
         self._adapter.close()
 
-    def _find(self) -> Route:
-        """Do what a session of requests does before it sends, and keep what comes of it."""
+    def _resolve_route(self) -> Route:
+        """Resolve proxy, certificates and headers as a session of requests does before it sends."""
         prepared = self._session.prepare_request(requests.Request("GET", self.url))
         address = str(prepared.url)
         chosen = self._session.merge_environment_settings(address, {}, None, None, None)

@@ -1,4 +1,4 @@
-"""Where the API is and how patient to be with it: everything about the connection except the key."""
+"""Options of the API client: URL, time limits, retries and rate; everything but the key."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from scalesync.retry import RetryPolicy
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` is this machine by its very spelling: localhost, 127.0.0.0/8 or ::1."""
+    """Return whether `host` is localhost, in 127.0.0.0/8 or ::1; names are not resolved."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -20,33 +20,32 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class ApiOptions:
-    """How to reach the API. Holds no secret, so it may be printed.
+    """Options of the API client. Holds no secret, so it may be printed.
 
-    Construction raises ConfigurationError if `url` is not http(s), carries a user, a password, a query or a
-    fragment, or is plain http to another machine without `insecure_http`: the key travels with every request.
+    Construction raises ConfigurationError if `url` is not http(s), has a user, a password, a query or a
+    fragment, or is plain http to another machine without `insecure_http`: every request carries the key.
     """
 
     url: str = DEFAULT_API_URL
-    """Without a slash at its end, whatever was given."""
+    """Stored without a slash at its end."""
     connect_timeout: float = 10.0
-    """Seconds for making a connection, and for handing over a request's body."""
+    """Seconds for making a connection, and for sending a request's body."""
     read_timeout: float = 60.0
     """Seconds without a single byte of the answer."""
     deadline: float = 120.0
     """Seconds for one request from its first byte to the last of its answer."""
     total: float = 120.0
-    """Seconds for one request in all: name look-up, connection and answer, after which it is cut off even in
-    the middle of being sent or of a trickling header."""
+    """Seconds for one request, name resolution and connecting included; then it is aborted in any phase."""
     grace: float = 2.0
-    """Seconds that the requests in hand may still take after a stop, or after the time allowed is over."""
+    """Seconds that active requests may still take after a stop or the end of the time limit."""
     largest: int = 256 << 20
-    """Bytes of one answer, unpacked: a page of 100 tasks with 3,000 shapes each has about 100 MB."""
+    """Bytes of one answer, decompressed; a page of 100 tasks with 3,000 shapes each has about 100 MB."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     """For reads; writes are sent once."""
     rate: float | None = None
     """Requests per second at most, over all threads; None: as fast as the API allows."""
     insecure_http: bool = False
-    """Allow http:// to another machine, where anybody on the way can read the key."""
+    """Whether http:// to another machine is allowed, where the key can be read on the way."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url.strip().rstrip("/"))
@@ -56,13 +55,13 @@ class ApiOptions:
 
     @property
     def local(self) -> bool:
-        """Whether requests go unencrypted to this machine, so that no proxy may be put between."""
+        """Whether requests go unencrypted to this machine; then no proxy may be used."""
         parts = urlsplit(self.url)
         return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
     @property
     def sends_key_in_clear(self) -> bool:
-        """Whether requests go unencrypted to another machine, so that the key can be read on the way."""
+        """Whether requests go unencrypted to another machine."""
         return urlsplit(self.url).scheme == "http" and not self.local
 
     @property
@@ -73,8 +72,9 @@ class ApiOptions:
 
 
 def _check_url(url: str, *, insecure_http: bool) -> None:
-    """Raise ConfigurationError, without repeating credentials, if `url` is no address to send a key to."""
+    """Raise ConfigurationError if the key may not be sent to `url`; the message repeats no credentials."""
     try:
+        # ValueError comes from `.port` too, which is parsed only when it is read.
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:

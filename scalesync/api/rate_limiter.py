@@ -1,4 +1,4 @@
-"""One pace for all threads: who was told to slow down slows everybody down."""
+"""Limit the request rate of all threads, and slow down after a 429 (additive increase, halving)."""
 
 import threading
 from math import inf
@@ -7,50 +7,47 @@ from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
 
 FIRST_INTERVAL = 0.1
-"""Seconds between two requests after the first 429: ten a second."""
-LONGEST_INTERVAL = 10.0
-"""Seconds between two requests after however many."""
-RECOVERY = 1.0
-"""By how many requests a second the pace rises with each success."""
+"""Seconds between two requests after the first 429."""
+MAX_INTERVAL = 10.0
+"""Seconds between two requests at most, after any number of 429s."""
+RECOVERY_RATE = 1.0
+"""Requests per second by which the rate rises with each success."""
 FREE_INTERVAL = 0.02
-"""At fifty requests a second the 429 is forgotten: official scripts run 25 to 50 at once."""
+"""Seconds below which there is no limit again: official scripts run 25 to 50 requests at once."""
 
 
 class RateLimiter:
-    """Spaces the starts of requests over all threads; the pace halves at a 429 and recovers with successes.
+    """A limiter of request starts over all threads; the rate halves at a 429 and rises with successes.
 
-    The API publishes no rate limit, so none is assumed before it refuses (scale_api: unknown). `rate` is a
-    fixed maximum per second, or None. `rest` is how many seconds all pause after a 429 without Retry-After.
+    `rate` is a fixed maximum per second, or None. `pause`: seconds to wait after a 429 without Retry-After.
     """
 
-    def __init__(self, clock: Clock, *, rate: float | None, rest: float) -> None:
+    # The API documents no rate limit, so none is assumed before its first 429.
+
+    def __init__(self, clock: Clock, *, rate: float | None, pause: float) -> None:
         self._clock = clock
-        self._floor = 1 / rate if rate else 0.0
-        self._rest = rest
+        self._min_interval = 1 / rate if rate else 0.0
+        self._default_pause = pause
         self._lock = threading.Lock()
-        self._interval = self._floor
+        self._interval = self._min_interval
         self._next_at = -inf
-        self._resting_until = -inf
+        self._paused_until = -inf
         self._slowed_at = -inf
 
     @property
     def interval(self) -> float:
-        """Seconds between the starts of two requests at present."""
+        """The present seconds between the starts of two requests."""
         return self._interval
 
     def acquire(self, patience: float) -> float:
-        """Return when it is this thread's turn, with the monotonic instant of its start.
-
-        Raises as `wait` does.
-        """
+        """Wait for this thread's turn and return the monotonic time of its start. Errors: see `wait`."""
         return self._wait(patience, take=True)
 
     def wait(self, patience: float) -> None:
-        """Return when it would be this thread's turn, which anybody may take before it.
+        """Wait until a request could start, without taking the turn: another thread may take it.
 
-        Raises, without asking the API, ScaleTooManyRequests if that would take longer than `patience`
-        seconds because the API refused, ScaleTurnTooLate if because of the fixed maximum alone, and
-        ScaleNotSent if the process is asked to stop, or its time is over, while waiting.
+        If that takes longer than `patience` seconds, raises ScaleTooManyRequests (because of a 429) or
+        ScaleTurnTooLate (because of `rate`), without waiting. Raises ScaleNotSent if the process is stopping.
         """
         self._wait(patience, take=False)
 
@@ -59,43 +56,40 @@ class RateLimiter:
         while True:
             with self._lock:
                 now = self._clock.monotonic()
-                turn = max(self._next_at, self._resting_until)
+                turn = max(self._next_at, self._paused_until)
                 if turn <= now:
                     self._next_at = now + self._interval if take else self._next_at
                     return now
             if turn > until:
-                raise self._too_long(turn - now, until)
+                raise self._too_late_error(turn - now, until)
             if self._clock.over:
                 raise ScaleNotSent("Stopped while waiting for the API's rate limit.")
             self._clock.sleep(turn - now)
 
-    def _too_long(self, seconds: float, until: float) -> ScaleException:
-        """Return why nobody waits that long: a refusal of the API, or nothing but the fixed maximum."""
-        if self._resting_until > until or self._interval > self._floor or not self._floor:
-            msg = f"The API asked for a rest of another {seconds:.0f} s."
+    def _too_late_error(self, seconds: float, until: float) -> ScaleException:
+        """Return the error for a turn that comes too late: because of a 429 or of the fixed rate."""
+        if self._paused_until > until or self._interval > self._min_interval or not self._min_interval:
+            msg = f"The API asked for a pause of another {seconds:.0f} s."
             return ScaleTooManyRequests(msg, retry_after=seconds)
         return ScaleTurnTooLate(f"The rate given leaves no turn for another {seconds:.0f} s.")
 
     def on_throttled(self, started: float, retry_after: float | None) -> None:
-        """Note a 429 to the request begun at `started`: all threads pause, and then go at half the pace.
-
-        Requests that were already on their way when the pace dropped prolong the pause and nothing more,
-        so that one burst of refusals counts once.
-        """
+        """Pause all threads after a 429 to a request started at `started`, and halve the rate."""
+        # Requests that were active when the rate was halved only prolong the pause: one burst counts once.
         with self._lock:
             now = self._clock.monotonic()
-            rest = self._rest if retry_after is None else retry_after
-            self._resting_until = max(self._resting_until, now + rest)
+            pause = self._default_pause if retry_after is None else retry_after
+            self._paused_until = max(self._paused_until, now + pause)
             if started < self._slowed_at:
                 return
             self._slowed_at = now
             slower = max(FIRST_INTERVAL, self._interval * 2)
-            self._interval = max(self._floor, min(LONGEST_INTERVAL, slower))
+            self._interval = max(self._min_interval, min(MAX_INTERVAL, slower))
 
     def on_success(self) -> None:
-        """Note a success: the pace rises a little, up to the fixed maximum or to none at all."""
+        """Raise the rate after a success, up to the fixed maximum or to no limit."""
         with self._lock:
-            if self._interval <= self._floor:
+            if self._interval <= self._min_interval:
                 return
-            faster = 1 / (1 / self._interval + RECOVERY)
-            self._interval = self._floor if faster < FREE_INTERVAL else max(self._floor, faster)
+            faster = 1 / (1 / self._interval + RECOVERY_RATE)
+            self._interval = self._min_interval if faster < FREE_INTERVAL else max(self._min_interval, faster)

@@ -1,4 +1,4 @@
-"""What is asked of the API: method, path and query, encoded so that any name survives the way."""
+"""Build API requests: method, path, query and body, encoded so that any name is safe."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,37 +12,37 @@ from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.timestamps import format_instant
 
 _COMMA_SEPARATED = frozenset({"customer_review_status"})
-"""Lists that go as one value (documented); all others repeat their key."""
+"""Lists sent as one value (documented); all others repeat their key."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One request, ready to be sent. Its text names method and path, never the query or the body."""
+    """One request. Its repr shows method and path, never the query or the body."""
 
     method: str
     route: str
-    """The path's template, for logs: it is the same for every object."""
+    """The path template, for logs, which show no names."""
     path: str
-    """Percent-encoded, without the API's address."""
+    """Percent-encoded, without the API's URL."""
     query: str = ""
     body: bytes | None = None
     seconds: float = inf
-    """What it may take in all, where that is less than the client's own limit."""
+    """Time limit for the request, if shorter than the client's."""
 
     def __str__(self) -> str:
         """Return method and path."""
         return f"{self.method} /{self.path}"
 
     def __repr__(self) -> str:
-        """Return what may be printed."""
+        """Return method and path."""
         return f"Request({str(self)!r})"
 
 
 def build(method: str, route: str, *names: str, query: str = "", payload: object = None) -> ApiRequest:
-    """Return a request to `route` with each `{}` replaced by the next of `names`, percent-encoded.
+    """Build a request to `route`; each `{}` becomes the next of `names`, percent-encoded.
 
-    A `payload` that is not None goes as JSON. Raises ScaleInvalidRequest, before anything is sent, for a name
-    that cannot stand in a path and for a payload that is not JSON.
+    `payload` None: no body. Raises ScaleInvalidRequest for a name that is invalid in a path and for a payload
+    that is not JSON.
     """
     path = route.format(*(_segment(name) for name in names))
     body = None if payload is None else _json(payload)
@@ -50,10 +50,8 @@ def build(method: str, route: str, *names: str, query: str = "", payload: object
 
 
 def _segment(name: str) -> str:
-    """Return `name` as one segment of a path: `a b/c` becomes `a%20b%2Fc`.
-
-    Empty, `.` and `..` are refused: every HTTP library resolves them, encoded or not, to another endpoint.
-    """
+    """Return `name` as one path segment: `a b/c` becomes `a%20b%2Fc`."""
+    # HTTP libraries resolve empty, `.` and `..` segments, encoded or not, to another endpoint.
     if name in ("", ".", ".."):
         raise ScaleInvalidRequest(f"{name!r} cannot be the name or id of an object at Scale.")
     try:
@@ -71,9 +69,9 @@ def _json(payload: object) -> bytes:
 
 
 def query_of(chosen: TaskFilter | BatchFilter | None = None, /, **more: object) -> str:
-    """Return a query string of what is set in the filter and in `more`; None and empty values are left out.
+    """Return the query string of a filter and of `more`, without None and empty values.
 
-    Times go in UTC with milliseconds, booleans as `true` and `false`, lists as repeated keys
+    Times are in UTC with milliseconds, booleans `true` and `false`, lists repeated keys
     (customer_review_status: comma separated).
     """
     given: Mapping[str, object] = {f.name: getattr(chosen, f.name) for f in fields(chosen)} if chosen else {}
@@ -96,14 +94,15 @@ def _pairs(key: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    """Return `value` as the API reads it."""
+    """Return `value` in the API's notation."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return format_instant(value) if isinstance(value, datetime) else str(value)
 
 
 def offset_of(token: str | None) -> int | None:
-    """Return the offset that a page token of our own making names, or None for a token of the API's."""
+    """Return the offset in a page token made by `offset_token`; None for a token of the API."""
+    # Our tokens have a prefix, so that a token of the API that is a number is not read as an offset.
     if token is None:
         return 0
     head, _, digits = token.partition(":")
@@ -111,5 +110,5 @@ def offset_of(token: str | None) -> int | None:
 
 
 def offset_token(offset: int) -> str:
-    """Return the page token that asks for the page beginning at `offset`."""
+    """Return a page token for the page that starts at `offset`."""
     return f"offset:{offset}"

@@ -1,4 +1,4 @@
-"""From an answer to what was promised: a page, a document, a status, or the error that it stands for."""
+"""Parse the API's answers into pages, documents, counts and errors."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,17 +14,17 @@ from scalesync.json_sanitizing import sanitize
 from scalesync.models.api import BatchStatus, Document, Page
 
 _T = TypeVar("_T")
-_LONGEST_MESSAGE = 1000
-_NAMED = re.compile(r'\b(?:unique_id|batch|project|task)\b[^"]{0,16}"([^"]+)"', re.IGNORECASE)
-_TASK = re.compile(r"\btask\b\W{0,4}\b([0-9a-f]{24})\b", re.IGNORECASE)
-"""How the words of a refusal name objects (documented for a unique_id and its task; the rest is assumed)."""
+_MAX_MESSAGE = 1000
+_NAMED_OBJECT = re.compile(r'\b(?:unique_id|batch|project|task)\b[^"]{0,16}"([^"]+)"', re.IGNORECASE)
+_NAMED_TASK = re.compile(r"\btask\b\W{0,4}\b([0-9a-f]{24})\b", re.IGNORECASE)
+"""How a refusal's message names objects (documented for a unique_id and its task; else assumed)."""
 _BRACE = ord("{")
-MOST_COUNTED = 10**12
-"""Objects in a list. An account holds some millions; a number beyond this is no count."""
+MAX_TOTAL = 10**12
+"""Objects in a list at most: accounts hold some millions, so a larger total is an error."""
 
 
 class _Page(msgspec.Struct, rename="camel"):
-    """What a list answers (recorded: total, has_more; for batches documented: totalDocs, hasNextPage)."""
+    """The answer of a list (observed: total, has_more; documented for batches: totalDocs, hasNextPage)."""
 
     docs: list[msgspec.Raw]
     total: int | None = None
@@ -35,7 +35,7 @@ class _Page(msgspec.Struct, rename="camel"):
 
 
 class _Status(msgspec.Struct):
-    """What a batch's status answers; counts of zero are left out (documented)."""
+    """The answer of a batch's status; counts of zero are left out (documented)."""
 
     status: str
     pending: int | None = None
@@ -45,7 +45,7 @@ class _Status(msgspec.Struct):
 
 
 class _ErrorBody(msgspec.Struct):
-    """What an error answers (recorded)."""
+    """The body of an error (observed)."""
 
     error: str
 
@@ -53,9 +53,9 @@ class _ErrorBody(msgspec.Struct):
 def _decode(
     request: ApiRequest, response: Response, kind: type[_T], failure: type[ScaleNoAnswer] = ScaleNoAnswer
 ) -> tuple[_T, int]:
-    """Return the body as `kind`, and how many characters had to be replaced for it.
+    """Parse the body as `kind`; return it with the number of replaced characters.
 
-    Raises `failure` if the body is not JSON, not of that shape, nested too deeply or too large.
+    Raises `failure` if the body is not JSON, of another shape, nested too deeply or too large.
     """
     if response.too_large:
         raise failure(f"The answer to {request} is larger than any that is taken.")
@@ -77,82 +77,77 @@ def _objects(
 
 
 def task_page(request: ApiRequest, response: Response) -> Page:
-    """Return a page of tasks with the API's own token."""
+    """Parse a page of tasks; its token is the API's."""
     page, replaced = _decode(request, response, _Page, UnreadablePageError)
     token = page.next_token or None
     more = token is not None if page.has_more is None else page.has_more
     docs = _objects(request, page.docs, UnreadablePageError)
-    return Page(docs, _counted(page.total), token, more, response.served_at, replaced, response.dated)
+    return Page(docs, _capped_total(page.total), token, more, response.served_at, replaced, response.dated)
 
 
-def batch_page(request: ApiRequest, response: Response, asked_for: str | None) -> Page:
-    """Return a page of batches, which was `asked_for` by that token.
-
-    The next token is the API's if it gives one, else the offset behind this page while there is more. Where
-    the answer does not say whether there is more, its total decides.
-    """
+def batch_page(request: ApiRequest, response: Response, requested_token: str | None) -> Page:
+    """Parse a page of batches that was requested with a token, and compute the next token."""
+    # Next token: the API's if it gives one, else the offset behind this page while there is more. If the
+    # answer does not say whether there is more, its total decides.
     page, replaced = _decode(request, response, _Page, UnreadablePageError)
     docs = _objects(request, page.docs, UnreadablePageError)
     total = page.total if page.total_docs is None else page.total_docs
-    offset = offset_of(asked_for)
-    behind = None if offset is None else offset + len(docs)
+    offset = offset_of(requested_token)
+    next_offset = None if offset is None else offset + len(docs)
     token = page.next_token or None
     more = page.has_more if page.has_next_page is None else page.has_next_page or bool(page.has_more)
     if more is None:
-        more = token is not None or (None not in (behind, total) and behind < total)  # type: ignore[operator]
-    if token is None and more and behind is not None:
-        token = offset_token(behind)
-    return Page(docs, _counted(total), token, more, response.served_at, replaced, response.dated)
+        more = token is not None or (None not in (next_offset, total) and next_offset < total)  # type: ignore[operator]
+    if token is None and more and next_offset is not None:
+        token = offset_token(next_offset)
+    return Page(docs, _capped_total(total), token, more, response.served_at, replaced, response.dated)
 
 
-def _counted(total: int | None) -> int | None:
-    """Return the total that a list says, or MOST_COUNTED for more: as wrong, and no number is too large."""
-    return None if total is None else min(total, MOST_COUNTED)
+def _capped_total(total: int | None) -> int | None:
+    """Return the total of a list, at most MAX_TOTAL, so that it fits every integer column."""
+    return None if total is None else min(total, MAX_TOTAL)
 
 
 def project_list(request: ApiRequest, response: Response) -> Page:
-    """Return all projects as one page: a bare array, not paged (documented)."""
+    """Parse the list of all projects, a bare array without pages (documented)."""
     listed, replaced = _decode(request, response, list[msgspec.Raw], UnreadablePageError)
     docs = _objects(request, listed, UnreadablePageError)
     return Page(docs, len(docs), None, False, response.served_at, replaced, response.dated)
 
 
 def document(request: ApiRequest, response: Response) -> Document:
-    """Return the single object of the answer."""
+    """Parse an answer with a single object."""
     raw, replaced = _decode(request, response, msgspec.Raw)
     (found,) = _objects(request, [raw])
     return Document(found, response.served_at, replaced)
 
 
 def named(key: str, name: str) -> Callable[[ApiRequest, Response], Document]:
-    """Return what parses the answer to a read of one object, whose `key` must be `name`.
-
-    It raises ScaleNoAnswer for any other object: a proxy that mixes two answers up, or a server that
-    repeats one, gives what is whole and somebody else's.
-    """
+    """Return a parser for one object, which raises ScaleNoAnswer unless the object's `key` is `name`."""
+    # A proxy that mixes up two answers, or a server that repeats one, sends a valid but wrong object.
 
     def parse(request: ApiRequest, response: Response) -> Document:
         found = document(request, response)
-        if name_in(found, key) != name:
+        if field_of(found, key) != name:
             raise ScaleNoAnswer(f"The answer to {request} is not the object that was asked for.")
         return found
 
     return parse
 
 
-def name_in(found: Document, key: str) -> object:
-    """Return what a document has under `key`, None if nothing."""
+def field_of(found: Document, key: str) -> object:
+    """Return the value of a document's field, None if it has none."""
     fields = msgspec.json.decode(found.raw, type=dict[str, msgspec.Raw])
     return msgspec.json.decode(fields[key]) if key in fields else None
 
 
 def document_or_ok(request: ApiRequest, response: Response) -> Document | None:
-    """Return the single object of the answer, or None for the bare text `OK` (official client)."""
+    """Parse an answer with a single object; None for the bare text `OK` (official client)."""
     return None if response.body.strip() in (b"OK", b'"OK"') else document(request, response)
 
 
 def batch_status(request: ApiRequest, response: Response) -> BatchStatus:
-    """Return a batch's status with its counts; those left out are 0."""
+    """Parse a batch's status and counts; those left out are 0."""
     found, _ = _decode(request, response, _Status)
     return BatchStatus(
         found.status,
@@ -165,36 +160,31 @@ def batch_status(request: ApiRequest, response: Response) -> BatchStatus:
 
 
 def error_from(request: ApiRequest, response: Response) -> ScaleException | None:
-    """Return the error that an answer stands for, with the API's own words if it has any; None for a 200.
-
-    Only 200 is success (the official client). Another 2xx is ScaleNoAnswer: something happened, and what is
-    not known. Everything else is the error of its status, redirects included.
-    """
+    """Return the error of an answer, with the API's message if it has one; None for a 200."""
+    # Only 200 is success (official client). Any other 2xx leaves the effect unknown: ScaleNoAnswer.
     if response.status == 200:
         return None
     if 200 < response.status < 300:
         return ScaleNoAnswer(f"{request} was answered {response.status}, which the API does not promise.")
     kind = BY_STATUS.get(response.status, ScaleException)
-    words = _words(request, response)
-    error = kind(words, response.status, retry_after=response.retry_after)
-    error.about_another = 400 <= response.status < 500 and _names_another(words, request)
+    message = _message(request, response)
+    error = kind(message, response.status, retry_after=response.retry_after)
+    error.about_another = 400 <= response.status < 500 and _names_another(message, request)
     return error
 
 
-def _names_another(words: str, request: ApiRequest) -> bool:
-    """Return whether the words of a refusal name objects, and none that the request knows.
-
-    Words that name nothing may be about any request: they are taken for what they say.
-    """
-    found = {*_NAMED.findall(words), *_TASK.findall(words)}
+def _names_another(message: str, request: ApiRequest) -> bool:
+    """Return whether a refusal's message names objects, but none that occurs in the request."""
+    # Such a message may be the answer to another request. One that names nothing is believed.
+    found = {*_NAMED_OBJECT.findall(message), *_NAMED_TASK.findall(message)}
     if not found:
         return False
-    ours = set(_texts(request))
-    return found.isdisjoint(ours) and not any(f'"{text}"' in words for text in ours)
+    request_texts = set(_request_texts(request))
+    return found.isdisjoint(request_texts) and not any(f'"{text}"' in message for text in request_texts)
 
 
-def _texts(request: ApiRequest) -> Iterator[str]:
-    """Yield every text of a request, from its path, its query and its body."""
+def _request_texts(request: ApiRequest) -> Iterator[str]:
+    """Yield all texts in a request's path, query and body."""
     yield from map(unquote, request.path.split("/"))
     yield from (value for _, value in parse_qsl(request.query))
     rest: list[Any] = [] if request.body is None else [msgspec.json.decode(request.body)]
@@ -208,10 +198,10 @@ def _texts(request: ApiRequest) -> Iterator[str]:
             rest += value
 
 
-def _words(request: ApiRequest, response: Response) -> str:
-    """Return the `error` of a JSON body, else a sentence of ours; never a page of HTML."""
+def _message(request: ApiRequest, response: Response) -> str:
+    """Return the `error` of a JSON body, else a sentence with the status; never a page of HTML."""
     try:
-        said = msgspec.json.decode(sanitize(response.body)[0], type=_ErrorBody).error.strip()
+        text = msgspec.json.decode(sanitize(response.body)[0], type=_ErrorBody).error.strip()
     except (msgspec.MsgspecError, RecursionError):
-        said = ""
-    return said[:_LONGEST_MESSAGE] or f"The API answered {response.status} to {request}."
+        text = ""
+    return text[:_MAX_MESSAGE] or f"The API answered {response.status} to {request}."

@@ -1,4 +1,8 @@
-"""Where a download may go, who may see the key, and connections that hold to it."""
+"""Protect downloads against server-side request forgery: check URLs, peers, and where the key may go.
+
+Hazard: URLs come from responses. A host name can resolve to a private address, so the address that was
+connected to is checked, not the name.
+"""
 
 import contextlib
 import ipaddress
@@ -31,23 +35,23 @@ _ALLOW = "Run it with `--allow-private` if those servers are yours."
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An http(s) URL, and whom it is asked of."""
+    """A parsed http(s) URL."""
 
     url: str
-    """Normalized; it may hold a signature."""
+    """Normalized; it may hold a signature, so it must not be printed."""
     scheme: str
     host: str
-    """In lower case; of an IPv6 address without its brackets."""
+    """In lower case; an IPv6 address has no brackets."""
     port: int
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What two addresses share that are asked of the same server."""
+        """Scheme, host and port."""
         return self.scheme, self.host, self.port
 
 
 def parse_address(url: str) -> Address:
-    """Return the parts of a URL. Raises ScaleException where it is not http(s), or names a user."""
+    """Parse a URL. Raises ScaleException if it is not http(s) or has a user."""
     try:
         parts = parse_url(url)
     except LocationParseError as error:
@@ -61,17 +65,14 @@ def parse_address(url: str) -> Address:
 
 
 def may_send_key(address: Address, api: Address) -> bool:
-    """Tell whether the key may go there: to the origin of the API in use, and to that of Scale's own API.
-
-    Secure links to results lie there; buckets, pages and other hosts of Scale need no key.
-    """
+    """Return whether the key may be sent: only to the origin of the API in use, or of Scale's own API."""
     return address.origin in (api.origin, parse_address(DEFAULT_API_URL).origin)
 
 
 def check_host(host: str) -> None:
-    """Raise ScaleException for a private address in any spelling, and for the names of this machine."""
+    """Raise ScaleException for a private address in any notation and for localhost."""
     with contextlib.suppress(OSError, UnicodeError):
-        # A proxy, or a resolver, reads 127.1 and 0x7f000001 as addresses too.
+        # Proxies and resolvers read 127.1 and 0x7f000001 as addresses too.
         host = socket.inet_ntoa(socket.inet_aton(host))
     named = host.rstrip(".")
     if named == "localhost" or named.endswith(".localhost") or (_is_literal(host) and is_private(host)):
@@ -79,10 +80,8 @@ def check_host(host: str) -> None:
 
 
 def is_private(peer: str) -> bool:
-    """Tell whether an IP address is not one of the public internet.
-
-    Those are private, loopback, link-local, multicast and reserved ones, and IPv6 for such in IPv4.
-    """
+    """Return whether an IP address is private, loopback, link-local, multicast or reserved."""
+    # IPv6 addresses that embed an IPv4 address (mapped, 6to4, NAT64) are judged by that one.
     address = ipaddress.ip_address(peer)
     if isinstance(address, ipaddress.IPv6Address):
         inside = address.ipv4_mapped or address.sixtofour
@@ -96,10 +95,8 @@ def is_private(peer: str) -> bool:
 
 
 def private_address_check(kind: type[HTTPConnection]) -> type[HTTPConnection]:
-    """Return `kind` that looks whom it got before the first byte, TLS included, and hangs up on the private.
-
-    What a name stands for is so checked where it counts, whatever it stood for a moment before.
-    """
+    """Return a subclass of `kind` that closes a connection to a private address before the first byte."""
+    # Checking the peer of the connected socket is safe against DNS that changes its answer after a check.
 
     class Guarding(kind):  # type: ignore[valid-type, misc]
         def _new_conn(self) -> Any:
@@ -114,42 +111,41 @@ def private_address_check(kind: type[HTTPConnection]) -> type[HTTPConnection]:
 
 
 class _CheckedAdapter(HTTPAdapter):
-    """Sends each request once, over connections that mark it and, without a proxy, look whom they got."""
+    """An adapter without retries; its connections are tracked and, without a proxy, check their peer."""
 
     def __init__(self, tracker: SendTracker, *, guarded: bool) -> None:
-        self._mark = tracker
+        self._tracker = tracker
         self._guarded = guarded
         super().__init__(pool_connections=4, pool_maxsize=1, max_retries=0)
 
     def get_connection_with_tls_context(
         self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
-        """Return the host's pool, its connections prepared."""
+        """Return the host's pool, whose new connections are tracked and checked."""
         pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
         if "ConnectionCls" not in vars(pool):
-            kind = tracked(pool.ConnectionCls, self._mark)
+            kind = tracked(pool.ConnectionCls, self._tracker)
             guarded = self._guarded and not select_proxy(request.url, proxies)
             pool.ConnectionCls = private_address_check(kind) if guarded else kind
         return pool
 
 
 class SafeConnection:
-    """One thread's connections, and the mark of its download in hand."""
+    """One thread's connections, and the tracker of its download."""
 
     def __init__(self, *, guarded: bool) -> None:
-        self.mark = SendTracker()
-        self.adapter = _CheckedAdapter(self.mark, guarded=guarded)
+        self.tracker = SendTracker()
+        self.adapter = _CheckedAdapter(self.tracker, guarded=guarded)
         self._environment = requests.Session()
 
     def open(
         self, address: Address, auth: KeyAuth | None, timeouts: tuple[float, float]
     ) -> requests.Response:
-        """Ask once and return the answer with its body still on the wire, redirect or not.
-
-        Past requests' sessions, which read the body of a redirect whatever its size, and keep cookies.
-        """
+        """Send one GET and return the answer, redirect or not, with its body unread."""
+        # Bypasses `requests.Session`: it would read redirect bodies of any size and keep cookies.
         request = requests.Request("GET", address.url, headers=_HEADERS, auth=auth).prepare()
         parts = urlsplit(request.url or "")
+        # requests parses the URL again; if it understands another host than the checked one, refuse.
         if (parts.scheme, parts.hostname) != (address.scheme, address.host):
             raise ScaleException("The link is no address that can be read.")
         settings: Any = self._environment.merge_environment_settings(address.url, {}, True, None, None)

@@ -1,4 +1,4 @@
-"""Whatever a peer does, a request ends: by its own time, and soon after the work is to end."""
+"""Abort requests at their time limit and soon after a stop, in any phase of a request."""
 
 import threading
 from collections.abc import Iterator
@@ -7,25 +7,25 @@ from contextlib import contextmanager
 from scalesync.api.interruptible_connect import SendTracker
 from scalesync.clock import Clock
 
-TICK = 0.1
-"""Seconds between two looks at the requests in hand."""
+TICK_SECONDS = 0.1
+"""Between two checks of the active requests."""
 
-IDLE = 5.0
-"""Seconds without a request after which the thread ends; the next request starts another."""
+IDLE_SECONDS = 5.0
+"""Without a request, after which the thread ends; the next request starts another."""
 
 
 class Watchdog:
-    """Cuts off each request in hand when its time is up, and all of them once the work is over.
+    """One thread that aborts the requests of all other threads when their time is up.
 
-    The work is over `grace` seconds after a stop was asked for or a time limit was reached: what is in hand
-    then may end by itself, and nothing begins any more. One thread looks after the requests of all others.
+    `grace` seconds after a stop, or after the end of the clock's time limit, it aborts all of them.
     """
 
+    # Socket timeouts are not enough: they start anew with every byte, and do not cover name resolution.
     def __init__(self, clock: Clock, grace: float) -> None:
         self._clock = clock
         self._grace = grace
         self._due: dict[SendTracker, float] = {}
-        """By the mark of each request in hand, when its time is up."""
+        """Monotonic time at which each active request is aborted."""
         self._ending_since: float | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -33,7 +33,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self, tracker: SendTracker, seconds: float) -> Iterator[None]:
-        """Begin a request that is cut off after `seconds`, connecting included, or when the work is over."""
+        """Abort the request made in this block after `seconds`, connecting included, or after a stop."""
         with self._changed:
             now = self._clock.monotonic()
             tracker.begin()
@@ -54,7 +54,7 @@ class Watchdog:
         with self._changed:
             while True:
                 self._idle = not self._due
-                woken = self._changed.wait(IDLE if self._idle else TICK)
+                woken = self._changed.wait(IDLE_SECONDS if self._idle else TICK_SECONDS)
                 if self._idle and not (woken or self._due):
                     self._thread = None
                     return
@@ -64,8 +64,8 @@ class Watchdog:
         if self._clock.over and self._ending_since is None:
             self._ending_since = now
         over = self._ending_since is not None and now >= self._ending_since + self._grace
-        for mark, due in self._due.items():
+        for tracker, due in self._due.items():
             if over:
-                mark.abort("the process was asked to stop, or its time is over")
+                tracker.abort("the process was asked to stop, or its time is over")
             elif now >= due:
-                mark.abort("its time was up")
+                tracker.abort("its time was up")

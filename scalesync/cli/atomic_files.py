@@ -1,4 +1,4 @@
-"""Writing a file or a directory whole or not at all."""
+"""Write a file or a directory atomically: it appears complete, or not at all."""
 
 import os
 import signal
@@ -12,10 +12,7 @@ from scalesync.errors import ConfigurationError
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write lines to `path`; until all are written, `path` stays as it was.
-
-    Raises ConfigurationError if it cannot be written.
-    """
+    """Write lines to `path`, which is replaced once all are written. Raises ConfigurationError."""
     with atomic_write(path) as file:
         for line in lines:
             file.write(line + b"\n")
@@ -23,24 +20,25 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> None:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Lend a file that takes the place of `path` at the end of the block; on an error `path` stays as it was.
+    """Yield a file that replaces `path` at the end of the block; on an error `path` is unchanged.
 
-    The file can be read by its owner only. What is no file, such as /dev/null or a named pipe, is written to
-    as it is. Raises ConfigurationError if it cannot be written, and for a database: nothing that is written
-    here is one.
+    Only the owner may read the file. Raises ConfigurationError if it cannot be written, and for a path that
+    is an SQLite database.
     """
     from scalesync.sqlite_files import is_of_database
 
-    with _named(path):
-        # A link stays a link: what it points to is replaced.
+    with _translate_errors(path):
+        # A link stays a link: its target is replaced.
         target = path.resolve()
         if is_of_database(target):
             msg = f"{path} is an SQLite database, or belongs to one, such as a mirror with its queue."
             raise ConfigurationError(msg, advice="Name another file with -o, or remove this one.")
+        # /dev/null or a named pipe cannot be replaced: write into it.
         if target.exists() and not target.is_file():
             with target.open("wb") as file:
                 yield file
             return
+        # In the same directory, because a rename is atomic only within one file system.
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -52,50 +50,51 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def replacing_directory(path: Path, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
-    """Lend a directory that takes the place of `path` at the end; on an error `path` stays as it was.
+def atomic_directory(path: Path, may_replace: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield a directory that replaces `path` at the end of the block; on an error `path` is unchanged.
 
-    It can be read by its owner only. A directory that is there already is replaced only if `is_ours` says
-    that nothing else is in it. Raises ConfigurationError if it is not, or nothing can be written there.
+    Only the owner may read it. Raises ConfigurationError if it cannot be written, and for an existing
+    directory that `may_replace` refuses.
     """
-    with _named(path):
+    with _translate_errors(path):
         target = path.resolve()
-        if target.exists() and not (target.is_dir() and is_ours(target)):
+        if target.exists() and not (target.is_dir() and may_replace(target)):
             msg = f"{path} holds something else than a dataset made by --partition."
             raise ConfigurationError(msg, advice="Name another directory with -o, or remove this one.")
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as room:
-            made, before = Path(room, "made"), Path(room, "before")
-            made.mkdir(mode=0o700)
-            yield made
-            _exchange(made, target, before)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+            new, old = Path(temporary, "made"), Path(temporary, "before")
+            new.mkdir(mode=0o700)
+            yield new
+            _swap(new, target, old)
 
 
-def _exchange(made: Path, target: Path, before: Path) -> None:
+def _swap(new: Path, target: Path, old: Path) -> None:
+    # A directory cannot be replaced by one rename: the old one moves away first, and back on a failure.
     if target.exists():
-        target.rename(before)
+        target.rename(old)
     try:
-        made.rename(target)
+        new.rename(target)
     except OSError:
-        if before.exists():
-            before.rename(target)
+        if old.exists():
+            old.rename(target)
         raise
 
 
 @contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, leaving nothing."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, so that temporary files are removed."""
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, old)
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Translate what the system says, and let SIGTERM end the block as Ctrl-C does, leaving nothing."""
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Translate OSError to ConfigurationError, and let SIGTERM clean up like Ctrl-C."""
     try:
-        with ended_by_sigterm():
+        with sigterm_as_interrupt():
             yield
     except OSError as error:
         msg = f"Cannot write {path}: {error.strerror or error}."

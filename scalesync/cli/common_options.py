@@ -1,4 +1,4 @@
-"""What every command has: the global options, also after its name, and what its kinds of values are."""
+"""Global options after a command's name, and the help on kinds of values that every command gets."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ import click
 from scalesync.cli.logs import log_to_stderr
 from scalesync.cli.param_types import DURATION, INSTANT, SIZE
 
-_KINDS = (
+_TYPE_HELP = (
     (
         INSTANT,
         (
@@ -21,38 +21,39 @@ _KINDS = (
     (DURATION, "SPAN is a length of time: 90s, 15m, 2h or 1d."),
     (SIZE, "SIZE is a number of bytes: 500kB or 64MB, in steps of 1,024."),
 )
-_ALSO = "Options of `scalesync --help` such as --db and -q may stand here too."
+_GLOBAL_OPTIONS_HELP = "Options of `scalesync --help` such as --db and -q may stand here too."
 
 
-def prepare(command: click.Command, given: Sequence[click.Parameter]) -> click.Command:
-    """Add to a command, and to those in it, the options `given` to the program; return the command."""
+def prepare(command: click.Command, options: Sequence[click.Parameter]) -> click.Command:
+    """Add the program's options to a command and its subcommands; return the command."""
     if isinstance(command, click.Group):
         for inner in command.commands.values():
-            prepare(inner, given)
+            prepare(inner, options)
     else:
-        explain(command, also=_ALSO)
-    for option in given:
+        explain(command, also=_GLOBAL_OPTIONS_HELP)
+    for option in options:
         if isinstance(option, click.Option) and option.name != "version":
-            command.params.append(_repeated(option))
+            command.params.append(_after_command(option))
     return command
 
 
 def explain(command: click.Command, *, also: str = "") -> None:
-    """Say in the help of a command what its kinds of values are."""
+    """Append an explanation of its kinds of values to a command's help."""
+    # By identity: all options of a kind share one type object.
     kinds = {id(param.type) for param in command.params}
-    texts = [command.epilog or "", *(text for kind, text in _KINDS if id(kind) in kinds), also]
+    texts = [command.epilog or "", *(text for kind, text in _TYPE_HELP if id(kind) in kinds), also]
     command.epilog = "\n\n".join(filter(None, texts))
 
 
-def misplaced(error: click.NoSuchOption, group: click.Group, words: Sequence[str]) -> click.UsageError:
-    """Return what to say of an option that a group does not have: to write it after the command it is of.
+def misplaced_option(error: click.NoSuchOption, group: click.Group, words: Sequence[str]) -> click.UsageError:
+    """Return an error that says after which command an option belongs, or `error` if no command has it.
 
-    `words` are those of the command line that are known; where no command has the option, it is `error`.
+    `words` is the command line, which decides between several commands with such an option.
     """
-    having = [path for path in _paths(group) if _has(path[-1], error.option_name)]
-    if not having:
+    paths = [path for path in _paths(group) if _has_option(path[-1], error.option_name)]
+    if not paths:
         return error
-    path = max(having, key=lambda path: [command.name in words for command in path])
+    path = max(paths, key=lambda path: [command.name in words for command in path])
     name = " ".join(str(command.name) for command in path)
     written = f"{_program(error)} {name} {error.option_name}"
     msg = f"{error.option_name} belongs after the command's name: `{written}`."
@@ -60,15 +61,15 @@ def misplaced(error: click.NoSuchOption, group: click.Group, words: Sequence[str
 
 
 @cache
-def _repeated(option: click.Option) -> click.Option:
-    """Return the global option that may follow a command's name, where it replaces what came before that.
+def _after_command(option: click.Option) -> click.Option:
+    """Return a hidden copy of a global option for use after a command's name, where it overrides."""
+    # Cached and shared by all commands: copies for each would be a large part of the time of `--help`.
 
-    All commands share one: to make it anew for each takes a good part of the time of `--help`.
-    """
-
-    def take(ctx: click.Context, param: click.Parameter, value: object) -> None:  # noqa: ARG001 - click's way
+    def apply(ctx: click.Context, param: click.Parameter, value: object) -> None:  # noqa: ARG001 - click's way
         if value in (None, False, 0):
             return
+        # The global options were parsed before this one, and have had their effect: change the root's
+        # values and the context, and configure logging again.
         name, root = str(option.name), ctx.find_root()
         root.params[name] = root.params[name] + value if option.count else value
         if name in ("verbose", "quiet"):
@@ -85,12 +86,12 @@ def _repeated(option: click.Option) -> click.Option:
         hidden=True,
         expose_value=False,
         allow_from_autoenv=False,
-        callback=take,
+        callback=apply,
     )
 
 
 def _paths(group: click.Group) -> Iterator[tuple[click.Command, ...]]:
-    """Yield every command below a group, behind the groups that lead to it."""
+    """Yield the path of every command below a group: its groups, then the command."""
     for name in group.commands:
         command = group.commands[name]
         if isinstance(command, click.Group):
@@ -99,7 +100,7 @@ def _paths(group: click.Group) -> Iterator[tuple[click.Command, ...]]:
             yield (command,)
 
 
-def _has(command: click.Command, option: str) -> bool:
+def _has_option(command: click.Command, option: str) -> bool:
     return any(option in param.opts and not getattr(param, "hidden", False) for param in command.params)
 
 

@@ -1,4 +1,4 @@
-"""The global options of a call, made into a Mirror when a command needs one."""
+"""The global options of a call, from which a command creates its Mirror."""
 
 import gc
 import os
@@ -27,7 +27,7 @@ class Context:
     quiet: bool
 
     def settings(self) -> Settings:
-        """Return the settings. Raises ConfigurationError for what cannot be used."""
+        """Return the settings. Raises ConfigurationError for an invalid option."""
         chosen = SettingsInput(
             database=self.db,
             api_url=self.api_url,
@@ -39,7 +39,8 @@ class Context:
         return load_settings(chosen, os.environ)
 
     def mirror(self, clock: Clock | None = None) -> "Mirror":
-        """Return the mirror that these options describe; a stop of `clock` ends what it does."""
+        """Return the mirror of these options; stopping `clock` stops its calls."""
+        # Wrong options are reported before the slow import.
         settings = self.settings()
         from scalesync.mirror import Mirror
 
@@ -48,7 +49,8 @@ class Context:
 
 
 def enable_gc() -> None:
-    """Let garbage be collected from now on, without looking at what is there by now, which is none."""
+    """Enable garbage collection, without the objects that exist already."""
+    # All of those are modules, which stay: looking at them would take long.
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

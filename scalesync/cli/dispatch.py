@@ -1,10 +1,11 @@
-"""Commands that take the queue to the API: dispatch, and `queue reconcile`."""
+"""`scalesync dispatch` and `scalesync queue reconcile`: send commands, and look up those in doubt."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scalesync import errors
 from scalesync.cli import queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
@@ -12,22 +13,24 @@ from scalesync.cli.output import pluralize, print_json, print_line, print_table,
 from scalesync.cli.param_types import COUNT, DURATION, RATE, json_option, workers_option
 from scalesync.cli.progress import progress
 from scalesync.clock import Clock
-from scalesync.errors import (
-    AccessDeniedError,
-    DatabaseUnavailableError,
-    IncompleteError,
-    InterruptedRunError,
-    ScaleException,
-    ScalesyncError,
-)
 from scalesync.models.commands import DisplayState, PausedBy, PauseState, QueueStats
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
     from scalesync.queue.dispatch_summary import DispatchSummary
 
-_LATER = "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
-_REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
+_RETRY_ADVICE = (
+    "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
+)
+_RESUME_ADVICE = "Correct the key or the account, then run `scalesync queue resume`."
+
+_timeout_option = click.option(
+    "--timeout",
+    type=DURATION,
+    default="60s",
+    show_default=True,
+    help="How long one request may take; then it is cut off.",
+)
 
 
 @click.command()
@@ -37,13 +40,7 @@ _REOPEN = "Correct the key or the account, then run `scalesync queue resume`."
 @click.option(
     "--rate", type=RATE, metavar="N", help="Requests a second at most; no less than 3 in --timeout."
 )
-@click.option(
-    "--timeout",
-    type=DURATION,
-    default="60s",
-    show_default=True,
-    help="How long one request may take; then it is cut off.",
-)
+@_timeout_option
 @click.option(
     "--settle-time",
     type=DURATION,
@@ -71,7 +68,7 @@ def dispatch(
     from scalesync.queue.dispatch_options import DispatchOptions
 
     options |= {"timeout": timeout.total_seconds(), "settle_time": settle_time.total_seconds()}
-    DispatchOptions(**options)  # refuses what could not work, before anything else is done
+    DispatchOptions(**options)  # refuses invalid options before anything else is done
     if dry_run:
         _print_ready(context, as_json=json)
     else:
@@ -79,13 +76,7 @@ def dispatch(
 
 
 @click.command()
-@click.option(
-    "--timeout",
-    type=DURATION,
-    default="60s",
-    show_default=True,
-    help="How long one request may take; then it is cut off.",
-)
+@_timeout_option
 @json_option
 @click.pass_obj
 def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
@@ -97,30 +88,30 @@ def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
 
 
 def _run_and_report(context: Context, *, as_json: bool, **options: Any) -> None:
-    """Dispatch with progress on stderr and the summary on stdout. Raises what says why it is not all done."""
+    """Dispatch with progress on stderr and the summary on stdout; raise if anything is left to do."""
     clock, watch = Clock(), options.get("watch", False)
     with graceful_shutdown(clock, "the requests in hand", endless=watch):
         mirror = context.mirror(clock).waiting(endless=watch)
         try:
             summary = run(mirror, quiet=context.quiet, **options)
-            stats, gate = mirror.queue.depth()
-        except DatabaseUnavailableError as error:
+            stats, pause = mirror.queue.depth()
+        except errors.DatabaseUnavailableError as error:
             if clock.stopping.is_set():
-                raise _interrupted() from error
+                raise _interrupted_error() from error
             raise
         if as_json:
-            print_json(_as_dict(summary, stats, gate))
+            print_json(_as_dict(summary, stats, pause))
         elif not context.quiet:
             print_summary(summary)
-            for text in queue_format.depth_sentences(stats, gate):
+            for text in queue_format.queue_sentences(stats, pause):
                 print_line(text)
-        _raise_if_incomplete(summary, stats, gate, reconcile_only=options.get("reconcile_only", False))
+        _raise_if_incomplete(summary, stats, pause, reconcile_only=options.get("reconcile_only", False))
 
 
 def run(
     mirror: "Mirror", *, quiet: bool, reconcile_only: bool = False, watch: bool = False, **options: Any
 ) -> "DispatchSummary":
-    """Dispatch, or with `reconcile_only` only ask about what is in doubt, with progress on stderr."""
+    """Dispatch, or with `reconcile_only` only look up commands in doubt, with progress on stderr."""
     from scalesync.cli.dispatch_progress import DispatchTracker
 
     stats, _ = mirror.queue.depth()
@@ -132,76 +123,78 @@ def run(
 
 
 def print_summary(summary: "DispatchSummary") -> None:
-    """Print what a dispatcher did."""
+    """Print the counts of a dispatch summary as a table."""
     columns = ("delivered", "in doubt", "dead", "discarded", "still queued", "sends", "look-ups")
     names = ("delivered", "in_doubt", "dead", "discarded", "returned", "sends", "looks")
     print_table(columns, [[getattr(summary, name) for name in names]])
     print_text(f"{pluralize(summary.requests, 'request', 'requests')}, {summary.seconds:.1f} s")
 
 
-def _as_dict(summary: "DispatchSummary", stats: QueueStats, gate: PauseState) -> dict[str, object]:
+def _as_dict(summary: "DispatchSummary", stats: QueueStats, pause: PauseState) -> dict[str, object]:
     fields = {name: getattr(summary, name) for name in summary.__dataclass_fields__}
     error = None if summary.error is None else str(summary.error)
-    return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": stats, "gate": gate}
+    return fields | {"seconds": round(summary.seconds, 3), "error": error, "queue": stats, "gate": pause}
 
 
 def _raise_if_incomplete(
-    summary: "DispatchSummary", stats: QueueStats, gate: PauseState, *, reconcile_only: bool
+    summary: "DispatchSummary", stats: QueueStats, pause: PauseState, *, reconcile_only: bool
 ) -> None:
-    """Return if all is done that was to be done here; raise what says why it is not, and how to go on."""
-    if stopped := _stopped(summary, gate):
-        raise stopped
+    """Raise an error with advice unless everything was done that can be done here."""
+    if error_of_stop := _stop_error(summary, pause):
+        raise error_of_stop
     queue_format.raise_if_person_needed(dead=stats.dead, in_doubt=stats.in_doubt, held=stats.held)
-    others_go_on = stats.by_state.get("sending", 0) > 0
-    if summary.ended == "enough" or reconcile_only or others_go_on or not stats.open:
+    # While another process is sending, open commands are not left for later.
+    others_sending = stats.by_state.get("sending", 0) > 0
+    if summary.ended == "enough" or reconcile_only or others_sending or not stats.open:
         return
     msg = f"{pluralize(stats.open, 'command is', 'commands are')} left for later."
-    raise IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
+    raise errors.IncompleteError(msg, advice="`scalesync queue list` says what they wait for.")
 
 
-def _stopped(summary: "DispatchSummary", gate: PauseState) -> ScalesyncError | None:
-    """Return what ended the dispatcher before everything was done, if anything did."""
+def _stop_error(summary: "DispatchSummary", pause: PauseState) -> errors.ScalesyncError | None:
+    """Return the error for a dispatcher that ended early, None if it did not."""
     error = summary.error
     match summary.ended:
         case "stopped":
-            return _interrupted()
+            return _interrupted_error()
         case "closed":
-            return AccessDeniedError(
-                f"Nothing is sent: {str(gate.reason or error).rstrip('.')}.", advice=_REOPEN
+            return errors.AccessDeniedError(
+                f"Nothing is sent: {str(pause.reason or error).rstrip('.')}.", advice=_RESUME_ADVICE
             )
         case "unreachable" if error is not None:
-            return type(error)(error.message, error.code, advice=_LATER)
+            return type(error)(error.message, error.code, advice=_RETRY_ADVICE)
         case "paused" | "resting":
-            return _paused(gate)
+            return _paused_error(pause)
     return None
 
 
-def _interrupted() -> InterruptedRunError:
+def _interrupted_error() -> errors.InterruptedRunError:
     msg = "Stopped; what was being sent is settled."
-    return InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
+    return errors.InterruptedRunError(msg, advice="Run `scalesync dispatch` again to go on.")
 
 
-def _paused(gate: PauseState) -> ScalesyncError:
-    """Return that a person paused the queue, or that the API asked for a rest."""
-    if not gate.paused:
-        return IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
-    msg = f"Just now {queue_format.paused(gate)}."
-    if gate.paused_by is PausedBy.PERSON:
-        return IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
-    return ScaleException(msg, advice=_LATER)
+def _paused_error(pause: PauseState) -> errors.ScalesyncError:
+    """Return the error for a queue that a person or the API paused."""
+    # The pause was read after the dispatcher ended, so it may be over already.
+    if not pause.paused:
+        return errors.IncompleteError("The queue was paused, and is not any more.", advice="Run it again.")
+    msg = f"Just now {queue_format.pause_sentence(pause)}."
+    if pause.paused_by is PausedBy.PERSON:
+        return errors.IncompleteError(msg, advice="Wait, or run `scalesync queue resume`.")
+    return errors.ScaleException(msg, advice=_RETRY_ADVICE)
 
 
 def _print_ready(context: Context, *, as_json: bool) -> None:
-    """Print what a dispatch would begin with at this moment."""
+    """Print the commands that a dispatch would start with now."""
     queue = context.mirror().queue
-    found = [one for one in queue.commands() if one.display in (DisplayState.READY, DisplayState.IN_DOUBT)]
-    _, gate = queue.depth()
+    found = [view for view in queue.commands() if view.display in (DisplayState.READY, DisplayState.IN_DOUBT)]
+    _, pause = queue.depth()
     if as_json:
-        print_json({"commands": [queue_format.as_dict(one) for one in found], "gate": gate})
+        print_json({"commands": [queue_format.as_dict(view) for view in found], "gate": pause})
         return
     print_table(queue_format.COLUMNS, map(queue_format.row, found))
-    if gate.paused:
-        print_line(queue_format.paused(gate))
+    if pause.paused:
+        print_line(queue_format.pause_sentence(pause))
     print_text(
         f"{pluralize(len(found), 'command', 'commands')} at once, others after them. Nothing was sent."
     )

@@ -1,4 +1,4 @@
-"""`scalesync export`: tables, views and datasets, whole or not at all."""
+"""`scalesync export`: write tables, views and datasets atomically."""
 
 import sys
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from scalesync.cli.atomic_files import atomic_write, replacing_directory, write_lines
+from scalesync.cli.atomic_files import atomic_directory, atomic_write, write_lines
 from scalesync.cli.context import Context
 from scalesync.cli.filters import filters, selection_from, warn_of_filters
-from scalesync.cli.output import print_data, printing, single_line
+from scalesync.cli.output import output_errors, print_data, single_line
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,28 +51,29 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     from scalesync.export.exporter import Export, Format
 
     plan = Export(table, Format(str(options.pop("format"))), selection_from(table, options))
-    _check(plan.format, output, partition=partition)
+    # Everything that can be wrong with the options is checked before the output is opened.
+    _check_options(plan.format, output, partition=partition)
     warn_of_filters(context, table, options)
-    tally = _write(context.mirror().exporter, plan, output, partition=partition)
+    counts = _write(context.mirror().exporter, plan, output, partition=partition)
     if output is not None and not context.quiet:
-        click.echo(single_line(f"{tally.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
-    _say_what_differs(tally, plan.format)
+        click.echo(single_line(f"{counts.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
+    _print_counts(counts, plan.format)
 
 
-def _say_what_differs(tally: "ExportCounts", format: str) -> None:  # noqa: A002 - as the option
-    for what, number in tally.altered.most_common():
+def _print_counts(counts: "ExportCounts", format: str) -> None:  # noqa: A002 - as the option
+    for what, number in counts.altered.most_common():
         click.echo(f"{number:,} {what}", err=True)
-    for reason, number in tally.reasons.most_common():
+    for reason, number in counts.reasons.most_common():
         click.echo(f"{number:,} left out: {reason}", err=True)
-    if tally.left_out:
-        click.echo(f"{tally.left_out:,} left out, which {format} cannot hold.", err=True)
+    if counts.left_out:
+        click.echo(f"{counts.left_out:,} left out, which {format} cannot hold.", err=True)
 
 
 _UNITS = {"coco": "annotations", "fiftyone": "tasks"}
-"""What there are many of in a dataset; otherwise it is what the table holds."""
+"""The unit that a dataset counts; other formats count rows of the table."""
 
 
-def _check(format: str, output: Path | None, *, partition: bool) -> None:  # noqa: A002 - as the option
+def _check_options(format: str, output: Path | None, *, partition: bool) -> None:  # noqa: A002 - as the option
     if partition and format != "parquet":
         raise ConfigurationError("--partition makes Parquet files only.", advice="Add --format parquet.")
     if partition and output is None:
@@ -81,27 +82,27 @@ def _check(format: str, output: Path | None, *, partition: bool) -> None:  # noq
         raise ConfigurationError("Parquet is nothing for a terminal.", advice="Name a file with -o.")
 
 
-def _write(ways: "Exporter", plan: "Export", output: Path | None, *, partition: bool) -> "ExportCounts":
+def _write(exporter: "Exporter", plan: "Export", output: Path | None, *, partition: bool) -> "ExportCounts":
     from scalesync.export.counts import ExportCounts
     from scalesync.export.parquet import holds_partitions
 
-    tally = ExportCounts()
+    counts = ExportCounts()
     if output is not None and partition:
-        with replacing_directory(output, holds_partitions) as directory:
-            ways.partitions(plan, directory, tally)
+        with atomic_directory(output, holds_partitions) as directory:
+            exporter.partitions(plan, directory, counts)
     elif plan.format == "parquet":
-        with _stdout() if output is None else atomic_write(output) as file:
-            ways.parquet(plan, file, tally)
+        with _stdout_file() if output is None else atomic_write(output) as file:
+            exporter.parquet(plan, file, counts)
     elif output is None:
-        print_data(ways.lines(plan, tally))
+        print_data(exporter.lines(plan, counts))
     else:
-        write_lines(output, ways.lines(plan, tally))
-    return tally
+        write_lines(output, exporter.lines(plan, counts))
+    return counts
 
 
 @contextmanager
-def _stdout() -> Iterator[IO[bytes]]:
-    with printing():
+def _stdout_file() -> Iterator[IO[bytes]]:
+    with output_errors():
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
 

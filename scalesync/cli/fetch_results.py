@@ -1,4 +1,4 @@
-"""`scalesync fetch-results`, which `sync --results` does too: the files that responses name."""
+"""`scalesync fetch-results` and `sync --results`: download the files that responses name."""
 
 import logging
 from dataclasses import asdict
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("scalesync.results")
 
-SAID = 10
-"""Reasons that have a line of their own; the files of the others are counted."""
+MAX_REASONS = 10
+"""Reasons printed one by one; the others are summed up."""
 
-_AGAIN = "Run `scalesync fetch-results` again."
-_WHY = "`result_files.error` says of each file why."
+_RETRY_ADVICE = "Run `scalesync fetch-results` again."
+_REASON_ADVICE = "`result_files.error` says of each file why."
 
-HAND = "the file in hand"
-"""What a stop waits for: only what is being written; downloads are cut off."""
+STOP_AFTER = "the file in hand"
+"""A stop waits only for the file that is being written; downloads are aborted."""
 
 
 @click.command("fetch-results")
@@ -49,9 +49,9 @@ def fetch_results(
     if one could not be, or could not be read; the next run tries it again.
     """
     clock = Clock()
-    how = {"workers": workers, "max_size": max_size, "timeout": timeout.total_seconds()}
-    with graceful_shutdown(clock, HAND):
-        summary = run(context.mirror(clock), quiet=context.quiet, allow_private=allow_private, **how)
+    options = {"workers": workers, "max_size": max_size, "timeout": timeout.total_seconds()}
+    with graceful_shutdown(clock, STOP_AFTER):
+        summary = run(context.mirror(clock), quiet=context.quiet, allow_private=allow_private, **options)
         if json:
             print_json(summary_as_dict(summary))
         elif not context.quiet:
@@ -59,22 +59,22 @@ def fetch_results(
         raise_if_incomplete(summary)
 
 
-def run(mirror: "Mirror", *, quiet: bool, **how: Any) -> "FetchSummary":
-    """Fetch with progress on stderr, and print there why files failed."""
+def run(mirror: "Mirror", *, quiet: bool, **options: Any) -> "FetchSummary":
+    """Fetch with progress on stderr, and print the reasons of failures there."""
     with progress(_FetchTracker(), quiet=quiet) as on_event:
-        summary = mirror.fetch_results(**how, on_event=on_event)
+        summary = mirror.fetch_results(**options, on_event=on_event)
     if not quiet:
         _print_reasons(summary)
     return summary
 
 
 class _FetchTracker(Tracker):
-    """How many files were fetched or failed, of how many."""
+    """Counts files that were fetched or failed."""
 
     log = logging.getLogger("scalesync.results")
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start at zero."""
         self._files, self._done = 0, 0
 
     def count(self, event: "FetchEvent") -> None:
@@ -87,15 +87,15 @@ class _FetchTracker(Tracker):
             self._done += 1
 
     def counter_of(self, event: "FetchEvent") -> str | None:  # noqa: ARG002 - every event moves it
-        """Return the one counter."""
+        """Return the name of the only counter."""
         return "results"
 
     def counters(self) -> dict[str, tuple[int, int | None]]:
-        """Return how many files are done with."""
+        """Return finished files and their total."""
         return {"results": (self._done, self._files)}
 
     def line(self, counter: str) -> str:
-        """Return how many files are done with."""
+        """Return finished files and their total as a sentence."""
         return f"{counter}: {self._done:,} of {self._files:,} files"
 
 
@@ -107,27 +107,27 @@ def summary_as_dict(summary: "FetchSummary") -> dict[str, object]:
 def _print_reasons(summary: "FetchSummary") -> None:
     """Say on stderr why files failed: a line for each reason, with how many it holds for."""
     reasons = sorted(summary.reasons, key=lambda reason: -reason.files)
-    for reason in reasons[:SAID]:
+    for reason in reasons[:MAX_REASONS]:
         files = (
             "" if reason.files == 1 else f"{pluralize(reason.files, 'result file', 'result files')}, such as "
         )
         click.echo(single_line(f"{files}{reason.url}: {reason.error}"), err=True)
-    if others := reasons[SAID:]:
+    if others := reasons[MAX_REASONS:]:
         files = pluralize(sum(reason.files for reason in others), "result file", "result files")
         click.echo(f"{files} for {pluralize(len(others), 'other reason', 'other reasons')}", err=True)
 
 
 def print_fetched(summary: "FetchSummary") -> None:
-    """Say on stderr what was fetched."""
+    """Print the numbers of fetched and failed files on stderr."""
     files = pluralize(summary.fetched, "result file", "result files")
     rows = pluralize(summary.annotations, "annotation", "annotations")
     failed = f", {summary.failed:,} failed" if summary.failed else ""
-    came = f"{files} fetched ({summary.bytes:,} bytes){failed}, {rows} written"
-    click.echo(f"{came}, {summary.seconds:.1f} s", err=True)
+    text = f"{files} fetched ({summary.bytes:,} bytes){failed}, {rows} written"
+    click.echo(f"{text}, {summary.seconds:.1f} s", err=True)
 
 
 def raise_if_incomplete(summary: "FetchSummary") -> None:
-    """Return if every file is here and was read; raise what says why not, and how to go on."""
+    """Raise an error with advice unless every file was fetched and parsed."""
     if summary.stopped:
         raise InterruptedRunError(
             "Stopped; every file received is saved.", advice="Run `scalesync fetch-results` to go on."
@@ -135,8 +135,9 @@ def raise_if_incomplete(summary: "FetchSummary") -> None:
     if summary.failed:
         files = pluralize(summary.failed, "result file", "result files")
         what = {0: "fetched", summary.failed: "read"}.get(summary.unread, "fetched or read")
-        advices = dict.fromkeys(reason.advice or _AGAIN for reason in summary.reasons)
-        raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _WHY]))
+        # Each advice once, in the order of the reasons.
+        advices = dict.fromkeys(reason.advice or _RETRY_ADVICE for reason in summary.reasons)
+        raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _REASON_ADVICE]))
 
 
 COMMANDS = (fetch_results,)

@@ -1,4 +1,4 @@
-"""The filters that the lists and `export` share."""
+"""Filter options of the lists and of `export`, and warnings about unknown names."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
-_SAID = 5
-"""Unknown names that are said one by one."""
+_MAX_NAMES = 5
+"""Unknown names printed one by one; the others are counted."""
 
 _OPTIONS = {
     "project": click.option("--project", type=NAME, help="Only of this project."),
@@ -33,7 +33,7 @@ _OPTIONS = {
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 
-_OF_STREAM = {
+_STREAM_OPTIONS = {
     "tasks": tuple(_OPTIONS),
     "batches": ("project", "status", "since", "until", "limit", "missing"),
     "projects": ("type", "limit", "missing"),
@@ -41,10 +41,11 @@ _OF_STREAM = {
 
 
 def filters(stream: str) -> Callable[[_F], _F]:
-    """Give a command the options that choose among the mirrored objects of a stream."""
+    """Return a decorator that adds a stream's filter options to a command."""
 
     def decorate(command: _F) -> _F:
-        for name in reversed(_OF_STREAM[stream]):
+        # Reversed, because click lists the option that was added last first.
+        for name in reversed(_STREAM_OPTIONS[stream]):
             command = _OPTIONS[name](command)
         return command
 
@@ -52,42 +53,41 @@ def filters(stream: str) -> Callable[[_F], _F]:
 
 
 def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, listed: bool = False) -> None:
-    """Say on stderr which names nothing here has, and which one may be meant; it changes nothing else.
+    """Warn on stderr of names that neither mirror nor queue knows, with the nearest known one.
 
-    Each comes with what it is of, None for a name that was not given. `listed` says that they choose among
-    what is here, and do not order anything.
+    `names` are pairs (kind, name), None for an option that was not given. `listed`: the names filter what is
+    in the mirror. Nothing is printed if the database cannot be read.
     """
-    given = [(what, name) for what, name in names if isinstance(name, str)]
+    given = [(kind, name) for kind, name in names if isinstance(name, str)]
     if context.quiet or not given:
         return
     try:
         found = context.mirror().queue.unknown(given, listed=listed)
     except ScalesyncError:
-        return  # It was an extra: what was asked for says by itself what is wrong with the database.
-    for one in found[:_SAID]:
-        meant = "" if one.nearest is None else f": did you mean {one.nearest!r}?"
-        click.echo(single_line(f"Warning: no {one.what} {one.name!r} is known here{meant}"), err=True)
-    if len(found) > _SAID:
-        click.echo(f"Warning: {len(found) - _SAID} more are not known here either", err=True)
+        return  # The warning is optional: the command itself reports what is wrong with the database.
+    for name in found[:_MAX_NAMES]:
+        suggestion = "" if name.nearest is None else f": did you mean {name.nearest!r}?"
+        click.echo(single_line(f"Warning: no {name.what} {name.name!r} is known here{suggestion}"), err=True)
+    if len(found) > _MAX_NAMES:
+        click.echo(f"Warning: {len(found) - _MAX_NAMES} more are not known here either", err=True)
 
 
 def warn_of_filters(context: "Context", stream: str, options: dict[str, object]) -> None:
-    """Warn on stderr of filters that name what neither mirror nor queue knows."""
-    whats = {name: name for name in ("project", "batch", "type", "status")}
-    whats |= {"status": "batch status"} if stream == "batches" else {"customer_review_status": "review"}
-    warn_of_unknown(context, [(what, options.get(name)) for name, what in whats.items()], listed=True)
+    """Warn on stderr of filters with names that neither mirror nor queue knows."""
+    kinds = {name: name for name in ("project", "batch", "type", "status")}
+    kinds |= {"status": "batch status"} if stream == "batches" else {"customer_review_status": "review"}
+    warn_of_unknown(context, [(kind, options.get(name)) for name, kind in kinds.items()], listed=True)
 
 
 def selection_from(stream: str, options: dict[str, object]) -> "Selection":
-    """Return the filter that the options make. Raises ConfigurationError for one the stream does not have.
+    """Build a selection from options. Raises ConfigurationError for a filter that the stream lacks.
 
-    Whether other tables and views have it is known only to the database's door.
+    Filters of other tables and views are checked when they are queried.
     """
     from scalesync.models.selection import Selection
 
     given = {name: value for name, value in options.items() if value not in (None, False)}
     for name in given:
-        if name not in _OF_STREAM.get(stream, _OPTIONS):
-            msg = f"--{name} does not apply to {stream}."
-            raise ConfigurationError(msg, advice="Leave it out.")
+        if name not in _STREAM_OPTIONS.get(stream, _OPTIONS):
+            raise ConfigurationError(f"--{name} does not apply to {stream}.", advice="Leave it out.")
     return Selection(**given)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Lists of tasks, batches and projects, and `scalesync changes`: all for a pipe, a screenful for a person."""
+"""List tasks, batches and projects, and `scalesync changes`: 30 rows on a terminal, else all."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.filters import selection_from, warn_of_filters
-from scalesync.cli.output import GAP, NARROWEST, as_json_line, print_line, print_lines, print_table
+from scalesync.cli.output import GAP, MIN_COLUMN_WIDTH, as_json_line, print_line, print_lines, print_table
 from scalesync.cli.param_types import INSTANT, NAME, NumberType, json_option
 from scalesync.errors import ConfigurationError
 from scalesync.json_sanitizing import read_json
@@ -27,27 +27,27 @@ _F = TypeVar("_F", bound=Callable[..., object])
 _Object = dict[str, Any]
 
 SCREENFUL = 30
-"""Objects that a list shows on a terminal, unless --limit says how many."""
+"""Rows printed on a terminal without --limit."""
 
 _COLUMNS = {
     "tasks": ("task_id", "project", "batch", "type", "status", "created_at", "completed_at", "unique_id"),
     "batches": ("name", "project", "status", "created_at", "pending", "completed"),
     "projects": ("name", "type", "created_at", "archived"),
 }
-_DISPENSABLE = {
+_DROP_ORDER = {
     "tasks": ("unique_id", "batch", "completed_at", "type", "project"),
     "batches": ("project", "created_at"),
     "projects": ("archived",),
 }
-"""Columns that a narrow terminal goes without, the first one first."""
+"""Columns left out on a narrow terminal, in this order."""
 _COUNTS = ("pending", "completed")
-"""Fields that no document of a batch has: how many of its tasks are so here."""
-_TIME, _ID = 24, 24
-"""Letters."""
+"""Columns of batches that are counted from their tasks in the mirror."""
+_TIME_WIDTH, _ID_WIDTH = 24, 24
+"""In characters."""
 
 
 def list_options(command: _F) -> _F:
-    """Give a command the options that say in which order and with which fields it lists."""
+    """Add --sort and --fields to a command."""
     command = click.option(
         "--fields", type=NAME, metavar="NAMES", help="These fields, as in `task_id,status,metadata.image`."
     )(command)
@@ -59,35 +59,36 @@ def list_options(command: _F) -> _F:
 def print_objects(
     context: Context, stream: str, options: dict[str, Any], *, as_json: bool, queued: bool = False
 ) -> None:
-    """Print the objects of a stream that the options choose, as they say.
+    """Print the objects of a stream that the options select.
 
-    On a terminal a table has the newest objects, as many as fill a screen, and then how many more there are.
+    A table on a terminal has the newest SCREENFUL objects, and the number of the others.
     """
-    mirror, fields, sort = context.mirror(), _names(options.pop("fields")), options.pop("sort")
+    mirror, fields, sort = context.mirror(), _field_names(options.pop("fields")), options.pop("sort")
     wanted = replace(selection_from(stream, options), sort=sort)
     warn_of_filters(context, stream, options)
     on_terminal = sys.stdout.isatty() and not as_json
     if on_terminal:
         limit = SCREENFUL if options["limit"] is None else wanted.limit
         wanted = replace(wanted, newest_first=True, limit=limit)
+    # JSON without --fields: documents are passed on as text, without parsing them.
     if as_json and not fields:
         print_lines(_documents(mirror, stream, wanted, queued=queued, queued_first=False))
         return
     columns = fields or _COLUMNS[stream]
     found = _objects(mirror, stream, wanted, columns, queued=queued, queued_first=on_terminal)
     if as_json:
-        print_lines(as_json_line({name: _value(each, name) for name in columns}) for each in found)
+        print_lines(as_json_line({name: _field_value(obj, name) for name in columns}) for obj in found)
         return
     if on_terminal and not fields:
-        columns = _that_fit(stream, shutil.get_terminal_size().columns)
-    shown = _Counted(found)
-    print_table(columns, ([_cell(_value(each, name)) for name in columns] for each in shown))
+        columns = _columns_that_fit(stream, shutil.get_terminal_size().columns)
+    shown = _CountingIterator(found)
+    print_table(columns, ([_format_cell(_field_value(obj, name)) for name in columns] for obj in shown))
     if on_terminal:
-        _say_how_many_more(mirror, stream, wanted, shown.number, queued=queued)
+        _print_remaining(mirror, stream, wanted, shown.number, queued=queued)
 
 
-class _Counted:
-    """Objects, counted as they are read."""
+class _CountingIterator:
+    """An iterator that counts its items."""
 
     def __init__(self, items: Iterator[_Object]) -> None:
         self._items = items
@@ -99,7 +100,7 @@ class _Counted:
             yield item
 
 
-def _names(given: str | None) -> tuple[str, ...]:
+def _field_names(given: str | None) -> tuple[str, ...]:
     if given is None:
         return ()
     names = tuple(name.strip() for name in given.split(","))
@@ -114,6 +115,7 @@ def _documents(
     documents = mirror.documents(stream, wanted)
     if not queued:
         return documents
+    # Each source applies the limit by itself, and `islice` applies it to both together.
     waiting = mirror.queue.tasks(wanted)
     both = (waiting, documents) if queued_first else (documents, waiting)
     return islice(chain(*both), wanted.limit)
@@ -122,7 +124,7 @@ def _documents(
 def _objects(
     mirror: "Mirror", stream: str, wanted: "Selection", columns: Sequence[str], **how: bool
 ) -> Iterator[_Object]:
-    """Yield documents, those of tasks that are only queued with their command in the place of an id."""
+    """Yield documents with computed columns; a queued task's id is its command."""
     counts: dict[str, dict[str, int | None]] = {}
     if stream == "batches" and not set(columns).isdisjoint(_COUNTS):
         counts = mirror.exporter.task_counts()
@@ -133,41 +135,40 @@ def _objects(
         yield found | counts.get(found.get("name", ""), {})
 
 
-def _value(of: _Object, name: str) -> object:
-    """Return a field, or what lies within it where the name has dots."""
-    if name in of:
-        return of[name]
-    value: object = of
+def _field_value(obj: _Object, name: str) -> object:
+    """Return a field; dots in the name reach into objects, unless a field has that very name."""
+    if name in obj:
+        return obj[name]
+    value: object = obj
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
 
 
-def _cell(value: object) -> object:
+def _format_cell(value: object) -> object:
     return as_json_line(value).decode() if isinstance(value, dict | list) else value
 
 
-def _that_fit(stream: str, room: int) -> tuple[str, ...]:
-    """Return the columns that a terminal of this width has room for; headings and times stay whole."""
+def _columns_that_fit(stream: str, width: int) -> tuple[str, ...]:
+    """Return the columns that fit into a terminal of this width."""
     columns = list(_COLUMNS[stream])
-    for name in _DISPENSABLE[stream]:
-        if sum(map(_least_width, columns)) + len(GAP) * (len(columns) - 1) <= room:
+    for name in _DROP_ORDER[stream]:
+        if sum(map(_min_width, columns)) + len(GAP) * (len(columns) - 1) <= width:
             break
         columns.remove(name)
     return tuple(columns)
 
 
-def _least_width(name: str) -> int:
+def _min_width(name: str) -> int:
     if name.endswith("_at"):
-        return _TIME
-    return _ID if name == "task_id" else max(NARROWEST, len(name))
+        return _TIME_WIDTH
+    return _ID_WIDTH if name == "task_id" else max(MIN_COLUMN_WIDTH, len(name))
 
 
-def _say_how_many_more(
-    mirror: "Mirror", stream: str, wanted: "Selection", shown: int, *, queued: bool
-) -> None:
+def _print_remaining(mirror: "Mirror", stream: str, wanted: "Selection", shown: int, *, queued: bool) -> None:
     if wanted.limit is None or shown < wanted.limit:
         return
+    # `shown` includes queued tasks, so their total is added to that of the mirror.
     more = mirror.exporter.total(stream, wanted) - shown
     if queued:
         more += sum(1 for _ in mirror.queue.tasks(replace(wanted, limit=None)))
@@ -187,7 +188,7 @@ def changes(
     """Print what changed in the mirrored tasks, oldest first.
 
     To follow the mirror, remember the id of the last line and give it to --since-id: nothing that came before
-    it appears later. `response` changes are told by digests of the responses, without signatures of links.
+    it appears later. `response` changes are shown as digests of the responses, without signatures of links.
     """
     found = context.mirror().changes(since_id=since_id, since=since, until=until)
     if json:

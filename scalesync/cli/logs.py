@@ -1,4 +1,4 @@
-"""Events on stderr: a fixed name and fields each, and a sentence for those that everybody should see."""
+"""Log events to stderr: with --verbose as name and fields, otherwise warnings as sentences."""
 
 import logging
 import time
@@ -9,51 +9,52 @@ import click
 
 from scalesync.cli.output import single_line
 
-EVERY = 5.0
-"""Seconds between two sentences about the API's failures."""
+RETRY_LINE_SECONDS = 5.0
+"""Between two lines about retries."""
 
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def log_to_stderr(verbose: int, *, quiet: bool) -> None:
-    """Show warnings; with `verbose` 1 every event, with 2 every request; when `quiet` errors only."""
-    handler = _Stderr()
-    handler.setFormatter(_Fields())
+    """Log warnings to stderr; with `verbose` 1 all events, with 2 all requests; if `quiet` only errors."""
+    handler = _StderrHandler()
+    handler.setFormatter(_FieldsFormatter())
     if quiet:
         handler.setLevel(logging.ERROR)
     elif not verbose:
-        handler.setFormatter(_Sentences())
-        handler.addFilter(_Seldom())
+        handler.setFormatter(_SentenceFormatter())
+        handler.addFilter(_RetryFilter())
     logger = logging.getLogger("scalesync")
+    # Replaced, not added: this is called again if -v or -q follow the command's name.
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
     logger.propagate = False
 
 
 def fields_of(event: Any) -> dict[str, object]:
-    """Return the fields of an event, a dataclass, as `extra` of a log record takes them."""
+    """Return the fields of an event, a dataclass, as `extra` of a log record."""
     return {field.name: getattr(event, field.name) for field in fields(event)}
 
 
-class _Stderr(logging.Handler):
-    """Writes to whatever stderr is at the moment: a progress bar puts its own in place while it is drawn."""
+class _StderrHandler(logging.Handler):
+    """Writes to the present `sys.stderr`, which a progress bar replaces while it is drawn."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         click.echo(single_line(self.format(record)), err=True)
 
 
-class _Fields(logging.Formatter):
+class _FieldsFormatter(logging.Formatter):
     """An event's fixed name, followed by its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        fields = (f"{name}={value}" for name, value in vars(record).items() if name not in _OWN)
+        fields = (f"{name}={value}" for name, value in vars(record).items() if name not in _RECORD_FIELDS)
         return " ".join([record.levelname.lower(), record.name, record.getMessage(), *fields])
 
 
-class _Sentences(logging.Formatter):
-    """What a person wants to read who did not ask for events."""
+class _SentenceFormatter(logging.Formatter):
+    """A sentence for people."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one sentence."""
@@ -64,19 +65,19 @@ class _Sentences(logging.Formatter):
         return f"the API failed ({failure}); trying again in {fields.get('seconds', 0):.1f} s"
 
 
-class _Seldom(logging.Filter):
-    """Lets warnings pass, and now and then that a request is tried again."""
+class _RetryFilter(logging.Filter):
+    """Passes warnings, and retries at most every RETRY_LINE_SECONDS."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told_at = -EVERY
+        self._passed_at = -RETRY_LINE_SECONDS
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the event is worth a sentence now."""
+        """Return whether to print the record."""
         if record.levelno >= logging.WARNING:
             return True
         now = time.monotonic()
-        due = record.msg == "retrying" and now - self._told_at >= EVERY
+        due = record.msg == "retrying" and now - self._passed_at >= RETRY_LINE_SECONDS
         if due:
-            self._told_at = now
+            self._passed_at = now
         return due

@@ -1,4 +1,4 @@
-"""The `scalesync` command: global options, and the commands by name."""
+"""The `scalesync` command: global options, and commands that are imported on use."""
 
 import io
 import sys
@@ -36,16 +36,16 @@ _MODULES = {
     "task": "resources",
     "verify": "verify",
 }
-"""By the name of a command, the module of this package that has it among its COMMANDS."""
+"""The module of each command, which lists it in COMMANDS."""
 
 CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class Commands(Mapping[str, click.Command]):
-    """All commands by name, each imported when it is asked for: together they take a while to load."""
+    """All commands by name; each is imported on access, because importing all of them is slow."""
 
     def __getitem__(self, name: str) -> click.Command:
-        """Return the command. Raises KeyError where there is none of that name."""
+        """Return the command. Raises KeyError if there is none of that name."""
         return _load(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -53,7 +53,7 @@ class Commands(Mapping[str, click.Command]):
         return iter(_MODULES)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of commands."""
         return len(_MODULES)
 
 
@@ -81,7 +81,7 @@ class Commands(Mapping[str, click.Command]):
 @click.pass_context
 def cli(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> None:
     """Keep a complete local copy of a Scale AI account, in SQLite or Postgres."""
-    _write_whatever_comes()
+    _escape_unencodable()
     log_to_stderr(verbose, quiet=quiet)
     ctx.obj = Context(**options, quiet=quiet)
 
@@ -96,8 +96,8 @@ def _load(name: str) -> click.Command:
     return prepare(next(command for command in commands if command.name == name), cli.params)
 
 
-def _write_whatever_comes() -> None:
-    """Let names in any script be spelled out where the terminal's encoding has no letters for them."""
+def _escape_unencodable() -> None:
+    """Print characters that the terminal's encoding lacks as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Kinds of option values, each refusing what it cannot read with one sentence."""
+"""Types of option values; each fails with one sentence."""
 
 import json
 import re
@@ -13,20 +13,20 @@ from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError
 from scalesync.timestamps import instant_of, parse_duration
 
-LARGEST = 2**63 - 1
-"""The largest number that both databases take."""
+MAX_INTEGER = 2**63 - 1
+"""The largest integer that both databases store."""
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
-LONGEST = timedelta(days=36_500)
+MAX_SPAN = timedelta(days=36_500)
 
-LARGEST_FILE = 256 << 20
-"""Bytes. What replaces a byte that is no text takes three, and a value in SQLite takes less than a GiB."""
+MAX_FILE_BYTES = 256 << 20
+"""An invalid byte becomes three, and a value in SQLite must stay below 1 GiB."""
 
-_STEPS = ("", "K", "M", "G")
+_SIZE_UNITS = ("", "K", "M", "G")
 
-_NOT_TEXT = re.compile("[\ud800-\udfff]")
-"""What bytes that are not UTF-8 become on the command line. No database and no request can hold it."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""How Python represents invalid UTF-8 on the command line; it cannot be stored or sent."""
 
 
 class InstantType(click.ParamType[datetime]):
@@ -55,7 +55,7 @@ class DurationType(click.ParamType[timedelta]):
             span = parse_duration(str(value))
         except ConfigurationError as error:
             self.fail(f"{error.message} {error.advice}", param, ctx)
-        if span > LONGEST:
+        if span > MAX_SPAN:
             self.fail(f"{value!r} is too long a time span. Write for example 90s, 15m, 2h or 1d.", param, ctx)
         return span
 
@@ -67,15 +67,16 @@ class SizeType(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the bytes."""
+        # At most nine digits: enough for the limit, and no number is too long to compute with.
         match = re.fullmatch(r"(\d{1,9}) ?([kMG]?)B?", str(value).strip(), re.IGNORECASE | re.ASCII)
-        size = int(match[1]) << 10 * _STEPS.index(match[2].upper()) if match else 0
-        if not 0 < size <= LARGEST_FILE:
+        size = int(match[1]) << 10 * _SIZE_UNITS.index(match[2].upper()) if match else 0
+        if not 0 < size <= MAX_FILE_BYTES:
             self.fail(f"{value!r} is no size up to 256MB. Write for example 500kB or 64MB.", param, ctx)
         return size
 
 
 class GivenType(click.ParamType[str]):
-    """Text such as a path or an address: an option that is given but empty is not taken for one left out."""
+    """Text such as a path or a URL; an empty value is an error, not a missing option."""
 
     name = "text"
 
@@ -87,7 +88,7 @@ class GivenType(click.ParamType[str]):
 
 
 class NameType(GivenType):
-    """A name, taken as it was typed, spaces and all; a variable has commas between several of them."""
+    """A name, exactly as typed; an environment variable separates several by commas."""
 
     name = "name"
     envvar_list_splitter = ","
@@ -95,7 +96,7 @@ class NameType(GivenType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name."""
         name = super().convert(value, param, ctx)
-        if _NOT_TEXT.search(name):
+        if _SURROGATES.search(name):
             self.fail(f"{name!r} is not text in UTF-8.", param, ctx)
         return name
 
@@ -105,7 +106,7 @@ class NumberType(click.ParamType[int]):
 
     name = "number"
 
-    def __init__(self, least: int, most: int = LARGEST) -> None:
+    def __init__(self, least: int, most: int = MAX_INTEGER) -> None:
         self._least, self._most = least, most
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
@@ -169,6 +170,7 @@ class ObjectType(click.ParamType[dict[str, object]]):
         text, where = str(value), "It"
         if not text.lstrip().startswith("{"):
             where = "stdin" if text == "-" else text
+            # utf-8-sig: files written on Windows may begin with a byte order mark, which JSON forbids.
             text = click.File(encoding="utf-8-sig").convert(text, param, ctx).read()
         try:
             found = json.loads(text)
@@ -191,12 +193,12 @@ OBJECT = ObjectType()
 
 
 def json_option(command: _F) -> _F:
-    """Give a command the --json switch."""
+    """Add --json to a command."""
     return click.option("--json", is_flag=True, help="Print JSON for machines.")(command)
 
 
 def workers_option(what: str) -> Callable[[_F], _F]:
-    """Give a command the --workers option; `what` says what there may be so many of at once."""
+    """Return a decorator that adds --workers to a command; `what` is its help text."""
     return click.option(
         "--workers", type=NumberType(1, 64), metavar="N", default=8, show_default=True, help=what
     )

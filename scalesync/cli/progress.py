@@ -1,4 +1,4 @@
-"""Progress on stderr, the same for every kind of work: bars on a terminal, a line now and then elsewhere."""
+"""Show progress on stderr: bars on a terminal, otherwise a line every few seconds."""
 
 import logging
 import sys
@@ -16,61 +16,61 @@ from scalesync.cli.output import single_line
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-EVERY = 5.0
-"""Seconds between two lines about the same thing where there is no terminal."""
+PROGRESS_SECONDS = 5.0
+"""Between two lines about the same counter, without a terminal."""
 
 
 class Tracker:
-    """Counts the events of one kind of work and puts them into words; each kind is a subclass."""
+    """Base class: counts the events of one kind of work and describes them in sentences."""
 
     log: logging.Logger
-    """Every event is logged there, by its `name`."""
+    """Logger for all events; the message is the event's `name`."""
     minor: tuple[type, ...] = ()
-    """Events that are logged for debugging only."""
+    """Events that are logged at DEBUG and not printed."""
 
     def count(self, event: Any) -> None:
-        """Add the event to what was counted so far."""
+        """Update the counters with an event."""
 
-    def describe(self, event: Any) -> str | None:  # noqa: ARG002 - what a kind may answer by
-        """Return what to print about an event, or None."""
+    def describe(self, event: Any) -> str | None:  # noqa: ARG002 - for subclasses
+        """Return a line to print about an event, or None."""
         return None
 
-    def counter_of(self, event: Any) -> str | None:  # noqa: ARG002 - what a kind may answer by
-        """Return the name of the counter that an event moves, or None."""
+    def counter_of(self, event: Any) -> str | None:  # noqa: ARG002 - for subclasses
+        """Return the name of the counter that an event changes, or None."""
         return None
 
     def counters(self) -> Mapping[str, tuple[int, int | None]]:
-        """Return for each counter how many are done, and of how many; None: nobody knows."""
+        """Return (done, total) by counter; a total of None is unknown."""
         return {}
 
     def line(self, counter: str) -> str:
-        """Return a counter in words."""
+        """Return a counter as a sentence."""
         raise NotImplementedError
 
     def last_lines(self) -> Iterable[str]:
-        """Return the counters that are printed once more at the end."""
+        """Return the counters to print once more at the end."""
         return ()
 
     def fields(self, event: Any) -> dict[str, object]:
-        """Return what is logged of an event besides its name."""
+        """Return the log fields of an event."""
         return fields_of(event)
 
 
 @contextmanager
 def progress(tracker: Tracker, *, quiet: bool, bars: bool = True) -> Iterator[Callable[[Any], None]]:
-    """Yield what is called with each event: it logs the event and, unless `quiet`, shows it on stderr."""
+    """Yield a callback for events, which logs them and, unless `quiet`, shows them on stderr."""
     if quiet:
-        yield _logging(tracker, lambda _: None)
+        yield _with_logging(tracker, lambda _: None)
     elif bars and sys.stderr.isatty():
-        with drawing() as drawn:
-            yield _logging(tracker, _Bars(tracker, drawn))
+        with progress_bars() as drawn:
+            yield _with_logging(tracker, _BarPrinter(tracker, drawn))
     else:
-        yield _logging(tracker, _Lines(tracker))
+        yield _with_logging(tracker, _LinePrinter(tracker))
         for counter in tracker.last_lines():
-            _print(tracker.line(counter))
+            _print_stderr(tracker.line(counter))
 
 
-def _logging(tracker: Tracker, show: Callable[[Any], None]) -> Callable[[Any], None]:
+def _with_logging(tracker: Tracker, show: Callable[[Any], None]) -> Callable[[Any], None]:
     def on_event(event: Any) -> None:
         level = logging.DEBUG if isinstance(event, tracker.minor) else logging.INFO
         tracker.log.log(level, event.name, extra=tracker.fields(event))
@@ -80,12 +80,12 @@ def _logging(tracker: Tracker, show: Callable[[Any], None]) -> Callable[[Any], N
     return on_event
 
 
-def _print(text: str) -> None:
+def _print_stderr(text: str) -> None:
     click.echo(single_line(text), err=True)
 
 
 @dataclass
-class _Lines:
+class _LinePrinter:
     """Prints plain lines."""
 
     tracker: Tracker
@@ -93,55 +93,50 @@ class _Lines:
     last: str | None = None
 
     def __call__(self, event: Any) -> None:
-        """Print the counter that the event moves, if that was long ago, and what is said of the event."""
+        """Print the event's counter if it is due, and the event's description."""
         counter, now = self.tracker.counter_of(event), time.monotonic()
-        if counter is not None and now - self.printed_at.setdefault(counter, now) >= EVERY:
+        # `setdefault` starts the interval at the counter's first event: short work prints no counter.
+        if counter is not None and now - self.printed_at.setdefault(counter, now) >= PROGRESS_SECONDS:
             self.printed_at[counter] = now
-            _print(self.tracker.line(counter))
+            _print_stderr(self.tracker.line(counter))
         text = self.tracker.describe(event)
         # Waiting is an event every quarter of a second: one line is enough for it.
         repeated = isinstance(event, self.tracker.minor) and text == self.last
         if text and not repeated:
-            _print(text)
+            _print_stderr(text)
         self.last = text
 
 
 @dataclass
-class _Bars:
-    """Draws a bar for each counter, and prints above them what is said of events."""
+class _BarPrinter:
+    """Draws a bar for each counter, and prints descriptions of events above them."""
 
     tracker: Tracker
-    drawn: "Progress"
+    progress: "Progress"
     bars: "dict[str, TaskID]" = field(default_factory=dict)
 
     def __call__(self, event: Any) -> None:
-        """Move the bars, and print what is said of the event."""
+        """Update the bars, and print the event's description."""
         for counter, (done, total) in self.tracker.counters().items():
             if counter not in self.bars:
-                self.bars[counter] = self.drawn.add_task(counter, visible=False)
+                self.bars[counter] = self.progress.add_task(counter, visible=False)
+            # A bar of zero rows would look stuck; it appears with the first expected row.
             visible = total is None or total > 0
-            self.drawn.update(self.bars[counter], completed=done, total=total or None, visible=visible)
+            self.progress.update(self.bars[counter], completed=done, total=total or None, visible=visible)
         if not isinstance(event, self.tracker.minor) and (text := self.tracker.describe(event)):
-            self.drawn.console.print(single_line(text), markup=False, highlight=False)
+            self.progress.console.print(single_line(text), markup=False, highlight=False)
 
 
-def drawing() -> "Progress":
-    """Return what draws bars on stderr while its block lasts."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def progress_bars() -> "Progress":
+    """Return a context manager that draws bars on stderr."""
+    import rich.console
+    import rich.progress
 
-    return Progress(
-        TextColumn("{task.description:<8}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description:<8}"),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=rich.console.Console(stderr=True),
     )

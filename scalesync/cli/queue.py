@@ -1,4 +1,4 @@
-"""Commands that see and mend the queue. None needs a key or a network."""
+"""`scalesync queue`: show and repair the queue, without key or network (except `reconcile`)."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scalesync.cli import dispatch, queue_format
+from scalesync.cli import dispatch, output, queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.output import (
-    as_json_line,
-    pluralize,
-    print_json,
-    print_line,
-    print_lines,
-    print_table,
-    print_text,
-)
 from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
-from scalesync.cli.std_streams import report_only
+from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, IncompleteError
 from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
 
@@ -57,9 +48,12 @@ def queue_list(
     listed = context.mirror().queue.commands(finished=all, **chosen)
     states = Counter[DisplayState]()
     if json:
-        print_lines(as_json_line(queue_format.as_dict(one)) for one in _counting(listed, states))
+        output.print_lines(
+            output.as_json_line(queue_format.as_dict(view)) for view in _count_states(listed, states)
+        )
     else:
-        print_table(queue_format.COLUMNS, map(queue_format.row, _counting(listed, states)))
+        output.print_table(queue_format.COLUMNS, map(queue_format.row, _count_states(listed, states)))
+    # Counted while printing: the list is not held in memory.
     if check:
         queue_format.raise_if_person_needed(
             dead=states[DisplayState.DEAD],
@@ -74,11 +68,11 @@ def queue_list(
 @click.pass_obj
 def queue_show(context: Context, command_id: int, json: bool) -> None:
     """Show one command: payload, every step, what it waits for."""
-    story = context.mirror().queue.show(command_id)
+    detail = context.mirror().queue.show(command_id)
     if json:
-        print_json(queue_format.story_as_dict(story))
+        output.print_json(queue_format.detail_as_dict(detail))
     else:
-        queue_format.print_story(story)
+        queue_format.print_detail(detail)
 
 
 @queue.command("why")
@@ -89,7 +83,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
     """Say what a command waits for, and what that waits for."""
     chain = context.mirror().queue.why(command_id)
     if json:
-        print_lines(as_json_line(queue_format.as_dict(one)) for one in chain)
+        output.print_lines(output.as_json_line(queue_format.as_dict(view)) for view in chain)
     else:
         queue_format.print_why(chain)
 
@@ -104,11 +98,8 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
-    report_only()
-    if json:
-        print_json({"retried": retried})
-    elif not context.quiet:
-        print_text(f"{pluralize(len(retried), 'command', 'commands')} will be tried again")
+    text = f"{output.pluralize(len(retried), 'command', 'commands')} will be tried again"
+    _report(context, {"retried": retried}, [text], as_json=json)
 
 
 @queue.command("discard")
@@ -124,16 +115,12 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
-    report_only()
-    if json:
-        print_json({"answers": answers})
-    elif not context.quiet:
-        for one in answers:
-            print_line(queue_format.answer(one))
-        if not answers:
-            print_text("no command is dead")
-    if late := [str(one.command_id) for one in answers if one.answer is DiscardAnswer.TOO_LATE]:
-        raise IncompleteError(f"Too late for {', '.join(late)}.", advice="Only another command can undo it.")
+    texts = list(map(queue_format.discard_sentence, answers)) or ["no command is dead"]
+    _report(context, {"answers": answers}, texts, as_json=json)
+    if too_late := [str(each.command_id) for each in answers if each.answer is DiscardAnswer.TOO_LATE]:
+        raise IncompleteError(
+            f"Too late for {', '.join(too_late)}.", advice="Only another command can undo it."
+        )
 
 
 @queue.command("pause")
@@ -145,12 +132,8 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
     """Have no host send anything for a while."""
     span = options["for"]
     seconds = None if span is None else span.total_seconds()
-    gate = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
-    report_only()
-    if json:
-        print_json(gate)
-    elif not context.quiet:
-        print_line(queue_format.paused(gate))
+    pause = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
+    _report(context, pause, [queue_format.pause_sentence(pause)], as_json=json)
 
 
 @queue.command("resume")
@@ -158,12 +141,8 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 @click.pass_obj
 def queue_resume(context: Context, json: bool) -> None:
     """End the pause of the queue: commands are sent again."""
-    gate = context.mirror().queue.resume()
-    report_only()
-    if json:
-        print_json(gate)
-    elif not context.quiet:
-        print_text("commands are sent again")
+    pause = context.mirror().queue.resume()
+    _report(context, pause, ["commands are sent again"], as_json=json)
 
 
 @queue.command("distrust")
@@ -175,11 +154,18 @@ def queue_distrust(context: Context, json: bool) -> None:
     Each open command is looked up before it is sent, and a dead one when it is retried.
     """
     count = context.mirror().queue.distrust()
-    report_only()
-    if json:
-        print_json({"distrusted": count})
+    text = f"{output.pluralize(count, 'command', 'commands')} will be looked up before anything is sent"
+    _report(context, {"distrusted": count}, [text], as_json=json)
+
+
+def _report(context: Context, value: object, texts: Iterable[str], *, as_json: bool) -> None:
+    """Print the result of a change that is committed: `value` as JSON, or `texts`, one a line."""
+    ignore_write_errors()
+    if as_json:
+        output.print_json(value)
     elif not context.quiet:
-        print_text(f"{pluralize(count, 'command', 'commands')} will be looked up before anything is sent")
+        for text in texts:
+            output.print_line(text)
 
 
 def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:
@@ -188,10 +174,10 @@ def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:
         raise ConfigurationError(msg, advice="Give one of the two.")
 
 
-def _counting(found: "Iterable[CommandView]", states: Counter[DisplayState]) -> "Iterator[CommandView]":
-    for one in found:
-        states[one.display] += 1
-        yield one
+def _count_states(found: "Iterable[CommandView]", states: Counter[DisplayState]) -> "Iterator[CommandView]":
+    for view in found:
+        states[view.display] += 1
+        yield view
 
 
 queue.add_command(dispatch.reconcile)

@@ -1,4 +1,4 @@
-"""How commands of the queue are shown."""
+"""Format commands of the queue for people and as JSON."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -40,35 +40,35 @@ def row(shown: CommandView) -> tuple[object, ...]:
 
 
 def subject(command: Command) -> str:
-    """Return what a command is about: a unique_id, a task's id, or a name."""
+    """Return the object of a command: a unique_id, a task id or a name."""
     return command.resource.partition(":")[2] or command.resource
 
 
 def why(shown: CommandView) -> str | None:
-    """Return why a command is where it is, in a sentence, or None where that needs no words."""
+    """Return a sentence on why a command waits or failed, None if there is nothing to say."""
     return shown.reason or shown.command.error
 
 
 def as_dict(shown: CommandView) -> dict[str, object]:
-    """Return a command for machines, without its payload."""
+    """Return a command for JSON, without its payload."""
     command = shown.command
     fields = {name: getattr(command, name) for name in command.__dataclass_fields__ if name != "payload"}
     fields["result"] = None if command.result is None else json.loads(command.result)
     return fields | {"display": shown.display, "waits_for": shown.waits_for, "reason": shown.reason}
 
 
-def story_as_dict(story: "CommandDetail") -> dict[str, object]:
-    """Return everything about a command for machines."""
-    return as_dict(story.shown) | {
-        "payload": json.loads(story.shown.command.payload),
-        "attempts": story.attempts,
-        "why": [shown.command.id for shown in story.why],
+def detail_as_dict(found: "CommandDetail") -> dict[str, object]:
+    """Return a command with payload and attempts for JSON."""
+    return as_dict(found.shown) | {
+        "payload": json.loads(found.shown.command.payload),
+        "attempts": found.attempts,
+        "why": [shown.command.id for shown in found.why],
     }
 
 
-def print_story(story: "CommandDetail") -> None:
-    """Print everything about a command for people."""
-    shown, command = story.shown, story.shown.command
+def print_detail(found: "CommandDetail") -> None:
+    """Print a command with payload, attempts and what it waits for."""
+    shown, command = found.shown, found.shown.command
     print_line(f"Command {command.id}: {command.kind} {subject(command)}, {shown.display}")
     if reason := why(shown):
         print_line(reason)
@@ -79,27 +79,28 @@ def print_story(story: "CommandDetail") -> None:
             print_line(f"{name:<13}{format_instant(value) if isinstance(value, datetime) else value}")
     print_text()
     print_text(msgspec.json.format(command.payload, indent=2))
-    if story.attempts:
+    if found.attempts:
         print_text()
-        print_table(_STEP_COLUMNS, ([getattr(attempt, name) for name in _STEP] for attempt in story.attempts))
-    if len(story.why) > 1:
+        print_table(_STEP_COLUMNS, ([getattr(attempt, name) for name in _STEP] for attempt in found.attempts))
+    if len(found.why) > 1:
         print_text()
-        print_why(story.why)
+        print_why(found.why)
 
 
 def print_why(chain: Iterable[CommandView]) -> None:
-    """Print a command, what it waits for, what that waits for, and so on, a line each."""
+    """Print a chain of commands, each of which waits for the next, one a line."""
     for number, shown in enumerate(chain):
         command = shown.command
-        told = (
+        text = (
             f"command {command.id}, {command.kind} {subject(command)}, is {shown.display.replace('_', ' ')}"
         )
+        # Only the last of the chain has a reason of its own; the others wait for the next line.
         reason = why(shown) if shown.waits_for is None else None
-        print_line(f"{'which waits for ' if number else ''}{told}{f': {reason}' if reason else ''}")
+        print_line(f"{'which waits for ' if number else ''}{text}{f': {reason}' if reason else ''}")
 
 
-def answer(discarded: DiscardResult) -> str:
-    """Return one of the three answers to a discard, as a sentence."""
+def discard_sentence(discarded: DiscardResult) -> str:
+    """Return the result of a discard as a sentence."""
     name = f"command {discarded.command_id}"
     if discarded.answer is DiscardAnswer.DISCARDED:
         also = ", ".join(map(str, discarded.also))
@@ -110,8 +111,8 @@ def answer(discarded: DiscardResult) -> str:
     return f"{name} is done, too late{undo}"
 
 
-def depth_sentences(stats: QueueStats, gate: PauseState) -> Iterator[str]:
-    """Yield how many commands are open, if any, and what keeps them all from being sent."""
+def queue_sentences(stats: QueueStats, pause: PauseState) -> Iterator[str]:
+    """Yield sentences on the open commands and on a pause, if there are any."""
     if stats.open:
         oldest = (
             f", the oldest {format_duration(stats.oldest_seconds)} old"
@@ -120,31 +121,31 @@ def depth_sentences(stats: QueueStats, gate: PauseState) -> Iterator[str]:
         )
         states = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in stats.by_state.items())
         yield f"{pluralize(stats.open, 'command is', 'commands are')} open{oldest} ({states})"
-    if gate.paused:
-        yield paused(gate)
+    if pause.paused:
+        yield pause_sentence(pause)
 
 
-def needs(stats: QueueStats) -> Iterator[str]:
-    """Yield how many commands need a person, if any do."""
+def attention_sentences(stats: QueueStats) -> Iterator[str]:
+    """Yield a sentence on the commands that need a person, if there are any."""
     if stats.needs_a_person:
-        yield f"{_needy(stats.dead, stats.in_doubt, stats.held)}: see `scalesync queue list`"
+        yield f"{_attention_text(stats.dead, stats.in_doubt, stats.held)}: see `scalesync queue list`"
 
 
-def paused(gate: PauseState) -> str:
-    """Return that nothing is sent, why, and until when."""
+def pause_sentence(pause: PauseState) -> str:
+    """Return a sentence on a pause: its end and its reason."""
     until = (
-        "until `scalesync queue resume`" if gate.seconds is None else f"for {format_duration(gate.seconds)}"
+        "until `scalesync queue resume`" if pause.seconds is None else f"for {format_duration(pause.seconds)}"
     )
-    return f"nothing is sent {until} ({gate.reason})"
+    return f"nothing is sent {until} ({pause.reason})"
 
 
 def raise_if_person_needed(*, dead: int, in_doubt: int, held: int) -> None:
     """Raise AttentionRequiredError (exit code 7) if any command is dead, in doubt or held."""
     if dead or in_doubt or held:
-        raise AttentionRequiredError(f"{_needy(dead, in_doubt, held)}.", advice=_ADVICE)
+        raise AttentionRequiredError(f"{_attention_text(dead, in_doubt, held)}.", advice=_ADVICE)
 
 
-def _needy(dead: int, in_doubt: int, held: int) -> str:
+def _attention_text(dead: int, in_doubt: int, held: int) -> str:
     counts = ((dead, "dead"), (in_doubt, "in doubt"), (held, "held"))
     parts = [f"{count:,} {what}" for count, what in counts if count]
     return (

@@ -1,4 +1,4 @@
-"""Commands about single objects: task, batch and project, as the mirror holds them."""
+"""`scalesync task`, `batch` and `project`: list and show mirrored objects, and queue changes to them."""
 
 import click
 
@@ -11,7 +11,7 @@ from scalesync.cli.param_types import NAME, json_option
 from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound
 from scalesync.json_sanitizing import format_json
 
-_ONE = {"batches": "batch", "projects": "project"}
+_SINGULAR = {"batches": "batch", "projects": "project"}
 
 
 @click.group()
@@ -32,7 +32,8 @@ def project() -> None:
 def _show(context: Context, stream: str, key: str) -> None:
     document = context.mirror().document(stream, key)
     if document is None:
-        warn_of_unknown(context, [] if stream == "tasks" else [(_ONE[stream], key)], listed=True)
+        # A task id has no near name that could be meant.
+        warn_of_unknown(context, [] if stream == "tasks" else [(_SINGULAR[stream], key)], listed=True)
         msg = f"{key} is not in the mirror's {stream}."
         raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
     print_document(format_json(document, indent=2))

@@ -1,4 +1,4 @@
-"""Commands for trying scalesync without a key: sandbox and demo."""
+"""`scalesync sandbox` and `scalesync demo`: try scalesync without a key."""
 
 import sqlite3
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from scalesync.cli.context import Context, enable_gc
-from scalesync.cli.output import program
+from scalesync.cli.output import program_name
 from scalesync.cli.param_types import NAME, NumberType
 from scalesync.errors import ConfigurationError, how_to_install
 
@@ -34,11 +34,7 @@ _ADVICE = "Choose another --port or --state."
     "--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same data."
 )
 @click.option(
-    "--mode",
-    type=click.Choice(["live", "test"]),
-    default="live",
-    show_default=True,
-    help="Of which keys.",
+    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Of which keys."
 )
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Keep everything in FILE.")
 @click.option("--annotate", type=float, default=0.0, metavar="RATE", help="Tasks done per second.")
@@ -48,11 +44,7 @@ _ADVICE = "Choose another --port or --state."
 @click.option("--latency", metavar="DELAY", help="Delay every answer, for example 40ms.")
 @click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another way of the API.")
 @click.option(
-    "--churn-per-page",
-    type=NumberType(0),
-    metavar="N",
-    default=0,
-    help="Random changes before each page.",
+    "--churn-per-page", type=NumberType(0), metavar="N", default=0, help="Random changes before each page."
 )
 @click.pass_obj
 def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], **options: object) -> None:
@@ -62,7 +54,7 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
 
     enable_gc()
     try:
-        serve(chosen, lambda server: None if context.quiet else _say_ready(server.url))
+        serve(chosen, lambda server: None if context.quiet else _print_ready(server.url))
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"The sandbox cannot start: {reason}.", advice=_ADVICE) from error
@@ -88,30 +80,31 @@ def demo(context: Context, tasks: int) -> None:
 
 
 def _options(latency: str | None, switches: tuple[str, ...], options: dict[str, object]) -> "SandboxOptions":
-    """Return the sandbox's options. Raises ConfigurationError for any that it cannot read."""
+    """Return the sandbox's options. Raises ConfigurationError for an invalid one."""
     _require_sandbox()
     from scalesync.sandbox import SandboxOptions, Switches, parse_switch
 
     try:
         faults = (*options.pop("fault"), *([f"latency:{latency}"] if latency else []))  # type: ignore[misc]
-        readings = Switches(**dict(map(parse_switch, switches)))  # type: ignore[arg-type]
+        parsed = Switches(**dict(map(parse_switch, switches)))  # type: ignore[arg-type]
         mode = options.pop("mode")
-        return SandboxOptions(faults=faults, switches=readings, seed_mode=mode, **options)  # type: ignore[arg-type]
+        return SandboxOptions(faults=faults, switches=parsed, seed_mode=mode, **options)  # type: ignore[arg-type]
     except ValueError as error:
         raise ConfigurationError(f"{error}.", advice="See `scalesync sandbox --help`.") from error
 
 
 def _require_sandbox() -> None:
+    # The package has two names; finding a spec does not import it, which would be slow.
     multipart = find_spec("python_multipart") or find_spec("multipart")
     if multipart is None or find_spec("starlette") is None or find_spec("uvicorn") is None:
         msg = "The sandbox needs packages that are not installed."
         raise ConfigurationError(msg, advice=how_to_install("sandbox"))
 
 
-def _say_ready(url: str) -> None:
+def _print_ready(url: str) -> None:
     click.echo(f"A Scale API at {url}; any key that begins with live_ or test_ opens it.", err=True)
     click.echo(f"  export SCALESYNC_API_URL={url} SCALE_API_KEY=live_anything", err=True)
-    click.echo(f"  {program()} --db try.db init && {program()} --db try.db sync", err=True)
+    click.echo(f"  {program_name()} --db try.db init && {program_name()} --db try.db sync", err=True)
 
 
 COMMANDS = (sandbox, demo)

@@ -1,4 +1,4 @@
-"""Commands about the mirror itself: init, check, status, backup, docs."""
+"""`scalesync init`, `check`, `status`, `backup` and `docs`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,29 +11,19 @@ from typing import TYPE_CHECKING
 import click
 
 import scalesync
+from scalesync.cli import output
 from scalesync.cli.context import Context
-from scalesync.cli.output import (
-    as_called,
-    format_duration,
-    pluralize,
-    print_data,
-    print_json,
-    print_line,
-    print_table,
-    print_text,
-    single_line,
-)
 from scalesync.cli.param_types import json_option
-from scalesync.cli.queue_format import depth_sentences, needs
-from scalesync.cli.verify_format import proof_sentences
+from scalesync.cli.queue_format import attention_sentences, queue_sentences
+from scalesync.cli.verify_format import verification_sentences
 
 if TYPE_CHECKING:
     from scalesync.account_adoption import Initialized
     from scalesync.models.selection import ObjectCounts
     from scalesync.status import CheckResult, Status
 
-IMPATIENT = timedelta(seconds=5)
-"""How long the API is asked again unless told otherwise where somebody is waiting for the answer."""
+INTERACTIVE_PATIENCE = timedelta(seconds=5)
+"""Default patience of commands whose answer a person waits for."""
 
 
 @click.command()
@@ -44,16 +34,16 @@ def init(context: Context, adopt: bool) -> None:
 
     --adopt asks the API first whether it takes the key: ends with 3, and changes nothing, if it does not.
     """
-    done = (_impatient(context) if adopt else context).mirror().init(adopt=adopt)
+    result = (_with_short_patience(context) if adopt else context).mirror().init(adopt=adopt)
     if context.quiet:
         return
-    before, after = done.before, done.after
-    became = (
+    before, after = result.before, result.after
+    change = (
         "is up to date" if before == after else "created" if before is None else f"upgraded from {before}"
     )
-    click.echo(f"Schema {after} {became}.", err=True)
+    click.echo(f"Schema {after} {change}.", err=True)
     if adopt:
-        click.echo(single_line(_whose(done)), err=True)
+        click.echo(output.single_line(_owner_sentence(result)), err=True)
 
 
 @click.command()
@@ -61,9 +51,9 @@ def init(context: Context, adopt: bool) -> None:
 @click.pass_context
 def check(ctx: click.Context, json: bool) -> None:
     """Look at database, key and API; say what to do."""
-    findings = _impatient(ctx.obj).mirror().check()
+    findings = _with_short_patience(ctx.obj).mirror().check()
     if json:
-        print_json(findings)
+        output.print_json(findings)
     else:
         _print_findings(findings)
     ctx.exit(next((finding.exit_code for finding in findings if not finding.ok), 0))
@@ -74,11 +64,11 @@ def check(ctx: click.Context, json: bool) -> None:
 @click.pass_obj
 def status(context: Context, json: bool) -> None:
     """Show what is here and how far behind it is."""
-    now = context.mirror().status()
+    current = context.mirror().status()
     if json:
-        print_json(_status_as_json(now))
+        output.print_json(_status_as_json(current))
     else:
-        _print_status(now)
+        _print_status(current)
 
 
 @click.command()
@@ -91,94 +81,101 @@ def backup(context: Context, file: Path, overwrite: bool) -> None:
     FILE has the state of one moment, and appears whole or not at all. To restore it, end every process that
     uses the mirror, delete its -wal and -shm, copy FILE in its place, and run `scalesync queue distrust`.
     """
-    from scalesync.cli.atomic_files import ended_by_sigterm
+    # Unlike a sync, a backup that is stopped leaves nothing: its temporary file must be removed.
+    from scalesync.cli.atomic_files import sigterm_as_interrupt
 
-    with ended_by_sigterm(), _watching(quiet=context.quiet) as watch:
+    with sigterm_as_interrupt(), _progress_bar(quiet=context.quiet) as watch:
         size = context.mirror().backup(file, overwrite=overwrite, on_progress=watch)
     if not context.quiet:
-        click.echo(single_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
+        click.echo(output.single_line(f"{size / 1e6:,.1f} MB in {file}"), err=True)
 
 
-def _impatient(context: Context) -> Context:
-    return replace(context, patience=IMPATIENT) if context.patience is None else context
+def _with_short_patience(context: Context) -> Context:
+    return replace(context, patience=INTERACTIVE_PATIENCE) if context.patience is None else context
 
 
-def _whose(done: "Initialized") -> str:
-    """Return whose mirror it is now, and whether the API was asked about the key."""
-    owner, asked = done.owner, done.asked
+def _owner_sentence(result: "Initialized") -> str:
+    """Return a sentence on the mirror's new owner, and whether the API accepted the key."""
+    owner, asked = result.owner, result.asked
     if owner is None or asked is None:
         return ""
-    whose = f"The mirror belongs to the {owner.mode} account of the key {owner.account_fingerprint} now"
+    sentence = f"The mirror belongs to the {owner.mode} account of the key {owner.account_fingerprint} now"
     if asked.projects is None:
-        return f"{whose}. The API could not be asked whether it takes that key: {asked.reason}"
-    return f"{whose}; {owner.api_url} takes that key."
+        return f"{sentence}. The API could not be asked whether it takes that key: {asked.reason}"
+    return f"{sentence}; {owner.api_url} takes that key."
 
 
 def _print_findings(findings: "list[CheckResult]") -> None:
     for finding in findings:
-        print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
+        output.print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
         if finding.advice:
-            print_line(f"{'':<18}{as_called(finding.advice)}")
+            output.print_line(f"{'':<18}{output.with_program_name(finding.advice)}")
 
 
-def _status_as_json(now: "Status") -> dict[str, object]:
+def _status_as_json(current: "Status") -> dict[str, object]:
     return {
-        "database": now.database,
-        "account": now.account,
-        "rows": now.counts,
-        "watermarks": now.watermarks,
-        "behind_seconds": {stream: now.behind(stream) for stream in now.counts},
-        "open_windows": now.open_windows,
-        "runs": now.runs,
-        "queue": now.queue,
-        "gate": now.gate,
-        "result_files_wanted": now.files_wanted,
-        "result_files_unread": now.files_unread,
-        "verified": now.verified,
-        "proven": now.proven,
+        "database": current.database,
+        "account": current.account,
+        "rows": current.counts,
+        "watermarks": current.watermarks,
+        "behind_seconds": {stream: current.behind(stream) for stream in current.counts},
+        "open_windows": current.open_windows,
+        "runs": current.runs,
+        "queue": current.queue,
+        "gate": current.gate,
+        "result_files_wanted": current.files_wanted,
+        "result_files_unread": current.files_unread,
+        "verified": current.verified,
+        "proven": current.proven,
     }
 
 
-def _print_status(now: "Status") -> None:
+def _print_status(current: "Status") -> None:
     owner = (
-        "of no account yet" if now.account is None else f"{now.account.mode} account, {now.account.api_url}"
+        "of no account yet"
+        if current.account is None
+        else f"{current.account.mode} account, {current.account.api_url}"
     )
-    print_text(f"{now.database} ({owner})\n")
+    output.print_text(f"{current.database} ({owner})\n")
     rows = (
         (
             stream,
             counts.here,
-            now.watermarks.get(stream),
-            format_duration(now.behind(stream)),
+            current.watermarks.get(stream),
+            output.format_duration(current.behind(stream)),
             _breakdown(counts),
         )
-        for stream, counts in now.counts.items()
+        for stream, counts in current.counts.items()
     )
-    print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
-    for stream in now.ahead():
-        print_text(f"\n{stream}: complete up to an instant that is still to come by this machine's clock.")
-        print_text("If it was the API's clock that was ahead, the next sync reads again from before it.")
-    if now.open_windows:
-        left = pluralize(now.open_windows, "window is", "windows are")
-        print_text(f"\n{left} open: run `scalesync sync` to go on.")
-    if now.files_wanted:
-        wanted = pluralize(now.files_wanted, "result file is", "result files are")
-        print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
-    if now.files_unread:
-        unread = pluralize(now.files_unread, "result file was", "result files were")
+    output.print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
+    for stream in current.ahead():
+        output.print_text(
+            f"\n{stream}: complete up to an instant that is still to come by this machine's clock."
+        )
+        output.print_text(
+            "If it was the API's clock that was ahead, the next sync reads again from before it."
+        )
+    if current.open_windows:
+        left = output.pluralize(current.open_windows, "window is", "windows are")
+        output.print_text(f"\n{left} open: run `scalesync sync` to go on.")
+    if current.files_wanted:
+        wanted = output.pluralize(current.files_wanted, "result file is", "result files are")
+        output.print_text(f"\n{wanted} not fetched yet: run `scalesync fetch-results` for their annotations.")
+    if current.files_unread:
+        unread = output.pluralize(current.files_unread, "result file was", "result files were")
         text = f"{unread} fetched and could not be read: `result_files.error` says why"
-        print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
-    print_text()
-    for sentence in proof_sentences(now):
-        print_line(as_called(sentence))
-    queued = [*depth_sentences(now.queue, now.gate), *needs(now.queue)]
+        output.print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
+    output.print_text()
+    for sentence in verification_sentences(current):
+        output.print_line(output.with_program_name(sentence))
+    queued = [*queue_sentences(current.queue, current.gate), *attention_sentences(current.queue)]
     if queued:
-        print_text("\nqueue: " + "\n       ".join(map(single_line, queued)))
-    if now.runs:
-        print_text()
+        output.print_text("\nqueue: " + "\n       ".join(map(output.single_line, queued)))
+    if current.runs:
+        output.print_text()
         names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
         columns = ("run", "kind", "as of", "state", "requests", "rows", "written", "error")
-        print_table(columns, ([getattr(run, name) for name in names] for run in now.runs))
+        output.print_table(columns, ([getattr(run, name) for name in names] for run in current.runs))
 
 
 def _breakdown(counts: "ObjectCounts") -> str:
@@ -187,20 +184,20 @@ def _breakdown(counts: "ObjectCounts") -> str:
 
 
 @contextmanager
-def _watching(*, quiet: bool) -> "Iterator[Callable[[int, int], None]]":
-    """Yield a watcher that draws a bar where stderr is a terminal."""
+def _progress_bar(*, quiet: bool) -> "Iterator[Callable[[int, int], None]]":
+    """Yield a callback (copied, total) that draws a bar if stderr is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda _copied, _pages: None
         return
-    from scalesync.cli.progress import drawing
+    from scalesync.cli.progress import progress_bars
 
-    with drawing() as bars:
-        bar = bars.add_task("pages", total=None)
-        yield lambda copied, pages: bars.update(bar, completed=copied, total=pages)
+    with progress_bars() as progress:
+        bar = progress.add_task("pages", total=None)
+        yield lambda copied, pages: progress.update(bar, completed=copied, total=pages)
 
 
-FOLDER = Path(scalesync.__file__).parent / "docs"
-TOPICS = tuple(sorted(path.stem for path in FOLDER.glob("*.md")))
+DOCS_FOLDER = Path(scalesync.__file__).parent / "docs"
+TOPICS = tuple(sorted(path.stem for path in DOCS_FOLDER.glob("*.md")))
 
 
 @click.command()
@@ -211,16 +208,16 @@ def docs(topic: str | None) -> None:
     TOPIC is the name of a page; without it each is listed with its title.
     """
     if topic is not None:
-        print_data(lines_of(topic))
+        output.print_data(lines_of(topic))
         return
-    for each in TOPICS:
-        title = next(iter(lines_of(each))).decode().removeprefix("# ")
-        print_line(f"{each:<{max(map(len, TOPICS))}}  {title}")
+    for page in TOPICS:
+        title = next(iter(lines_of(page))).decode().removeprefix("# ")
+        output.print_line(f"{page:<{max(map(len, TOPICS))}}  {title}")
 
 
 def lines_of(topic: str) -> list[bytes]:
-    """Return the lines of a page, without their ends."""
-    return (FOLDER / f"{topic}.md").read_bytes().splitlines()
+    """Return the lines of a page, without line ends."""
+    return (DOCS_FOLDER / f"{topic}.md").read_bytes().splitlines()
 
 
 COMMANDS = (init, check, status, backup, docs)

@@ -1,4 +1,4 @@
-"""`scalesync sql`: people's own questions, which cannot change anything."""
+"""`scalesync sql`: run a read-only SQL statement."""
 
 import sys
 from datetime import timedelta
@@ -47,11 +47,11 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
 
 def print_answer(answer: "QueryResult") -> None:
-    """Print an answer as a table."""
-    from scalesync.export.csv_jsonl import told
+    """Print a query result as a table."""
+    from scalesync.export.csv_jsonl import to_json
 
-    # Not of floats: JSON has no NaN, and a table has.
-    rows = ([value if isinstance(value, float) else told(value) for value in row] for row in answer.rows)
+    # Floats stay as they are: a table can show NaN, JSON cannot.
+    rows = ([value if isinstance(value, float) else to_json(value) for value in row] for row in answer.rows)
     print_table([column.name for column in answer.columns], rows)
 
 

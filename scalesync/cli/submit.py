@@ -1,4 +1,4 @@
-"""Commands that queue something: they need neither a key nor a network."""
+"""Subcommands of task, batch and project that queue commands; they need no key and no network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.output import pluralize, print_json, print_line, single_line
 from scalesync.cli.param_types import NAME, OBJECT, PAIR, NumberType, json_option
-from scalesync.cli.std_streams import report_only
+from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from scalesync.queue.bulk_submit import IdRanges, SubmitResult, TaskTemplate
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, Transaction
 
-
 Fields = tuple[tuple[str, object], ...]
-"""Names and values, as the command line gives them."""
+"""(name, value) pairs from the command line."""
 
 _PRIORITY = NumberType(-(2**31), 2**31 - 1)
 
-SOME = 20
-"""How many ids, or runs of them, people are shown at once; `--json` gives all."""
+MAX_IDS = 20
+"""Ids, or ranges of ids, printed for people; `--json` prints all."""
 
 
 @click.command("create")
@@ -48,16 +47,17 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
     queued or none. Without a unique_id a task gets one that is the same for the same content.
     """
     source: IO[bytes] | None = options.pop("from")  # type: ignore[assignment]
-    recipe = _recipe(task_type, fields, options)
-    if source is None and not recipe.defaults:
+    template = _template(task_type, fields, options)
+    if source is None and not template.defaults:
         raise ConfigurationError("Nothing says what the task is.", advice="Give KEY=VALUE, or --from FILE.")
     if source is None:
-        _queue(context, lambda tx: tx.enqueue(recipe.to_command({})), as_json=json)
+        _queue(context, lambda tx: tx.enqueue(template.to_command({})), as_json=json)
     else:
-        with _naming_lines():
-            submitted = context.mirror().submit(source, recipe)
+        with _print_problems():
+            submitted = context.mirror().submit(source, template)
         _report(context, submitted, as_json=json)
-    warn_of_unknown(context, sorted(recipe.named))
+    # A warning, not an error: the project may be created by a command that is queued later.
+    warn_of_unknown(context, sorted(template.named))
 
 
 @click.command("cancel")
@@ -166,8 +166,8 @@ def project_update(context: Context, name: str, params: dict[str, object], patch
     warn_of_unknown(context, [("project", name)])
 
 
-def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "TaskTemplate":
-    """Return what the tasks have in common. Raises ConfigurationError for a field given twice."""
+def _template(task_type: str, fields: Fields, options: dict[str, object]) -> "TaskTemplate":
+    """Return the template of all tasks. Raises ConfigurationError for a field given twice."""
     from scalesync.queue.bulk_submit import TaskTemplate
 
     given = [*fields, *((name, options.pop(name)) for name in ("project", "batch"))]
@@ -175,13 +175,14 @@ def _recipe(task_type: str, fields: Fields, options: dict[str, object]) -> "Task
     for name, value in given:
         if value is not None and name in defaults:
             raise ConfigurationError(f"The field {name!r} is given twice.", advice="Leave one of them out.")
+        # A field may be null (`KEY:=null`); an option that was not given is left out.
         if value is not None or name not in ("project", "batch"):
             defaults[name] = value
     return TaskTemplate(task_type, defaults, **options)  # type: ignore[arg-type]
 
 
 def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_json: bool) -> None:
-    """Queue one command and say what became of it."""
+    """Queue one command and print the result."""
     with context.mirror().transaction() as tx:
         enqueued = add(tx)
     from scalesync.queue.bulk_submit import SubmitResult
@@ -192,8 +193,8 @@ def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_jso
 
 
 @contextmanager
-def _naming_lines() -> Iterator[None]:
-    """Say what is wrong with each line before the error that ends the command."""
+def _print_problems() -> Iterator[None]:
+    """Print the problem of each line before the error that ends the command."""
     try:
         yield
     except SubmissionError as error:
@@ -203,7 +204,7 @@ def _naming_lines() -> Iterator[None]:
 
 
 def _report(context: Context, submitted: "SubmitResult", *, as_json: bool) -> None:
-    report_only()
+    ignore_write_errors()
     if as_json:
         ids = {name: list(getattr(submitted, name)) for name in submitted.__dataclass_fields__}
         print_json(ids)
@@ -216,24 +217,25 @@ def _sentences(submitted: "SubmitResult") -> Iterator[str]:
     queued, before = submitted.queued, submitted.already_queued
     mirrored, withdrawn = submitted.already_mirrored, submitted.withdrawn
     if queued or not (before or mirrored or withdrawn):
-        yield f"{pluralize(len(queued), 'command', 'commands')} queued{_named(queued)}"
+        yield f"{pluralize(len(queued), 'command', 'commands')} queued{_format_ids(queued)}"
     if before:
-        yield f"{pluralize(len(before), 'was', 'were')} queued before{_named(before)}"
+        yield f"{pluralize(len(before), 'was', 'were')} queued before{_format_ids(before)}"
     if mirrored:
-        shown = ", ".join(mirrored[:SOME]) + (" ..." if len(mirrored) > SOME else "")
+        shown = ", ".join(mirrored[:MAX_IDS]) + (" ..." if len(mirrored) > MAX_IDS else "")
         yield f"{pluralize(len(mirrored), 'is', 'are')} in the mirror already: {shown}"
     if withdrawn:
-        yield f"{pluralize(len(withdrawn), 'was', 'were')} never sent and is withdrawn{_named(withdrawn)}"
+        number = pluralize(len(withdrawn), "was", "were")
+        yield f"{number} never sent and is withdrawn{_format_ids(withdrawn)}"
 
 
-def _named(ids: "IdRanges") -> str:
-    """Return the numbers behind a colon, long runs by their ends."""
-    parts = [f"{first}-{last}" if last > first else f"{first}" for first, last in ids.runs[: SOME + 1]]
-    shown = ", ".join(parts[:SOME]) + (" ..." if len(parts) > SOME else "")
+def _format_ids(ids: "IdRanges") -> str:
+    """Return `: ` and the ids, consecutive ones as `first-last`."""
+    parts = [f"{first}-{last}" if last > first else f"{first}" for first, last in ids.runs[: MAX_IDS + 1]]
+    shown = ", ".join(parts[:MAX_IDS]) + (" ..." if len(parts) > MAX_IDS else "")
     return f": {shown}" if shown else ""
 
 
 TASK = (task_create, task_cancel)
 BATCH = (batch_create, batch_finalize)
 PROJECT = (project_create, project_update)
-"""What joins the commands that the groups of these names have."""
+"""Subcommands that `resources` adds to its groups."""

@@ -1,4 +1,4 @@
-"""`scalesync sync`: read from the API, with progress, and what may follow at once."""
+"""`scalesync sync`: sync with progress, then optionally verify and fetch result files."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -16,18 +16,7 @@ from scalesync.cli.param_types import DURATION, INSTANT, NAME, json_option, work
 from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseUnavailableError, IncompleteError, InterruptedRunError, ScaleException
-from scalesync.sync.events import (
-    ClockWasAhead,
-    DatabaseUnavailable,
-    ObjectsMissing,
-    OthersReading,
-    PagesSaved,
-    ProjectRequired,
-    RowsExpected,
-    RunStarted,
-    SyncEvent,
-    WindowInconsistent,
-)
+from scalesync.sync import events
 from scalesync.sync.planner import EVERY_STREAM
 from scalesync.timestamps import format_instant
 
@@ -39,78 +28,80 @@ if TYPE_CHECKING:
 
 
 class SyncTracker(Tracker):
-    """How many rows of each stream came, and how many the API counts."""
+    """Counts rows received and expected, by stream."""
 
     log = logging.getLogger("scalesync.sync")
-    minor = (OthersReading,)
+    minor = (events.OthersReading,)
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start at zero."""
         self._received: dict[str, int] = {}
         self._expected: dict[str, int] = {}
 
-    def count(self, event: SyncEvent) -> None:
-        """Add rows that came, or that are expected."""
-        if isinstance(event, RunStarted):
+    def count(self, event: events.SyncEvent) -> None:
+        """Add rows received or expected."""
+        if isinstance(event, events.RunStarted):
+            # A resumed run continues with the numbers of its earlier processes.
             counts = {stream: (received, expected) for stream, received, expected in event.progress}
             for stream in (name for name in EVERY_STREAM if name in counts):
                 self._received[stream], self._expected[stream] = counts[stream]
-        elif isinstance(event, RowsExpected):
+        elif isinstance(event, events.RowsExpected):
             self._expected[event.stream] = self._expected.get(event.stream, 0) + event.rows
-        elif isinstance(event, PagesSaved):
+        elif isinstance(event, events.PagesSaved):
             self._received[event.stream] = self._received.get(event.stream, 0) + event.rows
 
-    def counter_of(self, event: SyncEvent) -> str | None:
+    def counter_of(self, event: events.SyncEvent) -> str | None:
         """Return the stream whose pages were saved."""
-        return event.stream if isinstance(event, PagesSaved) else None
+        return event.stream if isinstance(event, events.PagesSaved) else None
 
     def counters(self) -> dict[str, tuple[int, int | None]]:
-        """Return the rows of each stream. Rows that came twice where windows meet are no surplus."""
+        """Return (received, expected) by stream; received is at most expected."""
+        # Windows overlap at their bounds, so some rows are received twice.
         counts = {stream: (rows, self._expected.get(stream, 0)) for stream, rows in self._received.items()}
         return {
             stream: (min(rows, total) if total else rows, total) for stream, (rows, total) in counts.items()
         }
 
     def line(self, counter: str) -> str:
-        """Return how many rows of a stream came."""
+        """Return the received and expected rows of a stream as a sentence."""
         received, expected = self.counters()[counter]
         share = f" ({received / expected:.0%})" if expected else ""
         return f"{counter}: {received:,} of {expected or received:,} rows{share}"
 
     def last_lines(self) -> Iterable[str]:
-        """Return every stream that was read."""
+        """Return the streams that were read."""
         return self._received
 
-    def describe(self, event: SyncEvent) -> str | None:
-        """Return a sentence about an event that a person should hear of."""
-        said = None
+    def describe(self, event: events.SyncEvent) -> str | None:
+        """Return a sentence about an event, None if it is not for people."""
+        text = None
         match event:
-            case RunStarted(kind, started_at, resumed, _):
+            case events.RunStarted(kind, started_at, resumed, _):
                 begins = "goes on with the run left open" if resumed else f"begins a run ({kind})"
-                said = f"scalesync {begins}, as of {format_instant(started_at)}"
-            case WindowInconsistent(stream, reason, given_up):
+                text = f"scalesync {begins}, as of {format_instant(started_at)}"
+            case events.WindowInconsistent(stream, reason, given_up):
                 then = "given up" if given_up else "reading that part again"
-                said = f"{stream}: {reason}; {then}"
-            case ObjectsMissing(stream, keys):
+                text = f"{stream}: {reason}; {then}"
+            case events.ObjectsMissing(stream, keys):
                 named = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
-                said = f"{stream}: {len(keys)} gone at the API: {named}"
-            case ProjectRequired(projects):
-                said = "the API lists tasks by project only: "
-                said += f"tasks outside its {projects} projects cannot be seen"
-            case ClockWasAhead(stream, at, since):
+                text = f"{stream}: {len(keys)} gone at the API: {named}"
+            case events.ProjectRequired(projects):
+                text = "the API lists tasks by project only: "
+                text += f"tasks outside its {projects} projects cannot be seen"
+            case events.ClockWasAhead(stream, at, since):
                 begin = "everything" if since is None else f"from {format_instant(since)} on"
-                said = f"{stream}: complete up to {format_instant(at)} by a clock of the API that was ahead; "
-                said += f"reading {begin}"
-            case DatabaseUnavailable(seconds, reason):
-                said = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
-            case OthersReading():
-                said = "waiting for another process that holds the rest; if it has died, that comes free soon"
-        return said
+                text = f"{stream}: complete up to {format_instant(at)} by a clock of the API that was ahead; "
+                text += f"reading {begin}"
+            case events.DatabaseUnavailable(seconds, reason):
+                text = f"{reason.rstrip('.')}; trying again in {seconds:g} s"
+            case events.OthersReading():
+                text = "waiting for another process that holds the rest; if it has died, that comes free soon"
+        return text
 
 
 @dataclass(frozen=True)
 class PostSyncSteps:
-    """What is done after a sync that completed."""
+    """Steps after a complete sync."""
 
     verify: bool
     results: bool
@@ -160,7 +151,7 @@ def sync(
 def _sync_and_report(
     context: Context, streams: tuple[str, ...], scope: dict[str, Any], steps: PostSyncSteps, *, as_json: bool
 ) -> None:
-    """Sync with progress on stderr and the summary on stdout, then what comes after if that went well.
+    """Sync and run the further steps, with progress on stderr and the summary on stdout.
 
     Raises IncompleteError if anything is left.
     """
@@ -184,7 +175,8 @@ def _sync_and_report(
 def _run_steps(
     context: Context, mirror: "Mirror", summary: "SyncSummary", steps: PostSyncSteps, *, as_json: bool
 ) -> None:
-    """Verify and fetch after a complete sync, print what was found, and raise if anything is incomplete."""
+    """Verify and fetch result files after a complete sync; raise if anything is incomplete."""
+    # Everything is printed before anything is raised: an incomplete verification must not hide the files.
     from scalesync.cli import fetch_results, verify
 
     found = verify.run_after_sync(mirror, summary.runs, quiet=context.quiet) if steps.verify else None
@@ -208,7 +200,8 @@ def _run_steps(
 
 @contextmanager
 def _as_interruption(clock: Clock) -> Iterator[None]:
-    """Raise InterruptedRunError for what a stop cut off, also where it looks like a failure."""
+    """Raise InterruptedRunError for an error that is the consequence of a stop."""
+    # Requests that are aborted by a stop fail like requests whose connection broke.
     try:
         yield
     except (ScaleException, DatabaseUnavailableError) as error:
@@ -224,7 +217,7 @@ def _stopped() -> InterruptedRunError:
 
 
 def _incomplete(summary: "SyncSummary", clock: Clock) -> IncompleteError | InterruptedRunError:
-    """Return what says why the mirror is not complete, and how to go on."""
+    """Return the error that says why the mirror is not complete, with advice."""
     if clock.stopping.is_set():
         return _stopped()
     reasons = [run.error for run in summary.runs if run.error]
@@ -236,7 +229,7 @@ def _incomplete(summary: "SyncSummary", clock: Clock) -> IncompleteError | Inter
 
 
 def _as_dict(summary: "SyncSummary") -> dict[str, object]:
-    """Return the summary for machines."""
+    """Return the summary for JSON."""
     return {
         "complete": summary.complete,
         "runs": summary.runs,
@@ -251,13 +244,13 @@ def _as_dict(summary: "SyncSummary") -> dict[str, object]:
 
 
 def _in_order(summary: "SyncSummary") -> "list[tuple[str, WriteCounts]]":
-    """Return what became of the rows of each stream that was read, in the order of EVERY_STREAM."""
+    """Return (stream, write counts) of the streams that were read, in the order of EVERY_STREAM."""
     written = summary.totals.written
     return [(stream, written[stream]) for stream in EVERY_STREAM if stream in written]
 
 
 def print_changes(summary: "SyncSummary") -> None:
-    """Print for each stream how many rows are new, changed and unchanged."""
+    """Print new, changed and unchanged rows by stream."""
     rows = ((stream, w.new, w.changed, w.unchanged + w.stale) for stream, w in _in_order(summary))
     print_table(("stream", "new", "changed", "unchanged"), rows)
     requests = pluralize(summary.requests, "request", "requests")

@@ -1,4 +1,4 @@
-"""`scalesync verify`, which `sync --verify` does too: whether the mirror equals the API, and where not."""
+"""`scalesync verify` and `sync --verify`: compare the mirror with the API."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from scalesync.models.sync import Run
     from scalesync.sync.verify.models import Verification
 
-SHOWN = 50
-"""Objects that differ which are shown; --json names all of them."""
+MAX_SHOWN = 50
+"""Differing objects printed; --json prints all."""
 
-HAND = "the answers on their way"
+STOP_AFTER = "the answers on their way"
 
 
 @click.command()
@@ -49,7 +49,7 @@ def verify(
     repair: bool,
     strict: bool,
     json: bool,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Prove the mirror equal to the API, or name what differs.
 
@@ -59,11 +59,12 @@ def verify(
     from scalesync.cli.sync import SyncTracker
 
     clock, quiet = Clock(), context.quiet
-    with graceful_shutdown(clock, HAND), ExitStack() as shown:
+    with graceful_shutdown(clock, STOP_AFTER), ExitStack() as shown:
         on_event = shown.enter_context(_progress(quiet=quiet))
         on_repair = shown.enter_context(progress(SyncTracker(), quiet=quiet or not repair))
-        how |= {"on_event": on_event, "on_repair": on_repair}
-        found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **how)
+        options |= {"on_event": on_event, "on_repair": on_repair}
+        found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **options)
+        # Ends the bars before the result is printed.
         shown.close()
         if json:
             print_json(_as_dict(found))
@@ -73,7 +74,7 @@ def verify(
 
 
 def run_after_sync(mirror: "Mirror", runs: "Sequence[Run]", *, quiet: bool) -> "Verification":
-    """Verify what the runs of a sync read, with progress on stderr."""
+    """Verify the objects that the runs of a sync read, with progress on stderr."""
     with _progress(quiet=quiet) as on_event:
         return mirror.verify_runs(runs, on_event=on_event)
 
@@ -83,49 +84,49 @@ def _progress(*, quiet: bool) -> AbstractContextManager[Callable[[VerifyEvent], 
 
 
 class _VerifyTracker(Tracker):
-    """How many parts were verified, of those known so far."""
+    """Counts verified parts."""
 
     log = logging.getLogger("scalesync.verify")
     minor = (VerifyStarted, PartVerified)
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start without a part."""
         self._part: PartVerified | None = None
 
     def count(self, event: VerifyEvent) -> None:
-        """Note how far the present part is."""
+        """Remember the progress of the present part."""
         if isinstance(event, PartVerified):
             self._part = event
 
     def describe(self, event: VerifyEvent) -> str | None:
-        """Return what a verification will cost."""
+        """Return the expected number of requests at the start, else None."""
         if isinstance(event, VerifyStarted):
             return f"verifying takes about {event.requests:,} requests if nothing differs"
         return None
 
     def counter_of(self, event: VerifyEvent) -> str | None:
-        """Return the one counter."""
+        """Return the name of the only counter."""
         return "parts" if isinstance(event, PartVerified) else None
 
     def line(self, counter: str) -> str:
-        """Return how far the present part is."""
+        """Return the progress of the present part as a sentence."""
         part = self._part
         return counter if part is None else f"{part.what}: {part.done:,} of {part.expected:,}"
 
     def fields(self, event: VerifyEvent) -> dict[str, object]:
-        """Return what differs, or what was done."""
+        """Return the log fields of an event."""
         return asdict(event.drift) if isinstance(event, DriftFound) else super().fields(event)
 
 
 def _as_dict(found: "Verification") -> dict[str, object]:
-    """Return a verification for machines, and what was found before a repair."""
+    """Return a verification for JSON, with the differences found before a repair."""
     first = found.before_repair
     before = {} if first is None else {"found": first.drift, "found_as_of": first.as_of}
     return verification_as_dict(found) | before
 
 
 def verification_as_dict(found: "Verification") -> dict[str, object]:
-    """Return a verification for machines."""
+    """Return a verification for JSON."""
     return {
         "proven": found.proven,
         "as_of": found.as_of,
@@ -143,12 +144,12 @@ def verification_as_dict(found: "Verification") -> dict[str, object]:
 
 
 def print_verification(found: "Verification") -> None:
-    """Print what came of a verification."""
+    """Print the differences and the costs of a verification."""
     if found.drift:
         _print_drift(found.drift)
     elif not found.unproven:
-        how = "whole documents" if found.deep else "by counts, and one by one where that is cheap"
-        print_text(f"Nothing differs as of {format_instant(found.as_of)} ({how}).")
+        options = "whole documents" if found.deep else "by counts, and one by one where that is cheap"
+        print_text(f"Nothing differs as of {format_instant(found.as_of)} ({options}).")
     if found.by_project:
         print_text("The API lists tasks of a project only: those of none cannot be compared.")
     if found.behind:
@@ -158,10 +159,10 @@ def print_verification(found: "Verification") -> None:
         left_out = pluralize(found.left_out, "object", "objects")
         print_text(f"{left_out} changed meanwhile: left out.")
     requests = pluralize(found.requests, "request", "requests")
-    own = (
+    batch_counts = (
         "" if found.deep else f"; {pluralize(found.batches_counted, 'batch', 'batches')} asked for own counts"
     )
-    print_text(f"{requests}, {found.seconds:.1f} s{own}")
+    print_text(f"{requests}, {found.seconds:.1f} s{batch_counts}")
 
 
 def _print_with_repair(found: "Verification") -> None:
@@ -175,20 +176,20 @@ def _print_drift(drift: Sequence[Drift]) -> None:
     columns = ("stream", "key", "what", "here", "there", "fields", "project", "created_at")
     rows = (
         (
-            one.stream,
-            one.key,
-            one.kind.replace("_", " "),
-            one.here,
-            one.there,
-            ", ".join(one.fields) or None,
-            one.project,
-            one.created_at,
+            item.stream,
+            item.key,
+            item.kind.replace("_", " "),
+            item.here,
+            item.there,
+            ", ".join(item.fields) or None,
+            item.project,
+            item.created_at,
         )
-        for one in drift[:SHOWN]
+        for item in drift[:MAX_SHOWN]
     )
     print_table(columns, rows)
-    if len(drift) > SHOWN:
-        print_text(f"... and {len(drift) - SHOWN:,} more; --json names all.")
+    if len(drift) > MAX_SHOWN:
+        print_text(f"... and {len(drift) - MAX_SHOWN:,} more; --json names all.")
 
 
 def raise_if_unproven(found: "Verification", *, repaired: bool = False, strict: bool = False) -> None:
@@ -200,8 +201,7 @@ def raise_if_unproven(found: "Verification", *, repaired: bool = False, strict: 
         also = f" Nor could everything be compared: {' '.join(found.unproven)}" if found.unproven else ""
         raise IncompleteError(f"{differing}{still} between API and mirror.{also}", advice=advice)
     if found.unproven:
-        msg = f"Not proven: {' '.join(found.unproven)}"
-        raise IncompleteError(msg, advice=_what_helps(found))
+        raise IncompleteError(f"Not proven: {' '.join(found.unproven)}", advice=_what_helps(found))
     if strict and found.behind:
         behind = pluralize(len(found.behind), "object is", "objects are")
         raise IncompleteError(f"{behind} behind.", advice="Run `scalesync sync`.")

@@ -1,4 +1,4 @@
-"""How past verifications are told."""
+"""Format stored verifications for `scalesync status`."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,37 +13,39 @@ if TYPE_CHECKING:
     from scalesync.status import Status
 
 
-def proof_sentences(now: "Status") -> Iterator[str]:
-    """Yield when the mirror was last proven equal to the API, and what the last verification came to."""
+def verification_sentences(now: "Status") -> Iterator[str]:
+    """Yield sentences on the last complete verification without differences, and on the last one."""
     proven, last = now.proven, now.verified
     if proven is None:
         yield "not proven equal to the API yet: `scalesync verify` does that"
     else:
         as_of = format_instant(proven.as_of)
-        yield f"proven equal to the API as of {as_of}, by {_how(proven)}: everything{_but(proven)}"
+        yield f"proven equal to the API as of {as_of}, by {_method(proven)}: everything{_behind_note(proven)}"
     if last is None or last == proven:
         return
     as_of = f"as of {format_instant(last.as_of)}"
     if last.drift:
         also = f"; nor could everything be compared: {last.unproven}" if last.unproven else ""
-        yield f"{as_of}, {pluralize(last.drift, 'object', 'objects')} differed: {_scope(last.scope)}{also}"
+        differed = pluralize(last.drift, "object", "objects")
+        yield f"{as_of}, {differed} differed: {_scope_text(last.scope)}{also}"
     elif last.unproven:
         yield f"{as_of}, not everything could be compared: {last.unproven}"
     else:
-        yield f"proven {as_of}, by {_how(last)}: {_scope(last.scope)}{_but(last)}"
+        yield f"proven {as_of}, by {_method(last)}: {_scope_text(last.scope)}{_behind_note(last)}"
 
 
-def _how(verified: "VerificationRecord") -> str:
+def _method(verified: "VerificationRecord") -> str:
     return "whole documents" if verified.deep else "counts"
 
 
-def _but(verified: "VerificationRecord") -> str:
+def _behind_note(verified: "VerificationRecord") -> str:
     behind = pluralize(verified.behind, "object that was", "objects that were")
     return f" but {behind} behind, having changed since the last sync" if verified.behind else ""
 
 
-def _scope(scope: str) -> str:
-    """Return what a proof was about in words; what changed lately is a part of a stream named as a whole."""
+def _scope_text(scope: str) -> str:
+    """Return the windows of a verification in words."""
+    # A window of changes is left out if its stream was compared as a whole.
     windows = msgspec.json.decode(scope, type=list[dict[str, str]])
     whole = {(each["stream"], each.get("project")) for each in windows if "updated_from" not in each}
     parts = []

@@ -1,4 +1,4 @@
-"""Boxes and polygons on images as COCO, the dataset format of object detection."""
+"""Export boxes and polygons on images as COCO, the dataset format of object detection."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,32 +11,31 @@ from scalesync.db.export.drawn_shapes import DrawnShape, Image, ImageShapes, Ski
 from scalesync.export.counts import ExportCounts, joined
 
 UNLABELED = "unlabeled"
-"""The category of what has no label: Scale has tasks without."""
+"""The category of shapes without a label."""
 
 _encode = msgspec.json.Encoder().encode
 _Outline = Sequence[tuple[float, float]]
 
-_FAR = 2**31
-"""Pixels. What lies beyond is no picture's, and sizes and areas of such would be no numbers any more."""
-
-
+_MAX_PIXELS = 2**31
+"""Pixels; no picture is larger, and areas of larger shapes would overflow a double."""
 _ROUNDING = 1e-12
-_AS_SHAPES = "images of unknown size: how far their shapes reach is written"
-_NO_SIZE = "images of unknown size, written as 0"
+"""Share of the bounding box below which an area is a rounding error."""
+_SIZE_FROM_SHAPES = "images of unknown size: how far their shapes reach is written"
+_SIZE_UNKNOWN = "images of unknown size, written as 0"
 _PLURAL = {"box": "boxes", "polygon": "polygons"}
 
 
 class _Geometry(NamedTuple):
-    """The fields of a COCO annotation that say where it is."""
+    """The fields of a COCO annotation that hold its position."""
 
     bbox: list[float]
     segmentation: list[list[float]]
     area: float
-    """0 where it has none that a detector could learn."""
+    """0 if its corners lie on one line."""
     iscrowd: int = 0
 
     def is_within(self, width: float, height: float) -> bool:
-        """Return whether an image of this size holds it."""
+        """Return whether it lies within an image of this size."""
         left, top, wide, high = self.bbox
         return left >= 0 and top >= 0 and left + wide <= width and top + high <= height
 
@@ -47,7 +46,7 @@ class _Point(msgspec.Struct):
 
 
 class _TaskDetails(msgspec.Struct):
-    """What a task may tell of its image, in its params or its metadata."""
+    """The fields of a task's params or metadata that describe its image."""
 
     attachment: object = None
     width: object = None
@@ -55,36 +54,38 @@ class _TaskDetails(msgspec.Struct):
 
 
 _points = msgspec.json.Decoder(list[_Point]).decode
-_told = msgspec.json.Decoder(_TaskDetails).decode
+_decode_details = msgspec.json.Decoder(_TaskDetails).decode
 
 
-def coco_lines(drawings: ImageShapes, tally: ExportCounts) -> Iterator[bytes]:
-    """Yield the lines of one COCO file, in flat memory but for the names of its categories.
+def coco_lines(image_shapes: ImageShapes, counts: ExportCounts) -> Iterator[bytes]:
+    """Yield the lines of one COCO file; only the category names are held in memory.
 
-    Ids count from 1, in order of task ids. The size of an image is what the task's params or metadata say
-    (`width` and `height`), else how far its shapes reach, else 0. A rotated box is the polygon of its
-    vertices. Shapes without an outline that has an area are left out, and so is every other annotation of the
-    wanted tasks: what is written and what is left out add up to what the mirror has of them.
+    Ids count from 1, in order of task ids. An image's size is `width` and `height` in the task's params or
+    metadata, else the extent of its shapes, else 0. Annotations that COCO cannot hold are counted as left
+    out: written and left out add up to all annotations of the selected tasks.
     """
-    for each in drawings.undrawn():
-        tally.leave_out(_undrawn(each), each.number)
-    tally.alter("tasks in error are no images", drawings.tasks_in_error())
-    names = sorted({_category(label) for label in drawings.labels()})
+    # COCO wants categories before images before annotations: three passes over the mirror in one transaction,
+    # instead of one pass with everything in memory.
+    for item in image_shapes.undrawn():
+        counts.leave_out(_skip_reason(item), item.number)
+    counts.alter("tasks in error are no images", image_shapes.tasks_in_error())
+    names = sorted({_category(label) for label in image_shapes.labels()})
     categories = {name: number for number, name in enumerate(names, 1)}
     listed = [{"id": number, "name": name} for name, number in categories.items()]
     yield b'{"info":{"description":"Scale annotations"},"licenses":[],"categories":' + _encode(listed)
     yield b',"images":['
-    yield from joined(_image(*each, tally) for each in _paired(drawings))
+    yield from joined(_encode_image(*item, counts) for item in _images_with_shapes(image_shapes))
     yield b'],"annotations":['
-    yield from joined(tally.counting(_numbered(drawings, categories, tally)))
+    yield from joined(counts.counting(_annotations(image_shapes, categories, counts)))
     yield b"]}"
 
 
-def _paired(drawings: ImageShapes) -> Iterator[tuple[int, Image, Iterable[DrawnShape]]]:
-    """Yield each image with its number and its shapes, which must be read before the next."""
-    groups = groupby(drawings.shapes(), key=lambda shape: shape.task_id)
+def _images_with_shapes(image_shapes: ImageShapes) -> Iterator[tuple[int, Image, Iterable[DrawnShape]]]:
+    """Yield each image with its number and shapes; read the shapes before the next image."""
+    # A merge join: images and shapes both come in the order of task ids.
+    groups = groupby(image_shapes.shapes(), key=lambda shape: shape.task_id)
     following = next(groups, None)
-    for number, image in enumerate(drawings.images(), 1):
+    for number, image in enumerate(image_shapes.images(), 1):
         if following is not None and following[0] == image.task_id:
             yield number, image, following[1]
             following = next(groups, None)
@@ -92,7 +93,7 @@ def _paired(drawings: ImageShapes) -> Iterator[tuple[int, Image, Iterable[DrawnS
             yield number, image, ()
 
 
-def _undrawn(of: SkippedAnnotations) -> str:
+def _skip_reason(of: SkippedAnnotations) -> str:
     if of.of_error:
         return "annotations of tasks in error"
     if of.has_frame:
@@ -100,12 +101,12 @@ def _undrawn(of: SkippedAnnotations) -> str:
     return f"annotations that are no box or polygon, but {of.geometry or 'of no geometry'}"
 
 
-def _image(number: int, image: Image, shapes: Iterable[DrawnShape], tally: ExportCounts) -> bytes:
+def _encode_image(number: int, image: Image, shapes: Iterable[DrawnShape], counts: ExportCounts) -> bytes:
     size = _known_size(image)
     if size is None:
-        size = _reach(shapes)
-        tally.alter(_AS_SHAPES if all(size) else _NO_SIZE, 1)
-    attachment = _read(image.params).attachment
+        size = _extent_of_shapes(shapes)
+        counts.alter(_SIZE_FROM_SHAPES if all(size) else _SIZE_UNKNOWN, 1)
+    attachment = _read_details(image.params).attachment
     name = attachment if isinstance(attachment, str) else image.task_id
     width, height = size
     return _encode(
@@ -114,26 +115,26 @@ def _image(number: int, image: Image, shapes: Iterable[DrawnShape], tally: Expor
 
 
 def _known_size(image: Image) -> tuple[int, int] | None:
-    return _size(_read(image.params)) or _size(_read(image.metadata))
+    return _size_of(_read_details(image.params)) or _size_of(_read_details(image.metadata))
 
 
-def _read(text: str | None) -> _TaskDetails:
+def _read_details(text: str | None) -> _TaskDetails:
     try:
-        return _told(text) if text else _TaskDetails()
+        return _decode_details(text) if text else _TaskDetails()
     except msgspec.DecodeError:
         return _TaskDetails()
 
 
-def _size(told: _TaskDetails) -> tuple[int, int] | None:
-    width, height = told.width, told.height
+def _size_of(details: _TaskDetails) -> tuple[int, int] | None:
+    width, height = details.width, details.height
     if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
-        if max(width, height) > _FAR:
+        if max(width, height) > _MAX_PIXELS:
             return None
         return math.ceil(width), math.ceil(height)
     return None
 
 
-def _reach(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
+def _extent_of_shapes(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
     right = bottom = 0.0
     for shape in shapes:
         for x, y in _outline(shape) or ():
@@ -141,23 +142,25 @@ def _reach(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
     return math.ceil(right), math.ceil(bottom)
 
 
-def _numbered(drawings: ImageShapes, categories: dict[str, int], tally: ExportCounts) -> Iterator[bytes]:
+def _annotations(
+    image_shapes: ImageShapes, categories: dict[str, int], counts: ExportCounts
+) -> Iterator[bytes]:
     number = 0
-    for place, image, shapes in _paired(drawings):
+    for image_id, image, shapes in _images_with_shapes(image_shapes):
         size = _known_size(image)
         for shape in shapes:
             outline, what = _outline(shape), _PLURAL.get(shape.geometry, shape.geometry)
             if outline is None:
-                tally.leave_out(f"{what} without corners that a picture can have")
+                counts.leave_out(f"{what} without corners that a picture can have")
                 continue
             geometry = _geometry(outline)
             if not geometry.area:
-                tally.leave_out(f"{what} without an area")
+                counts.leave_out(f"{what} without an area")
                 continue
             if size is not None and not geometry.is_within(*size):
-                tally.alter(f"{what} reach beyond their image", 1)
+                counts.alter(f"{what} reach beyond their image", 1)
             number += 1
-            ids = {"id": number, "image_id": place, "category_id": categories[_category(shape.label)]}
+            ids = {"id": number, "image_id": image_id, "category_id": categories[_category(shape.label)]}
             attributes = msgspec.Raw(shape.attributes or "{}")
             yield _encode(ids | geometry._asdict() | {"attributes": attributes, "uuid": shape.uuid})
 
@@ -170,26 +173,28 @@ def _geometry(outline: _Outline) -> _Geometry:
     xs, ys = zip(*outline, strict=True)
     left, top = min(xs), min(ys)
     width, height = max(xs) - left, max(ys) - top
-    # Counted from a corner: far from it the products would leave nothing of a small area.
-    near = [(x - left, y - top) for x, y in outline]
-    twice = sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise([*near, near[0]]))
+    # Shoelace formula, relative to a corner: with large coordinates the products would cancel out a small
+    # area.
+    local = [(x - left, y - top) for x, y in outline]
+    twice = sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in pairwise([*local, local[0]]))
     area = abs(twice) / 2
     return _Geometry(
         [left, top, width, height],
-        [[each for point in outline for each in point]],
-        # Of corners on one line rounding leaves something.
+        [[item for point in outline for item in point]],
+        # For corners on one line rounding leaves a tiny area.
         area if area > width * height * _ROUNDING else 0,
     )
 
 
 def _outline(shape: DrawnShape) -> _Outline | None:
-    """Return the corners of a shape; None where it has no three of them, or one lies beyond any picture."""
+    """Return a shape's corners; None if it has fewer than three, or one is out of range."""
     corners = _corners(shape)
-    usable = len(corners) >= 3 and all(abs(x) <= _FAR and abs(y) <= _FAR for x, y in corners)
+    usable = len(corners) >= 3 and all(abs(x) <= _MAX_PIXELS and abs(y) <= _MAX_PIXELS for x, y in corners)
     return corners if usable else None
 
 
 def _corners(shape: DrawnShape) -> _Outline:
+    # A rotated box has vertices too, and its left, top, width and height do not describe it: vertices first.
     corners = _vertices(shape.vertices)
     if len(corners) >= 3:
         return corners

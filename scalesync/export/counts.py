@@ -1,4 +1,4 @@
-"""What was written and what was not, counted while it is."""
+"""Counts of what an export wrote, left out and altered."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,30 +14,30 @@ class ExportCounts:
 
     written: int = 0
     left_out: int = 0
-    """What was chosen, and the format cannot hold."""
+    """Selected items that the format cannot hold."""
     reasons: Counter[str] = field(default_factory=Counter, compare=False)
-    """Of what was left out, how many by reason; a reason names what it counts."""
+    """Items left out, by reason, such as `boxes without an area`."""
     altered: Counter[str] = field(default_factory=Counter, compare=False)
-    """How much was written in another form than it has here, by a sentence that says what."""
+    """Items written in another form than the mirror holds, by a sentence that describes it."""
 
     def counting(self, items: Iterable[_T]) -> Iterator[_T]:
-        """Yield the items, counted as written."""
+        """Yield the items and count them as written."""
         for item in items:
             self.written += 1
             yield item
 
     def leave_out(self, reason: str, number: int = 1) -> None:
-        """Count what is left out, for a reason such as `boxes without an area`."""
+        """Count items that are left out for a reason."""
         self.left_out += number
         self.reasons[reason] += number
 
     def alter(self, what: str, number: int) -> None:
-        """Count what is written in another form than it has here, if there is any."""
+        """Count items that are written in another form."""
         if number:
             self.altered[what] += number
 
 
 def joined(items: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the elements of a JSON array, a line each, with the commas between them."""
+    """Yield the elements of a JSON array, one a line, with commas between them."""
     for number, item in enumerate(items):
         yield b"," + item if number else item

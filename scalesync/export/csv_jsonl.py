@@ -1,4 +1,4 @@
-"""Rows as JSON lines and as CSV: any values, known columns or not, one row at a time."""
+"""Write rows as JSON lines or CSV, one row at a time, from declared columns or a person's own SQL."""
 
 import csv
 import math
@@ -14,17 +14,18 @@ from scalesync.json_sanitizing import format_json
 from scalesync.models.columns import Column, ColumnKind
 from scalesync.timestamps import format_instant
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for the beginning of a formula; the last four are wide forms of the first."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Characters with which a spreadsheet begins a formula; the last four are the full-width forms."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def told(value: object) -> object:
-    """Return a value of any database as JSON can hold it: times in the API's form, bytes in hexadecimal.
+def to_json(value: object) -> object:
+    """Convert a database value for JSON: times in the API's form, bytes in hexadecimal, NaN as None.
 
-    What JSON has no form of, such as an interval or an address, becomes text; NaN and infinity become None.
+    Values of other types, such as intervals, become text.
     """
+    # Order matters: a datetime is also a date.
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float | Decimal):
@@ -35,54 +36,56 @@ def told(value: object) -> object:
         return value.isoformat()
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
-    return [told(each) for each in value] if isinstance(value, list | tuple) else str(value)
+    return [to_json(each) for each in value] if isinstance(value, list | tuple) else str(value)
 
 
 def json_lines(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
-    """Yield one JSON object a row, JSON columns nested; a second column of a name is called name_2."""
-    names = _distinct([column.name for column in columns])
+    """Yield one JSON object for each row, JSON columns nested; a second column `x` is called `x_2`."""
+    names = _unique_names([column.name for column in columns])
     nested = [column.kind is ColumnKind.JSON for column in columns]
     for row in rows:
         values = (
-            msgspec.Raw(value) if is_json and isinstance(value, str) else told(value)
+            msgspec.Raw(value) if is_json and isinstance(value, str) else to_json(value)
             for value, is_json in zip(row, nested, strict=True)
         )
-        # JSON that a person wrote may hold line ends, and those that Postgres gives hold spaces.
+        # JSON text in a result may hold line breaks, which would split the line, and Postgres adds spaces.
         yield format_json(_encode(dict(zip(names, values, strict=True))))
 
 
 def csv_lines(
-    columns: Sequence[Column], rows: Iterable[Sequence[object]], tally: ExportCounts | None = None
+    columns: Sequence[Column], rows: Iterable[Sequence[object]], counts: ExportCounts | None = None
 ) -> Iterator[bytes]:
-    """Yield the column names and then each row as CSV (RFC 4180, but with bare line feeds), NULL as nothing.
+    """Yield the header and each row as CSV (RFC 4180, but with bare line feeds); NULL is an empty cell.
 
-    Text that a spreadsheet would run as a formula has an apostrophe before it; JSON and numbers stay. The
-    tally counts such texts, and empty ones, which look like NULL.
+    `counts` counts the texts that were altered, and the empty ones, which look like NULL.
     """
-    tally = ExportCounts() if tally is None else tally
+    # Text that a spreadsheet would run as a formula gets an apostrophe; exported labels come from strangers.
+    counts = ExportCounts() if counts is None else counts
     line = _Line()
-    # Only so does the writer quote a lone \r as well as a \n.
+    # Only with \r\n as line end does the writer quote a lone \r and a lone \n within a cell.
     writer = csv.writer(line, lineterminator="\r\n")
-    writer.writerow([_harmless(column.name) for column in columns])
+    writer.writerow([_guard_formula(column.name) for column in columns])
     yield line.text[:-2].encode(errors="replace")
     is_text = [column.kind is not ColumnKind.JSON for column in columns]
     for row in rows:
         cells = [_cell(*each) for each in zip(row, is_text, strict=True)]
         if cells != list(row):
-            tally.alter("texts with an apostrophe before what could be a formula", _guarded(cells, row))
-        tally.alter("empty texts, which CSV has no other form for than for NULL", list(row).count(""))
+            counts.alter(
+                "texts with an apostrophe before what could be a formula", _count_guarded(cells, row)
+            )
+        counts.alter("empty texts, which CSV has no other form for than for NULL", list(row).count(""))
         writer.writerow(cells)
         yield line.text[:-2].encode(errors="replace")
 
 
-def _guarded(cells: Sequence[object], row: Sequence[object]) -> int:
-    """Return how many of the cells have an apostrophe that their values do not have."""
+def _count_guarded(cells: Sequence[object], row: Sequence[object]) -> int:
+    """Return the number of cells that got an apostrophe."""
     pairs = zip(cells, row, strict=True)
     return sum(isinstance(value, str) and cell != value for cell, value in pairs)
 
 
 class _Line:
-    """What the writer wrote last."""
+    """A file that keeps the last line written."""
 
     text = ""
 
@@ -92,27 +95,28 @@ class _Line:
 
 def _cell(value: object, is_text: bool) -> object:
     if isinstance(value, str):
-        return _harmless(value) if is_text else value
-    plain = told(value)
+        return _guard_formula(value) if is_text else value
+    plain = to_json(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
     return _encode(plain).decode() if isinstance(plain, list) else plain
 
 
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _guard_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Return the names, none of them twice."""
+def _unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names with numbers added where one occurs twice."""
     seen: Counter[str] = Counter()
-    taken, distinct = set(names), []
+    used_names, distinct = set(names), []
     for name in names:
         seen[name] += 1
+        # The new name may be taken by another column: count on until one is free.
         unique = name
-        while seen[name] > 1 and unique in taken:
+        while seen[name] > 1 and unique in used_names:
             unique = f"{name}_{seen[name]}"
-            seen[name] += unique in taken
-        taken.add(unique)
+            seen[name] += unique in used_names
+        used_names.add(unique)
         distinct.append(unique)
     return distinct

@@ -1,4 +1,4 @@
-"""Rows as Parquet, in one file or in a directory of them by project and month."""
+"""Write rows as Parquet: one file, or a directory of files by project and month (Hive layout)."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from datetime import date
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from scalesync.errors import ConfigurationError, how_to_install
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 1_000
 _BATCH_BYTES = 4 * 1024**2
-"""Of rows held as Python's objects."""
+"""Size of the rows held as Python objects."""
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 32 * 1024**2
-"""Of a row group, which is in memory until it is written; large documents make it smaller."""
+"""Size of a row group, which is held in memory until it is written."""
 
-_LONG = (ColumnKind.TEXT, ColumnKind.JSON, ColumnKind.BYTES)
-"""Kinds whose values may be of any size."""
+_SIZED_KINDS = (ColumnKind.TEXT, ColumnKind.JSON, ColumnKind.BYTES)
+"""Kinds whose values can be large, and are measured."""
 
-_PART = "part-0.parquet"
-_NULL = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive, and whoever reads its layout, takes for NULL."""
-_TAKEN_FOR_NULL = (_NULL, "NULL")
-"""In capitals or not: DuckDB takes the second for NULL too. With its first letter encoded it is a name."""
+_PART_FILE = "part-0.parquet"
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""Read as NULL by Hive and other readers of its layout."""
+_READ_AS_NULL = (_NULL_PARTITION, "NULL")
+"""Compared in capitals; DuckDB reads the second as NULL too."""
 
-_LONGEST = 255
-"""Bytes of a directory's name, on every file system that people use."""
-_HASH = 16
-"""Hexadecimal digits of the hash."""
+_MAX_NAME_BYTES = 255
+"""Of a directory, on every common file system."""
+_HASH_DIGITS = 16
 
-_NAME = Column("project_name", ColumnKind.TEXT)
+_PROJECT_NAME = Column("project_name", ColumnKind.TEXT)
 
 _Rows = Iterable[Sequence[Any]]
+_T = TypeVar("_T")
 
 
 def require_pyarrow() -> None:
-    """Return where pyarrow is installed; otherwise raise ConfigurationError."""
+    """Raise ConfigurationError if pyarrow is not installed."""
     try:
         import pyarrow.parquet  # noqa: F401 - whether it can be imported is the question
     except ImportError as error:
@@ -52,10 +52,7 @@ def require_pyarrow() -> None:
 
 
 def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:
-    """Write rows as one Parquet file, in flat memory.
-
-    Instants are timestamps of milliseconds in UTC, days are dates, JSON is text.
-    """
+    """Write rows as one Parquet file in constant memory; instants as UTC milliseconds, JSON as text."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -67,35 +64,37 @@ def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:
 
 
 def write_partitions(directory: Path, columns: Sequence[Column], rows: _Rows) -> int:
-    """Write rows as `project=NAME/month=YYYY-MM/part-0.parquet` below an empty directory, in flat memory.
+    """Write rows as `project=NAME/month=YYYY-MM/part-0.parquet` below an empty directory.
 
-    Each row has its project and its month before its values, and rows come in that order: one file is open
-    at a time. Names are percent-encoded; one that is too long for a directory, or that the file system takes
-    for another's, is shortened and ends with `@` and a hash of the whole. The column `project_name` has the
-    whole in every file. Files can be read by their owner only. Returns how many names were shortened.
+    Each row begins with its project and month, and rows are sorted by them: one file is open at a time.
+    Directory names are percent-encoded, and shortened if necessary; the column `project_name` has the whole
+    name. Returns the number of shortened names.
     """
     shortened = 0
-    columns = [_NAME, *columns]
-    for project, of_project in groupby(rows, key=lambda row: row[0]):
-        path = directory / _level("project", project)
-        is_short = _takes_another(path)
+    columns = [_PROJECT_NAME, *columns]
+    for project, project_rows in groupby(rows, key=lambda row: row[0]):
+        path = directory / _partition("project", project)
+        # Too long for a directory, or equal to another in the eyes of the file system: use a hash.
+        is_short = _make_directory_fails(path)
         if is_short:
             path = directory / _shortened(project)
             path.mkdir(mode=0o700)
         shortened += is_short
-        for month, some in groupby(of_project, key=lambda row: row[1]):
-            (place := path / _level("month", month)).mkdir(mode=0o700)
-            with os.fdopen(os.open(place / _PART, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                write(file, columns, ((project, *row[2:]) for row in some))
+        for month, month_rows in groupby(project_rows, key=lambda row: row[1]):
+            (place := path / _partition("month", month)).mkdir(mode=0o700)
+            with os.fdopen(
+                os.open(place / _PART_FILE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb"
+            ) as file:
+                write(file, columns, ((project, *row[2:]) for row in month_rows))
     return shortened
 
 
-def _takes_another(path: Path) -> bool:
-    """Make a directory; return whether there cannot be one of that name beside the others."""
+def _make_directory_fails(path: Path) -> bool:
+    """Create a directory; return True if its name is too long or collides with another project's."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        # A file system that takes `A` and `a` for one name.
+        # The file system does not distinguish `A` and `a`.
         return True
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
@@ -105,38 +104,40 @@ def _takes_another(path: Path) -> bool:
 
 
 def _shortened(project: str) -> str:
-    """Return a name for the directory of a project that no other has: `@` is in no encoded name."""
-    room = _LONGEST - len("project=@") - _HASH
+    """Return a short, unique directory name for a project."""
+    # Unique because `@` occurs in no percent-encoded name.
+    room = _MAX_NAME_BYTES - len("project=@") - _HASH_DIGITS
     kept = ""
     for char in project:
         encoded = quote(char, safe="")
         if len(kept) + len(encoded) > room:
             break
         kept += encoded
-    return f"project={kept}@{sha256(project.encode()).hexdigest()[:_HASH]}"
+    return f"project={kept}@{sha256(project.encode()).hexdigest()[:_HASH_DIGITS]}"
 
 
 def holds_partitions(directory: Path) -> bool:
-    """Return whether a directory holds what `write_partitions` makes, or nothing, and nothing else."""
+    """Return whether a directory holds only what `write_partitions` creates, or nothing."""
     return all(
-        _is_level(project, "project")
+        _is_partition(project, "project")
         and all(
-            _is_level(month, "month") and [part.name for part in month.iterdir()] == [_PART]
+            _is_partition(month, "month") and [part.name for part in month.iterdir()] == [_PART_FILE]
             for month in project.iterdir()
         )
         for project in directory.iterdir()
     )
 
 
-def _is_level(path: Path, name: str) -> bool:
+def _is_partition(path: Path, name: str) -> bool:
     return path.name.startswith(f"{name}=") and path.is_dir() and not path.is_symlink()
 
 
-def _level(name: str, value: str | None) -> str:
+def _partition(name: str, value: str | None) -> str:
     if value is None:
-        return f"{name}={_NULL}"
+        return f"{name}={_NULL_PARTITION}"
     encoded = quote(value, safe="")
-    if value.upper() in _TAKEN_FOR_NULL:
+    # A project called NULL: with its first letter percent-encoded readers take it for a name.
+    if value.upper() in _READ_AS_NULL:
         encoded = f"%{ord(value[0]):02X}{encoded[1:]}"
     return f"{name}={encoded}"
 
@@ -159,8 +160,8 @@ def _batches(schema: "pa.Schema", columns: Sequence[Column], rows: _Rows) -> Ite
     import pyarrow as pa
 
     days = [number for number, column in enumerate(columns) if column.kind is ColumnKind.DAY]
-    for some in _chunks(columns, rows):
-        values: list[Sequence[Any]] = list(zip(*some, strict=True))
+    for chunk in _chunks(columns, rows):
+        values: list[Sequence[Any]] = list(zip(*chunk, strict=True))
         for number in days:
             values[number] = [day and date.fromisoformat(day) for day in values[number]]
         arrays = [pa.array(each, field.type) for each, field in zip(values, schema, strict=True)]
@@ -168,29 +169,27 @@ def _batches(schema: "pa.Schema", columns: Sequence[Column], rows: _Rows) -> Ite
 
 
 def _chunks(columns: Sequence[Column], rows: _Rows) -> Iterator[list[Sequence[Any]]]:
-    """Yield rows together, as many as make a batch."""
-    long = [number for number, column in enumerate(columns) if column.kind in _LONG]
-    chunk: list[Sequence[Any]] = []
-    size = 0
-    for row in rows:
-        chunk.append(row)
-        size += sum(len(row[number]) for number in long if row[number])
-        if len(chunk) >= _BATCH_ROWS or size >= _BATCH_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    """Yield lists of rows, each of the size of a record batch."""
+    sized = [number for number, column in enumerate(columns) if column.kind in _SIZED_KINDS]
+    weighed = ((row, 1, sum(len(row[number]) for number in sized if row[number])) for row in rows)
+    return _portions(weighed, _BATCH_ROWS, _BATCH_BYTES)
 
 
 def _groups(batches: Iterable["pa.RecordBatch"]) -> Iterator[list["pa.RecordBatch"]]:
-    """Yield batches together, as many as make a row group."""
-    group: list[pa.RecordBatch] = []
+    """Yield lists of batches, each of the size of a row group."""
+    weighed = ((batch, batch.num_rows, batch.nbytes) for batch in batches)
+    return _portions(weighed, _GROUP_ROWS, _GROUP_BYTES)
+
+
+def _portions(weighed: Iterable[tuple[_T, int, int]], max_rows: int, max_bytes: int) -> Iterator[list[_T]]:
+    """Yield lists of items; each ends with the item (item, rows, bytes) that reaches one of the limits."""
+    portion: list[_T] = []
     rows = size = 0
-    for batch in batches:
-        group.append(batch)
-        rows, size = rows + batch.num_rows, size + batch.nbytes
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield group
-            group, rows, size = [], 0, 0
-    if group:
-        yield group
+    for item, item_rows, item_bytes in weighed:
+        portion.append(item)
+        rows, size = rows + item_rows, size + item_bytes
+        if rows >= max_rows or size >= max_bytes:
+            yield portion
+            portion, rows, size = [], 0, 0
+    if portion:
+        yield portion

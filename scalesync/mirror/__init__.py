@@ -1,4 +1,4 @@
-"""The way in, for the command line and for Python: everything that can be asked of a mirror is a method."""
+"""The Python API: `Mirror`, with a method for everything that the command line can do."""
 
 from scalesync.mirror.facade import Mirror
 from scalesync.mirror.queries import Document

@@ -1,4 +1,4 @@
-"""Open the database and the API that the settings name."""
+"""Open the database and the API client for one call, as the settings say."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Connections:
-    """Opens what one call needs, and closes it when the call ends."""
+    """Context managers for the database, the API client and the sync runner of one call."""
 
     settings: Settings
     clock: Clock = field(default_factory=Clock)
     wait_seconds: float = 0.0
-    """How long opening waits for a database that does not answer or is locked; inf: for good."""
+    """Seconds to wait for a database that is unreachable or locked; inf: without end."""
 
     @contextmanager
     def database(
@@ -34,7 +34,7 @@ class Connections:
     ) -> Iterator[Database]:
         """Yield the database once `check` has passed; by default its schema is checked.
 
-        `create` makes an SQLite file that is not there. Raises DatabaseError, or what `check` raises.
+        `create`: create a missing SQLite file. Raises DatabaseError, and the errors of `check`.
         """
         from scalesync.sync.outage_backoff import OutageBackoff, log_unavailable
 
@@ -47,9 +47,9 @@ class Connections:
             database.close()
 
     def check_and_claim(self, database: Database) -> None:
-        """Check the schema, and claim the mirror for the key's account if it is nobody's yet.
+        """Check the schema, and claim an unclaimed mirror for the key's account.
 
-        Raises DatabaseError where it is another account's.
+        Raises DatabaseError if the mirror belongs to another account.
         """
         migrate.check_schema(database)
         with database.write() as conn:
@@ -57,7 +57,7 @@ class Connections:
 
     @contextmanager
     def api(self) -> "Iterator[ScaleApi]":
-        """Yield a client that repeats what failed. Raises ConfigurationError without a key."""
+        """Yield a client for reads, which retries failures. Raises ConfigurationError without a key."""
         from scalesync.api.client import ScaleApi
         from scalesync.api.options import ApiOptions
         from scalesync.retry import RetryPolicy
@@ -70,32 +70,34 @@ class Connections:
 
     @contextmanager
     def dispatch_api(self, options: "DispatchOptions") -> "Iterator[ScaleApi]":
-        """Yield a client that sends everything once and cuts every request off in time."""
+        """Yield a client for writes, which sends each request once and cuts it off after its timeout."""
         from scalesync.api.client import ScaleApi
 
         settings = self.settings
-        how = options.api_options(settings.api_url, insecure_http=settings.insecure_http)
-        with ScaleApi(settings.require_key().reveal(), how, clock=self.clock) as api:
+        api_options = options.api_options(settings.api_url, insecure_http=settings.insecure_http)
+        with ScaleApi(settings.require_key().reveal(), api_options, clock=self.clock) as api:
             yield api
 
     @contextmanager
     def sync_runner(
         self, watch: "SyncWatcher", workers: int, time_limit: float | None
     ) -> "Iterator[SyncRunner]":
-        """Yield what reads from the API into the database; after `time_limit` seconds it begins nothing."""
+        """Yield a sync runner; after `time_limit` seconds it starts no more requests."""
         from scalesync.lease_owner import new_owner_id
         from scalesync.sync.runner import SyncRunner
         from scalesync.sync.store import SyncStore
 
+        # One clock for database, client and runner: a stop or the time limit ends all of their waits.
         limited = Connections(self.settings, self.clock.allowing(time_limit), self.wait_seconds)
         with limited.database() as database, limited.api() as api:
             store = SyncStore(database, api, new_owner_id(), self.settings.lease)
             yield SyncRunner(store, limited.clock, watch, self.account(), workers, time_limit)
 
     def account(self) -> Account:
-        """Return the key's account. Raises ConfigurationError without a key, or where it may not be sent."""
+        """Return the key's account. Raises ConfigurationError without a key or for an insecure URL."""
         from scalesync.api.options import ApiOptions
 
+        # Building the options refuses plain http to another machine before the key is used for anything.
         key = self.settings.require_key().reveal()
         url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
         return Account(fingerprint(key), mode_of(key), url, self.clock.now())

@@ -1,4 +1,4 @@
-"""The mirror as Python and the command line use it: read from the API, verify, fetch files, dispatch."""
+"""The class `Mirror`: schema, backup, check and dispatch; its base classes have the other methods."""
 
 import os
 from collections.abc import Callable
@@ -22,25 +22,25 @@ from scalesync.settings import DEFAULT_DATABASE, Settings, SettingsInput, load_s
 from scalesync.status import CheckResult, compare_clocks, describe_database, describe_owner, run_check
 
 if TYPE_CHECKING:
-    # Only some methods need these, and they take a while to load.
+    # Slow to import, and only some methods need them.
     from scalesync.queue.dispatch_options import DispatchOptions
     from scalesync.queue.dispatch_summary import DispatchSummary
     from scalesync.queue.events import DispatchEvent
 
 
 class Mirror(Queries, SyncAndVerify, Submissions):
-    """A local copy of a Scale account, and a queue of what is to be done at Scale.
+    """A local copy of a Scale account, and a queue of commands for Scale.
 
-    Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` ask the API and
-    need a key, and `fetch_results` asks the servers that have the files; all else works offline. Every error
-    is a `scalesync.errors.ScalesyncError`; the API's are ScaleException, with `.code` and `.message`. Nothing
-    stays open between two calls, and threads may share one Mirror. `on_event` is called with each event of
-    what is done, from one thread; spans of time are in seconds.
+    Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` call the API and
+    need a key, and `fetch_results` calls the servers that have the files; all else works offline. Errors are
+    `scalesync.errors.ScalesyncError`; the API's are ScaleException, with `.code` and `.message`. Nothing
+    stays open between two calls, and threads may share one Mirror. `on_event` is called with each event,
+    from one thread; times are in seconds.
     """
 
     _settings: Settings
     _clock: Clock | None = None
-    """The clock of every call; None: each call has its own, so that one that was stopped ends alone."""
+    """The clock of every call; None: each call has its own, so that stopping one stops no other."""
     _wait_seconds = 0.0
 
     def __init__(
@@ -53,10 +53,11 @@ class Mirror(Queries, SyncAndVerify, Submissions):
     ) -> None:
         """Use the mirror in an SQLite file or at a `postgresql://` URL.
 
-        Without `api_key` the key is SCALE_API_KEY; without `api_url` the API is at SCALESYNC_API_URL, or
-        Scale's own. Plain http to another machine takes `insecure_http`: the key can be read on the way.
-        Raises ConfigurationError for a key that cannot be one.
+        Default for `api_key`: the environment's SCALE_API_KEY; for `api_url`: SCALESYNC_API_URL, else Scale.
+        `insecure_http` allows plain http to another machine, where the key can be read on the way.
+        Raises ConfigurationError for a malformed key.
         """
+        # An argument replaces the environment variable, so that one function validates both.
         given = {} if api_key is None else {"SCALE_API_KEY": api_key}
         url = (os.environ.get("SCALESYNC_API_URL") or None) if api_url is None else api_url
         chosen = SettingsInput(os.fspath(database), url, insecure_http=insecure_http)
@@ -66,37 +67,38 @@ class Mirror(Queries, SyncAndVerify, Submissions):
     def from_settings(
         cls, settings: Settings, clock: Clock | None = None, *, wait_seconds: float = 0.0
     ) -> Self:
-        """Return the mirror of these settings; a stop of `clock` ends what any of its calls does.
+        """Return the mirror of these settings; stopping `clock` stops all of its calls.
 
-        Each call waits `wait_seconds` for a database that does not answer.
+        Each call waits up to `wait_seconds` for an unreachable database.
         """
         mirror = cls.__new__(cls)
         mirror._settings, mirror._clock, mirror._wait_seconds = settings, clock, wait_seconds  # noqa: SLF001
         return mirror
 
     def waiting(self, *, endless: bool = False) -> Self:
-        """Return the same mirror, whose calls wait for the database while patience lasts, or `endless`."""
+        """Return a copy whose calls wait for an unreachable database: the patience, or without end."""
         patience = RetryPolicy().seconds if self._settings.patience is None else self._settings.patience
         return self.from_settings(self._settings, self._clock, wait_seconds=inf if endless else patience)
 
     def __repr__(self) -> str:
-        """Return the API's address, and nothing of the key."""
+        """Show the API's address, but nothing of the key."""
         return f"Mirror(api_url={self._settings.api_url!r})"
 
     def connections(self) -> Connections:
-        """Return what opens the database and the API for one call."""
+        """Return the connections of one call."""
         return Connections(self._settings, self._clock or Clock(), self._wait_seconds)
 
     # The database -------------------------------------------------------------------------------------------
 
     def init(self, *, adopt: bool = False) -> Initialized:
-        """Create or upgrade the schema, and claim the mirror for the key's account where there is a key.
+        """Create or upgrade the schema, and claim the mirror for the key's account if there is a key.
 
-        `adopt` hands the mirror over to the present key. The API is asked about that key first: raises
-        ScaleUnauthorized or ScaleForbidden where it refuses it, and where it cannot be asked,
-        `.asked.projects` of what is returned is None. Raises DatabaseError for another account's mirror.
+        `adopt` hands the mirror over to the present key, which the API has to accept: raises
+        ScaleUnauthorized or ScaleForbidden if it does not; if it is unreachable, `.asked.projects` of the
+        result is None. Raises DatabaseError for another account's mirror.
         """
         connections = self.connections()
+        # Ask before the database is opened: no transaction waits for the network.
         account = connections.account() if adopt or self._settings.key is not None else None
         asked = check_key(connections.api) if adopt else None
         with connections.database(ignore, create=True) as database:
@@ -113,11 +115,11 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         overwrite: bool = False,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Copy an SQLite mirror, as it is at one moment, into a file, and return its size in bytes.
+        """Copy a consistent snapshot of an SQLite mirror into a file; return its size in bytes.
 
-        The file appears whole or not at all; others may use the mirror meanwhile. `on_progress` is called
-        with the pages copied and those in all. Raises ConfigurationError where the file cannot be written, or
-        is there already and not to be overwritten, and on Postgres, which has its own tools.
+        The file appears complete or not at all; the mirror stays usable. `on_progress` is called with the
+        pages copied and their total. Raises ConfigurationError if the file cannot be written, if it exists
+        without `overwrite`, and on Postgres, which has its own tools.
         """
         from scalesync.db.backup import back_up
 
@@ -126,9 +128,10 @@ class Mirror(Queries, SyncAndVerify, Submissions):
             return back_up(database, Path(file), watch, overwrite=overwrite)
 
     def check(self) -> list[CheckResult]:
-        """Check database, key, API and account, and return what is wrong with each and what to do."""
+        """Check database, key, API and account; return a result with advice for each."""
         connections, settings = self.connections(), self._settings
 
+        # Each check opens what it needs by itself, so that one failure does not hide the others.
         def check_database() -> str:
             with closing(Database.open(settings.database_url)) as database:
                 return describe_database(database)
@@ -145,7 +148,7 @@ class Mirror(Queries, SyncAndVerify, Submissions):
             run_check("account", check_account),
         ]
 
-    # Sending what is queued ---------------------------------------------------------------------------------
+    # Dispatch -----------------------------------------------------------------------------------------------
 
     def dispatch(
         self,
@@ -159,13 +162,13 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         watch: bool = False,
         on_event: "Callable[[DispatchEvent], None]" = ignore,
     ) -> "DispatchSummary":
-        """Send what is queued and settle what is in doubt; return what was done and why it ended.
+        """Send queued commands and settle those in doubt; return a summary.
 
-        At most `max` commands, `workers` at once, and `rate` requests a second. One request may take
-        `timeout` as a whole; after `settle_time` more the API applies none that was cut off. It ends after
-        `patience` without progress; with `watch` it waits for work instead. What the API refuses raises
-        nothing here: it is dead, with the API's words, see `queue.result`. Raises ScalesyncError for what
-        keeps it from beginning, and DatabaseError where the database fails in the middle.
+        Limits: `max` commands, `workers` at once, `rate` requests a second, `timeout` for one request;
+        `settle_time` after that the API applies no request any more that was cut off. Ends after `patience`
+        without progress; with `watch` it waits for new commands. A command that the API refuses is dead and
+        raises nothing here, see `queue.result`. Raises ScalesyncError if it cannot start, and DatabaseError
+        if the database fails later.
         """
         from scalesync.queue.dispatch_options import DispatchOptions
 
@@ -180,22 +183,20 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         patience: float | None = None,
         on_event: "Callable[[DispatchEvent], None]" = ignore,
     ) -> "DispatchSummary":
-        """Ask the API about everything in doubt, and send nothing; spans of time as in `dispatch`."""
+        """Look up all commands in doubt, and send nothing; times as in `dispatch`."""
         from scalesync.queue.dispatch_options import DispatchOptions
 
         options = DispatchOptions(timeout=timeout, settle_time=settle_time, reconcile_only=True)
         return self._dispatch(options, patience, on_event)
 
     def _dispatch(
-        self,
-        options: "DispatchOptions",
-        patience: float | None,
-        on_event: "Callable[[DispatchEvent], None]",
+        self, options: "DispatchOptions", patience: float | None, on_event: "Callable[[DispatchEvent], None]"
     ) -> "DispatchSummary":
         from scalesync.lease_owner import new_owner_id
         from scalesync.queue.dispatcher import Dispatcher
         from scalesync.queue.dispatcher_store import DispatcherStore
 
+        # One patience for the API's silence, for the database's and for opening it.
         settings = self._settings if patience is None else replace(self._settings, patience=patience)
         if settings.patience is not None:
             options = replace(options, patience=settings.patience)

@@ -1,4 +1,4 @@
-"""What is in a mirror, from Python: documents, rows, history and counts. None of it asks the API."""
+"""Read the mirror from Python: documents, rows, changes, status and exports. Works offline."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from scalesync.status import Status, read_status
 from scalesync.timestamps import When, check_order, instant_of
 
 if TYPE_CHECKING:
-    # Exports load more than a list does.
+    # Slow to import, and only exports need them.
     from scalesync.export.counts import ExportCounts
     from scalesync.export.exporter import Export, Exporter
 
@@ -31,32 +31,32 @@ Document = dict[str, Any]
 
 
 class Queries:
-    """Reads what is in a mirror, with the filters of the command line. Everything works offline."""
+    """Methods of `Mirror` that read the local copy, with the filters of the command line."""
 
     def connections(self) -> Connections:
-        """Return what opens database and API for one call."""
+        """Return the connections of one call."""
         raise NotImplementedError
 
     def status(self, *, recent: int = 5) -> Status:
-        """Return what is here, how far behind it is, how full the queue is, and the `recent` last runs."""
+        """Return counts, watermarks, queue, verifications and the `recent` last runs."""
         connections = self.connections()
         with connections.database() as database, database.read() as conn:
             return read_status(conn, database.url_shown, connections.clock.now(), recent=recent)
 
     def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
-        """Yield tasks in flat memory; one transaction lasts until the iterator is exhausted or closed."""
+        """Yield tasks in constant memory, in one transaction until the iterator is exhausted or closed."""
         return _decoded(self.documents("tasks", selection_of(filters, self._now())))
 
     def batches(self, **filters: Unpack[BatchFilters]) -> Iterator[Document]:
-        """Yield batches, like `tasks`."""
+        """Yield batches in constant memory, in one transaction."""
         return _decoded(self.documents("batches", selection_of(filters, self._now())))
 
     def projects(self, **filters: Unpack[ProjectFilters]) -> Iterator[Document]:
-        """Yield projects, like `tasks`, with the history of their parameters."""
+        """Yield projects with the history of their parameters, in one transaction."""
         return _decoded(self.documents("projects", selection_of(filters, self._now())))
 
     def queued_tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
-        """Yield tasks that are queued and not at Scale yet, each with its `command_id` and `state`."""
+        """Yield queued tasks that are not at Scale yet, each with its `command_id` and `state`."""
         from scalesync.queue.management import Queue
 
         queue = Queue(self.connections().database)
@@ -75,7 +75,7 @@ class Queries:
         return self._one("projects", name)
 
     def documents(self, stream: str, selection: Selection) -> Iterator[bytes]:
-        """Yield the JSON text of mirrored objects of projects, batches or tasks, in flat memory."""
+        """Yield the JSON text of mirrored projects, batches or tasks, in constant memory."""
         from scalesync.db.mirror import query
         from scalesync.db.mirror.documents import MAPPINGS
 
@@ -83,7 +83,7 @@ class Queries:
             yield from query.documents(conn, MAPPINGS[stream], selection)
 
     def document(self, stream: str, key: str) -> bytes | None:
-        """Return the JSON text of one mirrored object by its task_id or name, or None if it is not here."""
+        """Return the JSON text of one mirrored object by its task_id or name, None if there is none."""
         from scalesync.db.mirror import query
         from scalesync.db.mirror.documents import MAPPINGS
 
@@ -93,10 +93,11 @@ class Queries:
     def changes(
         self, *, since_id: int | None = None, since: When | None = None, until: When | None = None
     ) -> Iterator[Change]:
-        """Yield what changed in the mirrored tasks, oldest first: after a number, from a time, before a time.
+        """Yield changes of mirrored tasks, oldest first: `id` above `since_id`, seen in [since, until).
 
-        A caller that remembers the `id` of the last change can go on from there: no smaller id appears later.
+        To continue later pass the last `id` as `since_id`: no smaller id appears any more.
         """
+        # Checked here and not in the generator, which would raise only at its first item.
         now = self._now()
         first = None if since is None else instant_of(since, now)
         end = None if until is None else instant_of(until, now)
@@ -112,10 +113,10 @@ class Queries:
             yield from changes.listing(conn, after_id=after_id, since=since, until=until)
 
     def sql(self, statement: str, *, timeout: float = 60.0) -> Iterator[dict[str, Any]]:
-        """Yield the rows of one statement that only reads, in flat memory, as dicts by column.
+        """Yield the rows of one read-only SQL statement as dicts by column, in constant memory.
 
-        The database refuses what would change anything, and works for `timeout` seconds at most. Raises
-        ConfigurationError for a statement that is wrong, or gives two columns one name. JSON may be text.
+        The database refuses changes, and works for at most `timeout` seconds. Raises ConfigurationError for
+        a wrong statement, and for two columns of the same name. JSON columns may be text.
         """
         with self.exporter.answer(statement, seconds=timeout) as answer:
             names = [column.name for column in answer.columns]
@@ -127,7 +128,7 @@ class Queries:
 
     @property
     def exporter(self) -> "Exporter":
-        """Return what answers a person's own SQL, and writes tables, views and datasets line by line."""
+        """The exporter of this mirror: SQL results, tables, views and datasets."""
         from scalesync.export.exporter import Exporter
 
         connections = self.connections()
@@ -141,10 +142,10 @@ class Queries:
         format: str = "jsonl",  # noqa: A002 - as the option
         **filters: Unpack[TaskFilters],
     ) -> "ExportCounts":
-        """Write a table, a view or a dataset to a binary file, and return how much was written and left out.
+        """Write a table, a view or a dataset to a binary file; return the counts.
 
-        `format` and the filters are those of `scalesync export`. Raises ConfigurationError for a table or a
-        format that does not exist, and for a filter that cannot be applied.
+        `format` and the filters are those of `scalesync export`. Raises ConfigurationError for an unknown
+        table or format, and for a filter that the table has no column for.
         """
         from scalesync.export.counts import ExportCounts
         from scalesync.export.exporter import Format
@@ -159,7 +160,7 @@ class Queries:
     def export_partitions(
         self, table: str, directory: str | os.PathLike[str], **filters: Unpack[TaskFilters]
     ) -> "ExportCounts":
-        """Write a table or a view as Parquet files by project and month below a directory that is empty."""
+        """Write a table or a view as Parquet files by project and month, below an empty directory."""
         from scalesync.export.counts import ExportCounts
 
         counts, target = ExportCounts(), Path(directory)
@@ -173,8 +174,7 @@ class Queries:
         from scalesync.export.exporter import Export, Format
 
         if format not in set(Format):
-            msg = f"There is no format {format!r}."
-            raise ConfigurationError(msg, advice=f"Use {', '.join(Format)}.")
+            raise ConfigurationError(f"There is no format {format!r}.", advice=f"Use {', '.join(Format)}.")
         return Export(table, Format(format), selection_of(filters, self._now()))
 
     def _one(self, stream: str, key: str) -> Document | None:
@@ -183,7 +183,7 @@ class Queries:
         return None if found is None else read_json(found)
 
     def _now(self) -> datetime:
-        """Return this machine's clock, from which a span such as `7d` goes back."""
+        """Return this machine's time, from which a span such as `7d` is subtracted."""
         return self.connections().clock.now()
 
 

@@ -1,4 +1,4 @@
-"""Queue what is to be done at Scale. Nothing here talks to the API: `dispatch` sends it later."""
+"""Queue commands for Scale. Nothing here calls the API: `dispatch` sends them later."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,32 +10,32 @@ from scalesync.mirror.connections import Connections
 from scalesync.models.commands import Enqueued
 
 if TYPE_CHECKING:
-    # A sync does without the queue.
+    # Slow to import, and a sync does not need them.
     from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
     from scalesync.queue.management import Queue
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 
 
 class Submissions:
-    """Queues commands, each in a transaction of its own or several in one. See Transaction for errors."""
+    """Methods of `Mirror` that queue commands, one or several in a transaction. Errors: see Transaction."""
 
     def connections(self) -> Connections:
-        """Return what opens the database for one call."""
+        """Return the connections of one call."""
         raise NotImplementedError
 
     @property
     def queue(self) -> "Queue":
-        """Return the queue: what is in it, why it waits, and how to mend it."""
+        """The queue: list commands, explain why they wait, retry, discard, pause."""
         from scalesync.queue.management import Queue
 
         return Queue(self.connections().database)
 
     @contextmanager
     def transaction(self, connection: Connection | None = None) -> "Iterator[Transaction]":
-        """Yield a transaction in which several commands are queued: all of them at its end, or none.
+        """Yield a transaction that queues several commands: all of them at its end, or none.
 
-        With the caller's own SQLAlchemy `connection` to a mirror's database, what is queued is there if and
-        when the caller commits; an error undoes what the block queued and nothing else.
+        With the caller's own SQLAlchemy `connection` to a mirror's database, the caller commits; an error
+        rolls back the commands of this block and nothing else.
         """
         from scalesync.queue.transaction import Transaction
 
@@ -47,18 +47,18 @@ class Submissions:
             yield Transaction(conn)
 
     def within(self, connection: Connection) -> "AbstractContextManager[Transaction]":
-        """Return `transaction(connection)`. Deprecated: use that."""
+        """Return `transaction(connection)`, which replaces this deprecated name."""
         warnings.warn("Use Mirror.transaction(connection).", DeprecationWarning, stacklevel=2)
         return self.transaction(connection)
 
     def submit(self, given: Iterable[bytes | Mapping[str, Any]], template: "TaskTemplate") -> "SubmitResult":
-        """Queue a task for each line of JSON or mapping, made after the template; all of them, or none.
+        """Queue a task for each JSON line or mapping, with the template's settings; all of them, or none.
 
-        Nothing is written to the database before the last of them has come. Raises SubmissionError, whose
-        `.problems` name every bad one by its place.
+        Raises SubmissionError, whose `.problems` name every invalid one by its number.
         """
         from scalesync.queue import bulk_submit
 
+        # The source is read to its end before the write transaction begins: others can write meanwhile.
         with (
             self.connections().database() as database,
             bulk_submit.validate(given, template) as spool,
@@ -84,7 +84,7 @@ class Submissions:
         unique_id_field: str | None = None,
         **options: "Unpack[TaskOptions]",
     ) -> "SubmitResult":
-        """Queue many tasks in flat memory, as `submit` does."""
+        """Queue many tasks in constant memory; all of them, or none. Raises SubmissionError."""
         from scalesync.queue.bulk_submit import TaskTemplate
 
         return self.submit(bodies, TaskTemplate(type, unique_id_field=unique_id_field, **options))
@@ -92,33 +92,29 @@ class Submissions:
     def cancel_task(
         self, task_id: str | None = None, *, unique_id: str | None = None, clear_unique_id: bool = False
     ) -> Enqueued:
-        """Queue the canceling of a task, by its id or unique_id; a create never sent is withdrawn."""
+        """Queue the cancel of a task, by id or unique_id; withdraw its create if that was never sent."""
         with self.transaction() as tx:
             return tx.cancel_task(task_id, unique_id=unique_id, clear_unique_id=clear_unique_id)
 
     def cancel_tasks(
-        self,
-        task_ids: Iterable[str] = (),
-        *,
-        unique_ids: Iterable[str] = (),
-        clear_unique_id: bool = False,
+        self, task_ids: Iterable[str] = (), *, unique_ids: Iterable[str] = (), clear_unique_id: bool = False
     ) -> "SubmitResult":
-        """Queue the canceling of many tasks by their ids or unique_ids: of all, or of none."""
+        """Queue the cancels of many tasks by ids or unique_ids; all of them, or none."""
         with self.transaction() as tx:
             return tx.cancel_tasks(task_ids, unique_ids=unique_ids, clear_unique_id=clear_unique_id)
 
     def cancel_batch(self, name: str, *, clear_unique_id: bool = False) -> "SubmitResult":
-        """Queue the canceling of every task of a batch that is pending here or still queued."""
+        """Queue the cancels of a batch's tasks that are pending in the mirror or queued."""
         with self.transaction() as tx:
             return tx.cancel_tasks(batch=name, clear_unique_id=clear_unique_id)
 
     def create_batch(self, name: str, project: str, **more: "Unpack[BatchOptions]") -> Enqueued:
-        """Queue a batch; if its project is queued here, it waits for that."""
+        """Queue the create of a batch; it waits for its project's create if that is queued."""
         with self.transaction() as tx:
             return tx.create_batch(name, project, **more)
 
     def finalize_batch(self, name: str) -> Enqueued:
-        """Queue the finalizing of a batch, after every task queued for it; it takes no more."""
+        """Queue the finalize of a batch behind its queued tasks; further tasks for it are refused."""
         with self.transaction() as tx:
             return tx.finalize_batch(name)
 
@@ -129,11 +125,11 @@ class Submissions:
         params: Mapping[str, Any],
         **more: "Unpack[ProjectOptions]",
     ) -> Enqueued:
-        """Queue a project for tasks of one type, with its first parameters."""
+        """Queue the create of a project for tasks of one type, with its first parameters."""
         with self.transaction() as tx:
             return tx.create_project(name, type, params, **more)
 
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
-        """Queue new parameters of a project, in place of the latest or (`patch`) merged over them."""
+        """Queue new parameters of a project; they replace the latest ones or (`patch`) merge into them."""
         with self.transaction() as tx:
             return tx.update_project(name, params, patch=patch)

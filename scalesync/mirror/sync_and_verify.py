@@ -1,4 +1,4 @@
-"""Read from the API into the mirror, and compare the two."""
+"""Sync the mirror with the API, verify it, and fetch result files."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -13,7 +13,7 @@ from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
 from scalesync.timestamps import When, instant_of
 
 if TYPE_CHECKING:
-    # Only some methods need these, and they take a while to load.
+    # Slow to import, and only some methods need them.
     from scalesync.models.api import BatchStatus
     from scalesync.models.sync import Run
     from scalesync.sync.events import SyncEvent
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from scalesync.sync.verify.models import Verification, VerifyEvent
 
 LOOKBACK = timedelta(minutes=15)
-"""Overlap with the last sync: the API shows some changes late."""
+"""Overlap with the last sync, because the API shows some changes late."""
 
 
 def ignore(_event: object) -> None:
-    """Take an event that nobody asked for."""
+    """Drop an event: the default of `on_event`."""
 
 
 class SyncAndVerify:
-    """Asks the API, and needs a key: fetching result files alone works without one."""
+    """Methods of `Mirror` that call the API, and need a key (`fetch_results` works without)."""
 
     def connections(self) -> Connections:
-        """Return what opens the database and the API for one call."""
+        """Return the connections of one call."""
         raise NotImplementedError
 
     def waiting(self, *, endless: bool = False) -> Self:
-        """Return the same, whose calls wait for a database that does not answer."""
+        """Return a copy whose calls wait for an unreachable database."""
         raise NotImplementedError
 
     def sync(
@@ -53,12 +53,12 @@ class SyncAndVerify:
         time_limit: float | None = None,
         on_event: "Callable[[SyncEvent], None]" = ignore,
     ) -> "SyncSummary":
-        """Bring the mirror up to date and return what was read; `.complete` says whether it is.
+        """Bring the mirror up to date; return a summary, whose `.complete` says whether it is.
 
-        `streams` are some of projects, batches and tasks; none: all. `full` reads everything again, and
-        notices what is gone. `since`, `until` and `projects` make it a backfill of what was created then, or
-        of these projects: no watermark moves. Nothing new is begun after `time_limit`. Raises ScalesyncError
-        for what stops it; what came is saved.
+        `streams`: some of projects, batches and tasks; none: all. `full` reads everything again, and marks
+        objects that the API no longer has. `since`, `until` and `projects` make it a backfill by creation
+        time or project, which moves no watermark. No request is started after `time_limit`. Raises
+        ScalesyncError if it has to stop; the pages received until then are saved.
         """
         request = self._request(streams, since, until, projects, full=full, lookback=lookback)
         with self.waiting().connections().sync_runner(on_event, workers, time_limit) as runner:
@@ -73,7 +73,7 @@ class SyncAndVerify:
         projects: Iterable[str] = (),
         lookback: timedelta = LOOKBACK,
     ) -> "tuple[Plan, tuple[int, ...]]":
-        """Ask what such a `sync` would read: its windows, and how many rows each holds. Writes nothing."""
+        """Return the windows that a `sync` would read, and the rows in each. Writes nothing."""
         request = self._request(streams, since, until, projects, full=full, lookback=lookback)
         with self.waiting().connections().sync_runner(ignore, 1, None) as runner:
             return runner.dry_run(request)
@@ -90,11 +90,11 @@ class SyncAndVerify:
         on_event: "Callable[[VerifyEvent], None]" = ignore,
         on_repair: "Callable[[SyncEvent], None]" = ignore,
     ) -> "Verification":
-        """Compare the mirror with the API and return what differs; `.proven` says whether nothing does.
+        """Compare the mirror with the API and return the differences; `.proven`: there are none.
 
         `streams`, `since`, `until` and `projects` as in `sync`. `deep` compares whole documents, which reads
-        everything. With `repair` what differs is read again, and what is returned is a second verification,
-        with the first as `.before_repair`. Raises ScalesyncError for what stops it.
+        everything. `repair` reads differing objects again, and returns a second verification with the first
+        as `.before_repair`. Raises ScalesyncError if it has to stop.
         """
         from scalesync.sync.verify.runner import VerifyRunner
 
@@ -103,13 +103,9 @@ class SyncAndVerify:
             return VerifyRunner(runner, on_event).verify(request, deep=deep, repair=repair)
 
     def verify_runs(
-        self,
-        runs: "Sequence[Run]",
-        *,
-        workers: int = 8,
-        on_event: "Callable[[VerifyEvent], None]" = ignore,
+        self, runs: "Sequence[Run]", *, workers: int = 8, on_event: "Callable[[VerifyEvent], None]" = ignore
     ) -> "Verification":
-        """Compare what these runs of a sync read with the API, and return what differs."""
+        """Compare the objects that these sync runs read with the API, and return the differences."""
         from scalesync.sync.verify.runner import VerifyRunner
 
         with self.connections().sync_runner(ignore, workers, None) as runner:
@@ -124,11 +120,11 @@ class SyncAndVerify:
         allow_private: bool = False,
         on_event: "Callable[[FetchEvent], None]" = ignore,
     ) -> "FetchSummary":
-        """Fetch the files that responses name and write their annotations; `.complete` says whether all came.
+        """Fetch the files named in responses and write their annotations; `.complete`: all were fetched.
 
-        `max_size` is in bytes; `timeout` is for one file as a whole. `allow_private` also asks addresses of
-        this machine and of private networks. One that cannot be had raises nothing: `result_files` says why,
-        and the next call tries again. Without a key, files that need none are fetched.
+        `max_size` is in bytes; `timeout` is for one whole file. `allow_private` permits addresses of this
+        machine and of private networks. A file that fails raises nothing: the table `result_files` has the
+        reason, and the next call tries again. Without a key, files that need none are fetched.
         """
         from scalesync.sync.result_files import Fetcher, FetchOptions, UrlRefresher
 
@@ -136,6 +132,7 @@ class SyncAndVerify:
         connections = self.connections()
         settings = connections.settings
         key = None if settings.key is None else settings.key.reveal()
+        # Without a key there is no account to claim the mirror for, and no expired URL can be refreshed.
         check = migrate.check_schema if key is None else connections.check_and_claim
         with (
             connections.database(check) as database,
@@ -148,7 +145,7 @@ class SyncAndVerify:
             return Fetcher(database, downloads, connections.clock, on_event, workers, urls).run()
 
     def batch_status(self, name: str) -> "BatchStatus":
-        """Return what the API counts in a batch now. Raises ScaleResourceNotFound where there is none."""
+        """Return the API's present counts of a batch. Raises ScaleResourceNotFound if there is none."""
         check_name("batch", name)
         with self.connections().api() as api:
             return api.batch_status(name)
@@ -161,10 +158,11 @@ class SyncAndVerify:
         projects: Iterable[str],
         **more: Any,
     ) -> SyncRequest:
-        """Return what is to be read. Raises ConfigurationError for what cannot be meant."""
+        """Build the request of a sync or verification. Raises ConfigurationError for a wrong argument."""
         for name in streams:
             if name not in EVERY_STREAM:
                 raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")
+        # A single text is one project, not a sequence of letters.
         names = (projects,) if isinstance(projects, str) else tuple(projects)
         for name in names:
             check_name("project", name)

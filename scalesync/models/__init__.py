@@ -1,1 +1,1 @@
-"""Frozen values that cross the packages: without a clock, a network or a disk."""
+"""Frozen value types that the packages exchange. Nothing here uses a clock, a network or a disk."""

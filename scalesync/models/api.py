@@ -1,4 +1,4 @@
-"""Values that the API's client takes and returns: pages, documents, filters."""
+"""Arguments and results of the API client: pages, documents, filters."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,19 +14,19 @@ class Page:
     """One answer to a list request."""
 
     docs: tuple[msgspec.Raw, ...]
-    """The documents, each still the JSON text that the API sent."""
+    """The documents, each as the JSON text that the API sent."""
     total: int | None
-    """How many objects match the request's filters in all; None where the endpoint does not say."""
+    """All objects that match the request's filters; None: the endpoint does not say."""
     next_token: str | None
-    """What asks for the page after this one; None on the last page. Opaque."""
+    """The opaque token of the next page; None on the last page."""
     has_more: bool
-    """What the API says of a further page, to be held against `next_token`."""
+    """Whether the API says that there is a next page; must agree with `next_token`."""
     served_at: datetime
     """The API's clock when it answered."""
     replaced: int = 0
-    """How many characters no database can hold (U+0000, lone surrogates) became U+FFFD."""
+    """Characters that no database can store (U+0000, lone surrogates) and that became U+FFFD."""
     dated: bool = True
-    """Whether `served_at` is what the API said; else it is our own clock, which may be wrong."""
+    """Whether `served_at` is the API's time; False: it is this machine's, which may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """The filters of `GET /tasks`, named as the API names them. None or empty: not sent."""
+    """The filters of `GET /tasks` under the API's names. None or empty: not sent."""
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -61,7 +61,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class BatchFilter:
-    """The filters of `GET /batches`, named as the API names them. None: not sent."""
+    """The filters of `GET /batches` under the API's names. None: not sent."""
 
     start_time: datetime | None = None
     end_time: datetime | None = None
@@ -72,7 +72,7 @@ class BatchFilter:
 
 @dataclass(frozen=True, slots=True)
 class BatchStatus:
-    """A batch's own counts of its tasks; counts that the API left out are 0."""
+    """The API's counts of a batch's tasks by status; a count that the API leaves out is 0."""
 
     status: str
     pending: int

@@ -1,4 +1,4 @@
-"""One change of a mirrored task, and when and by whom it was seen."""
+"""Changes of mirrored tasks, as stored in `task_changes`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class SeenBy:
-    """When and by whom a change was seen."""
+    """The time and the run at which a change was seen."""
 
     at: datetime
     """The API's clock."""
     run_id: int | None = None
-    """None: not by a run, but in the answer to a command."""
+    """None: it was seen in the answer to a command, not by a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Change:
     """One row of `task_changes`."""
 
     id: int
-    """Later changes have larger ids, and no smaller one appears any more."""
+    """Increases with every change; no smaller id appears later, so it can serve as a cursor."""
     task_id: str
     run_id: int | None
     seen_at: datetime

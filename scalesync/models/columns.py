@@ -1,35 +1,31 @@
-"""Columns of rows that leave the mirror."""
+"""Columns and results of exports and SQL queries."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 class ColumnKind(StrEnum):
-    """What the values of a column are, on either database."""
+    """The type of a column's values, the same on SQLite and Postgres."""
 
     TEXT = "text"
     INTEGER = "integer"
     NUMBER = "number"
     BOOLEAN = "boolean"
     INSTANT = "instant"
-    """Aware datetimes."""
+    """Timezone-aware datetimes."""
     DAY = "day"
     """A day in UTC, as text: 2023-10-11."""
     JSON = "json"
     """JSON, as text."""
     BYTES = "bytes"
     UNDECLARED = "undeclared"
-    """Of the answer to a person's own SQL: each value is whatever the driver made of it."""
+    """In the result of a person's own SQL: values of any type, as the driver returns them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of rows that leave the mirror."""
+    """A column of exported rows."""
 
     name: str
     kind: ColumnKind
@@ -37,8 +33,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """What a statement gives, a few rows at a time."""
+    """The result of an SQL statement, read a few rows at a time."""
 
     columns: tuple[Column, ...]
-    """JSON where the database says so, else undeclared."""
+    """Of kind JSON if the database says so, else UNDECLARED."""
     rows: Iterator[Sequence[object]]

@@ -1,15 +1,15 @@
-"""The nouns of the write side: what is to be done at Scale, how far it is, and what became of it."""
+"""Commands of the write queue: kinds, states, outcomes, and the values around claims and pauses."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 GENERATED = "scalesync-"
-"""How a unique_id begins that was made from its task's content."""
+"""Prefix of a unique_id that was generated from its task's content."""
 
 
 class CommandKind(StrEnum):
-    """What a command does at Scale. The database takes any text: a kind is what has a handler."""
+    """The kinds of commands. The database stores any text: a kind exists if it has a handler."""
 
     CREATE_TASK = "create_task"
     CANCEL_TASK = "cancel_task"
@@ -20,88 +20,88 @@ class CommandKind(StrEnum):
 
 
 class CommandState(StrEnum):
-    """Where a command stands, as it is stored."""
+    """The stored state of a command."""
 
     QUEUED = "queued"
-    """Never sent, or proven not applied. Left by a claim or a discard."""
+    """Never sent, or verified as not applied."""
     SENDING = "sending"
-    """Claimed under a lease; `sent_at` tells whether it may have been sent. A crash leaves it so, and the
-    first claim after the lease makes it queued or in doubt."""
+    """Claimed under a lease; it may have been sent if `sent_at` is set. After a crash the first claim behind
+    the lease makes it queued or in doubt."""
     IN_DOUBT = "in_doubt"
-    """May have been applied: the API is asked before it may be sent. It keeps its resource meanwhile."""
+    """May have been applied: a look-up comes before another send, and its resource stays locked."""
     DELIVERED = "delivered"
-    """The effect is there, and was seen. Final."""
+    """The effect was seen at the API. Final."""
     DEAD = "dead"
-    """Given up and kept for a person, who retries or discards it."""
+    """Given up; a person retries or discards it."""
     DISCARDED = "discarded"
-    """Without effect for good, and nothing to be done about it: a person withdrew it, or it lost a race that
-    nobody could win, such as a cancel of a task that is completed. Final."""
+    """Will never have an effect: a person withdrew it, or it came too late, such as a cancel of a completed
+    task. Final."""
 
 
 class Outcome(StrEnum):
-    """How a command ended, or last failed for good."""
+    """The final result of a command, or its last final failure."""
 
     APPLIED = "applied"
-    """By a request of ours."""
+    """Applied by a request of this queue."""
     ALREADY_APPLIED = "already_applied"
-    """It was there before any request of ours could have done it, and it is what we wanted."""
+    """The effect was there before this queue sent anything."""
     NO_OP = "no_op"
-    """Nothing was sent: it would have changed nothing."""
+    """Not sent: it would have changed nothing."""
     REJECTED = "rejected"
-    """The API refused it; its words are in `error`."""
+    """The API refused it; its message is in `error`."""
     CONFLICT = "conflict"
-    """Something else has the name or unique_id."""
+    """Another object has the name or unique_id."""
     EXHAUSTED = "exhausted"
-    """Proven not applied after as many failures as it may have."""
+    """Not applied after `max_failures` failures."""
     WITHDRAWN = "withdrawn"
-    """By a person, or by a cancel that came before it was sent."""
+    """Withdrawn by a person, or by a cancel that came before it was sent."""
     DEPENDENCY_FAILED = "dependency_failed"
-    """What it hung on was withdrawn."""
+    """The command that it depends on was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """The object that a create makes, as the mirror will know it."""
+    """The object that a create command makes, as the mirror will store it."""
 
     stream: str
     name: str
-    """Its unique_id for a task, else its name."""
+    """The unique_id of a task, else the name."""
     match_on: tuple[tuple[str, str], ...]
-    """Where it is made, as columns and values. If empty, a mirrored object of that name is the same one."""
+    """(column, value) pairs that a mirrored object of this name must have to be the same; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewCommand:
-    """An intent, before it is in the queue."""
+    """A command that is not in the queue yet."""
 
     kind: str
     payload: str
-    """What its handler needs, as canonical JSON text."""
+    """Canonical JSON text for its handler."""
     resource: str
-    """What must stay in order, such as `task:<unique_id>`, `batch:<name>`, `project:<name>`."""
+    """`task:<unique_id>`, `batch:<name>` or `project:<name>`; commands on one resource are sent in order."""
     scope: str | None = None
-    """`batch:<name>` for what belongs to that batch: its own create, its tasks' creates, its finalize."""
+    """`batch:<name>` for a batch's create, its tasks' creates and its finalize."""
     depends_on: str | None = None
-    """Another resource, whose create must be delivered first if it is queued here before this."""
+    """Another resource, whose create must be delivered first if it was queued before this command."""
     idempotency_key: str | None = None
-    """Shared by no two commands unless the one before is dead or discarded; None: never compared."""
+    """Unique among commands that are neither dead nor discarded; None: not compared."""
     priority: int = 0
-    """Lower goes first; equal ones by age."""
+    """Lower is sent first; equal ones by age."""
     seals_batch: bool = False
-    """Whether `scope` takes nothing more from now on (a finalize)."""
+    """Whether `scope` accepts no further commands (a finalize)."""
     cancels_create: bool = False
-    """Whether it and a never sent create of the same resource discard each other (a cancel)."""
+    """Whether it and an unsent create of the same resource discard each other (a cancel)."""
     creates: Creation | None = None
-    """What it makes, if it makes anything."""
+    """The object it creates, None if it creates none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of `commands`; the columns of the same names."""
+    """One row of `commands`; fields are the columns of the same names."""
 
     id: int
     cid: str
-    """A name that no other command, in any database, has."""
+    """Unique among the commands of all databases."""
     kind: str
     state: CommandState
     outcome: Outcome | None
@@ -112,48 +112,48 @@ class Command:
     idempotency_key: str | None
     priority: int
     hold_reason: str | None
-    """Why nobody claims it until a person acts; None: nothing holds it."""
+    """Why it is not claimed until a person acts; None: it is not held."""
     fence: int
-    """How often it was taken up or moved: only who knows the present number may change it."""
+    """Increases with every claim and change; a writer must know the present number (fencing token)."""
     sends: int
-    """How often it was armed."""
+    """Number of armings."""
     failures: int
     max_failures: int
     ambiguous: bool
-    """Whether a request without an answer may still have, or yet get, an effect."""
+    """Whether an earlier request may have had an effect, or may still get one."""
     sent_at: datetime | None
-    """When it was armed last, unless proven without effect; the database's clock."""
+    """Time of the last arming by the database's clock; None once verified as without effect."""
     not_before: datetime | None
     owner: str | None
     leased_until: datetime | None
     base: int | None
-    """Before an update_project: the project's last version, -1 for none."""
+    """For update_project: the project's last version before the first send, -1 for none."""
     discard_requested: bool
     result: str | None
-    """What the API named, as JSON text: `{"task_id": ...}` for a task, `{"name": ...}` for the others."""
+    """JSON text: `{"task_id": ...}` for a task, `{"name": ...}` for other objects."""
     error_code: int | None
     error: str | None
     created_at: datetime
     finished_at: datetime | None
     target: str | None = None
-    """Of a cancel by unique_id: the task_id found when it was armed first. It never touches another task."""
+    """For a cancel by unique_id: the task_id found at its first arming, which is never replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A command in our hands until its lease ends."""
+    """A command that one process owns until its lease ends."""
 
     command: Command
-    """As it stands under this claim; its `fence` is ours."""
+    """As claimed; its `fence` identifies this claim."""
     since_sent: float | None = None
-    """Seconds since it was armed last, by the database's clock; None: no request of it can have an effect."""
+    """Seconds since the last arming, by the database's clock; None: no request of it can have an effect."""
     since_created: float | None = None
-    """Seconds since its own resource, or what it depends on, was created by this queue; None: not here."""
+    """Seconds since this queue created its resource, or the one it depends on; None: it did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStep:
-    """One line of the log that every command keeps: `command_attempts`."""
+    """A step of a claim, for the log `command_attempts`."""
 
     step: str
     """look, prepare, arm, send, settle, rescue, or a person's discard, retry, distrust, hold."""
@@ -161,12 +161,12 @@ class AttemptStep:
     """One word, such as delivered, absent, refused, unanswered."""
     http_status: int | None = None
     detail: str | None = None
-    """The API's words or ours; never a key, never a payload."""
+    """The API's message or ours; never the API key or a payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A step as it was logged."""
+    """One row of `command_attempts`."""
 
     id: int
     command_id: int
@@ -180,13 +180,13 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a claim came to: the state its command goes to, and what else changes with it."""
+    """The end of a claim: the command's next state and other changes."""
 
     state: CommandState
-    """Anything but SENDING."""
+    """Not SENDING."""
     outcome: Outcome | None = None
     ambiguous: bool = False
-    """Kept or set for QUEUED, IN_DOUBT and DEAD; final states never are."""
+    """Meaningful for QUEUED, IN_DOUBT and DEAD; False for the final states."""
     failed: bool = False
     """Whether it counts against `max_failures`."""
     wait: float = 0.0
@@ -196,11 +196,11 @@ class Settlement:
     error: str | None = None
     result: str | None = None
     frees_key: bool = False
-    """Whether the resource's name may be used again: its delivered commands give up their keys."""
+    """Whether the resource's name may be used again: its delivered commands lose their idempotency keys."""
 
 
 class PausedBy(StrEnum):
-    """Who paused the queue: a person, or the API by asking for a rest or refusing the key or the account."""
+    """The cause of a pause: a person, or an answer of the API (throttled, key or account refused)."""
 
     PERSON = "person"
     API = "api"
@@ -208,31 +208,31 @@ class PausedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PauseState:
-    """Whether anything may be sent, for every host that uses the database."""
+    """The pause of a queue, which holds for every host that uses the database."""
 
     paused: bool
     seconds: float | None
-    """Until it opens by itself; None: not before `queue resume`."""
+    """Seconds until it ends by itself; None: only `queue resume` ends it."""
     reason: str | None
     paused_by: PausedBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of one enqueueing."""
+    """The result of queueing one command."""
 
     command_id: int | None
-    """The command that is in the queue now; None where the mirror holds the object already."""
+    """The command in the queue; None: nothing was queued, because the mirror has the object already."""
     new: bool
-    """False: it was there before, with the same content."""
+    """False: the command was there before, with the same content."""
     withdrew: int | None = None
-    """The never sent create that it and this command discarded."""
+    """The unsent create that was discarded together with this command."""
     mirrored: str | None = None
-    """The key of the object that the mirror holds already under this name."""
+    """The key of the object that the mirror has already under this name."""
 
 
 class DisplayState(StrEnum):
-    """Where a command stands, for people: `queued` and `in_doubt` told apart by what they wait for."""
+    """The state of a command for people: `queued` and `in_doubt` are split by what they wait for."""
 
     READY = "ready"
     SCHEDULED = "scheduled"
@@ -248,22 +248,22 @@ class DisplayState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommandView:
-    """A command with what people ask about it."""
+    """A command with its display state and why it waits."""
 
     command: Command
     display: DisplayState
     waits_for: int | None = None
-    """The command that blocks it, by the very conditions under which it cannot be claimed."""
+    """The command that blocks it, by the same conditions that a claim uses."""
     reason: str | None = None
     """Why it waits, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """How full the queue is."""
+    """Counts of a queue."""
 
     open: int
-    """Commands not final and not dead."""
+    """Commands that are neither final nor dead."""
     by_state: dict[str, int]
     oldest_seconds: float | None
     """Age of the oldest open command by the database's clock."""
@@ -273,28 +273,28 @@ class QueueStats:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether something is dead, in doubt or held."""
+        """Whether any command is dead, in doubt or held."""
         return bool(self.dead or self.in_doubt or self.held)
 
 
 class DiscardAnswer(StrEnum):
-    """The three answers to a discard."""
+    """The possible answers to a discard."""
 
     DISCARDED = "discarded"
     """It will never be sent."""
     REQUESTED = "requested"
-    """It is being sent or in doubt: it will be dropped if it proves not applied."""
+    """It is being sent or in doubt: it will be discarded if verified as not applied."""
     TOO_LATE = "too late"
-    """It is done; only another command can undo it."""
+    """It is delivered; only another command can undo it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscardResult:
-    """What a discard came to."""
+    """The result of discarding one command."""
 
     command_id: int
     answer: DiscardAnswer
     also: tuple[int, ...] = ()
-    """Commands that hung on it and were discarded with it."""
+    """Commands that depended on it and were discarded with it."""
     instead: str | None = None
     """For TOO_LATE: the command line that undoes it, if there is one."""

@@ -1,4 +1,4 @@
-"""Which mirrored objects are wanted, and how many there are."""
+"""Filters for mirrored objects, from the command line and from Python."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from scalesync.timestamps import When, check_order, instant_of
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which objects are wanted; None leaves a filter out. Filter only by columns that the table has."""
+    """A filter for mirrored objects; None: not filtered by. Use only columns that the table has."""
 
     project: str | None = None
     batch: str | None = None
@@ -25,25 +25,25 @@ class Selection:
     until: datetime | None = None
     """Created before this instant."""
     missing: bool = False
-    """Also objects that the API no longer has."""
+    """Whether to include objects that the API no longer has."""
     newest_first: bool = False
-    """In descending order of creation; otherwise in order of keys."""
+    """Descending order of creation; otherwise the order of keys."""
     sort: str | None = None
-    """In order of this field, with `-` before it in descending order; those without one are last."""
+    """Field to sort by, with `-` before it for descending order; objects without it are last."""
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigurationError for times between which nothing can lie."""
+        """Raise ConfigurationError if `since` is not before `until`."""
         check_order(self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectCounts:
-    """How many objects of one stream are here."""
+    """Counts of one stream's mirrored objects."""
 
     here: int
     missing: int
-    """Objects here that the API no longer has; not in `here`, nor in `by_status`."""
+    """Objects that the API no longer has; not counted in `here` and `by_status`."""
     by_status: dict[str | None, int]
     """Empty for a stream without statuses."""
 
@@ -51,20 +51,20 @@ class ObjectCounts:
 EVERYTHING = Selection()
 
 NAMES = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
-"""Filters whose value is a text."""
+"""Filters that take a text."""
 
 
 class ProjectFilters(TypedDict, total=False):
-    """Which projects are wanted."""
+    """Filters for projects."""
 
     type: str
     missing: bool
-    """Also those that the API no longer has."""
+    """Whether to include projects that the API no longer has."""
     limit: int
 
 
 class BatchFilters(TypedDict, total=False):
-    """Which batches are wanted."""
+    """Filters for batches."""
 
     project: str
     status: str
@@ -78,7 +78,7 @@ class BatchFilters(TypedDict, total=False):
 
 
 class TaskFilters(BatchFilters, total=False):
-    """Which tasks are wanted."""
+    """Filters for tasks."""
 
     batch: str
     type: str
@@ -87,13 +87,14 @@ class TaskFilters(BatchFilters, total=False):
 
 
 def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
-    """Return the filter that keyword arguments make. Raises ConfigurationError for a wrong value.
+    """Build a selection from keyword arguments. Raises ConfigurationError for a wrong value.
 
-    A span such as `7d` goes back from `now`.
+    A span such as `7d` is subtracted from `now`.
     """
     for name in NAMES:
         if filters.get(name) is not None:
             check_name(name, filters[name])
+    # `bool` is an `int` in Python, and both databases store limits in 64 bits.
     limit = filters.get("limit")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit < 2**63):
         raise ConfigurationError(f"The limit {limit!r} is not a whole number above 0.", advice="None is all.")
@@ -104,7 +105,8 @@ def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
 
 
 def check_name(what: str, name: object) -> None:
-    """Raise ConfigurationError for what is no text, or an empty one; any other name is taken as it is."""
+    """Raise ConfigurationError if a name is empty or cannot be stored; spaces are part of a name."""
+    # Spaces are kept, U+0000 and lone surrogates cannot be stored by either database.
     if name == "":
         raise ConfigurationError(f"The {what} is empty.", advice="Name it, or leave it out.")
     if not isinstance(name, str) or re.search("[\0\ud800-\udfff]", name):

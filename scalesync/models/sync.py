@@ -1,49 +1,50 @@
-"""Values of a sync: runs, windows, what was written, what a verification found."""
+"""Runs, windows, counts and verifications, as a sync stores them."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import add
 
 from scalesync.timestamps import format_instant
 
 
 class RunKind(StrEnum):
-    """Why a run reads what it reads."""
+    """The kind of a run, which decides what it reads."""
 
     FULL = "full"
     """Everything in the account."""
     INCREMENTAL = "incremental"
-    """What changed since the watermark, less the lookback, in at least one stream."""
+    """Changes since the watermark minus the lookback, in at least one stream."""
     BACKFILL = "backfill"
-    """A part that a person named by dates or projects, or that was found to differ; it moves no watermark."""
+    """A part, selected by dates or projects or because it differed; it moves no watermark."""
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     OPEN = "open"
-    """Windows are left to read; any process may claim them. A crash leaves it so."""
+    """Windows are left to read, which any process may claim; also after a crash."""
     COMPLETE = "complete"
-    """Every window closed; the watermarks moved with the same commit."""
+    """Every window is closed; the watermarks moved in the same commit."""
     INCOMPLETE = "incomplete"
-    """At least one window failed for good; no watermark moved, the next run plans anew."""
+    """At least one window failed; no watermark moved, the next run makes a new plan."""
 
 
 class WindowState(StrEnum):
-    """Where a window stands."""
+    """The state of a window."""
 
     OPEN = "open"
-    """To be read, or being read by the owner of its lease. A crash leaves it so, its token too."""
+    """To be read, or being read by the owner of its lease; after a crash it continues at its token."""
     CLOSED = "closed"
     """Read to the end, and the distinct rows received match the API's total."""
     SPLIT = "split"
-    """Replaced by narrower windows that cover what it had not read."""
+    """Replaced by narrower windows that cover its unread part."""
     FAILED = "failed"
     """Given up after repeated contradictions; `error` says which. Its run ends incomplete."""
 
 
 class VerificationState(StrEnum):
-    """What came of a verification."""
+    """The result of a verification."""
 
     PROVEN = "proven"
     """Nothing differs."""
@@ -55,7 +56,7 @@ class VerificationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A unit of reading: one stream under one exact filter."""
+    """A unit of reading: one stream with one exact filter."""
 
     stream: str
     project: str | None = None
@@ -63,30 +64,30 @@ class Window:
     created_to: datetime | None = None
     updated_from: datetime | None = None
     id: int = 0
-    """Its row in the ledger; 0 while it is only planned."""
+    """Its row in `sync_windows`; 0 while it is only planned."""
     run_id: int = 0
     parent_id: int | None = None
-    """The window it is a part of, if that one was split."""
+    """The window that was split into this one and others."""
     next_token: str | None = None
-    """Where to go on; None at the beginning."""
+    """Token of the next page; None at the beginning."""
     rows_received: int = 0
     """Distinct objects received so far."""
     rows_within: int = 0
-    """Those of them that were created within the bounds: what parts of one window received adds up by it."""
+    """Those created within the bounds; the parts of a split window add up by this number."""
     divided_at: datetime | None = None
-    """The API's clock when its first page was read and the rest was left to parts."""
+    """The API's time of its first page, if it was split after that page."""
     undivided: bool = False
-    """Whether it is read to its end in one go: lists of its parts did not add up to the whole."""
+    """Whether it must not be split: its parts did not add up to the whole."""
     api_total: int | None = None
-    """What its first page said in all."""
+    """The total that its first page announced."""
     attempts: int = 0
-    """How often it was claimed: the fence of its lease."""
+    """Number of claims: the fencing token of its lease."""
     failures: int = 0
-    """How often it came out contradictory and was begun again."""
+    """Number of contradictions after which it was read again from the beginning."""
 
     @property
     def title(self) -> str:
-        """What people are shown of it: its stream, its project and its bounds."""
+        """Its stream, project and bounds, in words for people."""
         words = [self.stream]
         if self.project is not None:
             words.append(f"of project {self.project!r}")
@@ -99,41 +100,34 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
-    """What became of the rows of one page."""
+    """Counts of the rows of one page by what was written."""
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     stale: int = 0
-    """Older copies than what is here, and so refused."""
+    """Rows older than the stored ones, which were not written."""
     unread: int = 0
-    """Tasks among the new and changed whose response was not understood, wholly or in part."""
+    """New or changed tasks whose response could not be parsed, or only in part."""
     values_replaced: int = 0
-    """Values in the new and changed that the database does not give back as they came: of a name that an
-    object has twice the earlier one, and on Postgres numbers beyond what it can hold, which become text."""
+    """Values that the database does not store as they came: the first of two equal names in an object, and
+    on Postgres numbers out of range, which become text."""
 
     def __add__(self, other: "WriteCounts") -> "WriteCounts":
-        """Return the sum of both."""
-        return WriteCounts(
-            self.new + other.new,
-            self.changed + other.changed,
-            self.unchanged + other.unchanged,
-            self.stale + other.stale,
-            self.unread + other.unread,
-            self.values_replaced + other.values_replaced,
-        )
+        """Return the sum, field by field."""
+        return WriteCounts(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a plan, by however many processes."""
+    """One execution of a plan, by one or more processes."""
 
     id: int
     kind: RunKind
     started_at: datetime
     """The API's clock when it was planned."""
     watermark_at: datetime | None
-    """What the watermarks of its streams become once it is complete; None: they stay."""
+    """The watermark of its streams once it is complete; None: watermarks are not moved."""
     state: RunState
     finished_at: datetime | None
     requests: int
@@ -148,7 +142,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """What a piece of work adds to its run."""
+    """Counts that are added to a run with each commit."""
 
     requests: int = 0
     pages: int = 0
@@ -161,20 +155,21 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True)
 class VerificationRecord:
-    """One verification, as it is remembered."""
+    """One row of the stored verifications."""
 
     as_of: datetime
     """The API's clock when it began."""
     state: VerificationState
     scope: str
-    """What was held against the API: a JSON list of windows, each with the filters it has."""
+    """JSON list of the windows that were compared, each with its filters."""
     everything: bool
-    """Whether that was all there is."""
+    """Whether the whole account was compared."""
     deep: bool
     """Whether whole documents were compared."""
     drift: int
-    """How many objects differed."""
+    """Number of differing objects."""
     unproven: str | None
+    """Why not everything could be compared; None: it could."""
     requests: int
     behind: int
-    """How many objects differed for having changed since the last sync."""
+    """Number of objects that differ because they changed after the last sync."""

@@ -1,1 +1,1 @@
-"""The write side: commands are claimed, armed, sent and settled, and whatever has no answer is looked up."""
+"""The write side: commands are claimed, armed, sent and settled; without an answer they are looked up."""

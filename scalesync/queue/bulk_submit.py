@@ -1,4 +1,7 @@
-"""Many tasks from one source, such as a file of JSON lines: all of them are queued, or none is."""
+"""Submit many tasks from one source, such as a file of JSON lines: all of them are queued, or none.
+
+Two phases: `validate` copies the source to disk without a transaction, `enqueue` writes it in one.
+"""
 
 import json
 import tempfile
@@ -18,46 +21,45 @@ from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import new_commands
 
 _BYTE_ORDER_MARK = "\ufeff"
-_NAMES = 1_000
-"""Names of types, projects and batches that are kept at most."""
-_SPOOLED = msgspec.json.Decoder(tuple[int, NewCommand])
+_MAX_NAMES = 1_000
+_SPOOL_DECODER = msgspec.json.Decoder(tuple[int, NewCommand])
 
 
 @dataclass(frozen=True, slots=True)
 class TaskTemplate:
-    """What all tasks of a submission have in common."""
+    """The settings that all tasks of a submission share."""
 
     task_type: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Fields that every task gets which has none of that name itself."""
+    """Fields for every task that does not have them itself."""
     unique_id_field: str | None = None
-    """The field whose text or whole number is each task's unique_id; dots reach into objects."""
+    """The field that holds each task's unique_id, a text or whole number; dots reach into objects."""
     allow_duplicates: bool = False
-    """Whether a task without a unique_id is another one each time, whatever its content."""
+    """Whether a task without a unique_id is a new one each time, even with equal content."""
     priority: int = 0
     named: set[tuple[str, str]] = field(default_factory=set, compare=False)
-    """The types, projects and batches of the tasks so far, each with what it is of."""
+    """(kind, name) of the types, projects and batches used so far, to warn of unknown ones; 1,000 at most."""
 
     def to_command(self, fields: Mapping[str, Any]) -> NewCommand:
-        """Return the command that creates the task. Raises QueueError for what cannot be one."""
+        """Return the command that creates a task with these fields. Raises QueueError if it is invalid."""
         body = {**self.defaults, **fields}
         if self.unique_id_field is not None:
             body["unique_id"] = _unique_id(body, self.unique_id_field)
         duplicate = uuid.uuid4().hex if self.allow_duplicates else None
-        order = new_commands.create_task(self.task_type, body, duplicate=duplicate)
-        if order.creates is not None and len(self.named) < _NAMES:
-            self.named.update(order.creates.match_on)
-        return replace(order, priority=self.priority) if self.priority else order
+        command = new_commands.create_task(self.task_type, body, duplicate=duplicate)
+        if command.creates is not None and len(self.named) < _MAX_NAMES:
+            self.named.update(command.creates.match_on)
+        return replace(command, priority=self.priority) if self.priority else command
 
 
 @dataclass(slots=True)
 class IdRanges:
-    """Rising numbers, of which long runs take no more room than short ones."""
+    """Increasing ids, stored as (first, last) ranges: a million consecutive ones need one pair."""
 
     runs: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, number: int) -> None:
-        """Put a number behind the others."""
+        """Append a number."""
         if self.runs and number == self.runs[-1][1] + 1:
             self.runs[-1] = (self.runs[-1][0], number)
         else:
@@ -73,19 +75,19 @@ class IdRanges:
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What became of everything that was to be queued."""
+    """The outcome of a submission, by command id."""
 
     queued: IdRanges = field(default_factory=IdRanges)
-    """Commands that are new in the queue."""
+    """New commands."""
     already_queued: IdRanges = field(default_factory=IdRanges)
-    """Commands that were there before with the same content: nothing was queued twice."""
+    """Commands that were in the queue before with the same content."""
     already_mirrored: list[str] = field(default_factory=list)
     """Keys of objects that the mirror holds already under the same name."""
     withdrawn: IdRanges = field(default_factory=IdRanges)
-    """Creates that were never sent, and now never will be."""
+    """Creates that were never sent, and were withdrawn by their cancel."""
 
     def add(self, enqueued: Enqueued) -> None:
-        """Count one more."""
+        """Add the outcome of one enqueueing."""
         if enqueued.withdrew is not None:
             self.withdrawn.add(enqueued.withdrew)
         elif enqueued.mirrored is not None:
@@ -95,89 +97,94 @@ class SubmitResult:
 
 
 class ValidatedSpool:
-    """Orders that are each fit to be queued, kept on disk, and what is wrong with the others."""
+    """Valid commands, kept in a file on disk, and the problems of the invalid ones."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.problems: list[SubmissionProblem] = []
         self.count = 0
-        """How many there were, good and bad."""
+        """Tasks added, valid and invalid."""
         self._file = file
 
-    def add(self, number: int, given: bytes | Mapping[str, Any], recipe: TaskTemplate) -> None:
-        """Keep one order, or what is wrong with it; a blank line is neither."""
-        if isinstance(given, bytes) and not given.strip():
+    def add(self, number: int, row: bytes | Mapping[str, Any], template: TaskTemplate) -> None:
+        """Store the command of one task, or its problem; skip a blank line."""
+        if isinstance(row, bytes) and not row.strip():
             return
         self.count += 1
         try:
-            self._file.write(msgspec.json.encode((number, recipe.to_command(_fields(given)))) + b"\n")
+            self._file.write(msgspec.json.encode((number, template.to_command(_parse_fields(row)))) + b"\n")
         except QueueError as error:
             self.problems.append(SubmissionProblem(number, error.message))
 
     def __iter__(self) -> Iterator[tuple[int, NewCommand]]:
-        """Yield every good order with its number, from the first."""
+        """Yield (number, command) of every valid task, from the first."""
         self._file.seek(0)
-        yield from map(_SPOOLED.decode, self._file)
+        yield from map(_SPOOL_DECODER.decode, self._file)
 
-    def first(self, resources: set[str]) -> dict[str, int]:
-        """Return the number of the first order on each of these resources."""
+    def first_numbers(self, resources: set[str]) -> dict[str, int]:
+        """Return, for each of these resources, the number of the first command on it."""
         found: dict[str, int] = {}
-        for number, order in self if resources else ():
-            if order.resource in resources:
-                found.setdefault(order.resource, number)
+        for number, command in self if resources else ():
+            if command.resource in resources:
+                found.setdefault(command.resource, number)
         return found
 
 
 @contextmanager
-def validate(given: Iterable[bytes | Mapping[str, Any]], recipe: TaskTemplate) -> Iterator[ValidatedSpool]:
-    """Lend the orders of a source, each looked at by itself; numbers count from 1, blank lines included.
+def validate(rows: Iterable[bytes | Mapping[str, Any]], template: TaskTemplate) -> Iterator[ValidatedSpool]:
+    """Yield a spool of checked tasks from a source; numbers start at 1 and count blank lines.
 
-    The source may be slow and large: no transaction is open while it is read, and no more than one line is in
-    memory. Raises ConfigurationError where it cannot be read or there is no room for a copy.
+    Raises ConfigurationError if the source cannot be read or there is no room for a copy.
     """
+    # The source may be slow and large (a pipe): one line is in memory at a time, and no transaction is open
+    # while it is read, since that would block other writers.
     with ExitStack() as stack:
         try:
             file = stack.enter_context(tempfile.TemporaryFile())
             spool = ValidatedSpool(file)
-            for number, one in enumerate(given, 1):
-                spool.add(number, _without_mark(one) if number == 1 else one, recipe)
+            for number, line in enumerate(rows, 1):
+                spool.add(number, _strip_byte_order_mark(line) if number == 1 else line, template)
             file.flush()
         except OSError as error:
             msg = f"The tasks cannot be read and kept: {error.strerror}."
-            raise ConfigurationError(msg, advice="Nothing was queued. Look after file and disk.") from error
+            raise ConfigurationError(
+                msg, advice="Nothing was queued. Check the file and the disk."
+            ) from error
         yield spool
 
 
 def enqueue(conn: Connection, spool: ValidatedSpool) -> SubmitResult:
-    """Queue every order and return what became of them.
-
-    Raises SubmissionError, with everything that is wrong, and leaves nothing of them in the transaction.
-    """
+    """Queue every command, or raise SubmissionError with all problems and leave the transaction as it was."""
     submitted, refused = SubmitResult(), list[tuple[int, str, QueueError]]()
-    under_way = deque[tuple[int, str]]()
+    # `enqueue_many` reads ahead and answers in order, so the numbers of unanswered commands are a queue.
+    # `enqueue_many` reads ahead and answers in order, so the numbers of unanswered commands are a queue.
+    # `enqueue_many` reads ahead and answers in order, so the numbers of unanswered commands are a queue.
+    in_flight = deque[tuple[int, str]]()
 
     def tracked() -> Iterator[NewCommand]:
-        for number, order in spool:
-            under_way.append((number, order.resource))
-            yield order
+        for number, command in spool:
+            in_flight.append((number, command.resource))
+            yield command
 
     with savepoint(conn):
         for result in enqueue_many(conn, tracked()):
-            number, resource = under_way.popleft()
+            number, resource = in_flight.popleft()
             if isinstance(result, QueueError):
                 refused.append((number, resource, result))
             else:
                 submitted.add(result)
         if spool.problems or refused:
-            problems = sorted([*spool.problems, *_explained(spool, refused)])
+            problems = sorted([*spool.problems, *_explain(spool, refused)])
             raise SubmissionError(problems, spool.count)
     return submitted
 
 
-def _explained(
+def _explain(
     spool: ValidatedSpool, refused: list[tuple[int, str, QueueError]]
 ) -> Iterator[SubmissionProblem]:
-    """Yield what is wrong; where two of the source are in each other's way, by the number of the first."""
-    first = spool.first({resource for _, resource, error in refused if isinstance(error, ConflictError)})
+    """Yield a problem for each refused command; a conflict within the source names the earlier number."""
+    first = spool.first_numbers(
+        {resource for _, resource, error in refused if isinstance(error, ConflictError)}
+    )
     numbers = {number for number, _, _ in refused}
     for number, resource, error in refused:
         before = first.get(resource, number)
@@ -190,18 +197,18 @@ def _explained(
             )
 
 
-def _without_mark(given: bytes | Mapping[str, Any]) -> bytes | Mapping[str, Any]:
-    return given.removeprefix(_BYTE_ORDER_MARK.encode()) if isinstance(given, bytes) else given
+def _strip_byte_order_mark(row: bytes | Mapping[str, Any]) -> bytes | Mapping[str, Any]:
+    return row.removeprefix(_BYTE_ORDER_MARK.encode()) if isinstance(row, bytes) else row
 
 
-def _fields(given: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a task's own fields. Raises QueueError for what is no JSON object."""
-    if isinstance(given, Mapping):
-        return given
-    if not isinstance(given, bytes):
+def _parse_fields(row: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parse one task. Raises QueueError if it is not a JSON object."""
+    if isinstance(row, Mapping):
+        return row
+    if not isinstance(row, bytes):
         raise QueueError("It is not a mapping of fields.")
     try:
-        value = _DECODER.decode(given.decode())
+        value = _DECODER.decode(row.decode())
     except UnicodeDecodeError as error:
         raise QueueError("It is not UTF-8 text.") from error
     except json.JSONDecodeError as error:
@@ -213,24 +220,24 @@ def _fields(given: bytes | Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         twice = next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number]))
-        raise ValueError(f"the field {twice!r} stands there twice")
+        raise ValueError(f"the field {twice!r} occurs twice")
     return made
 
 
-def _no_number(text: str) -> float:
+def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is not a number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
 
 
 def _unique_id(body: Mapping[str, Any], field_name: str) -> str:
-    """Return the unique_id that a field names. Raises QueueError where it names none, or another one."""
-    value = _reach(body, field_name)
+    """Return the task's unique_id from a field. Raises QueueError if that is missing or contradicts it."""
+    value = _value_at(body, field_name)
     if isinstance(value, bool) or not isinstance(value, str | int):
         what = "is not there" if value is None else "is neither a text nor a whole number"
         raise QueueError(f"The field {field_name!r}, which is to give the unique_id, {what}.")
@@ -240,7 +247,8 @@ def _unique_id(body: Mapping[str, Any], field_name: str) -> str:
     return str(value)
 
 
-def _reach(body: Mapping[str, Any], path: str) -> object:
+def _value_at(body: Mapping[str, Any], path: str) -> object:
+    # A field whose own name has dots goes first.
     value: object = body
     if path in body:
         return body[path]

@@ -1,4 +1,7 @@
-"""What an answer to a send, or its absence, means for the command that was sent. Pure."""
+"""Classify the answer to a send, or its absence: was the command applied, and who has to wait? Pure.
+
+Hazard: an error that is classified as REFUSED although the request was applied gets sent twice.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,16 +9,14 @@ from enum import StrEnum
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 
 READ_LAG = 60.0
-"""Seconds after its creation during which the API may not find an object (not known; assumed)."""
-_LONGEST_REST = 3600.0
-_SHORTEST_REST = 0.5
-_USUAL_REST = 5.0
-_CLOSED = "The API answered"
-"""How the reason of a pause begins that an answer caused, and no person."""
+"""Seconds after its creation during which the API may not find an object (assumed, not documented)."""
+_MAX_THROTTLE = 3600.0
+_MIN_THROTTLE = 0.5
+_DEFAULT_THROTTLE = 5.0
 
 
 class ResponseClass(StrEnum):
-    """What is known of a request from the answer to it."""
+    """The meaning of an answer for the command that was sent."""
 
     DELIVERED = "delivered"
     """It was applied."""
@@ -26,79 +27,80 @@ class ResponseClass(StrEnum):
     NOT_VISIBLE_YET = "lagging"
     """It was not applied: the API does not know yet what was created just before."""
     THROTTLED = "rest"
-    """It was not applied: everybody is to wait."""
+    """It was not applied: all hosts have to wait."""
     ACCESS_DENIED = "closed"
     """It was not applied: nobody can send anything before a person acts."""
     NEEDS_LOOKUP = "look"
-    """It may be the echo of an earlier request that was applied: the API has to be asked."""
+    """It may be caused by an earlier request that was applied: a look-up has to decide."""
     UNKNOWN = "unknown"
     """It may have been applied, or may yet be."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendContext:
-    """What an answer's meaning depends on besides itself."""
+    """What the meaning of an answer depends on besides the answer."""
 
     ambiguous: bool = False
     """Whether an earlier request of the same command may have been applied."""
     rejects_402: bool = False
     """Whether a 402 is about this command alone."""
     since_created: float | None = None
-    """Seconds since what the command is about was created by this queue; None: not here, or long ago."""
+    """Seconds since this queue created the command's object; None: not by this queue, or long ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueWideSignal:
-    """An answer, or the lack of one, that concerns more than the command it was about."""
+    """An answer, or the lack of one, that concerns all commands of the queue."""
 
     meaning: ResponseClass
     """NOT_SENT, THROTTLED or ACCESS_DENIED."""
     error: ScaleException
     seconds: float | None = None
-    """How long nobody sends anything; None where the API asks for no rest."""
+    """For how long the queue is paused; None: the API asked for no pause."""
 
 
-def classify(error: ScaleException, seen: SendContext) -> ResponseClass:
-    """Return what an error raised by a send means; `seen` is what else is known."""
+def classify(error: ScaleException, context: SendContext) -> ResponseClass:
+    """Return the meaning of an error that a send raised."""
     if isinstance(error, ScaleNotSent):
         return ResponseClass.NOT_SENT
     code = error.code
     if isinstance(error, ScaleNoAnswer) or code is None or not 400 <= code < 500:
+        # A 5xx may come from a gateway while the server behind it still works on the request.
         return ResponseClass.UNKNOWN
-    return _about_all(code, seen) or _about_one(code, seen)
+    return _queue_wide(code, context) or _command_only(code, context)
 
 
-def _about_all(code: int, seen: SendContext) -> ResponseClass | None:
-    """Return the meaning of a status that says nothing of this command, None for any other."""
+def _queue_wide(code: int, context: SendContext) -> ResponseClass | None:
+    """Return the meaning of a status that is about the account or the connection, else None."""
     if code == 429:
         return ResponseClass.THROTTLED
-    # A 407 is a proxy's: were it taken for a refusal, one wrong setting would give up the whole queue.
-    return (
-        ResponseClass.ACCESS_DENIED
-        if code in (401, 403, 407) or (code == 402 and not seen.rejects_402)
-        else None
-    )
+    # 407 comes from a proxy: counted as a refusal, one wrong setting would kill every queued command.
+    denied = code in (401, 403, 407) or (code == 402 and not context.rejects_402)
+    return ResponseClass.ACCESS_DENIED if denied else None
 
 
-def _about_one(code: int, seen: SendContext) -> ResponseClass:
-    if code == 409 or seen.ambiguous:
+def _command_only(code: int, context: SendContext) -> ResponseClass:
+    # If an earlier request may have been applied, any refusal can be a consequence of that one
+    # ("already exists", "already canceled"): only a look-up can decide.
+    if code == 409 or context.ambiguous:
         return ResponseClass.NEEDS_LOOKUP
     if code == 408:
         return ResponseClass.UNKNOWN
-    young = seen.since_created is not None and seen.since_created < READ_LAG
-    return ResponseClass.NOT_VISIBLE_YET if code == 404 and young else ResponseClass.REFUSED
+    # A 404 soon after a create does not mean that the object is gone: reads lag behind writes.
+    recent = context.since_created is not None and context.since_created < READ_LAG
+    return ResponseClass.NOT_VISIBLE_YET if code == 404 and recent else ResponseClass.REFUSED
 
 
 def throttle_seconds(asked: float | None, chance: float) -> float:
-    """Return for how long to rest after a 429 that asked for so many seconds; `chance` is from 0 to 1.
+    """Return for how many seconds to pause after a 429 that asked for `asked` seconds.
 
-    At most an hour whatever was asked for, 5 s if nothing was, and up to a tenth more, so that not everybody
-    comes back at once.
+    5 s if the API asked for nothing, and at most an hour. `chance` is from 0 to 1.
     """
-    wanted = _USUAL_REST if asked is None else max(_SHORTEST_REST, asked)
-    return min(_LONGEST_REST, wanted * (1 + chance / 10))
+    # Up to a tenth more, so that not all hosts come back in the same second.
+    wanted = _DEFAULT_THROTTLE if asked is None else max(_MIN_THROTTLE, asked)
+    return min(_MAX_THROTTLE, wanted * (1 + chance / 10))
 
 
 def pause_reason(error: ScaleException) -> str:
-    """Return why the gate is closed after such an answer."""
-    return f"{_CLOSED} {error.code}: {error.message}"
+    """Return the sentence that explains a pause caused by the API's answer."""
+    return f"The API answered {error.code}: {error.message}"

@@ -1,4 +1,4 @@
-"""Options of a dispatcher: how many commands at once, how fast, and for how long it waits."""
+"""Options of a dispatcher: workers, limits, rate, time limits and patience."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,27 +6,25 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from scalesync.errors import ConfigurationError
-from scalesync.queue.timing import Timing, longest_turn
+from scalesync.queue.timing import Timing, max_turn_wait
 
 if TYPE_CHECKING:
-    # It loads the client, which a look at the queue does without.
+    # Importing it loads the HTTP client, which commands that only read the queue do not need.
     from scalesync.api.options import ApiOptions
 
 GRACE = 8.0
-"""Seconds that requests may still take after a stop: service managers kill after ten.
+"""Seconds that requests may still take after a stop: service managers kill after ten."""
 
-A send that is cut off then is in doubt, and looked up by the next dispatcher."""
-
-HIGHEST_RATE = 1_000_000
-"""Requests a second. What nothing reaches is a slip of the hand."""
+MAX_RATE = 1_000_000
+"""Requests a second; more can only be a typing error."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchOptions:
     """How a dispatcher sends what is queued.
 
-    Construction raises ConfigurationError for a rate that nothing reaches, and for one so low that a command
-    would wait for its turns longer than its lease lasts.
+    Construction raises ConfigurationError for a rate above `MAX_RATE`, and for one so low that a command
+    would wait for the rate limiter longer than its lease lasts.
     """
 
     workers: int = 8
@@ -34,43 +32,44 @@ class DispatchOptions:
     max: int | None = None
     """Commands in all, at most."""
     rate: float | None = None
-    """Requests a second, at most; no less than three in `timeout`, and one a minute."""
+    """Requests a second, at most; at least three per `timeout` and one a minute. None: no limit."""
     timeout: float = 60.0
-    """Seconds that one request may take as a whole; then it is cut off, and its command in doubt."""
+    """Seconds for one whole request; then it is cut off, and its command is in doubt."""
     settle_time: float = 60.0
-    """Seconds after which the API applies no request any more that was cut off."""
+    """Seconds after a request was cut off during which the API may still apply it."""
     patience: float = 240.0
-    """Seconds without progress after which it ends; with `watch` it never does."""
+    """Seconds without progress after which the dispatcher ends; ignored with `watch`."""
     watch: bool = False
-    """Whether to wait for work instead of ending."""
+    """Whether to wait for new commands instead of ending."""
     reconcile_only: bool = False
-    """Whether to look at what is in doubt and send nothing."""
-
+    """Whether to look up what is in doubt, and send nothing."""
     only: Collection[int] | None = None
-    """The ids of the commands that it may take; None: any."""
+    """The ids of the commands that may be claimed; None: any."""
 
     def __post_init__(self) -> None:
-        _ = self.timing  # refuses limits of time under which nothing could be sent
+        _ = self.timing  # its construction refuses time limits under which nothing could be sent
         if self.rate is None:
             return
-        least = 1 / longest_turn(self.timeout)
-        if not least <= self.rate <= HIGHEST_RATE:
+        least = 1 / max_turn_wait(self.timeout)
+        if not least <= self.rate <= MAX_RATE:
             raise ConfigurationError(
-                f"The rate must be from {ceil(least * 1000) / 1000:g} to {HIGHEST_RATE:,} requests a second "
+                f"The rate must be from {ceil(least * 1000) / 1000:g} to {MAX_RATE:,} requests a second "
                 f"where one request may take {self.timeout:g} s.",
                 advice="Correct the rate, or leave it out.",
             )
 
     @property
     def timing(self) -> Timing:
-        """Return the limits of time that keep two processes from sending one command."""
+        """The time limits that keep two processes from sending the same command."""
         return Timing(request=self.timeout, settle=self.timeout + self.settle_time)
 
     def api_options(self, url: str, *, insecure_http: bool) -> "ApiOptions":
-        """Return the options of a client that sends everything once and cuts every request off in time."""
+        """Return options for a client that sends each request once and cuts it off after `timeout`."""
         from scalesync.api.options import ApiOptions
         from scalesync.retry import RetryPolicy
 
+        # One attempt: the HTTP layer must never repeat a write, only the executor may after a look-up.
+        # A send that is cut off by the grace after a stop is in doubt; the next dispatcher looks it up.
         return ApiOptions(
             url,
             connect_timeout=min(10.0, self.timeout),

@@ -1,4 +1,4 @@
-"""What a dispatcher did, and why it ended."""
+"""The summary that a dispatcher returns: what it did, and why it ended."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,55 +13,56 @@ class StopReason(StrEnum):
     """Why a dispatcher ended."""
 
     DONE = "done"
-    """Nothing is left that it could do, now or by waiting. Commands may be blocked, held or dead."""
+    """Nothing can be done, now or by waiting; commands may still be blocked, held or dead."""
     ENOUGH = "enough"
-    """It took as many commands as it may, and saw them through."""
+    """As many commands as allowed were started, and all of them settled."""
     LATER = "later"
-    """What is left cannot be done within its patience."""
+    """The rest is not due within the patience."""
     STOPPED = "stopped"
-    """It was asked to stop; what was being sent is settled, the rest is where it was."""
+    """It was asked to stop: active commands were settled, the others stay queued."""
     PAUSED = "paused"
     """A person paused the queue."""
     RESTING = "resting"
-    """The API asked for a rest that is longer than its patience."""
+    """The API asked for a pause that is longer than the patience."""
     CLOSED = "closed"
-    """The API refuses the key or the account: nothing is sent before somebody resumes."""
+    """The API refuses the key or the account: the queue is paused until a person resumes it."""
     UNREACHABLE = "unreachable"
-    """The API gave no answer for longer than its patience."""
+    """The API gave no answer for longer than the patience."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchSummary:
-    """What one dispatcher did. Commands are counted once, by where it left them."""
+    """The work of one dispatcher. Each command counts once, by the state it was left in."""
 
     ended: StopReason
     delivered: int
     dead: int
     discarded: int
     returned: int
-    """Queued as before: not sent, or proven not applied."""
+    """Queued again: not sent, or verified as not applied."""
     in_doubt: int
     sends: int
     """Requests that change something, answered or not."""
     looks: int
+    """Look-ups of commands in doubt."""
     requests: int
     """All requests that left this machine."""
     seconds: float
     error: ScaleException | None = None
-    """What the API said last, or how it could not be reached, where that ended it."""
+    """The API's last refusal, or why it could not be reached, if that ended the dispatcher."""
 
 
 @dataclass
 class SummaryBuilder:
-    """Counts while it goes on."""
+    """Counters of a dispatcher that is still running."""
 
     states: dict[int, CommandState] = field(default_factory=dict)
-    """Where each command was left last, by id."""
+    """The state in which each command was left last, by id."""
     sends: int = 0
     looks: int = 0
 
     def add(self, done: CommandExecutor) -> None:
-        """Count one more claim."""
+        """Count a claim that ended. A command that was claimed twice counts with its last state."""
         self.sends += done.sends
         self.looks += done.looks
         if done.state is not None:
@@ -70,7 +71,7 @@ class SummaryBuilder:
     def summary(
         self, ended: StopReason, *, requests: int, seconds: float, error: ScaleException | None
     ) -> DispatchSummary:
-        """Return the sum of it all."""
+        """Return the totals."""
         counts = Counter(self.states.values())
         return DispatchSummary(
             ended=ended,

@@ -1,4 +1,4 @@
-"""What a dispatcher reads and writes: each method is one transaction of its own."""
+"""The database of a dispatcher: each method is one transaction."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -18,11 +18,11 @@ log = logging.getLogger("scalesync.queue")
 
 @dataclass
 class DispatcherStore:
-    """The queue and the mirror, as one process works with them. Every method may raise DatabaseError."""
+    """Reads and writes of one dispatcher process. Every method may raise DatabaseError."""
 
     database: Database
     owner: str
-    """A name that no other process ever had."""
+    """The owner of this process's claims, unique among all processes of all hosts."""
     timing: Timing
 
     def claim(
@@ -33,10 +33,10 @@ class DispatcherStore:
         only: Collection[int] | None = None,
         in_hand: Collection[int] = (),
     ) -> list[Claim]:
-        """Return up to `limit` commands, now ours for the length of a lease.
+        """Claim up to `limit` commands for the length of a lease, and return them.
 
-        Commands whose owner died on this machine, or whose lease ran out, are free again first; not what this
-        process has `in_hand`.
+        Commands whose owner died on this machine, or whose lease ran out, are released first, except those
+        `in_hand`: a worker of this process has them.
         """
         with self.database.write() as conn:
             return claim_arm_settle.claim(
@@ -51,10 +51,11 @@ class DispatcherStore:
             )
 
     def arm(self, claim: Claim, *, base: int | None = None, target: str | None = None) -> bool:
-        """Return whether the command may be sent now; if so, it outlasts a power cut that it may have been.
+        """Commit that the command may have been sent, and return whether it may be.
 
-        Raises DatabaseError where that is not known: then it must not be sent either.
+        Raises DatabaseError if the outcome of the commit is unknown: then it must not be sent.
         """
+        # Durable: after a power cut the command must still be known as possibly sent.
         with self.database.write(durable=True) as conn:
             return claim_arm_settle.arm(
                 conn, claim, need=self.timing.min_lease_left, base=base, target=target
@@ -68,14 +69,14 @@ class DispatcherStore:
         *,
         answer: tuple[str, Document] | None = None,
     ) -> CommandState | None:
-        """Give the command up with a verdict, and take the API's answer (stream, object) into the mirror.
+        """End a claim: write its settlement, and mirror the API's answer (stream, object).
 
-        Returns the state it is in now, which is discarded where a person asked for that meanwhile; None: it
-        belonged to somebody else by then, and the verdict was dropped. An answer that the mirror cannot take
-        does not undo the delivery.
+        Returns the command's state now: discarded if a person asked for that meanwhile. None: another process
+        had claimed the command, and the settlement was dropped.
         """
         with self.database.write() as conn:
             kept = claim_arm_settle.settle(conn, claim, settlement, steps)
+            # An answer that the mirror cannot store must not undo the delivery, which is a fact.
             if answer is not None and not apply_response(conn, *answer):
                 log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
             if not kept or settlement.state not in (CommandState.QUEUED, CommandState.DEAD):
@@ -84,22 +85,22 @@ class DispatcherStore:
             return None if command is None else command.state
 
     def pause(self, seconds: float | None, reason: str) -> None:
-        """Let nobody send anything for `seconds`, or until a person resumes if None."""
+        """Pause the queue of all hosts for `seconds`; None: until a person resumes it."""
         with self.database.write() as conn:
             pause.pause(conn, seconds=seconds, reason=reason, by=PausedBy.API)
 
     def pause_state(self) -> PauseState:
-        """Return whether anything may be sent."""
+        """Return whether the queue is paused, by whom and for how long."""
         with self.database.read() as conn:
             return pause.pause_state(conn)
 
     def next_due(self) -> float | None:
-        """Return in how many seconds there may be something to claim; None: not by waiting alone."""
+        """Return seconds until something may be claimed; None: waiting alone makes nothing due."""
         with self.database.read() as conn:
             return pause.next_due(conn)
 
     def in_doubt(self) -> list[int]:
-        """Return every command in doubt, in the order in which they are claimed."""
+        """Return the ids of all commands in doubt, in the order in which they are claimed."""
         with self.database.read() as conn:
             return in_doubt(conn)
 

@@ -1,4 +1,4 @@
-"""What a dispatcher tells whoever watches it. Wording and drawing are the watcher's business."""
+"""The events of a running dispatcher. A watcher receives them and decides what to print."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scalesync.models.commands import Command, Settlement
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """A step with a command began, a moment ago at most: look, prepare, arm, send or settle."""
+    """A step of a command began (look, prepare, arm, send or settle); reported a little late."""
 
     name: ClassVar = "stepped"
     command_id: int
@@ -19,7 +19,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class CommandSettled:
-    """What came of a command is in the database."""
+    """A command was settled, and that is committed."""
 
     name: ClassVar = "settled"
     command: Command
@@ -29,7 +29,7 @@ class CommandSettled:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The API asked everybody to wait."""
+    """The API asked for a pause of all hosts."""
 
     name: ClassVar = "rested"
     seconds: float
@@ -38,7 +38,7 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class AccessDenied:
-    """Nothing can be sent before a person acts: the API refuses the key or the account."""
+    """The API refuses the key or the account; nothing is sent until a person acts."""
 
     name: ClassVar = "closed"
     reason: str
@@ -46,7 +46,7 @@ class AccessDenied:
 
 @dataclass(frozen=True, slots=True)
 class ApiUnreachable:
-    """The API could not be reached; the next attempt comes after so many seconds."""
+    """The API could not be reached; the next try comes after `seconds`."""
 
     name: ClassVar = "unreachable"
     seconds: float
@@ -55,7 +55,7 @@ class ApiUnreachable:
 
 @dataclass(frozen=True, slots=True)
 class QueueUnavailable:
-    """The database does not answer; the next attempt comes after so many seconds."""
+    """The database is unreachable; the next try comes after `seconds`."""
 
     name: ClassVar = "away"
     seconds: float
@@ -64,11 +64,11 @@ class QueueUnavailable:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing can be done at present."""
+    """No command is due."""
 
     name: ClassVar = "waiting"
     seconds: float | None
-    """Until something can be done by itself; None: not before something is queued."""
+    """Seconds until a command is due; None: only a new command can be."""
 
 
 DispatchEvent = (
@@ -76,4 +76,4 @@ DispatchEvent = (
 )
 
 DispatchWatcher = Callable[[DispatchEvent], None]
-"""Takes note of one event after the other; called from the coordinating thread only."""
+"""Called with one event after the other, from the coordinating thread only."""

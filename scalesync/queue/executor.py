@@ -1,17 +1,13 @@
-"""What is done with one claimed command, step by step."""
+"""Work on one claimed command: look up, prepare, arm, send, look up again, settle.
+
+Hazard: the order of the steps is what makes every effect happen once; `tests/queue/matrix` breaks each one.
+"""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
-from scalesync.errors import (
-    DatabaseError,
-    ScaleException,
-    ScaleNoAnswer,
-    ScaleNotSent,
-    ScaleResourceNotFound,
-    ScaleTooManyRequests,
-    ScaleTurnTooLate,
-)
+from scalesync import errors
+from scalesync.errors import ScaleException
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Outcome, Settlement
 from scalesync.queue import settlements
@@ -24,49 +20,36 @@ from scalesync.queue.classify_response import (
     throttle_seconds,
 )
 from scalesync.queue.executor_deps import ArmTiming, ExecutorDeps, StepLog
-from scalesync.queue.handlers.interface import (
-    Absent,
-    CommandHandler,
-    Foreign,
-    LookUp,
-    LookUpOutcome,
-    Prepared,
-    Present,
-    Seen,
-    payload_of,
-)
+from scalesync.queue.handlers import interface
 from scalesync.queue.timing import backoff
 
 Steps = Generator[str, None, "CommandExecutor"]
-"""Yields the name of each step just before it is taken, and returns the executor once it is settled."""
+"""Yields the name of each step just before it is taken; returns the executor once it is settled."""
 
 _MALFORMED = (400, 422)
-"""What a look is answered that cannot even be asked for: there is nothing of such a name."""
-_FOR_ALL = frozenset({ResponseClass.NOT_SENT, ResponseClass.THROTTLED, ResponseClass.ACCESS_DENIED})
-"""What concerns more than the command that was asked about."""
+_QUEUE_WIDE = frozenset({ResponseClass.NOT_SENT, ResponseClass.THROTTLED, ResponseClass.ACCESS_DENIED})
 
 
 @dataclass
 class CommandExecutor:
-    """One claim, from the look that may be due to the verdict. Used by one thread."""
+    """One claim, from its first look-up to its settlement. Used by one thread."""
 
     claim: Claim
     deps: ExecutorDeps
     claimed_at: float
-    """`clock.boottime()` before the claim was asked for."""
+    """`clock.boottime()` before the claim was made: the lease is counted from here, never from later."""
     reconcile_only: bool = False
-    """Whether nothing is armed and sent, whatever the look shows."""
+    """Whether to look up only, and send nothing."""
     sends: int = 0
-    """How many requests that change something left this machine."""
+    """Requests that change something and left this machine."""
     looks: int = 0
     signal: QueueWideSignal | None = None
-    """What an answer, or the lack of one, means for all commands."""
+    """An answer, or the lack of one, that concerns all commands."""
     document: Document | None = None
     """The API's answer, for the mirror."""
     settlement: Settlement | None = None
-    """What the claim came to; None before it is settled."""
     state: CommandState | None = None
-    """Where the command is after that; None: it belonged to somebody else by then."""
+    """The command's state after that; None: another process had claimed it, and nothing was written."""
     log: StepLog = field(default_factory=StepLog)
 
     def __post_init__(self) -> None:
@@ -75,185 +58,198 @@ class CommandExecutor:
         self.claim_state = settlements.claim_state(self.claim, self.deps.timing)
 
     def run(self) -> Steps:
-        """Take every step and return what came of it.
+        """Yield each step while taking it, and return this executor, settled.
 
-        Raises DatabaseError where a step could not be written: then the end of the lease decides.
+        Raises DatabaseError if a step could not be written: then the lease has to run out.
         """
         handler = self.deps.handlers.get(self.command.kind)
         if handler is None:
-            words = f"This version of scalesync cannot send {self.command.kind}."
-            return (yield from self._settle(settlements.hold(self.claim_state, words), None))
-        settlement = yield from self._look_and_send(handler)
+            reason = f"This version of scalesync cannot send {self.command.kind}."
+            return (yield from self._settle(settlements.hold(self.claim_state, reason), None))
+        settlement = yield from self._look_up_and_send(handler)
         return (yield from self._settle(settlement, handler))
 
-    def _look_and_send(self, handler: CommandHandler) -> Generator[str, None, Settlement]:
+    def _look_up_and_send(self, handler: interface.CommandHandler) -> Generator[str, None, Settlement]:
+        # 1. An earlier request may have been applied: look before anything is sent again.
         if self.claim_state.ambiguous:
             yield "look"
-            ending = self._look_first(handler)
-            if ending is not None:
-                return ending
+            if settlement := self._look_up_before_send(handler):
+                return settlement
         if self.reconcile_only:
             return settlements.release(self.claim_state)
+        # 2. Read what the send depends on (ids, versions); this may show that nothing has to be sent.
         yield "prepare"
         prepared = self._prepare(handler)
         if isinstance(prepared, Settlement):
             return prepared
+        # 3. Commit "may have been sent" before the first byte leaves: if this process dies from here on, the
+        #    next one finds the command in doubt and looks it up instead of sending it again.
         yield "arm"
-        ending = self._arm(prepared)
-        if ending is not None:
-            return ending
+        if settlement := self._arm(prepared):
+            return settlement
+        # 4. Send once, under a deadline that ends before the lease does.
         yield "send"
         answer = self._send(handler)
         if isinstance(answer, Settlement):
             return answer
+        # 5. A refusal or a bare `OK` is not trusted: a look-up decides.
         yield "look"
-        return self._look_afterwards(handler, answer)
+        return self._look_up_after_send(handler, answer)
 
-    # Looks -----------------------------------------------------------------------------------------------
+    # Look-ups --------------------------------------------------------------------------------------------
 
-    def _look_first(self, handler: CommandHandler) -> Settlement | None:
-        """Return what the look decides, None if the command may be sent."""
-        seen = self._look(handler)
-        if isinstance(seen, ScaleException):
-            return self._after_failed_look(seen)
-        if not isinstance(seen, Absent):
-            return self._after_look(handler, seen)
-        if self.claim_state.unsettled:
-            if handler.resend_before_settle and self.claim_state.may_be_repeated:
+    def _look_up_before_send(self, handler: interface.CommandHandler) -> Settlement | None:
+        """Return the settlement that the look-up decides, None if the command may be sent."""
+        found = self._look_up(handler)
+        if isinstance(found, ScaleException):
+            return self._release_after_failed_look_up(found)
+        if not isinstance(found, interface.Absent):
+            return self._settle_by_look_up(handler, found)
+        if self.claim_state.settle_left:
+            # The earlier request may still arrive. Sending again is safe only if the API refuses a second
+            # application by itself (names and unique_ids: 409); a second setParams would simply be applied.
+            if handler.resend_before_settle and self.claim_state.may_resend_early:
                 return None
-            return settlements.await_effect(self.claim_state, self.deps.random())
+            return settlements.retry_until_settled(self.claim_state, self.deps.random())
+        # No effect after the settle time: the earlier request was not applied, and the doubt is over.
         self.claim_state = replace(self.claim_state, ambiguous=False)
         if self.command.discard_requested:
             return settlements.release(self.claim_state)
-        return settlements.exhausted(self.command) if self.claim_state.exhausted else None
+        return settlements.give_up(self.command) if self.claim_state.exhausted else None
 
-    def _look_afterwards(self, handler: CommandHandler, answer: ScaleException | None) -> Settlement:
-        """Return what a look after the send decides; the answer was a refusal, or None for a bare `OK`.
-
-        Neither proves anything: a refusal may be the echo of a request that was applied, or somebody else's,
-        and `OK` names nobody.
-        """
-        seen = self._look(handler)
-        if isinstance(seen, ScaleException):
-            if answer is None or seen.code not in _MALFORMED:
+    def _look_up_after_send(
+        self, handler: interface.CommandHandler, answer: ScaleException | None
+    ) -> Settlement:
+        """Return the settlement after a look-up; `answer` is the refusal, None for a bare `OK`."""
+        # Neither answer proves anything. A refusal may follow from an earlier request that was applied, or be
+        # the answer to another request; and `OK` does not name the object that it is about.
+        found = self._look_up(handler)
+        if isinstance(found, ScaleException):
+            # 400 and 422 to a look-up: no object can have such a name, so there is none.
+            if answer is None or found.code not in _MALFORMED:
                 self.claim_state = replace(self.claim_state, ambiguous=True)
-                return self._after_failed_look(seen)
-            seen = Absent()
-        if isinstance(seen, Present) and answer is None:
-            return self._delivered(handler, Outcome.APPLIED, seen.document)
-        if isinstance(seen, Absent) or (isinstance(seen, Foreign) and not self.claim_state.ambiguous):
-            return settlements.without_effect(self.claim_state, self.deps.random(), answer)
-        return self._after_look(handler, seen)
+                return self._release_after_failed_look_up(found)
+            found = interface.Absent()
+        if isinstance(found, interface.Present) and answer is None:
+            return self._delivered(handler, Outcome.APPLIED, found.document)
+        if isinstance(found, interface.Absent) or (
+            isinstance(found, interface.Foreign) and not self.claim_state.ambiguous
+        ):
+            return settlements.reject_or_doubt(self.claim_state, self.deps.random(), answer)
+        return self._settle_by_look_up(handler, found)
 
-    def _look(self, handler: CommandHandler) -> LookUp | ScaleException:
-        """Return what the API shows of the effect, or why nothing could be seen."""
+    def _look_up(self, handler: interface.CommandHandler) -> interface.LookUp | ScaleException:
+        """Ask the API for the effect; return what it shows, or the error. Logs the step."""
         self.looks += 1
-        seen = handler.try_look_up(self.deps.api, self.command, self.claim.since_created)
-        if isinstance(seen, ScaleResourceNotFound):
-            self.log.add("look", ResponseClass.NOT_VISIBLE_YET, seen)
-        elif isinstance(seen, ScaleException):
-            self.log.add("look", LookUpOutcome.FAILED, seen)
+        found = handler.try_look_up(self.deps.api, self.command, self.claim.since_created)
+        if isinstance(found, errors.ScaleResourceNotFound):
+            self.log.add("look", ResponseClass.NOT_VISIBLE_YET, found)
+        elif isinstance(found, ScaleException):
+            self.log.add("look", interface.LookUpOutcome.FAILED, found)
         else:
-            self.log.add("look", seen.outcome)
-        return seen
+            self.log.add("look", found.outcome)
+        return found
 
-    def _after_failed_look(self, error: ScaleException) -> Settlement:
-        """Return the ending after a look, or a preparation, that failed: nobody knows more than before."""
+    def _release_after_failed_look_up(self, error: ScaleException) -> Settlement:
+        """Release the command after a look-up or a preparation that failed: nothing new is known."""
         meaning = classify(error, SendContext())
-        if meaning in _FOR_ALL:
-            return self._signalled(meaning, error)
+        if meaning in _QUEUE_WIDE:
+            return self._release_with_signal(meaning, error)
         return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
 
-    def _after_look(self, handler: CommandHandler, seen: Seen) -> Settlement:
-        if isinstance(seen, Present):
+    def _settle_by_look_up(self, handler: interface.CommandHandler, found: interface.Seen) -> Settlement:
+        if isinstance(found, interface.Present):
+            # Sent before and in doubt: the effect is most likely ours; else it was there already.
             ours = self.claim_state.ambiguous and self.command.sends > 0
             outcome = Outcome.APPLIED if ours else Outcome.ALREADY_APPLIED
-            return self._delivered(handler, outcome, seen.document)
-        if isinstance(seen, Foreign):
-            return settlements.hold_external(self.claim_state, seen)
-        return settlements.impossible(seen)
+            return self._delivered(handler, outcome, found.document)
+        if isinstance(found, interface.Foreign):
+            return settlements.hold_external(self.claim_state, found)
+        return settlements.refuse_impossible(found)
 
-    # The send --------------------------------------------------------------------------------------------
-
-    def _prepare(self, handler: CommandHandler) -> Prepared | Settlement:
+    def _prepare(self, handler: interface.CommandHandler) -> interface.Prepared | Settlement:
         try:
             prepared = handler.prepare(self.deps.api, self.command)
         except ScaleException as error:
             meaning = classify(error, replace(self._send_context(handler), ambiguous=False))
             self.log.add("prepare", meaning, error)
             if meaning is not ResponseClass.REFUSED or error.about_another:
-                return self._after_failed_look(error)
-            wait = self.claim_state.unsettled
-            return settlements.release(self.claim_state, wait=wait) if wait else settlements.rejected(error)
+                return self._release_after_failed_look_up(error)
+            # The object is gone, perhaps by our own earlier request: final only after the settle time.
+            wait = self.claim_state.settle_left
+            return settlements.release(self.claim_state, wait=wait) if wait else settlements.reject(error)
         if prepared.no_op is None:
             return prepared
         self.log.add("prepare", Outcome.NO_OP)
         return self._delivered(handler, Outcome.NO_OP, prepared.no_op)
 
-    def _arm(self, prepared: Prepared) -> Settlement | None:
-        """Return None if the command may be sent now. A process that is to stop sends nothing more."""
+    def _arm(self, prepared: interface.Prepared) -> Settlement | None:
+        """Arm the command and return None if it may be sent now, else its settlement."""
         clock = self.deps.clock
         try:
-            # Nothing may stand between the arming and the send, least of all the wait for one's turn.
+            # Wait for the rate limiter before arming: between arming and send nothing may take time, since
+            # the settle time counts from the arming.
             self.deps.api.wait_for_rate_limit(self.deps.timing.request)
-        except ScaleTooManyRequests as error:
-            return self._signalled(ResponseClass.THROTTLED, error)
-        except ScaleNotSent:
+        except errors.ScaleTooManyRequests as error:
+            return self._release_with_signal(ResponseClass.THROTTLED, error)
+        except errors.ScaleNotSent:
             return settlements.release(self.claim_state)
+        # Taken before the commit: if its outcome is unknown, the settle time still counts from here.
         self.armed_at = clock.boottime()
         self.deps.arms[self.command.id] = ArmTiming(self.command.fence, self.armed_at)
         arm, base, target = self.deps.store.arm, prepared.base, prepared.target
+        # Arming fails if the lease is nearly over or another process has claimed the command since.
         if clock.stopping.is_set() or not arm(self.claim, base=base, target=target):
             self.log.steps.append(AttemptStep("arm", "stopping" if clock.stopping.is_set() else "refused"))
             return settlements.release(self.claim_state)
+        # A command in doubt keeps its first base: versions after it may be its own earlier effect.
         base = self.command.base if self.claim_state.ambiguous else base
         target = self.command.target or target
         self.command = replace(self.command, sends=self.command.sends + 1, base=base, target=target)
         return None
 
-    def _send(self, handler: CommandHandler) -> Settlement | ScaleException | None:
-        """Send once. Returns an ending, or what calls for a look: a refusal, or None for a bare `OK`."""
+    def _send(self, handler: interface.CommandHandler) -> Settlement | ScaleException | None:
+        """Send once. Returns a settlement, or what needs a look-up: a refusal, or None for a bare `OK`."""
         clock, timing = self.deps.clock, self.deps.timing
-        # The settle time counts from the arming, so the request must not begin much later than that.
+        # The request must begin while the lease still covers all of it, so that no other process sends
+        # meanwhile; and soon after the arming, because the settle time counts from there.
         deadline = min(self.claimed_at + timing.lease - timing.min_lease_left, self.armed_at + timing.margin)
         try:
-            document = handler.send(self.deps.api.with_deadline(deadline), payload_of(self.command))
-            if document is not None and not handler.proves(self.command, document):
+            document = handler.send(self.deps.api.with_deadline(deadline), interface.payload_of(self.command))
+            if document is not None and not handler.confirms(self.command, document):
+                # The answer belongs to another request: this connection is out of step, drop it.
                 self.deps.api.reconnect()
-                raise ScaleNoAnswer("The API's answer does not name the object and show the effect.")
-        except ScaleNotSent as error:
+                raise errors.ScaleNoAnswer("The API's answer does not name the object and show the effect.")
+        except errors.ScaleNotSent as error:
             self.log.add("send", ResponseClass.NOT_SENT, error)
-            own = clock.stopping.is_set() or clock.boottime() > deadline
-            return (
-                settlements.release(self.claim_state)
-                if own
-                else self._signalled(ResponseClass.NOT_SENT, error)
-            )
+            if clock.stopping.is_set() or clock.boottime() > deadline:
+                return settlements.release(self.claim_state)
+            return self._release_with_signal(ResponseClass.NOT_SENT, error)
         except ScaleException as error:
-            return self._unsuccessful(handler, error)
+            return self._after_send_error(handler, error)
         self.sends += 1
-        seen = ResponseClass.NEEDS_LOOKUP if document is None else ResponseClass.DELIVERED
-        self.log.add("send", seen, status=200)
+        meaning = ResponseClass.NEEDS_LOOKUP if document is None else ResponseClass.DELIVERED
+        self.log.add("send", meaning, status=200)
         return None if document is None else self._delivered(handler, Outcome.APPLIED, document)
 
-    def _unsuccessful(self, handler: CommandHandler, error: ScaleException) -> Settlement | ScaleException:
+    def _after_send_error(
+        self, handler: interface.CommandHandler, error: ScaleException
+    ) -> Settlement | ScaleException:
         self.sends += 1
         meaning = classify(error, self._send_context(handler))
         self.log.add("send", meaning, error)
-        if meaning in _FOR_ALL:
-            return self._signalled(meaning, error)
+        if meaning in _QUEUE_WIDE:
+            return self._release_with_signal(meaning, error)
         match meaning:
             case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:
                 return error
             case ResponseClass.NOT_VISIBLE_YET:
                 return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
             case _:
-                return settlements.in_doubt(self.claim_state, self.deps.random(), error)
+                return settlements.put_in_doubt(self.claim_state, self.deps.random(), error)
 
-    # The end ---------------------------------------------------------------------------------------------
-
-    def _settle(self, settlement: Settlement, handler: CommandHandler | None) -> Steps:
-        """Write what came of it, and try again while the lease lasts if the database is in trouble."""
+    def _settle(self, settlement: Settlement, handler: interface.CommandHandler | None) -> Steps:
+        """Write the settlement; if the database fails, try again until the lease ends."""
         clock, tries = self.deps.clock, 0
         lease_ends = self.claimed_at + self.deps.timing.lease
         while True:
@@ -261,9 +257,9 @@ class CommandExecutor:
             try:
                 self.state = self._write(settlement, handler)
                 break
-            except DatabaseError:
+            except errors.DatabaseError:
                 wait = backoff(tries, 1.0)
-                # After the lease another process may have claimed the command: its word counts then.
+                # After the lease another process may have claimed the command: the fence drops ours then.
                 if clock.stopping.is_set() or clock.boottime() + wait > lease_ends:
                     raise
             clock.sleep(wait)
@@ -273,27 +269,30 @@ class CommandExecutor:
             self.deps.arms.pop(self.claim.command.id, None)
         return self
 
-    def _write(self, settlement: Settlement, handler: CommandHandler | None) -> CommandState | None:
+    def _write(self, settlement: Settlement, handler: interface.CommandHandler | None) -> CommandState | None:
         store, signal = self.deps.store, self.signal
         if signal is not None and signal.meaning is not ResponseClass.NOT_SENT:
             store.pause(signal.seconds, pause_reason(signal.error))
         answer = None if handler is None or self.document is None else (handler.stream, self.document)
         return store.settle(self.claim, settlement, self.log.steps, answer=answer)
 
-    def _delivered(self, handler: CommandHandler, outcome: Outcome, document: Document | None) -> Settlement:
-        result = None if document is None else handler.result(document)
-        frees_key = handler.frees_key(payload_of(self.command))
+    def _delivered(
+        self, handler: interface.CommandHandler, outcome: Outcome, document: Document | None
+    ) -> Settlement:
         self.document = document
-        return settlements.delivered(outcome, result, frees_key=frees_key)
+        result = None if document is None else handler.result(document)
+        return settlements.deliver(
+            outcome, result, frees_key=handler.frees_key(interface.payload_of(self.command))
+        )
 
-    def _signalled(self, meaning: ResponseClass, error: ScaleException) -> Settlement:
-        """Return the ending after what concerns everybody: the command is where it was."""
-        if isinstance(error, ScaleTurnTooLate):
+    def _release_with_signal(self, meaning: ResponseClass, error: ScaleException) -> Settlement:
+        """Release the command, and set the signal that concerns all commands."""
+        if isinstance(error, errors.ScaleTurnTooLate):
             return settlements.release(self.claim_state)
         throttled = meaning is ResponseClass.THROTTLED
         seconds = throttle_seconds(error.retry_after, self.deps.random()) if throttled else None
         self.signal = QueueWideSignal(meaning, error, seconds)
         return settlements.release(self.claim_state, error=error)
 
-    def _send_context(self, handler: CommandHandler) -> SendContext:
+    def _send_context(self, handler: interface.CommandHandler) -> SendContext:
         return SendContext(self.claim_state.ambiguous, handler.rejects_402, self.claim.since_created)

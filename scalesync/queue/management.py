@@ -1,4 +1,4 @@
-"""The queue as people see it and mend it: each call is one transaction, and none talks to the API."""
+"""Show and repair the queue: each method is one transaction, and none calls the API."""
 
 import json
 import warnings
@@ -29,21 +29,21 @@ _LONGEST_PAUSE = 36_500 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class CommandDetail:
-    """Everything there is to know about one command."""
+    """A command with its history and what it waits for."""
 
     shown: CommandView
     attempts: list[Attempt]
-    """Every step that was taken with it, oldest first, a person's included."""
+    """Its steps, oldest first, including a person's."""
     why: list[CommandView]
-    """From the command to the one at the root of its waiting; only itself where it waits for no other."""
+    """The chain from this command over what it waits for to the first cause; itself alone if none."""
 
 
 class Queue:
-    """Sees and mends the queue. Raises QueueError for a command that does not exist."""
+    """The queue's commands, as people see and change them. Raises QueueError for an unknown command id."""
 
-    def __init__(self, lend: Callable[[], AbstractContextManager[Database]]) -> None:
-        """Use the database that `lend` opens for each call."""
-        self._lend = lend
+    def __init__(self, open_database: Callable[[], AbstractContextManager[Database]]) -> None:
+        """Open the database with `open_database` for each call."""
+        self._open_database = open_database
 
     def commands(
         self,
@@ -54,41 +54,41 @@ class Queue:
         finished: bool = False,
         limit: int | None = None,
     ) -> Iterator[CommandView]:
-        """Yield commands in the order of their ids, in flat memory, with why each of them waits.
+        """Yield commands in the order of their ids, each with why it waits, in constant memory.
 
-        `batch` chooses what belongs to a batch: its create, its tasks' creates and its finalize. What is
-        delivered or discarded is there only if `finished` or that very state is asked for.
+        `batch` selects a batch's create, its tasks' creates and its finalize. Delivered and discarded ones
+        are left out unless `finished` is true or `state` asks for them.
         """
-        display = None if state is None else DisplayState(state)
-        chosen = {"kind": kind, "batch": batch, "finished": finished or display is not None, "limit": limit}
-        with self._lend() as database, database.read() as conn:
-            yield from listing.list_commands(conn, display=display, **chosen)  # type: ignore[arg-type]
+        shown = None if state is None else DisplayState(state)
+        chosen = {"kind": kind, "batch": batch, "finished": finished or shown is not None, "limit": limit}
+        with self._open_database() as database, database.read() as conn:
+            yield from listing.list_commands(conn, display=shown, **chosen)  # type: ignore[arg-type]
 
     def listing(self, **filters: Any) -> Iterator[CommandView]:
-        """Return `commands(**filters)`. Deprecated: use that."""
+        """Return `commands(**filters)`, which replaces this deprecated name."""
         warnings.warn("Use Queue.commands().", DeprecationWarning, stacklevel=2)
         return self.commands(**filters)
 
     def tasks(self, wanted: Selection) -> Iterator[bytes]:
-        """Yield tasks that are queued and not known to be at Scale, as JSON, in flat memory.
+        """Yield queued tasks that are not known to be at Scale, as JSON, in constant memory.
 
-        Each is what will be sent, with `command_id`, `type` and, as `state`, where the command stands.
+        Each is the body that will be sent, with `command_id`, `type` and the command's `state`.
         """
-        with self._lend() as database, database.read() as conn:
+        with self._open_database() as database, database.read() as conn:
             yield from listing.queued_tasks(conn, wanted)
 
     def show(self, command_id: int) -> CommandDetail:
-        """Return a command with every step that was taken with it."""
-        with self._lend() as database, database.read() as conn:
+        """Return a command with its steps and what it waits for."""
+        with self._open_database() as database, database.read() as conn:
             shown = listing.view(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
             return CommandDetail(shown, enqueue.attempts(conn, command_id), listing.why(conn, command_id))
 
     def result(self, command_id: int) -> dict[str, Any] | None:
-        """Return what the API named for a delivered command, such as its task_id; None: not delivered yet.
+        """Return a delivered command's result, such as its task_id; None: not delivered yet.
 
-        Raises the ScaleException, with `.code` and `.message`, for which it is dead.
+        For a dead command raises the ScaleException, with `.code` and `.message`, that ended it.
         """
         command = self.show(command_id).shown.command
         if command.state is CommandState.DEAD:
@@ -97,21 +97,21 @@ class Queue:
         return None if command.result is None else json.loads(command.result)
 
     def why(self, command_id: int) -> list[CommandView]:
-        """Return the command, the one it waits for, the one that waits for, and so on to the root."""
+        """Return the command, the one it waits for, the one that one waits for, and so on."""
         return self.show(command_id).why
 
     def unknown(self, names: Iterable[tuple[str, str]], *, listed: bool = False) -> list[UnknownName]:
         """Return those of `names` that neither mirror nor queue knows, each with the nearest known one.
 
-        Each comes with what it is of: project, batch, type, status, batch status or review. `listed` says
-        that they choose among what is here.
+        Each name is a pair (kind, name); kinds are project, batch, type, status, batch status and review.
+        `listed`: the names filter what is in the mirror.
         """
-        with self._lend() as database, database.read() as conn:
+        with self._open_database() as database, database.read() as conn:
             return list(unknown(conn, names, listed=listed))
 
     def depth(self) -> tuple[QueueStats, PauseState]:
-        """Return how full the queue is, and whether anything may be sent."""
-        with self._lend() as database, database.read() as conn:
+        """Return the queue's counts and its pause."""
+        with self._open_database() as database, database.read() as conn:
             return listing.queue_stats(conn), pause.pause_state(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
@@ -119,38 +119,38 @@ class Queue:
 
         Raises QueueError for one that is neither, and for an update that a newer one has overtaken.
         """
-        asked = list(dict.fromkeys(command_ids))
-        with self._lend() as database, database.write(durable=True) as conn:
-            for command_id in asked:
+        chosen_ids = list(dict.fromkeys(command_ids))
+        with self._open_database() as database, database.write(durable=True) as conn:
+            for command_id in chosen_ids:
                 management.retry(conn, command_id)
-        return asked
+        return chosen_ids
 
     def retry_dead(self) -> list[int]:
-        """Have every dead command tried again and return their ids."""
-        with self._lend() as database, database.write(durable=True) as conn:
+        """Queue every dead command again and return their ids."""
+        with self._open_database() as database, database.write(durable=True) as conn:
             return management.retry_dead(conn)
 
     def discard(self, command_ids: Iterable[int]) -> list[DiscardResult]:
-        """Withdraw commands, and return for each whether it is withdrawn, will be, or is too late."""
-        asked = list(dict.fromkeys(command_ids))
+        """Discard commands; return for each whether it is discarded, will be, or it is too late."""
+        chosen_ids = list(dict.fromkeys(command_ids))
         answers = list[DiscardResult]()
-        with self._lend() as database, database.write(durable=True) as conn:
-            for command_id in asked:
+        with self._open_database() as database, database.write(durable=True) as conn:
+            for command_id in chosen_ids:
                 answers.append(management.discard(conn, command_id))
         return answers
 
     def discard_dead(self) -> list[DiscardResult]:
-        """Withdraw every dead command, oldest first, and return the same for each that was dead.
+        """Discard every dead command, oldest first, and return the result for each.
 
-        One whose effect is unknown stays dead while another command has its task, batch or project in hand.
+        One whose effect is unknown stays dead while another command on its task, batch or project is active.
         """
-        with self._lend() as database, database.write(durable=True) as conn:
+        with self._open_database() as database, database.write(durable=True) as conn:
             return management.discard_dead(conn)
 
     def pause(self, *, seconds: float | None = None, reason: str = "") -> PauseState:
-        """Let no host send anything for `seconds`, or until `resume`, and return what is in force now.
+        """Pause sending on all hosts for `seconds`, or until `resume`; return the pause now in force.
 
-        A longer pause stays. Raises ConfigurationError for less than a second, and for more than 100 years.
+        A longer pause is kept. Raises ConfigurationError for less than a second or more than 100 years.
         """
         if seconds is not None and not 1 <= seconds <= _LONGEST_PAUSE:
             raise ConfigurationError(
@@ -158,21 +158,21 @@ class Queue:
                 advice="Give it a longer or shorter time, or none to pause until `scalesync queue resume`.",
             )
         why = f"paused by a person: {reason}" if reason else "paused by a person"
-        with self._lend() as database, database.write(durable=True) as conn:
+        with self._open_database() as database, database.write(durable=True) as conn:
             pause.pause(conn, seconds=seconds, reason=why, by=PausedBy.PERSON)
             return pause.pause_state(conn)
 
     def resume(self) -> PauseState:
-        """End a pause, whatever its reason, and return what is in force now."""
-        with self._lend() as database, database.write(durable=True) as conn:
+        """End any pause and return the pause state."""
+        with self._open_database() as database, database.write(durable=True) as conn:
             pause.resume(conn)
             return pause.pause_state(conn)
 
     def distrust(self) -> int:
-        """Have the API asked about every open command before it is sent, and return how many there are.
+        """Mark all open commands to be looked up before they are sent; return their number.
 
-        For a database that was restored from a backup: what it calls unsent may have been sent since. Dead
-        commands are looked up too, when they are retried.
+        For a database restored from a backup: commands it calls unsent may have been sent since. Dead ones
+        are looked up too, when they are retried.
         """
-        with self._lend() as database, database.write(durable=True) as conn:
+        with self._open_database() as database, database.write(durable=True) as conn:
             return management.distrust(conn)

@@ -1,4 +1,4 @@
-"""What a person wants done, made into a command: checked, named, and placed among the others. Pure."""
+"""Build commands from what a person asks for: check it, choose keys, order and idempotency. Pure."""
 
 import json
 import re
@@ -9,12 +9,12 @@ from typing import Any
 from scalesync.errors import QueueError
 from scalesync.models.commands import GENERATED, CommandKind, Creation, NewCommand
 
-LONGEST_NAME = 2_000
-"""Bytes of a name in UTF-8. Commands are found by it, and Postgres takes no more than 2,700 into an index."""
+MAX_NAME_BYTES = 2_000
+"""In UTF-8. Names are indexed, and Postgres rejects index entries of more than 2,700 bytes."""
 _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":"))
-_PERSON = b"scalesync.task"
+_HASH_PERSON = b"scalesync.task"
 _STREAMS = {
     CommandKind.CREATE_TASK: "tasks",
     CommandKind.CREATE_BATCH: "batches",
@@ -25,15 +25,15 @@ _STREAMS = {
 def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | None = None) -> NewCommand:
     """Return the command that creates a task of any type from the body of `POST /task/{type}`.
 
-    Without a `unique_id` the body gets one that is the same for the same type, project and content, whatever
-    the batch; `duplicate`, a text of which no other exists, makes it another one. Raises QueueError for what
-    cannot be a task.
+    Without a `unique_id` the body gets one made from type, project and content, but not the batch;
+    `duplicate`, a unique text, makes it another one. Raises QueueError for an invalid body.
     """
     _require_type(task_type)
     given = {name: value for name, value in body.items() if value is not None}
     for name in ("unique_id", "project", "batch"):
         if name in given:
             _require_name(name, given[name])
+    # A unique_id is what makes a second send harmless: the API answers it with 409 (documented).
     if "unique_id" not in given:
         given["unique_id"] = _unique_id(task_type, given, duplicate)
     unique_id, project, batch = given["unique_id"], given.get("project"), given.get("batch")
@@ -52,9 +52,9 @@ def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | Non
 def cancel_task(
     *, task_id: str | None = None, unique_id: str | None = None, clear_unique_id: bool = False
 ) -> NewCommand:
-    """Return the command that cancels a task, known by its id, its unique_id or both.
+    """Return the command that cancels a task, given by id, unique_id or both.
 
-    By unique_id it waits for the task's own create if that is queued. Raises QueueError without either.
+    By unique_id it waits for the task's create if that is queued. Raises QueueError without either.
     """
     for name, value in (("task id", task_id), ("unique_id", unique_id)):
         if value is not None:
@@ -73,7 +73,7 @@ def cancel_task(
 
 
 def create_batch(name: str, project: str, **more: Any) -> NewCommand:
-    """Return the command that creates a batch; `more` as `POST /batches` takes it, None left out."""
+    """Return the command that creates a batch; `more`: further fields of `POST /batches`, None left out."""
     _require_name("batch", name)
     _require_name("project", project)
     given = {key: value for key, value in more.items() if value is not None}
@@ -89,7 +89,7 @@ def create_batch(name: str, project: str, **more: Any) -> NewCommand:
 
 
 def finalize_batch(name: str) -> NewCommand:
-    """Return the command that finalizes a batch, after every create that was queued for it before."""
+    """Return the command that finalizes a batch; it stays behind the creates queued for the batch before."""
     _require_name("batch", name)
     return NewCommand(
         kind=CommandKind.FINALIZE_BATCH,
@@ -102,7 +102,7 @@ def finalize_batch(name: str) -> NewCommand:
 
 
 def create_project(name: str, task_type: str, params: Mapping[str, Any], **more: Any) -> NewCommand:
-    """Return the command that creates a project; `more` (rapid, studio) as `POST /projects` takes it."""
+    """Return the command that creates a project; `more`: `rapid` and `studio` of `POST /projects`."""
     _require_name("project", name)
     _require_type(task_type)
     given = {key: value for key, value in more.items() if value is not None}
@@ -116,10 +116,8 @@ def create_project(name: str, task_type: str, params: Mapping[str, Any], **more:
 
 
 def update_project(name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> NewCommand:
-    """Return the command that sets a project's params, whole or (`patch`) merged over the latest.
-
-    It has no idempotency key: setting the same params again later can be meant.
-    """
+    """Return the command that sets a project's params; they replace the latest, or with `patch` merge in."""
+    # No idempotency key: setting the same params again later can be intended.
     _require_name("project", name)
     return NewCommand(
         kind=CommandKind.UPDATE_PROJECT,
@@ -129,14 +127,15 @@ def update_project(name: str, params: Mapping[str, Any], *, patch: bool | None =
 
 
 def canonical(value: object) -> str:
-    """Return `value` as the one JSON text that equal values share. Raises QueueError if it is not JSON.
+    """Return the canonical JSON text of `value`, the same for equal values.
 
-    Text that no database can hold (U+0000, lone surrogates) is refused: what is sent must be what is stored.
+    Raises QueueError for what is not JSON or holds text that Postgres cannot store (U+0000, lone surrogates).
     """
     try:
         text = _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise QueueError(f"It cannot be sent as JSON: {error}.") from error
+    # The pattern also matches harmless text such as a literal backslash-u0000: it only saves the slow check.
     if _UNSTORABLE.search(text) and _holds_unstorable(value):
         raise QueueError("It holds a character that cannot be stored (U+0000 or half a surrogate pair).")
     return text
@@ -153,22 +152,23 @@ def _holds_unstorable(value: object) -> bool:
 def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -> str:
     content = {name: value for name, value in body.items() if name != "batch"}
     text = canonical([task_type, content, duplicate])
-    return f"{GENERATED}{blake2b(text.encode(), digest_size=16, person=_PERSON).hexdigest()}"
+    return f"{GENERATED}{blake2b(text.encode(), digest_size=16, person=_HASH_PERSON).hexdigest()}"
 
 
 def _require_name(what: str, name: object) -> None:
-    """Raise QueueError for what can be no name. Spaces are a name's own: "X" and "X " are two projects."""
+    """Raise QueueError if `name` is no valid name."""
+    # Spaces are not trimmed: "X" and "X " are two projects.
     if not isinstance(name, str) or not name:
         raise QueueError(f"The {what} must be a text that is not empty.")
-    if (size := len(name.encode(errors="surrogatepass"))) > LONGEST_NAME:
-        msg = f"The {what} is {size:,} bytes long; at most {LONGEST_NAME:,} can be queued."
+    if (size := len(name.encode(errors="surrogatepass"))) > MAX_NAME_BYTES:
+        msg = f"The {what} is {size:,} bytes long; at most {MAX_NAME_BYTES:,} can be queued."
         raise QueueError(msg, advice="Give it a shorter one.")
     if name in (".", "..") or _holds_unstorable(name):
         raise QueueError(f"The {what} {name!r} cannot be sent.")
 
 
 def _require_type(task_type: object) -> None:
-    """Raise QueueError for what can be no type. It is one of Scale's words, and none of those is blank."""
+    """Raise QueueError if `task_type` is no valid type name; unlike other names it may not be blank."""
     _require_name("task type", task_type.strip() if isinstance(task_type, str) else task_type)
 
 

@@ -1,4 +1,8 @@
-"""What a claim comes to, from what was seen and answered. Pure."""
+"""Decide how a claim is settled, from the answer to its send and from look-ups. Pure.
+
+Hazard: a command may be sent again only if the earlier request can have no effect any more. That is known
+if a look-up shows none after the settle time, or if the API itself refuses a second application.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -7,19 +11,19 @@ from scalesync.models.commands import Claim, Command, CommandState, Outcome, Set
 from scalesync.queue.handlers.interface import Conflict, Foreign, TooLate
 from scalesync.queue.timing import Timing, backoff
 
-_TAKEN = 409
-_SOON = 1.0
-"""Seconds at least between two looks for what has a name that is taken."""
+_HTTP_CONFLICT = 409
+_MIN_LOOK_UP_WAIT = 1.0
+"""Seconds between two look-ups of a name that the API calls taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimState:
-    """How a claimed command stands."""
+    """A claimed command with what is known of its earlier requests."""
 
     claim: Claim
     timing: Timing
     ambiguous: bool
-    """Whether a request of it may still have, or yet get, an effect."""
+    """Whether an earlier request may have had an effect, or may still get one."""
 
     @property
     def command(self) -> Command:
@@ -27,34 +31,35 @@ class ClaimState:
         return self.claim.command
 
     @property
-    def unsettled(self) -> float:
-        """Seconds until a look that shows no effect proves that there will be none."""
+    def settle_left(self) -> float:
+        """Seconds until a look-up that shows no effect means that there will be none."""
         since = self.claim.since_sent
         return 0.0 if since is None else max(0.0, self.timing.settle - since)
 
     @property
-    def unwanted(self) -> bool:
-        """Whether it is not to be sent again: a person withdrew it, or it failed as often as it may."""
+    def must_not_resend(self) -> bool:
+        """Whether a person withdrew it, or it has no tries left."""
         return self.command.discard_requested or self.exhausted
 
     @property
-    def may_be_repeated(self) -> bool:
-        """Whether it may be sent before it is settled; not while the API says that its name is taken."""
-        return not self.unwanted and self.command.error_code != _TAKEN
+    def may_resend_early(self) -> bool:
+        """Whether it may be sent again before the settle time is over."""
+        # After a 409 the name is taken, perhaps by our own request: another send can only get another 409.
+        return not self.must_not_resend and self.command.error_code != _HTTP_CONFLICT
 
     @property
     def exhausted(self) -> bool:
-        """Whether it failed as often as it may."""
+        """Whether it failed `max_failures` times."""
         return self.command.failures >= self.command.max_failures
 
 
 def claim_state(claim: Claim, timing: Timing) -> ClaimState:
-    """Return how a command stands that was just claimed."""
+    """Return the state of a command that was just claimed."""
     return ClaimState(claim, timing, claim.command.ambiguous or claim.since_sent is not None)
 
 
 def release(state: ClaimState, *, wait: float = 0.0, error: ScaleException | None = None) -> Settlement:
-    """Return the verdict by which a command goes to where it was, as if it had not been claimed."""
+    """Return the settlement that puts a command back into the state it was claimed from."""
     command = state.command
     return Settlement(
         CommandState.IN_DOUBT if state.ambiguous else CommandState.QUEUED,
@@ -67,37 +72,40 @@ def release(state: ClaimState, *, wait: float = 0.0, error: ScaleException | Non
 
 
 def retry_lookup(state: ClaimState, chance: float, error: ScaleException) -> Settlement:
-    """Return the same for a command that could not be looked at, after a wait that grows with its claims."""
+    """Release a command whose look-up failed; its wait grows with the number of its claims."""
     return release(state, wait=backoff(state.command.fence, chance), error=error)
 
 
-def await_effect(state: ClaimState, chance: float) -> Settlement:
-    """Return the verdict on a command in doubt that shows no effect, and is looked at again."""
-    if state.command.error_code != _TAKEN or state.unwanted:
-        return release(state, wait=state.unsettled)
-    soon = max(_SOON, backoff(state.command.fence, chance))
-    return release(state, wait=min(state.unsettled, soon))
+def retry_until_settled(state: ClaimState, chance: float) -> Settlement:
+    """Release a command in doubt whose look-up showed no effect, to be looked up again."""
+    if state.command.error_code != _HTTP_CONFLICT or state.must_not_resend:
+        return release(state, wait=state.settle_left)
+    # The API knows the object that has the name, so it should show it soon: look before the settle time ends.
+    soon = max(_MIN_LOOK_UP_WAIT, backoff(state.command.fence, chance))
+    return release(state, wait=min(state.settle_left, soon))
 
 
-def without_effect(state: ClaimState, chance: float, refusal: ScaleException | None) -> Settlement:
-    """Return the verdict on a send that was refused (None: answered with `OK`), and shows no effect.
+def reject_or_doubt(state: ClaimState, chance: float, refusal: ScaleException | None) -> Settlement:
+    """Settle a send that was refused and whose look-up shows no effect: reject it, or keep it in doubt.
 
-    The refusal is final where it can be about nothing else. A 409 says that something is there, and words
-    that name another object may be somebody else's: these are final when they come again, after the settle
-    time. An earlier request that may still arrive is waited for, without sending a third.
+    `refusal` None: the answer was a bare `OK`.
     """
     if refusal is None:
-        return in_doubt(state, chance, ScaleNoAnswer("The API answered OK, and shows no effect."))
+        return put_in_doubt(state, chance, ScaleNoAnswer("The API answered OK, and shows no effect."))
+    # A 409 claims that something exists which the look-up did not find, and a text that names another object
+    # may be the answer to another request, such as by a proxy that mixes answers up. Both are believed only
+    # when the same refusal comes a second time.
     command = state.command
-    heard = (command.error_code, command.error) == (refusal.code, refusal.message)
-    doubtful = refusal.code == _TAKEN or refusal.about_another
-    if state.ambiguous and (heard or not doubtful):
-        return replace(in_doubt(state, chance, refusal), wait=state.timing.settle)
-    return rejected(refusal) if heard or not doubtful else in_doubt(state, chance, refusal)
+    repeated = (command.error_code, command.error) == (refusal.code, refusal.message)
+    doubtful = refusal.code == _HTTP_CONFLICT or refusal.about_another
+    if state.ambiguous and (repeated or not doubtful):
+        # An earlier request may still arrive: wait for it instead of sending a third.
+        return replace(put_in_doubt(state, chance, refusal), wait=state.timing.settle)
+    return reject(refusal) if repeated or not doubtful else put_in_doubt(state, chance, refusal)
 
 
-def in_doubt(state: ClaimState, chance: float, error: ScaleException) -> Settlement:
-    """Return the verdict on a send of which nobody knows whether it was applied."""
+def put_in_doubt(state: ClaimState, chance: float, error: ScaleException) -> Settlement:
+    """Return the settlement of a send that may or may not have been applied."""
     return Settlement(
         CommandState.IN_DOUBT,
         ambiguous=True,
@@ -108,43 +116,41 @@ def in_doubt(state: ClaimState, chance: float, error: ScaleException) -> Settlem
     )
 
 
-def delivered(outcome: Outcome, result: str | None, *, frees_key: bool) -> Settlement:
-    """Return the verdict on an effect that was seen."""
+def deliver(outcome: Outcome, result: str | None, *, frees_key: bool) -> Settlement:
+    """Return the settlement of a command whose effect was seen at the API."""
     return Settlement(CommandState.DELIVERED, outcome, result=result, frees_key=frees_key)
 
 
-def rejected(error: ScaleException) -> Settlement:
-    """Return the verdict on a send that the API refused for good."""
-    outcome = Outcome.CONFLICT if error.code == _TAKEN else Outcome.REJECTED
+def reject(error: ScaleException) -> Settlement:
+    """Return the settlement of a command that the API refused for good: dead."""
+    outcome = Outcome.CONFLICT if error.code == _HTTP_CONFLICT else Outcome.REJECTED
     return Settlement(CommandState.DEAD, outcome, error_code=error.code, error=error.message)
 
 
-def exhausted(command: Command) -> Settlement:
-    """Return the verdict on a command that was not applied after as many failures as it may have."""
+def give_up(command: Command) -> Settlement:
+    """Return the settlement of a command that has no tries left: dead, with its last error."""
     return Settlement(
         CommandState.DEAD, Outcome.EXHAUSTED, error_code=command.error_code, error=command.error
     )
 
 
-def impossible(sighting: Conflict | TooLate) -> Settlement:
-    """Return the verdict on a command that can never be applied.
-
-    Whose name is taken by something else is dead: a person has to choose another. What came too late is
-    discarded: nobody could have won that race, and there is nothing to be done.
-    """
-    if isinstance(sighting, TooLate):
-        return Settlement(CommandState.DISCARDED, Outcome.REJECTED, error=sighting.words)
-    return Settlement(CommandState.DEAD, Outcome.CONFLICT, error=sighting.words)
+def refuse_impossible(found: Conflict | TooLate) -> Settlement:
+    """Return the settlement of a command that can never be applied: dead, or discarded if too late."""
+    # Too late leaves nothing to do for anybody. A taken name needs a person, who chooses another one.
+    if isinstance(found, TooLate):
+        return Settlement(CommandState.DISCARDED, Outcome.REJECTED, error=found.words)
+    return Settlement(CommandState.DEAD, Outcome.CONFLICT, error=found.words)
 
 
-def hold(state: ClaimState, words: str) -> Settlement:
-    """Return the verdict by which a command stays as it is until a person has looked at it."""
+def hold(state: ClaimState, reason: str) -> Settlement:
+    """Put the command on hold until a person acts; `reason` is the sentence people see."""
     back_to = CommandState.IN_DOUBT if state.ambiguous else CommandState.QUEUED
-    return Settlement(back_to, ambiguous=state.ambiguous, hold_reason=words)
+    return Settlement(back_to, ambiguous=state.ambiguous, hold_reason=reason)
 
 
-def hold_external(state: ClaimState, sighting: Foreign) -> Settlement:
-    """Return the verdict where somebody else changed the object: held, unless a person has withdrawn it."""
+def hold_external(state: ClaimState, found: Foreign) -> Settlement:
+    """Hold a command whose object was changed by somebody else; let go of it if it was withdrawn."""
     if not state.command.discard_requested:
-        return hold(state, sighting.words)
-    return release(state, wait=state.unsettled) if state.unsettled else Settlement(CommandState.QUEUED)
+        return hold(state, found.words)
+    # Withdrawn: a person need not look, but our own request may still arrive until the settle time is over.
+    return release(state, wait=state.settle_left) if state.settle_left else Settlement(CommandState.QUEUED)

@@ -1,35 +1,37 @@
-"""How long things may take, and how long to wait before they are tried again. Pure."""
+"""Time limits of the queue, and the waits between tries. Pure.
+
+Hazard: these limits are what keeps two processes from sending one command. A command is sent only while
+enough of its lease is left (`min_lease_left`), and an absent effect is believed only after `settle`.
+"""
 
 from dataclasses import dataclass
 
 from scalesync.errors import ConfigurationError
 from scalesync.retry import exponential
 
-_BASE = 0.5
-_CAP = 20.0
-_PATIENT_AFTER = 8
-_PATIENT_CAP = 300.0
-_TURNS = 3
-"""For how many requests the rate must have room in the time of one. Before a command is armed it waits for at
-most five turns, four looks and its own, and two thirds of its lease are left for that; two come after it."""
-_LONGEST_TURN = 60.0
-"""Seconds; a read that waits for several turns of that length keeps within its patience."""
+_BACKOFF_BASE = 0.5
+_BACKOFF_CAP = 20.0
+_SLOW_AFTER_TRIES = 8
+_SLOW_CAP = 300.0
+_TURNS_PER_REQUEST = 3
+_MAX_TURN_WAIT = 60.0
+"""Seconds between two turns of the rate limiter, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The limits that keep a command from being sent twice, in seconds.
+    """The time limits that keep a command from being sent twice, in seconds.
 
     Construction raises ConfigurationError for limits under which nothing could be sent.
     """
 
     request: float = 60.0
-    """One request as a whole, whatever its answer does; `ApiOptions.total` must cut it off no later."""
+    """One whole request; `ApiOptions.total` must cut it off no later."""
     margin: float = 5.0
-    """What may pass unnoticed: between arming and sending, and between two clocks."""
+    """Allowance between arming and sending, and between two clocks."""
     settle: float = 120.0
-    """Counted from the arming: after this no request has an effect any more that it did not show. It is as
-    long as a request, plus the latest that the API applies one after its connection broke (not known)."""
+    """Time from arming after which a request that shows no effect will never have one: the request's own
+    time plus the longest that the API may take after the connection broke (not documented, assumed)."""
 
     def __post_init__(self) -> None:
         if not (self.request > 0 and self.margin > 0 and self.settle >= 0):
@@ -39,24 +41,29 @@ class Timing:
 
     @property
     def lease(self) -> float:
-        """How long a claim lasts: a look, what comes before the sending, and the sending."""
+        """Seconds for which a claim is valid: a look-up, the preparation and the send."""
         return 3 * self.request + self.margin
 
     @property
     def min_lease_left(self) -> float:
-        """How much of the lease must be left when a command is armed or sent."""
+        """Seconds of the lease that must be left when a command is armed or sent."""
         return self.request + self.margin
 
 
-def longest_turn(request: float) -> float:
-    """Return how many seconds may pass between the turns of a worker whose requests may take `request`."""
-    return min(request / _TURNS, _LONGEST_TURN)
+def max_turn_wait(request: float) -> float:
+    """Return the longest wait in seconds between two turns of the rate limiter that keeps leases valid.
+
+    `request` is the time limit of one request.
+    """
+    # Before a command is armed it waits for at most five turns (four look-ups and its own), for which two
+    # thirds of the lease are left; two turns follow. Hence three turns in the time of one request.
+    return min(request / _TURNS_PER_REQUEST, _MAX_TURN_WAIT)
 
 
 def backoff(tries: int, chance: float) -> float:
-    """Return how many seconds to wait after so many tries before this one; `chance` is from 0 to 1.
+    """Return the seconds to wait before trying again after `tries` earlier tries; `chance` is from 0 to 1.
 
     Full jitter up to a limit that doubles from half a second to 20 s, and after eight tries to 5 minutes.
     """
-    cap = _CAP if tries <= _PATIENT_AFTER else _PATIENT_CAP
-    return chance * exponential(_BASE, tries, cap=cap)
+    cap = _BACKOFF_CAP if tries <= _SLOW_AFTER_TRIES else _SLOW_CAP
+    return chance * exponential(_BACKOFF_BASE, tries, cap=cap)

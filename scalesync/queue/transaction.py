@@ -1,4 +1,4 @@
-"""One database transaction that commands are queued in: all of them, or none."""
+"""Queue commands in one database transaction: all of them are queued, or none. Part of the Python API."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, Unpack
@@ -14,46 +14,46 @@ from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
 
 
 class TaskOptions(TypedDict, total=False):
-    """How tasks are queued."""
+    """Options for queueing tasks."""
 
     allow_duplicates: bool
-    """Whether a task without a unique_id is another one each time. Otherwise it gets a unique_id that is the
-    same for the same type, project and content, so that queueing it again does nothing."""
+    """Whether a task without a unique_id is a new one each time. Otherwise its unique_id is made from type,
+    project and content, so that queueing it again does nothing."""
     priority: int
     """Commands of lower priority are sent first; 0 unless given."""
 
 
 class BatchOptions(TypedDict, total=False):
-    """What `POST /batches` takes besides name and project (documented)."""
+    """Fields of `POST /batches` besides name and project (documented)."""
 
     callback: str | None
-    """Where Scale reports to: a URL or an e-mail address."""
+    """A URL or an e-mail address that Scale reports to."""
     metadata: Mapping[str, Any] | None
     calibration_batch: bool | None
     self_label_batch: bool | None
 
 
 class ProjectOptions(TypedDict, total=False):
-    """What `POST /projects` takes besides name, type and params (documented)."""
+    """Fields of `POST /projects` besides name, type and params (documented)."""
 
     rapid: bool | None
     studio: bool | None
 
 
 class Transaction:
-    """Queues commands; they are in the queue once the transaction is committed, and nowhere before.
+    """Methods that queue commands; dispatchers see them once the transaction is committed.
 
-    Nothing here talks to the API. Each method raises ConflictError where the same name is queued or mirrored
-    with other content, BatchSealedError where the batch is being finalized, and QueueError for what cannot be
-    sent; the same content under the same name is not queued twice, see `Enqueued`.
+    Nothing here calls the API. Each method raises ConflictError if the same name is queued or mirrored with
+    other content, BatchSealedError if the batch is being finalized, and QueueError for invalid content; the
+    same content under the same name is not queued twice, see `Enqueued`.
     """
 
     def __init__(self, conn: Connection) -> None:
-        """Queue through a connection whose transaction somebody else ends."""
+        """Use a connection whose transaction the caller commits or rolls back."""
         self._conn = conn
 
     def enqueue(self, order: NewCommand) -> Enqueued:
-        """Queue a command that was made by `scalesync.queue.new_commands`."""
+        """Queue a command from `scalesync.queue.new_commands`."""
         return enqueue.enqueue(self._conn, order)
 
     def create_task(
@@ -73,21 +73,22 @@ class Transaction:
         unique_id_field: str | None = None,
         **options: Unpack[TaskOptions],
     ) -> SubmitResult:
-        """Queue many tasks, in flat memory; raise SubmissionError, which names every bad one, and queue none.
+        """Queue many tasks in constant memory; raise SubmissionError with all problems, and queue none.
 
         `unique_id_field` names the field, with dots into objects, that holds each task's unique_id.
         """
-        recipe = TaskTemplate(type, unique_id_field=unique_id_field, **options)
-        with bulk_submit.validate(bodies, recipe) as spool:
+        template = TaskTemplate(type, unique_id_field=unique_id_field, **options)
+        with bulk_submit.validate(bodies, template) as spool:
             return bulk_submit.enqueue(self._conn, spool)
 
     def cancel_task(
         self, task_id: str | None = None, *, unique_id: str | None = None, clear_unique_id: bool = False
     ) -> Enqueued:
-        """Queue the canceling of a task, known by its id or its unique_id; a create never sent is withdrawn.
+        """Queue the cancel of a task, by id or unique_id; withdraw its create if that was never sent.
 
         `clear_unique_id` frees the unique_id for another task.
         """
+        # By unique_id the cancel gets the same resource as the task's create, and stays in order behind it.
         if task_id is not None and unique_id is None:
             unique_id = enqueue.unique_ids(self._conn, [task_id]).get(task_id)
         order = new_commands.cancel_task(
@@ -103,10 +104,9 @@ class Transaction:
         batch: str | None = None,
         clear_unique_id: bool = False,
     ) -> SubmitResult:
-        """Queue the canceling of tasks by their ids, their unique_ids, and all of a batch; all, or none.
+        """Queue the cancels of tasks by ids, unique_ids and batch; all of them, or none.
 
-        Of a batch it takes what is pending in the mirror or still queued here. Raises QueueError for a batch
-        that neither holds.
+        For a batch: its tasks that are pending in the mirror or queued. Raises QueueError for an unknown one.
         """
         named: list[tuple[str | None, str | None]] = [(task_id, None) for task_id in task_ids]
         named += [(None, unique_id) for unique_id in unique_ids]
@@ -119,11 +119,11 @@ class Transaction:
         return submitted
 
     def create_batch(self, name: str, project: str, **more: Unpack[BatchOptions]) -> Enqueued:
-        """Queue a batch; if its project is queued here, the batch waits for it."""
+        """Queue the create of a batch; it waits for its project's create if that is queued."""
         return enqueue.enqueue(self._conn, new_commands.create_batch(name, project, **more))
 
     def finalize_batch(self, name: str) -> Enqueued:
-        """Queue the finalizing of a batch, after every task that is queued for it; it takes no more."""
+        """Queue the finalize of a batch behind its queued tasks; further tasks for it are refused."""
         return enqueue.enqueue(self._conn, new_commands.finalize_batch(name))
 
     def create_project(
@@ -133,15 +133,15 @@ class Transaction:
         params: Mapping[str, Any],
         **more: Unpack[ProjectOptions],
     ) -> Enqueued:
-        """Queue a project for tasks of one type, with its first parameters."""
+        """Queue the create of a project for tasks of one type, with its first parameters."""
         return enqueue.enqueue(self._conn, new_commands.create_project(name, type, params, **more))
 
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
-        """Queue new parameters of a project, in place of the latest ones or (`patch`) merged over them."""
+        """Queue new parameters of a project; they replace the latest ones or (`patch`) merge into them."""
         return enqueue.enqueue(self._conn, new_commands.update_project(name, params, patch=patch))
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
-        """Return (task_id, unique_id) of what can be canceled of a batch; a queued create has no task_id."""
+        """Return (task_id, unique_id) of a batch's cancelable tasks; a queued create has no task_id."""
         pending, creates = enqueue.pending_tasks(self._conn, batch), enqueue.queued_creates(self._conn, batch)
         known = pending or creates or query.find(self._conn, BATCHES, batch)
         if not known and next(listing.list_commands(self._conn, batch=batch, limit=1), None) is None:

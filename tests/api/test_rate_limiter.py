@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from scalesync.api.rate_limiter import FIRST_INTERVAL, LONGEST_INTERVAL, RateLimiter
+from scalesync.api.rate_limiter import FIRST_INTERVAL, MAX_INTERVAL, RateLimiter
 from scalesync.clock import Clock
 from scalesync.errors import ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
 from tests.support.scripted_server import SteppingClock
@@ -14,7 +14,7 @@ from tests.support.scripted_server import SteppingClock
 
 def limiter(clock: Clock, *, rate: float | None = None) -> RateLimiter:
     """Return a limiter that rests 2 s after a 429 without Retry-After."""
-    return RateLimiter(clock, rate=rate, rest=2)
+    return RateLimiter(clock, rate=rate, pause=2)
 
 
 def test_free_until_refused() -> None:
@@ -90,7 +90,7 @@ def test_pace_falls_and_recovers() -> None:
         seen.append(pace.interval)
 
     assert seen[:4] == [0.1, 0.2, 0.4, 0.8]
-    assert seen[9] == LONGEST_INTERVAL
+    assert seen[9] == MAX_INTERVAL
     assert seen[9:] == sorted(seen[9:], reverse=True)
     assert seen[30] > 0
     assert seen[-1] == 0

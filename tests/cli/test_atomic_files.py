@@ -8,7 +8,7 @@ from typing import IO
 
 import pytest
 
-from scalesync.cli.atomic_files import atomic_write, replacing_directory
+from scalesync.cli.atomic_files import atomic_directory, atomic_write
 from scalesync.errors import ConfigurationError
 
 
@@ -32,7 +32,7 @@ def test_a_signal_in_the_middle_leaves_what_was_there(number: signal.Signals, tm
     with pytest.raises(KeyboardInterrupt):
         write_and_raise(atomic_write(tmp_path / "file"), number)
     with pytest.raises(KeyboardInterrupt):
-        write_and_raise(replacing_directory(tmp_path / "made", lambda _: True), number)
+        write_and_raise(atomic_directory(tmp_path / "made", lambda _: True), number)
 
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "made"]
     assert (tmp_path / "file").read_text() == "the old one"
@@ -44,12 +44,10 @@ def test_a_directory_is_exchanged_for_another(tmp_path: Path) -> None:
     lake, link = tmp_path / "lake", tmp_path / "link"
     link.symlink_to("lake")
     for name in ("one", "two"):
-        with replacing_directory(
-            link, lambda there: [path.name for path in there.iterdir()] == ["one"]
-        ) as made:
+        with atomic_directory(link, lambda there: [path.name for path in there.iterdir()] == ["one"]) as made:
             (made / name).touch()
         assert [path.name for path in lake.iterdir()] == [name]
     assert (link.is_symlink(), lake.stat().st_mode & 0o777) == (True, 0o700)
-    with pytest.raises(ConfigurationError), replacing_directory(link, lambda _: False):
+    with pytest.raises(ConfigurationError), atomic_directory(link, lambda _: False):
         pass
     assert sorted(os.listdir(tmp_path)) == ["lake", "link"]  # noqa: PTH208 - names

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, text
 
-from scalesync.cli.atomic_files import ended_by_sigterm
+from scalesync.cli.atomic_files import sigterm_as_interrupt
 from scalesync.db.backup import back_up
 from scalesync.db.schema.sync import watermarks
 from scalesync.errors import ConfigurationError
@@ -115,7 +115,7 @@ def test_a_signal_leaves_nothing_half(number: signal.Signals, empty_mirror: Scal
     copy = empty_mirror.directory / "copy.db"
     copy.write_text("the old one")
     url = f"sqlite:///{filled(empty_mirror).mirror}"
-    with opened(url) as database, ended_by_sigterm(), pytest.raises(KeyboardInterrupt):
+    with opened(url) as database, sigterm_as_interrupt(), pytest.raises(KeyboardInterrupt):
         back_up(database, copy, lambda *_: os.kill(os.getpid(), number), overwrite=True)
     assert (copy.read_text(), files(empty_mirror.directory)) == ("the old one", ["copy.db", "scalesync.db"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scalesync.cli.demo.walkthrough import _held
+from scalesync.cli.demo.walkthrough import _lock
 from tests.readme import PAGES, ROOT
 from tests.support.cli_process import Done, Scalesync, check_refusal
 
@@ -25,7 +25,7 @@ def test_the_demo_tells_the_whole_story(scalesync: Scalesync) -> None:
         old.mkdir()
     for old in (left, held):
         (old / "scale.db").touch()
-    with _held(held):
+    with _lock(held):
         done = process("demo", "--tasks", "1000")
 
     assert done.code == 0, done.err

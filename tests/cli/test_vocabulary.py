@@ -14,7 +14,7 @@ import scalesync
 import scalesync.errors
 from scalesync.cli import queue_format
 from scalesync.cli.main import cli
-from scalesync.cli.output import program
+from scalesync.cli.output import program_name
 from scalesync.errors import ScaleException
 from tests.readme import PROSE, table_rows
 from tests.structure.test_command_line import commands
@@ -99,4 +99,4 @@ def test_advice_names_the_program_as_it_can_be_called(
     check_refusal(by_path, 5, "Run `scalesync init` first.")
     monkeypatch.setattr(sys, "argv", ["/a b/scalesync"])
     monkeypatch.setenv("PATH", "/nowhere")
-    assert program() == "'/a b/scalesync'"
+    assert program_name() == "'/a b/scalesync'"

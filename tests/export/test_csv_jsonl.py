@@ -16,7 +16,7 @@ from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.export.readonly_sql import run_query
 from scalesync.export.counts import ExportCounts
-from scalesync.export.csv_jsonl import csv_lines, json_lines, told
+from scalesync.export.csv_jsonl import csv_lines, json_lines, to_json
 from scalesync.models.columns import Column, ColumnKind
 from tests.support.databases import opened
 
@@ -45,7 +45,7 @@ A, J = Column("a", ColumnKind.TEXT), Column("j", ColumnKind.JSON)
 )
 def test_every_value_has_a_form_in_json(value: object, shown: object) -> None:
     """Times as the API writes them, bytes in hexadecimal, numbers exactly, and the rest as text."""
-    assert told(value) == shown
+    assert to_json(value) == shown
     (line,) = json_lines([A], [[value]])
     assert json.loads(line, parse_float=Decimal)["a"] == shown
 

@@ -8,8 +8,8 @@ ANSWERS = (
     Variant(
         "another object is read for the one that was asked for",
         "api/responses.py",
-        "if name_in(found, key) != name:",
-        "if name_in(found, key) is None:",
+        "if field_of(found, key) != name:",
+        "if field_of(found, key) is None:",
         (_READ,),
     ),
     Variant(
@@ -23,7 +23,7 @@ ANSWERS = (
     Variant(
         "a send counts as delivered, whoever's answer came",
         "queue/executor.py",
-        "if document is not None and not handler.proves(self.command, document):",
+        "if document is not None and not handler.confirms(self.command, document):",
         "if document is not None and handler.result(document) is None:",
         ("queue/test_misrouted_responses.py::test_every_effect_is_there_once[sqlite-False-1]",),
     ),
@@ -51,7 +51,7 @@ ANSWERS = (
     Variant(
         "a process rescues what it has in hand",
         "queue/claimer.py",
-        "self.in_hand.add(claim.command.id)",
+        "self.active.add(claim.command.id)",
         "pass",
         ("queue/test_clock_steps.py::test_a_clock_that_steps_forward_while_it_sends[sqlite]",),
     ),
@@ -73,7 +73,7 @@ ANSWERS = (
         "a refusal is believed without a look",
         "queue/executor.py",
         "case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:",
-        "case ResponseClass.REFUSED: return settlements.rejected(error)\n"
+        "case ResponseClass.REFUSED: return settlements.reject(error)\n"
         "            case ResponseClass.NEEDS_LOOKUP:",
         ("queue/test_api_refusals.py::test_a_refusal_kills_nobody_else",),
     ),

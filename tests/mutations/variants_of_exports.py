@@ -20,14 +20,14 @@ EXPORTS = (
     Variant(
         "annotations of other geometries are not counted for COCO",
         "export/coco.py",
-        "tally.leave_out(_undrawn(each), each.number)",
-        "tally.leave_out(_undrawn(each), 0)",
+        "counts.leave_out(_skip_reason(item), item.number)",
+        "counts.leave_out(_skip_reason(item), 0)",
         ("export/test_coco.py::test_a_file_and_its_count_add_up_to_the_mirror[sqlite]",),
     ),
     Variant(
         "an attribute with a name of FiftyOne's own is exported",
         "export/fiftyone.py",
-        "if not _is_free(name, _OWN[kind]) and not _is_fitting(name, value, kind):",
+        "if not _is_free(name, _RESERVED_BY_KIND[kind]) and not _is_fitting(name, value, kind):",
         "if not name:",
         ("export/test_fiftyone.py::test_nothing_that_is_exported_stops_the_importer",),
     ),

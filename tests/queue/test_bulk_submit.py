@@ -62,7 +62,7 @@ def bodies(database: Database) -> list[dict[str, Any]]:
         (b'{"a": 1,}\n', "not JSON"),
         (b'{"a": NaN}\n', "NaN is not a number"),
         (b'{"a": 1e999}\n', "cannot be sent as JSON"),
-        (b'{"a": 1, "a": 2}\n', "the field 'a' stands there twice"),
+        (b'{"a": 1, "a": 2}\n', "the field 'a' occurs twice"),
         (b"[" * 100_000 + b"\n", "not JSON"),
         (b'["a"]\n', "not a JSON object"),
         (b"null\n", "not a JSON object"),

@@ -322,7 +322,7 @@ class Huge(CreateProject):
         assert sent is not None
         return Document(msgspec.Raw(self.text.encode()), sent.served_at)
 
-    def proves(self, command: Command, answer: Document) -> bool:  # noqa: ARG002 - it is about the mirror
+    def confirms(self, command: Command, answer: Document) -> bool:  # noqa: ARG002 - it is about the mirror
         """Return True."""
         return True
 

@@ -432,7 +432,7 @@ def of_length(size: int, kind: str = "u") -> str:
 
 def test_the_longest_names_can_be_queued(database: Database) -> None:
     """The same on both databases, in every place where a name stands."""
-    names = {kind: of_length(new_commands.LONGEST_NAME, kind) for kind in ("u", "b", "p", "t")}
+    names = {kind: of_length(new_commands.MAX_NAME_BYTES, kind) for kind in ("u", "b", "p", "t")}
     made = [
         new_commands.create_project(names["p"], BOX, {}),
         new_commands.create_batch(names["b"], names["p"]),
@@ -444,7 +444,7 @@ def test_the_longest_names_can_be_queued(database: Database) -> None:
     assert [put(database, order).new for order in made] == [True] * len(made)
 
 
-TOO_LONG = of_length(new_commands.LONGEST_NAME + 1)
+TOO_LONG = of_length(new_commands.MAX_NAME_BYTES + 1)
 MAKING: list[tuple[str, Callable[[], NewCommand]]] = [
     ("unique_id", lambda: of(unique_id=TOO_LONG)),
     ("project", lambda: of(project=TOO_LONG)),

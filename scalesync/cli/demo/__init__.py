@@ -1,1 +1,1 @@
-"""`scalesync demo`: a made-up account is mirrored, annotated, asked in SQL and sent work, on this machine."""
+"""`scalesync demo`: sync, query and dispatch with a made-up account on this machine."""

@@ -1,4 +1,4 @@
-"""The demo's second half: work that is submitted offline, and sent once through an API that loses answers."""
+"""The demo's second half: submit offline, and dispatch exactly once through an API that loses answers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from scalesync.sandbox.backend import Backend
 
 TASKS = 50
 PROJECT, BATCH = "Night scenes", "night 1"
-BAD_DAY = (
+FAULTS = (
     "applied-then-dropped:20%@POST /task/*",
     "applied-then-500:10%@POST /task/*",
     "500:10%@POST /task/*",
     "reset:5%@POST /task/*",
     "503:100%@GET /tasks",
 )
-"""Creates that are done and not answered, and no way to ask about them."""
+"""Creates are applied without an answer, and look-ups fail."""
 
 STATES = """SELECT kind, state, count(*) AS commands, sum(sends) AS sends
 FROM commands GROUP BY kind, state ORDER BY min(id)"""
@@ -35,8 +35,8 @@ WHERE t.project = '{PROJECT}'
 GROUP BY t.batch, b.status, t.status"""  # noqa: S608 - a name of our own, shown as people would write it
 
 
-def run(stage: Stage, world: SandboxOptions) -> None:
-    """Submit, send, lose answers, settle. Raises IncompleteError if anything is not there exactly once."""
+def run(stage: Stage, options: SandboxOptions) -> None:
+    """Run the second half. Raises IncompleteError unless every command had its effect exactly once."""
     stage.title("Pull the plug: no API, no network. Submit a project, a batch, 50 tasks and a finalize")
     with stage.mirror.transaction() as tx:
         _submit(tx)
@@ -48,10 +48,10 @@ def run(stage: Stage, world: SandboxOptions) -> None:
     stage.title("Try to send it now: the API is away, and nothing is lost")
     stage.dispatch(patience=0.5)
     stage.title("Plug in again, on a bad day: the API does things without saying so, and cannot be asked")
-    with SandboxServer(replace(world, faults=BAD_DAY)) as server:
+    with SandboxServer(replace(options, faults=FAULTS)) as server:
         stage.dispatch(workers=4, patience=0.2)
         stage.title("What became of the commands")
-        stage.ask(STATES)
+        stage.query(STATES)
         server.backend.faults.replace([])
         _settle(stage, server.backend)
         stage.title(
@@ -59,11 +59,11 @@ def run(stage: Stage, world: SandboxOptions) -> None:
         )
         stage.sync()
     stage.title("The same rows in SQL")
-    stage.ask(ROWS)
+    stage.query(ROWS)
 
 
 def _submit(tx: Transaction) -> int:
-    """Queue everything, and return how much of it was there before."""
+    """Queue all commands, and return how many of them were queued before."""
     answers = [
         tx.create_project(PROJECT, "imageannotation", {"instruction": "Box every car."}, studio=True),
         tx.create_batch(BATCH, PROJECT),
@@ -87,12 +87,12 @@ def _show_queue(stage: Stage) -> None:
     first = list(stage.mirror.queue.commands(limit=4))
     last = list(stage.mirror.queue.commands(kind="finalize_batch"))
     print_table(queue_format.COLUMNS, map(queue_format.row, first + last))
-    for text in queue_format.depth_sentences(*stage.mirror.queue.depth()):
+    for text in queue_format.queue_sentences(*stage.mirror.queue.depth()):
         print_text(text)
 
 
-def _settle(stage: Stage, world: Backend) -> None:
-    """Ask about what is in doubt, send the rest, and hold what the API has against what was submitted."""
+def _settle(stage: Stage, options: Backend) -> None:
+    """Look up commands in doubt, send the rest, and compare the API's effects with the commands."""
     doubt = list(stage.mirror.queue.commands(state=DisplayState.IN_DOUBT))
     stage.title(
         f"{len(doubt)} tasks may or may not be there. The API can be asked again: ask, and send nothing"
@@ -102,7 +102,7 @@ def _settle(stage: Stage, world: Backend) -> None:
     stage.dispatch(patience=5.0)
     stage.title("What the API did, by its own count")
     counts = Counter(
-        (kind, effect, count) for kind, name, effect, count in world.applied if _is_ours(kind, name)
+        (kind, effect, count) for kind, name, effect, count in options.applied if _is_demo_object(kind, name)
     )
     print_table(
         ("object", "effect", "times", "objects"), [(*what, much) for what, much in sorted(counts.items())]
@@ -111,6 +111,6 @@ def _settle(stage: Stage, world: Backend) -> None:
         raise IncompleteError("The demo's commands did not have their effect exactly once.")
 
 
-def _is_ours(kind: str, name: str) -> bool:
-    """Return whether the demo's commands made an object; their tasks' unique_ids are made from content."""
+def _is_demo_object(kind: str, name: str) -> bool:
+    """Return whether the demo created an object; its tasks have generated unique_ids."""
     return name in (PROJECT, BATCH) or (kind == "unique_id" and name.startswith(GENERATED))

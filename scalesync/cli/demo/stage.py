@@ -1,4 +1,4 @@
-"""What both halves of the demo do: say what comes, sync, dispatch, ask in SQL."""
+"""Steps that both halves of the demo use: titles, sync, dispatch and SQL queries."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,14 @@ from scalesync.mirror import Mirror
 
 @dataclass(frozen=True)
 class Stage:
-    """The mirror that the demo is about, and how much it says."""
+    """The demo's mirror and output."""
 
     mirror: Mirror
     clock: Clock
     quiet: bool
 
     def title(self, text: str) -> None:
-        """Begin a scene. Raises InterruptedRunError once the demo is to stop."""
+        """Print a title. Raises InterruptedRunError if the demo was stopped."""
         if self.clock.stopping.is_set():
             raise InterruptedRunError("The demo was stopped.")
         click.echo(click.style(f"\n{escape_controls(text)}", bold=True))
@@ -40,12 +40,12 @@ class Stage:
         print_changes(summary)
 
     def dispatch(self, **options: Any) -> None:
-        """Dispatch with limits that suit a demo, and print what was done."""
+        """Dispatch with short time limits, and print the summary."""
         summary = dispatch.run(self.mirror, quiet=self.quiet, timeout=2.0, settle_time=0.5, **options)
         dispatch.print_summary(summary)
 
-    def ask(self, statement: str) -> None:
-        """Print a question in SQL and its answer."""
+    def query(self, statement: str) -> None:
+        """Print an SQL statement and its result."""
         print_text(statement + "\n")
         with self.mirror.exporter.answer(statement, seconds=60) as answer:
             print_answer(answer)

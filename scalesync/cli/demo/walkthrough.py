@@ -1,4 +1,4 @@
-"""The demo: a made-up account is mirrored, annotated and asked in SQL; then work is submitted without it."""
+"""The demo's first half: mirror a made-up account, change it, sync again and query it in SQL."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from scalesync.cli.context import Context
 from scalesync.cli.demo import offline
 from scalesync.cli.demo.stage import Stage
 from scalesync.cli.error_handling import graceful_shutdown
-from scalesync.cli.output import program
+from scalesync.cli.output import program_name
 from scalesync.clock import Clock
 from scalesync.mirror import Mirror
 from scalesync.sandbox import SandboxOptions, SandboxServer
@@ -24,7 +24,7 @@ from scalesync.settings import Secret, Settings, database_url
 _PREFIX, _STATE = "scalesync-demo-", "scale.db"
 
 CHANGES = 60
-"""What annotators and customers do between the two syncs."""
+"""Changes at the API between the two syncs."""
 
 QUESTIONS = (
     (
@@ -44,38 +44,38 @@ GROUP BY label, geometry ORDER BY annotations DESC, label LIMIT 6""",
 
 
 def run(context: Context, tasks: int) -> None:
-    """Tell the story. Raises ScalesyncError if any part of it fails."""
+    """Run the demo. Raises ScalesyncError if any part of it fails."""
     clock = Clock()
     with graceful_shutdown(clock, "this step"), _directory() as directory:
         path = directory / "scalesync.db"
-        world = SandboxOptions(tasks=tasks, seed=1, state=directory / _STATE)
-        with SandboxServer(world) as server:
-            world = replace(world, port=server.port)
+        sandbox_options = SandboxOptions(tasks=tasks, seed=1, state=directory / _STATE)
+        with SandboxServer(sandbox_options) as server:
+            sandbox_options = replace(sandbox_options, port=server.port)
             settings = Settings(database_url(str(path)), server.url, Secret("live_demo"))
             stage = Stage(Mirror.from_settings(settings, clock), clock, quiet=context.quiet)
             _mirror(stage, server, tasks)
-        offline.run(stage, world)
+        offline.run(stage, sandbox_options)
     stage.title("The mirror stays here until the next demo; ask it anything")
-    here = f"{program()} --db {shlex.quote(str(path))}"
+    here = f"{program_name()} --db {shlex.quote(str(path))}"
     click.echo(f"{path}\n  {here} status\n  {here} task list")
 
 
 @contextmanager
 def _directory() -> Iterator[Path]:
-    """Yield a new directory, which stays, and remove those of earlier demos that have ended."""
+    """Yield a new directory, which is kept, and remove those of earlier demos that have ended."""
     for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # One that another demo has just made is empty.
+        # A directory without state was just created by another demo, which has not locked it yet.
         if (old / _STATE).exists() and not old.is_symlink():
-            with suppress(OSError), _held(old):
+            with suppress(OSError), _lock(old):
                 shutil.rmtree(old)
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    with _held(directory) if os.name == "posix" else nullcontext():
+    with _lock(directory) if os.name == "posix" else nullcontext():
         yield directory
 
 
 @contextmanager
-def _held(directory: Path) -> Iterator[None]:
-    """Hold a directory while the block lasts. Raises OSError where another process does, or owns it."""
+def _lock(directory: Path) -> Iterator[None]:
+    """Lock a directory. Raises OSError if another process has locked it, or another user owns it."""
     if os.name != "posix":
         raise OSError("Directories cannot be held here.")
     import fcntl
@@ -91,7 +91,7 @@ def _held(directory: Path) -> Iterator[None]:
 
 
 def _mirror(stage: Stage, server: SandboxServer, tasks: int) -> None:
-    """Copy the account, let it change, bring the copy up to date, and ask it two questions."""
+    """Sync, change the account, sync again, and run two queries."""
     stage.title(f"A made-up Scale account with {tasks:,} tasks, behind a real API on this machine")
     click.echo(server.url)
     stage.mirror.init()
@@ -102,4 +102,4 @@ def _mirror(stage: Stage, server: SandboxServer, tasks: int) -> None:
     stage.sync()
     for question, statement in QUESTIONS:
         stage.title(question)
-        stage.ask(statement)
+        stage.query(statement)

@@ -1,4 +1,4 @@
-"""The kinds of commands, one handler each. A further kind is one more handler, named here."""
+"""The handlers of all command kinds. To add a kind, write a handler and register it here."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,63 +1,60 @@
-"""Batches: created, and finalized."""
+"""Handlers for batches: create and finalize."""
 
 from scalesync.api.client import ScaleApi
 from scalesync.errors import ScaleResourceNotFound
 from scalesync.models.api import Document
 from scalesync.models.commands import Command
-from scalesync.queue.handlers.interface import (
-    Absent,
-    CommandHandler,
-    Conflict,
-    LookUp,
-    Payload,
-    Present,
-    fields_of,
-    payload_of,
-)
+from scalesync.queue.handlers import interface
 
 
-class CreateBatch(CommandHandler):
-    """`POST /batches`: a second one of the same name gets 409 (documented)."""
+class CreateBatch(interface.CommandHandler):
+    """`POST /batches`; a second batch of the same name gets 409 (documented)."""
 
     stream = "batches"
 
-    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+    def send(self, api: ScaleApi, payload: interface.Payload) -> Document | None:
         """Create the batch."""
         return api.create_batch(payload)
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is the batch of our name, and of no other project."""
-        payload, fields = payload_of(command), fields_of(answer)
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the batch with the command's name and project."""
+        payload, fields = interface.payload_of(command), interface.fields_of(answer)
         named = (fields.get("name"), fields.get("project", payload["project"]))
         return named == (payload["name"], payload["project"])
 
-    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Find the batch of our name; ours is one in our project."""
-        payload = payload_of(command)
+    def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
+        """Find the batch by name; it is the command's if its project is the same."""
+        payload = interface.payload_of(command)
         try:
             document = api.batch(payload["name"])
         except ScaleResourceNotFound:
-            return Absent()
-        if fields_of(document).get("project") == payload["project"]:
-            return Present(document)
-        return Conflict("A batch of another project has this name.")
+            return interface.Absent()
+        if interface.fields_of(document).get("project") == payload["project"]:
+            return interface.Present(document)
+        return interface.Conflict("A batch of another project has this name.")
 
 
-class FinalizeBatch(CommandHandler):
-    """`POST /batches/{name}/finalize`: a second one gets 400, or 200 without effect (official client)."""
+class FinalizeBatch(interface.CommandHandler):
+    """`POST /batches/{name}/finalize`; a second one gets 400, or 200 without effect (official client)."""
 
     stream = "batches"
 
-    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+    def send(self, api: ScaleApi, payload: interface.Payload) -> Document | None:
         """Finalize the batch."""
         return api.finalize_batch(payload["name"])
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is our batch, and does not say that it is still in `staging`."""
-        fields = fields_of(answer)
-        return fields.get("name") == payload_of(command)["name"] and fields.get("status") != "staging"
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the command's batch, and not in `staging` any more."""
+        fields = interface.fields_of(answer)
+        return (
+            fields.get("name") == interface.payload_of(command)["name"] and fields.get("status") != "staging"
+        )
 
-    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Look at the batch: it has left `staging`."""
-        document = api.batch(payload_of(command)["name"])
-        return Absent() if fields_of(document).get("status") == "staging" else Present(document)
+    def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
+        """Read the batch; once finalized it is not in `staging` any more."""
+        document = api.batch(interface.payload_of(command)["name"])
+        return (
+            interface.Absent()
+            if interface.fields_of(document).get("status") == "staging"
+            else interface.Present(document)
+        )

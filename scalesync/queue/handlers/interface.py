@@ -1,4 +1,8 @@
-"""What the queue asks of a kind of command: how to send it, and how to find out whether it was applied."""
+"""The interface of command handlers: send a command, and find out whether it was applied.
+
+Hazard: `look_up` decides whether a command is sent again. If the API cannot show the effect reliably, raise;
+never return `Absent`.
+"""
 
 import json
 from abc import ABC, abstractmethod
@@ -18,7 +22,7 @@ Payload = Mapping[str, Any]
 
 
 class LookUpOutcome(StrEnum):
-    """What a look-up found, as `command_attempts.outcome` keeps it."""
+    """The result of a look-up, as stored in `command_attempts.outcome`."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -26,28 +30,28 @@ class LookUpOutcome(StrEnum):
     TOO_LATE = "toolate"
     FOREIGN = "foreign"
     FAILED = "failed"
-    """The API did not show whether the effect is there."""
+    """The look-up failed: unknown whether the effect is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The effect is there, and it is what the command asks for."""
+    """The effect that the command asks for is there."""
 
     outcome: ClassVar = LookUpOutcome.PRESENT
     document: Document | None
-    """The object as it is now; None where it could not be had."""
+    """The object as it is now; None if it can no longer be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The effect is not there, as far as this look can see; a request on its way may still bring it."""
+    """No effect yet; an earlier request may still arrive and bring it."""
 
     outcome: ClassVar = LookUpOutcome.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something else has the name, so that the command can never be applied."""
+    """Another object has the name: the command can never be applied."""
 
     outcome: ClassVar = LookUpOutcome.CONFLICT
     words: str
@@ -55,7 +59,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class TooLate:
-    """The object has gone where the command cannot follow."""
+    """The object is in a status that the command cannot change any more."""
 
     outcome: ClassVar = LookUpOutcome.TOO_LATE
     words: str
@@ -63,87 +67,86 @@ class TooLate:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Somebody else changed the object, and not as the command asks: a person has to look at it."""
+    """Somebody else changed the object in another way than the command asks: a person has to decide."""
 
     outcome: ClassVar = LookUpOutcome.FOREIGN
     words: str
 
 
 Seen = Present | Conflict | TooLate | Foreign
-"""What settles a doubt at once."""
+"""Results that settle a command at once."""
 LookUp = Seen | Absent
-"""What a look-up found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What had to be known before the first send."""
+    """Facts that were read before the first send."""
 
     base: int | None = None
-    """The project's last version, -1 for none; None for kinds that have no versions."""
+    """The project's last version, -1 if it has none; None for kinds without versions."""
     target: str | None = None
-    """The id of the object that was found under another name; None for kinds that need none."""
+    """The object's id, found by its name; None for kinds that need none."""
     no_op: Document | None = None
     """The object, if sending would change nothing."""
 
 
 class CommandHandler(ABC):
-    """One kind of command. It holds no state: one object serves all threads."""
+    """One kind of command. Stateless: one object serves all threads."""
 
     stream: ClassVar[str]
-    """The mirrored stream whose row the answer becomes."""
+    """The mirrored stream that the answer is an object of."""
     resend_before_settle: ClassVar[bool] = True
-    """Whether the API itself refuses a second application, so that an absent effect may be sent for again
-    while the first request may still arrive."""
+    """Whether the API refuses a second application by itself, so that sending again while the first request
+    may still arrive is harmless."""
     rejects_402: ClassVar[bool] = False
-    """Whether a 402 is about this command alone; else it is about the account."""
+    """Whether a 402 concerns this command only, and not the whole account."""
 
     @abstractmethod
     def send(self, api: ScaleApi, payload: Payload) -> Document | None:
-        """Send once and return what the API made of it, None for a bare `OK`. Raises ScaleException."""
+        """Send once; return the object in the answer, None for a bare `OK`. Raises ScaleException."""
 
     @abstractmethod
-    def proves(self, command: Command, answer: Document) -> bool:
+    def confirms(self, command: Command, answer: Document) -> bool:
         """Return whether the answer to a send names the command's object and shows its effect.
 
-        A 200 alone proves nothing: it may be the answer to somebody else's request. Raises ScaleNoAnswer for
-        what cannot be read. Asks nobody.
+        A 200 alone is not enough: it may be the answer to another request. Raises ScaleNoAnswer if the answer
+        is malformed. Makes no request.
         """
 
     @abstractmethod
     def look_up(self, api: ScaleApi, command: Command) -> LookUp:
         """Ask the API whether the effect is there.
 
-        Raises ScaleResourceNotFound where the object is not there that the command is about, see `missing`,
-        and any other ScaleException where the look failed: that is never to be taken for an absence.
+        Raises ScaleResourceNotFound if the command's object does not exist, see `missing`, and any other
+        ScaleException if the look-up failed: callers must not treat that as absence.
         """
 
     def try_look_up(
         self, api: ScaleApi, command: Command, since_created: float | None
     ) -> LookUp | ScaleException:
-        """Return what `look_up` sees, or the error for which nothing could be seen.
+        """Return the result of `look_up`, or its error.
 
-        `since_created` is the seconds since an object was created whose 404 may mean that the API does not
-        show it yet; None: there is none.
+        `since_created`: seconds since this queue created the command's object; None: it did not.
         """
         try:
             return self.look_up(api, command)
         except ScaleResourceNotFound as error:
+            # Soon after a create the API may not show the object yet: its 404 then says nothing.
             not_visible_yet = since_created is not None and since_created < READ_LAG
             return error if not_visible_yet else self.missing(command)
         except ScaleException as error:
             return error
 
-    def missing(self, command: Command) -> LookUp:  # noqa: ARG002 - what a kind may decide by
-        """Return what it means that the object which the command is about does not exist. Asks nobody."""
+    def missing(self, command: Command) -> LookUp:  # noqa: ARG002 - for overriding kinds
+        """Return the result of a look-up whose object does not exist. Makes no request."""
         return Absent()
 
     def prepare(self, api: ScaleApi, command: Command) -> Prepared:  # noqa: ARG002 - as above
-        """Return what must be known before the first send. Raises ScaleException."""
+        """Read what the first send depends on. Raises ScaleException."""
         return Prepared()
 
     def result(self, document: Document) -> str | None:
-        """Return what the API named, as the JSON text of `commands.result`; None if it named nothing."""
+        """Return the object's key as the JSON text of `commands.result`; None if it has none."""
         key = MAPPINGS[self.stream].key
         named = fields_of(document).get(key)
         return json.dumps({key: named}) if isinstance(named, str) and named else None
@@ -154,13 +157,14 @@ class CommandHandler(ABC):
 
 
 def payload_of(command: Command) -> dict[str, Any]:
-    """Return a command's payload; of a cancel with the `task_id` that it was armed for, once it was."""
+    """Return a command's payload, with the `task_id` that a cancel was armed for."""
+    # A cancel by unique_id keeps the task it found first: another task may have the unique_id later.
     payload: dict[str, Any] = json.loads(command.payload)
     return payload if command.target is None else {**payload, "task_id": command.target}
 
 
 def fields_of(document: Document) -> dict[str, Any]:
-    """Return a document's fields. Raises ScaleNoAnswer if they cannot be read."""
+    """Parse a document. Raises ScaleNoAnswer if it is not a JSON object."""
     try:
         fields = json.loads(bytes(document.raw))
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Tasks: created under their unique_id, and canceled."""
+"""Handlers for tasks: create by unique_id, and cancel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,114 +8,99 @@ from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
 from scalesync.json_comparison import first_difference, params_of
 from scalesync.models.api import Document, TaskFilter
 from scalesync.models.commands import Command
-from scalesync.queue.handlers.interface import (
-    Absent,
-    CommandHandler,
-    Conflict,
-    LookUp,
-    Payload,
-    Prepared,
-    Present,
-    TooLate,
-    fields_of,
-    payload_of,
-)
+from scalesync.queue.handlers import interface
 
 _ENDED = {"completed": "completed", "error": "given up by Scale (status error)"}
-"""Statuses of a task that no cancel changes any more, in words."""
+"""Statuses that no cancel changes, in words."""
 
 
-class CreateTask(CommandHandler):
-    """`POST /task/{type}`: a second one with the same unique_id gets 409 (documented)."""
+class CreateTask(interface.CommandHandler):
+    """`POST /task/{type}`; a second task with the same unique_id gets 409 (documented)."""
 
     stream = "tasks"
     rejects_402 = True
 
-    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
+    def send(self, api: ScaleApi, payload: interface.Payload) -> Document | None:
         """Create the task."""
         return api.create_task(payload["type"], payload["body"])
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is a task of our unique_id and type."""
-        payload, fields = payload_of(command), fields_of(answer)
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is a task with the command's unique_id and type."""
+        payload, fields = interface.payload_of(command), interface.fields_of(answer)
         named = (fields.get("unique_id"), fields.get("type"))
         return self.result(answer) is not None and named == (payload["body"]["unique_id"], payload["type"])
 
-    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Find the task of our unique_id; ours is one of the same type, project, batch and params."""
-        payload = payload_of(command)
-        found = _of_unique_id(api, payload["body"]["unique_id"])
+    def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
+        """Find the task by unique_id; it is the command's if type, project, batch and params are the same."""
+        payload = interface.payload_of(command)
+        found = _find_by_unique_id(api, payload["body"]["unique_id"])
         if found is None:
-            return Absent()
-        document, theirs = found
-        differing = _difference(payload, theirs)
+            return interface.Absent()
+        document, fields = found
+        differing = _difference(payload, fields)
         if differing is None:
-            return Present(document)
-        return Conflict(f"Task {theirs.get('task_id')} has this unique_id and another {differing}.")
+            return interface.Present(document)
+        return interface.Conflict(f"Task {fields.get('task_id')} has this unique_id and another {differing}.")
 
 
-class CancelTask(CommandHandler):
-    """`POST /task/{id}/cancel`: works only while the task is pending (official client)."""
+class CancelTask(interface.CommandHandler):
+    """`POST /task/{id}/cancel`; works only while the task is pending (official client)."""
 
     stream = "tasks"
 
-    def send(self, api: ScaleApi, payload: Payload) -> Document | None:
-        """Cancel the task whose id the payload has, or was armed with."""
+    def send(self, api: ScaleApi, payload: interface.Payload) -> Document | None:
+        """Cancel the task by the id in the payload."""
         return api.cancel_task(payload["task_id"], clear_unique_id=bool(payload.get("clear_unique_id")))
 
-    def proves(self, command: Command, answer: Document) -> bool:
-        """Return whether the answer is our task, canceled, and without its unique_id if it was to lose it."""
-        payload, fields = payload_of(command), fields_of(answer)
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the task, canceled, without its unique_id if asked for."""
+        payload, fields = interface.payload_of(command), interface.fields_of(answer)
         return fields.get("task_id") == payload["task_id"] and _is_canceled(payload, fields)
 
-    def look_up(self, api: ScaleApi, command: Command) -> LookUp:
-        """Look at the task: it is canceled, and has lost its unique_id if that was asked for.
-
-        It goes by the id that the command was armed with: another task may have the unique_id by now.
-        """
-        payload = payload_of(command)
+    def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
+        """Read the task; once applied it is canceled, without its unique_id if asked for."""
+        payload = interface.payload_of(command)
+        # By the id it was armed with, if any: another task may have the unique_id by now.
         document = api.task(payload.get("task_id") or _task_id(api, payload["unique_id"]))
-        theirs = fields_of(document)
-        if _is_canceled(payload, theirs):
-            return Present(document)
-        status = theirs.get("status")
+        fields = interface.fields_of(document)
+        if _is_canceled(payload, fields):
+            return interface.Present(document)
+        status = fields.get("status")
         if status in _ENDED:
-            return TooLate(f"The task was {_ENDED[status]} before it could be canceled.")
-        if status == "pending" and theirs.get("work_started") is True:
-            return TooLate("Somebody began to work on the task before it could be canceled.")
-        return Absent()
+            return interface.TooLate(f"The task was {_ENDED[status]} before it could be canceled.")
+        if status == "pending" and fields.get("work_started") is True:
+            return interface.TooLate("Somebody began to work on the task before it could be canceled.")
+        return interface.Absent()
 
-    def missing(self, command: Command) -> LookUp:
-        """Return Present where the task is known only by a unique_id that it was to lose, and is not found.
-
-        So it is where the command may have been sent and its id is not known here: before a backup was
-        restored, or by an older version.
-        """
-        payload = payload_of(command)
+    def missing(self, command: Command) -> interface.LookUp:
+        """Return Present if the task was to lose the unique_id by which alone it is known, else Absent."""
+        # The command may have been sent without its id being stored here: before a backup was restored, or by
+        # an older version. Nothing found under the unique_id is then the effect that was asked for.
+        payload = interface.payload_of(command)
         lost = payload.get("clear_unique_id") and not payload.get("task_id")
-        return Present(None) if lost and (command.sends or command.ambiguous) else Absent()
+        return (
+            interface.Present(None) if lost and (command.sends or command.ambiguous) else interface.Absent()
+        )
 
-    def prepare(self, api: ScaleApi, command: Command) -> Prepared:
-        """Find the task's id where only its unique_id is known. Raises ScaleResourceNotFound for none."""
-        payload = payload_of(command)
+    def prepare(self, api: ScaleApi, command: Command) -> interface.Prepared:
+        """Find the task's id if only its unique_id is known. Raises ScaleResourceNotFound for none."""
+        payload = interface.payload_of(command)
         if payload.get("task_id"):
-            return Prepared()
-        return Prepared(target=_task_id(api, payload["unique_id"]))
+            return interface.Prepared()
+        return interface.Prepared(target=_task_id(api, payload["unique_id"]))
 
-    def frees_key(self, payload: Payload) -> bool:
-        """Return whether the task gives up its unique_id."""
+    def frees_key(self, payload: interface.Payload) -> bool:
+        """Return whether the cancel frees the task's unique_id."""
         return bool(payload.get("clear_unique_id"))
 
 
-def _of_unique_id(api: ScaleApi, unique_id: str) -> tuple[Document, dict[str, Any]] | None:
-    """Return the task of a unique_id, None if there is none.
-
-    Raises ScaleNoAnswer where the API answers with other tasks than were asked for: that proves nothing.
-    """
+def _find_by_unique_id(api: ScaleApi, unique_id: str) -> tuple[Document, dict[str, Any]] | None:
+    """Return the task of a unique_id, None if there is none. Raises ScaleNoAnswer for a wrong answer."""
+    # Other tasks than asked for are no proof of absence: the filter was ignored or answers were mixed up.
     page = api.tasks(TaskFilter(unique_id=(unique_id,)), limit=2)
     for raw in page.docs:
         document = Document(raw, page.served_at, page.replaced)
-        fields = fields_of(document)
+        fields = interface.fields_of(document)
         if fields.get("unique_id") == unique_id:
             return document, fields
     if page.docs:
@@ -124,23 +109,23 @@ def _of_unique_id(api: ScaleApi, unique_id: str) -> tuple[Document, dict[str, An
 
 
 def _task_id(api: ScaleApi, unique_id: str) -> str:
-    found = _of_unique_id(api, unique_id)
+    found = _find_by_unique_id(api, unique_id)
     task_id = found[1].get("task_id") if found else None
     if not isinstance(task_id, str):
         raise ScaleResourceNotFound("There is no task with this unique_id.")
     return task_id
 
 
-def _difference(payload: Payload, theirs: Mapping[str, Any]) -> str | None:
+def _difference(payload: interface.Payload, fields: Mapping[str, Any]) -> str | None:
     body: Mapping[str, Any] = payload["body"]
-    where = {"type": payload["type"], "project": body.get("project"), "batch": body.get("batch")}
-    held = theirs.get("params")
-    params = held if isinstance(held, dict) else {}
-    return first_difference(where, theirs) or first_difference(params_of(body), params)
+    placement = {"type": payload["type"], "project": body.get("project"), "batch": body.get("batch")}
+    current = fields.get("params")
+    params = current if isinstance(current, dict) else {}
+    return first_difference(placement, fields) or first_difference(params_of(body), params)
 
 
-def _is_canceled(payload: Payload, theirs: Mapping[str, Any]) -> bool:
-    """Return whether a task is canceled, and has given up its unique_id if it was to."""
-    held = theirs.get("unique_id")
-    keeps = payload.get("clear_unique_id") and held and payload.get("unique_id") in (None, held)
-    return theirs.get("status") == "canceled" and not keeps
+def _is_canceled(payload: interface.Payload, fields: Mapping[str, Any]) -> bool:
+    """Return whether a task is canceled, without its unique_id if asked for."""
+    current = fields.get("unique_id")
+    keeps = payload.get("clear_unique_id") and current and payload.get("unique_id") in (None, current)
+    return fields.get("status") == "canceled" and not keeps

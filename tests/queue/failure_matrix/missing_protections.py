@@ -99,7 +99,7 @@ class Unarmed(DispatcherStore):
 class _Credulous(UpdateProject):
     """A kind that takes every 200 for the answer to what it sent."""
 
-    def proves(self, command: Command, answer: Document) -> bool:  # noqa: ARG002 - it does not look
+    def confirms(self, command: Command, answer: Document) -> bool:  # noqa: ARG002 - it does not look
         """Return True."""
         return True
 
