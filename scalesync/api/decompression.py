@@ -40,6 +40,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
         while rest:
             if member.eof:
                 member = zlib.decompressobj(_GZIP_WBITS)
+            # Never more than this at once: the caller counts what it was given and may stop here.
             yield member.decompress(rest, _MAX_OUTPUT)
             # Another gzip member may follow, or zero padding.
             rest = member.unused_data.lstrip(b"\0") if member.eof else member.unconsumed_tail

@@ -148,6 +148,22 @@ def _print_status(current: "Status") -> None:
         for stream, counts in current.counts.items()
     )
     output.print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
+    _print_what_is_left(current)
+    output.print_text()
+    for sentence in verification_sentences(current):
+        output.print_line(output.with_program_name(sentence))
+    queued = [*queue_sentences(current.queue, current.gate), *attention_sentences(current.queue)]
+    if queued:
+        output.print_text("\nqueue: " + "\n       ".join(map(output.single_line, queued)))
+    if current.runs:
+        output.print_text()
+        names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
+        columns = ("run", "kind", "as of", "state", "requests", "rows", "written", "error")
+        output.print_table(columns, ([getattr(run, name) for name in names] for run in current.runs))
+
+
+def _print_what_is_left(current: "Status") -> None:
+    """Print what keeps the mirror from being complete, and which command goes on with it."""
     for stream in current.ahead():
         output.print_text(
             f"\n{stream}: complete up to an instant that is still to come by this machine's clock."
@@ -165,17 +181,6 @@ def _print_status(current: "Status") -> None:
         unread = output.pluralize(current.files_unread, "result file was", "result files were")
         text = f"{unread} fetched and could not be read: `result_files.error` says why"
         output.print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
-    output.print_text()
-    for sentence in verification_sentences(current):
-        output.print_line(output.with_program_name(sentence))
-    queued = [*queue_sentences(current.queue, current.gate), *attention_sentences(current.queue)]
-    if queued:
-        output.print_text("\nqueue: " + "\n       ".join(map(output.single_line, queued)))
-    if current.runs:
-        output.print_text()
-        names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
-        columns = ("run", "kind", "as of", "state", "requests", "rows", "written", "error")
-        output.print_table(columns, ([getattr(run, name) for name in names] for run in current.runs))
 
 
 def _breakdown(counts: "ObjectCounts") -> str:

@@ -56,9 +56,8 @@ class Dispatcher:
     def __post_init__(self) -> None:
         # A request that outlasts its lease could be sent a second time by another process meanwhile.
         if self.api.options.total > self.timing.request or self.timing != self.store.timing:
-            raise ConfigurationError(
-                "A request of the queue must be cut off within the time that it may take."
-            )
+            msg = "A request of the queue must be cut off within the time that it may take."
+            raise ConfigurationError(msg)
         self._deps = ExecutorDeps(self.store, self.api, self.clock, self.timing, self.random, self.handlers)
         self._claimer = Claimer(self.store, self.clock, self.options)
         self._active: dict[Future[CommandExecutor], CommandExecutor] = {}
@@ -93,13 +92,12 @@ class Dispatcher:
                 raise
         if self._failure is not None:
             raise self._failure
+        errors = {StopReason.CLOSED: self._access_denied, StopReason.UNREACHABLE: self._no_answer}
         return self._summary.summary(
             ended,
             requests=self.api.requests_made - requests_before,
             seconds=self.clock.monotonic() - began,
-            error={StopReason.CLOSED: self._access_denied, StopReason.UNREACHABLE: self._no_answer}.get(
-                ended
-            ),
+            error=errors.get(ended),
         )
 
     @property
