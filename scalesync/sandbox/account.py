@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from scalesync.sandbox.documents import Doc, decode, encode
 from scalesync.sandbox.errors import TASK_NOT_FOUND, HttpError, not_found
+from scalesync.sandbox.json_codec import Doc, decode, encode
 from scalesync.sandbox.pagination import TaskLister
 from scalesync.sandbox.persistence import StateWriter
 from scalesync.sandbox.switches import Switches

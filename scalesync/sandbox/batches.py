@@ -3,9 +3,9 @@
 from collections import Counter
 
 from scalesync.sandbox.account import SandboxAccount
-from scalesync.sandbox.documents import Doc, object_in
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
+from scalesync.sandbox.json_codec import Doc, object_in
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.timestamps import parse_millis, span_of
 

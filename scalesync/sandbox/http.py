@@ -12,9 +12,9 @@ from starlette.routing import Route
 
 from scalesync.sandbox.account import Mode, SandboxAccount
 from scalesync.sandbox.backend import Backend
-from scalesync.sandbox.documents import Doc, as_object, as_strings, decode_body, encode
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
+from scalesync.sandbox.json_codec import Doc, as_object, as_strings, decode_body, encode
 from scalesync.sandbox.pagination import render_task
 from scalesync.sandbox.tasks import TaskRecord
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from scalesync.sandbox.documents import Doc, decode, encode
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import ListFilters, Matches, Params, find, query_value, read_filters
+from scalesync.sandbox.json_codec import Doc, decode, encode
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
 from scalesync.sandbox.tokens import Token, make_offset_token, make_token, read_offset_token, read_token

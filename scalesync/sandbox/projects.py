@@ -1,9 +1,9 @@
 """Create and list projects, and add versions of their params."""
 
 from scalesync.sandbox.account import SandboxAccount
-from scalesync.sandbox.documents import Doc, object_in
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
+from scalesync.sandbox.json_codec import Doc, object_in
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.validation import TASK_TYPES
 

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from scalesync.sandbox.documents import Doc, encode
+from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.templates import TEMPLATES, fill, new_uuid
 
 RESULTS = "https://results.sandbox.example"

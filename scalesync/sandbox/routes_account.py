@@ -7,9 +7,9 @@ from scalesync.sandbox.batches import (
     list_batches,
     set_batch_metadata,
 )
-from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.http import SandboxRequest, api_route
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.pagination import page_of_batches
 from scalesync.sandbox.projects import create_project, list_projects, set_params, task_template
 from scalesync.sandbox.team import (

@@ -9,9 +9,9 @@ from starlette.routing import Route
 
 from scalesync.sandbox.account import Mode
 from scalesync.sandbox.backend import Backend
-from scalesync.sandbox.documents import Doc, as_object, as_strings, decode_body
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.http import error_response, json_response
+from scalesync.sandbox.json_codec import Doc, as_object, as_strings, decode_body
 
 Control = Callable[[Backend, Request, object], object]
 """Does one thing, and returns the JSON to answer with."""

@@ -1,8 +1,8 @@
 """The operations on tasks."""
 
-from scalesync.sandbox.documents import Doc, as_strings
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.http import SandboxRequest, api_route
+from scalesync.sandbox.json_codec import Doc, as_strings
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.projects import latest_params
 from scalesync.sandbox.task_writes import (

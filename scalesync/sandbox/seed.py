@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from scalesync.sandbox.account import SandboxAccount
-from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.task_bodies import finish, old_task
 from scalesync.sandbox.tasks import TaskRecord, record_of
 from scalesync.sandbox.templates import TEMPLATES, fill

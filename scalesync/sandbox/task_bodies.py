@@ -2,7 +2,7 @@
 
 import random
 
-from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.task_responses import respond
 from scalesync.sandbox.templates import fill
 from scalesync.sandbox.timestamps import format_millis

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.templates import TEMPLATES, fill, words
 
 

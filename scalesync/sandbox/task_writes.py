@@ -2,8 +2,8 @@
 
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_for_new_task, refresh_batch
-from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.projects import latest_params
 from scalesync.sandbox.task_responses import respond
 from scalesync.sandbox.tasks import TaskRecord

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from scalesync.sandbox.documents import Doc, decode, encode
+from scalesync.sandbox.json_codec import Doc, decode, encode
 from scalesync.sandbox.timestamps import parse_millis
 
 Key = tuple[int, str]

@@ -4,8 +4,8 @@ import random
 
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_status
-from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError, not_found
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.templates import new_uuid
 
 ROLES = ("labeler", "member", "manager", "admin")

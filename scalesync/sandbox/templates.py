@@ -25,7 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.json_codec import Doc
 
 Names = dict[str, Any]
 """The values of the names in a template, for one filling."""

@@ -5,8 +5,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key
 from scalesync.sandbox.timestamps import format_millis, parse_millis

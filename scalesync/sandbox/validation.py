@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from scalesync.sandbox.documents import Doc, object_in
 from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.json_codec import Doc, object_in
 from scalesync.sandbox.templates import TEMPLATES
 
 _WITH_ATTACHMENT = frozenset(TEMPLATES["types"]["with_attachment"])

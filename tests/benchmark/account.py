@@ -8,7 +8,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
-from scalesync.sandbox.documents import Doc, encode
+from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.timestamps import Span, format_millis, span_of
 from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from scalesync.sandbox.documents import Doc, encode
+from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.templates import new_uuid, number
 from scalesync.sandbox.timestamps import format_millis
 

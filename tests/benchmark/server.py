@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from scalesync.sandbox.documents import Doc, decode, encode
+from scalesync.sandbox.json_codec import Doc, decode, encode
 from tests.benchmark.account import Account, DuplicateError, Query
 from tests.benchmark.documents import BOXES
 

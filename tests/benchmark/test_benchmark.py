@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scalesync import Mirror
-from scalesync.sandbox.documents import Doc, decode
+from scalesync.sandbox.json_codec import Doc, decode
 from tests.benchmark.account import Account, DuplicateError
 from tests.benchmark.documents import PROJECTS
 from tests.benchmark.peers.floor import portions, tables

@@ -9,9 +9,9 @@ import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.json_comparison import first_difference
 from scalesync.models.api import Document
 from scalesync.models.commands import NewCommand
+from scalesync.payload_comparison import first_difference
 from scalesync.queue import new_commands
 from scalesync.queue.handlers import HANDLERS
 from scalesync.queue.handlers.interface import (

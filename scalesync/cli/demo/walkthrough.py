@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from scalesync.cli.context import Context
-from scalesync.cli.demo import offline
+from scalesync.cli.demo import submissions
 from scalesync.cli.demo.stage import Stage
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import program_name
@@ -54,7 +54,7 @@ def run(context: Context, tasks: int) -> None:
             settings = Settings(database_url(str(path)), server.url, Secret("live_demo"))
             stage = Stage(Mirror.from_settings(settings, clock), clock, quiet=context.quiet)
             _mirror(stage, server, tasks)
-        offline.run(stage, sandbox_options)
+        submissions.run(stage, sandbox_options)
     stage.title("The mirror stays here until the next demo; ask it anything")
     here = f"{program_name()} --db {shlex.quote(str(path))}"
     click.echo(f"{path}\n  {here} status\n  {here} task list")

@@ -8,8 +8,8 @@ from scalesync import advice
 from scalesync.annotations.urls import without_signatures
 from scalesync.db.queue.mirror_lookup import MirroredObject
 from scalesync.errors import BatchSealedError, ConflictError
-from scalesync.json_comparison import Difference, differences
 from scalesync.models.commands import GENERATED, Command, CommandKind, Creation, NewCommand
+from scalesync.payload_comparison import Difference, differences
 
 _MANY = 3
 _LONGEST = 80

@@ -10,9 +10,9 @@ from typing import Any
 
 from scalesync.api.client import ScaleApi
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.json_comparison import same
 from scalesync.models.api import Document
 from scalesync.models.commands import Command
+from scalesync.payload_comparison import same
 from scalesync.queue.handlers import interface
 
 Version = tuple[int, dict[str, Any]]

@@ -5,9 +5,9 @@ from typing import Any
 
 from scalesync.api.client import ScaleApi
 from scalesync.errors import ScaleNoAnswer, ScaleResourceNotFound
-from scalesync.json_comparison import first_difference, params_of
 from scalesync.models.api import Document, TaskFilter
 from scalesync.models.commands import Command
+from scalesync.payload_comparison import first_difference, params_of
 from scalesync.queue.handlers import interface
 
 _ENDED = {"completed": "completed", "error": "given up by Scale (status error)"}

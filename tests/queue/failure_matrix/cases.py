@@ -9,7 +9,7 @@ from scalesync.queue import new_commands
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
-from scalesync.sandbox.documents import Doc
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.projects import create_project
 from scalesync.sandbox.task_writes import create_task
 

@@ -16,8 +16,8 @@ from scalesync.retry import RetryPolicy
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch, finalize_batch
-from scalesync.sandbox.documents import Doc, encode
 from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.pagination import is_yes, render_task
 from scalesync.sandbox.projects import create_project, set_params

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import create_batch, finalize_batch
-from scalesync.sandbox.documents import Doc
 from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.task_writes import (
     audit_task,
