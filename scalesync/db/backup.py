@@ -19,7 +19,7 @@ BackupWatcher = Callable[[int, int], None]
 # Pages copied between two calls of the watcher.
 _PAGES = 2_000
 # Errors of reading the mirror; all others are about the file written.
-_OF_THE_SOURCE = {
+_SOURCE_ERRORS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_LOCKED,
@@ -46,8 +46,8 @@ def back_up(database: Database, target: Path, watch: BackupWatcher, *, overwrite
         # A symbolic link stays one: the file that it points to is replaced.
         final = target.resolve()
         _check_target(database, target, final, overwrite=overwrite)
-        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".scalesync-backup-") as room:
-            made = Path(room, "copy")
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".scalesync-backup-") as folder:
+            made = Path(folder, "copy")
             _copy(database, made, watch)
             # Again: copying takes minutes, and the target may be in use by now.
             _check_target(database, target, final, overwrite=overwrite)
@@ -55,7 +55,7 @@ def back_up(database: Database, target: Path, watch: BackupWatcher, *, overwrite
         _flush(final.parent)
         return final.stat().st_size
     except (OSError, sqlite3.Error) as error:
-        if getattr(error, "sqlite_errorcode", None) in _OF_THE_SOURCE:
+        if getattr(error, "sqlite_errorcode", None) in _SOURCE_ERRORS:
             raise database.translated(error) from error
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"Cannot write {target}: {reason}.", advice=_ADVICE) from error

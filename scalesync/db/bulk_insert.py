@@ -22,12 +22,12 @@ Values = Sequence[object]
 """A row in the form that the driver accepts: instants and JSON as text."""
 
 # Rows in one statement on SQLite, far below its limit of 32,766 parameters.
-_TOGETHER = 100
+_ROWS_PER_STATEMENT = 100
 # Rows from which on COPY is faster, although it needs a temporary table.
-_WORTH_A_COPY = 50
+_COPY_FROM = 50
 
 
-def _plain(insert: Insert) -> Insert:
+def _no_conflict_clause(insert: Insert) -> Insert:
     return insert
 
 
@@ -43,7 +43,10 @@ class InsertTarget:
 
     @classmethod
     def of(
-        cls, table: Table, names: Collection[str], on_conflict: Callable[[Insert], Insert] = _plain
+        cls,
+        table: Table,
+        names: Collection[str],
+        on_conflict: Callable[[Insert], Insert] = _no_conflict_clause,
     ) -> "InsertTarget":
         """Return a target with these columns; without `on_conflict` a taken key is an error."""
         ordered = tuple(str(each.name) for each in table.columns if each.name in names)
@@ -58,16 +61,16 @@ def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
     """Insert the rows in their order. Raises DBAPIError as SQLAlchemy would."""
     if conn.dialect.name == "sqlite":
         # Full portions share a statement; a rest of any length would compile another one for each length.
-        whole = len(rows) - len(rows) % _TOGETHER
-        for start in range(0, whole, _TOGETHER):
-            _write_together(conn, into, rows[start : start + _TOGETHER])
+        whole = len(rows) - len(rows) % _ROWS_PER_STATEMENT
+        for start in range(0, whole, _ROWS_PER_STATEMENT):
+            _write_in_one_statement(conn, into, rows[start : start + _ROWS_PER_STATEMENT])
         if whole < len(rows):
             conn.exec_driver_sql(_statement(conn.dialect, into), list(rows[whole:]))
-    elif len(rows) < _WORTH_A_COPY:
+    elif len(rows) < _COPY_FROM:
         if rows:
             named = [dict(zip(into.names, row, strict=True)) for row in rows]
             conn.exec_driver_sql(_statement(conn.dialect, into), named)
-    elif into.on_conflict is _plain:
+    elif into.on_conflict is _no_conflict_clause:
         _copy(conn, into.table.name, into.names, rows)
     else:
         # COPY has no ON CONFLICT: copy into a temporary table, then merge from there in one statement.
@@ -79,7 +82,7 @@ def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
         conn.exec_driver_sql(merge)
 
 
-def _write_together(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
+def _write_in_one_statement(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
     """Insert the rows with one statement on SQLite."""
     # Columns that are NULL in all rows are left out: Python's driver is slowest at binding None. The test of
     # the first row makes the count rare.
@@ -88,7 +91,7 @@ def _write_together(conn: Connection, into: InsertTarget, rows: Sequence[Values]
     names = tuple(compress(into.names, used))
     values = tuple(chain.from_iterable(zip(*compress(columns, used), strict=True)))
     one = _statement(conn.dialect, replace(into, names=names))
-    conn.exec_driver_sql(_together(one, len(names), len(rows)), values)
+    conn.exec_driver_sql(_multi_row_statement(one, len(names), len(rows)), values)
 
 
 @lru_cache(maxsize=1_000)
@@ -100,7 +103,7 @@ def _statement(dialect: Dialect, into: InsertTarget) -> str:
 
 
 @lru_cache(maxsize=64)
-def _together(one: str, columns: int, rows: int) -> str:
+def _multi_row_statement(one: str, columns: int, rows: int) -> str:
     """Return the SQL that inserts `rows` rows, made from that for one."""
     # By text: SQLAlchemy takes a tenth of a second to compile so many parameters.
     row = f"({', '.join('?' * columns)})"

@@ -39,7 +39,7 @@ def caller_transaction(conn: Connection) -> Iterator[Connection]:
     """
     try:
         _begin(conn)
-        with savepoint(conn), _readable(conn):
+        with savepoint(conn), _needed_settings(conn):
             yield conn
         if conn.dialect.name == "sqlite":
             # The engine is the caller's, without our commit listener: count here, in the same transaction.
@@ -52,18 +52,18 @@ def caller_transaction(conn: Connection) -> Iterator[Connection]:
 
 
 @contextmanager
-def _readable(conn: Connection) -> Iterator[None]:
+def _needed_settings(conn: Connection) -> Iterator[None]:
     """Set the Postgres settings that we need during the block, and restore the caller's afterwards."""
     # No `finally`: after an error the savepoint around restores settings too, and no statement could run.
     info = getattr(conn.connection.driver_connection, "info", None)
     status = getattr(info, "parameter_status", None)
     found = {name: str(status(name)) for name in _NEEDED} if status else {}
     before = {name: value for name, value in found.items() if not value.startswith(_NEEDED[name])}
-    _set(conn, {name: _NEEDED[name] for name in before})
+    _set_local(conn, {name: _NEEDED[name] for name in before})
     yield
-    _set(conn, before)
+    _set_local(conn, before)
 
 
-def _set(conn: Connection, settings: Mapping[str, str]) -> None:
+def _set_local(conn: Connection, settings: Mapping[str, str]) -> None:
     if settings:
         conn.execute(select(*(func.set_config(name, value, True) for name, value in settings.items())))

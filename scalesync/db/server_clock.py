@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeEngine
 from scalesync.db.types import Instant
 
 # The exact form of instant columns on SQLite: times are compared as text.
-_FORM = "'%Y-%m-%dT%H:%M:%fZ'"
+_FORMAT = "'%Y-%m-%dT%H:%M:%fZ'"
 
 
 class _Seconds(TypeDecorator[float]):
@@ -67,7 +67,7 @@ class seconds_until(FunctionElement[float]):  # noqa: N801 - reads as a function
 
 @compiles(utc_now, "sqlite")
 def _sqlite_now(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
-    return f"strftime({_FORM}, 'now')"
+    return f"strftime({_FORMAT}, 'now')"
 
 
 @compiles(utc_now, "postgresql")
@@ -78,7 +78,7 @@ def _postgres_now(_element: utc_now, _compiler: SQLCompiler, **_options: Any) ->
 
 @compiles(seconds_from_now, "sqlite")
 def _sqlite_from_now(element: seconds_from_now, compiler: SQLCompiler, **options: Any) -> str:
-    return f"strftime({_FORM}, 'now', {compiler.process(element.clauses, **options)})"
+    return f"strftime({_FORMAT}, 'now', {compiler.process(element.clauses, **options)})"
 
 
 @compiles(seconds_from_now, "postgresql")

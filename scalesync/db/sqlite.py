@@ -59,7 +59,7 @@ class SqliteFile:
             )
         noted = _beside.get(self._identity, _LogFile()).identities
         for suffix in SUFFIXES:
-            now, before = self._look(suffix), noted.get(suffix)
+            now, before = self._identity_beside(suffix), noted.get(suffix)
             if before is None:
                 noted[suffix] = now
             elif now != before:
@@ -70,7 +70,7 @@ class SqliteFile:
         if in_wal_mode:
             for suffix in SUFFIXES:
                 # SQLite has made both by now.
-                if self._look(suffix) is None:
+                if self._identity_beside(suffix) is None:
                     raise self._gone(suffix)
         self.keep()
         try:
@@ -81,12 +81,12 @@ class SqliteFile:
 
     def keep(self) -> None:
         """Count one more connection without a check."""
-        with _counting:
+        with _beside_lock:
             _beside.setdefault(self._identity, _LogFile()).connections += 1
 
     def closed(self) -> None:
         """Count one connection less; after the last, SQLite may remove the -wal and -shm."""
-        with _counting:
+        with _beside_lock:
             noted = _beside.get(self._identity, _LogFile())
             noted.connections -= 1
             if noted.connections < 1:
@@ -95,7 +95,7 @@ class SqliteFile:
     def abandoned(self) -> bool:
         """Return whether other processes have written with another -wal or -shm than this process has."""
         noted = _beside.get(self._identity, _LogFile()).identities
-        pairs = [(noted.get(suffix), self._look(suffix)) for suffix in SUFFIXES]
+        pairs = [(noted.get(suffix), self._identity_beside(suffix)) for suffix in SUFFIXES]
         replaced = any(None not in pair and pair[0] != pair[1] for pair in pairs)
         return replaced and _size(Path(self._beside["-wal"])) > 0
 
@@ -106,7 +106,7 @@ class SqliteFile:
             advice=advice.END_ALL_AND_READ_AGAIN,
         )
 
-    def _look(self, suffix: str) -> tuple[int, int] | None:
+    def _identity_beside(self, suffix: str) -> tuple[int, int] | None:
         return _identity(self._beside[suffix])
 
 
@@ -120,7 +120,7 @@ class _LogFile:
 
 # Shared by all engines of the process, and by the file's identity: two names may lead to one file.
 _beside: dict[tuple[int, int] | None, _LogFile] = {}
-_counting = threading.Lock()
+_beside_lock = threading.Lock()
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -171,9 +171,9 @@ def _watch_transactions(engine: Engine, file: SqliteFile) -> None:
         options = connection.get_execution_options()
         mode = options[BEGIN]
         if mode:
-            _set(connection, "query_only", "ON" if mode == "DEFERRED" else "OFF")
+            _set_pragma(connection, "query_only", "ON" if mode == "DEFERRED" else "OFF")
             if mode == "IMMEDIATE":
-                _set(connection, "synchronous", options[SYNC])
+                _set_pragma(connection, "synchronous", options[SYNC])
             # IMMEDIATE takes the write lock at once: a DEFERRED transaction that writes after another one
             # committed fails without waiting, and cannot be continued.
             connection.exec_driver_sql(f"BEGIN {mode}")
@@ -209,7 +209,7 @@ def _changes(connection: Connection) -> int:
     return 0 if driver is None else int(driver.total_changes)
 
 
-def _set(connection: Connection, pragma: str, value: str) -> None:
+def _set_pragma(connection: Connection, pragma: str, value: str) -> None:
     """Set a pragma of a connection, unless it has that value already."""
     # Setting one makes SQLite prepare every cached statement again.
     if connection.info.get(pragma) != value:

@@ -36,9 +36,9 @@ _POSTGRES = re.compile(
 # Options of other programs' pools and prepared statements, in URLs that people copy; they are ignored.
 _POOLING = {"pgbouncer", "connection_limit", "pool_timeout", "statement_cache_size", "prepared_statements"}
 # Options that may be given more than once: the server is one of several.
-_SEVERAL = {"host", "hostaddr", "port"}
+_REPEATABLE = {"host", "hostaddr", "port"}
 # Options whose values are shown; others may be secrets, or files with secrets.
-_OPEN = {"host", "hostaddr", "port", "user", "dbname", "sslmode", "connect_timeout", "application_name"}
+_SHOWN = {"host", "hostaddr", "port", "user", "dbname", "sslmode", "connect_timeout", "application_name"}
 
 
 def parse(text: str) -> URL:
@@ -60,7 +60,7 @@ def display_url(url: URL) -> str:
     """Return the file of an SQLite mirror, or the URL without its secrets, for logs and messages."""
     if url.drivername == "sqlite":
         return str(url.database)
-    hidden = {name: "***" for name in url.query if name not in _OPEN}
+    hidden = {name: "***" for name in url.query if name not in _SHOWN}
     return url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A", "*")
 
 
@@ -110,7 +110,7 @@ def _postgres(text: str) -> URL:
         int(found["port"] or 0) or None,
         database or None,
     )
-    named = [user, database, *(v for k, v in query if k in _OPEN)]
+    named = [user, database, *(v for k, v in query if k in _SHOWN)]
     misplaced = found["user"] is not None and "@" in (found["query"] or "")
     # In HOST:PORT/DATABASE?user=U&password=P@Q everything before the @ looks like a user and a password.
     misplaced = misplaced or re.search(r"\?\w+=", found["password"] or "") is not None
@@ -131,9 +131,9 @@ def _options(query: str) -> list[tuple[str, str]]:
     if not {*names} <= known | _POOLING:
         raise ConfigurationError(
             "The database URL has an option that the Postgres client library does not know.",
-            advice=f"It knows {_listed(known & _OPEN)} and more; a & within a password is written %26.",
+            advice=f"It knows {_joined(known & _SHOWN)} and more; a & within a password is written %26.",
         )
-    if any(names.count(name) > 1 for name in {*names} - _SEVERAL):
+    if any(names.count(name) > 1 for name in {*names} - _REPEATABLE):
         raise ConfigurationError("The database URL has an option twice.", advice="Leave one of them out.")
     return options
 
@@ -159,5 +159,5 @@ def _unreadable(scheme: str, advice: str) -> ConfigurationError:
     return ConfigurationError(f"The database URL cannot be read ({scheme}://...).", advice=advice)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _joined(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))

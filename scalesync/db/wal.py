@@ -20,14 +20,14 @@ from scalesync import advice
 from scalesync.errors import DatabaseError
 
 # Numbers go from 1 to here, and then from 1 again; 0 is a file without any numbered transaction.
-_NUMBERS = 2**31 - 1
+_MAX_NUMBER = 2**31 - 1
 # The format of a -wal (documented): its magic numbers, its header, and the header of each page's frame.
 _MAGIC = (0x377F0682, 0x377F0683)
 _HEADER = struct.Struct(">4I8s8s")
 _FRAME = struct.Struct(">2I8s8s")
 _NUMBER = struct.Struct(">i")
 # The offset of `user_version` in a database's first page (documented).
-_PLACE = 60
+_USER_VERSION_OFFSET = 60
 _TRIES = 5
 _BUFFER = 1 << 18
 
@@ -51,13 +51,13 @@ def count_transaction(conn: Connection) -> None:
     # Through the driver directly, since it happens in every transaction.
     (number,) = driver.execute("PRAGMA user_version").fetchone()
     # A file's first number is random, so that the -wal of another file does not match by chance.
-    following = number % _NUMBERS + 1 if number > 0 else random_number()
+    following = number % _MAX_NUMBER + 1 if number > 0 else random_number()
     driver.execute(f"PRAGMA user_version = {following}")
 
 
 def random_number() -> int:
     """Return a number for the first transaction of a file, or of a copy."""
-    return randint(1, _NUMBERS)  # noqa: S311 - it tells files apart, and keeps no secret
+    return randint(1, _MAX_NUMBER)  # noqa: S311 - it tells files apart, and keeps no secret
 
 
 def check_log(path: Path) -> None:
@@ -90,7 +90,7 @@ def _fits(log: _Log, page_size: int, number: int) -> bool:
         return True
     # Modulo, as numbers start again from 1: is `number` between the one before the first and the last?
     before = log.first - 1
-    return (number - before) % _NUMBERS <= (log.last - before) % _NUMBERS
+    return (number - before) % _MAX_NUMBER <= (log.last - before) % _MAX_NUMBER
 
 
 def _page_size_and_number(path: Path) -> tuple[int, int] | None:
@@ -124,7 +124,9 @@ def _read_log(path: Path) -> _Log | None:
                 if own_salts != salts:
                     break  # from here on, frames are left over from before the -wal was started again
                 if page == 1:
-                    (latest,) = _NUMBER.unpack_from(file.read(page_size).ljust(page_size, b"\0"), _PLACE)
+                    (latest,) = _NUMBER.unpack_from(
+                        file.read(page_size).ljust(page_size, b"\0"), _USER_VERSION_OFFSET
+                    )
                 else:
                     file.seek(page_size, 1)
                 if pages_after and first is None:  # the last page of a transaction

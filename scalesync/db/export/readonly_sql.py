@@ -23,19 +23,19 @@ T = TypeVar("T")
 _AT_ONCE = 1_000
 _SIZE = 1 << 20
 # Steps of SQLite's virtual machine between two checks of the time: less than a millisecond.
-_STEPS = 10_000
+_STEPS_BETWEEN_CHECKS = 10_000
 # Seconds after its time limit until a statement is abandoned: one step, such as `instr` on a long value, may
 # take hours, and only between two steps can SQLite be stopped.
-_GRACE = 0.5
+_GRACE_SECONDS = 0.5
 # Bytes of a value or row in SQLite: more than any document, and too few to fill the memory.
-_LONGEST = 256 << 20
+_MAX_BYTES = 256 << 20
 _BUSY_SECONDS = 30
 
 # The OIDs of json and jsonb, which are fixed (documented).
 _POSTGRES_JSON = {114, 3802}
 
 # Errors of the statement; all others are of the file.
-_SQLITE_WRONG = {
+_SQLITE_STATEMENT_ERRORS = {
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_SCHEMA,  # what a wrong name is called in the first statement of a connection
     sqlite3.SQLITE_READONLY,
@@ -53,7 +53,7 @@ _READING_PRAGMAS = {
 }  # fmt: skip
 
 # Beginnings of the SQLSTATEs for failures of the server; all others are errors of the statement.
-_POSTGRES_FAILING = ("08", "28", "3D", "40", "53", "55P03", "57", "58", "F0", "XX")
+_POSTGRES_SERVER_ERRORS = ("08", "28", "3D", "40", "53", "55P03", "57", "58", "F0", "XX")
 _PROTOCOL = "08P01"
 _TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 _CANCELED = "57014"
@@ -99,7 +99,7 @@ def run_query(database: Database, statement: str, *, seconds: float, clock: Cloc
     IncompleteError if the database works on it for more than `seconds`; DatabaseError if the database fails.
     """
     _check_characters(statement)
-    ask = _asking_sqlite if database.is_sqlite else _asking_postgres
+    ask = _run_on_sqlite if database.is_sqlite else _run_on_postgres
     with ask(database, statement, _TimeAllowance(seconds, clock)) as answer:
         yield answer
 
@@ -114,17 +114,17 @@ def _check_characters(statement: str) -> None:
 
 
 @contextmanager
-def _asking_sqlite(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
+def _run_on_sqlite(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
     with OwnThread("sql") as thread:
 
         def within(act: Callable[[], T]) -> T:
-            return thread.call(act, max(0.0, allowance.left()) + _GRACE)
+            return thread.call(act, max(0.0, allowance.left()) + _GRACE_SECONDS)
 
         try:
             connection = thread.call(lambda: _read_only(Path(database.url_shown)))
             thread.at_end(connection.close, hasten=connection.interrupt)
             # Two limits: this one ends a statement between two steps, the thread's timeout abandons the rest.
-            connection.set_progress_handler(lambda: allowance.left() <= 0, _STEPS)
+            connection.set_progress_handler(lambda: allowance.left() <= 0, _STEPS_BETWEEN_CHECKS)
             with allowance.used():
                 cursor = within(lambda: connection.execute(statement))
             names = [name for name, *_ in cursor.description or _nothing()]
@@ -152,13 +152,13 @@ def _read_only(path: Path) -> sqlite3.Connection:
     # Otherwise one text that is not UTF-8 would make every row unreadable.
     connection.text_factory = lambda data: data.decode(errors="replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_BYTES)
     connection.execute("PRAGMA query_only = ON")
-    connection.set_authorizer(_may)
+    connection.set_authorizer(_authorize)
     return connection
 
 
-def _may(action: int, name: str | None, *_: str | None) -> int:
+def _authorize(action: int, name: str | None, *_: str | None) -> int:
     """Deny pragmas that change anything (SQLite's authorizer callback); writes are refused already."""
     forbidden = action == sqlite3.SQLITE_PRAGMA and str(name).lower() not in _READING_PRAGMAS
     return sqlite3.SQLITE_DENY if forbidden else sqlite3.SQLITE_OK
@@ -173,13 +173,13 @@ def _from_sqlite(database: Database, error: Exception, allowance: _TimeAllowance
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
         return allowance.spent()
-    if code in _SQLITE_WRONG:
+    if code in _SQLITE_STATEMENT_ERRORS:
         return _refused(database, error)
     return database.translated(error)
 
 
 @contextmanager
-def _asking_postgres(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
+def _run_on_postgres(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
     from psycopg import Error
 
     with closing(database.driver_connection()) as connection:
@@ -256,7 +256,7 @@ def _from_postgres(
             advice="Write the values into the statement.",
         )
     # Without a state: psycopg could not convert a value.
-    if lost or (state or "").startswith(_POSTGRES_FAILING):
+    if lost or (state or "").startswith(_POSTGRES_SERVER_ERRORS):
         return database.translated(error, lost=lost)
     return _refused(database, error)
 

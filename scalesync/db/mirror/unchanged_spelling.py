@@ -42,10 +42,10 @@ def only_respelled(
     Stores the new digest of such tasks, so that the next read need not compare them again.
     """
     # Whole documents are read only for keys whose digest differs without another sign of a change.
-    doubtful = sorted(key for key, old in here.items() if _may_be_respelled(mapping, rows[key], old))
-    if not doubtful:
+    candidates = sorted(key for key, old in here.items() if _may_be_respelled(mapping, rows[key], old))
+    if not candidates:
         return set()
-    stored = conn.execute(_STORED[mapping.table], {"keys": doubtful}).mappings()
+    stored = conn.execute(_STORED[mapping.table], {"keys": candidates}).mappings()
     alike = {found[mapping.key] for found in stored if _is_same(mapping, rows[found[mapping.key]], found)}
     columns = mapping.table.c
     # In the order of keys, as upserts write rows, so that two writers cannot deadlock. There are few batches
@@ -61,17 +61,17 @@ def keep_response_digests(
 ) -> None:
     """Replace response digests in `given` by the stored ones where the responses have the same content."""
     # Otherwise a respelled response would be a change in the history, and its annotations written again.
-    doubtful = {
+    candidates = {
         str(values["task_id"]): values
         for values in given
         if (old := here.get(str(values["task_id"]))) is not None
         and old["response_digest"] not in {None, UNKNOWN, values["response_digest"]}
         and values["response"] is not None
     }
-    if not doubtful:
+    if not candidates:
         return
-    for task_id, response in conn.execute(_RESPONSES, {"keys": list(doubtful)}):
-        values = doubtful[task_id]
+    for task_id, response in conn.execute(_RESPONSES, {"keys": list(candidates)}):
+        values = candidates[task_id]
         if response is not None and same_content(response, str(values["response"])):
             values["response_digest"] = here[task_id]["response_digest"]
 

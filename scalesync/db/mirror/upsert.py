@@ -32,7 +32,7 @@ from scalesync.timestamps import format_instant, parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """How far a stored row may be ahead of a page's clock, since readers overlap and servers' clocks differ."""
-_BEYOND_LIMITS = "54"  # the class of SQLSTATE for what is too large, such as an index entry
+_TOO_LARGE = "54"  # the class of SQLSTATE for what is too large, such as an index entry
 
 
 def write_rows(
@@ -77,7 +77,7 @@ def write_rows(
     if fresh:
         seen = SeenBy(served_at, run_id)
         unread, replaced = with_numeric_fallback(
-            conn, mapping, fresh, lambda held: _put(conn, mapping, held, here, seen)
+            conn, mapping, fresh, lambda held: _write(conn, mapping, held, here, seen)
         )
     new = sum(row.key not in here for row in fresh)
     return WriteCounts(new, len(fresh) - new, unchanged, stale, unread, replaced)
@@ -133,7 +133,7 @@ def apply_response(conn: sa.Connection, stream: str, document: Document) -> bool
         return False
     except sa.exc.DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None) or ""
-        if isinstance(error, sa.exc.DataError) or state.startswith(_BEYOND_LIMITS):
+        if isinstance(error, sa.exc.DataError) or state.startswith(_TOO_LARGE):
             return False
         raise
     return True
@@ -206,7 +206,7 @@ def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object
     return given
 
 
-def _put(
+def _write(
     conn: sa.Connection,
     mapping: StreamMapping,
     fresh: Sequence[Row],
@@ -218,8 +218,8 @@ def _put(
     given = [_given(mapping, row, synced_at) for row in fresh]
     if mapping is TASKS:
         unchanged_spelling.keep_response_digests(conn, given, here)
-    into = _into(mapping, tuple(given[0]))
-    bulk_insert.write(conn, into, into.rows(given))
+    target = _target(mapping, tuple(given[0]))
+    bulk_insert.write(conn, target, target.rows(given))
     if mapping is PROJECTS:
         _write_versions(conn, fresh)
     if mapping is not TASKS:
@@ -252,7 +252,7 @@ def _came_before(old: sa.RowMapping, served_at: datetime) -> bool:
 
 
 @cache
-def _into(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
+def _target(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
     """Return the upsert of rows with columns `names`, which skips rows that are newer in the table."""
     table = mapping.table
 

@@ -36,25 +36,25 @@ _AMBIGUOUS = {
 _OWNERS = indexed(sa.select(_C.owner).where(sa.text(SENDING)).distinct(), commands, "ix_commands_leases")
 
 _PICK = sa.select(_C.id).order_by(_C.priority, _C.id).limit(sa.bindparam("limit"))
-_IS_CHOSEN = in_list(_C.id, "chosen")
-_PICK_DOUBT = _PICK.where(sa.text(IN_DOUBT))
-_PICK_CHOSEN_DOUBT = _PICK_DOUBT.where(_IS_CHOSEN)
+_IN_CHOSEN = in_list(_C.id, "chosen")
+_PICK_IN_DOUBT = _PICK.where(sa.text(IN_DOUBT))
+_PICK_CHOSEN_IN_DOUBT = _PICK_IN_DOUBT.where(_IN_CHOSEN)
 _PICK_CHOSEN = _PICK.where(
-    pending(commands), matches(commands, UNHELD), due(commands), unblocked(commands), _IS_CHOSEN
+    pending(commands), matches(commands, UNHELD), due(commands), unblocked(commands), _IN_CHOSEN
 )
 
 # Lock first, then test the state of the locked version: between pick and lock another transaction may have
 # settled or discarded the command. SKIP LOCKED, since whoever holds a row is about to change it.
-_LISTED = (
+_LOCKED = (
     sa.select(_C.id, _C.state)
-    .where(_IS_CHOSEN)
+    .where(_IN_CHOSEN)
     .with_for_update(skip_locked=True)
     .cte("listed")
     .prefix_with(ONCE)
 )
 _CLAIM = (
     sa.update(commands)
-    .where(_C.id.in_(sa.select(_LISTED.c.id).where(matches(_LISTED, WAITING))))
+    .where(_C.id.in_(sa.select(_LOCKED.c.id).where(matches(_LOCKED, WAITING))))
     .values(
         state=CommandState.SENDING,
         fence=_C.fence + 1,
@@ -79,14 +79,16 @@ _CREATED_AGO = indexed(
 """Seconds since this queue created each of the resources `names`; resources not created here are left out."""
 
 # The fence in the condition makes losing a claim visible as zero updated rows, without a lock beforehand.
-_IS_OURS = sa.and_(_C.id == sa.bindparam("which"), _C.fence == sa.bindparam("ours"), sa.text(SENDING))
+_HAS_CLAIM = sa.and_(
+    _C.id == sa.bindparam("which"), _C.fence == sa.bindparam("claim_fence"), sa.text(SENDING)
+)
 _NEW_BASE = sa.bindparam("new_base", type_=_C.base.type)
 # One UPDATE tests for a discard request, tests the lease and records the sending: a discard commits either
 # before it (nothing is sent) or after it (it is honoured at settlement). The lease must outlast the request,
-# or another dispatcher could rescue the command and send it while ours is still on its way.
+# or another dispatcher could rescue the command and send it while our request is on its way.
 _ARM = (
     sa.update(commands)
-    .where(_IS_OURS, _C.discard_requested.is_(sa.false()), _C.leased_until >= seconds_from_now("need"))
+    .where(_HAS_CLAIM, _C.discard_requested.is_(sa.false()), _C.leased_until >= seconds_from_now("need"))
     .values(
         sent_at=utc_now(),
         sends=_C.sends + 1,
@@ -105,7 +107,7 @@ _SETTLED: dict[str, Any] = {
     "owner": None,
     "leased_until": None,
 }
-_SETTLE = sa.update(commands).where(_IS_OURS).returning(_C.discard_requested)
+_SETTLE = sa.update(commands).where(_HAS_CLAIM).returning(_C.discard_requested)
 _SETTLE_FINAL = _SETTLE.values(_SETTLED | {"finished_at": utc_now()})
 _SETTLE_LATER = _SETTLE.values(_SETTLED | {"not_before": seconds_from_now("wait")})
 _SETTLE_AT_ONCE = _SETTLE.values(_SETTLED)
@@ -217,8 +219,8 @@ def _pick(conn: sa.Connection, only: Collection[int] | None, limit: int, *, look
     if only is None and not looking_only:
         return first_claimable(conn, limit)
     if only is None:
-        return list(conn.scalars(_PICK_DOUBT, {"limit": limit}))
-    query = _PICK_CHOSEN_DOUBT if looking_only else _PICK_CHOSEN
+        return list(conn.scalars(_PICK_IN_DOUBT, {"limit": limit}))
+    query = _PICK_CHOSEN_IN_DOUBT if looking_only else _PICK_CHOSEN
     return list(conn.scalars(query, {"limit": limit, "chosen": list(only)}))
 
 
@@ -243,7 +245,7 @@ def _claim_ids(conn: sa.Connection, ids: list[int], owner: str, lease: float) ->
 
 
 def _key(claim: Claim) -> dict[str, Any]:
-    return {"which": claim.command.id, "ours": claim.command.fence}
+    return {"which": claim.command.id, "claim_fence": claim.command.fence}
 
 
 def _changes(settlement: Settlement) -> dict[str, Any]:

@@ -133,25 +133,25 @@ def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[
 
 def _orphaned(conn: Connection, discarded: Iterable[DiscardedCommand]) -> dict[str, DiscardedCommand]:
     """Return the discarded creates by resource, without those whose object exists or is made elsewhere."""
-    bare = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
-    for chunk in chunks(list(bare)):
+    orphans = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
+    for chunk in chunks(list(orphans)):
         others = conn.scalars(select(_C.resource).where(_C.resource.in_(chunk), _LIVE)).all()
         for resource in {*others, *mirror_lookup.held(conn, chunk)}:
-            bare.pop(resource, None)
-    return bare
+            orphans.pop(resource, None)
+    return orphans
 
 
-def _dependents(conn: Connection, bare: Mapping[str, DiscardedCommand]) -> dict[int, DiscardedCommand]:
+def _dependents(conn: Connection, orphans: Mapping[str, DiscardedCommand]) -> dict[int, DiscardedCommand]:
     """Return the later unsettled commands that depend on these creates, by id, with the create."""
     causes: dict[int, DiscardedCommand] = {}
-    for chunk in chunks(bare):
-        places = [resource for resource in chunk if bare[resource].kind in _CONTAINERS]
+    for chunk in chunks(orphans):
+        places = [resource for resource in chunk if orphans[resource].kind in _CONTAINERS]
         wanted = [(_C.resource, _C.resource.in_(chunk))]
         if places:
             wanted.append((_C.depends_on, _C.depends_on.in_(places)))
         for column, condition in wanted:
             for command_id, resource in conn.execute(select(_C.id, column).where(text(UNSETTLED), condition)):
                 # An earlier command was queued when another object had the name: it does not depend on this.
-                if command_id > bare[resource].id:
-                    causes[command_id] = bare[resource]
+                if command_id > orphans[resource].id:
+                    causes[command_id] = orphans[resource]
     return causes

@@ -121,13 +121,13 @@ def _enqueue_round(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]
     """Return results by resource; without those whose key another transaction inserted meanwhile."""
     answers: dict[str, EnqueueResult] = {}
     # In this order: a repetition of a queued command gets its number even if the batch was sealed since.
-    for settle in (_known, _already_mirrored, _sealed):
+    for settle in (_already_queued, _already_mirrored, _sealed):
         answers |= settle(conn, {name: new for name, new in orders.items() if name not in answers})
     rest = {name: new for name, new in orders.items() if name not in answers}
     return answers | _insert(conn, rest)
 
 
-def _known(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
+def _already_queued(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     """Return results for the commands whose idempotency key is in the queue already."""
     by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
     answers: dict[str, EnqueueResult] = {}
@@ -174,14 +174,14 @@ def _insert(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     )
     rest = {name: new for name, new in orders.items() if name not in undone}
     queued = insert_commands(conn, _rows(rest))
-    void = _insert_withdrawn(conn, orders, undone)
+    withdrawn_ids = _insert_withdrawn(conn, orders, undone)
     for name, command_id in queued.items():
         new = orders[name]
         if new.seals_batch and new.scope is not None:
             seals.seal(conn, new.scope, command_id)
     return {
         name: Enqueued(command_id, new=True, withdrew=undone.get(name))
-        for name, command_id in (queued | void).items()
+        for name, command_id in (queued | withdrawn_ids).items()
     }
 
 

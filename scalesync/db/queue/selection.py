@@ -28,8 +28,8 @@ FRONT = 200
 """The number of commands that the fast path tests."""
 
 # Literals, not parameters: Postgres plans for the LIMIT 1 and the bounds that it sees.
-_NEVER: sa.ColumnElement[int] = sa.literal_column(str(2**62))
-_BEFORE_ALL: sa.ColumnElement[int] = sa.literal_column("0")
+_LARGEST_ID: sa.ColumnElement[int] = sa.literal_column(str(2**62))
+_SMALLEST_ID: sa.ColumnElement[int] = sa.literal_column("0")
 _NEEDED = ("id", "kind", "state", "resource", "scope", "depends_on", "not_before", "priority")
 
 Ids = sa.Select[int]
@@ -39,7 +39,7 @@ _G = commands.alias("grouped")
 # Until the transaction ends, Postgres may read in order only by an index. While a hundred thousand new
 # commands are not in its statistics yet, it believes that there is next to nothing to sort, and would sort
 # all of them again for every batch.
-_BY_INDEX = sa.select(
+_ORDER_BY_INDEX = sa.select(
     *(sa.func.set_config(f"enable_{way}", "off", True) for way in ("sort", "seqscan", "bitmapscan")),
     sa.func.set_config("jit", "off", True),
 )
@@ -69,7 +69,7 @@ def first_claimable(conn: sa.Connection, limit: int) -> list[int]:
     if len(found) == limit:
         return found
     if conn.dialect.name == "postgresql":
-        conn.execute(_BY_INDEX)
+        conn.execute(_ORDER_BY_INDEX)
     return list(conn.scalars(_claimable_anywhere(conn.dialect.name), {"limit": limit}))
 
 
@@ -91,7 +91,7 @@ def _claimable_at_front(dialect: str) -> Ids:
 def _claimable_anywhere(dialect: str) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands of the whole queue."""
     # Three sources, each with an index in its own order; a command is in exactly one of them.
-    sources = [sa.select(part) for part in (_free(), _placed(dialect), _timed())]
+    sources = [sa.select(part) for part in (_without_container(), _in_containers(dialect), _timed())]
     found = sa.union_all(*sources).subquery("found")
     return sa.select(found.c.id).order_by(found.c.priority, found.c.id).limit(_LIMIT)
 
@@ -101,7 +101,7 @@ def unblocked(c: Commands) -> sa.ColumnElement[bool]:
     return sa.and_(*(blocking.is_(None) for blocking in blockers(c)))
 
 
-def _free() -> Subquery:
+def _without_container() -> Subquery:
     """Return the first claimable commands without a container: projects, cancels, updates, finalizes."""
     c = commands.alias("free")
     return _ready(c, c.c.depends_on.is_(None), _LIMIT).subquery("free_ones")
@@ -110,12 +110,12 @@ def _free() -> Subquery:
 def _timed() -> Subquery:
     """Return the first claimable commands with a `not_before` that is past, by that time."""
     c = commands.alias("timed")
-    query = sa.select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
+    query = sa.select(*_order_columns(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
     query = query.where(time_has_come(c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
     return indexed(query, c, "ix_commands_timed").subquery("timed_ones")
 
 
-def _placed(dialect: str) -> Subquery:
+def _in_containers(dialect: str) -> Subquery:
     """Return the first claimable commands that are created in a batch or project.
 
     A group is the commands of one priority in one batch or project.
@@ -130,7 +130,7 @@ def _placed(dialect: str) -> Subquery:
     # 3. Read up to `limit` commands of each of them, and take the first of all.
     c = commands.alias("placed")
     member = in_subquery(c.c.id, _inside(dialect, tops, "member", _LIMIT))
-    query = sa.select(*_place(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
+    query = sa.select(*_order_columns(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
     return query.limit(_LIMIT).subquery("placed_ones")
 
 
@@ -155,7 +155,9 @@ def _groups(dialect: str) -> sa.CTE:
         .limit(_FIRST)
     )
     waits = indexed(making, e, "ix_commands_containers").correlate(groups).scalar_subquery()
-    return sa.select(groups, sa.func.coalesce(waits, _NEVER).label("unmade")).cte("named").prefix_with(ONCE)
+    return (
+        sa.select(groups, sa.func.coalesce(waits, _LARGEST_ID).label("unmade")).cte("named").prefix_with(ONCE)
+    )
 
 
 def _first_beyond(dialect: str, groups: sa.CTE) -> sa.ColumnElement[int]:
@@ -184,19 +186,19 @@ def _inside(dialect: str, groups: sa.CTE, name: str, limit: sa.ColumnElement[int
         # As comparisons of rows it is one range of ix_commands_ready, the only index with this order, so that
         # Postgres chooses it; SQLite has a hint.
         place = sa.tuple_(c.c.depends_on, c.c.priority, c.c.id)
-        inside = sa.and_(place > sa.tuple_(*group, _BEFORE_ALL), place < sa.tuple_(*group, groups.c.unmade))
+        inside = sa.and_(place > sa.tuple_(*group, _SMALLEST_ID), place < sa.tuple_(*group, groups.c.unmade))
     return _ready(c, inside, limit).with_only_columns(c.c.id).correlate(groups)
 
 
 def _ready(c: Commands, where: sa.ColumnElement[bool], limit: sa.ColumnElement[int]) -> sa.Select[int, int]:
-    query = sa.select(*_place(c)).where(
+    query = sa.select(*_order_columns(c)).where(
         pending(c), matches(c, UNHELD), matches(c, UNTIMED), where, unblocked(c)
     )
     query = indexed(query, c, "ix_commands_ready").limit(limit)
     return query.order_by(c.c.depends_on, c.c.priority, c.c.id)
 
 
-def _place(c: Commands) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
+def _order_columns(c: Commands) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
     return c.c.id, c.c.priority
 
 
