@@ -1,4 +1,4 @@
-"""Copying an SQLite mirror into another file while others write to it."""
+"""Back up an SQLite mirror into another file while others write to it."""
 
 import os
 import sqlite3
@@ -14,11 +14,12 @@ from scalesync.errors import ConfigurationError
 from scalesync.sqlite_files import BESIDE, SUFFIXES, is_of_database
 
 BackupWatcher = Callable[[int, int], None]
-"""Called with the number of pages that are copied and of all; an error that it raises ends the copying."""
+"""Called with the numbers of copied pages and of all pages; an error that it raises ends the backup."""
 
+# Pages copied between two calls of the watcher.
 _PAGES = 2_000
-"""Copied between two calls of whoever watches."""
-_OF_THE_SOURCE = {
+# Errors of reading the mirror; all others are about the file written.
+_SOURCE_ERRORS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_LOCKED,
@@ -32,10 +33,9 @@ _ADVICE = "Name another file."
 def back_up(database: Database, target: Path, watch: BackupWatcher, *, overwrite: bool = False) -> int:
     """Write a consistent copy of an SQLite mirror to `target` and return its size in bytes.
 
-    It is the state of one moment, whoever writes meanwhile; nobody waits for it. The file appears whole or
-    not at all, and only its owner may read it. Raises ConfigurationError for a mirror on Postgres, for a file
-    that cannot be written, and for one that is there already unless `overwrite`; DatabaseError where the
-    mirror cannot be read.
+    Does not block writers. The file appears whole or not at all, readable by its owner only. Raises
+    ConfigurationError for a mirror on Postgres, a file that cannot be written, and one that exists unless
+    `overwrite`; DatabaseError if the mirror cannot be read.
     """
     if not database.is_sqlite:
         raise ConfigurationError(
@@ -43,25 +43,27 @@ def back_up(database: Database, target: Path, watch: BackupWatcher, *, overwrite
             advice="Run `pg_dump --format=custom --file=FILE DATABASE`.",
         )
     try:
-        # A link stays a link: what it points to is written.
+        # A symbolic link stays one: the file that it points to is replaced.
         final = target.resolve()
         _check_target(database, target, final, overwrite=overwrite)
-        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".scalesync-backup-") as room:
-            made = Path(room, "copy")
+        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".scalesync-backup-") as folder:
+            made = Path(folder, "copy")
             _copy(database, made, watch)
+            # Again: copying takes minutes, and the target may be in use by now.
             _check_target(database, target, final, overwrite=overwrite)
             made.replace(final)
         _flush(final.parent)
         return final.stat().st_size
     except (OSError, sqlite3.Error) as error:
-        if getattr(error, "sqlite_errorcode", None) in _OF_THE_SOURCE:
+        if getattr(error, "sqlite_errorcode", None) in _SOURCE_ERRORS:
             raise database.translated(error) from error
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"Cannot write {target}: {reason}.", advice=_ADVICE) from error
 
 
 def _check_target(database: Database, target: Path, final: Path, *, overwrite: bool) -> None:
-    """Return where the copy may be put; raise ConfigurationError otherwise."""
+    """Raise ConfigurationError if the copy must not be put at `final`."""
+    # SQLite would replay a -wal of another database into the copy, and damage it.
     beside = [f"{target}{suffix}" for suffix in SUFFIXES if Path(f"{final}{suffix}").exists()]
     if beside:
         raise ConfigurationError(
@@ -80,22 +82,22 @@ def _check_target(database: Database, target: Path, final: Path, *, overwrite: b
 
 
 def _copy(database: Database, path: Path, watch: BackupWatcher) -> None:
-    """Write the mirror to a new file at `path`, so that it is on the disk and nothing is beside it."""
+    """Copy the mirror to a new file at `path`, flushed to the disk, with no -wal beside it."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     with closing(database.driver_connection()) as source, closing(sqlite3.connect(path)) as copy:
-        # Within one reading transaction, as the copying would begin again with each commit of others.
+        # Within one reading transaction: otherwise the backup starts anew with each commit of others.
         source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=_PAGES, progress=lambda _, left, pages: watch(pages - left, pages))
-        # So that a -wal which was left beside the mirror is recognized when the copy takes its place.
+        # A new random number: a -wal that is left when the copy replaces the mirror is then recognized.
         copy.execute(f"PRAGMA user_version = {random_number()}")
         copy.commit()
     _flush(path)
 
 
 def _flush(path: Path) -> None:
-    """Return when a file or the names in a directory are on the disk."""
+    """Flush a file, or the names in a directory, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
-"""Many rows into one table at once, past SQLAlchemy's handling of every single value.
+"""Insert many rows into one table, bypassing SQLAlchemy's processing of every value.
 
-The statements are SQLAlchemy's, compiled from the tables; the values go to the driver as they are. On SQLite
-many rows share one statement, so that Python's lock is free while it runs; Postgres takes them by COPY.
+The statements are compiled by SQLAlchemy; the values go to the driver as they are. On SQLite, many rows share
+one statement, so that Python's GIL is free while it runs; Postgres gets them by COPY.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -19,56 +19,61 @@ from scalesync.db.postgres import is_pooled
 from scalesync.db.statements import Insert, insert_into
 
 Values = Sequence[object]
-"""A row as the driver takes it: instants and JSON as text."""
+"""A row in the form that the driver accepts: instants and JSON as text."""
 
-_TOGETHER = 100
-"""Rows in one statement on SQLite: far below the 32,766 parameters that it takes."""
-_WORTH_A_COPY = 50
-"""Rows from which on COPY is quicker for Postgres, which has to make a temporary table for it."""
+# Rows in one statement on SQLite, far below its limit of 32,766 parameters.
+_ROWS_PER_STATEMENT = 100
+# Rows from which on COPY is faster, although it needs a temporary table.
+_COPY_FROM = 50
 
 
-def _plain(insert: Insert) -> Insert:
+def _no_conflict_clause(insert: Insert) -> Insert:
     return insert
 
 
 @dataclass(frozen=True, slots=True)
 class InsertTarget:
-    """Where rows go: some columns of a table, and what becomes of a row whose key is taken."""
+    """The columns of a table to insert into, and the ON CONFLICT clause."""
 
     table: Table
     names: tuple[str, ...]
-    """The columns, in the table's order, in which a row's values come too."""
+    """The columns in the table's order, which is also the order of a row's values."""
     on_conflict: Callable[[Insert], Insert]
-    """Completes the statement, the same way at every call."""
+    """Adds the ON CONFLICT clause. Must be deterministic, since statements are cached."""
 
     @classmethod
     def of(
-        cls, table: Table, names: Collection[str], on_conflict: Callable[[Insert], Insert] = _plain
+        cls,
+        table: Table,
+        names: Collection[str],
+        on_conflict: Callable[[Insert], Insert] = _no_conflict_clause,
     ) -> "InsertTarget":
-        """Return where rows of these columns of the table go; without `on_conflict` their keys are new."""
+        """Return a target with these columns; without `on_conflict` a taken key is an error."""
         ordered = tuple(str(each.name) for each in table.columns if each.name in names)
         return cls(table, ordered, on_conflict)
 
     def rows(self, given: Iterable[Mapping[str, object]]) -> list[Values]:
-        """Return values by name as rows of these columns."""
+        """Return dictionaries as rows of these columns."""
         return list(map(itemgetter(*self.names), given))
 
 
 def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
-    """Insert the rows in their order, by `into`. Raises DBAPIError as SQLAlchemy would."""
+    """Insert the rows in their order. Raises DBAPIError as SQLAlchemy would."""
     if conn.dialect.name == "sqlite":
-        whole = len(rows) - len(rows) % _TOGETHER
-        for start in range(0, whole, _TOGETHER):
-            _write_together(conn, into, rows[start : start + _TOGETHER])
+        # Full portions share a statement; a rest of any length would compile another one for each length.
+        whole = len(rows) - len(rows) % _ROWS_PER_STATEMENT
+        for start in range(0, whole, _ROWS_PER_STATEMENT):
+            _write_in_one_statement(conn, into, rows[start : start + _ROWS_PER_STATEMENT])
         if whole < len(rows):
             conn.exec_driver_sql(_statement(conn.dialect, into), list(rows[whole:]))
-    elif len(rows) < _WORTH_A_COPY:
+    elif len(rows) < _COPY_FROM:
         if rows:
             named = [dict(zip(into.names, row, strict=True)) for row in rows]
             conn.exec_driver_sql(_statement(conn.dialect, into), named)
-    elif into.on_conflict is _plain:
+    elif into.on_conflict is _no_conflict_clause:
         _copy(conn, into.table.name, into.names, rows)
     else:
+        # COPY has no ON CONFLICT: copy into a temporary table, then merge from there in one statement.
         make, staged, merge = _copy_and_merge(
             conn.dialect, into, is_pooled(conn.connection.driver_connection)
         )
@@ -77,43 +82,39 @@ def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
         conn.exec_driver_sql(merge)
 
 
-def _write_together(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
-    """Write as many rows as go into one statement of SQLite's.
-
-    Columns that are empty in all of them are left out: Python's driver takes longest over None.
-    """
+def _write_in_one_statement(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
+    """Insert the rows with one statement on SQLite."""
+    # Columns that are NULL in all rows are left out: Python's driver is slowest at binding None. The test of
+    # the first row makes the count rare.
     columns = list(zip(*rows, strict=True))
     used = [column[0] is not None or column.count(None) < len(rows) for column in columns]
     names = tuple(compress(into.names, used))
     values = tuple(chain.from_iterable(zip(*compress(columns, used), strict=True)))
     one = _statement(conn.dialect, replace(into, names=names))
-    conn.exec_driver_sql(_together(one, len(names), len(rows)), values)
+    conn.exec_driver_sql(_multi_row_statement(one, len(names), len(rows)), values)
 
 
 @lru_cache(maxsize=1_000)
 def _statement(dialect: Dialect, into: InsertTarget) -> str:
-    """Return the statement that takes one row."""
+    """Return the SQL that inserts one row."""
     insert = insert_into(dialect.name, into.table)
     values = insert.values({name: bindparam(name) for name in into.names})
     return str(into.on_conflict(values).compile(dialect=dialect))
 
 
 @lru_cache(maxsize=64)
-def _together(one: str, columns: int, rows: int) -> str:
-    """Return the statement that takes so many rows, their values one after another.
-
-    To have SQLAlchemy compile it takes a tenth of a second.
-    """
+def _multi_row_statement(one: str, columns: int, rows: int) -> str:
+    """Return the SQL that inserts `rows` rows, made from that for one."""
+    # By text: SQLAlchemy takes a tenth of a second to compile so many parameters.
     row = f"({', '.join('?' * columns)})"
     return one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * rows)}")
 
 
 @lru_cache(maxsize=100)
 def _copy_and_merge(dialect: Dialect, into: InsertTarget, pooled: bool) -> tuple[str, str, str]:
-    """Return what makes a temporary table of these columns, its name, and what merges its rows in order.
-
-    It is kept for the next transaction, but where that may be in another session it ends with this one.
-    """
+    """Return the SQL that creates a temporary table, its name, and the SQL that merges its rows."""
+    # The table is kept for the next transaction; behind a pooler that may be in another session, or ours may
+    # find the table of another client, so there it ends with the transaction.
     columns = (Column(name, into.table.c[name].type) for name in into.names)
     staged = Table(
         f"scalesync_{into.table.name}",
@@ -131,6 +132,7 @@ def _copy(conn: Connection, table: str, names: Sequence[str], rows: Sequence[Val
     quoted = ", ".join(map(conn.dialect.identifier_preparer.quote, names))
     driver: Any = conn.connection.driver_connection
     kind = conn.dialect.loaded_dbapi.Error
+    # SQLAlchemy does not see what goes through the driver, so its errors are wrapped here.
     try:
         with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({quoted}) FROM STDIN") as copy:
             for row in rows:

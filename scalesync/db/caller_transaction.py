@@ -1,4 +1,4 @@
-"""A connection whose transaction belongs to somebody else, who commits it or not."""
+"""Run inside the transaction of a caller, who commits it or rolls it back."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,21 +12,20 @@ from scalesync.db.wal import count_transaction
 
 __all__ = ["Connection", "caller_transaction", "savepoint"]
 
+# Postgres settings without which values cannot be read, and how acceptable values begin.
 _NEEDED = {"client_encoding": "UTF8", "DateStyle": "ISO"}
-"""Settings of Postgres without which its values cannot be read, and how those that will do begin."""
 
 
 def savepoint(conn: Connection) -> AbstractContextManager[object]:
-    """Return a block that an error undoes, and nothing else of the transaction."""
+    """Open a savepoint: an error in the block undoes the block only, and not the transaction."""
     return conn.begin_nested()
 
 
 def _begin(conn: Connection) -> None:
-    """Return with a transaction open in the database.
-
-    Python's driver for SQLite begins one with the first INSERT only. A savepoint before that would be the
-    transaction itself, and its release a commit.
-    """
+    """Begin a transaction in the database, unless one is open."""
+    # Python's SQLite driver begins one at the first INSERT only. A savepoint before that would itself be the
+    # transaction, and its release would commit what the caller may still roll back. IMMEDIATE, since a
+    # transaction that read first cannot become a writer after another one wrote.
     driver = conn.connection.driver_connection
     if conn.dialect.name == "sqlite" and driver is not None and not driver.in_transaction:
         conn.exec_driver_sql("BEGIN IMMEDIATE")
@@ -34,15 +33,16 @@ def _begin(conn: Connection) -> None:
 
 @contextmanager
 def caller_transaction(conn: Connection) -> Iterator[Connection]:
-    """Lend a block of the caller's own transaction, undone by an error and never committed here.
+    """Open a block in the caller's transaction: an error undoes it, and it is never committed here.
 
-    Raises DatabaseError for whatever the driver reports.
+    Raises DatabaseError for errors of the driver.
     """
     try:
         _begin(conn)
-        with savepoint(conn), _readable(conn):
+        with savepoint(conn), _needed_settings(conn):
             yield conn
         if conn.dialect.name == "sqlite":
+            # The engine is the caller's, without our commit listener: count here, in the same transaction.
             count_transaction(conn)
     except (DBAPIError, conn.dialect.loaded_dbapi.Error) as error:
         url = conn.engine.url
@@ -52,20 +52,18 @@ def caller_transaction(conn: Connection) -> Iterator[Connection]:
 
 
 @contextmanager
-def _readable(conn: Connection) -> Iterator[None]:
-    """Have a session on Postgres, while the block lasts, whose values we can read; then it is as before.
-
-    An error leaves that to the savepoint around, which undoes settings too.
-    """
+def _needed_settings(conn: Connection) -> Iterator[None]:
+    """Set the Postgres settings that we need during the block, and restore the caller's afterwards."""
+    # No `finally`: after an error the savepoint around restores settings too, and no statement could run.
     info = getattr(conn.connection.driver_connection, "info", None)
     status = getattr(info, "parameter_status", None)
     found = {name: str(status(name)) for name in _NEEDED} if status else {}
     before = {name: value for name, value in found.items() if not value.startswith(_NEEDED[name])}
-    _set(conn, {name: _NEEDED[name] for name in before})
+    _set_local(conn, {name: _NEEDED[name] for name in before})
     yield
-    _set(conn, before)
+    _set_local(conn, before)
 
 
-def _set(conn: Connection, settings: Mapping[str, str]) -> None:
+def _set_local(conn: Connection, settings: Mapping[str, str]) -> None:
     if settings:
         conn.execute(select(*(func.set_config(name, value, True) for name, value in settings.items())))

@@ -1,4 +1,4 @@
-"""Open a mirror's database, and lend connections whose errors are already in a person's words."""
+"""Open a mirror's database and its transactions; database errors are translated into messages for people."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -29,11 +29,11 @@ class Database:
     """A mirror's database, SQLite or Postgres, usable from any thread until `close`."""
 
     def __init__(self, engine: Engine, file: SqliteFile | None = None) -> None:
-        """Take over an engine made by `open`, and the file that it is of on SQLite."""
+        """Wrap an engine made by `open`, and on SQLite its file."""
         self._engine = engine
         self._file = file
         self._turns = WriteLock(BUSY_SECONDS)
-        # SQLAlchemy makes its own of what fails in a statement, but not of a value that cannot be read.
+        # SQLAlchemy wraps the driver's errors of statements, but not those of reading a value from a result.
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.url_shown = display_url(engine.url)
@@ -43,15 +43,15 @@ class Database:
     def open(cls, url: str, *, create: bool = False) -> "Database":
         """Return the database at an SQLAlchemy URL.
 
-        With `create`, a missing SQLite file is made, readable by its owner only; Postgres databases are
-        never made. Postgres is first contacted by the first transaction. Raises DatabaseError where an
-        SQLite file is missing, of another kind or closed to us, and ConfigurationError for a URL or driver
-        that cannot be used.
+        With `create`, a missing SQLite file is created, readable by its owner only; Postgres databases are
+        never created. Postgres is contacted by the first transaction. Raises DatabaseError if an SQLite file
+        is missing, of another kind or not accessible, and ConfigurationError for an unusable URL or driver.
         """
         address = parse(url)
         if address.drivername == "sqlite":
             path = checked_path(address)
             check_file(path, create=create)
+            # Before SQLite opens the file: it would replay a foreign -wal and damage the database.
             check_log(path)
             file = SqliteFile(path.absolute())
             database = cls(engine_at(address, file), file)
@@ -61,29 +61,28 @@ class Database:
         return cls(postgres.engine_at(address, display_url(address)))
 
     def write(self, *, durable: bool = False) -> AbstractContextManager[Connection]:
-        """Return one writing transaction: committed at the end, rolled back on an error.
+        """Open a writing transaction: committed at the end of the block, rolled back on an error.
 
-        On SQLite it holds the write lock from the start, and a power cut may undo the last commits unless
-        they were `durable`; on Postgres they always are. Raises DatabaseError for whatever the driver
-        reports.
+        On SQLite it takes the write lock at once, and a power cut may undo the last commits unless they were
+        `durable`; on Postgres they always are. Raises DatabaseError for errors of the driver.
         """
         if self.is_sqlite:
             return self._transaction({BEGIN: "IMMEDIATE", SYNC: "FULL" if durable else "NORMAL"})
         return self._transaction({BEGIN: postgres.WRITING})
 
     def read(self) -> AbstractContextManager[Connection]:
-        """Return one reading transaction: it sees one state throughout and cannot change anything.
+        """Open a reading transaction: one consistent snapshot, no changes, no waiting for writers.
 
-        It never waits for a writer, nor makes one wait. Raises DatabaseError for whatever the driver reports.
+        Raises DatabaseError for errors of the driver.
         """
         if self.is_sqlite:
             return self._transaction({BEGIN: "DEFERRED"})
         return self._transaction({BEGIN: postgres.READING})
 
     def examine(self) -> str:
-        """Return what is worth knowing of a Postgres server, in words; empty: nothing, or a file.
+        """Return remarks about a Postgres server as a phrase; empty if there are none, and for SQLite.
 
-        Raises DatabaseError for a server that cannot be reached, or on which no mirror can be written.
+        Raises DatabaseError if the server cannot be reached, or no mirror can be written there.
         """
         if self.is_sqlite:
             return ""
@@ -91,24 +90,24 @@ class Database:
             return postgres.examine(conn, self.url_shown)
 
     def driver_connection(self) -> Any:
-        """Return a connection of the driver's own kind, in no pool and no transaction; the caller closes it.
+        """Return a connection of the driver, outside the pool and any transaction; the caller closes it.
 
-        Raises DatabaseError where there is none to be had.
+        Raises DatabaseError if none can be opened.
         """
         try:
-            lent = self._engine.raw_connection()
+            pooled = self._engine.raw_connection()
         except (self._driver_error, exc.TimeoutError) as error:
             raise self.translated(error) from error
-        connection = lent.driver_connection
-        lent.detach()
+        connection = pooled.driver_connection
+        pooled.detach()
         return connection
 
     def without_secrets(self, text: str) -> str:
-        """Return a text, such as a driver's own words, without the passwords of the address."""
+        """Return a text, such as a driver's message, without the passwords of the URL."""
         return without_secrets(text, self._engine.url)
 
     def close(self) -> None:
-        """Close every pooled connection; the database cannot be used after."""
+        """Close every pooled connection; the database cannot be used afterwards."""
         if self._file is None:
             self._engine.dispose()
         else:
@@ -117,6 +116,7 @@ class Database:
     @contextmanager
     def _transaction(self, options: Mapping[str, object]) -> Iterator[Connection]:
         try:
+            # The threads of this process take turns here: SQLite's own waiting sleeps ever longer.
             with self._turns.held(when=SYNC in options), self._engine.connect() as connection:
                 connection.execution_options(**options)
                 with connection.begin():
@@ -127,11 +127,11 @@ class Database:
             raise self.translated(error) from error
 
     def translated(self, error: Exception, *, lost: bool = False) -> DatabaseError:
-        """Return what a failure of SQLAlchemy's or the driver's means to a person, see `database_error`."""
+        """Return an error of SQLAlchemy or the driver as an error for people, see `database_error`."""
         return database_error(error, shown=self.url_shown, hide=self.without_secrets, lost=lost)
 
     def _enable_wal_or_close(self) -> None:
-        """Return with the file in WAL mode, or with nothing left open and an error."""
+        """Set the file's WAL mode; on an error, close all connections first."""
         try:
             self._enable_wal()
         except BaseException:
@@ -139,10 +139,8 @@ class Database:
             raise
 
     def _enable_wal(self) -> None:
-        """Return with the file in WAL mode, which lasts; waits for whoever holds the file.
-
-        While somebody else changes the mode, SQLite refuses without waiting.
-        """
+        """Set the file's WAL mode, which is persistent; wait up to BUSY_SECONDS for other processes."""
+        # While another process changes the mode, SQLite reports "locked" at once, without its busy timeout.
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What a driver's complaint means to a person: one sentence, and what to do about it."""
+"""Translate drivers' errors into a sentence for people and advice: tables by SQLite code, SQLSTATE, words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from scalesync.errors import LOOK_CLOSER, DatabaseError, DatabaseUnavailableErro
 @dataclass(frozen=True, slots=True)
 class _ErrorText:
     sentence: str
-    """With {shown} for the database's address and {line} for the driver's own first line."""
+    """With {shown} for the database's address and {line} for the first line of the driver's message."""
     advice: str
     kind: type[DatabaseError] = DatabaseError
 
@@ -114,6 +114,8 @@ _BY_SQLITE_CODE = {
     SQLITE_IOERR: _BROKEN,
 }
 
+# By the beginning of the SQLSTATE that Postgres gave; the first match counts, so exact codes come before
+# classes.
 _BY_SQLSTATE = (
     ("53100", _FULL),
     ("53300", _CROWDED),
@@ -133,8 +135,9 @@ _BY_SQLSTATE = (
     ("57P", _LOST),
     ("08", _LOST),
 )
-"""By the beginning of the SQLSTATE that Postgres gave; the first that fits."""
 
+# By words of a message without a code: libpq gives no SQLSTATE for errors of connecting (documented). The
+# order counts: most of these messages also contain "connection to server", which says least.
 _BY_WORDS = (
     ("no such table", _NO_TABLES),
     ("no such column", _NO_TABLES),
@@ -160,17 +163,16 @@ _BY_WORDS = (
     ("failed to resolve", _UNREACHABLE),
     ("invalid ", _ADDRESS),
 )
-"""By words in a message that came without a code: libpq gives none while connecting."""
 
 
 def database_error(
     error: Exception, *, shown: str, hide: Callable[[str], str], lost: bool = False
 ) -> DatabaseError:
-    """Return what `error`, raised by SQLAlchemy or a driver, means to a person.
+    """Return an error for people made from an error of SQLAlchemy or a driver.
 
-    `shown` is the address fit to print; `hide` takes secrets out of the driver's own words; `lost` says that
-    the connection cannot be used any more, which SQLAlchemy's own errors say themselves. It is a
-    DatabaseUnavailableError where waiting alone may help.
+    `shown` is the address without secrets; `hide` removes secrets from the driver's message; `lost` says that
+    the connection is unusable (SQLAlchemy's errors say so themselves). Returns a DatabaseUnavailableError if
+    waiting may help.
     """
     cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
     line = hide(next(iter(str(cause).strip().splitlines()), type(cause).__name__)).strip().rstrip(".")
@@ -185,6 +187,7 @@ def _meaning(cause: BaseException) -> _ErrorText:
     code = getattr(cause, "sqlite_errorcode", None)
     if code == SQLITE_IOERR_SHORT_READ:
         return _CUT_SHORT
+    # The low byte is the primary code; extended codes add details in the higher bytes (documented).
     if code is not None and code & 0xFF in _BY_SQLITE_CODE:
         return _BY_SQLITE_CODE[code & 0xFF]
     state = getattr(cause, "sqlstate", None)

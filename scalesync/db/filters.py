@@ -1,6 +1,6 @@
-"""Filters as conditions: the rows of a table or view that a selection wants, and ranges of time.
+"""SQL conditions for a selection's filters and for time ranges.
 
-What `verify` compares has rules of its own, with margins, and stands in `sync/comparison.py`.
+`verify` has other rules for time ranges, with margins: see `sync/comparison.py`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,14 @@ from scalesync.errors import ConfigurationError
 from scalesync.models.selection import Selection
 
 FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
-"""The fields of a selection that name a column and its value."""
+"""The fields of a selection that are named as the column that they filter."""
 
 
 def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions for the wanted rows, without order and limit.
+    """Yield the conditions for the selected rows; order and limit are left to the caller.
 
-    A table without `created_at` is filtered by its `day`. Raises ConfigurationError for a filter whose column
-    the table does not have.
+    Times filter `created_at`, or `day` where a view has that. Raises ConfigurationError for a filter whose
+    column the table does not have.
     """
     for name in FILTERS:
         if getattr(wanted, name) is not None and name not in table.c:
@@ -34,7 +34,7 @@ def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
 
 
 def equal(table: Table, wanted: Selection, names: Iterable[str]) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions of a selection for the columns of these names."""
+    """Yield the conditions of a selection for the columns `names`."""
     for name in names:
         value = getattr(wanted, name)
         if value is not None:
@@ -54,7 +54,7 @@ def half_open(
 def inclusive(
     column: ColumnElement[datetime], first: datetime | None, last: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions for times from `first` to `last`, both included, as windows mean them."""
+    """Yield the conditions for times from `first` to `last`, both inclusive, as in windows of a run."""
     if first is not None:
         yield column >= first
     if last is not None:
@@ -74,7 +74,8 @@ def _days(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
 
 
 def _begins_at(table: Table, at: datetime) -> ColumnElement[bool]:
-    """Return whether a row's day begins at this instant or later."""
+    """Return the condition that a row's day (UTC) begins at this instant or later."""
+    # A day counts only as a whole: an instant within it moves the bound to the next day.
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
     first = midnight if midnight == at else midnight + timedelta(days=1)
     return day_as_text(table.c.day) >= first.date().isoformat()

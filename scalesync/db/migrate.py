@@ -1,4 +1,4 @@
-"""Create, upgrade and check the schema; the migrations themselves stand in the `migrations` folder."""
+"""Create, upgrade and check the schema. The migrations are in the `migrations` folder."""
 
 import logging
 from io import StringIO
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
-"""Every revision there is, oldest first; written out so that only an upgrade has to load Alembic."""
+"""All revisions, oldest first; repeated here so that only an upgrade has to load Alembic."""
 
+# At these revisions responses were not flattened yet: an upgrade has to do it for all that are stored.
 _WITHOUT_ANNOTATIONS = ("0001", "0002")
-"""Revisions at which responses were not flattened yet: an upgrade from them does it for what is here."""
 
+# At these revisions scalesync knew fewer forms of responses: an upgrade reads the stored ones again.
 _OLDER_FORMS = REVISIONS[: REVISIONS.index("0008")]
-"""Revisions whose scalesync knew fewer forms of results: an upgrade from them reads again what is here."""
 
+# The key of the Postgres advisory lock for upgrades.
 _LOCK = 0x5CA1E5_0001
-"""The Postgres advisory lock that upgrades of scalesync take turns by."""
 
 
 def head_revision() -> str:
@@ -34,18 +34,20 @@ def head_revision() -> str:
 
 
 def current_revision(database: Database) -> str | None:
-    """Return the revision that the database is at, None where there is no schema of ours."""
+    """Return the revision of the database's schema, or None if it has none of scalesync."""
     with database.read() as connection:
         return _revision(connection)
 
 
 def upgrade(database: Database) -> tuple[str | None, str]:
-    """Create or upgrade the schema in one transaction, so that a failure leaves the old one usable.
+    """Create or upgrade the schema in one transaction; return the revisions before and after.
 
-    Returns the revision found and the revision now. Any number of processes may do this at once: they take
-    turns. Raises DatabaseError for a database of a newer scalesync.
+    A failure leaves the old schema usable. Several processes may call it at once. Raises DatabaseError for a
+    database of a newer scalesync.
     """
     with database.write() as connection:
+        # The revision is read under the lock: whoever waited here finds the upgrade done. On SQLite the
+        # transaction has the write lock already.
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         found = _revision(connection)
@@ -56,6 +58,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
             from alembic import command
 
             command.upgrade(_config(connection), "head")
+            # In the same transaction: nobody sees the new schema with the old annotations.
             if found in _WITHOUT_ANNOTATIONS:
                 from scalesync.db.mirror.annotations import backfill
 
@@ -68,7 +71,7 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
 
 def check_schema(database: Database) -> None:
-    """Return where the schema is the one this scalesync works with; raise DatabaseError otherwise."""
+    """Raise DatabaseError unless the schema has the revision that this scalesync works with."""
     found = current_revision(database)
     if found is None:
         raise DatabaseError(f"{database.url_shown} holds no mirror yet.", advice=advice.INIT)
@@ -89,7 +92,8 @@ def _refuse_newer(database: Database, found: str) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    """Return the version that Alembic noted, the way Alembic would."""
+    """Return the revision in Alembic's table, or None."""
+    # Without Alembic: every command checks the schema, and importing Alembic takes longer than the check.
     if not inspect(connection).has_table("alembic_version"):
         return None
     version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -106,7 +110,7 @@ def _config(connection: Connection | None = None) -> "Config":
 
 
 def _folder() -> Path:
-    """Return the migrations: inside the package when installed from a wheel, beside it in a checkout."""
+    """Return the migrations folder: in the package if installed from a wheel, beside it in a checkout."""
     package = Path(scalesync.__file__).parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"

@@ -1,8 +1,8 @@
-"""A thread for calls that may not end: whoever waits for one can leave it behind.
+"""A thread for calls that may never return: the caller can abandon a call after a timeout.
 
-One call of a function of SQLite, such as `instr` on long values, can take hours, and nothing interrupts it:
-SQLite looks at a limit only between two steps of a statement, and Python at Ctrl-C between two of its own.
-The thread does not keep the process from ending.
+One call of an SQLite function, such as `instr` on long values, can take hours, and nothing interrupts it:
+SQLite checks its limits only between two steps of a statement, and Python checks for Ctrl-C only between two
+of its own. The thread does not keep the process from ending.
 """
 
 from collections.abc import Callable
@@ -14,25 +14,25 @@ T = TypeVar("T")
 
 
 class OwnThread:
-    """Makes one call after another. Used by one other thread, which waits for each."""
+    """A daemon thread that makes one call after another for one other thread, which waits for each."""
 
     def __init__(self, name: str) -> None:
         self._asked: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._answered: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        self._left_behind = False
+        self._abandoned = False
         self._last: Callable[[], object] = lambda: None
         self._hasten: Callable[[], object] = lambda: None
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def call(self, act: Callable[[], T], seconds: float | None = None) -> T:
-        """Return what `act` returns, or raise what it raises; raise TimeoutError if that takes too long."""
+        """Call `act` in the thread; return its result or raise its error; TimeoutError after `seconds`."""
         self._asked.put(act)
         try:
             value, error = self._answered.get(timeout=seconds)
         except BaseException as ended:
-            # Also a Ctrl-C: the answer will come to nobody.
-            self._left_behind = True
+            # Also on Ctrl-C: the result of this call stays in the queue, so no further call may read from it.
+            self._abandoned = True
             if isinstance(ended, Empty):
                 raise TimeoutError from None
             raise
@@ -42,19 +42,19 @@ class OwnThread:
         return result
 
     def at_end(self, last: Callable[[], object], *, hasten: Callable[[], object]) -> None:
-        """Have `last` called in the thread when it ends, and `hasten` before that by whoever waits."""
+        """Set `last`, called in the thread at its end, and `hasten`, called before by the waiting thread."""
         self._last, self._hasten = last, hasten
 
     def __enter__(self) -> Self:
-        """Return this thread, which ends after the block."""
+        """Return this thread; it ends after the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Return when the thread has ended, or at once if a call was left behind."""
+        """Wait until the thread has ended; do not wait if a call was abandoned."""
         self._hasten()
         self._asked.put(self._last)
         self._asked.put(None)
-        if not self._left_behind:
+        if not self._abandoned:
             self._thread.join()
 
     def _work(self) -> None:
@@ -63,4 +63,4 @@ class OwnThread:
                 self._answered.put((act(), None))
             except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
                 self._answered.put((None, error))
-            del act
+            del act  # or it would keep its values alive until the next call

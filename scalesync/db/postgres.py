@@ -1,7 +1,7 @@
-"""A Postgres server: how its connections and transactions begin, whatever server, role or pooler have set.
+"""Postgres engines: how connections and transactions begin, whatever the server, role or pooler has set.
 
-A pooler such as PgBouncer may give every transaction to another session of the server. There nothing outlasts
-a transaction: it begins with the settings, statements are not prepared, and temporary tables end with it.
+Hazard: a pooler such as PgBouncer may run every transaction in another session of the server. There each
+transaction begins with the settings, nothing is prepared, and temporary tables end with the transaction.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     import psycopg
 
 READING = "REPEATABLE READ READ ONLY"
+# READ COMMITTED, so that a transaction that waited for a lock sees what was committed meanwhile. It does not
+# say READ WRITE, which would overrule a default that somebody set on purpose: see `examine`.
 WRITING = "READ COMMITTED"
-"""Whoever waited for a lock sees what was committed meanwhile. Not READ WRITE: see `examine`."""
+# The same modes for psycopg: (number of the isolation level, read only).
 _DRIVER_MODES = {READING: (3, True), WRITING: (2, None)}
-"""What psycopg calls the same: its numbers of the levels, and whether it says READ ONLY."""
 _CONNECT_SECONDS = 10
+# A server that acknowledges nothing for so long is given up: some networks drop packets without an error.
 _SILENT_SECONDS = 60
-"""After which a server that acknowledges nothing is given up, however a network swallows packets."""
+# Executions of a statement before it is prepared; psycopg's default.
 _PREPARED_AFTER = 5
-"""How often a statement is run before it is prepared: what psycopg does by default."""
+# Roles and databases may have other values for each of these, which would change how values are read and
+# written, or end long statements.
 _SETTINGS = {
     "client_encoding": "UTF8",
     "DateStyle": "ISO",
@@ -36,15 +39,16 @@ _SETTINGS = {
     "extra_float_digits": "3",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
-    "row_security": "off",  # what a policy hides is an error, and not taken for rows that are not there
+    "row_security": "off",  # rows hidden by a policy are an error then; otherwise they would seem missing
     "lock_timeout": f"{BUSY_SECONDS}s",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
+# After a crash of the server, a command that was sent must not look unsent: no commit may be lost. Values
+# other than `off` are at least as safe, and stay.
 _DURABLE = """
 SELECT set_config('synchronous_commit', 'on', {local}) WHERE current_setting('synchronous_commit') = 'off'
 """
-"""So that a crash of the server undoes no commit: what was sent never looks unsent."""
 _SESSION = "SELECT pg_backend_pid(), current_setting('server_encoding')"
 _FITNESS = text("""
 SELECT pg_is_in_recovery() AS is_standby,
@@ -57,9 +61,9 @@ SELECT pg_is_in_recovery() AS is_standby,
 
 
 def engine_at(address: URL, shown: str) -> Engine:
-    """Return the engine of a Postgres database, whose transactions say by an option how they begin.
+    """Return the engine of a Postgres database; the execution option BEGIN sets a transaction's mode.
 
-    `shown` is the address fit to print.
+    `shown` is the address without secrets.
     """
     arguments: dict[str, object] = {
         "application_name": "scalesync",
@@ -96,15 +100,14 @@ def engine_at(address: URL, shown: str) -> Engine:
 
 
 def is_pooled(connection: Any) -> bool:
-    """Return whether nothing of a driver's connection outlasts a transaction, as far as is known."""
+    """Return whether a connection goes through a pooler, so that no session state outlasts a transaction."""
     return getattr(connection, "prepare_threshold", None) is None
 
 
 def begin_as(connection: "psycopg.Connection[Any]", mode: str) -> str:
-    """Have a driver's connection begin its next transaction READING or WRITING.
-
-    Returns the statements, sent as one, by which it begins behind a pooler; empty: the next one does it.
-    """
+    """Make a driver's next transaction READING or WRITING; return SQL to run first, which may be empty."""
+    # Behind a pooler, BEGIN and all settings are one message to the server: separate ones would cost a round
+    # trip each. Otherwise psycopg sends its BEGIN with the first statement.
     if is_pooled(connection):
         return f"BEGIN ISOLATION LEVEL {mode}; {_settings(connection, local=True)}"
     level, read_only = _DRIVER_MODES[mode]
@@ -117,10 +120,10 @@ def begin_as(connection: "psycopg.Connection[Any]", mode: str) -> str:
 
 
 def examine(conn: Connection, shown: str) -> str:
-    """Return what is worth knowing of the server, in words; empty: nothing.
+    """Return remarks about the server as a phrase, or an empty text.
 
-    Raises DatabaseError where a mirror cannot be written. `default_transaction_read_only` is not overruled:
-    somebody set it on purpose, as providers do while a disk is full.
+    Raises DatabaseError if a mirror cannot be written. `default_transaction_read_only` is not overruled:
+    providers set it while a disk is full.
     """
     found = conn.execute(_FITNESS).one()
     if found.is_standby:
@@ -145,7 +148,7 @@ def examine(conn: Connection, shown: str) -> str:
 
 
 def _prepare(connection: "psycopg.Connection[tuple[Any, ...]]", shown: str) -> None:
-    """Return with a connection fit for use. Raises DatabaseError for one that cannot hold every name."""
+    """Set up a new connection. Raises DatabaseError if the database's encoding is not UTF-8."""
     connection.autocommit = True
     pid, encoding = connection.execute(_SESSION).fetchone() or (None, None)
     if encoding != "UTF8":
@@ -153,7 +156,8 @@ def _prepare(connection: "psycopg.Connection[tuple[Any, ...]]", shown: str) -> N
             f"The database at {shown} is encoded in {encoding}, which cannot hold every name.",
             advice="Make one with CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' for it.",
         )
-    # A pooler gives its clients numbers of its own, since they may cancel only what is theirs.
+    # A pooler tells its clients process ids of its own (for cancel requests): if the id that the server gives
+    # differs from the one told at connecting, there is a pooler between, and the session is not ours.
     if pid == connection.info.backend_pid:
         connection.execute(_settings(connection, local=False))
         connection.prepare_threshold = _PREPARED_AFTER
@@ -161,7 +165,8 @@ def _prepare(connection: "psycopg.Connection[tuple[Any, ...]]", shown: str) -> N
 
 
 def _settings(connection: "psycopg.Connection[Any]", *, local: bool) -> str:
-    """Return the statements that make a session, or with `local` a transaction, what we rely on."""
+    """Return SQL that sets _SETTINGS for the session, or with `local` for the transaction."""
+    # An unknown setting is an error: `transaction_timeout` exists since Postgres 17.
     settings = _SETTINGS | ({"transaction_timeout": "0"} if connection.info.server_version >= 170000 else {})
     scope = "LOCAL " if local else ""
     statements = [f"SET {scope}{name} = '{value}'" for name, value in settings.items()]

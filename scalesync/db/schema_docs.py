@@ -1,6 +1,6 @@
-"""Write the documentation's lists of tables and views from what the schema says of them.
+"""Write the documentation's lists of tables and views from the schema's own comments.
 
-`python -m scalesync.db.schema_docs` writes `tables.md` and `views.md` again, below the line that they mark.
+`python -m scalesync.db.schema_docs` rewrites `tables.md` and `views.md` below the line MADE in each.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,28 +19,26 @@ MADE = "<!-- From here on made from the schema by `python -m scalesync.db.schema
 
 
 def page(name: str) -> str:
-    """Return the page of PAGES with its list as the schema has it now, and its head as the file has it."""
+    """Return the text of one of PAGES: the file's head, and the list from the present schema."""
     head, _, _ = (FOLDER / f"{name}.md").read_text(encoding="utf-8").partition(MADE)
     return head + MADE + "".join(map(section, documented(name)))
 
 
 def documented(name: str) -> Iterator[Table]:
-    """Yield the views, or by name the tables; a table without a meaning is internal, and left out."""
+    """Yield the views, or the tables by name; internal tables, which have no meaning text, are left out."""
     by_name = sorted(metadata.tables.values(), key=lambda table: str(table.name))
     tables: Iterable[Table] = VIEWS.values() if name == "views" else by_name
     return (table for table in tables if meaning(table))
 
 
 def meaning(of: Table | Column[object]) -> str | None:
-    """Return what a table, a view or a column of either means, in one line; None if nobody wrote it down.
-
-    Comments are the views' only: those of a table would have to be migrated to Postgres.
-    """
+    """Return the line that describes a table, view or column, or None."""
+    # Tables use `doc` instead of `comment`, which Alembic would want to migrate on Postgres.
     return of.comment or (of.info.get("doc") if isinstance(of, Table) else of.doc)
 
 
 def section(table: Table) -> str:
-    """Return the Markdown of one table or view: a heading, what a row is, and a line for each column."""
+    """Return the Markdown of one table or view: heading, meaning of a row, and a line for each column."""
     rows = [(f"`{column.name}`", str(kind_of(column)), meaning(column) or "") for column in table.columns]
     first = max(len(name) for name, _, _ in rows)
     lines = [f"| {name:<{first}} | {kind:<7} | {what} |" for name, kind, what in rows]

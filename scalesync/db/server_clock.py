@@ -1,4 +1,4 @@
-"""The database's own clock, which leases go by: the only one that all processes share.
+"""SQL functions of the database's clock. Leases use it, since it is the only clock that all processes share.
 
 On Postgres it moves on within a transaction (`clock_timestamp()`); on SQLite it is this machine's clock.
 """
@@ -14,12 +14,12 @@ from sqlalchemy.types import TypeEngine
 
 from scalesync.db.types import Instant
 
-_FORM = "'%Y-%m-%dT%H:%M:%fZ'"
-"""How SQLite writes a time that compares with an instant column."""
+# The exact form of instant columns on SQLite: times are compared as text.
+_FORMAT = "'%Y-%m-%dT%H:%M:%fZ'"
 
 
 class _Seconds(TypeDecorator[float]):
-    """Seconds as each database adds them to a time: a number, or words such as `+5.000 seconds` on SQLite."""
+    """Seconds in the form that a database adds to a time: a number, or `+5.000 seconds` on SQLite."""
 
     impl = Float
     cache_ok = True
@@ -29,12 +29,12 @@ class _Seconds(TypeDecorator[float]):
         return dialect.type_descriptor(Float() if dialect.name == "postgresql" else String())
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> object:
-        """Return what the driver gets."""
+        """Return the value for the driver."""
         return value if dialect.name == "postgresql" else f"{value or 0.0:+.3f} seconds"
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801 - reads as a function of SQL
-    """The present time by the database's clock, comparable with an instant column."""
+    """The current time of the database's clock, comparable with an instant column."""
 
     name = "utc_now"
     type = Instant()
@@ -42,7 +42,7 @@ class utc_now(FunctionElement[datetime]):  # noqa: N801 - reads as a function of
 
 
 class seconds_from_now(FunctionElement[datetime]):  # noqa: N801 - reads as a function of SQL
-    """The time in so many seconds: a number, or the name of the parameter that has it at execution."""
+    """The time in `seconds` seconds; a text is the name of the parameter with the number."""
 
     name = "seconds_from_now"
     type = Instant()
@@ -55,7 +55,7 @@ class seconds_from_now(FunctionElement[datetime]):  # noqa: N801 - reads as a fu
 
 
 class seconds_until(FunctionElement[float]):  # noqa: N801 - reads as a function of SQL
-    """The seconds until an instant by the database's clock; negative where it is past."""
+    """The seconds until an instant by the database's clock; negative if it is past."""
 
     name = "seconds_until"
     type = Float()
@@ -67,17 +67,18 @@ class seconds_until(FunctionElement[float]):  # noqa: N801 - reads as a function
 
 @compiles(utc_now, "sqlite")
 def _sqlite_now(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
-    return f"strftime({_FORM}, 'now')"
+    return f"strftime({_FORMAT}, 'now')"
 
 
 @compiles(utc_now, "postgresql")
 def _postgres_now(_element: utc_now, _compiler: SQLCompiler, **_options: Any) -> str:
+    # Not now(), which stays at the transaction's start: after waiting for a lock, leases would seem longer.
     return "clock_timestamp()"
 
 
 @compiles(seconds_from_now, "sqlite")
 def _sqlite_from_now(element: seconds_from_now, compiler: SQLCompiler, **options: Any) -> str:
-    return f"strftime({_FORM}, 'now', {compiler.process(element.clauses, **options)})"
+    return f"strftime({_FORMAT}, 'now', {compiler.process(element.clauses, **options)})"
 
 
 @compiles(seconds_from_now, "postgresql")

@@ -1,4 +1,7 @@
-"""An SQLite file: that it is there and stays the same, and how its connections and transactions begin."""
+"""SQLite engines: how connections and transactions begin, and checks that the file is still the same.
+
+Hazard: if the file, its -wal or its -shm is deleted or replaced while in use, commits succeed and are lost.
+"""
 
 import os
 import sqlite3
@@ -20,28 +23,27 @@ from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.sqlite_files import SUFFIXES
 
 BUSY_SECONDS = 30
-"""For which a transaction waits while another program holds the file locked."""
+"""Seconds that a transaction waits while another program has the file locked."""
 BEGIN = "scalesync_begin"
-"""The execution option that says how a transaction begins: DEFERRED to read, IMMEDIATE to write."""
+"""The execution option with a transaction's mode: on SQLite DEFERRED to read, IMMEDIATE to write."""
 SYNC = "scalesync_sync"
-"""The execution option of a writing transaction that says whether it outlasts a power cut: FULL or NORMAL."""
+"""The execution option of a writing transaction: FULL to survive a power cut, or NORMAL."""
 _CACHE_KIB = 16_384
 _CHANGES = "changes_at_the_beginning"
 
 
 def checked_path(address: URL) -> Path:
-    """Return the path of the file at a URL. Raises ConfigurationError where the URL names no plain file."""
+    """Return the path in a URL. Raises ConfigurationError if the URL does not name a plain file."""
     if not address.database or address.database == ":memory:" or address.query:
         raise ConfigurationError("A mirror on SQLite needs a plain file.", advice=ADVICE_URL)
     return Path(address.database)
 
 
 class SqliteFile:
-    """An SQLite file that is used by its name: it must stay the same, and so must its -wal and -shm.
+    """An SQLite file, with checks that it, its -wal and its -shm are still the ones opened."""
 
-    As long as a connection of this process is open, SQLite removes and replaces neither of the two; all of
-    them share the -shm of the first.
-    """
+    # While a connection of this process is open, SQLite itself neither removes nor replaces -wal and -shm,
+    # and all connections of the process share the first one's -shm. So inodes are noted once per process.
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -49,7 +51,7 @@ class SqliteFile:
         self._identity = _identity(self._path)
 
     def check(self) -> None:
-        """Return if all is as it was; raise DatabaseError where whatever is written would be lost."""
+        """Raise DatabaseError if one of the files was deleted or replaced, so that writes would be lost."""
         if _identity(self._path) != self._identity:
             raise DatabaseError(
                 f"{self._path} was deleted or replaced while it was in use.",
@@ -57,18 +59,18 @@ class SqliteFile:
             )
         noted = _beside.get(self._identity, _LogFile()).identities
         for suffix in SUFFIXES:
-            now, before = self._look(suffix), noted.get(suffix)
+            now, before = self._identity_beside(suffix), noted.get(suffix)
             if before is None:
                 noted[suffix] = now
             elif now != before:
                 raise self._gone(suffix)
 
     def opened(self, *, in_wal_mode: bool) -> None:
-        """Take note of one more connection of this process. Raises DatabaseError like `check`."""
+        """Count one more connection of this process. Raises DatabaseError as `check` does."""
         if in_wal_mode:
             for suffix in SUFFIXES:
                 # SQLite has made both by now.
-                if self._look(suffix) is None:
+                if self._identity_beside(suffix) is None:
                     raise self._gone(suffix)
         self.keep()
         try:
@@ -78,22 +80,22 @@ class SqliteFile:
             raise
 
     def keep(self) -> None:
-        """Hold what is noted of the -wal and -shm for one more connection."""
-        with _counting:
+        """Count one more connection without a check."""
+        with _beside_lock:
             _beside.setdefault(self._identity, _LogFile()).connections += 1
 
     def closed(self) -> None:
-        """Take note of one connection less; with the last of them the -wal and -shm may go."""
-        with _counting:
+        """Count one connection less; after the last, SQLite may remove the -wal and -shm."""
+        with _beside_lock:
             noted = _beside.get(self._identity, _LogFile())
             noted.connections -= 1
             if noted.connections < 1:
                 _beside.pop(self._identity, None)
 
     def abandoned(self) -> bool:
-        """Return whether others wrote something by now with another -wal or -shm than this process has."""
+        """Return whether other processes have written with another -wal or -shm than this process has."""
         noted = _beside.get(self._identity, _LogFile()).identities
-        pairs = [(noted.get(suffix), self._look(suffix)) for suffix in SUFFIXES]
+        pairs = [(noted.get(suffix), self._identity_beside(suffix)) for suffix in SUFFIXES]
         replaced = any(None not in pair and pair[0] != pair[1] for pair in pairs)
         return replaced and _size(Path(self._beside["-wal"])) > 0
 
@@ -104,20 +106,21 @@ class SqliteFile:
             advice=advice.END_ALL_AND_READ_AGAIN,
         )
 
-    def _look(self, suffix: str) -> tuple[int, int] | None:
+    def _identity_beside(self, suffix: str) -> tuple[int, int] | None:
         return _identity(self._beside[suffix])
 
 
 @dataclass
 class _LogFile:
-    """What connections of this process use beside a file."""
+    """The -wal and -shm that connections of this process use, by device and inode."""
 
     connections: int = 0
     identities: dict[str, tuple[int, int] | None] = field(default_factory=dict)
 
 
+# Shared by all engines of the process, and by the file's identity: two names may lead to one file.
 _beside: dict[tuple[int, int] | None, _LogFile] = {}
-_counting = threading.Lock()
+_beside_lock = threading.Lock()
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -133,7 +136,8 @@ def _size(path: Path) -> int:
 
 
 def engine_at(address: URL, file: SqliteFile) -> Engine:
-    """Return the engine of an SQLite file, whose transactions say by execution options how they begin."""
+    """Return the engine of an SQLite file; execution options set how a transaction begins."""
+    # isolation_level None: the driver begins no transaction by itself; BEGIN is sent by the listener below.
     engine = create_engine(
         address, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, hide_parameters=True
     )
@@ -141,12 +145,12 @@ def engine_at(address: URL, file: SqliteFile) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def find(*_: object) -> None:
-        file.check()  # SQLite would make a new one
+        file.check()  # SQLite would create a new, empty file
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        connection.execute("PRAGMA schema_version")  # opens what is beside it
+        connection.execute("PRAGMA schema_version")  # makes SQLite open or create -wal and -shm
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         file.opened(in_wal_mode=mode == "wal")
 
@@ -160,16 +164,18 @@ def engine_at(address: URL, file: SqliteFile) -> Engine:
 
 
 def _watch_transactions(engine: Engine, file: SqliteFile) -> None:
-    """Begin every transaction as its options say, and end none that nobody would find again."""
+    """Begin every transaction as its options say, and refuse commits into a file that was replaced."""
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         mode = options[BEGIN]
         if mode:
-            _set(connection, "query_only", "ON" if mode == "DEFERRED" else "OFF")
+            _set_pragma(connection, "query_only", "ON" if mode == "DEFERRED" else "OFF")
             if mode == "IMMEDIATE":
-                _set(connection, "synchronous", options[SYNC])
+                _set_pragma(connection, "synchronous", options[SYNC])
+            # IMMEDIATE takes the write lock at once: a DEFERRED transaction that writes after another one
+            # committed fails without waiting, and cannot be continued.
             connection.exec_driver_sql(f"BEGIN {mode}")
             connection.info[_CHANGES] = _changes(connection)
             file.check()
@@ -177,20 +183,19 @@ def _watch_transactions(engine: Engine, file: SqliteFile) -> None:
     @event.listens_for(engine, "commit")
     def commit(connection: Connection) -> None:
         file.check()
+        # Only transactions with changes are numbered: a number alone would be a write of its own.
         if connection.info.get(_CHANGES) != _changes(connection):
             count_transaction(connection)
 
 
 def dispose(engine: Engine, file: SqliteFile) -> None:
-    """Close every pooled connection of an engine, without harm to what others made of the file meanwhile.
-
-    SQLite writes what is in the -wal into the file when the last connection is closed. Where the -wal was
-    deleted and nobody made another, that saves what was in it; else it would damage what others wrote since.
-    """
+    """Close every pooled connection, without damage to what other processes wrote meanwhile."""
+    # When the last connection is closed, SQLite copies the -wal into the file. If the -wal was deleted, that
+    # saves its content; but if others wrote with a new -wal since, it would overwrite their pages with ours.
     if file.abandoned() and isinstance(engine.pool, QueuePool) and engine.pool.checkedin():
         import ctypes
 
-        # One stays open until the process ends, which takes that Python never lets it go.
+        # One connection stays open until the process ends: an extra reference keeps Python from closing it.
         kept = engine.raw_connection()
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept.driver_connection))
         file.keep()
@@ -199,32 +204,32 @@ def dispose(engine: Engine, file: SqliteFile) -> None:
 
 
 def _changes(connection: Connection) -> int:
-    """Return how many rows were changed through the driver's connection, ever."""
+    """Return the number of rows ever changed through the driver's connection."""
     driver = connection.connection.driver_connection
     return 0 if driver is None else int(driver.total_changes)
 
 
-def _set(connection: Connection, pragma: str, value: str) -> None:
-    """Return with the pragma so set. To set it anew would have SQLite prepare every statement again."""
+def _set_pragma(connection: Connection, pragma: str, value: str) -> None:
+    """Set a pragma of a connection, unless it has that value already."""
+    # Setting one makes SQLite prepare every cached statement again.
     if connection.info.get(pragma) != value:
         connection.exec_driver_sql(f"PRAGMA {pragma} = {value}")
         connection.info[pragma] = value
 
 
 class WriteLock:
-    """By which the threads of a process write to an SQLite file one after another, without losing time.
+    """A lock by which the threads of a process take turns at writing to an SQLite file."""
 
-    SQLite itself lets whoever finds the file locked sleep, each time for longer, whatever happens meanwhile.
-    """
+    # SQLite's busy handler polls with ever longer sleeps; a thread that waits here goes on at once.
 
     def __init__(self, patience: float) -> None:
-        """Let a thread wait for its turn for so many seconds: then SQLite decides."""
+        """Set the seconds that a thread waits for its turn before it leaves the waiting to SQLite."""
         self._patience = patience
         self._lock = threading.Lock()
 
     @contextmanager
     def held(self, *, when: bool) -> Iterator[None]:
-        """Have the turn while the block lasts, where that is asked for and nobody keeps it for too long."""
+        """Hold the lock during the block if `when`; after a timeout, run the block without it."""
         ours = when and self._lock.acquire(timeout=self._patience)
         try:
             yield

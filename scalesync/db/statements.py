@@ -1,7 +1,7 @@
-"""What SQLAlchemy lacks for both databases: conditions on lists, index hints, INSERT ... ON CONFLICT.
+"""SQL elements that SQLAlchemy lacks for both databases: lists in a parameter, index hints, ON CONFLICT.
 
-Each element is written as its database reads it when a statement is compiled, so that statements can be
-constants of their modules: SQLAlchemy compiles them once for each engine.
+Each element is compiled for its database, so that statements can be module constants, compiled once for each
+engine.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
 
 ONCE = "MATERIALIZED"
-"""Before a CTE, it keeps both databases from working it out anew for each row that it is joined to."""
+"""The prefix of a CTE that makes both databases evaluate it only once."""
 
 Chosen = TypeVarTuple("Chosen")
 _encode = msgspec.json.Encoder().encode
@@ -30,6 +30,8 @@ _encode = msgspec.json.Encoder().encode
 
 class _List(sa.TypeDecorator[list[Any]]):
     """A list in one parameter: an array on Postgres, JSON on SQLite."""
+
+    # With a parameter for each value, every length of a list would be another statement to compile.
 
     impl = sa.Text
     cache_ok = True
@@ -45,12 +47,12 @@ class _List(sa.TypeDecorator[list[Any]]):
         )
 
     def process_bind_param(self, value: list[Any] | None, dialect: sa.Dialect) -> object:
-        """Return what the driver gets."""
+        """Return the value for the driver."""
         return value if dialect.name == "postgresql" else _encode(value).decode()
 
 
 class in_list(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
-    """The condition that a column is in the list that the named parameter has at execution."""
+    """The condition that a column's value is in the list passed as the parameter of this name."""
 
     name = "in_list"
     type = sa.Boolean()
@@ -60,12 +62,13 @@ class in_list(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
         super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
 
     def self_group(self, against: OperatorType | None = None) -> "in_list":  # noqa: ARG002
-        """Return the condition itself: SQLite would get `... = 1`, for which it uses no index."""
+        """Return the condition itself, without parentheses or `= 1`."""
+        # SQLAlchemy would write `(...) = 1` for SQLite, for which that uses no index.
         return self
 
 
 class in_subquery(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
-    """The condition that a column is among the few values that a query finds, which is run first."""
+    """The condition that a column's value is in the result of a query, which is run first."""
 
     name = "in_subquery"
     type = sa.Boolean()
@@ -75,12 +78,12 @@ class in_subquery(FunctionElement[bool]):  # noqa: N801 - reads as a function of
         super().__init__(column, query.scalar_subquery())
 
     def self_group(self, against: OperatorType | None = None) -> "in_subquery":  # noqa: ARG002
-        """Return the condition itself, as `in_list` does."""
+        """Return the condition itself, without parentheses or `= 1`."""
         return self
 
 
 class byte_order(FunctionElement[str]):  # noqa: N801 - reads as a function of SQL
-    """What puts keys in the order of `sorted`, in which rows are written, whatever the collation."""
+    """A key ordered by its bytes, as Python's `sorted` does, whatever the database's collation."""
 
     name = "byte_order"
     type = sa.Text()
@@ -110,6 +113,7 @@ def _sqlite_in_subquery(element: in_subquery, compiler: SQLCompiler, **options: 
 
 @compiles(in_subquery, "postgresql")
 def _postgres_in_subquery(element: in_subquery, compiler: SQLCompiler, **options: Any) -> str:
+    # As an array: for IN (SELECT ...) the planner may choose a join that reads the whole table.
     column, query = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} = ANY (ARRAY{query})"
 
@@ -121,11 +125,12 @@ def _sqlite_byte_order(element: byte_order, compiler: SQLCompiler, **options: An
 
 @compiles(byte_order, "postgresql")
 def _postgres_byte_order(element: byte_order, compiler: SQLCompiler, **options: Any) -> str:
+    # Rows are locked in SQL and written from Python's `sorted`: in two orders, writers could deadlock.
     return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
 
 
 class IndexedBy(SQLiteCompiler):
-    """Writes the hints of `indexed` into statements: SQLAlchemy's own compiler for SQLite leaves them out."""
+    """SQLite compiler that writes the hints of `indexed`, which SQLAlchemy's own ignores."""
 
     def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002
         """Return the hint of a table that is read."""
@@ -137,7 +142,8 @@ class IndexedBy(SQLiteCompiler):
 
 
 def indexed(query: sa.Select[*Chosen], table: FromClause, index: str) -> sa.Select[*Chosen]:
-    """Return the query with `table` read by an index: SQLite, before ANALYZE, takes any that has `state`."""
+    """Return the query with a hint that makes SQLite read `table` by this index."""
+    # Nobody runs ANALYZE on a new file, and without statistics SQLite takes any index that has `state`.
     return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
 
 
@@ -145,7 +151,7 @@ Insert: TypeAlias = "postgresql.Insert | sqlite.Insert"
 
 
 def insert_into(dialect: str, table: sa.Table) -> Insert:
-    """Return an INSERT that can say what to do on a conflict, which the plain one cannot."""
+    """Return the INSERT of a dialect, which supports ON CONFLICT."""
     if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 
@@ -156,13 +162,13 @@ def insert_into(dialect: str, table: sa.Table) -> Insert:
 
 
 SIZE = 500
-"""Far below the 32,766 bound parameters that SQLite takes."""
+"""Values in one statement; SQLite's limit is 32,766 parameters."""
 
 _Value = TypeVar("_Value")
 
 
 def chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:
-    """Yield the values in their order, in lists short enough for one statement."""
+    """Yield the values in order, in lists of up to SIZE."""
     rest = iter(values)
     while chunk := list(islice(rest, SIZE)):
         yield chunk

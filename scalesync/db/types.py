@@ -1,4 +1,4 @@
-"""Column types that both databases have, and the metadata that every table belongs to."""
+"""Column types for both databases, and the metadata of all tables."""
 
 import json
 from collections.abc import Callable
@@ -28,13 +28,14 @@ class Instant(sa.TypeDecorator[datetime]):
         return dialect.type_descriptor(sa.String(24))  # type: ignore[arg-type]
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> object:
-        """Return what the driver stores."""
+        """Return the value for the driver."""
         return value if value is None or dialect.name == "postgresql" else format_instant(value)
 
     def process_result_value(self, value: object, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Return an aware datetime from either database."""
         if not isinstance(value, str):
             return value  # type: ignore[return-value]
+        # On SQLite people may have written anything into the column.
         try:
             return parse_instant(value)
         except (ValueError, OverflowError) as error:
@@ -43,17 +44,16 @@ class Instant(sa.TypeDecorator[datetime]):
 
 
 class Json(sa.TypeDecorator[str]):
-    """JSON that travels as text, so that no number is rounded: `jsonb` on Postgres, text on SQLite.
+    """JSON passed as text, so that no number is rounded: `jsonb` on Postgres, text on SQLite.
 
-    On Postgres, writing needs an engine with `json_as_text` as JSON serializer, as ours are; reading does
-    not, for a connection that somebody lends us.
+    On Postgres, writing needs an engine with `json_as_text` as JSON serializer; reading works with any.
     """
 
     impl = sa.Text
     cache_ok = True
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[object], str | None] | None:
-        """Return what makes text again of what the engine's own deserializer made."""
+        """Return a function that converts the deserialized value back to text, if the engine is not ours."""
         load = super().result_processor(dialect, coltype)
         if dialect.name != "postgresql" or getattr(dialect, "_json_serializer", None) is json_as_text:
             return load
@@ -69,7 +69,7 @@ class Json(sa.TypeDecorator[str]):
 
 
 def json_as_text(text: str) -> str:
-    """Return the text itself: the JSON serializer of our engines on Postgres."""
+    """Return the text unchanged: the JSON serializer of our Postgres engines."""
     return text
 
 
@@ -83,9 +83,9 @@ metadata = sa.MetaData(
 )
 
 Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-"""A number that the database gives; SQLite counts by itself in a column of type INTEGER only."""
+"""An id given by the database; SQLite generates ids only in a column of type INTEGER."""
 
 
 def one_of(column: str, values: type[StrEnum]) -> sa.CheckConstraint:
-    """Return the CHECK by which a column holds nothing but the values of an enum."""
+    """Return the CHECK constraint that restricts a column to the values of an enum."""
     return sa.CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)

@@ -1,7 +1,8 @@
-"""The address of a database: read strictly, shown without its secrets.
+"""Parse database URLs strictly, and show them without their secrets.
 
-A password with an `@`, `/` or `&` that was not escaped ends up in another part of the address. So what is
-not exactly of the form SCHEME://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS is refused, and not repeated.
+Hazard: of a password with an unescaped `@`, `/` or `&`, a part ends up in another part of the URL. So every
+text that is not exactly SCHEME://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS is refused, and never repeated in
+an error.
 """
 
 import re
@@ -32,18 +33,18 @@ _POSTGRES = re.compile(
     (?:\?(?P<query>.*))?""",
     re.VERBOSE | re.IGNORECASE,
 )
+# Options of other programs' pools and prepared statements, in URLs that people copy; they are ignored.
 _POOLING = {"pgbouncer", "connection_limit", "pool_timeout", "statement_cache_size", "prepared_statements"}
-"""Options that other programs take, of pools and prepared statements: nothing here depends on them."""
-_SEVERAL = {"host", "hostaddr", "port"}
-"""Options that may be given more than once: the server is one of several."""
-_OPEN = {"host", "hostaddr", "port", "user", "dbname", "sslmode", "connect_timeout", "application_name"}
-"""Options whose values are shown; others may be secrets, or lead to some."""
+# Options that may be given more than once: the server is one of several.
+_REPEATABLE = {"host", "hostaddr", "port"}
+# Options whose values are shown; others may be secrets, or files with secrets.
+_SHOWN = {"host", "hostaddr", "port", "user", "dbname", "sslmode", "connect_timeout", "application_name"}
 
 
 def parse(text: str) -> URL:
-    """Return an SQLAlchemy URL of kind `sqlite` or `postgresql+psycopg`.
+    """Return the SQLAlchemy URL, with driver `sqlite` or `postgresql+psycopg`.
 
-    Raises ConfigurationError, which repeats at most the scheme, for what is not exactly of its form.
+    Raises ConfigurationError, which repeats at most the scheme, for any other text.
     """
     scheme = text.partition("://")[0].lower()
     if scheme in {"sqlite", "sqlite+pysqlite"}:
@@ -56,20 +57,21 @@ def parse(text: str) -> URL:
 
 
 def display_url(url: URL) -> str:
-    """Return the file of an SQLite mirror, else the URL without its secrets: fit for logs and messages."""
+    """Return the file of an SQLite mirror, or the URL without its secrets, for logs and messages."""
     if url.drivername == "sqlite":
         return str(url.database)
-    hidden = {name: "***" for name in url.query if name not in _OPEN}
+    hidden = {name: "***" for name in url.query if name not in _SHOWN}
     return url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A", "*")
 
 
 def without_secrets(text: str, url: URL) -> str:
-    """Return a text, such as a driver's own words, without what `shown` hides."""
+    """Return a text, such as a driver's message, with the URL's secrets replaced by ***."""
     given = [value for name, value in url.query.items() if "password" in name or "secret" in name]
     values = [
         url.password,
         *(one for value in given for one in ([value] if isinstance(value, str) else value)),
     ]
+    # The longest first: a secret may contain another one.
     for secret in sorted((str(value) for value in values if value), key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
@@ -83,6 +85,7 @@ def _sqlite(text: str) -> URL:
     if "?" in text:
         advice = f"{ADVICE_URL} A ? in its name is written %3F in a URL."
         raise ConfigurationError("A mirror on SQLite needs a plain file, without options.", advice=advice)
+    # %-escapes that are no UTF-8 would silently name another file.
     undecodable = "\N{REPLACEMENT CHARACTER}"
     if undecodable in str(url.database) and undecodable not in text:
         raise _unreadable("sqlite", ADVICE_URL)
@@ -107,9 +110,9 @@ def _postgres(text: str) -> URL:
         int(found["port"] or 0) or None,
         database or None,
     )
-    named = [user, database, *(v for k, v in query if k in _OPEN)]
+    named = [user, database, *(v for k, v in query if k in _SHOWN)]
     misplaced = found["user"] is not None and "@" in (found["query"] or "")
-    # In HOST:PORT/DATABASE?user=U&password=P@Q all up to the @ looks like a user and a password.
+    # In HOST:PORT/DATABASE?user=U&password=P@Q everything before the @ looks like a user and a password.
     misplaced = misplaced or re.search(r"\?\w+=", found["password"] or "") is not None
     undecodable = "\N{REPLACEMENT CHARACTER}" in f"{user}{password}{database}{query}"
     if misplaced or undecodable or ":" in user or any(map(_holds_password, named)):
@@ -118,7 +121,7 @@ def _postgres(text: str) -> URL:
 
 
 def _options(query: str) -> list[tuple[str, str]]:
-    """Return the options of an address. Raises ConfigurationError for what libpq does not take."""
+    """Return the options of a URL. Raises ConfigurationError for an option that libpq does not know."""
     known = _known()
     try:
         options = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
@@ -128,16 +131,16 @@ def _options(query: str) -> list[tuple[str, str]]:
     if not {*names} <= known | _POOLING:
         raise ConfigurationError(
             "The database URL has an option that the Postgres client library does not know.",
-            advice=f"It knows {_listed(known & _OPEN)} and more; a & within a password is written %26.",
+            advice=f"It knows {_joined(known & _SHOWN)} and more; a & within a password is written %26.",
         )
-    if any(names.count(name) > 1 for name in {*names} - _SEVERAL):
+    if any(names.count(name) > 1 for name in {*names} - _REPEATABLE):
         raise ConfigurationError("The database URL has an option twice.", advice="Leave one of them out.")
     return options
 
 
 @cache
 def _known() -> frozenset[str]:
-    """Return the options that libpq takes. Raises ConfigurationError where the driver is not installed."""
+    """Return the options that libpq knows. Raises ConfigurationError if the driver is not installed."""
     try:
         from psycopg.pq import Conninfo
     except ImportError as error:
@@ -152,9 +155,9 @@ def _holds_password(text: str) -> bool:
 
 
 def _unreadable(scheme: str, advice: str) -> ConfigurationError:
-    # Never `from` the parser's error: what cannot be read may be a password, and the parser repeats it.
+    # Never raised `from` the parser's error, which repeats the text: it may be a password.
     return ConfigurationError(f"The database URL cannot be read ({scheme}://...).", advice=advice)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _joined(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))

@@ -1,10 +1,10 @@
-"""The -wal file beside an SQLite database: recognizing one that belongs to another state of the database.
+"""Recognize a -wal file that belongs to another state of an SQLite database.
 
-SQLite keeps the latest transactions in FILE-wal and copies their pages into FILE later. It replays any -wal
-that it finds beside a file, also one that a killed process left where a backup was copied over the file: the
-result is damaged, or wrong without a word. So every transaction of ours that changes something counts itself
-in the file's header (`user_version`). The pages of a -wal say which transactions are in it; the file that it
-belongs to is in a state from the one before the first of them to the last.
+Hazard: SQLite keeps the latest transactions in FILE-wal and copies their pages into FILE later. It replays
+any -wal beside a file, even one that a killed process left before a backup was copied over the file: the
+result is damaged, or silently wrong. So every transaction of ours that changes something increases a number
+in the file's header (`user_version`). The pages of a -wal show the numbers of its transactions; the file that
+it belongs to has a number from the one before the first of them to the last.
 """
 
 import sqlite3
@@ -19,51 +19,54 @@ from sqlalchemy import Connection
 from scalesync import advice
 from scalesync.errors import DatabaseError
 
-_NUMBERS = 2**31 - 1
-"""Transactions are counted from 1 to here, and then from 1 again; 0 is a file that was never counted in."""
+# Numbers go from 1 to here, and then from 1 again; 0 is a file without any numbered transaction.
+_MAX_NUMBER = 2**31 - 1
+# The format of a -wal (documented): its magic numbers, its header, and the header of each page's frame.
 _MAGIC = (0x377F0682, 0x377F0683)
 _HEADER = struct.Struct(">4I8s8s")
 _FRAME = struct.Struct(">2I8s8s")
 _NUMBER = struct.Struct(">i")
-_PLACE = 60
-"""Where in a database's first page its `user_version` is."""
+# The offset of `user_version` in a database's first page (documented).
+_USER_VERSION_OFFSET = 60
 _TRIES = 5
 _BUFFER = 1 << 18
 
 
 class _Log(NamedTuple):
-    """What a -wal says of itself."""
+    """The content of a -wal, as far as it identifies the database."""
 
     page_size: int
     salts: bytes
-    """Others each time that SQLite begins it anew."""
+    """Changed by SQLite each time that it starts the -wal from its beginning."""
     first: int | None
-    """The number of the first transaction in it that wrote the file's header; None: there is none."""
+    """The number of its first transaction; None if no transaction in it wrote the file's header."""
     last: int
 
 
 def count_transaction(conn: Connection) -> None:
-    """Give the writing transaction of a connection to SQLite the next number."""
+    """Write the next number into the header of an SQLite file, within the open transaction."""
     driver = conn.connection.driver_connection
     if driver is None:
         return
-    # By the driver alone, as it happens in every transaction.
+    # Through the driver directly, since it happens in every transaction.
     (number,) = driver.execute("PRAGMA user_version").fetchone()
-    # The first number of a file is random, so that the -wal of another file does not fit by chance.
-    following = number % _NUMBERS + 1 if number > 0 else random_number()
+    # A file's first number is random, so that the -wal of another file does not match by chance.
+    following = number % _MAX_NUMBER + 1 if number > 0 else random_number()
     driver.execute(f"PRAGMA user_version = {following}")
 
 
 def random_number() -> int:
-    """Return a number for a file's first transaction, or for one whose history begins anew."""
-    return randint(1, _NUMBERS)  # noqa: S311 - it tells files apart, and keeps no secret
+    """Return a number for the first transaction of a file, or of a copy."""
+    return randint(1, _MAX_NUMBER)  # noqa: S311 - it tells files apart, and keeps no secret
 
 
 def check_log(path: Path) -> None:
-    """Return where no -wal is beside the SQLite file at `path`, or its own; otherwise raise DatabaseError.
+    """Raise DatabaseError if a -wal of another state or file is beside the SQLite file at `path`.
 
-    To be called before the file is opened: SQLite replays the -wal then, and writes it into the file later.
+    Call it before the file is opened: that replays the -wal.
     """
+    # File and -wal are read without a lock, while other processes may write. Only if the -wal is the same
+    # before and after reading the file does the comparison count; otherwise try again.
     for _ in range(_TRIES):
         log = _read_log(path)
         if log is None or log.first is None:
@@ -77,7 +80,7 @@ def check_log(path: Path) -> None:
                 f"{path}-wal does not belong to {path}: it was left by another state of it, or another file.",
                 advice=advice.DELETE_OLD_LOG,
             )
-        # It is in use, and was begun anew between two looks.
+        # It was started again between the two readings: so it is in use, and no leftover. Read it again.
 
 
 def _fits(log: _Log, page_size: int, number: int) -> bool:
@@ -85,13 +88,15 @@ def _fits(log: _Log, page_size: int, number: int) -> bool:
         return False
     if log.first is None or number == 0:
         return True
+    # Modulo, as numbers start again from 1: is `number` between the one before the first and the last?
     before = log.first - 1
-    return (number - before) % _NUMBERS <= (log.last - before) % _NUMBERS
+    return (number - before) % _MAX_NUMBER <= (log.last - before) % _MAX_NUMBER
 
 
 def _page_size_and_number(path: Path) -> tuple[int, int] | None:
-    """Return what the file alone says, without its -wal; None where it cannot be read."""
-    # Not by opening it: closing it again would take away the locks that SQLite holds in this process.
+    """Return page size and number in the file itself, ignoring its -wal; None if it cannot be read."""
+    # Through SQLite, as closing a plain file handle would release all POSIX locks that SQLite holds on the
+    # file in this process (documented). `immutable` makes it ignore the -wal.
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -104,7 +109,7 @@ def _page_size_and_number(path: Path) -> tuple[int, int] | None:
 
 
 def _read_log(path: Path) -> _Log | None:
-    """Return what the -wal beside a file says of itself; None where there is none that SQLite would read."""
+    """Return the content of the -wal beside a file; None if there is none that SQLite would replay."""
     try:
         with Path(f"{path}-wal").open("rb", buffering=_BUFFER) as file:
             head = file.read(_HEADER.size)
@@ -117,9 +122,11 @@ def _read_log(path: Path) -> _Log | None:
             while len(frame := file.read(_FRAME.size)) == _FRAME.size:
                 page, pages_after, own_salts, _ = _FRAME.unpack(frame)
                 if own_salts != salts:
-                    break  # what follows was there before it was begun anew
+                    break  # from here on, frames are left over from before the -wal was started again
                 if page == 1:
-                    (latest,) = _NUMBER.unpack_from(file.read(page_size).ljust(page_size, b"\0"), _PLACE)
+                    (latest,) = _NUMBER.unpack_from(
+                        file.read(page_size).ljust(page_size, b"\0"), _USER_VERSION_OFFSET
+                    )
                 else:
                     file.seek(page_size, 1)
                 if pages_after and first is None:  # the last page of a transaction

@@ -71,6 +71,7 @@ class SandboxAccount:
         self.now = now
         self.rng = random.Random(f"{seed}:{mode}")  # noqa: S311 - repeatable data, not secrets
         self.tasks = TaskStore()
+        # Reads draw from a generator of their own: how often a client reads must not change what is created.
         self.read_rng = random.Random(f"{seed}:{mode}:reads")  # noqa: S311 - as above
         self.lister = TaskLister(self.tasks, switches, self.read_rng)
         self.applied = AppliedWrites()
@@ -129,6 +130,7 @@ class SandboxAccount:
 
     def save_task(self, doc: Doc) -> TaskRecord:
         """Store a new task or a new version of one, and return its record."""
+        # Records are immutable: whoever holds the old version never sees half of a change.
         record = record_of(doc)
         self.tasks.put(record)
         self.writer.put("tasks", record.task_id, record.raw)

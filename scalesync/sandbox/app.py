@@ -60,6 +60,7 @@ class SandboxApp:
         if not path.startswith(("/v1/", f"{RESULTS_PATH}/")):
             await self._app(scope, receive, send)
             return
+        # Counted before a fault is drawn, so that requests lost to a fault count too.
         self._backend.requests[f"{scope['method']} {_route_path(scope)}"] += 1
         for fault in self._backend.faults.draw(scope["method"], path.removeprefix("/v1")):
             if fault.kind is not FaultKind.LATENCY:

@@ -41,6 +41,7 @@ class Backend:
 
         The server waits for it, so that it must not send a request to the sandbox."""
         self._clock = clock
+        # Reentrant, so that methods that lock can be called within a `locked` block.
         self._lock = threading.RLock()
         self._state_file = StateFile(options.state) if options.state else None
         self._churn_rng = random.Random(f"{options.seed}:churn")  # noqa: S311 - repeatable changes, not secrets

@@ -54,6 +54,7 @@ def finalize_batch(account: SandboxAccount, name: str) -> Doc:
         return batch
     if batch["status"] != "staging":
         raise HttpError(400, f'Batch "{name}" has already been finalized.')
+    # Counted only if it changes something: a second finalize that is refused has no effect to count.
     account.applied.add("batch", name, "finalized")
     account.save("batches", name, {**batch, "status": "in_progress"})
     refresh_batch(account, name)
@@ -103,6 +104,7 @@ def refresh_batch(account: SandboxAccount, name: str | None) -> None:
     # another to it, and the first would close it.
     if batch is None or account.completes_at_once:
         return
+    # An empty batch is not completed: its creator has yet to add the first task.
     statuses = {task.status for task in account.tasks.of_batch(batch["name"])}
     if batch["status"] == "in_progress" and statuses and "pending" not in statuses:
         account.save(

@@ -29,6 +29,7 @@ def churn(account: SandboxAccount, rng: random.Random, changes: int) -> int:
 
 
 def _attempt(change: Change, account: SandboxAccount, rng: random.Random) -> bool:
+    # A refusal is normal: between the pick and the change a task may have no allowed change left.
     try:
         return change(account, rng)
     except HttpError:

@@ -29,6 +29,7 @@ def protocol_for(transports: Transports) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            # By host and port, which is all that ASGI tells an application about its connection.
             if self.client is not None:
                 transports[self.client] = transport
 
@@ -80,6 +81,7 @@ class Exchange:
 
     async def collect(self) -> tuple[Message, bytes]:
         """Run the application, and return the head and body of its response without sending them."""
+        # The application runs to its end here, so a write is applied and saved before the fault begins.
         head: Message = {}
         body = bytearray()
 
@@ -128,6 +130,7 @@ async def _truncate(_fault: Fault, exchange: Exchange) -> None:
 
 
 async def _hang(fault: Fault, exchange: Exchange) -> None:
+    # A client that gives up first frees the connection at once; stopping the server does so too.
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(exchange.closed(), fault.seconds)
     exchange.transport.abort()
@@ -137,6 +140,7 @@ async def _hang(fault: Fault, exchange: Exchange) -> None:
 async def _trickle(fault: Fault, exchange: Exchange) -> None:
     head, body = await exchange.collect()
     await exchange.send(head)
+    # Each byte restarts a client's read timeout: only a limit for the whole response ends this.
     for place in range(len(body)):
         if exchange.transport.is_closing():
             return
@@ -148,6 +152,7 @@ async def _trickle(fault: Fault, exchange: Exchange) -> None:
 
 
 async def _applied_then_dropped(_fault: Fault, exchange: Exchange) -> None:
+    # `collect` returns after the commit: the write counts, and the client cannot know.
     await exchange.collect()
     await exchange.reset()
 
@@ -170,6 +175,7 @@ async def _applied_late(fault: Fault, exchange: Exchange) -> None:
 
     async def apply() -> None:
         await asyncio.sleep(fault.seconds)
+        # A client that looked in between found nothing: "not found" proves nothing until this has passed.
         await exchange.app(exchange.scope, replay, ignore)
 
     task = asyncio.create_task(apply())

@@ -64,6 +64,7 @@ class Fault:
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether this fault may be injected into a request; `path` is below /v1."""
+        # A read applies nothing: the fault would be counted without its effect.
         if self.kind in WRITES_ONLY and method == "GET":
             return False
         return (not self.method or self.method == method) and (not self.path or fnmatchcase(path, self.path))
@@ -151,6 +152,7 @@ class FaultPlan:
 
     def replace(self, faults: Iterable[str]) -> None:
         """Inject only these faults from now on; raises ValueError for one that cannot be parsed."""
+        # Parsed before anything changes: a list with an error leaves the present faults in force.
         parsed = tuple(parse_fault(text) for text in faults)
         with self._lock:
             self._faults = parsed

@@ -124,6 +124,7 @@ def find(store: TaskStore, filters: ListFilters) -> Matches:
     high = bisect_right(keys, (filters.created.last, _LAST_ID))
     if _index_suffices(filters):
         return Matches(keys, low, max(low, high))
+    # Both ways give the same order, by creation: a page does not show which index found it.
     recent = _recently_updated(store, filters, at_most=high - low)
     candidates = keys[low:high] if recent is None else recent
     matching = [key for key in candidates if accepts(filters, store[key[1]])]
@@ -151,6 +152,7 @@ def _index_suffices(filters: ListFilters) -> bool:
 
 def _recently_updated(store: TaskStore, filters: ListFilters, *, at_most: int) -> list[Key] | None:
     """Return the tasks within the filter on updated_at, oldest first; None if that leaves more to compare."""
+    # Tasks without updated_at are not in that index: if the filter shows them, it would miss them.
     if not filters.updated.bounded or filters.show_without_updated_at:
         return None
     low = bisect_left(store.updated, (filters.updated.first, ""))

@@ -64,6 +64,7 @@ def api_route(method: str, path: str, handler: Handler, lists: str = "") -> Rout
             if lists and mode == "live":
                 # Before the lock: a test's own hook runs here, and may lock the backend itself.
                 backend.prepare_list(lists, call.params)
+            # Encoded under the lock too: another request must not change a document in the middle.
             with backend.locked():
                 content = backend.with_result_urls(_encoded(handler(call), call.account), call.account)
         except HttpError as error:

@@ -54,10 +54,12 @@ class TaskLister:
         page = self._slice(matches, token, limit, _integer(params, "offset"))
         tail: Doc = {
             "total": self._total(len(matches)),
+            # With a token the offset is 0 on every page: clients cannot count by it.
             "offset": page.offset if token is None else 0,
             "limit": limit,
             "has_more": page.remaining > 0,
         }
+        # No token on the last page: clients end a list by its absence and not by an empty page.
         if page.remaining > 0:
             tail["next_token"] = make_token(
                 self._switches,
@@ -71,6 +73,7 @@ class TaskLister:
 
     def _find(self, filters: ListFilters) -> Matches:
         """Return the matches, cached until the next write: most pages follow another of the same list."""
+        # By the store's version, so that a write between two pages is in the next page, as at the API.
         place = (self._store.version, filters)
         if place not in self._found:
             self._found[place] = find(self._store, filters)
@@ -80,6 +83,7 @@ class TaskLister:
 
     def _slice(self, matches: Matches, token: Token | None, limit: int, offset: int) -> Slice:
         end = matches.high - offset
+        # Behind a number of tasks: one created since then moves all others, and one is given twice.
         if token is not None and token.offset is not None:
             end = matches.high - token.offset
         elif token is not None and token.after is not None:
@@ -96,6 +100,7 @@ class TaskLister:
 
     def _reachable_after(self, matches: Matches, start: int, end: int) -> int:
         """Return how many tasks the page's token leads to."""
+        # If the next page skips the rest of a tie, a token must not be promised for that rest alone.
         if start == end or self._switches.ties != "skipped":
             return start - matches.low
         return bisect_left(matches.keys, (matches.keys[start][0], ""), matches.low, start) - matches.low
@@ -117,6 +122,7 @@ class TaskLister:
         return Slice(page, matches.high - end, remaining)
 
     def _total(self, matching: int) -> int:
+        # Wrong totals on purpose: a client that ends a list by its total alone loses tasks or never ends.
         if self._switches.total == "capped":
             return min(matching, self._switches.total_cap)
         if self._switches.total == "over" and matching:
@@ -154,6 +160,7 @@ def page_of_batches(batches: Sequence[Doc], params: Params, switches: Switches) 
     token = query_value(params, "next_token")
     if token and switches.batches_next_token:
         offset = read_offset_token(token)
+    # By offset, a batch created between two pages shifts the list: clients must expect one twice.
     docs, end = batches[offset : offset + limit], offset + limit
     has_more = end < len(batches)
     answer: Doc = {

@@ -49,6 +49,7 @@ class StateFile:
 
     def objects(self, mode: str, kind: str) -> list[tuple[str, bytes]]:
         """Return name and text of every object of a kind, in the order in which they were created."""
+        # The rowid is the only record of the order, which `GET /projects` shows.
         query = "SELECT name, raw FROM objects WHERE mode = ? AND kind = ? ORDER BY rowid"
         return self._connection.execute(query, (mode, kind)).fetchall()
 
@@ -59,6 +60,7 @@ class StateFile:
 
     def write(self, statement: str, row: tuple[object, ...]) -> None:
         """Execute a change in the open transaction, and begin one if there is none."""
+        # One transaction for all changes of a request: an object is never saved without its count.
         if not self._connection.in_transaction:
             self._connection.execute("BEGIN")
         self._connection.execute(statement, row)

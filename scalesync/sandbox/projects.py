@@ -55,6 +55,7 @@ def set_params(account: SandboxAccount, name: str, body: Doc) -> Doc:
     if body.get("patch"):
         params = latest_params(project) | params
     history = project["param_history"]
+    # Not idempotent: a repeated request adds another version, so clients must look before they repeat one.
     number = history[-1]["version"] + 1 if history else 0
     account.applied.add("project", name, "versioned")
     return account.save(

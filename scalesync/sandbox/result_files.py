@@ -32,6 +32,7 @@ def insert_result_urls(text: bytes, url: str, rng: random.Random | None = None) 
 
 def content(kind: str, name: str) -> bytes | None:
     """Return a file, None for an unknown kind. One in four ends in NUL bytes, as some real ones do."""
+    # Seeded by the name: nothing is stored, and a restarted sandbox serves the same bytes.
     rng = random.Random(f"{kind}/{name}")  # noqa: S311 - repeatable data, not secrets
     if kind in TEMPLATES["files"]:
         made = encode(fill(f"files/{kind}", rng)["file"])

@@ -108,6 +108,7 @@ class SandboxServer:
         """Abort every connection and close the state file. A second call does nothing."""
         if self._thread is None or self._loop is None:
             return
+        # In this order: the annotator and the last requests may still write, so the state file comes last.
         self._annotator.stop()
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()

@@ -107,6 +107,7 @@ def _new_doc(account: SandboxAccount, task_type: str, body: Doc, params: Doc) ->
 
 
 def _refuse_duplicate(account: SandboxAccount, unique_id: str | None, *, own_id: str | None) -> None:
+    # A canceled task keeps its unique_id, unless the cancel cleared it: creating it again is refused.
     holder = account.tasks.by_unique_id.get(unique_id or "")
     if holder is not None and holder != own_id:
         raise HttpError(
@@ -230,6 +231,7 @@ def recall_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     doc["status"] = "pending"
     doc.pop("completed_at", None)
     if "response" in doc:
+        # Removed from `response`: a mirror must delete annotations that it has, and not only add some.
         doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc.pop("response")]
     changed = _save_changed(account, doc, content=True)
     refresh_batch(account, record.batch)

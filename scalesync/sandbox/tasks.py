@@ -93,6 +93,7 @@ class TaskStore:
             for index in self._indexes_of(record):
                 insort(index, record.key)
         else:
+            # The old version first: a cleared unique_id or an older updated_at must not stay in an index.
             self._remove_from_lookups(old)
         self._add_to_lookups(record)
         if record.updated is not None:

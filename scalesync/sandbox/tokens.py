@@ -74,6 +74,7 @@ def _pack(content: Doc) -> str:
 
 
 def _unpack(text: str) -> Doc:
+    # validate: otherwise characters outside of base64 are dropped, and a damaged token would be accepted.
     content: Doc = json.loads(base64.b64decode(text, validate=True))
     return content
 

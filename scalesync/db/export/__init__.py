@@ -1,4 +1,1 @@
-"""SQL of exports.
-
-Rows of a table or view, shapes of image annotations, a person's own read-only statement.
-"""
+"""SQL of exports: rows of a table or view, shapes of image annotations, people's read-only statements."""

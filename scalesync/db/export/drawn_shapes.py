@@ -1,4 +1,4 @@
-"""Read the boxes and polygons that were drawn on images, image by image."""
+"""Read the boxes and polygons drawn on images, for exports such as COCO."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.mirror import tasks
 from scalesync.models.selection import Selection
 
+# Task types that ask for boxes or polygons: without any in the response, the image is exported as empty.
 _TYPES = ("imageannotation", "annotation", "polygonannotation")
-"""Types of tasks that ask for boxes or polygons: answered with none, an image has none."""
 
 _A = annotations.c
+# A shape with a frame is in a video or on a page of a document, and not on an image. COALESCE, since the
+# condition is negated below: NOT NULL would be NULL.
 _DRAWN = and_(func.coalesce(_A.geometry, "").in_([Geometry.BOX, Geometry.POLYGON]), _A.frame.is_(None))
-"""With a frame, it stands in a video or on a page of a document."""
 
 
 class Image(NamedTuple):
@@ -27,12 +28,12 @@ class Image(NamedTuple):
 
     task_id: str
     params: str | None
-    """A JSON object, or whatever else came in its place; so is `metadata`."""
+    """A JSON object, or any other JSON value that the API sent instead; likewise `metadata`."""
     metadata: str | None
 
 
 class DrawnShape(NamedTuple):
-    """A box or a polygon, as its row in `annotations`."""
+    """A box or a polygon: columns of its row in `annotations`."""
 
     task_id: str
     uuid: str | None
@@ -47,7 +48,7 @@ class DrawnShape(NamedTuple):
 
 
 class SkippedAnnotations(NamedTuple):
-    """How many annotations of one kind are not among the shapes."""
+    """The number of annotations of one kind that are not exported as shapes."""
 
     geometry: str | None
     has_frame: bool
@@ -59,30 +60,30 @@ class SkippedAnnotations(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageShapes:
-    """The shapes on the wanted images; whatever is asked twice within a transaction comes twice the same."""
+    """The shapes on the selected images; all methods see the snapshot of the connection's transaction."""
 
     conn: Connection
     wanted: Selection
 
     def labels(self) -> list[str | None]:
-        """Return the distinct labels of the shapes, in no order."""
+        """Return the distinct labels of the shapes, unordered."""
         return list(self.conn.scalars(select(_A.label).distinct().where(*self._drawn())))
 
     def images(self) -> Iterator[Image]:
-        """Yield the wanted tasks that ask for shapes and have an answer, or have shapes, in order of ids.
+        """Yield the selected tasks that were answered with shapes or asked for them, ordered by task_id.
 
-        A task in error is no image: it has none, or nobody has looked at it.
+        Tasks in error are left out: their missing shapes do not mean an empty image.
         """
         columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
         yield from starmap(Image, stream(self.conn, _images(self.wanted, *columns)))
 
     def shapes(self) -> Iterator[DrawnShape]:
-        """Yield the shapes in the order of `images`, each image's in that of its response."""
+        """Yield the shapes ordered by task_id, and within a task in the order of the response."""
         statement = select(*(_A[name] for name in DrawnShape._fields)).where(*self._drawn())
         yield from starmap(DrawnShape, stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))
 
     def undrawn(self) -> list[SkippedAnnotations]:
-        """Return the counts of all other annotations of the wanted tasks; with a limit, of these images."""
+        """Return the counts of all other annotations of the selected tasks; with a limit, of its images."""
         of_error = _is_error().label("of_error")
         has_frame = _A.frame.is_not(None).label("has_frame")
         found = (
@@ -97,13 +98,14 @@ class ImageShapes:
         return list(starmap(SkippedAnnotations, self.conn.execute(found)))
 
     def tasks_in_error(self) -> int:
-        """Return how many of the wanted tasks asked for shapes, or have some, and are in error."""
+        """Return the number of selected tasks in error that asked for shapes or have some."""
         asked = or_(tasks.c.type.in_(_TYPES), _has_shapes())
         found = select(func.count()).select_from(tasks).where(*where(tasks, self.wanted))
         return self.conn.execute(found.where(asked, _is_error())).scalar_one()
 
     def _drawn(self) -> tuple[ColumnElement[bool], ...]:
-        """Return what the shapes have in common. Whatever has one is an image: only a limit must be asked."""
+        """Return the conditions for the shapes of the selected images."""
+        # Every task with a shape is an image, so the query for images is needed for its limit only.
         chosen = select(tasks.c.task_id).where(*where(tasks, self.wanted), not_(_is_error()))
         if self.wanted.limit is not None:
             chosen = _images(self.wanted, tasks.c.task_id)

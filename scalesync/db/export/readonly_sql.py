@@ -1,4 +1,4 @@
-"""People's own SQL, asked so that the database itself refuses to change anything."""
+"""Run people's own SQL on a connection on which the database itself refuses every change."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Rows, and bytes of their values, held in memory while reading.
 _AT_ONCE = 1_000
 _SIZE = 1 << 20
-"""Rows, and bytes of their values, held in memory while reading."""
-_STEPS = 10_000
-"""Steps of SQLite's machine between two looks at the clock: less than a millisecond."""
-_GRACE = 0.5
-"""Seconds after which a statement of SQLite that is not ended by that is left behind."""
-_LONGEST = 256 << 20
-"""Bytes of a value or a row in SQLite: more than any document, and not enough to fill the memory."""
+# Steps of SQLite's virtual machine between two checks of the time: less than a millisecond.
+_STEPS_BETWEEN_CHECKS = 10_000
+# Seconds after its time limit until a statement is abandoned: one step, such as `instr` on a long value, may
+# take hours, and only between two steps can SQLite be stopped.
+_GRACE_SECONDS = 0.5
+# Bytes of a value or row in SQLite: more than any document, and too few to fill the memory.
+_MAX_BYTES = 256 << 20
 _BUSY_SECONDS = 30
 
+# The OIDs of json and jsonb, which are fixed (documented).
 _POSTGRES_JSON = {114, 3802}
-"""The numbers of the types json and jsonb, which no server changes."""
 
-_SQLITE_WRONG = {
+# Errors of the statement; all others are of the file.
+_SQLITE_STATEMENT_ERRORS = {
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_SCHEMA,  # what a wrong name is called in the first statement of a connection
     sqlite3.SQLITE_READONLY,
@@ -42,16 +44,16 @@ _SQLITE_WRONG = {
     sqlite3.SQLITE_TOOBIG,
     sqlite3.SQLITE_CONSTRAINT,
 }
+# Pragmas that only return something. Others change the file, the connection, or state of the process.
 _READING_PRAGMAS = {
     "application_id", "collation_list", "compile_options", "data_version", "database_list", "encoding",
     "foreign_key_check", "foreign_key_list", "freelist_count", "function_list", "index_info", "index_list",
     "index_xinfo", "integrity_check", "module_list", "page_count", "page_size", "pragma_list", "quick_check",
     "schema_version", "table_info", "table_list", "table_xinfo", "user_version",
 }  # fmt: skip
-"""Those that tell something. Others change the file, the connection or what else the process holds."""
 
-_POSTGRES_FAILING = ("08", "28", "3D", "40", "53", "55P03", "57", "58", "F0", "XX")
-"""Beginnings of the SQLSTATEs that speak of the server; all others speak of the statement."""
+# Beginnings of the SQLSTATEs for failures of the server; all others are errors of the statement.
+_POSTGRES_SERVER_ERRORS = ("08", "28", "3D", "40", "53", "55P03", "57", "58", "F0", "XX")
 _PROTOCOL = "08P01"
 _TIMES = ("date", "time", "timetz", "timestamp", "timestamptz", "interval")
 _CANCELED = "57014"
@@ -60,7 +62,7 @@ _ADVICE = advice.ONE_READING_STATEMENT
 
 
 class _TimeAllowance:
-    """The time that a database may be at work on a statement; what its reader takes does not count."""
+    """The time that the database may work on a statement; the time of the reader does not count."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self.seconds = seconds
@@ -70,7 +72,7 @@ class _TimeAllowance:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Count the time that the block takes. Raises IncompleteError where it was too long."""
+        """Count the time of the block. Raises IncompleteError if none is left afterwards."""
         self._ends = self._clock.monotonic() + self._left
         yield
         self._left, self._ends = self.left(), None
@@ -78,11 +80,11 @@ class _TimeAllowance:
             raise self.spent()
 
     def left(self) -> float:
-        """Return the seconds that are left."""
+        """Return the seconds left."""
         return self._left if self._ends is None else self._ends - self._clock.monotonic()
 
     def spent(self) -> IncompleteError:
-        """Return what to say when nothing is left."""
+        """Return the error for a statement that took too long."""
         return IncompleteError(
             f"The statement took longer than {self.seconds:g} s.",
             advice=advice.ASK_LESS,
@@ -91,15 +93,13 @@ class _TimeAllowance:
 
 @contextmanager
 def run_query(database: Database, statement: str, *, seconds: float, clock: Clock) -> Iterator[QueryResult]:
-    """Lend the answer to one statement; its rows come as they are read, in flat memory.
+    """Run one reading statement on a connection of its own and yield its result, read in constant memory.
 
-    The connection is its own and can only read: on SQLite it is opened so, and no other file can be joined
-    to it; on Postgres the statement is that of a cursor, in a transaction that only reads. Raises
-    ConfigurationError for a statement that is wrong, would change anything, or is more than one;
-    IncompleteError when the database is at work for more than `seconds`; DatabaseError where it fails.
+    Raises ConfigurationError for a statement that is wrong, would change anything, or is more than one;
+    IncompleteError if the database works on it for more than `seconds`; DatabaseError if the database fails.
     """
     _check_characters(statement)
-    ask = _asking_sqlite if database.is_sqlite else _asking_postgres
+    ask = _run_on_sqlite if database.is_sqlite else _run_on_postgres
     with ask(database, statement, _TimeAllowance(seconds, clock)) as answer:
         yield answer
 
@@ -114,16 +114,17 @@ def _check_characters(statement: str) -> None:
 
 
 @contextmanager
-def _asking_sqlite(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
+def _run_on_sqlite(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
     with OwnThread("sql") as thread:
 
         def within(act: Callable[[], T]) -> T:
-            return thread.call(act, max(0.0, allowance.left()) + _GRACE)
+            return thread.call(act, max(0.0, allowance.left()) + _GRACE_SECONDS)
 
         try:
             connection = thread.call(lambda: _read_only(Path(database.url_shown)))
             thread.at_end(connection.close, hasten=connection.interrupt)
-            connection.set_progress_handler(lambda: allowance.left() <= 0, _STEPS)
+            # Two limits: this one ends a statement between two steps, the thread's timeout abandons the rest.
+            connection.set_progress_handler(lambda: allowance.left() <= 0, _STEPS_BETWEEN_CHECKS)
             with allowance.used():
                 cursor = within(lambda: connection.execute(statement))
             names = [name for name, *_ in cursor.description or _nothing()]
@@ -138,7 +139,9 @@ def _asking_sqlite(database: Database, statement: str, allowance: _TimeAllowance
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
-    """Return a connection that can read this file and nothing else."""
+    """Return an SQLite connection that can read this file and nothing else."""
+    # Layers: the file is opened read-only, ATTACH is limited to none, query_only refuses writes to temporary
+    # tables too, and the authorizer denies pragmas that would undo these.
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
@@ -146,17 +149,17 @@ def _read_only(path: Path) -> sqlite3.Connection:
         timeout=_BUSY_SECONDS,
         check_same_thread=False,
     )
-    # Otherwise one name that is not UTF-8 would hide every row.
+    # Otherwise one text that is not UTF-8 would make every row unreadable.
     connection.text_factory = lambda data: data.decode(errors="replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_BYTES)
     connection.execute("PRAGMA query_only = ON")
-    connection.set_authorizer(_may)
+    connection.set_authorizer(_authorize)
     return connection
 
 
-def _may(action: int, name: str | None, *_: str | None) -> int:
-    """Tell SQLite what a statement may do: what it refuses to write by itself needs no word here."""
+def _authorize(action: int, name: str | None, *_: str | None) -> int:
+    """Deny pragmas that change anything (SQLite's authorizer callback); writes are refused already."""
     forbidden = action == sqlite3.SQLITE_PRAGMA and str(name).lower() not in _READING_PRAGMAS
     return sqlite3.SQLITE_DENY if forbidden else sqlite3.SQLITE_OK
 
@@ -166,17 +169,17 @@ def _nothing() -> list[tuple[str]]:
 
 
 def _from_sqlite(database: Database, error: Exception, allowance: _TimeAllowance) -> BaseException:
-    # What the driver itself refuses, such as a second statement, has no code.
+    # Errors of the driver itself, such as for a second statement, have no code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
         return allowance.spent()
-    if code in _SQLITE_WRONG:
+    if code in _SQLITE_STATEMENT_ERRORS:
         return _refused(database, error)
     return database.translated(error)
 
 
 @contextmanager
-def _asking_postgres(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
+def _run_on_postgres(database: Database, statement: str, allowance: _TimeAllowance) -> Iterator[QueryResult]:
     from psycopg import Error
 
     with closing(database.driver_connection()) as connection:
@@ -189,7 +192,8 @@ def _asking_postgres(database: Database, statement: str, allowance: _TimeAllowan
 
         try:
             _begin(connection)
-            # A named cursor is DECLAREd by the protocol that takes one statement, and takes none but a query.
+            # A named cursor is DECLAREd by the extended protocol, which accepts one statement only, and
+            # DECLARE accepts queries only: "COMMIT; DROP ..." cannot leave the read-only transaction.
             with connection.cursor("scalesync_sql") as cursor:
                 with limited():
                     cursor.execute(statement)
@@ -200,10 +204,7 @@ def _asking_postgres(database: Database, statement: str, allowance: _TimeAllowan
 
 
 def _begin(connection: "psycopg.Connection[Any]") -> None:
-    """Begin a transaction that only reads, and in which every date and time can be read.
-
-    Policies hide rows here as they are meant to, and are no error as in transactions of our own.
-    """
+    """Begin a read-only transaction, in which row policies apply and every date and time can be read."""
     begin = postgres.begin_as(connection, postgres.READING)
     connection.execute("; ".join(filter(None, [begin, "SET LOCAL row_security TO DEFAULT"])))
     for name in _TIMES:
@@ -211,7 +212,7 @@ def _begin(connection: "psycopg.Connection[Any]") -> None:
 
 
 def _read_or_keep(connection: "psycopg.Connection[Any]", name: str) -> None:
-    """Have values of a type read, and those that Python has no form of, such as `infinity`, kept as text."""
+    """Read values of a type as text if Python cannot represent them, such as `infinity`."""
     from psycopg import DataError
     from psycopg.adapt import Loader
     from psycopg.pq import Format
@@ -221,6 +222,7 @@ def _read_or_keep(connection: "psycopg.Connection[Any]", name: str) -> None:
 
     class OrText(Loader):
         def load(self, data: Any) -> object:
+            # psycopg would make 30 days of a month and 365 of a year.
             if name == "interval" and any(unit in bytes(data) for unit in (b"year", b"mon")):
                 return bytes(data).decode()
             try:
@@ -232,7 +234,9 @@ def _read_or_keep(connection: "psycopg.Connection[Any]", name: str) -> None:
 
 
 def _milliseconds(seconds: float) -> int:
-    """Return what Postgres takes for a time: rounded up, so that it ends only after ours has."""
+    """Return whole milliseconds for statement_timeout."""
+    # Rounded up: our allowance is spent when Postgres cancels, which tells this from other cancels; and 0
+    # would mean no limit.
     return min(max(0, int(seconds * 1_000)) + 1, 2**31 - 1)
 
 
@@ -251,8 +255,8 @@ def _from_postgres(
             "The statement cannot be run: it has placeholders ($1), and nothing is given for them.",
             advice="Write the values into the statement.",
         )
-    # Without a state it is a value that Python has no form of.
-    if lost or (state or "").startswith(_POSTGRES_FAILING):
+    # Without a state: psycopg could not convert a value.
+    if lost or (state or "").startswith(_POSTGRES_SERVER_ERRORS):
         return database.translated(error, lost=lost)
     return _refused(database, error)
 
@@ -266,7 +270,8 @@ def _refused(database: Database, error: Exception) -> ConfigurationError:
 def _rows(
     fetch: Callable[[int], list[Sequence[object]]], timed: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[Sequence[object]]:
-    """Yield rows that are fetched some at a time: few where they are long."""
+    """Yield rows, fetched in portions that are smaller where rows are long."""
+    # Doubled from one row on: a single row may have megabytes, and its size is known only after it was read.
     number = 1
     while True:
         with timed():

@@ -1,4 +1,4 @@
-"""Read tables and views out of the mirror as rows, of the same kinds on both databases."""
+"""Read rows of tables and views, with the same kinds of values from both databases."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +18,13 @@ from scalesync.errors import ConfigurationError
 from scalesync.models.columns import Column, ColumnKind
 from scalesync.models.selection import EVERYTHING, Selection
 
+# Rows held in memory while streaming.
 _AT_ONCE = 200
-"""Rows held in memory while streaming."""
 
+# The columns that give the month of a row; the first that there is.
 _WHEN = ("created_at", "queued_at", "day")
-"""What tells the month of a row."""
 
+# The first matching class counts.
 _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
     (Instant, ColumnKind.INSTANT),
     (Json, ColumnKind.JSON),
@@ -37,22 +38,22 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ExportedRows:
-    """The rows of a table or a view, a few at a time."""
+    """The rows of a table or view, streamed."""
 
     columns: tuple[Column, ...]
     rows: Generator[Sequence[Any], None, None]
     """The connection must stay open until they are exhausted, or this is closed."""
 
     def close(self) -> None:
-        """Let go of the connection, wherever the rows stand."""
+        """Close the result, so that the connection is free, even if not all rows were read."""
         self.rows.close()
 
 
 def rows(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
-    """Return the wanted rows of a table or view, in the order of its key.
+    """Return the selected rows of a table or view, in the order of its key.
 
-    Rows are chosen by their own columns, and those that have a `task_id` otherwise by their task. Raises
-    ConfigurationError for an unknown table or view, or a filter that cannot be applied to it.
+    Filters apply to the row's own columns, else to its task if it has a `task_id`. Raises ConfigurationError
+    for an unknown table or view, or a filter that cannot be applied to it.
     """
     source = _source(name)
     statement = _chosen(source, sa.select(*map(_selected, source.columns)), wanted).order_by(*_key(source))
@@ -60,11 +61,10 @@ def rows(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> Expo
 
 
 def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING) -> ExportedRows:
-    """Return the wanted rows, each with a project and a month such as 2026-11 before it, in that order.
+    """Return the selected rows, each preceded by its project and month (such as 2026-11), in that order.
 
-    They are the row's own, by its creation or its day, or those of its task; None where there is none.
-    `columns` are those of the rest, which is without `project`. Raises ConfigurationError as `rows` does,
-    and where there is no project and time.
+    Project and month are the row's own or its task's; None if unknown. `columns` describes the rest of the
+    row, without `project`. Raises ConfigurationError as `rows` does, and if there is no project or time.
     """
     source = _source(name)
     when = next((source.c[each] for each in _WHEN if each in source.c), None)
@@ -96,7 +96,7 @@ def _column(given: sa.ColumnElement[Any]) -> Column:
 
 
 def kind_of(given: sa.ColumnElement[Any]) -> ColumnKind:
-    """Return what the values of a column are, the same for both databases."""
+    """Return the kind of a column's values, which is the same on both databases."""
     return next((kind for of, kind in _KINDS if isinstance(given.type, of)), ColumnKind.TEXT)
 
 
@@ -105,7 +105,7 @@ def _selected(given: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 def _key(source: sa.Table) -> Sequence[sa.ColumnElement[Any]]:
-    """Return what orders the rows: a table's key; of a view what tells its rows apart, unknown first."""
+    """Return the columns that order the rows: a table's key; of a view, its ids or all text columns."""
     key: list[sa.ColumnElement[Any]] = list(source.primary_key) or [
         source.c[each] for each in ("command_id", "task_id") if each in source.c
     ]
@@ -123,14 +123,15 @@ def _chosen(
     statement = statement.where(*equal(source, wanted, own))
     nothing: dict[str, Any] = dict.fromkeys([*own, "limit"])
     rest = replace(wanted, **nothing)
+    # Filters that are left are about the row's task; so is the default filter that hides missing tasks.
     if rest == EVERYTHING and source.name in VIEWS:
-        # What a view shows is not missing, and may not be a task yet.
+        # Views show no missing tasks anyway, and may have rows whose task is not mirrored yet.
         return statement
     return statement.where(source.c.task_id.in_(sa.select(tasks.c.task_id).where(*where(tasks, rest))))
 
 
 def _check(source: sa.Table, wanted: Selection) -> None:
-    """Raise ConfigurationError for a filter that needs a column which is not there."""
+    """Raise ConfigurationError for a filter whose column the table does not have."""
     when = "day" if "day" in source.c else "created_at"
     needed = dict(zip(FILTERS, FILTERS, strict=True)) | {"since": when, "until": when}
     given = [name for name in needed if getattr(wanted, name) is not None]
@@ -147,6 +148,6 @@ def _month(conn: sa.Connection, when: sa.ColumnElement[Any]) -> sa.ColumnElement
 
 
 def stream(conn: sa.Connection, statement: sa.Select[*tuple[Any, ...]]) -> Generator[Any, None, None]:
-    """Yield the rows of a query, a few at a time; until that is closed the connection does nothing else."""
+    """Yield the rows of a query in constant memory; the connection is in use until exhausted or closed."""
     with conn.execute(statement.execution_options(yield_per=_AT_ONCE)) as result:
         yield from result

@@ -1,1 +1,1 @@
-"""SQL of mirrored objects and what follows from them: documents, annotations, history, counts."""
+"""SQL of mirrored objects and what is derived from them: documents, annotations, history, counts."""

@@ -1,4 +1,4 @@
-"""Whose mirror a database is: stamped at first use, so that two accounts or modes never mix."""
+"""The account that a database mirrors: written at first use, so that two accounts or modes never mix."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,17 +25,17 @@ class Account:
 
 
 def fingerprint(key: str) -> str:
-    """Return 16 hex digits that tell API keys apart and do not lead back to one."""
+    """Return 16 hex digits that identify an API key without revealing it."""
     return blake2b(key.encode(), digest_size=8, person=_PERSON).hexdigest()
 
 
 def mode_of(key: str) -> str:
-    """Return "test" or "live": which of the account's two separate worlds a key opens (documented)."""
+    """Return "test" or "live": which of the account's two separate data sets a key opens (documented)."""
     return "test" if key.startswith("test_") or key.endswith("|test") else "live"
 
 
 def describe_key(key: str) -> str:
-    """Return what a key is by its looks; the mode of one that looks like none is only assumed."""
+    """Return a phrase for a key by its prefix, without the key."""
     mode = mode_of(key)
     if mode == "live" and not key.startswith("live_"):
         return "a key that begins with neither live_ nor test_"
@@ -43,7 +43,7 @@ def describe_key(key: str) -> str:
 
 
 def read_account(conn: Connection) -> Account | None:
-    """Return the database's stamp, None before its first use."""
+    """Return the account that the database mirrors, or None before its first use."""
     found = conn.execute(
         select(mirror.c.account_fingerprint, mirror.c.mode, mirror.c.api_url, mirror.c.created_at)
     ).first()
@@ -51,11 +51,11 @@ def read_account(conn: Connection) -> Account | None:
 
 
 def claim_for_account(conn: Connection, mine: Account, *, adopt: bool = False) -> None:
-    """Return where the database mirrors my account, mode and API; its first use stamps it with all of `mine`.
+    """Store the account at the first use of a database; later, raise DatabaseError if it is another one.
 
-    With `adopt` another key of the same account, or another address of the API, is taken over. Raises
-    DatabaseError for anything else that differs; the mode can never change.
+    With `adopt`, replaces the stored key's fingerprint and API address; the mode can never change.
     """
+    # Insert first, then read: of two processes that start at the same time, one is checked against the other.
     first = insert_into(conn.dialect.name, mirror).values({"id": 1, **asdict(mine)})
     conn.execute(first.on_conflict_do_nothing())
     held = conn.execute(select(mirror)).one()

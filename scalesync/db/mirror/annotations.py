@@ -1,4 +1,7 @@
-"""Fill `annotations`, `annotation_links` and `task_files` from the responses of tasks."""
+"""Fill `annotations`, `annotation_links` and `task_files` from the responses of tasks.
+
+Rows of a task are always replaced as a whole, in the transaction that writes the task.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,14 +24,13 @@ from scalesync.db.types import Json
 from scalesync.parsing.annotation_rows import task_response, threads_in, to_rows
 from scalesync.parsing.row_parser import AnnotationRows, Row, RowValues
 
+# Responses, and rows to be inserted, that are held in memory at once.
 _AT_ONCE = 200
-"""Responses held in memory at once."""
 _ROWS_AT_ONCE = 5_000
-"""Rows on their way into a table that are held in memory at once."""
 _SHAPES = bulk_insert.InsertTarget.of(annotations, annotations.c.keys())
 _TIES = bulk_insert.InsertTarget.of(annotation_links, annotation_links.c.keys())
 LONGEST_ADDRESS = 1_600
-"""Bytes of a file's address, without its signature: Postgres refuses index entries above about 2,700."""
+"""Bytes of a file's address without its signature; Postgres refuses index entries above about 2,700."""
 _DELETE = {
     table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
     for table in (annotations, annotation_links, task_files)
@@ -38,38 +40,40 @@ _NAMED_FILES = sa.select(task_files.c.url).where(in_list(task_files.c.task_id, "
 
 @dataclass(frozen=True, slots=True)
 class TaskResponse:
-    """A task and its response, which may be none."""
+    """A task and its response; None if it has none."""
 
     task_id: str
     type: str | None
     response: str | None
     drawn: AnnotationRows | None = None
-    """What the response comes to, if that is known and it names no files."""
+    """The flattened response, if the parser made it already; only for responses that name no files."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotationCounts:
-    """What writing the rows of some tasks came to."""
+    """The numbers that result from writing the annotations of some tasks."""
 
     annotations: int = 0
     unread: int = 0
-    """Responses that no flattener understood, wholly or in part."""
+    """Responses that no flattener understood completely."""
     unread_files: Mapping[str, str] = field(default_factory=dict)
-    """By the lasting address of a file that is here: why it, or a part of it, could not be read."""
+    """By the unsigned address of a stored file: why it could not be read completely."""
 
 
 def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCounts:
-    """Make the rows of these tasks those of their responses, and return what that came to.
+    """Replace the annotations of these tasks by those in their responses and in files already stored.
 
-    The files that responses name are noted, to be fetched; of those that are here already the annotations
-    are written too, and what cannot be read is noted, to be fetched again. Files that no task names any more
-    are removed. A response that names a file at a longer address than any database indexes is unread in part.
+    Also records the files that the responses name, to be fetched, and removes files that no task names any
+    more. Files that cannot be read are marked to be fetched again. A response that names a file at an address
+    longer than LONGEST_ADDRESS counts as unread.
     """
+    # 1. Remove the old rows and record the files.
     addresses = {each.task_id: _addresses(each) for each in answered if each.drawn is None}
     named = {each.task_id: _noted(addresses.get(each.task_id, ())) for each in answered}
-    # Also of tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
+    # Also for tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
     _remove(conn, (annotations, annotation_links), named)
     _name_files(conn, named)
+    # 2. Flatten each response and insert the rows in portions.
     shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
     unread_files: dict[str, str] = {}
     count = unread = 0
@@ -86,6 +90,7 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
         unread += not (drawn.read and len(named[each.task_id]) == len(addresses.get(each.task_id, ())))
     shapes.insert()
     ties.insert()
+    # 3. Without `read_at` a file counts as not read, so that the next run fetches it again.
     for url, reason in unread_files.items():
         noted = sa.update(result_files).where(result_files.c.url == url)
         conn.execute(noted.values(read_at=None, error=reason))
@@ -93,10 +98,9 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
 
 
 def write_changed(conn: sa.Connection, rows: Sequence[Row], steps: Sequence[RowChange]) -> int:
-    """Write the annotations of tasks just written anew where `steps`, one for each, change a response.
+    """Write the annotations of upserted tasks whose response changed; return the number not understood.
 
-    Those of a response that is as it was stay, unless its links have signatures: these are new. Returns how
-    many of the responses were not understood.
+    `steps` has the change of each row, in the same order.
     """
     answered = [
         TaskResponse(row.key, *task_response(row), row.derived.annotation_rows if row.derived else None)
@@ -107,7 +111,7 @@ def write_changed(conn: sa.Connection, rows: Sequence[Row], steps: Sequence[RowC
 
 
 def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:
-    """Make the rows of these tasks anew from what is here, and return what that came to."""
+    """Replace the annotations of these tasks from the stored responses and files; return the numbers."""
     count = unread = 0
     unread_files: dict[str, str] = {}
     for chunk in chunks(task_ids):
@@ -118,7 +122,7 @@ def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCount
 
 
 def count_mismatches(conn: sa.Connection, task_ids: Iterable[str]) -> list[str]:
-    """Return the tasks here that have another number of annotations than there are in their response."""
+    """Return the ids of tasks whose number of annotations differs from that in their response."""
     wrong: list[str] = []
     for chunk in chunks(task_ids):
         counting = sa.select(annotations.c.task_id, sa.func.count()).where(annotations.c.task_id.in_(chunk))
@@ -131,10 +135,9 @@ def count_mismatches(conn: sa.Connection, task_ids: Iterable[str]) -> list[str]:
 
 
 def backfill(conn: sa.Connection) -> int:
-    """Flatten every response that never was, as after an upgrade; return how many tasks that were.
-
-    Their digests stay unknown until they are read again, for Postgres does not keep the text they came in.
-    """
+    """Flatten every stored response that never was, after an upgrade; return the number of tasks."""
+    # Their digests stay UNKNOWN until they are read again: a digest is computed from the API's text, and
+    # Postgres's jsonb does not keep that.
     unseen = sa.select(tasks.c.task_id).where(
         tasks.c.response.is_not(None), tasks.c.response_digest.is_(None)
     )
@@ -148,9 +151,9 @@ def backfill(conn: sa.Connection) -> int:
 
 
 def make_anew(conn: sa.Connection) -> int:
-    """Make the annotations of what is here anew, as when more forms are known; return of how many tasks.
+    """Flatten the stored responses again, after an upgrade that knows more forms; return the number of tasks.
 
-    Drawings on images stay as they are where each has its `uuid`: nothing about them is read differently.
+    Skips image annotations that all have a `uuid`: nothing about them is read differently.
     """
     c, done, last = tasks.c, 0, ""
     talked = sa.cast(c.extra, sa.Text).contains('"threads"')
@@ -173,6 +176,7 @@ def _is_answered_anew(step: RowChange) -> bool:
     if before != step.after["response_digest"]:
         return True
     response = step.after["response"]
+    # The digest ignores signatures of links; expired ones in the rows must be replaced all the same.
     return isinstance(response, str) and is_signed(response)
 
 
@@ -185,12 +189,12 @@ def _answered(conn: sa.Connection, task_ids: Collection[str]) -> Iterator[TaskRe
 
 
 def _addresses(each: TaskResponse) -> set[str]:
-    """Return the lasting addresses of the files that a response names."""
+    """Return the unsigned addresses of the files that a response names."""
     return {unsigned_url(url) for url in result_urls(each.type, each.response)}
 
 
 def _noted(addresses: Collection[str]) -> list[str]:
-    """Return those of the addresses that can be noted."""
+    """Return the addresses that are short enough for an index, sorted."""
     return sorted(url for url in addresses if len(url.encode()) <= LONGEST_ADDRESS)
 
 
@@ -200,7 +204,7 @@ def _remove(conn: sa.Connection, of_tables: Iterable[sa.Table], task_ids: Collec
 
 
 def _name_files(conn: sa.Connection, named: Mapping[str, Sequence[str]]) -> None:
-    """Bring `task_files` up to what is named now, and `result_files` with it."""
+    """Replace the rows of `task_files` of these tasks, and add and remove `result_files` accordingly."""
     before = set(conn.scalars(_NAMED_FILES, {"tasks": list(named)}))
     if before:
         _remove(conn, (task_files,), named)
@@ -209,13 +213,14 @@ def _name_files(conn: sa.Connection, named: Mapping[str, Sequence[str]]) -> None
         conn.execute(sa.insert(task_files), rows)
         files = insert_into(conn.dialect.name, result_files)
         conn.execute(files.on_conflict_do_nothing(index_elements=[result_files.c.url]), rows)
+    # Another task may name the same file: only files without any task are removed.
     for chunk in chunks(before - {str(row["url"]) for row in rows}):
         still = sa.exists().where(task_files.c.url == result_files.c.url)
         conn.execute(sa.delete(result_files).where(result_files.c.url.in_(chunk), ~still))
 
 
 def _contents(conn: sa.Connection, urls: Collection[str]) -> dict[str, bytes]:
-    """Return the content, by address, of those files that were fetched."""
+    """Return the contents of the fetched files among these addresses."""
     if not urls:
         return {}
     columns = result_files.c
@@ -227,19 +232,19 @@ def _contents(conn: sa.Connection, urls: Collection[str]) -> dict[str, bytes]:
 
 @dataclass
 class _Rows:
-    """Rows on their way into a table, not many at a time."""
+    """Rows to be inserted into a table, collected into portions."""
 
     conn: sa.Connection
     into: bulk_insert.InsertTarget
     waiting: list[RowValues] = field(default_factory=list)
 
     def add(self, rows: Sequence[RowValues]) -> None:
-        """Take the rows of a task; they are inserted soon."""
+        """Add the rows of a task, and insert the collected rows if they are many."""
         self.waiting += rows
         if len(self.waiting) >= _ROWS_AT_ONCE:
             self.insert()
 
     def insert(self) -> None:
-        """Insert what waits."""
+        """Insert the collected rows."""
         bulk_insert.write(self.conn, self.into, self.waiting)
         self.waiting.clear()

@@ -1,4 +1,7 @@
-"""The counts of tasks that batches have: a change of a task puts them out of date, a run makes them anew."""
+"""Task counts of batches: each write of a task marks its batches as stale, and each run counts those again.
+
+`batches.counted_at` is NULL while the counts are stale.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,9 +12,10 @@ from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.statements import byte_order, chunks, in_list
 
 COUNTED_STATUSES = ("pending", "completed", "error", "canceled")
-"""The statuses of tasks that batches have a column for."""
+"""The task statuses for which `batches` has a column."""
 
-# On Postgres this waits for whoever holds these batches, so that the next statement sees what they wrote.
+# On Postgres this waits for a transaction that is counting, so that the UPDATE after it sees `counted_at` set
+# and clears it again. Locked in the order of names, as `count_batches` does, so that the two cannot deadlock.
 _LOCK_BATCHES = (
     sa.select(batches.c.name)
     .where(in_list(batches.c.name, "names"))
@@ -26,7 +30,7 @@ _MARK_STALE = (
 
 
 def mark_stale(conn: sa.Connection, names: Collection[object]) -> None:
-    """Note that the counts of these batches are out of date."""
+    """Mark the counts of these batches as stale; names that are None are ignored."""
     given = {"names": [str(name) for name in names if name is not None]}
     if given["names"]:
         if conn.dialect.name != "sqlite":
@@ -35,11 +39,9 @@ def mark_stale(conn: sa.Connection, names: Collection[object]) -> None:
 
 
 def count_batches(conn: sa.Connection, at: datetime) -> int:
-    """Count the tasks here of each batch whose counts are out of date, as of `at`; return how many were.
-
-    Tasks that are gone at the API do not count. Batches are locked first, so that a task which another
-    transaction writes meanwhile is either counted or has its batch counted again.
-    """
+    """Count the present tasks of every batch with stale counts, as of `at`; return the number of batches."""
+    # Lock the batches before counting: a task that another transaction writes meanwhile is either counted
+    # here, or its transaction waits in `mark_stale` and marks the batch again.
     outdated = sa.select(batches.c.name).where(
         batches.c.counted_at.is_(None), batches.c.missing_since.is_(None)
     )
@@ -66,11 +68,12 @@ def count_batches(conn: sa.Connection, at: datetime) -> int:
 
 
 def completed_with_changes(conn: sa.Connection, before: datetime | None) -> list[str]:
-    """Return the batches completed here that had a task change since they were read, and were not counted.
+    """Return the completed batches with stale counts in which a task changed since they were read.
 
-    They may have been reopened, which no filter of the API tells. Of a batch not read since `before` any
-    change of a task counts; of one read later, or where `before` is None, only what the API dates after that.
+    For batches not read since `before`, any change of a task counts; for the others, and if `before` is None,
+    only changes that the API dates after the reading.
     """
+    # No filter of the API shows that a completed batch was reopened: they have to be read one by one.
     columns = batches.c
     later = sa.exists().where(tasks.c.batch == columns.name, tasks.c.updated_at >= columns.synced_at)
     touched = later if before is None else sa.or_(columns.synced_at < before, later)
@@ -80,7 +83,7 @@ def completed_with_changes(conn: sa.Connection, before: datetime | None) -> list
 
 
 def miscounted_batches(conn: sa.Connection) -> list[str]:
-    """Return the batches whose columns `tasks_*` are not the numbers of their tasks here, though counted."""
+    """Return the batches whose counts are not stale and still differ from the numbers of their tasks here."""
     columns = batches.c
     present = sa.and_(tasks.c.missing_since.is_(None), tasks.c.batch.is_not(None))
     of_status = (

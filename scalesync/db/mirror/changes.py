@@ -1,4 +1,7 @@
-"""The history of tasks: what really changed, in the order in which it was seen."""
+"""Write and read the history of tasks in `task_changes`, in the order of commits.
+
+People read it in portions ("changes after id N"): a row with a smaller id must never appear later.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -20,41 +23,43 @@ TRACKED = {
     "response": "response_digest",
     "missing_since": "missing_since",
 }
-"""What a change is called, by the column of `tasks` that it is seen in."""
+"""Columns of `tasks` by the name of the field in the history."""
 
 UNKNOWN = ""
-"""A digest that nothing can be compared with: of a response that was here before there were digests."""
+"""The digest of a response that was stored before there were digests; it equals no other."""
 
+# Rows held in memory while streaming.
 _AT_ONCE = 500
-"""Rows held in memory while streaming."""
 
+# The key of the Postgres advisory lock for writing tasks.
 _TASK_WRITES = 0x5CA1E5_0002
-"""The Postgres advisory lock of whoever writes tasks."""
 
 _NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
 
 
 class RowChange(NamedTuple):
-    """A task's followed columns before and after it was written; no `before`: it was not here."""
+    """The tracked columns of a task before and after a write; `before` is None for a new task."""
 
     task_id: str
     before: Mapping[str, object] | RowMapping | None
     after: Mapping[str, object]
-    """What was written; a task that is written is not missing."""
+    """The columns written; without `missing_since`, since a task that is written is not missing."""
 
 
 def lock_task_writes(conn: Connection) -> None:
-    """Return when no other transaction writes tasks, or what follows from them, until this one ends.
+    """Take the task-write lock until the transaction ends (Postgres; SQLite has one writer anyway).
 
-    What is read afterwards is so up to date that what is written can be told from it; and rows of
-    `task_changes` are committed in the order of their ids. To be called before any task is locked.
+    Call it before the transaction locks or reads any task.
     """
+    # A change is the difference to the row read before: without the lock, two writers would both record the
+    # same change. And ids are given at INSERT but visible at COMMIT: a reader could see id 8 first, remember
+    # it, and never read id 7.
     if conn.dialect.name != "sqlite":
         conn.execute(select(func.pg_advisory_xact_lock(_TASK_WRITES)))
 
 
 def record(conn: Connection, steps: Sequence[RowChange], seen: SeenBy) -> None:
-    """Add a row for each followed column that differs; of a task new here only its status."""
+    """Write a row for each tracked column that changed; for a new task, one for its status only."""
     seen_at = format_instant(seen.at)
     rows = [
         (step.task_id, seen.run_id, seen_at, field, before, after)
@@ -65,7 +70,7 @@ def record(conn: Connection, steps: Sequence[RowChange], seen: SeenBy) -> None:
 
 
 def record_missing(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:
-    """Add a row for each of these tasks, which the API has no more."""
+    """Write a row for each of these tasks, which are now missing at the API."""
     at = format_instant(seen.at)
     bulk_insert.write(
         conn, _NEW, [(task_id, seen.run_id, at, "missing_since", None, at) for task_id in task_ids]
@@ -79,10 +84,9 @@ def listing(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[Change]:
-    """Yield the changes with larger ids than `after_id`, seen at `since` or later and before `until`.
+    """Yield the changes with ids above `after_id`, seen at `since` or later and before `until`, by id.
 
-    Oldest first, in flat memory; the connection can do nothing else
-    until the iterator is exhausted or closed.
+    Needs constant memory; the connection is in use until the iterator is exhausted or closed.
     """
     check_order(since, until)
     statement = select(task_changes).where(*half_open(task_changes.c.seen_at, since, until))
@@ -101,6 +105,7 @@ def _differences(step: RowChange) -> Sequence[tuple[str, str | None, str | None]
         (field, _text(step.before[column]), _text(step.after.get(column)))
         for field, column in TRACKED.items()
     )
+    # From UNKNOWN to a digest is no change of the task: the response was only never compared before.
     return [(field, before, after) for field, before, after in compared if before not in (after, UNKNOWN)]
 
 

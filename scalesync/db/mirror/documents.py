@@ -1,8 +1,8 @@
-"""What becomes of a document in a table, and back, without losing anything.
+"""Map the API's documents to table rows and back, without losing anything.
 
-A document is its row's columns overlaid by the row's `extra`. A column holds a value only where it gives it
-back exactly; everything else stands in `extra` as the API sent it. A time in an unusual form stands in
-both: in the column so that SQL works with it, in `extra` so that its form is kept.
+A document is the columns of its row, overridden by the row's `extra`. A column holds a value only if it can
+return it exactly; everything else is in `extra` as the API sent it. A time in an unusual form is in both: in
+the column for SQL, in `extra` to keep its form.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,33 +39,33 @@ class Field:
 
     name: str
     take: ColumnParser
-    """What the column holds of it."""
+    """How the column's value is made from JSON."""
     give: Callable[[object], object]
-    """The JSON value of what the column holds."""
+    """Returns the JSON value of the column's value."""
 
 
 @dataclass(frozen=True)
 class StreamMapping:
-    """How the documents of one stream stand in their table."""
+    """The mapping between the documents of one stream and their table."""
 
     table: Table
     key: str
-    """The column and field that names an object."""
+    """The column and field that identifies an object."""
     mapped_fields: tuple[Field, ...]
-    """The fields that have a column; every other one stands in `extra`."""
+    """The fields that have a column; every other one is in `extra`."""
     derive: Callable[[Fields], dict[str, object]] = no_derived_columns
-    """Columns computed from a document for the sake of SQL, never part of it."""
+    """Returns the columns computed from a document for SQL; they are not part of the document."""
 
     @cached_property
     def spec(self) -> DocumentSpec:
-        """The same, as far as it takes no table to know."""
+        """The part of this mapping that other processes can parse by, without SQLAlchemy."""
         return DocumentSpec(
             str(self.table.name), self.key, tuple((field.name, field.take) for field in self.mapped_fields)
         )
 
     @cached_property
     def row_of(self) -> Callable[[bytes], Row]:
-        """What makes rows of documents."""
+        """The parser from documents to rows."""
         return make_row_parser(self.spec, self.derive)
 
 
@@ -80,16 +80,15 @@ class ProjectVersion:
 
 
 def to_row(mapping: StreamMapping, raw: msgspec.Raw | bytes) -> Row:
-    """Return the row of a document.
+    """Return the row of a document, whose text must be without U+0000 and lone surrogates.
 
-    The text is as the HTTP door hands it on: without U+0000 and lone surrogates, which no column can hold.
-    Raises InconsistentPageError for what is not a JSON object in UTF-8, or has no usable key.
+    Raises InconsistentPageError if it is not a JSON object in UTF-8, or has no usable key.
     """
     return mapping.row_of(bytes(raw))
 
 
 def to_document(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) -> bytes:
-    """Return the document that a table's row holds, as compact JSON."""
+    """Return the document of a table's row as compact JSON."""
     fields: dict[str, object] = {}
     for column in mapping.mapped_fields:
         value = row[column.name]
@@ -97,14 +96,15 @@ def to_document(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) 
             fields[column.name] = column.give(value)
     extra = row["extra"]
     if isinstance(extra, str):
+        # Last, so that the exact form in `extra` replaces the column's value.
         fields.update(decode_fields(extra))
     return format_json(_encode(fields))
 
 
 def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) -> Fields:
-    """Return the fields of the document that a table's row holds, or that the values of a `Row` are.
+    """Return the document's fields from a table's row, or from the values of a parsed `Row`.
 
-    Raises MsgspecError where `extra` is damaged; other damaged JSON is among the fields as it is.
+    Raises MsgspecError if `extra` is damaged; other damaged JSON is returned as it is.
     """
     fields = {
         column.name: msgspec.Raw(_encode(column.give(row[column.name])))
@@ -118,7 +118,7 @@ def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) ->
 
 
 def versions_of(row: Row) -> list[ProjectVersion]:
-    """Return the versions of a project that its `param_history` names by an integer."""
+    """Return the versions in a project's `param_history` that have an integer as number."""
     extra = row.values["extra"]
     fields = decode_fields(extra) if isinstance(extra, str) else {}
     entries = [entry for given in _history(fields) if (entry := _entry(given)) is not None]
@@ -160,7 +160,7 @@ _OURS = {"extra", "digest", "synced_at", "missing_since", "counted_at", "respons
 
 
 def _emitted(table: Table, *derived: str) -> tuple[Field, ...]:
-    # Plain texts, which SQLAlchemy's are not: dictionaries find these quicker.
+    # Plain str instead of SQLAlchemy's quoted_name: dictionaries find these faster.
     names = (str(column.name) for column in table.columns)
     return tuple(_field(table, name) for name in names if name not in _OURS and name not in derived)
 
@@ -173,7 +173,7 @@ def _history(fields: Fields) -> list[msgspec.Raw]:
 
 
 def _entry(given: msgspec.Raw) -> tuple[int | None, datetime | None, str] | None:
-    """Return version, creation and params of an entry of `param_history`; None where it is not an object."""
+    """Return version, creation and params of an entry of `param_history`; None if it is not an object."""
     try:
         params = decode_fields(given)
     except msgspec.ValidationError:
@@ -202,4 +202,4 @@ BATCHES = StreamMapping(
 )
 PROJECTS = StreamMapping(projects, "name", _emitted(projects, "version", "params"), _latest_params)
 MAPPINGS = {kind.table.name: kind for kind in (TASKS, BATCHES, PROJECTS)}
-"""By the name of the stream, which is the name of its table."""
+"""Mappings by the name of the stream, which is the name of its table."""

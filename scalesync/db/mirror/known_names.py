@@ -1,4 +1,4 @@
-"""Which names are known here, and which of them is nearest to one that is not: the one that may be meant."""
+"""Find names (of projects, batches, types, statuses) that are unknown here, and suggest a similar one."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from scalesync.db.schema.mirror import batches, projects, tasks
 from scalesync.db.schema.queue import commands
 from scalesync.models.commands import CommandKind, CommandState
 
+# Names compared at most: each takes some microseconds.
 _MANY = 20_000
-"""Names that are compared at most: each takes some microseconds."""
+# Similarity (difflib's ratio) from which on a name is suggested.
 _NEAR = 0.6
-"""Share of letters in common from which on a name can be a slip of another one."""
 _C = commands.c
 
 _COLUMNS: dict[str, tuple[ColumnElement[str | None], ...]] = {
@@ -24,7 +24,7 @@ _COLUMNS: dict[str, tuple[ColumnElement[str | None], ...]] = {
     "batch status": (batches.c.status,),
     "review": (tasks.c.customer_review_status,),
 }
-"""By what a name is of: where it stands, the places that name it for certain first."""
+"""By kind of name: the columns that have it, the most reliable first."""
 _DOCUMENTED: dict[str, tuple[str, ...]] = {
     "type": (
         "annotation", "audiotranscription", "categorization", "chat", "chatlite", "comparison",
@@ -38,7 +38,7 @@ _DOCUMENTED: dict[str, tuple[str, ...]] = {
     "batch status": ("staging", "in_progress", "completed"),
     "review": ("accepted", "fixed", "commented", "rejected", "pending"),
 }  # fmt: skip
-"""What is known without any mirror (documented). Types are an open set."""
+"""Names known without any mirror (documented). Types are an open set."""
 _MAKERS = {"project": CommandKind.CREATE_PROJECT, "batch": CommandKind.CREATE_BATCH}
 
 
@@ -50,15 +50,14 @@ class UnknownName:
     """project, batch, type, status, batch status or review."""
     name: str
     nearest: str | None
-    """The known name that is most like it; None: none is."""
+    """The most similar known name; None if none is similar."""
 
 
 def unknown(conn: Connection, names: Iterable[tuple[str, str]], *, listed: bool) -> Iterator[UnknownName]:
-    """Yield those of `names`, each with what it is of, that neither mirror nor queue knows.
+    """Yield those of the names, given as (kind, name), that neither the mirror nor the queue has.
 
-    A batch that was only queued for counts as known if `listed`: then there is something to list. A type, of
-    which new ones come, counts as unknown only where it is like a known one, and a project or batch only
-    where any is known at all.
+    A batch that only queued commands name counts as known if `listed`. A type counts as unknown only if it is
+    similar to a known one, since new types appear; a project or batch only if any is known at all.
     """
     for what, name in names:
         if _is_known(conn, what, name, listed=listed):
@@ -82,7 +81,7 @@ def _is_known(conn: Connection, what: str, name: str, *, listed: bool) -> bool:
 
 
 def _candidates(conn: Connection, what: str) -> Iterator[str]:
-    """Yield the known names; those that only tasks have where no other place has any."""
+    """Yield the known names of a kind, from the most reliable column that has any."""
     yield from _DOCUMENTED.get(what, ())
     if what in _MAKERS:
         made = select(_C.resource).where(_C.kind == _MAKERS[what], _C.state != CommandState.DISCARDED)

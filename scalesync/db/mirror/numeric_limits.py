@@ -1,4 +1,7 @@
-"""What of JSON Postgres does not give back: numbers that it cannot hold, and names given twice."""
+"""Write rows with numbers that Postgres cannot hold, and count the JSON values that it does not keep exactly.
+
+Postgres's jsonb refuses numbers beyond the range of `numeric`, and drops repeated names of an object.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,11 +22,10 @@ _STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?(\d+)(?:\.(\d+))?(?:[eE]([+
 def with_numeric_fallback(
     conn: Connection, mapping: StreamMapping, rows: Sequence[Row], put: Callable[[Sequence[Row]], int]
 ) -> tuple[int, int]:
-    """Return what `put` makes of the rows, and how many values the database does not give back as they came.
+    """Write rows by `put`; if Postgres rejects a number as out of range, write that number as text instead.
 
-    Where Postgres refuses a number, `put` gets rows in which such numbers are texts, digit by digit as they
-    came. It says so only when it has them; to look at every number before would cost every page. What is
-    raised leaves nothing behind on Postgres.
+    Returns the result of `put` and the number of values not stored as they came. If it raises on Postgres,
+    nothing of the rows is written.
     """
     repeated = sum(row.repeated for row in rows)
     if conn.dialect.name == "sqlite":
@@ -32,15 +34,18 @@ def with_numeric_fallback(
     for row in rows:
         known = row.derived.repeated if row.derived else None
         repeated += count(row) if known is None else known
+    # Try first: a test of every number beforehand would cost each page. The savepoint keeps the caller's
+    # transaction usable, which on Postgres every error would end.
     try:
         with savepoint(conn):
             return put(rows), repeated
     except DataError:
         columns = [str(column.name) for column in mapping.table.columns if isinstance(column.type, Json)]
         mended = [_mended(row, columns) for row in rows]
+        # Each number that became text grew by its two quotes.
         texts = sum(map(_differing_length, rows, mended)) // len('""')
         if not texts:
-            raise
+            raise  # it was another value that Postgres refused
         with savepoint(conn):
             return put(mended), repeated + texts
 

@@ -1,4 +1,4 @@
-"""Read documents back out of the mirror, as they came, and count what is here."""
+"""Read documents from the mirror as the API sent them, and count mirrored objects."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,15 +13,15 @@ from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.selection import EVERYTHING, ObjectCounts, Selection
 
+# Rows held in memory while streaming; a task's response may have megabytes.
 _AT_ONCE = 200
-"""Rows held in memory while streaming."""
 
 
 def documents(conn: Connection, mapping: StreamMapping, wanted: Selection = EVERYTHING) -> Iterator[bytes]:
-    """Yield the documents of the wanted objects as compact JSON, in flat memory.
+    """Yield the documents of the selected objects as compact JSON, in constant memory.
 
-    The connection can do nothing else until the iterator is exhausted or closed. Raises ConfigurationError
-    where there is no such field to filter or sort by.
+    The connection is in use until the iterator is exhausted or closed. Raises ConfigurationError for an
+    unknown field to filter or sort by.
     """
     statement = select(*_document_columns(mapping)).where(*where(mapping.table, wanted)).limit(wanted.limit)
     statement = statement.order_by(*_order(mapping, wanted))
@@ -31,27 +31,27 @@ def documents(conn: Connection, mapping: StreamMapping, wanted: Selection = EVER
 
 
 def total(conn: Connection, mapping: StreamMapping, wanted: Selection) -> int:
-    """Return how many objects are wanted, without a limit."""
+    """Return the number of selected objects; the selection's limit is ignored."""
     found = select(func.count()).select_from(mapping.table).where(*where(mapping.table, wanted))
     return conn.execute(found).scalar_one()
 
 
 def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:
-    """Return how many tasks of each batch are pending and completed; None until they are counted."""
+    """Return the numbers of pending and completed tasks by batch; None until they are counted."""
     columns = BATCHES.table.c
     found = conn.execute(select(columns.name, columns.tasks_pending, columns.tasks_completed))
     return {name: {"pending": pending, "completed": completed} for name, pending, completed in found}
 
 
 def find(conn: Connection, mapping: StreamMapping, key: str) -> bytes | None:
-    """Return the document with this key, missing at the API or not; None where it was never here."""
+    """Return the document with this key, even if missing at the API; None if it was never mirrored."""
     wanted = select(*_document_columns(mapping)).where(mapping.table.c[mapping.key] == key)
     row = conn.execute(wanted).mappings().first()
     return None if row is None else to_document(mapping, row)
 
 
 def keys(conn: Connection, mapping: StreamMapping) -> Iterator[str]:
-    """Yield the keys of everything here that is not missing at the API."""
+    """Yield the keys of all objects of a stream that are not missing at the API."""
     columns = mapping.table.c
     yield from conn.execute(select(columns[mapping.key]).where(columns.missing_since.is_(None))).scalars()
 
@@ -64,9 +64,9 @@ def keys_present(
     created_from: datetime | None,
     created_to: datetime | None,
 ) -> set[str]:
-    """Return the keys here that are not missing, created within [from, to], both inclusive; None is open.
+    """Return the keys of present objects created within [from, to], both inclusive; None is open.
 
-    Rows whose creation is unknown count only where both ends are open.
+    Objects without `created_at` are included only if both ends are open.
     """
     columns = mapping.table.c
     present = where(mapping.table, Selection(project=project))
@@ -75,25 +75,25 @@ def keys_present(
 
 
 def counts(conn: Connection) -> dict[str, ObjectCounts]:
-    """Return the counts of every stream by its name."""
+    """Return the counts of all objects by stream."""
     return {name: _count(conn, kind) for name, kind in MAPPINGS.items()}
 
 
 def files_wanted(conn: Connection) -> int:
-    """Return how many result files were named and not fetched yet."""
+    """Return the number of result files that were not fetched yet."""
     unfetched = select(func.count()).select_from(result_files).where(result_files.c.fetched_at.is_(None))
     return conn.execute(unfetched).scalar_one()
 
 
 def files_unread(conn: Connection) -> int:
-    """Return how many result files were fetched and could not be read: their annotations are not complete."""
+    """Return the number of result files that were fetched but could not be read completely."""
     columns = result_files.c
     unread = columns.fetched_at.is_not(None) & columns.read_at.is_(None)
     return conn.execute(select(func.count()).select_from(result_files).where(unread)).scalar_one()
 
 
 def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
-    """Return how many of the wanted tasks have a result file that was fetched and could not be read."""
+    """Return the number of selected tasks with a result file that could not be read completely."""
     columns, key = result_files.c, TASKS.table.c[TASKS.key]
     unread = exists().where(
         task_files.c.task_id == key,
@@ -106,7 +106,9 @@ def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
 
 
 def _count(conn: Connection, mapping: StreamMapping) -> ObjectCounts:
-    """Return the counts. Of a table with statuses only what is missing is read, the rest is in an index."""
+    """Return the numbers of present and missing objects of a stream, and of present ones by status."""
+    # Grouped by (project, status), Postgres and SQLite count in the index alone. Only missing rows, which are
+    # few, are read from the table, through their partial index, and subtracted.
     columns = mapping.table.c
     gone = columns.missing_since.is_not(None)
     if "status" not in columns:
@@ -135,6 +137,7 @@ def _order(mapping: StreamMapping, wanted: Selection) -> Iterator[UnaryExpressio
             msg = f"{mapping.table.name} cannot be sorted by {name!r}."
             raise ConfigurationError(msg, advice=f"Choose one of {', '.join(fields)}.")
         yield (columns[name].desc() if sort.startswith("-") else columns[name].asc()).nulls_last()
+    # The key makes the order total, so that the same query gives the same order on both databases.
     yield columns[mapping.key]
 
 

@@ -1,4 +1,7 @@
-"""The files that responses name: which are still to be fetched, and what came of it."""
+"""Result files that responses name: list those to fetch, and store what was fetched.
+
+URLs are stored without their signature, which differs at every read and expires.
+"""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -19,31 +22,28 @@ _C = result_files.c
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A file that came whole."""
+    """A completely downloaded file."""
 
     content: bytes
-    """JSON text that the database can hold; as it came where it is no text."""
+    """JSON text cleaned of what databases refuse; the original bytes if it is no text."""
     sha256: str
-    """Of the file as it came."""
+    """Hash of the original bytes."""
     bytes: int
-    """Its size as it came."""
+    """Number of the original bytes."""
     at: datetime
-    """When, by the clock of the server that it came from."""
+    """Time of the download, by the clock of the file's server."""
 
 
 def pending(conn: Connection, after: str, limit: int) -> list[str]:
-    """Return the first lasting addresses, in their order and after a given one, of files to be fetched.
-
-    Those are the ones that did not come yet, and those that came and could not be read.
-    """
+    """Return up to `limit` unsigned addresses after `after` of files not fetched or not read yet."""
     query = select(_C.url).where(_C.read_at.is_(None), _C.url > after)
     return list(conn.scalars(query.order_by(_C.url).limit(limit)))
 
 
 def addresses(conn: Connection, urls: Collection[str]) -> dict[str, str]:
-    """Return the full addresses of files by their lasting ones, from the task that was read last.
+    """Return the signed addresses of files by their unsigned ones; without files that no response names.
 
-    Signatures are not kept with a file: they expire. What no response names any more is left out.
+    The signature is that of the task that was read last.
     """
     found: dict[str, str] = {}
     for url, full in _named(conn, urls):
@@ -53,7 +53,7 @@ def addresses(conn: Connection, urls: Collection[str]) -> dict[str, str]:
 
 
 def latest_naming(conn: Connection, url: str) -> str | None:
-    """Return the task that names a file and was read last, None where none does."""
+    """Return the task that names a file, the one read last if several do, or None."""
     query = (
         select(tasks.c.task_id)
         .join(task_files, task_files.c.task_id == tasks.c.task_id)
@@ -66,11 +66,12 @@ def latest_naming(conn: Connection, url: str) -> str | None:
 
 
 def keep(conn: Connection, url: str, file: FetchedFile, at: datetime) -> AnnotationCounts | None:
-    """Keep a file that was asked for at `at`, and write the annotations of every task that names it.
+    """Store a file requested at `at` and write the annotations of every task that names it.
 
-    Returns what these came to, or None where the mirror does not want the file any more. A file that is, for
-    one of the tasks, among the `unread_files` of that is kept, but does not count as read.
+    Returns the numbers, or None if no task names the file any more. A file that cannot be read completely for
+    one of the tasks is stored, but not marked as read.
     """
+    # Before the first read, since writing annotations needs the task-write lock first of all.
     lock_task_writes(conn)
     values = {
         "content": file.content,
@@ -88,13 +89,13 @@ def keep(conn: Connection, url: str, file: FetchedFile, at: datetime) -> Annotat
 
 
 def note_failure(conn: Connection, url: str, error: str, at: datetime) -> None:
-    """Note why a file could not be fetched at `at`; one that was read meanwhile stays as it is."""
+    """Record why a file could not be fetched at `at`, unless it was read by another process meanwhile."""
     failed = update(result_files).where(_C.url == url, _C.read_at.is_(None))
     conn.execute(failed.values(error=error, tried_at=at))
 
 
 def _named(conn: Connection, urls: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield lasting address and every address that the response of a task naming it holds."""
+    """Yield (unsigned address, signed address) for all files in the responses that name any of `urls`."""
     query = (
         select(task_files.c.url, tasks.c.type, tasks.c.response)
         .join(tasks, tasks.c.task_id == task_files.c.task_id)

@@ -1,4 +1,7 @@
-"""What is here in another spelling already: it is no change, and no row of the history."""
+"""Recognize documents that differ from the stored ones only in their JSON spelling: these are no changes.
+
+Digests are computed from text, so that another order of names or form of numbers gives another digest.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +18,7 @@ from scalesync.timestamps import format_instant
 
 _STORED = {
     mapping.table: select(
-        # A damaged time is one more value that differs, and no error.
+        # As text, so that a damaged time is a value that differs, and not an error.
         *(
             type_coerce(column, Text) if isinstance(column.type, Instant) else column
             for column in (
@@ -25,7 +28,7 @@ _STORED = {
     ).where(in_list(mapping.table.c[mapping.key], "keys"))
     for mapping in MAPPINGS.values()
 }
-"""By table: what finds the documents of the `keys`."""
+"""By table: the query for the documents with the `keys`."""
 _RESPONSES = select(TASKS.table.c.task_id, TASKS.table.c.response).where(
     in_list(TASKS.table.c.task_id, "keys")
 )
@@ -34,17 +37,19 @@ _RESPONSES = select(TASKS.table.c.task_id, TASKS.table.c.response).where(
 def only_respelled(
     conn: Connection, mapping: StreamMapping, rows: Mapping[str, Row], here: Mapping[str, RowMapping]
 ) -> set[str]:
-    """Return the keys of rows whose document differs from the one here in nothing but its spelling.
+    """Return the keys of rows whose document differs from the stored one only in its spelling.
 
-    Tasks take their digest over, so that the next reading need not look. Of the rest there are few, and they
-    are locked in the order in which they are written.
+    Stores the new digest of such tasks, so that the next read need not compare them again.
     """
-    doubtful = sorted(key for key, old in here.items() if _may_be_respelled(mapping, rows[key], old))
-    if not doubtful:
+    # Whole documents are read only for keys whose digest differs without another sign of a change.
+    candidates = sorted(key for key, old in here.items() if _may_be_respelled(mapping, rows[key], old))
+    if not candidates:
         return set()
-    stored = conn.execute(_STORED[mapping.table], {"keys": doubtful}).mappings()
+    stored = conn.execute(_STORED[mapping.table], {"keys": candidates}).mappings()
     alike = {found[mapping.key] for found in stored if _is_same(mapping, rows[found[mapping.key]], found)}
     columns = mapping.table.c
+    # In the order of keys, as upserts write rows, so that two writers cannot deadlock. There are few batches
+    # and projects: they are compared again each time.
     for key in sorted(alike) if mapping is TASKS else ():
         known = and_(columns[mapping.key] == key, columns.digest == here[key]["digest"])
         conn.execute(update(mapping.table).where(known).values(digest=rows[key].digest))
@@ -54,26 +59,28 @@ def only_respelled(
 def keep_response_digests(
     conn: Connection, given: Sequence[dict[str, object]], here: Mapping[str, RowMapping]
 ) -> None:
-    """Leave tasks the digest of the response that is here if the given one says the same."""
-    doubtful = {
+    """Replace response digests in `given` by the stored ones where the responses have the same content."""
+    # Otherwise a respelled response would be a change in the history, and its annotations written again.
+    candidates = {
         str(values["task_id"]): values
         for values in given
         if (old := here.get(str(values["task_id"]))) is not None
         and old["response_digest"] not in {None, UNKNOWN, values["response_digest"]}
         and values["response"] is not None
     }
-    if not doubtful:
+    if not candidates:
         return
-    for task_id, response in conn.execute(_RESPONSES, {"keys": list(doubtful)}):
-        values = doubtful[task_id]
+    for task_id, response in conn.execute(_RESPONSES, {"keys": list(candidates)}):
+        values = candidates[task_id]
         if response is not None and same_content(response, str(values["response"])):
             values["response_digest"] = here[task_id]["response_digest"]
 
 
 def _may_be_respelled(mapping: StreamMapping, row: Row, old: RowMapping) -> bool:
-    """Return whether it takes the whole document to know; of tasks most changes move `updated_at`."""
+    """Return whether only the whole document can show a change: no sign of one except the digest."""
     if old["digest"] in {row.digest, FORCE_REWRITE} or old["missing_since"] is not None:
         return False
+    # Nearly every change of a task moves `updated_at`: then the comparison of documents is saved.
     updated = old["updated_at"] if mapping is TASKS else None
     return mapping is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
 
@@ -82,5 +89,5 @@ def _is_same(mapping: StreamMapping, row: Row, stored: RowMapping) -> bool:
     try:
         ours, theirs = fields_of(mapping, stored), fields_of(mapping, row.values)
     except msgspec.MsgspecError:
-        return False
+        return False  # damaged `extra`: the write repairs it
     return not differing_fields(ours, theirs, VOLATILE, signed=True)

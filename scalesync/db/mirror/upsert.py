@@ -1,7 +1,7 @@
-"""Write a page's rows: what did not change is not written, and an older copy never overwrites a newer one.
+"""Upsert the rows of a page: unchanged rows are skipped, and an older copy never overwrites a newer one.
 
-All of it happens in the caller's transaction. Rows are locked in the order of their keys, and batches after
-tasks, so that two writers wait for each other instead of deadlocking.
+All in the caller's transaction. Rows are locked in the order of their keys, and batches after tasks, so that
+two writers wait for each other instead of deadlocking.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -31,11 +31,8 @@ from scalesync.parsing.row_parser import FORCE_REWRITE, Row
 from scalesync.timestamps import format_instant, parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
-"""How far ahead of a page's own clock a row here may be: readers and writers overlap, and clocks differ.
-
-What is further ahead was stamped by a clock that was wrong, and keeps no copy out.
-"""
-_BEYOND_LIMITS = "54"  # the class of SQLSTATE for what is too large, such as an index entry
+"""How far a stored row may be ahead of a page's clock, since readers overlap and servers' clocks differ."""
+_TOO_LARGE = "54"  # the class of SQLSTATE for what is too large, such as an index entry
 
 
 def write_rows(
@@ -45,24 +42,23 @@ def write_rows(
     served_at: datetime,
     run_id: int | None = None,
 ) -> WriteCounts:
-    """Bring the table up to the rows of one page that the API served at `served_at`.
+    """Upsert the rows of one page that the API served at `served_at`; return the counts of distinct keys.
 
-    A copy equal by value to what is here is not written. Of two copies of a task the one with the larger
-    `updated_at` stays; where these are equal or missing, and for batches and projects, the one served last;
-    equal instants refresh. A distrusted row takes any copy, and so does one with times that lie ahead of
-    the copy's clock. A written row is no longer missing, and its batches are to be counted anew. Of a key
-    that comes twice the last copy counts. With a task go its annotations and its history, which names the
-    run. Returns what became of each distinct key.
+    Rows equal to the stored ones in value are skipped. Of two copies of a task the one with the larger
+    `updated_at` wins; if that is equal or missing, and for batches and projects, the one served last. Written
+    rows are no longer missing; their batch counts become stale. Annotations and history of tasks are written
+    too; the history names the run.
     """
     if mapping is TASKS:
         changes.lock_task_writes(conn)
-    latest = {row.key: row for row in rows}
+    latest = {row.key: row for row in rows}  # of a key that comes twice, the last copy
     here = _here(conn, mapping, latest)
     respelled = unchanged_spelling.only_respelled(conn, mapping, latest, here)
     fresh: list[Row] = []
     overruled: list[str] = []
     unchanged = stale = 0
     for key in sorted(latest):
+        # A stored time too far ahead of this page is from a wrong clock: it must not keep newer copies out.
         row, old = latest[key], here.get(key)
         ahead = old is not None and _is_ahead(old["synced_at"], served_at)
         alike = old is not None and (old["digest"] == row.digest or key in respelled)
@@ -70,6 +66,7 @@ def write_rows(
             unchanged += 1
             continue
         if old is not None and (ahead or _is_stale(row, old, served_at)):
+            # The upsert itself compares times again, so such a row has to be unlocked for this copy first.
             if not ahead and not _is_ahead(old.get("updated_at"), served_at):
                 stale += 1
                 continue
@@ -80,7 +77,7 @@ def write_rows(
     if fresh:
         seen = SeenBy(served_at, run_id)
         unread, replaced = with_numeric_fallback(
-            conn, mapping, fresh, lambda held: _put(conn, mapping, held, here, seen)
+            conn, mapping, fresh, lambda held: _write(conn, mapping, held, here, seen)
         )
     new = sum(row.key not in here for row in fresh)
     return WriteCounts(new, len(fresh) - new, unchanged, stale, unread, replaced)
@@ -93,10 +90,9 @@ def write_last(
     served_at: datetime,
     run_id: int | None = None,
 ) -> WriteCounts:
-    """Write rows as `write_rows`, but of two copies of a task the one served last stays.
+    """Upsert rows as `write_rows` does, but let the copy of a task that was served last win.
 
-    It does so whatever the `updated_at` of the two, except that what was changed in the very second of the
-    copy, or after it, is not on it.
+    Exception: a stored task changed at or after `served_at` stays.
     """
     written = write_rows(conn, mapping, rows, served_at, run_id)
     if not written.stale or mapping is not TASKS:
@@ -117,7 +113,7 @@ def write_documents(
     run_id: int | None = None,
     write: Callable[..., WriteCounts] = write_rows,
 ) -> WriteCounts:
-    """Write single objects, each as of its own answer; otherwise as `write_rows`, or as `write` does."""
+    """Upsert single objects by `write`, each with the time of its own response; return the sum of counts."""
     written = WriteCounts()
     for document in documents:
         written += write(conn, mapping, [to_row(mapping, document.raw)], document.served_at, run_id)
@@ -125,26 +121,26 @@ def write_documents(
 
 
 def apply_response(conn: sa.Connection, stream: str, document: Document) -> bool:
-    """Write an object of a stream as of its own answer, and return whether the mirror could take it.
+    """Upsert the object of a response; return False, with nothing changed, if the mirror cannot store it.
 
-    What it cannot take leaves the transaction as it was. Other failures of the database are raised.
+    Other database errors are raised.
     """
     try:
-        # On Postgres the writing undoes itself, and a savepoint more would be two waits for the server.
+        # On Postgres `with_numeric_fallback` has a savepoint; another one would be two more round trips.
         with savepoint(conn) if conn.dialect.name == "sqlite" else nullcontext():
             write_documents(conn, MAPPINGS[stream], [document])
     except InconsistentPageError:
         return False
     except sa.exc.DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None) or ""
-        if isinstance(error, sa.exc.DataError) or state.startswith(_BEYOND_LIMITS):
+        if isinstance(error, sa.exc.DataError) or state.startswith(_TOO_LARGE):
             return False
         raise
     return True
 
 
 def _accept_next_copy(conn: sa.Connection, mapping: StreamMapping, keys: Sequence[str]) -> None:
-    """Let the next copy of these objects replace what is here, older or not."""
+    """Mark these rows so that the next copy replaces them, even if it is older."""
     for chunk in chunks(keys):
         key = mapping.table.c[mapping.key]
         ours = key.in_(chunk)
@@ -159,10 +155,9 @@ def mark_missing(
     at: datetime,
     run_id: int | None = None,
 ) -> int:
-    """Note that the API answered 404 for these objects at `at`; return how many rows that changed.
+    """Mark objects for which the API answered 404 at `at` as missing; return the number of changed rows.
 
-    Rows already missing and rows that the API served later than `at`, by no more than clocks may differ, stay
-    as they are. Nothing is deleted. A copy served before `at` does not bring an object back.
+    Rows already missing, and rows served later than `at` (but within CLOCK_TOLERANCE), stay as they are.
     """
     if mapping is TASKS:
         changes.lock_task_writes(conn)
@@ -180,6 +175,7 @@ def mark_missing(
         touched.update(name for _, name in locked)
         if mapping is TASKS:
             changes.record_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
+        # `synced_at` too, so that a copy served before the 404 and written after it does not bring it back.
         marked += conn.execute(sa.update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
     batch_counts.mark_stale(conn, touched)
     return marked
@@ -192,7 +188,7 @@ def _here(conn: sa.Connection, mapping: StreamMapping, keys: Collection[str]) ->
 
 @cache
 def _by_keys(mapping: StreamMapping) -> sa.Select[*tuple[Any, ...]]:
-    """Return what finds the rows of the `keys` as far as a write depends on them."""
+    """Return the query for the columns, of the rows with the `keys`, that decide about a write."""
     columns = mapping.table.c
     wanted = [columns[mapping.key].label("key"), columns.digest, columns.synced_at, columns.missing_since]
     if mapping is TASKS:
@@ -202,7 +198,7 @@ def _by_keys(mapping: StreamMapping) -> sa.Select[*tuple[Any, ...]]:
 
 
 def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:
-    """Return a row's columns with those of our own."""
+    """Return the values of a row, including `digest`, `synced_at` and `response_digest`."""
     given = {**row.values, "digest": row.digest, "synced_at": synced_at}
     if mapping is TASKS:
         known = row.derived
@@ -210,23 +206,27 @@ def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object
     return given
 
 
-def _put(
+def _write(
     conn: sa.Connection,
     mapping: StreamMapping,
     fresh: Sequence[Row],
     here: Mapping[str, sa.RowMapping],
     seen: SeenBy,
 ) -> int:
-    """Write rows, and what follows from them, and return how many responses were not understood."""
+    """Write rows and everything derived from them; return the number of responses not understood."""
     synced_at = format_instant(seen.at)
     given = [_given(mapping, row, synced_at) for row in fresh]
     if mapping is TASKS:
         unchanged_spelling.keep_response_digests(conn, given, here)
-    into = _into(mapping, tuple(given[0]))
-    bulk_insert.write(conn, into, into.rows(given))
-    _follow(conn, mapping, fresh, [here[row.key] for row in fresh if row.key in here])
+    target = _target(mapping, tuple(given[0]))
+    bulk_insert.write(conn, target, target.rows(given))
+    if mapping is PROJECTS:
+        _write_versions(conn, fresh)
     if mapping is not TASKS:
         return 0
+    # A task that moved changes the counts of two batches. Batches are locked after tasks, everywhere.
+    old = [here[row.key] for row in fresh if row.key in here]
+    batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
     steps = [RowChange(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
     changes.record(conn, steps, seen)
     return annotations.write_changed(conn, fresh, steps)
@@ -247,13 +247,13 @@ def _is_ahead(instant: object, served_at: datetime) -> bool:
 
 
 def _came_before(old: sa.RowMapping, served_at: datetime) -> bool:
-    """Return whether the row here was served and changed before a copy that was served at this time."""
+    """Return whether the stored row was served and changed before a copy served at `served_at`."""
     return old["synced_at"] <= served_at and (old["updated_at"] is None or old["updated_at"] < served_at)
 
 
 @cache
-def _into(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
-    """Return where rows of `names` go: over an older copy, but not over a newer one that came in between."""
+def _target(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
+    """Return the upsert of rows with columns `names`, which skips rows that are newer in the table."""
     table = mapping.table
 
     def on_conflict(insert: Insert) -> Insert:
@@ -262,6 +262,7 @@ def _into(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertT
         changes["missing_since"] = sa.null()
         if table is batches:
             changes["counted_at"] = sa.null()
+        # The same rule as `_is_stale`, on the locked row: another writer may have committed since we read it.
         newer = given.synced_at >= kept.synced_at
         if mapping is TASKS:
             undecided = sa.or_(
@@ -272,16 +273,6 @@ def _into(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertT
         return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes, where=newer)
 
     return bulk_insert.InsertTarget.of(table, names, on_conflict)
-
-
-def _follow(
-    conn: sa.Connection, mapping: StreamMapping, fresh: Sequence[Row], old: Sequence[sa.RowMapping]
-) -> None:
-    """Bring up to date what depends on rows just written over `old`."""
-    if mapping is TASKS:
-        batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
-    elif mapping is PROJECTS:
-        _write_versions(conn, fresh)
 
 
 def _write_versions(conn: sa.Connection, rows: Sequence[Row]) -> None:

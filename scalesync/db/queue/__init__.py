@@ -1,4 +1,4 @@
-"""SQL of the queue, on a connection that the caller has.
+"""SQL of the command queue, run on the caller's connection: enqueue, claim, arm, settle, discard, list.
 
-Enqueue, claim, arm, settle, hold, discard, list.
+Functions never commit; locks last until the caller's transaction ends.
 """

@@ -1,14 +1,13 @@
-"""What must come before what: the conditions under which a command may be claimed.
+"""The conditions under which a command may be claimed: what must come before what.
 
-`claims` builds its query from these pieces and the views show them, so that what people read is why the claim
-passes a command by. A view selects `is_waiting(c)`, `is_held(c)`, `is_due(c)` and each of `blockers(c)`
-over one alias::
+Both the claim and the listing are built from these conditions, so that the reason people read is the reason
+why a claim skips the command::
 
     c = commands.alias("c")
     query = select(c, func.coalesce(*blockers(c)).label("waits_for"))
 
-A command is claimed only if it is waiting, not held, due, and every blocker of it is NULL. Blockers mean
-something for waiting commands only. "Earlier" is a smaller id, whatever the priorities.
+A command is claimed only if it is pending, not on hold, due, and each of its blockers is NULL. Blockers are
+meaningful for pending commands only. "Earlier" means a smaller id; priorities do not matter for it.
 """
 
 from collections.abc import Callable
@@ -30,11 +29,13 @@ _ONE: sa.ColumnElement[int] = sa.literal_column("1")
 
 
 def blockers(c: Commands) -> list[sa.ColumnElement[Any]]:
-    """Return, rule by rule, the smallest id that keeps `c` from being claimed; NULL: none does.
+    """Return one expression per rule: the smallest id that blocks `c`, or NULL.
 
-    In turn: another command on its resource, earlier or in flight; the create of what it is to be made in;
-    for a finalize, the create of a task that was queued for its batch before.
+    In order: another command on its resource, earlier or in flight; the create of its batch or project; for a
+    finalize, an earlier create of a task in its batch.
     """
+    # Each lookup names its index: without ANALYZE, SQLite would choose any index on `state`, and each claim
+    # would read all finished commands.
     return [
         sa.func.coalesce(_first_before(c, same_resource, "ix_commands_unsettled"), _in_flight(c)),
         _first_before(c, creates_parent, "ix_commands_containers"),
@@ -43,54 +44,51 @@ def blockers(c: Commands) -> list[sa.ColumnElement[Any]]:
 
 
 def pending(c: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for a command that nobody works on and that has not ended."""
+    """Return the condition for a command that is queued or in doubt, and not claimed."""
     return matches(c, WAITING)
 
 
 def on_hold(c: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for a command that nobody claims before a person acts."""
+    """Return the condition for a command that waits for a person's decision."""
     return c.c.hold_reason.is_not(None)
 
 
 def due(c: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for a command whose own time has come, by the database's clock.
-
-    The clock is read once for the whole statement.
-    """
+    """Return the condition for a command whose `not_before` is empty or past, by the database's clock."""
     return sa.or_(c.c.not_before.is_(None), time_has_come(c))
 
 
 def time_has_come(c: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for a command that had to wait for a time which is past."""
+    """Return the condition for a command whose `not_before` is past."""
+    # As a subquery the clock is read once for the statement; `clock_timestamp()` is volatile, and in the bare
+    # condition Postgres could not use it as the bound of an index range.
     return c.c.not_before <= sa.select(utc_now()).scalar_subquery()
 
 
 def same_resource(c: Commands, e: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition under which `e`, if earlier, keeps `c` from their common resource.
-
-    What is dead keeps only a create's followers: an object that was never made cannot be finalized or
-    canceled, but another create can make it, and a dead cancel or update leaves it as it was. A command in
-    doubt has the resource already and waits for nobody on it: an earlier one that a person revived meanwhile
-    waits for it.
-    """
-    follows = sa.and_(matches(e, CREATES), sa.not_(matches(c, CREATES)))
-    stands = sa.or_(e.c.state != _literal(CommandState.DEAD), follows)
+    """Return the condition under which `e`, if earlier, blocks `c` because both are about one resource."""
+    # A dead create still blocks what follows it: an object that was never made cannot be finalized or
+    # canceled. It does not block another create, and a dead cancel or update left the object as it was.
+    follows_create = sa.and_(matches(e, CREATES), sa.not_(matches(c, CREATES)))
+    blocks = sa.or_(e.c.state != _literal(CommandState.DEAD), follows_create)
+    # A command in doubt occupies the resource already. Were it to wait for an earlier command that a person
+    # revived meanwhile, each would wait for the other.
     queued = c.c.state == _literal(CommandState.QUEUED)
-    return sa.and_(e.c.resource == c.c.resource, matches(e, UNSETTLED), stands, queued)
+    return sa.and_(e.c.resource == c.c.resource, matches(e, UNSETTLED), blocks, queued)
 
 
 def creates_parent(c: Commands, e: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition under which `e`, if earlier, makes the batch or project that `c` is to be in."""
+    """Return the condition under which `e`, if earlier, creates the batch or project that `c` needs."""
     return sa.and_(e.c.resource == c.c.depends_on, uncreated(e))
 
 
 def uncreated(e: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for the create of a batch or project that is not there yet."""
+    """Return the condition for the create of a batch or project that was not delivered yet."""
     return sa.and_(matches(e, CONTAINERS), matches(e, UNSETTLED))
 
 
 def creates_batch_task(c: Commands, e: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition under which `e`, if earlier, makes a task of the batch that `c` finalizes."""
+    """Return the condition under which `e`, if earlier, creates a task in the batch that `c` finalizes."""
     return sa.and_(
         e.c.scope == c.c.scope,
         e.c.kind == _literal(CommandKind.CREATE_TASK),
@@ -100,7 +98,9 @@ def creates_batch_task(c: Commands, e: Commands) -> sa.ColumnElement[bool]:
 
 
 def matches(c: Commands, condition: str) -> sa.ColumnElement[bool]:
-    """Return a condition of `queue_tables` on `c`, in the words by which partial indexes are matched."""
+    """Return a condition from `schema.queue` applied to `c`."""
+    # As literal text: SQLite uses a partial index only if the query repeats its condition word for word,
+    # which bound parameters would prevent.
     return sa.literal_column(f"{c.name}.{condition}")
 
 
@@ -113,7 +113,7 @@ def _first_before(
 
 
 def _in_flight(c: Commands) -> sa.ScalarSelect[int | None]:
-    """Return the command that has the resource of `c` now: a later one, if `c` was revived by a person."""
+    """Return the command that occupies the resource of `c` now; a later one only if `c` was revived."""
     o = commands.alias("other")
     same = sa.and_(o.c.resource == c.c.resource, o.c.id != c.c.id, matches(o, IN_FLIGHT))
     query = indexed(sa.select(o.c.id).where(same).limit(_ONE), o, "ux_commands_resource_in_flight")

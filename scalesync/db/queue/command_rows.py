@@ -1,4 +1,4 @@
-"""Commands as their rows hold them, and the log of what was tried with each."""
+"""Read commands from their rows, and read and write the log of the steps taken with each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -15,7 +15,7 @@ _ADD = insert(command_attempts).values(at=utc_now())
 
 
 def command_of(row: Row[Any] | RowMapping) -> Command:
-    """Return the command that a row holds with all columns of `commands`, whatever else it holds."""
+    """Return the command in a row that has at least all columns of `commands`."""
     given = row._mapping if isinstance(row, Row) else row  # noqa: SLF001 - SQLAlchemy's documented name
     values = {name: given[name] for name in _FIELDS}
     values["state"] = CommandState(values["state"])
@@ -24,18 +24,19 @@ def command_of(row: Row[Any] | RowMapping) -> Command:
 
 
 def find(conn: Connection, command_id: int) -> Command | None:
-    """Return a command, or None where there is no such number."""
+    """Return the command with this id, or None."""
     row = conn.execute(select(commands).where(commands.c.id == command_id)).one_or_none()
     return None if row is None else command_of(row)
 
 
 def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[AttemptStep]) -> None:
-    """Add steps to the log of a command, in order, as of now by the database's clock."""
+    """Append steps to the log of a command, in order, dated by the database's clock."""
     log(conn, [(command_id, fence, step) for step in steps])
 
 
 def log(conn: Connection, entries: Iterable[tuple[int, int, AttemptStep]]) -> None:
-    """Add (command's id, its fence, step) to the logs of any number of commands, in order."""
+    """Append entries (command id, fence, step) to the logs of several commands, in order."""
+    # The fence says under which claim a step was taken: two dispatchers may log on one command.
     rows = [
         {
             "command_id": command_id,
@@ -52,7 +53,7 @@ def log(conn: Connection, entries: Iterable[tuple[int, int, AttemptStep]]) -> No
 
 
 def attempts(conn: Connection, command_id: int) -> list[Attempt]:
-    """Return the whole log of a command, oldest first; empty for one that does not exist."""
+    """Return the whole log of a command, oldest first; empty if there is no such command."""
     table = command_attempts
     rows = conn.execute(select(table).where(table.c.command_id == command_id).order_by(table.c.id))
     return [Attempt(**row) for row in rows.mappings()]

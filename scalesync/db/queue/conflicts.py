@@ -1,4 +1,4 @@
-"""Why an order cannot be queued, in sentences: a command or an object has its name already, or it is late."""
+"""Sentences for a command that cannot be queued: its name is taken with other content, or it is too late."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,14 @@ _NOTHING = object()
 
 
 def clash(new: NewCommand, existing: Command) -> ConflictError:
-    """Return the refusal of an order whose key another command has, with other content."""
+    """Return the error for a command whose idempotency key another command has, with other content."""
     name = new.resource.partition(":")[2]
     there = f"command {existing.id}, which is {existing.state.replace('_', ' ')}"
     if new.kind == CommandKind.CREATE_TASK and name.startswith(GENERATED):
         return ConflictError(
             f"The same content is already queued as {there}, for another batch; {advice.ALLOW_DUPLICATES}."
         )
+    # As Decimal: read as floats, two long numbers that differ would look equal in the sentence.
     there_and_here = (json.loads(text, parse_float=Decimal) for text in (existing.payload, new.payload))
     found = list(_differences(*there_and_here))
     fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
@@ -31,13 +32,11 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
 
 
 def unlike(new: NewCommand, found: MirroredObject) -> list[Difference]:
-    """Return in what a mirrored object that has the name of a create is another one; where, ours and theirs.
-
-    A unique_id that was made from its content says that this is the same: then only the batch may differ.
-    """
+    """Return where a mirrored object with the name of a create differs from it: (path, ours, theirs)."""
     creation = new.creates
     if creation is None or not creation.match_on:
         return []
+    # A unique_id made from the content says that the content is the same; only the batch is not part of it.
     if creation.name.startswith(GENERATED):
         batch, theirs = dict(creation.match_on).get("batch"), found.document.get("batch")
         return [] if batch in (None, theirs) else [("batch", batch, theirs)]
@@ -47,7 +46,7 @@ def unlike(new: NewCommand, found: MirroredObject) -> list[Difference]:
 def mirrored_clash(
     creation: Creation, found: MirroredObject, differing: Sequence[Difference]
 ) -> ConflictError:
-    """Return the refusal of a create whose name a mirrored object has that is not the same."""
+    """Return the error for a create whose name a different mirrored object has."""
     if creation.name.startswith(GENERATED):
         return ConflictError(
             f"The same content is mirrored as {found.key}, in another batch; {advice.ALLOW_DUPLICATES}."
@@ -59,7 +58,7 @@ def mirrored_clash(
 
 
 def sealed(new: NewCommand, sealed_by: int) -> BatchSealedError:
-    """Return the refusal of an order that comes after its batch's finalize."""
+    """Return the error for a command that comes after the finalize of its batch."""
     batch = str(new.scope).partition(":")[2]
     return BatchSealedError(
         f"Batch {batch!r} takes nothing more: command {sealed_by} finalizes it.",
@@ -73,7 +72,7 @@ def _some(parts: Sequence[str], between: str = ", ") -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value for people: short, and without what signs an address."""
+    """Return a value as short text for people, without signatures of URLs, which are secrets."""
     if value is None or value is _NOTHING:
         return "nothing"
     text = without_signatures(json.dumps(value, ensure_ascii=False, default=str))
@@ -81,7 +80,8 @@ def _shown(value: object) -> str:
 
 
 def _differences(one: object, other: object) -> Iterator[Difference]:
-    """Yield where two JSON values differ, however deep they are; 1 and 1.0 do not, 1 and true do."""
+    """Yield where two JSON values differ, at any depth; 1 equals 1.0, but not true."""
+    # A stack instead of recursion: people's metadata may be nested deeper than Python recurses.
     rest = [("", one, other)]
     while rest:
         path, left, right = rest.pop()

@@ -1,4 +1,4 @@
-"""Taking back what was never sent, with everything that hung on it."""
+"""Discard commands that had no effect, with all commands that can never run without them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,15 @@ _C = commands.c
 _CONTAINERS = (CommandKind.CREATE_BATCH, CommandKind.CREATE_PROJECT)
 
 WITHOUT_EFFECT = and_(_C.state.in_((CommandState.QUEUED, CommandState.DEAD)), _C.ambiguous.is_(false()))
-"""Commands in nobody's hands of which no request can have, or yet get, an effect."""
+"""Commands that are not claimed and of which no request had or can still have an effect."""
 
+# Delivered without a key: the name was freed at the API since (`Settlement.frees_key`).
 _LIVE = and_(
     text(CREATES),
     _C.state != CommandState.DISCARDED,
     not_(and_(_C.state == CommandState.DELIVERED, _C.idempotency_key.is_(None))),
 )
-"""Creates that made, or may yet make, the object that has the name of their resource now."""
+"""Creates that made, or may still make, the object that their resource names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,17 @@ class DiscardedCommand:
 
     @property
     def shown(self) -> str:
-        """How people know it."""
+        """The command as people know it: number, kind and object."""
         return named(self.id, self.kind, self.resource)
 
 
 def named(command_id: int, kind: str, resource: str) -> str:
-    """Return how people know a command: its number, its kind and what it is about."""
+    """Return a command as people know it: its number, kind and object."""
     return f"command {command_id} ({kind} {resource.partition(':')[2] or resource})"
 
 
 def words(state: CommandState) -> str:
-    """Return a state in people's words."""
+    """Return a state as a phrase for messages."""
     return {CommandState.QUEUED: "not sent yet", CommandState.SENDING: "being sent"}.get(
         state, state.replace("_", " ")
     )
@@ -55,10 +56,13 @@ def words(state: CommandState) -> str:
 def discard_matching(
     conn: Connection, which: ColumnElement[bool], outcome: Outcome, details: Mapping[int, str]
 ) -> list[DiscardedCommand]:
-    """Discard what is `which` and without effect, and return it; `details` are logged by its ids.
+    """Discard the commands that match `which` and had no effect; return them.
 
-    Of this and a claim of the same command exactly one wins.
+    `details` are sentences for the log by command id. If a claim takes the same command at the same time,
+    exactly one of the two succeeds.
     """
+    # The UPDATE tests the state again on the locked row and raises the fence: a claim that was first makes it
+    # match nothing, a claim that comes later finds the command discarded.
     changes = {
         "state": CommandState.DISCARDED,
         "outcome": outcome,
@@ -78,17 +82,21 @@ def discard_matching(
 
 
 def cascade(conn: Connection, discarded: Iterable[DiscardedCommand]) -> tuple[int, ...]:
-    """Draw the consequences of discards: return what can never run now, and is discarded with them.
+    """Discard the commands that can never run after these discards; return their ids.
 
-    That is whatever is unsent and came after a discarded create, on its resource or in what it was to make,
-    and so on; unless another command makes the same, or the mirror holds it. What may have an effect stays.
-    A batch that one of the commands sealed is open again.
+    These are unsent commands later than a discarded create, about its resource or inside the batch or project
+    that it was to make, and their dependents in turn; unless another command makes the object, or the mirror
+    has it. Commands that may have had an effect stay. Batches that discarded commands sealed are opened.
     """
     found: list[int] = []
     wave = list(discarded)
+    # Breadth first, one level at a time: project, its batches, their tasks. It ends, since each level
+    # discards commands and a discarded one matches no more.
     while wave:
+        # Open the batches of discarded finalizes, or they would refuse tasks for ever.
         for chunk in chunks([gone.id for gone in wave]):
             seals.unseal(conn, chunk)
+        # What depends on creates that nobody else replaces is the next level.
         causes = _dependents(conn, _orphaned(conn, wave))
         wave = []
         for chunk in chunks(sorted(causes)):
@@ -99,10 +107,10 @@ def cascade(conn: Connection, discarded: Iterable[DiscardedCommand]) -> tuple[in
 
 
 def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[str, int]:
-    """Discard the creates of these resources that were never sent, with what hung on them.
+    """Discard never-sent creates of these resources and their dependents; return ids by resource.
 
-    Returns the create by resource. A resource is left alone where the mirror holds its object, and where any
-    create of it was, is being or may have been sent, or found the name taken: there is something to undo.
+    A resource is skipped if the mirror has its object, or if any create of it was, is being or may have been
+    sent or met a conflict: then there may be an object to cancel at the API.
     """
     if not resources:
         return {}
@@ -110,6 +118,7 @@ def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[
     sent: set[str] = set()
     columns = (_C.id, _C.resource, and_(WITHOUT_EFFECT, _C.outcome.is_distinct_from(Outcome.CONFLICT)))
     query = select(*columns).where(_C.resource.in_(resources), _LIVE).order_by(_C.id)
+    # Locked in the order of ids, so that no claim can take one of them between this test and the discard.
     for command_id, resource, harmless in conn.execute(query.with_for_update()):
         creates.setdefault(resource, []).append(command_id)
         if not harmless:
@@ -123,25 +132,26 @@ def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[
 
 
 def _orphaned(conn: Connection, discarded: Iterable[DiscardedCommand]) -> dict[str, DiscardedCommand]:
-    """Return the discarded creates, by resource, whose object nothing else makes or has made."""
-    bare = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
-    for chunk in chunks(list(bare)):
+    """Return the discarded creates by resource, without those whose object exists or is made elsewhere."""
+    orphans = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
+    for chunk in chunks(list(orphans)):
         others = conn.scalars(select(_C.resource).where(_C.resource.in_(chunk), _LIVE)).all()
         for resource in {*others, *mirror_lookup.held(conn, chunk)}:
-            bare.pop(resource, None)
-    return bare
+            orphans.pop(resource, None)
+    return orphans
 
 
-def _dependents(conn: Connection, bare: Mapping[str, DiscardedCommand]) -> dict[int, DiscardedCommand]:
-    """Return what is unsettled and came after these creates, by id, with the create it hangs on."""
+def _dependents(conn: Connection, orphans: Mapping[str, DiscardedCommand]) -> dict[int, DiscardedCommand]:
+    """Return the later unsettled commands that depend on these creates, by id, with the create."""
     causes: dict[int, DiscardedCommand] = {}
-    for chunk in chunks(bare):
-        places = [resource for resource in chunk if bare[resource].kind in _CONTAINERS]
+    for chunk in chunks(orphans):
+        places = [resource for resource in chunk if orphans[resource].kind in _CONTAINERS]
         wanted = [(_C.resource, _C.resource.in_(chunk))]
         if places:
             wanted.append((_C.depends_on, _C.depends_on.in_(places)))
         for column, condition in wanted:
             for command_id, resource in conn.execute(select(_C.id, column).where(text(UNSETTLED), condition)):
-                if command_id > bare[resource].id:
-                    causes[command_id] = bare[resource]
+                # An earlier command was queued when another object had the name: it does not depend on this.
+                if command_id > orphans[resource].id:
+                    causes[command_id] = orphans[resource]
     return causes

@@ -1,6 +1,6 @@
-"""The ledger of commands: how they come into the queue, once each, and how they are read back.
+"""Put commands into the queue, each at most once.
 
-Nothing here commits: what is queued is there when the caller's transaction is, and not before.
+Nothing here commits: commands exist once the caller's transaction is committed, and not before.
 """
 
 import uuid
@@ -40,17 +40,16 @@ __all__ = [
 
 _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5
-"""Held on Postgres by whoever queues many commands: two of them would wait for each other's names."""
 _C = commands.c
 _KEYED = select(commands).where(in_list(_C.idempotency_key, "keys"), text(KEYED))
 
 EnqueueResult = Enqueued | QueueError
 _Round = dict[str, NewCommand]
-"""Orders by resource: no two on the same one."""
+"""New commands by resource: a round has at most one per resource."""
 
 
 def queued_creates(conn: Connection, batch: str) -> list[str]:
-    """Return the unique_ids, oldest first, of the tasks queued for a batch and not known to be delivered."""
+    """Return the unique_ids of tasks queued for a batch and not delivered yet, oldest first."""
     query = select(_C.resource).where(
         _C.scope == f"batch:{batch}", text(f"kind = '{CommandKind.CREATE_TASK}' AND {UNSETTLED}")
     )
@@ -58,13 +57,15 @@ def queued_creates(conn: Connection, batch: str) -> list[str]:
 
 
 def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
-    """Put one command into the queue, unless the same one is there or the mirror holds what it would make.
+    """Queue one command, unless the same one is queued already or the mirror has the object it would create.
 
-    Raises ConflictError where a command or a mirrored object has the same name and other content, and
-    BatchSealedError where its batch is being finalized; nothing is changed then. On Postgres a finalize waits
+    Raises ConflictError if a command or a mirrored object has the same name and other content, and
+    BatchSealedError if its batch is being finalized; nothing is changed then. On Postgres a finalize waits
     for the transactions that queue creates for its batch.
     """
     answers: dict[str, EnqueueResult] = {}
+    # A round without a result: another transaction committed the key between our look-up and our insert. The
+    # next round sees it (READ COMMITTED).
     while not answers:
         answers = _enqueue_round(conn, {new.resource: new})
     answer = answers[new.resource]
@@ -74,11 +75,12 @@ def enqueue(conn: Connection, new: NewCommand) -> Enqueued:
 
 
 def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[EnqueueResult]:
-    """Do as `enqueue` for each order as the iterator is drawn, in flat memory; errors are yielded in place.
+    """Queue commands while the iterator is read; yield for each the result of `enqueue`, or its error.
 
-    Orders are read some hundred ahead of what is yielded. On Postgres only one transaction at a time queues
-    many, and the next one waits: so two cannot wait for each other's names, in whatever order they come.
+    Needs constant memory: reads up to 500 commands ahead of what it yields. On Postgres, waits until no other
+    transaction queues many commands.
     """
+    # Two transactions that insert the same keys in different order would wait for each other: one at a time.
     if conn.dialect.name == "postgresql":
         conn.execute(select(func.pg_advisory_xact_lock(_BULK_LOCK)))
     for chunk in _chunks(orders):
@@ -86,7 +88,9 @@ def enqueue_many(conn: Connection, orders: Iterable[NewCommand]) -> Iterator[Enq
 
 
 def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
-    """Yield the orders in lists; one that seals stands alone, so that what came before it comes before it."""
+    """Yield the commands in lists of up to 500; a command that seals a batch comes alone."""
+    # In a list with creates of its batch, the finalize would be inserted together with them: it needs a later
+    # round than all that came before it, and an earlier one than all that came after.
     chunk: list[NewCommand] = []
     for new in orders:
         if chunk and (len(chunk) == _CHUNK or new.seals_batch or chunk[0].seals_batch):
@@ -98,9 +102,11 @@ def _chunks(orders: Iterable[NewCommand]) -> Iterator[list[NewCommand]]:
 
 
 def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[EnqueueResult]:
-    """Return what became of each order; those on one resource have the effect of one call after the other."""
+    """Return the result for each command, as if `enqueue` had been called for one after the other."""
     answers: dict[int, EnqueueResult] = {}
     rest = dict(enumerate(orders))
+    # Each round takes the first remaining command of each resource. Those that got no answer, because another
+    # transaction was in the way, are tried again; repetitions of a resource find the first one queued.
     while rest:
         numbers: dict[str, int] = {}
         for number, order in rest.items():
@@ -112,16 +118,17 @@ def _enqueue(conn: Connection, orders: Sequence[NewCommand]) -> list[EnqueueResu
 
 
 def _enqueue_round(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
-    """Return what became of each order, or of some where another transaction was in the way of the rest."""
+    """Return results by resource; without those whose key another transaction inserted meanwhile."""
     answers: dict[str, EnqueueResult] = {}
-    for settle in (_known, _already_mirrored, _sealed):
+    # In this order: a repetition of a queued command gets its number even if the batch was sealed since.
+    for settle in (_already_queued, _already_mirrored, _sealed):
         answers |= settle(conn, {name: new for name, new in orders.items() if name not in answers})
     rest = {name: new for name, new in orders.items() if name not in answers}
     return answers | _insert(conn, rest)
 
 
-def _known(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
-    """Answer for the orders whose key a command has already."""
+def _already_queued(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
+    """Return results for the commands whose idempotency key is in the queue already."""
     by_key = {new.idempotency_key: name for name, new in orders.items() if new.idempotency_key is not None}
     answers: dict[str, EnqueueResult] = {}
     if by_key:
@@ -135,12 +142,13 @@ def _known(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
 
 
 def _already_mirrored(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
-    """Answer for the creates whose object the mirror holds."""
+    """Return results for the creates whose object is in the mirror already."""
     creations = {name: new.creates for name, new in orders.items() if new.creates is not None}
     found = mirror_lookup.objects(conn, creations.values()) if creations else {}
     answers: dict[str, EnqueueResult] = {}
     for name, creation in creations.items():
         objects = found.get((creation.stream, creation.name), [])
+        # The mirror may hold several tasks with one unique_id: the most similar one decides.
         against = sorted(((unlike(orders[name], one), one) for one in objects), key=lambda pair: len(pair[0]))
         for differing, one in against[:1]:
             known = Enqueued(None, new=False, mirrored=one.key)
@@ -149,7 +157,7 @@ def _already_mirrored(conn: Connection, orders: _Round) -> dict[str, EnqueueResu
 
 
 def _sealed(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
-    """Hold the seals of the orders' scopes, and answer for those that come too late."""
+    """Lock the batch seals and return errors for commands of batches that are being finalized."""
     scopes = {new.scope for new in orders.values() if new.scope is not None}
     if any(new.seals_batch for new in orders.values()):
         seals.lock(conn, scopes, alone=True)
@@ -159,25 +167,26 @@ def _sealed(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
 
 
 def _insert(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
-    """Put the orders into the queue, except where another transaction took the key meanwhile."""
+    """Insert the commands; leaves out those whose key another transaction inserted meanwhile."""
+    # A cancel of a create that was never sent discards that create, and is itself recorded as discarded.
     undone = discard_cascade.cancel_unsent_creates(
         conn, [name for name, new in orders.items() if new.cancels_create]
     )
     rest = {name: new for name, new in orders.items() if name not in undone}
     queued = insert_commands(conn, _rows(rest))
-    void = _insert_withdrawn(conn, orders, undone)
+    withdrawn_ids = _insert_withdrawn(conn, orders, undone)
     for name, command_id in queued.items():
         new = orders[name]
         if new.seals_batch and new.scope is not None:
             seals.seal(conn, new.scope, command_id)
     return {
         name: Enqueued(command_id, new=True, withdrew=undone.get(name))
-        for name, command_id in (queued | void).items()
+        for name, command_id in (queued | withdrawn_ids).items()
     }
 
 
 def _insert_withdrawn(conn: Connection, orders: _Round, undone: Mapping[str, int]) -> dict[str, int]:
-    """Keep the orders that undid a create, as proof, and discarded like it."""
+    """Insert the cancels that discarded an unsent create, as discarded commands, for the record."""
     withdrawn = {name: new for name, new in orders.items() if name in undone}
     ids = insert_commands(conn, _rows(withdrawn), withdrawn=True)
     details = {

@@ -1,4 +1,4 @@
-"""Many commands into their table with one statement, and one parameter, at a time."""
+"""Insert many commands with one statement and a single JSON parameter."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,10 +19,9 @@ _GIVEN = ("cid", "kind", "resource", "scope", "depends_on", "payload", "idempote
 def insert_commands(
     conn: sa.Connection, rows: Sequence[Mapping[str, Any]], *, withdrawn: bool = False
 ) -> dict[str, int]:
-    """Insert rows of the same columns, in order, each of them queued, or discarded if `withdrawn`.
+    """Insert rows in order, as queued or, if `withdrawn`, as discarded; return the new ids by resource.
 
-    Leaves out those whose idempotency key another command has, also one that was not yet visible. Returns the
-    others' numbers by resource.
+    Skips rows whose idempotency key another command has, including one committed a moment ago.
     """
     if not rows:
         return {}
@@ -45,7 +44,7 @@ def _insert(dialect: str, withdrawn: bool) -> sa.Executable:
             "finished_at": utc_now(),
         }
     given = _from_record_set() if dialect == "postgresql" else _from_list()
-    # Without a condition SQLite would read the conflict as one of a join.
+    # Without a WHERE, SQLite parses the ON of ON CONFLICT as the condition of a join (documented).
     source = sa.select(*given, *fixed.values()).where(sa.literal_column("true"))
     insert = insert_into(dialect, commands).from_select([*_GIVEN, *fixed], source)
     nothing = insert.on_conflict_do_nothing(index_elements=[_C.idempotency_key], index_where=sa.text(KEYED))
@@ -53,13 +52,13 @@ def _insert(dialect: str, withdrawn: bool) -> sa.Executable:
 
 
 def _from_list() -> list[sa.ColumnElement[Any]]:
-    """Return the columns of the rows that SQLite reads from its parameter."""
+    """Return the columns that SQLite reads from the JSON list in the parameter."""
     listed = sa.func.json_each(sa.bindparam("rows", type_=sa.Text)).table_valued("value")
     return [sa.func.json_extract(listed.c.value, sa.literal_column(f"'$.{name}'")) for name in _GIVEN]
 
 
 def _from_record_set() -> list[sa.ColumnElement[Any]]:
-    """Return the same of the table that Postgres makes of it."""
+    """Return the columns of the record set that Postgres makes of the JSON list in the parameter."""
     document = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
     columns = [sa.column(name, _C[name].type) for name in _GIVEN]
     given = (

@@ -1,6 +1,6 @@
-"""The queue as people see it: where each command stands, and why it waits.
+"""List the queue for people: the state of each command, and why it waits.
 
-Whether a command is blocked, held or due is asked by the very conditions of `order` that a claim goes by.
+Whether a command is blocked, held or due follows from the conditions in `claim_conditions` that a claim uses.
 """
 
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ _AT_ONCE = 500
 _C = commands.alias("c")
 _WAITS_FOR = case((pending(_C), func.coalesce(*blockers(_C)))).label("waits_for")
 _QUERY = select(_C, _WAITS_FOR, on_hold(_C).label("held"), due(_C).label("due"))
-"""Commands with what keeps a claim from taking them: NULL where nothing does."""
+"""Commands with the id of the command that blocks them (`waits_for`), and whether they are held and due."""
 _STATES: dict[DisplayState, ColumnElement[bool]] = {
     DisplayState.READY: _C.c.state == CommandState.QUEUED,
     DisplayState.SCHEDULED: _C.c.state == CommandState.QUEUED,
@@ -42,7 +42,7 @@ _STATES: dict[DisplayState, ColumnElement[bool]] = {
     DisplayState.BLOCKED: _C.c.state == CommandState.QUEUED,
     DisplayState.HELD: and_(pending(_C), on_hold(_C)),
 }
-"""What is common to the commands that are displayed so; the others are displayed by their state."""
+"""A condition in SQL that narrows the search for a display state; other display states equal the state."""
 
 
 class _Order(msgspec.Struct):
@@ -71,10 +71,10 @@ def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
     finished: bool = True,
     limit: int | None = None,
 ) -> Iterator[CommandView]:
-    """Yield commands in the order of their ids, in flat memory; None leaves a filter out.
+    """Yield commands in the order of their ids, in constant memory; a filter that is None is not applied.
 
-    `batch` chooses what has that batch for its scope: its create, its tasks' creates, its finalize. Without
-    `finished` what is delivered or discarded is left out, and not read.
+    `batch` selects the create of that batch, the creates of its tasks and its finalize. Without `finished`,
+    delivered and discarded commands are left out, and not read.
     """
     wanted: list[ColumnElement[bool]] = [] if finished else [matches(_C, UNSETTLED)]
     if display is not None:
@@ -83,19 +83,21 @@ def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
         wanted.append(_C.c.kind == kind)
     if batch is not None:
         wanted.append(_C.c.scope == f"batch:{batch}")
+    # The exact display state is computed in Python, so the limit is applied after that and not in SQL.
     found = (one for one in _pages(conn, wanted) if display in (None, one.display))
     return islice(found, limit)
 
 
 def view(conn: Connection, command_id: int) -> CommandView | None:
-    """Return one command with why it waits, or None where there is no such number."""
+    """Return one command with the reason why it waits, or None if there is no such id."""
     return next(iter(_shown(conn, _QUERY.where(_C.c.id == command_id))), None)
 
 
 def why(conn: Connection, command_id: int) -> list[CommandView]:
-    """Return the command, the one it waits for, and so on to the root, each once; empty without such one."""
+    """Return the command, the one that blocks it, and so on to the last; empty if there is no such id."""
     chain: dict[int, CommandView] = {}
     following: int | None = command_id
+    # Commands move while they are read one by one, so that the chain may seem to close to a ring.
     while following is not None and following not in chain:
         one = view(conn, following)
         if one is None:
@@ -108,6 +110,7 @@ def why(conn: Connection, command_id: int) -> list[CommandView]:
 def _pages(
     conn: Connection, wanted: list[ColumnElement[bool]], *, backwards: bool = False
 ) -> Iterator[CommandView]:
+    # Pages by id instead of one open cursor: between two pages the caller may run other statements.
     query = _QUERY.where(*wanted).limit(_AT_ONCE)
     query = query.order_by(_C.c.id.desc() if backwards else _C.c.id)
     page = _shown(conn, query)
@@ -124,7 +127,7 @@ def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandVie
 
 
 def _named(conn: Connection, ids: Iterable[int]) -> dict[int, str]:
-    """Return how people know these commands, and what is with them."""
+    """Return a phrase for each command: its number, kind, object and state."""
     columns = (_C.c.id, _C.c.kind, _C.c.resource, _C.c.state, on_hold(_C))
     found = conn.execute(select(*columns).where(_C.c.id.in_(ids)))
     return {
@@ -170,12 +173,12 @@ def _reason(command: Command, display: DisplayState, *, due: bool) -> str | None
 
 
 def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
-    """Yield the wanted tasks that are queued to be created and not known to be there, in flat memory.
+    """Yield the selected tasks whose create is queued and not delivered yet, in constant memory.
 
-    Each is the body of its create as compact JSON, with its `type`, its `command_id` and, as `state`, where
-    the command stands. Since and until are about when it was queued. What only a task at Scale has, such as
-    a status, none of them has.
+    Each is the body of its create as compact JSON, with `type`, `command_id` and `state`. `since` and `until`
+    apply to the time of queueing.
     """
+    # Only tasks at the API have a status or a review: a filter on either selects no queued task.
     if wanted.status is not None or wanted.customer_review_status is not None:
         return iter(())
     conditions = [matches(_C, f"kind = '{CommandKind.CREATE_TASK}'"), matches(_C, UNSETTLED)]
@@ -189,6 +192,7 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
 
 def _documents(creates: Iterable[CommandView], wanted: Selection) -> Iterator[bytes]:
     for one in creates:
+        # Project and type are in the payload, which no index covers: they are compared here.
         order = _decode_order(one.command.payload)
         project = order.body.get("project")
         if wanted.type not in (None, order.type):
@@ -199,10 +203,8 @@ def _documents(creates: Iterable[CommandView], wanted: Selection) -> Iterator[by
 
 
 def queue_stats(conn: Connection) -> QueueStats:
-    """Return how full the queue is; `by_state` has the states of open commands that there are.
-
-    Reads what is open, however much is finished.
-    """
+    """Return the counts of open and dead commands and the age of the oldest open one."""
+    # Each count is answered by one partial index, so that millions of finished commands cost nothing.
     waiting, oldest_waiting = _count(conn, and_(pending(_C), matches(_C, UNHELD)), "ix_commands_waiting")
     held, oldest_held = _count(conn, and_(pending(_C), on_hold(_C)), "ix_commands_held")
     sending, oldest_sending = _count(conn, matches(_C, SENDING), "ix_commands_leases")
@@ -225,7 +227,7 @@ def queue_stats(conn: Connection) -> QueueStats:
 
 
 def _count(conn: Connection, where: ColumnElement[bool], index: str) -> tuple[int, int | None]:
-    """Return how many commands there are and the smallest id; the index has them all, and few others."""
+    """Return the number of matching commands and the smallest id, read from a partial index."""
     query = indexed(select(func.count(), func.min(_C.c.id)).where(where), _C, index)
     count, first = conn.execute(query).one()
     return int(count), first

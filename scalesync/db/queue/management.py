@@ -1,7 +1,7 @@
-"""What people do with commands that are in the queue.
+"""What people do with queued commands: discard, retry, and distrust after a restored backup.
 
-Each function takes the gate first, as a claim does: nobody is choosing among the commands meanwhile, so a
-person's hand and a claim come one after the other. Every change is in the command's log.
+Each function locks the pause row first, as a claim does, so that no claim chooses among the commands at the
+same time. Every change is logged with the command.
 """
 
 import json
@@ -37,17 +37,18 @@ _AGAIN = "Queue it anew if it is still wanted."
 
 
 def discard(conn: sa.Connection, command_id: int) -> DiscardResult:
-    """Withdraw a command: at once where no request of it can have an effect, with what hung on it.
+    """Discard a command and its dependents, at once if no request of it can have an effect.
 
-    Otherwise it is requested: honoured before it is sent, or when the API shows that it was not applied. A
-    discarded finalize opens its batch again. Raises QueueError where there is no such command, and for one
-    that is dead with an unknown effect while another has its resource.
+    Otherwise the discard is requested: it is carried out before the next sending, or when the API shows that
+    the command was not applied. A discarded finalize opens its batch again. Raises QueueError if there is no
+    such command, or if it is dead with an unknown effect while another command occupies its resource.
     """
-    command = _in_hand(conn, command_id)
+    command = _locked(conn, command_id)
     if command.state is CommandState.DISCARDED:
         return DiscardResult(command_id, DiscardAnswer.DISCARDED)
     if command.state is CommandState.DELIVERED:
         return DiscardResult(command_id, DiscardAnswer.TOO_LATE, instead=_instead(command))
+    # Nothing matches if the command is being sent, in doubt, or dead with an unknown effect.
     gone = discard_matching(conn, _C.id == command_id, Outcome.WITHDRAWN, {})
     if gone:
         return DiscardResult(command_id, DiscardAnswer.DISCARDED, also=cascade(conn, gone))
@@ -56,16 +57,17 @@ def discard(conn: sa.Connection, command_id: int) -> DiscardResult:
 
 
 def retry(conn: sa.Connection, command_id: int) -> None:
-    """Have a dead command queued again, or looked up first if its effect is unknown; let a held one go on.
+    """Queue a dead command again (look it up first if its effect is unknown), or release a held one.
 
-    Raises QueueError, with nothing changed, for any other one, and where something newer has overtaken it.
+    Raises QueueError, with nothing changed, for any other command, and if a newer command replaced it.
     """
-    _retry(conn, _in_hand(conn, command_id))
+    _retry(conn, _locked(conn, command_id))
 
 
 def retry_dead(conn: sa.Connection) -> list[int]:
-    """Retry every dead command that `retry` takes, and return them; of two with one key the newer one."""
+    """Retry every dead command that `retry` accepts and return their ids; of two with one key the newer."""
     pause.lock(conn)
+    # Newest first: the newest takes the key, and `_refuse_overtaken` then refuses the older ones.
     dead = sa.select(commands).where(_C.state == CommandState.DEAD).order_by(_C.id.desc()).with_for_update()
     retried = []
     for row in conn.execute(dead).all():
@@ -78,7 +80,7 @@ def retry_dead(conn: sa.Connection) -> list[int]:
 
 
 def discard_dead(conn: sa.Connection) -> list[DiscardResult]:
-    """Discard every dead command that `discard` takes, oldest first, and return the answer for each."""
+    """Discard every dead command that `discard` accepts, oldest first; return a result for each."""
     pause.lock(conn)
     dead = sa.select(_C.id).where(_C.state == CommandState.DEAD).order_by(_C.id).with_for_update()
     answers = []
@@ -89,17 +91,14 @@ def discard_dead(conn: sa.Connection) -> list[DiscardResult]:
 
 
 def distrust(conn: sa.Connection) -> int:
-    """Have everything that is open looked up before it is sent, and return how many commands that is.
+    """Make every open command be looked up at the API before it is sent; return their number.
 
-    For a database restored from a backup: what it calls unsent may have been sent since, at any time until
-    now. Whoever holds such a command cannot settle it any more. Of each resource the first command goes in
-    doubt; the others stay queued, ambiguous, and are looked up when their turn comes, and dead ones when a
-    person retries them.
-
-    A look that shows nothing settles it, unless a request without an answer is known here, or the API would
-    apply a late one a second time, as it does with an update: then the settle time counts from now.
+    For a database restored from a backup: commands that it has as unsent may have been sent since. Active
+    claims are lost. Dead commands are looked up when a person retries them.
     """
     pause.lock(conn)
+    # `sent_at` starts the settle time: only after it does "not found" mean "not applied". It is set where a
+    # request may still be on its way, and for updates, which the API applies a second time if they come late.
     sending = _C.state == CommandState.SENDING
     sent = sa.and_(sending, _C.sent_at.is_not(None))
     late = sa.or_(_C.ambiguous, sent, _C.kind == CommandKind.UPDATE_PROJECT)
@@ -117,6 +116,8 @@ def distrust(conn: sa.Connection) -> int:
         )
     )
     conn.execute(distrusted)
+    # A unique index allows one command in flight per resource: only the first goes in doubt. The others stay
+    # queued and ambiguous, and are looked up when their turn comes.
     other = commands.alias("other")
     before = sa.and_(other.c.id < _C.id, matches(other, UNSETTLED))
     in_the_way = sa.and_(
@@ -146,8 +147,9 @@ def _retry(conn: sa.Connection, command: Command) -> None:
         raise QueueError(msg)
 
 
-def _in_hand(conn: sa.Connection, command_id: int) -> Command:
-    """Return a command that nobody else can change before this transaction ends."""
+def _locked(conn: sa.Connection, command_id: int) -> Command:
+    """Lock a command for this transaction and return it; raise QueueError if there is no such id."""
+    # The pause row before the command: the same order as in a claim, so that the two cannot deadlock.
     pause.lock(conn)
     row = conn.execute(sa.select(commands).where(_C.id == command_id).with_for_update()).one_or_none()
     if row is None:
@@ -156,14 +158,14 @@ def _in_hand(conn: sa.Connection, command_id: int) -> Command:
 
 
 def _request_discard(conn: sa.Connection, command: Command) -> None:
-    """Have the command dropped once it is known to have no effect; it is looked up for that if need be."""
+    """Request the discard of a command that may have had an effect; a dead one is revived to be looked up."""
     if command.discard_requested:
         return
     step = AttemptStep("discard", "requested")
     if command.state is CommandState.DEAD:
         _revive(conn, command, step, discard_requested=True)
         return
-    # Whoever is sending it must be able to settle it, so the fence stays.
+    # The fence stays as it is: the dispatcher that is sending the command must be able to settle it.
     requested = (
         sa.update(commands).where(_C.id == command.id).values(discard_requested=True, hold_reason=None)
     )
@@ -174,7 +176,8 @@ def _request_discard(conn: sa.Connection, command: Command) -> None:
 def _revive(
     conn: sa.Connection, command: Command, step: AttemptStep, *, discard_requested: bool = False
 ) -> None:
-    """Take a dead command back into the queue; it is looked up first if it may have an effect."""
+    """Put a dead command back into the queue, in doubt if it may have had an effect."""
+    # In doubt it is in flight at once, and a unique index allows one command in flight per resource.
     if command.ambiguous:
         flying = _first(conn, _C.resource == command.resource, sa.text(IN_FLIGHT))
         if flying is not None:
@@ -191,6 +194,8 @@ def _revive(
         "discard_requested": discard_requested,
     }
     try:
+        # An enqueue does not lock the pause row and may take the key at this moment: a savepoint keeps the
+        # caller's transaction usable after the unique index refuses.
         with conn.begin_nested():
             _change(conn, command, step, **revived)
     except IntegrityError as error:
@@ -205,7 +210,7 @@ def _change(conn: sa.Connection, command: Command, step: AttemptStep, **values: 
 
 
 def _refuse_overtaken(conn: sa.Connection, command: Command) -> None:
-    """Raise QueueError where a newer command has the place or the effect of a dead one."""
+    """Raise QueueError if a newer command has the key of a dead one, or was sent for its resource."""
     others = _C.id != command.id
     taken = None
     if command.idempotency_key is not None:
@@ -236,7 +241,7 @@ def _named(command: Command) -> str:
 
 
 def _instead(command: Command) -> str | None:
-    """Return the command line that undoes what a delivered command did, or None where nothing does."""
+    """Return the command line that undoes a delivered command, or None if there is none."""
     if command.kind != CommandKind.CREATE_TASK:
         return None
     task_id = json.loads(command.result or "{}").get("task_id")

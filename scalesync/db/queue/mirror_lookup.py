@@ -1,4 +1,4 @@
-"""What the queue asks of the mirror: whether a name is taken there, and what could be canceled."""
+"""Look up mirrored objects for the queue: whether a name is taken, and which tasks can be canceled."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,14 +17,14 @@ _NAMES: dict[str, tuple[Column[str], Column[str]]] = {
     "batches": (batches.c.name, batches.c.name),
     "projects": (projects.c.name, projects.c.name),
 }
-"""By stream: the column by which a create names its object, and the key."""
+"""By stream: the column with the name that a create gives its object, and the key column."""
 _PRESENT: dict[str, Select[*tuple[Any, ...]]] = {
     stream: select(key.label("key"), name.label("name")).where(
         in_list(name, "names"), name.table.c.missing_since.is_(None)
     )
     for stream, (name, key) in _NAMES.items()
 }
-"""By stream: what finds the objects that have one of the `names`."""
+"""By stream: the query for the key and name of present objects with one of the `names`."""
 _DECIDED = {
     "tasks": (
         "batch", "extra", "instruction", "metadata", "params", "priority", "project", "tags", "type",
@@ -32,36 +32,34 @@ _DECIDED = {
     "batches": ("callback", "extra", "metadata", "project"),
     "projects": ("extra", "type"),
 }  # fmt: skip
-"""By stream: the columns that hold what a create decides of an object."""
+"""By stream: the columns whose values a create determines."""
 _OBJECTS = {
     stream: query.add_columns(*(_NAMES[stream][0].table.c[column] for column in _DECIDED[stream]))
     for stream, query in _PRESENT.items()
 }
-"""By stream: the same with these columns."""
+"""By stream: the query for present objects by `names`, with the columns that a create determines."""
 _STREAMS = {"task": "tasks", "batch": "batches", "project": "projects"}
-"""By the word before the colon of a resource."""
+"""Streams by the word before the colon of a resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class MirroredObject:
-    """A mirrored object that has the name of something to be made."""
+    """A mirrored object that has the name of an object to be created."""
 
     key: str
     document: dict[str, Any]
-    """What a create decides of it, as the API's document says it."""
+    """Its fields that a create determines, in the form of the API."""
 
 
 def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str], list[MirroredObject]]:
-    """Return the mirrored objects that have a wanted name, by (stream, name).
-
-    Objects that the API no longer has are left out.
-    """
+    """Return mirrored objects by (stream, name), without those missing at the API."""
     found: dict[tuple[str, str], list[MirroredObject]] = {}
     by_stream: dict[str, list[str]] = {}
     for creation in wanted:
         by_stream.setdefault(creation.stream, []).append(creation.name)
     for stream, names in by_stream.items():
         kind = MAPPINGS[stream]
+        # Columns that the query does not read (such as a large response) count as empty in the document.
         unread = dict.fromkeys(field.name for field in kind.mapped_fields)
         for row in _named(conn, _OBJECTS[stream], names):
             document = json.loads(to_document(kind, {**unread, **row}))
@@ -70,7 +68,7 @@ def objects(conn: Connection, wanted: Iterable[Creation]) -> dict[tuple[str, str
 
 
 def held(conn: Connection, resources: Iterable[str]) -> set[str]:
-    """Return those of `resources` whose object the mirror holds, and the API still had when last asked."""
+    """Return the `resources` whose object is in the mirror and not missing at the API."""
     names: dict[str, list[str]] = {}
     for resource in resources:
         word, _, name = resource.partition(":")
@@ -84,7 +82,7 @@ def held(conn: Connection, resources: Iterable[str]) -> set[str]:
 
 
 def unique_ids(conn: Connection, task_ids: Iterable[str]) -> dict[str, str | None]:
-    """Return the unique_id of each of these tasks that the mirror holds, None for a task without one."""
+    """Return the unique_ids of mirrored tasks by task_id; None for a task without one."""
     columns = tasks.c
     found: dict[str, str | None] = {}
     for chunk in chunks(task_ids):
@@ -94,7 +92,7 @@ def unique_ids(conn: Connection, task_ids: Iterable[str]) -> dict[str, str | Non
 
 
 def pending_tasks(conn: Connection, batch: str) -> list[tuple[str, str | None]]:
-    """Return (task_id, unique_id) of the mirrored pending tasks of a batch, by id; missing ones left out."""
+    """Return (task_id, unique_id) of a batch's pending tasks that are not missing, ordered by task_id."""
     columns = tasks.c
     pending = select(columns.task_id, columns.unique_id).where(
         columns.batch == batch, columns.status == "pending", columns.missing_since.is_(None)

@@ -1,4 +1,4 @@
-"""Taking commands from whoever is gone: done within every claim, so that nothing has to be up for it."""
+"""Free the commands of dispatchers that died. Every claim does it, so that no extra process is needed."""
 
 from collections.abc import Collection
 
@@ -12,14 +12,15 @@ from scalesync.db.statements import in_list
 from scalesync.models.commands import AttemptStep, CommandState, Outcome
 
 CRASH_LOOP = 10
-"""After so many rescues with nothing between them a command is held: it may be what kills its dispatchers."""
+"""Rescues in a row after which a command is held, since it may be what kills its dispatchers."""
 LONGEST_LEASE = 3600.0
-"""No dispatcher's lease is taken for one of before the clock went back if it ends within so many seconds."""
+"""Seconds: a lease that ends sooner than this is valid, even if it is longer than those of the rescuer."""
 
 _C = commands.c
 _STEP = "rescue"
+# An update is looked up between two crashes of its sending: a look-up alone is no progress.
 _NO_PROGRESS = (_STEP, "look")
-"""Steps after which a command stands as before: an update is looked at between two crashes of its send."""
+# `arm` committed sent_at before the request went out: without it, nothing was sent under this claim.
 _MAYBE_SENT = or_(_C.sent_at.is_not(None), _C.ambiguous)
 _FREE = (
     update(commands)
@@ -28,9 +29,11 @@ _FREE = (
         text(SENDING),
         or_(
             _C.leased_until < utc_now(),
+            # Longer than any lease: the database's clock went back, and it would not end for hours.
             _C.leased_until > seconds_from_now("too_far"),
             in_list(_C.owner, "gone"),
         ),
+        # If the clock jumps ahead, the caller's own leases seem to have run out while it is sending.
         not_(in_list(_C.id, "in_hand")),
     )
     .values(
@@ -46,11 +49,10 @@ _FREE = (
 
 
 def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Collection[int] = ()) -> None:
-    """Free every command whose lease ran out or whose owner is `gone`, but for those `in_hand` of the caller.
+    """Free the commands whose lease ran out or whose owner is `gone`, except those with ids `in_hand`.
 
-    What may have been sent is in doubt, the rest is queued, or discarded if a person asked for that. A lease
-    further away than two leases, and than an hour since others may have longer ones, has run out too: the
-    database's clock went back.
+    Commands that may have been sent become in doubt; the others are queued, or discarded if a person asked
+    for it. A lease that lasts longer than both two leases and LONGEST_LEASE counts as run out.
     """
     given = {"gone": list(gone), "too_far": max(2 * lease, LONGEST_LEASE), "in_hand": list(in_hand)}
     rows = conn.execute(_FREE, given).all()
@@ -64,7 +66,8 @@ def rescue(conn: Connection, lease: float, gone: Collection[str], in_hand: Colle
 
 
 def _hold_crash_loops(conn: Connection, ids: list[int]) -> None:
-    """Hold those of the commands that were rescued again and again, without a step in between."""
+    """Hold the commands that were rescued CRASH_LOOP times without progress in between."""
+    # Count the rescues after the last step of another kind; the log is the only place that has them.
     steps, other = command_attempts, command_attempts.alias("other")
     since = select(func.coalesce(func.max(other.c.id), 0)).where(
         other.c.command_id == steps.c.command_id, other.c.step.not_in(_NO_PROGRESS)

@@ -1,8 +1,8 @@
-"""The seals of batches: between the create that comes in time and the finalize that comes after it.
+"""Batch seals: no task is queued for a batch after its finalize.
 
-A create holds the seals of its batch shared until its transaction ends, a finalize holds it alone: so a
-finalize waits for creates that are not committed yet and gets a larger number than they, and creates
-that come after it find the batch sealed. On SQLite the write lock does the holding.
+A create locks the seal of its batch shared, a finalize exclusively, until the transaction ends. So a finalize
+waits for uncommitted creates and gets a larger id than they have, and later creates find the batch sealed. On
+SQLite the write lock has this effect.
 """
 
 from collections.abc import Collection
@@ -14,17 +14,20 @@ from scalesync.db.statements import insert_into
 
 
 def lock(conn: Connection, scopes: Collection[str], *, alone: bool = False) -> dict[str, int]:
-    """Hold the seals of `scopes` until the transaction ends, shared or `alone`.
+    """Lock the seals of `scopes` until the transaction ends, shared or exclusively (`alone`).
 
-    Returns, of those that are sealed, the command that sealed them.
+    Returns the id of the sealing command for each scope that is sealed.
     """
     if not scopes:
         return {}
     names = {_batch(scope): scope for scope in scopes}
     columns = batch_seals.c
     query = select(columns.batch, columns.sealed_by).where(columns.batch.in_(names)).order_by(columns.batch)
+    # Ordered by name, or two transactions with several batches could lock them crosswise.
     query = query.with_for_update(read=not alone)
     here = dict(conn.execute(query).all())
+    # A batch that is new to the queue has no row that could be locked. Insert one and select again: another
+    # transaction may have inserted it at the same time, and the conflict waits for that one to end.
     missing = sorted(names.keys() - here.keys())
     if missing:
         insert = insert_into(conn.dialect.name, batch_seals).on_conflict_do_nothing()
@@ -34,17 +37,17 @@ def lock(conn: Connection, scopes: Collection[str], *, alone: bool = False) -> d
 
 
 def seal(conn: Connection, scope: str, command_id: int) -> None:
-    """Have the scope take nothing more because of this command; its seal must be held alone."""
+    """Seal the batch of a scope for this finalize; the caller holds its seal exclusively."""
     conn.execute(update(batch_seals).where(batch_seals.c.batch == _batch(scope)).values(sealed_by=command_id))
 
 
 def is_sealed_by(conn: Connection, scope: str, command_id: int) -> bool:
-    """Return whether it is this command that sealed the scope, and hold the seal if so."""
+    """Lock the seal of a scope, shared, and return whether this command sealed it."""
     return lock(conn, [scope]).get(scope) == command_id
 
 
 def unseal(conn: Connection, command_ids: Collection[int]) -> None:
-    """Open again whatever these commands sealed."""
+    """Open the batches that these commands sealed."""
     conn.execute(update(batch_seals).where(batch_seals.c.sealed_by.in_(command_ids)).values(sealed_by=None))
 
 

@@ -1,8 +1,8 @@
-"""Which commands a claim takes: the first in order that nothing keeps back, however many stand before them.
+"""Select the commands that a claim takes: the first in order that are not blocked, in a queue of any length.
 
-Two looks, so that neither a long queue nor a long history slows a claim. `near` walks the front of the queue,
-which nearly always has enough. Where it is full of commands that wait for their batch or for their time,
-`far` passes whole batches by at once. What may be claimed, both take from `order` and from nowhere else.
+Fast path: test the first 200 pending commands, which nearly always has enough. If those wait for their batch
+or their time, the slow path finds the first claimable command of each batch, skipping the rest of the batch.
+Both use the conditions of `claim_conditions` only.
 """
 
 from collections.abc import Collection
@@ -25,25 +25,24 @@ from scalesync.db.statements import ONCE, in_list, in_subquery, indexed
 from scalesync.models.commands import CommandState
 
 FRONT = 200
-"""How many commands `near` looks at."""
+"""The number of commands that the fast path tests."""
 
-_NEVER: sa.ColumnElement[int] = sa.literal_column(str(2**62))
-_BEFORE_ALL: sa.ColumnElement[int] = sa.literal_column("0")
+# Literals, not parameters: Postgres plans for the LIMIT 1 and the bounds that it sees.
+_LARGEST_ID: sa.ColumnElement[int] = sa.literal_column(str(2**62))
+_SMALLEST_ID: sa.ColumnElement[int] = sa.literal_column("0")
 _NEEDED = ("id", "kind", "state", "resource", "scope", "depends_on", "not_before", "priority")
 
 Ids = sa.Select[int]
 _LIMIT: sa.ColumnElement[int] = sa.bindparam("limit", type_=sa.Integer)
 _FIRST: sa.ColumnElement[int] = sa.literal_column("1")
 _G = commands.alias("grouped")
-_BY_INDEX = sa.select(
+# Until the transaction ends, Postgres may read in order only by an index. While a hundred thousand new
+# commands are not in its statistics yet, it believes that there is next to nothing to sort, and would sort
+# all of them again for every batch.
+_ORDER_BY_INDEX = sa.select(
     *(sa.func.set_config(f"enable_{way}", "off", True) for way in ("sort", "seqscan", "bitmapscan")),
     sa.func.set_config("jit", "off", True),
 )
-"""Keeps Postgres, until the transaction ends, to the indexes that have the order asked for.
-
-It would sort where it believes that there is next to nothing to sort, as it does while a hundred thousand
-new commands are not in its statistics yet, and sort them all for every batch.
-"""
 _STILL_WAITING = sa.select(commands.c.id).where(
     in_list(commands.c.id, "chosen"), pending(commands), matches(commands, UNHELD)
 )
@@ -62,80 +61,86 @@ _ANY_UNFINISHED = sa.select(
 
 
 def first_claimable(conn: sa.Connection, limit: int) -> list[int]:
-    """Return the first `limit` claimable commands, in no order.
+    """Return the ids of the first `limit` claimable commands by priority and id, unordered.
 
-    Only among those that had to wait for a time, and whose time has come, the first are those that could
-    have been claimed for the longest time, if there are not enough others at the front.
+    Commands with a `not_before` that is past come by that time instead, unless the fast path finds enough.
     """
     found = list(conn.scalars(_claimable_at_front(conn.dialect.name), {"limit": limit}))
     if len(found) == limit:
         return found
     if conn.dialect.name == "postgresql":
-        conn.execute(_BY_INDEX)
+        conn.execute(_ORDER_BY_INDEX)
     return list(conn.scalars(_claimable_anywhere(conn.dialect.name), {"limit": limit}))
 
 
 @cache
 def _claimable_at_front(dialect: str) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands among the front of the queue."""
+    # The LIMIT is inside, before blockers are tested: the work is bounded by FRONT, and not by the queue.
     c = commands.alias("waiting")
     first = sa.select(*(c.c[name] for name in _NEEDED)).where(pending(c), matches(c, UNHELD))
     front = indexed(first, c, "ix_commands_waiting").order_by(c.c.priority, c.c.id).limit(FRONT)
     f = front.subquery("front")
     query = sa.select(f.c.id).where(due(f), unblocked(f)).limit(_LIMIT)
-    # SQLite hands on what it reads in order, and would test all of it before it sorted it once more.
+    # SQLite returns the subquery's rows in its order (observed) and stops at the limit; with an ORDER BY it
+    # would test all 200 and sort them once more.
     return query if dialect == "sqlite" else query.order_by(f.c.priority, f.c.id)
 
 
 @cache
 def _claimable_anywhere(dialect: str) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands of the whole queue."""
-    sources = [sa.select(part) for part in (_free(), _placed(dialect), _timed())]
+    # Three sources, each with an index in its own order; a command is in exactly one of them.
+    sources = [sa.select(part) for part in (_without_container(), _in_containers(dialect), _timed())]
     found = sa.union_all(*sources).subquery("found")
     return sa.select(found.c.id).order_by(found.c.priority, found.c.id).limit(_LIMIT)
 
 
 def unblocked(c: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for a command that waits for no other."""
+    """Return the condition for a command that no other command blocks."""
     return sa.and_(*(blocking.is_(None) for blocking in blockers(c)))
 
 
-def _free() -> Subquery:
-    """Return the first of those that are made in nothing: projects, cancels, updates, finalizes."""
+def _without_container() -> Subquery:
+    """Return the first claimable commands without a container: projects, cancels, updates, finalizes."""
     c = commands.alias("free")
     return _ready(c, c.c.depends_on.is_(None), _LIMIT).subquery("free_ones")
 
 
 def _timed() -> Subquery:
-    """Return the first of those that had to wait for a time which is past."""
+    """Return the first claimable commands with a `not_before` that is past, by that time."""
     c = commands.alias("timed")
-    query = sa.select(*_place(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
+    query = sa.select(*_order_columns(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
     query = query.where(time_has_come(c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
     return indexed(query, c, "ix_commands_timed").subquery("timed_ones")
 
 
-def _placed(dialect: str) -> Subquery:
-    """Return the first of those that are made in a batch or project.
+def _in_containers(dialect: str) -> Subquery:
+    """Return the first claimable commands that are created in a batch or project.
 
-    The first claimable command of each group is found by itself: the first `limit` commands of all are in
-    the groups that come first by it.
+    A group is the commands of one priority in one batch or project.
     """
+    # 1. Find the first claimable command of each group, by one index look-up per group.
     groups = _groups(dialect)
     head = _inside(dialect, groups, "head", _FIRST).scalar_subquery().label("head")
     heads = sa.select(groups, head).cte("heads").prefix_with(ONCE)
+    # 2. Keep the `limit` groups with the smallest heads: the first `limit` commands can only be in these.
     first = sa.select(heads).where(heads.c.head.is_not(None)).order_by(heads.c.priority, heads.c.head)
     tops = first.limit(_LIMIT).cte("tops").prefix_with(ONCE)
+    # 3. Read up to `limit` commands of each of them, and take the first of all.
     c = commands.alias("placed")
     member = in_subquery(c.c.id, _inside(dialect, tops, "member", _LIMIT))
-    query = sa.select(*_place(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
+    query = sa.select(*_order_columns(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
     return query.limit(_LIMIT).subquery("placed_ones")
 
 
 def _groups(dialect: str) -> sa.CTE:
-    """Return every batch and project that commands are to be made in, once for each priority of these.
+    """Return the groups (container, priority) that have pending commands.
 
-    Beside each stands `uncreated`, the number from which on its commands wait for it to be created.
+    `unmade` is the smallest id of an undelivered create of the container: later commands wait for it.
     """
+    # A loose index scan: jump from the first command of a group to the first of the next. SELECT DISTINCT
+    # would read every pending command instead.
     f, n = commands.alias("first_one"), commands.alias("next_one")
     head = _first_of_group(_G.c.depends_on.is_not(None))
     first = sa.select(f.c.depends_on, f.c.priority).where(f.c.id == head)
@@ -150,12 +155,16 @@ def _groups(dialect: str) -> sa.CTE:
         .limit(_FIRST)
     )
     waits = indexed(making, e, "ix_commands_containers").correlate(groups).scalar_subquery()
-    return sa.select(groups, sa.func.coalesce(waits, _NEVER).label("unmade")).cte("named").prefix_with(ONCE)
+    return (
+        sa.select(groups, sa.func.coalesce(waits, _LARGEST_ID).label("unmade")).cte("named").prefix_with(ONCE)
+    )
 
 
 def _first_beyond(dialect: str, groups: sa.CTE) -> sa.ColumnElement[int]:
-    """Return the first command of the next group. SQLite would walk through all of this one for a pair."""
+    """Return the first command of the group after `groups` in the order of the index."""
     place, priority = groups.c.depends_on, groups.c.priority
+    # For (a, b) > (x, y) SQLite searches the index by `a` alone and walks through the whole group: ask for
+    # the next priority of the container, and else for the next container.
     if dialect == "sqlite":
         same = sa.and_(_G.c.depends_on == place, _G.c.priority > priority)
         return sa.func.coalesce(_first_of_group(same), _first_of_group(_G.c.depends_on > place))
@@ -174,36 +183,37 @@ def _inside(dialect: str, groups: sa.CTE, name: str, limit: sa.ColumnElement[int
     if dialect == "sqlite":
         inside = sa.and_(c.c.depends_on == group[0], c.c.priority == group[1], c.c.id < groups.c.unmade)
     else:
-        # One range of the only index that has this order, and Postgres sees it; SQLite has its hint.
+        # As comparisons of rows it is one range of ix_commands_ready, the only index with this order, so that
+        # Postgres chooses it; SQLite has a hint.
         place = sa.tuple_(c.c.depends_on, c.c.priority, c.c.id)
-        inside = sa.and_(place > sa.tuple_(*group, _BEFORE_ALL), place < sa.tuple_(*group, groups.c.unmade))
+        inside = sa.and_(place > sa.tuple_(*group, _SMALLEST_ID), place < sa.tuple_(*group, groups.c.unmade))
     return _ready(c, inside, limit).with_only_columns(c.c.id).correlate(groups)
 
 
 def _ready(c: Commands, where: sa.ColumnElement[bool], limit: sa.ColumnElement[int]) -> sa.Select[int, int]:
-    query = sa.select(*_place(c)).where(
+    query = sa.select(*_order_columns(c)).where(
         pending(c), matches(c, UNHELD), matches(c, UNTIMED), where, unblocked(c)
     )
     query = indexed(query, c, "ix_commands_ready").limit(limit)
     return query.order_by(c.c.depends_on, c.c.priority, c.c.id)
 
 
-def _place(c: Commands) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
+def _order_columns(c: Commands) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
     return c.c.id, c.c.priority
 
 
 def in_doubt(conn: sa.Connection) -> list[int]:
-    """Return every command in doubt, held ones included, in the order in which they would be claimed."""
+    """Return the ids of all commands in doubt, held ones included, in claim order."""
     columns = commands.c
     query = sa.select(columns.id).where(columns.state == CommandState.IN_DOUBT)
     return list(conn.scalars(query.order_by(columns.priority, columns.id)))
 
 
 def still_waiting(conn: sa.Connection, ids: Collection[int]) -> set[int]:
-    """Return those of `ids` that may be claimed once due: not settled, not held, in nobody's hands."""
+    """Return the `ids` of commands that are pending and not held, so that they can be claimed once due."""
     return set(conn.scalars(_STILL_WAITING, {"chosen": list(ids)}))
 
 
 def any_unfinished(conn: sa.Connection) -> bool:
-    """Return whether any command waits, blocked or not, or is being sent; held ones do not count."""
+    """Return whether any command is pending and not held, blocked or not, or is being sent."""
     return bool(conn.scalar(_ANY_UNFINISHED))

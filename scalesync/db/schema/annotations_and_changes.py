@@ -1,4 +1,4 @@
-"""What tasks came to: annotations, the files behind them, and the history of changes. A public contract."""
+"""Tables derived from tasks: annotations, result files, and the history of changes. A public contract."""
 
 from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, Table, Text
 
@@ -78,9 +78,9 @@ result_files = Table(
     Column("read_at", Instant, doc="when it was read; empty: not every annotation in it is a row"),
     info={"doc": "one row for each file that a response names"},
 )
-"""`url` is the lasting address of a file: without a signature, which differs at every read.
+"""`url` is a file's address without its signature, which differs at every read.
 
-`fetched_at` is set once the file came, `read_at` only where every annotation in it was understood too.
+`fetched_at` is set once the file came, `read_at` only if every annotation in it was understood too.
 """
 
 task_files = Table(
@@ -91,7 +91,7 @@ task_files = Table(
     Index(None, "url"),
     info={"doc": "one row for each file and each task whose response names it"},
 )
-"""Which tasks' responses name which files: one file may serve several tasks."""
+"""The files that tasks' responses name; several tasks may share one file."""
 
 task_changes = Table(
     "task_changes",

@@ -1,4 +1,4 @@
-"""The schema. Table and column names are a public contract: people's SQL depends on them."""
+"""Tables of mirrored objects. Names of tables and columns are a public contract: people's SQL uses them."""
 
 from sqlalchemy import (
     BigInteger,

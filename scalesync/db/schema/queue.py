@@ -1,4 +1,4 @@
-"""The write queue's part of the schema: a public contract like the rest of it."""
+"""Tables of the command queue, a public contract, and the conditions that partial indexes repeat."""
 
 from sqlalchemy import (
     BigInteger,
@@ -15,10 +15,11 @@ from sqlalchemy import (
 from scalesync.db.types import Instant, Json, Serial, metadata, one_of
 from scalesync.models.commands import CommandState, Outcome
 
+# Conditions are literal texts: SQLite uses a partial index only if the query repeats its condition as text.
 OPEN = "state IN ('queued', 'sending', 'in_doubt')"
-"""Commands that are not ended. Literal, like all conditions here: SQLite matches a partial index by text."""
+"""Commands that have not ended."""
 UNSETTLED = "state IN ('queued', 'sending', 'in_doubt', 'dead')"
-"""Commands whose effect is missing: open ones, and those given up that a person may still retry."""
+"""Commands without a known effect: open ones, and dead ones, which a person may still retry."""
 WAITING = "state IN ('queued', 'in_doubt')"
 """Commands that a claim may take."""
 UNHELD = "hold_reason IS NULL"
@@ -136,7 +137,7 @@ command_attempts = Table(
     sqlite_autoincrement=True,
     info={"doc": "one row for each step that was taken with a command; rows are only added"},
 )
-"""Append-only: every step that was taken with a command, a person's included."""
+"""Append-only: every step taken with a command, by dispatchers and people."""
 
 dispatch_gate = Table(
     "dispatch_gate",
@@ -154,9 +155,8 @@ dispatch_gate = Table(
     Column("paused_by", Text, doc="`person` or `api`"),
     info={"doc": "one row: whether sending is paused"},
 )
-"""One row, made by the migration. Nothing is claimed before `paused_until`; a reason without it: not before
-somebody resumes. `paused_by` is a PausedBy; NULL where nothing was paused, or
-where it was done by hand in SQL."""
+"""One row, made by the migration. Nothing is claimed before `paused_until`; a reason without a time means:
+not before somebody resumes. `paused_by` is a PausedBy; NULL if nothing was paused, or by hand in SQL."""
 
 batch_seals = Table(
     "batch_seals",
@@ -165,4 +165,4 @@ batch_seals = Table(
     Column("sealed_by", BigInteger, doc="the `id` of the finalize that closed it to new tasks"),
     info={"doc": "one row for each batch that was queued for"},
 )
-"""A row for each batch that was queued for; with `sealed_by`, the finalize that closed it to new creates."""
+"""One row for each batch that commands name; `sealed_by` is the finalize that closed it to creates."""

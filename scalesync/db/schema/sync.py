@@ -83,8 +83,8 @@ window_pages = Table(
     Column("keys", LargeBinary, nullable=False),
     PrimaryKeyConstraint("window_id", "number"),
 )
-"""Eight-byte digests of the keys on each page of an open window: distinct rows can be counted after a crash.
-Removed when the window closes."""
+"""Eight-byte digests of the keys on each page of an open window, so that distinct rows can be counted after a
+crash. Deleted when the window closes."""
 
 
 watermarks = Table(

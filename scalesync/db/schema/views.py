@@ -1,18 +1,17 @@
-"""The views, column by column: a public contract like the tables.
+"""The columns of the views, a public contract like the tables. Their SQL is in the migrations.
 
-Their SQL stands in the migration that makes them. None of them shows a task or batch that is missing at the
-API.
+No view shows a task or batch that is missing at the API.
 """
 
 from sqlalchemy import BigInteger, Column, Date, Double, Integer, MetaData, Table, Text
 
 from scalesync.db.types import Instant
 
+# Apart from the tables' metadata, with which migrations are compared: views are not migrated as tables.
 views = MetaData()
-"""Apart from the tables' metadata, which migrations are compared with."""
 
 VIEWS = views.tables
-"""Each view by its name; `comment` says in one line what a row is, and what each column means."""
+"""Views by name; `comment` describes a row, and each column."""
 
 Table(
     "task_facts",

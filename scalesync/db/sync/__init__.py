@@ -1,1 +1,1 @@
-"""SQL of runs, windows and verifications, on a connection that the caller has."""
+"""SQL of runs, windows and verifications, run on the caller's connection; functions never commit."""

@@ -1,4 +1,4 @@
-"""What the mirror holds, as `verify` holds it against the API: counts, single objects, safe boundaries."""
+"""The mirror's side of `verify`: counts, single objects, and instants where a window can be split safely."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -18,25 +18,25 @@ from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row, parse_col
 from scalesync.timestamps import parse_instant, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
-"""No task here is as near as this to a boundary, so that it does not matter whether bounds are inclusive."""
+"""Minimal distance of a split point from every task here."""
 
+# Room for a margin on both sides of a split point, and for rounding it to whole milliseconds.
 _ROOM = 3 * MARGIN
-"""Between two tasks with a boundary in the middle, cut to whole milliseconds."""
 
+# Tasks around the middle that are searched for a gap before the whole window is.
 _NEARBY = 500
-"""How many tasks around the middle are looked at for a boundary before all are."""
 
 COMPARED_COLUMNS = ("status", "project", "batch", "created_at", "updated_at")
-"""What tells whether an object is where the API has it; projects have but one of these."""
+"""The columns compared when documents are not; projects have only `created_at`."""
 
 ComparedValues = Mapping[str, Any]
-"""Columns by name: of a row here, or of one made of the API's document."""
+"""Columns by name, of a row here or made from the API's document."""
 
 
 def local_rows(
     conn: Connection, mapping: StreamMapping, keys: Collection[str], *, whole: bool = False
 ) -> dict[str, ComparedValues]:
-    """Return what is here of the objects with these keys, missing ones too; `whole` returns every column."""
+    """Return the mirrored rows with these keys, missing ones too; with every column if `whole`."""
     columns = mapping.table.c
     wanted = [columns[name] for name in (mapping.key, *COMPARED_COLUMNS, "missing_since") if name in columns]
     query = select(mapping.table) if whole else select(*wanted)
@@ -48,7 +48,7 @@ def local_rows(
 
 
 def remote_values(mapping: StreamMapping, row: Row) -> ComparedValues:
-    """Return the columns of the API's document as they come out of the table."""
+    """Return the columns of the API's document with the types that reading the table gives."""
     columns = mapping.table.c
     return {name: _as_held(columns[name], value) for name, value in row.values.items()}
 
@@ -60,10 +60,7 @@ def keys_in(
     before: datetime | None,
     status: str | None = None,
 ) -> set[str]:
-    """Return the keys of the objects of a window here that are not missing and were created `before` then.
-
-    None: at any time.
-    """
+    """Return the keys of a window's present objects, created before `before` (None: at any time)."""
     query = select(mapping.table.c[mapping.key]).where(*_inside(mapping, window, before, status))
     return set(conn.scalars(query))
 
@@ -83,7 +80,7 @@ def count(
 def counts(
     conn: Connection, mapping: StreamMapping, window: Window, before: datetime
 ) -> dict[tuple[str | None, str | None], int]:
-    """Return how many these are by (project, status)."""
+    """Return the numbers of a window's present objects created before `before`, by (project, status)."""
     columns = mapping.table.c
     groups = (columns.project, columns.status)
     query = select(*groups, func.count()).where(*_inside(mapping, window, before, None)).group_by(*groups)
@@ -91,14 +88,17 @@ def counts(
 
 
 def split_point(conn: Connection, window: Window, before: datetime) -> datetime | None:
-    """Return an instant that divides the tasks of a window about equally, with no task here near it.
+    """Return an instant that splits the tasks of a window about equally, at a distance from every task.
 
-    None where tasks follow each other too closely for any.
+    None if the tasks follow each other too closely.
     """
+    # It must not matter whether the API's bounds are inclusive: with no task near the boundary, exactly one
+    # of the two halves holds each task.
     created = tasks.c.created_at
     inside = and_(*_bounds(created, window, before), *_of_project(TASKS, window))
     ordered = select(created).where(inside, created.is_not(None)).distinct().order_by(created)
     size = conn.execute(select(func.count()).select_from(ordered.subquery())).scalar_one()
+    # First search a few tasks around the median, then all; take the gap that is nearest to the median.
     for offset, limit in ((max(0, size // 2 - _NEARBY // 2), _NEARBY), (0, size)):
         near = list(conn.scalars(ordered.offset(offset).limit(limit)))
         gaps = list(_gaps(near))
@@ -109,38 +109,41 @@ def split_point(conn: Connection, window: Window, before: datetime) -> datetime 
 
 
 def split_points(conn: Connection, window: Window, before: datetime, size: int) -> Iterator[datetime]:
-    """Return boundaries, oldest first, that leave about `size` tasks here between each two."""
+    """Yield safe split points, oldest first, with at least `size` tasks here between any two."""
     created = tasks.c.created_at
     inside = (*_bounds(created, window, before), *_of_project(TASKS, window), created.is_not(None))
     return _gaps(conn.scalars(select(created).where(*inside).order_by(created)), size)
 
 
 def is_clear(conn: Connection, window: Window, instant: datetime) -> bool:
-    """Return whether no task of the window's project here was created within the margin of an instant."""
+    """Return whether no task of the window's project was created within MARGIN of an instant."""
     created = tasks.c.created_at
     near = and_(created >= instant - MARGIN, created <= instant + MARGIN, *_of_project(TASKS, window))
     return conn.execute(select(tasks.c.task_id).where(near).limit(1)).first() is None
 
 
 def differing(mapping: StreamMapping, given: Row, stored: ComparedValues) -> tuple[str, ...]:
-    """Return the names of the fields whose values differ, by value and not by spelling.
+    """Return the names of the fields whose values differ, regardless of their spelling in JSON.
 
-    What differs at every read does not count: volatile fields, and signatures of links.
+    Ignores what differs at every read: volatile fields, and signatures of links.
     """
     theirs = fields_of(mapping, given.values)
     try:
         ours = fields_of(mapping, stored)
     except msgspec.MsgspecError:
+        # Somebody damaged `extra` in SQL: compare the other columns, and report it as different.
         ours = fields_of(mapping, {**stored, "extra": None})
         return (*_in_order(mapping, set(differing_fields(ours, theirs, VOLATILE))), "extra")
     values = remote_values(mapping, given)
     names = set(differing_fields(ours, theirs, VOLATILE))
+    # Columns that the document does not contain: they must be what is computed from it,
     names |= {name for name in _derived(mapping) if not _same(stored[name], values[name])}
+    # and what a column and `extra` both hold must agree, as only `extra` shows in the document.
     return tuple(_in_order(mapping, names | _inconsistent_columns(mapping, stored)))
 
 
 def _inconsistent_columns(mapping: StreamMapping, stored: ComparedValues) -> set[str]:
-    """Return the columns that do not hold what the same row's `extra` says of their field."""
+    """Return the columns whose value is not the one that the same row's `extra` has for the field."""
     extra = _object(stored["extra"])
     columns = mapping.table.c
     return {
@@ -154,15 +157,15 @@ def _inconsistent_columns(mapping: StreamMapping, stored: ComparedValues) -> set
 
 
 def _in_order(mapping: StreamMapping, names: Collection[str]) -> list[str]:
-    """Return the names of fields as people know them: those with columns first, in the table's order."""
+    """Return the names sorted: fields with columns first, in the table's order, then the others."""
     columns = [*(str(field.name) for field in mapping.mapped_fields), *_derived(mapping)]
     return [name for name in columns if name in names] + sorted(set(names) - set(columns))
 
 
 def keys_outside_time(conn: Connection, window: Window, before: datetime) -> list[str]:
-    """Return some tasks here that no range of time holds: said to be created after `before`, or never.
+    """Return up to 500 present tasks outside every time range: created after `before`, or undated.
 
-    There are few, if any; they are cut off at a number that can be looked up one by one.
+    The caller looks them up one by one; normally there are none.
     """
     created = tasks.c.created_at
     present = (tasks.c.missing_since.is_(None), *_of_project(TASKS, window))
@@ -173,9 +176,9 @@ def keys_outside_time(conn: Connection, window: Window, before: datetime) -> lis
 
 
 def versions_differ(conn: Connection, given: Row, before: datetime | None = None) -> bool:
-    """Return whether the versions of a project here are not those of its document, by value.
+    """Return whether the stored versions of a project differ in value from those of its document.
 
-    With `before`, only versions made before then count, and those that tell no time.
+    With `before`, ignores versions created at that time or later.
     """
     columns = project_versions.c
     query = select(columns.version, columns.params, columns.created_at).where(columns.project == given.key)
@@ -190,21 +193,21 @@ def _is_before(at: datetime | None, before: datetime | None) -> bool:
 
 
 def batch_counts(conn: Connection, name: str) -> dict[str | None, int]:
-    """Return how many tasks here, not missing, a batch has by status; statuses without any are left out."""
+    """Return the numbers of a batch's present tasks by status, without statuses that no task has."""
     inside = and_(tasks.c.batch == name, tasks.c.missing_since.is_(None))
     query = select(tasks.c.status, func.count().label("number")).where(inside).group_by(tasks.c.status)
     return {row.status: row.number for row in conn.execute(query)}
 
 
 def keys_of_batch(conn: Connection, name: str) -> set[str]:
-    """Return the tasks here, not missing, of a batch."""
+    """Return the keys of a batch's present tasks."""
     return set(
         conn.scalars(select(tasks.c.task_id).where(tasks.c.batch == name, tasks.c.missing_since.is_(None)))
     )
 
 
 def batches_to_count(conn: Connection, window: Window, before: datetime, limit: int | None) -> list[str]:
-    """Return at most so many batches of a window, those not completed here first, then the newest."""
+    """Return up to `limit` batches of a window: those not completed here first, then the newest."""
     columns = batches.c
     query = select(columns.name).where(*_inside(BATCHES, window, before, None)).limit(limit)
     finished = columns.status.is_not_distinct_from("completed")
@@ -212,18 +215,19 @@ def batches_to_count(conn: Connection, window: Window, before: datetime, limit: 
 
 
 def force_rewrite(conn: Connection, mapping: StreamMapping, keys: Collection[str]) -> None:
-    """Have the next copy of each of these replace what is here, whatever their times say."""
-    gone: dict[str, object] = {"digest": FORCE_REWRITE}
+    """Mark these objects so that their next copy replaces the row, even if it is older."""
+    marked: dict[str, object] = {"digest": FORCE_REWRITE}
     if mapping is TASKS:
-        # So that its annotations are written anew, too.
-        gone["response_digest"] = UNKNOWN
+        # An unknown response makes the next write replace the annotations too.
+        marked["response_digest"] = UNKNOWN
     if mapping is BATCHES:
-        gone["counted_at"] = None
+        marked["counted_at"] = None
     if mapping is PROJECTS:
+        # Upserts never delete a version: one that the API does not have would stay for ever.
         for chunk in chunks(sorted(keys)):
             conn.execute(delete(project_versions).where(project_versions.c.project.in_(chunk)))
     for chunk in chunks(sorted(keys)):
-        conn.execute(update(mapping.table).where(mapping.table.c[mapping.key].in_(chunk)).values(gone))
+        conn.execute(update(mapping.table).where(mapping.table.c[mapping.key].in_(chunk)).values(marked))
 
 
 def _inside(
@@ -245,7 +249,8 @@ def _of_project(mapping: StreamMapping, window: Window) -> Iterator[ColumnElemen
 def _bounds(
     created: ColumnElement[datetime], window: Window, before: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
-    """Yield what keeps within a window. What has no time of creation counts where there is no lower bound."""
+    """Yield the conditions of a window's time range; undated objects are in ranges without a lower bound."""
+    # Each object must be in exactly one of the windows that split a range, and undated ones are in the first.
     if window.created_from is not None:
         yield created >= window.created_from
     if window.created_to is not None:
@@ -258,7 +263,7 @@ def _bounds(
 
 
 def _gaps(instants: Iterable[datetime], size: int = 0) -> Iterator[datetime]:
-    """Yield the boundaries that lie between neighbours, with at least `size` instants before each."""
+    """Yield the middles of gaps wide enough for a split, with at least `size` instants before each."""
     since, last = 0, None
     for instant in instants:
         if last is not None and since >= size and instant - last >= _ROOM:
@@ -268,7 +273,8 @@ def _gaps(instants: Iterable[datetime], size: int = 0) -> Iterator[datetime]:
 
 
 def _middle(before: datetime, after: datetime) -> datetime:
-    """Return the whole millisecond in the middle, for that is as exact as the API's times are."""
+    """Return the middle of two instants in whole milliseconds."""
+    # The API's times are that precise: of a finer bound the rest would be cut off on the way.
     return whole_milliseconds(before + (after - before) / 2)
 
 
@@ -277,14 +283,14 @@ def _derived(mapping: StreamMapping) -> tuple[str, ...]:
 
 
 def _same(ours: object, theirs: object) -> bool:
-    """Return whether a column holds the same on both sides; JSON is text on either."""
+    """Return whether two values of a column are equal; JSON, which is text here, is compared by content."""
     return ours == theirs or (
         isinstance(ours, str) and isinstance(theirs, str) and same_content(ours, theirs)
     )
 
 
 def _as_held(column: Column[Any], value: object) -> object:
-    """Return what goes into a column as it comes out of it."""
+    """Return a value for a column as reading the column would return it."""
     return parse_instant(value) if isinstance(column.type, Instant) and isinstance(value, str) else value
 
 

@@ -1,4 +1,7 @@
-"""Runs and watermarks: what was planned, what it did, and up to when each stream is complete."""
+"""Runs and watermarks: open, count and finish runs, and move each stream's watermark when one is complete.
+
+Hazard: a watermark that moves too far makes later syncs skip objects for ever.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -14,7 +17,7 @@ from scalesync.db.sync import window_ledger, window_splits
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
 
 NAMED = 20
-"""How many of the failed windows of a run are named in its error."""
+"""The number of failed windows that a run's error names."""
 
 _ADD_COUNTS = (
     update(runs)
@@ -24,7 +27,7 @@ _ADD_COUNTS = (
 
 
 def open_run(conn: Connection) -> Run | None:
-    """Return the run that is open, if any. There is never more than one."""
+    """Return the open run, or None. A unique index allows only one."""
     row = conn.execute(select(runs).where(runs.c.state == RunState.OPEN)).one_or_none()
     return None if row is None else _run(row)
 
@@ -37,7 +40,8 @@ def start(
     *,
     watermark_at: datetime | None,
 ) -> bool:
-    """Open a run with its windows. False, and nothing is written, if another run is open."""
+    """Open a run with its windows; return False, with nothing written, if another run is open."""
+    # The unique index on open runs decides between processes that start at the same time.
     values = {"kind": kind, "started_at": started_at, "state": RunState.OPEN, "watermark_at": watermark_at}
     statement = insert_into(conn.dialect.name, runs).values(**values)
     only_one = statement.on_conflict_do_nothing(index_elements=["state"], index_where=text("state = 'open'"))
@@ -49,15 +53,15 @@ def start(
 
 
 def add_counts(conn: Connection, run_id: int, done: RunCounts) -> None:
-    """Add `done` to what the run did so far."""
+    """Add `done` to the counts of a run."""
     conn.execute(_ADD_COUNTS, {"which": run_id} | {f"more_{k}": v for k, v in asdict(done).items()})
 
 
 def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] = ()) -> Run | None:
-    """End the run if none of its windows is open, and return it; None if some are.
+    """End a run and return it; return None, with nothing changed, while a window of it is open.
 
-    It is complete, and the watermarks of its streams move, only when every window closed, the parts of those
-    that were divided add up, and nothing else failed; otherwise it is incomplete and no watermark moves.
+    The run is complete, and the watermarks of its streams move, only if every window closed, the parts of
+    split windows add up, and nothing else failed. Otherwise it is incomplete and no watermark moves.
     """
     if window_ledger.count(conn, run.id, WindowState.OPEN):
         return None
@@ -68,6 +72,7 @@ def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] 
     failed = [*window_ledger.failures(conn, run.id), *short, *also_failed]
     if len(failed) > NAMED:
         failed = [*failed[:NAMED], f"and {len(failed) - NAMED:,} more"]
+    # Several processes may finish the same run: only the one whose UPDATE hits the open run moves watermarks.
     state = RunState.INCOMPLETE if failed else RunState.COMPLETE
     ended = conn.execute(
         update(runs)
@@ -75,6 +80,7 @@ def finish(conn: Connection, run: Run, at: datetime, also_failed: Sequence[str] 
         .values(state=state, finished_at=at, error="; ".join(failed) or None)
     )
     found = find(conn, run.id)
+    # The watermark is when the run began: what changed while it was read may have been on a page read before.
     if ended.rowcount and state is RunState.COMPLETE and found.watermark_at is not None:
         for stream in window_ledger.streams(conn, run.id):
             _set_watermark(conn, stream, found.watermark_at)
@@ -92,18 +98,18 @@ def recent(conn: Connection, limit: int) -> list[Run]:
 
 
 def read_watermarks(conn: Connection) -> dict[str, datetime]:
-    """Return up to which instant of the API's clock each stream is known complete."""
+    """Return by stream the instant (API clock) up to which it is known to be complete."""
     found = conn.execute(select(watermarks.c.stream, watermarks.c.at))
     return {row.stream: row.at for row in found}
 
 
 def trusted_watermarks(conn: Connection, now: datetime) -> dict[str, datetime]:
-    """Return the watermarks that do not lie ahead of the API's clock `now`.
+    """Return the watermarks, with those later than `now` (API clock) replaced by the last one before it.
 
-    One that does was set by a clock that was ahead: the last earlier one of its stream is in its place, and
-    the stream is left out if there is none.
+    A stream that never had an earlier watermark is left out.
     """
     found = read_watermarks(conn)
+    # The API's clock was wrong once: what changed between `now` and such a watermark would never be read.
     for stream in [stream for stream, at in found.items() if at > now]:
         of_stream = select(windows.c.run_id).where(windows.c.stream == stream)
         earlier = select(runs.c.watermark_at).where(
@@ -119,7 +125,7 @@ def trusted_watermarks(conn: Connection, now: datetime) -> dict[str, datetime]:
 
 
 def lower_watermarks(conn: Connection, now: datetime) -> None:
-    """Put in place of every watermark ahead of the API's clock `now` what `trusted_watermarks` gives."""
+    """Replace or delete every stored watermark later than `now` (API clock), as `trusted_watermarks` does."""
     trusted = trusted_watermarks(conn, now)
     for stream, at in read_watermarks(conn).items():
         if stream not in trusted:
@@ -129,7 +135,7 @@ def lower_watermarks(conn: Connection, now: datetime) -> None:
 
 
 def lower_start(conn: Connection, run_id: int, at: datetime) -> None:
-    """Have the run leave no watermark later than `at`: the API's clock said so while it was read."""
+    """Lower the watermark that a run will set to at most `at`, a time that the API's clock showed."""
     lower = runs.c.id == run_id, runs.c.watermark_at > at
     conn.execute(update(runs).where(*lower).values(watermark_at=at))
 
@@ -145,7 +151,7 @@ def _run(row: Row[Any]) -> Run:
 
 
 def oldest_unfinished_batch(conn: Connection) -> datetime | None:
-    """Return when the oldest batch was created that is not completed here, or None if all are."""
+    """Return when the oldest batch not completed here was created, or None if all are completed."""
     unfinished = func.coalesce(batches.c.status, "") != "completed"
     query = select(func.min(batches.c.created_at)).where(unfinished, batches.c.missing_since.is_(None))
     oldest: datetime | None = conn.execute(query).scalar_one()
@@ -153,6 +159,6 @@ def oldest_unfinished_batch(conn: Connection) -> datetime | None:
 
 
 def some_task_without_update_time(conn: Connection) -> bool:
-    """Return whether any task here has no `updated_at`: such tasks hide from a filter on it."""
+    """Return whether any task here has no `updated_at`, so that the API's filter on it may hide tasks."""
     query = select(tasks.c.task_id).where(tasks.c.updated_at.is_(None)).limit(1)
     return conn.execute(query).first() is not None

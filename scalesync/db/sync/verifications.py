@@ -1,4 +1,4 @@
-"""The record of verifications: when the mirror was last proven equal to the API, and over what."""
+"""Read and write the record of verifications: when the mirror was found equal to the API, and which part."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ _FILTERS = ("stream", "project", "created_from", "created_to", "updated_from")
 
 
 def scope_of(windows: Sequence[Window]) -> str:
-    """Return the windows as JSON, filters that they do not have left out."""
+    """Return the windows as JSON, without filters that are None."""
     filters = [{name: getattr(window, name) for name in _FILTERS} for window in windows]
     shown = [
         {
@@ -34,12 +34,12 @@ def remember(conn: Connection, verified: VerificationRecord) -> None:
 
 
 def last(conn: Connection) -> VerificationRecord | None:
-    """Return the last verification."""
+    """Return the last verification, or None."""
     return _last(conn)
 
 
 def last_proof(conn: Connection) -> VerificationRecord | None:
-    """Return the last verification that proved everything there is."""
+    """Return the last verification that found the whole mirror equal to the API, or None."""
     return _last(conn, verifications.c.state == VerificationState.PROVEN, verifications.c.everything)
 
 

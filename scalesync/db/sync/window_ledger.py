@@ -1,4 +1,8 @@
-"""The ledger of windows: who reads what, how far they came, and what is proven complete."""
+"""The store of windows: claims and leases, pages received, and final states.
+
+Several processes read one run: each claims windows for a lease, and each write checks the lease first, so
+that a process that was stalled cannot overwrite the one that took its window over.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -14,7 +18,7 @@ from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunState, Window, WindowState
 
 KEY_BYTES = 8
-"""Length of a key's digest: two of 10 million keys share one with a chance of about 3 in a million."""
+"""Bytes of a key's digest: among 10 million keys, two share one with a chance of about 3 in a million."""
 
 _FILTER = ("stream", "project", "created_from", "created_to", "updated_from")
 _FIELDS = (
@@ -24,9 +28,13 @@ _FIELDS = (
 
 _FREE = sa.or_(
     windows.c.owner.is_(None),
+    # Leases go by the database's clock, the only one that all processes share.
     windows.c.leased_until < utc_now(),
+    # Longer than any lease: that clock went back, and the lease would last for hours.
     windows.c.leased_until > seconds_from_now("too_far"),
 )
+# SKIP LOCKED: processes that claim at the same time take different windows and do not wait for each other.
+# MATERIALIZED: otherwise Postgres may run the query again for each row and lock more than `number` windows.
 _CANDIDATES = (
     sa.select(windows.c.id)
     .join(runs, runs.c.id == windows.c.run_id)
@@ -43,6 +51,7 @@ _CLAIM = (
     .values(
         owner=sa.bindparam("claimer"),
         leased_until=seconds_from_now("lease"),
+        # The fence: an owner that claims its own window again must not be taken for its earlier claim.
         attempts=windows.c.attempts + 1,
     )
     .returning(*(windows.c[name] for name in _FIELDS))
@@ -82,7 +91,7 @@ _COUNT_UNCLAIMED = sa.select(sa.func.count()).where(
 _PROGRESS = (
     sa.select(
         windows.c.stream,
-        # What a divided window received is counted again by the part that holds it.
+        # The rows that a split window received are counted by the part that holds them.
         sa.func.coalesce(
             sa.func.sum(windows.c.rows_received).filter(windows.c.state != WindowState.SPLIT), 0
         ),
@@ -99,7 +108,7 @@ def key_digest(key: str) -> bytes:
 
 
 def add(conn: sa.Connection, run_id: int, planned: Iterable[Window], *, parent_id: int | None = None) -> None:
-    """Put planned windows into the ledger, open and free to claim."""
+    """Insert planned windows, open and free to claim."""
     rows = [
         {name: getattr(window, name) for name in (*_FILTER, "failures")}
         | {"run_id": run_id, "parent_id": parent_id, "state": WindowState.OPEN}
@@ -110,22 +119,22 @@ def add(conn: sa.Connection, run_id: int, planned: Iterable[Window], *, parent_i
 
 
 def claim(conn: sa.Connection, owner: str, lease: float) -> Window | None:
-    """Return the oldest free window of the open run, now ours as by `claim_several`, or None."""
+    """Claim and return the oldest free window of the open run for `lease` seconds; None if there is none."""
     return next(iter(claim_several(conn, owner, lease, 1)), None)
 
 
 def claim_several(conn: sa.Connection, owner: str, lease: float, number: int) -> list[Window]:
-    """Return the oldest free windows of the open run, at most so many, now leased for `lease` seconds.
+    """Claim up to `number` of the oldest free windows of the open run for `lease` seconds; return them.
 
-    Free is what nobody owns, what a lease ran out on, and what is leased for longer than two leases: then the
-    database's clock went back. `attempts` of a window is the fence that `require_lease` checks.
+    Free are windows without an owner, with an expired lease, or with one longer than two leases, which means
+    that the database's clock went back.
     """
     given = {"claimer": owner, "lease": lease, "too_far": 2 * lease, "number": number}
     return sorted(map(_window, conn.execute(_CLAIM, given)), key=attrgetter("id"))
 
 
 def extend(conn: sa.Connection, owner: str, lease: float) -> None:
-    """Make every lease of `owner` last `lease` seconds from now."""
+    """Extend every lease of `owner` to `lease` seconds from now."""
     conn.execute(
         sa.update(windows)
         .where(windows.c.owner == owner, windows.c.state == WindowState.OPEN)
@@ -134,7 +143,7 @@ def extend(conn: sa.Connection, owner: str, lease: float) -> None:
 
 
 def release(conn: sa.Connection, owners: Collection[str]) -> int:
-    """Give up every lease of `owners` and return how many there were; their pages and tokens stay."""
+    """Give up every lease of `owners` and return their number; pages and tokens stay."""
     return conn.execute(
         sa.update(windows)
         .where(windows.c.owner.in_(owners), windows.c.state == WindowState.OPEN)
@@ -143,18 +152,19 @@ def release(conn: sa.Connection, owners: Collection[str]) -> int:
 
 
 def owners(conn: sa.Connection) -> list[str]:
-    """Return everybody who owns an open window."""
+    """Return the distinct owners of open windows."""
     query = sa.select(windows.c.owner).distinct()
     found = conn.execute(query.where(windows.c.state == WindowState.OPEN, windows.c.owner.is_not(None)))
     return [str(owner) for owner in found.scalars()]
 
 
 def require_lease(conn: sa.Connection, held: Collection[Window], owner: str, lease: float) -> None:
-    """Lock the windows for this transaction, in the order of their ids, and extend their leases.
+    """Lock these windows for the transaction and extend their leases.
 
-    Raises LeaseLostError if any was claimed by somebody else since, so that a process which was stalled
-    cannot write over its successor.
+    Raises LeaseLostError if another process claimed any of them since. Call it before writing their pages.
     """
+    # Updates in the order of ids, so that two writers with several windows each cannot deadlock. The lease
+    # may have expired: as long as nobody else claimed the window, it is still ours.
     mine = [
         {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
         for window in sorted(held, key=attrgetter("id"))
@@ -165,10 +175,12 @@ def require_lease(conn: sa.Connection, held: Collection[Window], owner: str, lea
 
 
 def save_pages(conn: sa.Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
-    """Remember that these pages were received, each the `number`-th of its window, and their keys.
+    """Record received pages (window, page number, keys), and the progress of their windows.
 
-    Of each window the token and both counts are as they stand in its last page here.
+    Must be in one transaction with the rows of the pages. Each window's progress is that of its last page.
     """
+    # The keys are kept because a list may repeat rows from page to page: after a crash, the next owner must
+    # still count distinct rows. Eight bytes each, in one blob per page.
     pages = [
         {"window_id": window.id, "number": number, "keys": b"".join(map(key_digest, keys))}
         for window, number, keys in came
@@ -188,7 +200,7 @@ def save_pages(conn: sa.Connection, came: Sequence[tuple[Window, int, Iterable[s
 
 
 def keys_received(conn: sa.Connection, window_id: int) -> tuple[int, set[bytes]]:
-    """Return how many pages of an open window are here and the digests of all keys on them."""
+    """Return the number of pages received of an open window, and the digests of all keys on them."""
     query = sa.select(window_pages.c["keys"]).where(window_pages.c.window_id == window_id)
     pages = conn.execute(query).scalars().all()
     digests = {page[at : at + KEY_BYTES] for page in pages for at in range(0, len(page), KEY_BYTES)}
@@ -196,13 +208,13 @@ def keys_received(conn: sa.Connection, window_id: int) -> tuple[int, set[bytes]]
 
 
 def finish(conn: sa.Connection, window: Window, state: WindowState, error: str | None = None) -> None:
-    """Leave the window in a final state; its counts stay for people to see."""
+    """Set the final state of a window and delete its pages; its counts stay for people to see."""
     conn.execute(_DELETE_PAGES, {"which": window.id})
     conn.execute(_FINISH, {"which": window.id, "now": state, "why": error})
 
 
 def restart(conn: sa.Connection, window: Window, error: str) -> None:
-    """Forget what was received of the window and leave it free to be read from its first page."""
+    """Delete the progress of a window and free it, so that it is read from its first page again."""
     conn.execute(_DELETE_PAGES, {"which": window.id})
     conn.execute(
         sa.update(windows)
@@ -221,43 +233,43 @@ def restart(conn: sa.Connection, window: Window, error: str) -> None:
 
 
 def began(conn: sa.Connection, run_id: int) -> datetime:
-    """Return when a run was planned, by the API's clock."""
+    """Return when a run was planned (API clock)."""
     at: datetime = conn.execute(sa.select(runs.c.started_at).where(runs.c.id == run_id)).scalar_one()
     return at
 
 
 def count(conn: sa.Connection, run_id: int, state: WindowState) -> int:
-    """Return how many windows of a run are in `state`."""
+    """Return the number of windows of a run in `state`."""
     query = sa.select(sa.func.count()).where(windows.c.run_id == run_id, windows.c.state == state)
     return int(conn.execute(query).scalar_one())
 
 
 def planned(conn: sa.Connection, run_id: int) -> list[Window]:
-    """Return what a run was to read: its windows as they were before any was split."""
+    """Return the windows of a run as planned, without their progress and without parts of split windows."""
     whole = sa.select(*(windows.c[name] for name in _FILTER)).where(windows.c.parent_id.is_(None))
     found = conn.execute(whole.where(windows.c.run_id == run_id).order_by(windows.c.id))
     return [_window(row) for row in found]
 
 
 def unclaimed(conn: sa.Connection, run_id: int) -> int:
-    """Return how many windows of a run wait for somebody to claim them."""
+    """Return the number of open windows of a run without an owner."""
     return int(conn.execute(_COUNT_UNCLAIMED, {"run": run_id}).scalar_one())
 
 
 def streams(conn: sa.Connection, run_id: int) -> list[str]:
-    """Return the streams that a run reads."""
+    """Return the names of the streams that a run reads."""
     query = sa.select(windows.c.stream).distinct().where(windows.c.run_id == run_id)
     return [str(stream) for stream in conn.execute(query).scalars()]
 
 
 def progress(conn: sa.Connection, run_id: int) -> list[tuple[str, int, int]]:
-    """Return (stream, rows received, rows expected as far as first pages told) of a run."""
+    """Return (stream, rows received, rows expected) of a run; windows not begun count as 0 expected."""
     rows = conn.execute(_PROGRESS, {"run": run_id})
     return [(str(stream), int(done), int(total)) for stream, done, total in rows]
 
 
 def failures(conn: sa.Connection, run_id: int) -> list[str]:
-    """Return why windows of a run were given up, once each."""
+    """Return the distinct errors of a run's failed windows."""
     query = sa.select(windows.c.error).distinct()
     found = query.where(windows.c.run_id == run_id, windows.c.state == WindowState.FAILED)
     return [str(error) for error in conn.execute(found).scalars()]

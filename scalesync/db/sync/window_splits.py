@@ -1,4 +1,4 @@
-"""Divided windows: where they are cut, what was read before, and whether the parts add up to the whole."""
+"""Split windows: where to split, the part that was read before, and whether the parts add up to the whole."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,10 +14,11 @@ from scalesync.models.sync import Window, WindowState
 def add_read_part(
     conn: sa.Connection, parent: Window, part: Window | None, divided_at: datetime, error: str | None
 ) -> None:
-    """Record, as a part of its own, what was read of a window before it was divided.
+    """Record the rows read of a window before its split as a part: closed, or failed if there is an `error`.
 
-    It is closed, or failed if there is an `error`. None: what was read is not known to be a part.
+    Does nothing for None: then the rows read do not form a time range.
     """
+    # Without this part the sum of the parts would be short by what was read already.
     if part is None:
         return
     divided = sa.update(windows).where(windows.c.id == parent.id).values(divided_at=divided_at)
@@ -42,19 +43,19 @@ def add_read_part(
 
 
 def short(conn: sa.Connection, run_id: int) -> list[tuple[Window, int]]:
-    """Return the planned windows whose parts do not add up, each with the distinct rows of its closed parts.
+    """Return the planned windows whose parts hold fewer rows than the API counted, with the rows they hold.
 
-    Parts lie side by side, so a row created within the bounds of one counts there and nowhere else. They do
-    not add up if these are fewer than the API counted in the whole: lists with bounds hide some. A window
-    with a part that failed is left out. Parts read by a version that did not count so are taken to have
-    received nothing twice.
+    Windows with a failed part are left out.
     """
+    # Lists with time bounds may hide tasks, so the sum of the parts must be checked. Parts lie side by side:
+    # a row counts only in the part within whose bounds it was created.
     columns = (windows.c[name] for name in Window.__dataclass_fields__)
     planned = sa.select(*columns).where(windows.c.run_id == run_id, windows.c.parent_id.is_(None))
     divided = conn.execute(planned.where(windows.c.state == WindowState.SPLIT)).all()
     if not divided:
         return []
     root_of, rows = _roots(conn, run_id), dict.fromkeys((each.id for each in divided), 0)
+    # Older versions did not record rows_within: their parts count as without repetitions.
     within = sa.func.coalesce(windows.c.rows_within, windows.c.rows_received)
     parts = sa.select(windows.c.id, windows.c.state, within).where(windows.c.run_id == run_id)
     for part, state, received in conn.execute(parts):
@@ -68,11 +69,11 @@ def short(conn: sa.Connection, run_id: int) -> list[tuple[Window, int]]:
 
 
 def read_undivided(conn: sa.Connection, run_id: int, root: int, error: str) -> bool:
-    """Have a planned window that was divided read as a whole; return False if that is under way already.
+    """Reopen a split window to be read as a whole, and delete its parts; return False if done already.
 
-    Its parts are removed from the ledger, so that whoever reads one has lost it; what they received stays in
-    the mirror.
+    Processes that are reading a part lose it at their next write; rows already mirrored stay.
     """
+    # The state in the condition decides between two processes that find the parts short at the same time.
     again = (
         sa.update(windows)
         .where(windows.c.id == root, windows.c.state == WindowState.SPLIT)
@@ -103,13 +104,14 @@ def _remove(conn: sa.Connection, ids: Sequence[int]) -> None:
 
 
 def root_of(conn: sa.Connection, window: Window) -> int:
-    """Return the id of the planned window that this one is, or is a part of."""
+    """Return the id of the planned window that this window belongs to, or its own id."""
     return _roots(conn, window.run_id).get(window.id, window.id)
 
 
 def _roots(conn: sa.Connection, run_id: int) -> dict[int, int]:
-    """Return the planned window of every window of a run, by id. Parts come after what they are part of."""
+    """Return the id of the planned window of every window of a run, by id."""
     roots: dict[int, int] = {}
+    # Parts have larger ids than the windows they come from: in this order one pass resolves all levels.
     lines = sa.select(windows.c.id, windows.c.parent_id).where(windows.c.run_id == run_id)
     for part, parent in conn.execute(lines.order_by(windows.c.id)):
         roots[part] = part if parent is None else roots.get(parent, parent)
@@ -117,7 +119,7 @@ def _roots(conn: sa.Connection, run_id: int) -> dict[int, int]:
 
 
 def recount(conn: sa.Connection, window: Window, total: int) -> None:
-    """Note how many rows the API counts by now in a window that was divided: some have left it."""
+    """Store the API's present total of a split window, after rows have left it."""
     conn.execute(
         sa.update(windows)
         .where(windows.c.id == window.id, windows.c.state == WindowState.SPLIT)
@@ -126,14 +128,14 @@ def recount(conn: sa.Connection, window: Window, total: int) -> None:
 
 
 def total_of(conn: sa.Connection, window_id: int) -> int | None:
-    """Return what the API counted in a window, if it did."""
+    """Return the API's total of a window, or None if it is unknown."""
     query = sa.select(windows.c.api_total).where(windows.c.id == window_id)
     found: int | None = conn.execute(query).scalar_one_or_none()
     return found
 
 
 def failed_and_came(conn: sa.Connection, window: Window) -> tuple[int, int]:
-    """Return how many windows of the same run, stream and project failed and how many came to their end."""
+    """Return the numbers of windows with errors and of closed ones in the same run, stream and project."""
     failed, came = windows.c.error.is_not(None), windows.c.state == WindowState.CLOSED
     query = sa.select(sa.func.count().filter(failed), sa.func.count().filter(came)).where(
         windows.c.run_id == window.run_id,
@@ -145,7 +147,7 @@ def failed_and_came(conn: sa.Connection, window: Window) -> tuple[int, int]:
 
 
 def has_undated(conn: sa.Connection, mapping: StreamMapping, project: str | None) -> bool:
-    """Return whether an object here has no time of creation: lists with bounds may hide it."""
+    """Return whether an object of the project here has no `created_at`, so that time bounds may hide it."""
     columns = mapping.table.c
     undated = sa.select(columns[mapping.key]).where(
         columns.created_at.is_(None), columns.missing_since.is_(None)
@@ -158,10 +160,11 @@ def has_undated(conn: sa.Connection, mapping: StreamMapping, project: str | None
 def dividing_instant(
     conn: sa.Connection, created: sa.ColumnElement[datetime], window: Window
 ) -> datetime | None:
-    """Return an instant above which about half of the mirrored objects of the window were created.
+    """Return an instant that splits the mirrored objects of the window in two halves, or None.
 
-    At least one object here was created before it, within the window; None where no instant divides them.
+    At least one object here was created before it within the window.
     """
+    # The median; if it equals the oldest time, the lower half would be empty: take the next later time.
     inside = [created.is_not(None), *inclusive(created, window.created_from, window.created_to)]
     size, oldest = conn.execute(sa.select(sa.func.count(), sa.func.min(created)).where(*inside)).one()
     median = sa.select(created).where(*inside).order_by(created).offset(size // 2).limit(1)
