@@ -53,7 +53,6 @@ def queue_list(
         )
     else:
         output.print_table(queue_format.COLUMNS, map(queue_format.row, _count_states(listed, states)))
-    # Counted while printing: the list is not held in memory.
     if check:
         queue_format.raise_if_person_needed(
             dead=states[DisplayState.DEAD],

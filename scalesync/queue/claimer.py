@@ -38,7 +38,6 @@ class Claimer:
             if self.blocking_pause() is not None:
                 return []
             only = self._lookups_left()[:idle]
-            self.to_reconcile = self._lookups_left()[idle:]
             limit = len(only)
         elif self.limit_reached:
             # No new commands, but those already started are seen through to their end.
@@ -52,6 +51,8 @@ class Claimer:
         claims = self.store.claim(
             limit, looking_only=self.options.reconcile_only, only=only, in_hand=self.active
         )
+        # Only now: what a claim could not reach for an outage must stay on the list.
+        self.to_reconcile = None if self.to_reconcile is None else self.to_reconcile[limit:]
         for claim in claims:
             self.active.add(claim.command.id)
             self.started.add(claim.command.id)
