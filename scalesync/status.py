@@ -119,7 +119,7 @@ class Status:
 def read_status(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
     """Read the status of the mirror, with the last `recent` runs; `now` is this machine's time."""
     from scalesync.db.mirror import account, query
-    from scalesync.db.queue import listing, pause
+    from scalesync.db.queue import pause, stats
     from scalesync.db.sync import runs, verifications, window_ledger
     from scalesync.models.sync import WindowState
 
@@ -131,7 +131,7 @@ def read_status(conn: "Connection", database: str, now: datetime, *, recent: int
         runs.read_watermarks(conn),
         0 if run is None else window_ledger.count(conn, run.id, WindowState.OPEN),
         runs.recent(conn, recent),
-        listing.queue_stats(conn),
+        stats.queue_stats(conn),
         pause.pause_state(conn),
         query.files_wanted(conn),
         query.files_unread(conn),

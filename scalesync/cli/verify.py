@@ -1,9 +1,7 @@
 """`scalesync verify` and `sync --verify`: compare the mirror with the API."""
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,17 +10,19 @@ from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, print_table, print_text
 from scalesync.cli.param_types import INSTANT, NAME, json_option, workers_option
-from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError
 from scalesync.sync.planner import EVERY_STREAM
-from scalesync.sync.verify.models import Drift, DriftFound, PartVerified, VerifyEvent, VerifyStarted
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from scalesync.mirror import Mirror
     from scalesync.models.sync import Run
-    from scalesync.sync.verify.models import Verification
+    from scalesync.sync.events import SyncEvent
+    from scalesync.sync.verify.models import Drift, Verification, VerifyEvent
 
 MAX_SHOWN = 50
 """Differing objects printed; --json prints all."""
@@ -56,12 +56,10 @@ def verify(
     Compares counts, narrows down where they differ, and ends with 1 if anything does. What was made or
     changed since the last sync is only behind: it is counted apart.
     """
-    from scalesync.cli.sync import SyncTracker
-
     clock, quiet = Clock(), context.quiet
     with graceful_shutdown(clock, STOP_AFTER), ExitStack() as shown:
         on_event = shown.enter_context(_progress(quiet=quiet))
-        on_repair = shown.enter_context(progress(SyncTracker(), quiet=quiet or not repair))
+        on_repair = shown.enter_context(_repair_progress(quiet=quiet or not repair))
         options |= {"on_event": on_event, "on_repair": on_repair}
         found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **options)
         # Ends the bars before the result is printed.
@@ -79,43 +77,18 @@ def run_after_sync(mirror: "Mirror", runs: "Sequence[Run]", *, quiet: bool) -> "
         return mirror.verify_runs(runs, on_event=on_event)
 
 
-def _progress(*, quiet: bool) -> AbstractContextManager[Callable[[VerifyEvent], None]]:
-    return progress(_VerifyTracker(), quiet=quiet, bars=False)
+def _progress(*, quiet: bool) -> "AbstractContextManager[Callable[[VerifyEvent], None]]":
+    from scalesync.cli.progress import progress
+    from scalesync.cli.sync_progress import VerifyTracker
+
+    return progress(VerifyTracker(), quiet=quiet, bars=False)
 
 
-class _VerifyTracker(Tracker):
-    """Counts verified parts."""
+def _repair_progress(*, quiet: bool) -> "AbstractContextManager[Callable[[SyncEvent], None]]":
+    from scalesync.cli.progress import progress
+    from scalesync.cli.sync_progress import SyncTracker
 
-    log = logging.getLogger("scalesync.verify")
-    minor = (VerifyStarted, PartVerified)
-
-    def __init__(self) -> None:
-        """Start without a part."""
-        self._part: PartVerified | None = None
-
-    def count(self, event: VerifyEvent) -> None:
-        """Remember the progress of the present part."""
-        if isinstance(event, PartVerified):
-            self._part = event
-
-    def describe(self, event: VerifyEvent) -> str | None:
-        """Return the expected number of requests at the start, else None."""
-        if isinstance(event, VerifyStarted):
-            return f"verifying takes about {event.requests:,} requests if nothing differs"
-        return None
-
-    def counter_of(self, event: VerifyEvent) -> str | None:
-        """Return the name of the only counter."""
-        return "parts" if isinstance(event, PartVerified) else None
-
-    def line(self, counter: str) -> str:
-        """Return the progress of the present part as a sentence."""
-        part = self._part
-        return counter if part is None else f"{part.what}: {part.done:,} of {part.expected:,}"
-
-    def fields(self, event: VerifyEvent) -> dict[str, object]:
-        """Return the log fields of an event."""
-        return asdict(event.drift) if isinstance(event, DriftFound) else super().fields(event)
+    return progress(SyncTracker(), quiet=quiet)
 
 
 def _as_dict(found: "Verification") -> dict[str, object]:
@@ -172,7 +145,7 @@ def _print_with_repair(found: "Verification") -> None:
     print_verification(found)
 
 
-def _print_drift(drift: Sequence[Drift]) -> None:
+def _print_drift(drift: "Sequence[Drift]") -> None:
     columns = ("stream", "key", "what", "here", "there", "fields", "project", "created_at")
     rows = (
         (

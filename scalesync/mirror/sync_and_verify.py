@@ -9,7 +9,6 @@ from scalesync.db import migrate
 from scalesync.errors import ConfigurationError
 from scalesync.mirror.connections import Connections
 from scalesync.models.selection import check_name
-from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
 from scalesync.timestamps import When, instant_of
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from scalesync.models.api import BatchStatus
     from scalesync.models.sync import Run
     from scalesync.sync.events import SyncEvent
-    from scalesync.sync.planner import Plan
+    from scalesync.sync.planner import Plan, SyncRequest
     from scalesync.sync.result_files import FetchEvent, FetchSummary
     from scalesync.sync.runner import SyncSummary
     from scalesync.sync.verify.models import Verification, VerifyEvent
@@ -157,8 +156,10 @@ class SyncAndVerify:
         until: When | None,
         projects: Iterable[str],
         **more: Any,
-    ) -> SyncRequest:
+    ) -> "SyncRequest":
         """Build the request of a sync or verification. Raises ConfigurationError for a wrong argument."""
+        from scalesync.sync.planner import EVERY_STREAM, SyncRequest, in_stream_order
+
         for name in streams:
             if name not in EVERY_STREAM:
                 raise ConfigurationError(f"There is no stream {name!r}.", advice=f"Use {EVERY_STREAM}.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.known_names import UnknownName, unknown
-from scalesync.db.queue import enqueue, listing, management, pause
+from scalesync.db.queue import enqueue, listing, management, pause, stats
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
 from scalesync.models.commands import (
     Attempt,
@@ -112,7 +112,7 @@ class Queue:
     def depth(self) -> tuple[QueueStats, PauseState]:
         """Return the queue's counts and its pause."""
         with self._open_database() as database, database.read() as conn:
-            return listing.queue_stats(conn), pause.pause_state(conn)
+            return stats.queue_stats(conn), pause.pause_state(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
         """Have dead or held commands tried again and return their ids; all of them, or none.

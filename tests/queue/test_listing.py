@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from scalesync.db.database import Database
 from scalesync.db.queue import listing as views
 from scalesync.db.queue.claim_arm_settle import claim
+from scalesync.db.queue.stats import queue_stats
 from scalesync.db.schema.queue import commands
 from scalesync.models.commands import CommandState, CommandView, DisplayState, NewCommand, Outcome, QueueStats
 from scalesync.models.selection import Selection
@@ -198,7 +199,7 @@ def test_a_long_list_has_every_command_once(database: Database) -> None:
 def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -> None:
     """An empty queue has no age; final commands count nowhere."""
     with database.read() as conn:
-        assert views.queue_stats(conn) == QueueStats(0, {}, None, 0, 0, 0)
+        assert queue_stats(conn) == QueueStats(0, {}, None, 0, 0, 0)
     put_all(database, (task(f"t{number}") for number in range(10)))
     for number, state in enumerate((DELIVERED, DISCARDED, DEAD, SENDING, IN_DOUBT, IN_DOUBT), 1):
         change(database, number, state, hold_reason="odd" if number == 6 else None)
@@ -207,7 +208,7 @@ def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -
         old = datetime.now(UTC) - timedelta(hours=1)
         conn.execute(update(commands).where(commands.c.id <= 4).values(created_at=old))
     with database.read() as conn:
-        depth = views.queue_stats(conn)
+        depth = queue_stats(conn)
     assert depth.by_state == {"queued": 4, "sending": 1, "in_doubt": 2}
     assert (depth.open, depth.dead, depth.in_doubt, depth.held) == (7, 1, 2, 2)
     assert depth.needs_a_person

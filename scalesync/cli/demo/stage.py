@@ -9,7 +9,8 @@ from scalesync.cli import dispatch
 from scalesync.cli.output import escape_controls, print_text
 from scalesync.cli.progress import progress
 from scalesync.cli.sql import print_answer
-from scalesync.cli.sync import SyncTracker, print_changes
+from scalesync.cli.sync import print_changes
+from scalesync.cli.sync_progress import SyncTracker
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.mirror import Mirror

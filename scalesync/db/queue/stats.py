@@ -1,0 +1,50 @@
+"""Count what is in the queue. `status` reads this, and loads no statement of a claim or an enqueue for it."""
+
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select
+
+from scalesync.db.queue.claim_conditions import matches, on_hold, pending
+from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
+from scalesync.db.server_clock import seconds_until
+from scalesync.db.statements import indexed
+from scalesync.models.commands import (
+    CommandState,
+    QueueStats,
+)
+
+_C = commands.alias("c")
+
+
+def queue_stats(conn: Connection) -> QueueStats:
+    """Return the counts of open and dead commands and the age of the oldest open one."""
+    # Each count is answered by one partial index, so that millions of finished commands cost nothing.
+    waiting, oldest_waiting = _count(conn, and_(pending(_C), matches(_C, UNHELD)), "ix_commands_waiting")
+    held, oldest_held = _count(conn, and_(pending(_C), on_hold(_C)), "ix_commands_held")
+    sending, oldest_sending = _count(conn, matches(_C, SENDING), "ix_commands_leases")
+    in_doubt, _ = _count(conn, matches(_C, IN_DOUBT), "ix_commands_in_doubt")
+    dead, _ = _count(conn, _C.c.state == literal_column("'dead'"), "ix_commands_state")
+    counts = {
+        CommandState.QUEUED: waiting + held - in_doubt,
+        CommandState.SENDING: sending,
+        CommandState.IN_DOUBT: in_doubt,
+    }
+    oldest = min((number for number in (oldest_waiting, oldest_held, oldest_sending) if number), default=None)
+    return QueueStats(
+        open=waiting + held + sending,
+        by_state={str(state): count for state, count in counts.items() if count},
+        oldest_seconds=None if oldest is None else _age(conn, oldest),
+        dead=dead,
+        in_doubt=in_doubt,
+        held=held,
+    )
+
+
+def _count(conn: Connection, where: ColumnElement[bool], index: str) -> tuple[int, int | None]:
+    """Return the number of matching commands and the smallest id, read from a partial index."""
+    query = indexed(select(func.count(), func.min(_C.c.id)).where(where), _C, index)
+    count, first = conn.execute(query).one()
+    return int(count), first
+
+
+def _age(conn: Connection, command_id: int) -> float:
+    query = select(seconds_until(_C.c.created_at)).where(_C.c.id == command_id)
+    return max(0.0, -float(conn.execute(query).scalar_one()))
