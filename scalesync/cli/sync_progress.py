@@ -2,22 +2,13 @@
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
 from scalesync.cli.progress import Tracker
 from scalesync.sync import events
 from scalesync.sync.planner import EVERY_STREAM
-from scalesync.timestamps import format_instant
-
-if TYPE_CHECKING:
-    pass
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-
 from scalesync.sync.verify.models import DriftFound, PartVerified, VerifyEvent, VerifyStarted
-
-if TYPE_CHECKING:
-    pass
+from scalesync.timestamps import format_instant
 
 
 class SyncTracker(Tracker):

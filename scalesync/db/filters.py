@@ -9,10 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Date, Table, Text, cast, type_coerce
 
 from scalesync.errors import ConfigurationError
-from scalesync.models.selection import Selection
-
-FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
-"""The fields of a selection that are named as the column that they filter."""
+from scalesync.models.selection import FILTERS, Selection
 
 
 def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:

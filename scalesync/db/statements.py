@@ -6,7 +6,7 @@ engine.
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, TypeVarTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -51,35 +51,36 @@ class _List(sa.TypeDecorator[list[Any]]):
         return value if dialect.name == "postgresql" else _encode(value).decode()
 
 
-class in_list(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
-    """The condition that a column's value is in the list passed as the parameter of this name."""
+class _Condition(FunctionElement[bool]):
+    """A condition that is written as it is compiled."""
 
-    name = "in_list"
     type = sa.Boolean()
     inherit_cache = True
 
-    def __init__(self, column: sa.ColumnElement[Any], parameter: str) -> None:
-        super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
-
-    def self_group(self, against: OperatorType | None = None) -> "in_list":  # noqa: ARG002
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002
         """Return the condition itself, without parentheses or `= 1`."""
         # SQLAlchemy would write `(...) = 1` for SQLite, for which that uses no index.
         return self
 
 
-class in_subquery(FunctionElement[bool]):  # noqa: N801 - reads as a function of SQL
+class in_list(_Condition):  # noqa: N801 - reads as a function of SQL
+    """The condition that a column's value is in the list passed as the parameter of this name."""
+
+    name = "in_list"
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], parameter: str) -> None:
+        super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
+
+
+class in_subquery(_Condition):  # noqa: N801 - reads as a function of SQL
     """The condition that a column's value is in the result of a query, which is run first."""
 
     name = "in_subquery"
-    type = sa.Boolean()
     inherit_cache = True
 
     def __init__(self, column: sa.ColumnElement[int], query: sa.Select[int]) -> None:
         super().__init__(column, query.scalar_subquery())
-
-    def self_group(self, against: OperatorType | None = None) -> "in_subquery":  # noqa: ARG002
-        """Return the condition itself, without parentheses or `= 1`."""
-        return self
 
 
 class byte_order(FunctionElement[str]):  # noqa: N801 - reads as a function of SQL

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, Self
 
 from scalesync.clock import Clock
 from scalesync.db import migrate
 from scalesync.db.database import Database
 from scalesync.db.mirror.account import Account, claim_for_account, fingerprint, mode_of
+from scalesync.retry import RetryPolicy
 from scalesync.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,10 +62,9 @@ class Connections:
         """Yield a client for reads, which retries failures. Raises ConfigurationError without a key."""
         from scalesync.api.client import ScaleApi
         from scalesync.api.options import ApiOptions
-        from scalesync.retry import RetryPolicy
 
         settings = self.settings
-        retry = RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
+        retry = retry_policy(settings)
         options = ApiOptions(settings.api_url, retry=retry, insecure_http=settings.insecure_http)
         with ScaleApi(settings.require_key().reveal(), options, clock=self.clock) as api:
             yield api
@@ -88,7 +89,7 @@ class Connections:
         from scalesync.sync.store import SyncStore
 
         # One clock for database, client and runner: a stop or the time limit ends all of their waits.
-        limited = Connections(self.settings, self.clock.allowing(time_limit), self.wait_seconds)
+        limited = replace(self, clock=self.clock.allowing(time_limit))
         with limited.database() as database, limited.api() as api:
             store = SyncStore(database, api, new_owner_id(), self.settings.lease)
             yield SyncRunner(store, limited.clock, watch, self.account(), workers, time_limit)
@@ -101,3 +102,38 @@ class Connections:
         key = self.settings.require_key().reveal()
         url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
         return Account(fingerprint(key), mode_of(key), url, self.clock.now())
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """Return how long to repeat a read or to wait for a database: the patience given, or the default."""
+    return RetryPolicy() if settings.patience is None else RetryPolicy(seconds=settings.patience)
+
+
+class Connected:
+    """What the methods of `Mirror` have in common: its settings, its clock, and how it connects."""
+
+    _settings: Settings
+    _clock: Clock | None = None
+    """The clock of every call; None: each call has its own, so that stopping one stops no other."""
+    _wait_seconds = 0.0
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, clock: Clock | None = None, *, wait_seconds: float = 0.0
+    ) -> Self:
+        """Return the mirror of these settings; stopping `clock` stops all of its calls.
+
+        Each call waits up to `wait_seconds` for an unreachable database.
+        """
+        mirror = cls.__new__(cls)
+        mirror._settings, mirror._clock, mirror._wait_seconds = settings, clock, wait_seconds  # noqa: SLF001
+        return mirror
+
+    def waiting(self, *, endless: bool = False) -> Self:
+        """Return a copy whose calls wait for an unreachable database: the patience, or without end."""
+        wait_seconds = inf if endless else retry_policy(self._settings).seconds
+        return self.from_settings(self._settings, self._clock, wait_seconds=wait_seconds)
+
+    def connections(self) -> Connections:
+        """Return the connections of one call."""
+        return Connections(self._settings, self._clock or Clock(), self._wait_seconds)

@@ -4,21 +4,17 @@ import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from scalesync.account_adoption import Initialized, adopt_or_claim, check_key
-from scalesync.clock import Clock
 from scalesync.db import migrate
 from scalesync.db.database import Database
 from scalesync.db.mirror.account import describe_key
-from scalesync.mirror.connections import Connections
 from scalesync.mirror.queries import Queries
 from scalesync.mirror.submissions import Submissions
 from scalesync.mirror.sync_and_verify import SyncAndVerify, ignore
-from scalesync.retry import RetryPolicy
-from scalesync.settings import DEFAULT_DATABASE, Settings, SettingsInput, load_settings
+from scalesync.settings import DEFAULT_DATABASE, SettingsInput, load_settings
 from scalesync.status import CheckResult, compare_clocks, describe_database, describe_owner, run_check
 
 if TYPE_CHECKING:
@@ -37,11 +33,6 @@ class Mirror(Queries, SyncAndVerify, Submissions):
     stays open between two calls, and threads may share one Mirror. `on_event` is called with each event,
     from one thread; times are in seconds.
     """
-
-    _settings: Settings
-    _clock: Clock | None = None
-    """The clock of every call; None: each call has its own, so that stopping one stops no other."""
-    _wait_seconds = 0.0
 
     def __init__(
         self,
@@ -63,30 +54,9 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         chosen = SettingsInput(os.fspath(database), url, insecure_http=insecure_http)
         self._settings = load_settings(chosen, {**os.environ, **given})
 
-    @classmethod
-    def from_settings(
-        cls, settings: Settings, clock: Clock | None = None, *, wait_seconds: float = 0.0
-    ) -> Self:
-        """Return the mirror of these settings; stopping `clock` stops all of its calls.
-
-        Each call waits up to `wait_seconds` for an unreachable database.
-        """
-        mirror = cls.__new__(cls)
-        mirror._settings, mirror._clock, mirror._wait_seconds = settings, clock, wait_seconds  # noqa: SLF001
-        return mirror
-
-    def waiting(self, *, endless: bool = False) -> Self:
-        """Return a copy whose calls wait for an unreachable database: the patience, or without end."""
-        patience = RetryPolicy().seconds if self._settings.patience is None else self._settings.patience
-        return self.from_settings(self._settings, self._clock, wait_seconds=inf if endless else patience)
-
     def __repr__(self) -> str:
         """Show the API's address, but nothing of the key."""
         return f"Mirror(api_url={self._settings.api_url!r})"
-
-    def connections(self) -> Connections:
-        """Return the connections of one call."""
-        return Connections(self._settings, self._clock or Clock(), self._wait_seconds)
 
     # The database -------------------------------------------------------------------------------------------
 

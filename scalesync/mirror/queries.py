@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any, Unpack
 
 from scalesync.errors import ConfigurationError
 from scalesync.json_sanitizing import read_json
-from scalesync.mirror.connections import Connections
+from scalesync.mirror.connections import Connected
 from scalesync.models.changes import Change
 from scalesync.models.selection import (
     BatchFilters,
@@ -30,12 +30,8 @@ Document = dict[str, Any]
 """An object as the API sent it."""
 
 
-class Queries:
+class Queries(Connected):
     """Methods of `Mirror` that read the local copy, with the filters of the command line."""
-
-    def connections(self) -> Connections:
-        """Return the connections of one call."""
-        raise NotImplementedError
 
     def status(self, *, recent: int = 5) -> Status:
         """Return counts, watermarks, queue, verifications and the `recent` last runs."""
@@ -45,15 +41,15 @@ class Queries:
 
     def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
         """Yield tasks in constant memory, in one transaction until the iterator is exhausted or closed."""
-        return _decoded(self.documents("tasks", selection_of(filters, self._now())))
+        return self._list("tasks", filters)
 
     def batches(self, **filters: Unpack[BatchFilters]) -> Iterator[Document]:
         """Yield batches in constant memory, in one transaction."""
-        return _decoded(self.documents("batches", selection_of(filters, self._now())))
+        return self._list("batches", filters)
 
     def projects(self, **filters: Unpack[ProjectFilters]) -> Iterator[Document]:
         """Yield projects with the history of their parameters, in one transaction."""
-        return _decoded(self.documents("projects", selection_of(filters, self._now())))
+        return self._list("projects", filters)
 
     def queued_tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
         """Yield queued tasks that are not at Scale yet, each with its `command_id` and `state`."""
@@ -176,6 +172,9 @@ class Queries:
         if format not in set(Format):
             raise ConfigurationError(f"There is no format {format!r}.", advice=f"Use {', '.join(Format)}.")
         return Export(table, Format(format), selection_of(filters, self._now()))
+
+    def _list(self, stream: str, filters: Mapping[str, Any]) -> Iterator[Document]:
+        return _decoded(self.documents(stream, selection_of(filters, self._now())))
 
     def _one(self, stream: str, key: str) -> Document | None:
         check_name("name", key)

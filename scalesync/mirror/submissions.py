@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
 from scalesync.db.caller_transaction import Connection, caller_transaction
-from scalesync.mirror.connections import Connections
+from scalesync.mirror.connections import Connected
 from scalesync.models.commands import Enqueued
 
 if TYPE_CHECKING:
@@ -16,12 +16,8 @@ if TYPE_CHECKING:
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 
 
-class Submissions:
+class Submissions(Connected):
     """Methods of `Mirror` that queue commands, one or several in a transaction. Errors: see Transaction."""
-
-    def connections(self) -> Connections:
-        """Return the connections of one call."""
-        raise NotImplementedError
 
     @property
     def queue(self) -> "Queue":

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from scalesync.db import migrate
 from scalesync.errors import ConfigurationError
-from scalesync.mirror.connections import Connections
+from scalesync.mirror.connections import Connected
 from scalesync.models.selection import check_name
 from scalesync.timestamps import When, instant_of
 
@@ -29,16 +29,8 @@ def ignore(_event: object) -> None:
     """Drop an event: the default of `on_event`."""
 
 
-class SyncAndVerify:
+class SyncAndVerify(Connected):
     """Methods of `Mirror` that call the API, and need a key (`fetch_results` works without)."""
-
-    def connections(self) -> Connections:
-        """Return the connections of one call."""
-        raise NotImplementedError
-
-    def waiting(self, *, endless: bool = False) -> Self:
-        """Return a copy whose calls wait for an unreachable database."""
-        raise NotImplementedError
 
     def sync(
         self,

@@ -50,8 +50,8 @@ class ObjectCounts:
 
 EVERYTHING = Selection()
 
-NAMES = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
-"""Filters that take a text."""
+FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
+"""The fields of a selection that take a text, and are named as the column that they filter."""
 
 
 class ProjectFilters(TypedDict, total=False):
@@ -91,7 +91,7 @@ def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
 
     A span such as `7d` is subtracted from `now`.
     """
-    for name in NAMES:
+    for name in FILTERS:
         if filters.get(name) is not None:
             check_name(name, filters[name])
     # `bool` is an `int` in Python, and both databases store limits in 64 bits.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.upsert import apply_response
-from scalesync.db.queue import claim_arm_settle, enqueue, pause
+from scalesync.db.queue import claim_arm_settle, command_rows, pause
 from scalesync.db.queue.selection import any_unfinished, in_doubt, still_waiting
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Document
@@ -81,7 +81,7 @@ class DispatcherStore:
                 log.warning("answer not mirrored", extra={"command": claim.command.id, "stream": answer[0]})
             if not kept or settlement.state not in (CommandState.QUEUED, CommandState.DEAD):
                 return settlement.state if kept else None
-            command = enqueue.find(conn, claim.command.id)
+            command = command_rows.find(conn, claim.command.id)
             return None if command is None else command.state
 
     def pause(self, seconds: float | None, reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.known_names import UnknownName, unknown
-from scalesync.db.queue import enqueue, listing, management, pause, stats
+from scalesync.db.queue import command_rows, listing, management, pause, stats
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
 from scalesync.models.commands import (
     Attempt,
@@ -83,7 +83,9 @@ class Queue:
             shown = listing.view(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
-            return CommandDetail(shown, enqueue.attempts(conn, command_id), listing.why(conn, command_id))
+            return CommandDetail(
+                shown, command_rows.attempts(conn, command_id), listing.why(conn, command_id)
+            )
 
     def result(self, command_id: int) -> dict[str, Any] | None:
         """Return a delivered command's result, such as its task_id; None: not delivered yet.

@@ -6,7 +6,7 @@ from typing import Any, TypedDict, Unpack
 from scalesync.db.caller_transaction import Connection, savepoint
 from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES
-from scalesync.db.queue import enqueue, listing
+from scalesync.db.queue import enqueue, listing, mirror_lookup
 from scalesync.errors import QueueError
 from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import bulk_submit, new_commands
@@ -90,7 +90,7 @@ class Transaction:
         """
         # By unique_id the cancel gets the same resource as the task's create, and stays in order behind it.
         if task_id is not None and unique_id is None:
-            unique_id = enqueue.unique_ids(self._conn, [task_id]).get(task_id)
+            unique_id = mirror_lookup.unique_ids(self._conn, [task_id]).get(task_id)
         order = new_commands.cancel_task(
             task_id=task_id, unique_id=unique_id, clear_unique_id=clear_unique_id
         )
@@ -142,7 +142,10 @@ class Transaction:
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of a batch's cancelable tasks; a queued create has no task_id."""
-        pending, creates = enqueue.pending_tasks(self._conn, batch), enqueue.queued_creates(self._conn, batch)
+        pending, creates = (
+            mirror_lookup.pending_tasks(self._conn, batch),
+            enqueue.queued_creates(self._conn, batch),
+        )
         known = pending or creates or query.find(self._conn, BATCHES, batch)
         if not known and next(listing.list_commands(self._conn, batch=batch, limit=1), None) is None:
             msg = f"There is no batch {batch!r} in the mirror or in the queue."

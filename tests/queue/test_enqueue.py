@@ -15,6 +15,7 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.mirror.upsert import mark_missing
+from scalesync.db.queue import command_rows, mirror_lookup
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import batch_seals
 from scalesync.errors import BatchSealedError, ConflictError, QueueError
@@ -28,8 +29,8 @@ def test_a_command_is_kept_as_it_was_ordered(database: Database) -> None:
     order = replace(task("a", "b", project="p"), priority=-3)
     enqueued = put(database, order)
     with database.read() as conn:
-        found = queued.find(conn, enqueued.command_id or 0)
-        assert queued.find(conn, 99) is None
+        found = command_rows.find(conn, enqueued.command_id or 0)
+        assert command_rows.find(conn, 99) is None
     assert found is not None
     assert enqueued == Enqueued(found.id, new=True)
     assert (found.kind, found.resource, found.scope) == (order.kind, order.resource, order.scope)
@@ -49,10 +50,10 @@ def test_the_log_keeps_steps_in_order(database: Database) -> None:
         AttemptStep("send", "refused", 400, "no"),
     ]
     with database.write() as conn:
-        queued.log_steps(conn, number, 3, steps)
-        queued.log_steps(conn, number, 3, [])
-        logged = queued.attempts(conn, number)
-        assert queued.attempts(conn, 99) == []
+        command_rows.log_steps(conn, number, 3, steps)
+        command_rows.log_steps(conn, number, 3, [])
+        logged = command_rows.attempts(conn, number)
+        assert command_rows.attempts(conn, 99) == []
     assert [AttemptStep(one.step, one.outcome, one.http_status, one.detail) for one in logged] == steps
     assert {(one.command_id, one.fence) for one in logged} == {(number, 3)}
     assert all(abs(one.at - datetime.now(UTC)) < timedelta(seconds=5) for one in logged)
@@ -391,7 +392,7 @@ def test_many_orders_are_queued_once_and_in_flat_memory(database: Database) -> N
         assert not any(_is_new(one) for one in queued.enqueue_many(conn, numbered(6_000)))
     assert count(database) == 6_000
     with database.read() as conn:
-        last = queued.find(conn, new[-1])
+        last = command_rows.find(conn, new[-1])
     assert last is not None
     assert last.resource == "task:image-5999"
 
@@ -412,9 +413,9 @@ def test_what_the_mirror_and_the_queue_know_of_a_batch(database: Database) -> No
     )
     change(database, 1, CommandState.DELIVERED)
     with database.read() as conn:
-        assert queued.pending_tasks(conn, "b") == [("t1", "u-t1"), ("t3", "u-t3"), ("t5", None)]
+        assert mirror_lookup.pending_tasks(conn, "b") == [("t1", "u-t1"), ("t3", "u-t3"), ("t5", None)]
         assert queued.queued_creates(conn, "b") == ["c"]
-        assert queued.unique_ids(conn, ["t1", "t5", "gone"]) == {"t1": "u-t1", "t5": None}
+        assert mirror_lookup.unique_ids(conn, ["t1", "t5", "gone"]) == {"t1": "u-t1", "t5": None}
 
 
 def test_a_create_may_name_no_columns_to_agree(database: Database) -> None:

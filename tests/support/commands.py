@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import MAPPINGS, to_row
 from scalesync.db.mirror.upsert import write_rows
+from scalesync.db.queue import command_rows
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
@@ -62,7 +63,7 @@ def count(database: Database) -> int:
 def found(database: Database, command_id: int) -> Command:
     """Return a command that is there."""
     with database.read() as conn:
-        command = queued.find(conn, command_id)
+        command = command_rows.find(conn, command_id)
     assert command is not None
     return command
 
@@ -77,4 +78,4 @@ def states(database: Database) -> dict[int, str]:
 def steps(database: Database, command_id: int) -> list[tuple[str, str, int]]:
     """Return what was logged of a command: step, outcome and fence."""
     with database.read() as conn:
-        return [(one.step, one.outcome, one.fence) for one in queued.attempts(conn, command_id)]
+        return [(one.step, one.outcome, one.fence) for one in command_rows.attempts(conn, command_id)]

@@ -12,7 +12,8 @@ from typing import Any
 from scalesync.api import ApiOptions, ScaleApi
 from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.db.queue.enqueue import attempts, enqueue, find
+from scalesync.db.queue.command_rows import attempts, find
+from scalesync.db.queue.enqueue import enqueue
 from scalesync.lease_owner import new_owner_id
 from scalesync.models.commands import Command, CommandState, NewCommand
 from scalesync.queue import new_commands

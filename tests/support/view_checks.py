@@ -9,7 +9,7 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.query import documents
-from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue import command_rows
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.queue import commands
 from scalesync.db.schema.sync import watermarks
@@ -33,7 +33,7 @@ def exported(database: Database) -> Exported:
             batches=[json.loads(doc) for doc in documents(conn, BATCHES)],
             drawn=[tuple(row) for row in drawn],
             complete_until=conn.scalar(select(watermarks.c.at).where(watermarks.c.stream == "tasks")),
-            commands=[queued.command_of(row) for row in conn.execute(select(commands))],
+            commands=[command_rows.command_of(row) for row in conn.execute(select(commands))],
         )
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
 from scalesync import advice
-from scalesync.db.filters import FILTERS, day_as_text, equal, where
+from scalesync.db.filters import day_as_text, equal, where
 from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata
@@ -16,7 +16,7 @@ from scalesync.db.schema.views import VIEWS
 from scalesync.db.types import Instant, Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.columns import Column, ColumnKind
-from scalesync.models.selection import EVERYTHING, Selection
+from scalesync.models.selection import EVERYTHING, FILTERS, Selection
 
 # Rows held in memory while streaming.
 _AT_ONCE = 200

@@ -11,9 +11,8 @@ import sqlalchemy as sa
 
 from scalesync.db.queue import pause
 from scalesync.db.queue.claim_conditions import due, matches, pending
-from scalesync.db.queue.command_rows import log_steps
+from scalesync.db.queue.command_rows import command_of, log_steps
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
-from scalesync.db.queue.enqueue import command_of
 from scalesync.db.queue.rescue import rescue
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands

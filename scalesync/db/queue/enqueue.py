@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
-from scalesync.db.queue.command_rows import attempts, command_of, find, log, log_steps
+from scalesync.db.queue.command_rows import command_of, log
 from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
 from scalesync.db.queue.inserts import insert_commands
-from scalesync.db.queue.mirror_lookup import pending_tasks, unique_ids
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
 from scalesync.db.statements import in_list
 from scalesync.errors import QueueError
@@ -25,18 +24,6 @@ from scalesync.models.commands import (
     Outcome,
 )
 from scalesync.parsing.json_equality import same_value
-
-__all__ = [
-    "attempts",
-    "command_of",
-    "enqueue",
-    "enqueue_many",
-    "find",
-    "log_steps",
-    "pending_tasks",
-    "queued_creates",
-    "unique_ids",
-]
 
 _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5

@@ -13,9 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from scalesync import advice
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.claim_conditions import matches
-from scalesync.db.queue.command_rows import log_steps
+from scalesync.db.queue.command_rows import command_of, log_steps
 from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
-from scalesync.db.queue.enqueue import command_of
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
@@ -28,8 +27,6 @@ from scalesync.models.commands import (
     DiscardResult,
     Outcome,
 )
-
-__all__ = ["discard", "discard_dead", "distrust", "retry", "retry_dead"]
 
 _C = commands.c
 _WAITING = (CommandState.QUEUED, CommandState.IN_DOUBT)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.queue import enqueue as queued
+from scalesync.db.queue import command_rows
 from scalesync.models.api import Document
 from scalesync.models.commands import Claim, Command, CommandKind, CommandState
 from scalesync.queue.dispatcher_store import DispatcherStore
@@ -81,7 +81,7 @@ class Unfenced(DispatcherStore):
 
     def _present(self, claim: Claim) -> Claim:
         with self.database.read() as conn:
-            command = queued.find(conn, claim.command.id)
+            command = command_rows.find(conn, claim.command.id)
         return (
             claim if command is None else replace(claim, command=replace(claim.command, fence=command.fence))
         )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from scalesync.db.database import Database
+from scalesync.db.queue import command_rows
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue.pause import pause_state, resume
 from scalesync.lease_owner import new_owner_id
@@ -74,7 +75,7 @@ class Simulation:
     def command(self, command_id: int) -> Command:
         """Return a command as it stands."""
         with self.database.read() as conn:
-            command = queued.find(conn, command_id)
+            command = command_rows.find(conn, command_id)
         assert command is not None
         return command
 

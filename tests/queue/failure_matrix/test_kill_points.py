@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from scalesync.db.database import Database
+from scalesync.db.queue import command_rows
 from scalesync.db.queue import enqueue as queued
 from scalesync.models.commands import CommandKind, CommandState, NewCommand
 from scalesync.queue import new_commands
@@ -111,7 +112,7 @@ def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start:
     world.faults.replace(())
     assert start.drain() == "0"
     with database.read() as conn:
-        states = {command_id: queued.find(conn, command_id) for command_id in queue}
+        states = {command_id: command_rows.find(conn, command_id) for command_id in queue}
     undelivered = [
         command for command in states.values() if not command or command.state != CommandState.DELIVERED
     ]

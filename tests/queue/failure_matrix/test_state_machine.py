@@ -22,7 +22,7 @@ from sqlalchemy import select
 from scalesync.db.database import Database
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.queue import management
-from scalesync.db.queue.enqueue import command_of
+from scalesync.db.queue.command_rows import command_of
 from scalesync.db.queue.pause import resume
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
