@@ -1,4 +1,4 @@
-"""Reads clocks and sleeps. No other module does: a Clock is passed to whatever needs the time."""
+"""Read clocks and sleep. Other modules get a Clock passed to them and call no clock themselves."""
 
 import threading
 import time

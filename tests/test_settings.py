@@ -181,7 +181,7 @@ def test_an_address_with_a_key_in_it_is_neither_kept_nor_shown(url: str, keyless
 
 @contextmanager
 def elsewhere(server: SandboxServer) -> Iterator[str]:
-    """Lend an address of a sandbox that is none of this machine by its spelling, and without proxies."""
+    """Yield an address of a sandbox that is none of this machine by its spelling, and without proxies."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("NO_PROXY", "0.0.0.0")
         environment.setenv("no_proxy", "0.0.0.0")

@@ -82,7 +82,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, so that temporary files are removed."""
+    """Raise KeyboardInterrupt on SIGTERM, so that temporary files are removed."""
     old = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

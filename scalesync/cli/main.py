@@ -45,7 +45,7 @@ class Commands(Mapping[str, click.Command]):
     """All commands by name; each is imported on access, because importing all of them is slow."""
 
     def __getitem__(self, name: str) -> click.Command:
-        """Return the command. Raises KeyError if there is none of that name."""
+        """Return the command with this name. Raises KeyError for an unknown name."""
         return _load(name)
 
     def __iter__(self) -> Iterator[str]:

@@ -105,7 +105,7 @@ def _statement(dialect: Dialect, into: InsertTarget) -> str:
 @lru_cache(maxsize=64)
 def _multi_row_statement(one: str, columns: int, rows: int) -> str:
     """Return the SQL that inserts `rows` rows, made from that for one."""
-    # By text: SQLAlchemy takes a tenth of a second to compile so many parameters.
+    # Built as text: SQLAlchemy takes 0.1 s to compile a statement with thousands of parameters.
     row = f"({', '.join('?' * columns)})"
     return one.replace(f"VALUES {row}", f"VALUES {', '.join([row] * rows)}")
 

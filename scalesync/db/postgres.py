@@ -1,4 +1,4 @@
-"""Postgres engines: how connections and transactions begin, whatever the server, role or pooler has set.
+"""Make Postgres engines whose sessions override the settings of server, role and pooler.
 
 Hazard: a pooler such as PgBouncer may run every transaction in another session of the server. There each
 transaction begins with the settings, nothing is prepared, and temporary tables end with the transaction.

@@ -84,7 +84,7 @@ class in_subquery(_Condition):  # noqa: N801 - reads as a function of SQL
 
 
 class byte_order(FunctionElement[str]):  # noqa: N801 - reads as a function of SQL
-    """A key ordered by its bytes, as Python's `sorted` does, whatever the database's collation."""
+    """A key ordered by its bytes, as by Python's `sorted`, under any collation of the database."""
 
     name = "byte_order"
     type = sa.Text()

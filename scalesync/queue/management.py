@@ -117,7 +117,7 @@ class Queue:
             return stats.queue_stats(conn), pause.pause_state(conn)
 
     def retry(self, command_ids: Iterable[int]) -> list[int]:
-        """Have dead or held commands tried again and return their ids; all of them, or none.
+        """Retry dead or held commands and return their ids; all of them, or none.
 
         Raises QueueError for one that is neither, and for an update that a newer one has overtaken.
         """

@@ -162,7 +162,7 @@ class SandboxServer:
 
 
 async def _let_callbacks_run() -> None:
-    """Let the event loop finish what it began: to accept or close a connection takes it a few rounds."""
+    """Wait a few rounds of the event loop, so that connections are accepted or closed completely."""
     for _ in range(6):
         await asyncio.sleep(0)
 

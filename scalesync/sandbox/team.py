@@ -141,7 +141,7 @@ def studio_batches(account: SandboxAccount) -> list[Doc]:
 
 
 def assign_groups(account: SandboxAccount, name: str, groups: list[str]) -> Doc:
-    """Let these labeler groups work on a batch. Raises 404."""
+    """Assign these labeler groups to a batch. Raises 404."""
     batch = account.batch(name)
     kept = account.objects("priorities").get(name, {})
     account.save("priorities", name, {**kept, "groups": groups})

@@ -85,7 +85,7 @@ class Harness:
 
     @contextmanager
     def fresh(self, engine: str) -> Iterator[str]:
-        """Lend the URL of an empty database."""
+        """Yield the URL of an empty database."""
         lending = fresh_sqlite(self.directory) if engine == "sqlite" else fresh_postgres(self._postgres)
         with lending as url:
             yield url

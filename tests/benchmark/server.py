@@ -48,7 +48,7 @@ class Api:
 
 @contextmanager
 def running(tasks: int, *, latency: float = 0.0, seed: int = 1) -> Iterator[Api]:
-    """Lend a server with so many tasks that answers after `latency` seconds, any number at once.
+    """Yield a server with so many tasks that answers after `latency` seconds, any number at once.
 
     It ends with the block, or with this process.
     """

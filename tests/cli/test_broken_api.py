@@ -51,7 +51,7 @@ def not_json(_: Mapping[str, str]) -> object:
 
 @contextmanager
 def against(tasks: Tasks, scalesync: Scalesync) -> Iterator[tuple[StaticListApi, Scalesync]]:
-    """Lend an API that answers with these tasks, and commands that ask it."""
+    """Yield an API that answers with these tasks, and commands that ask it."""
     with StaticListApi(tasks) as api:
         yield api, scalesync.having(SCALESYNC_API_URL=api.url, SCALESYNC_PATIENCE="1s")
 

@@ -40,7 +40,7 @@ def path(sqlite_url: str) -> Path:
 
 @pytest.fixture
 def attached(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Lend a connection of DuckDB that has attached the mirror."""
+    """Yield a connection of DuckDB that has attached the mirror."""
     with duckdb.connect() as connection:
         connection.execute(f"LOAD '{EXTENSION}'")
         connection.execute(f"ATTACH '{path}' AS mirror (TYPE sqlite, READ_ONLY)")

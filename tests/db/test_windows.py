@@ -140,7 +140,7 @@ def claim_run(conn: Connection) -> int:
 
 @contextmanager
 def clock_ahead(postgres_server: PostgresServer, hours: int) -> Iterator[str]:
-    """Lend the URL of a migrated database whose server's clock is ahead of ours."""
+    """Yield the URL of a migrated database whose server's clock is ahead of ours."""
     name = f"clock_{hours}".replace("-", "behind_")
     url = postgres_server.create(name, "mirror_template")
     moved = f"SELECT pg_catalog.clock_timestamp() + make_interval(0, 0, 0, 0, {hours})"

@@ -26,7 +26,7 @@ class RolledBackError(Exception):
 
 @pytest.fixture
 def other() -> Iterator[ThreadPoolExecutor]:
-    """Lend a thread that does one thing after the other."""
+    """Yield a thread that does one thing after the other."""
     with ThreadPoolExecutor(1) as thread:
         yield thread
 
@@ -44,7 +44,7 @@ def waits(future: Future[Any]) -> bool:
 
 @contextmanager
 def rolled_back(database: Database) -> Iterator[Connection]:
-    """Lend a transaction that comes to nothing."""
+    """Yield a transaction that comes to nothing."""
     try:
         with database.write() as conn:
             yield conn

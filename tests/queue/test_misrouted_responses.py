@@ -72,7 +72,7 @@ class Held:
 
 @contextmanager
 def mixing(server: SandboxServer, *, swaps: bool) -> Iterator[tuple[Mixer, str]]:
-    """Lend a mixer before a sandbox, and its address."""
+    """Yield a mixer before a sandbox, and its address."""
     mixer = Mixer(server.url, swaps)
 
     class Handler(BaseHTTPRequestHandler):

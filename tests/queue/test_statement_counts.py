@@ -27,7 +27,7 @@ SENT = {"sqlite": 20, "postgresql": 17}
 
 @contextmanager
 def counted() -> Iterator[list[int]]:
-    """Lend a list that gets the number of parameters of every statement."""
+    """Yield a list that gets the number of parameters of every statement."""
     seen: list[int] = []
 
     def note(_conn: Any, _cursor: Any, _statement: str, parameters: Any, _context: Any, _many: bool) -> None:

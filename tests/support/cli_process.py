@@ -69,7 +69,7 @@ class Scalesync:
 
     @contextmanager
     def started(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-        """Lend a running command; it is killed at the end of the block."""
+        """Yield a running command; it is killed at the end of the block."""
         command = [*COMMAND, *map(str, arguments)]
         with subprocess.Popen(
             command,

@@ -162,7 +162,7 @@ def dispatch_env(
     key: str = KEY,
     **reach: Any,
 ) -> Iterator[DispatchEnv]:
-    """Lend an environment whose requests end in time."""
+    """Yield an environment whose requests end in time."""
     url = server if isinstance(server, str) else server.url
     used = clock or Clock()
     options = ApiOptions(

@@ -26,7 +26,7 @@ QUICK = Timing(request=0.8, margin=0.2, settle=2.5)
 def dispatcher(
     database_url: str, api_url: str, options: DispatchOptions, timing: Timing = QUICK
 ) -> Iterator[Dispatcher]:
-    """Lend a dispatcher of this process."""
+    """Yield a dispatcher of this process."""
     clock = Clock()
     reach = ApiOptions(
         url=api_url,
@@ -75,6 +75,6 @@ class DispatcherLauncher:
 
 @contextmanager
 def launching(database_url: str, api_url: str) -> Iterator[DispatcherLauncher]:
-    """Lend a launcher; every process that it started must have been killed at the end of the block."""
+    """Yield a launcher; every process that it started must have been killed at the end of the block."""
     with fork_server(serve, database_url, api_url) as server:
         yield DispatcherLauncher(server)

@@ -91,7 +91,7 @@ class PausedDispatchers:
 def paused_dispatchers(
     database_url: str, api_url: str, orders: Sequence[tuple[int, Point]]
 ) -> Iterator[PausedDispatchers]:
-    """Lend a dispatcher for each command, which stops at its point; all are killed in the end."""
+    """Yield a dispatcher for each command, which stops at its point; all are killed in the end."""
     told = [f"{command_id} {point.name}" for command_id, point in orders]
     with fork_server(serve, database_url, api_url, *told) as server:
         children = [int(child) for child in server.receive().split()]

@@ -50,7 +50,7 @@ def session(
     lease: float = 30,
     retry: RetryPolicy = QUICK,
 ) -> Iterator[SyncRunner]:
-    """Lend a session that gives up on an answer, and tries again, quickly."""
+    """Yield a session that gives up on an answer, and tries again, quickly."""
     clock, events = clock or Clock(), list[SyncEvent]()
     options = ApiOptions(url=server.url, retry=retry, read_timeout=0.7, deadline=2)
     with ScaleApi(KEY, options, clock=clock) as api:

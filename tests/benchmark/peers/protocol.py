@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Order:
-    """What a peer is to do: copy so many tasks from an API into a database."""
+    """The job of a peer: copy a number of tasks from an API into a database."""
 
     api: str
     key: str

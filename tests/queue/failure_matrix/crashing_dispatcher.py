@@ -140,6 +140,6 @@ class CrashingDispatchers:
 
 @contextmanager
 def crashing_dispatchers(database_url: str, api_url: str) -> Iterator[CrashingDispatchers]:
-    """Lend a starter of dispatchers."""
+    """Yield a starter of dispatchers; its server ends with the block."""
     with fork_server(serve, database_url, api_url) as server:
         yield CrashingDispatchers(server)

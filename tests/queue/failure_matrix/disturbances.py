@@ -125,7 +125,7 @@ def scenarios_of(database: Database, case: Case, behavior: ApiBehavior) -> Itera
 
 
 def forward(steps: Iterator[str], number: int) -> bool:
-    """Move a dispatcher on to just before its step of that number; return whether it has so many."""
+    """Run a dispatcher up to the step with this number; return False if it has fewer steps."""
     return all(next(steps, None) is not None for _ in range(number))
 
 

@@ -69,7 +69,7 @@ assert BLIND.keys() == HANDLERS.keys()
 
 @dataclass
 class Unfenced(DispatcherStore):
-    """A store that takes whatever claim there is now for its own."""
+    """A store that arms and settles under the fence of the current claim instead of its own."""
 
     def arm(self, claim: Claim, **given: Any) -> bool:
         """Arm under the present fence."""

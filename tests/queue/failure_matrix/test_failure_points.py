@@ -90,7 +90,7 @@ def test_a_database_that_is_down_after_the_send(arena: Database, fate: WriteOutc
 
 
 def test_a_success_that_is_told_late(arena: Database) -> None:
-    """A process frozen with a success in hand tells of it, although the command is another's by now."""
+    """A process frozen after a success records it, although another process has claimed the command."""
     for case in CASES:
         sim, command_id = staged(arena, case)
         first = Dispatcher(sim).rounds()

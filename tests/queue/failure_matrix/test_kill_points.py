@@ -90,7 +90,7 @@ def seeded(sandbox: SandboxServer) -> SandboxServer:
 
 @pytest.fixture
 def start(seeded: SandboxServer, database_url: str) -> Iterator[CrashingDispatchers]:
-    """Lend what starts the dispatchers."""
+    """Yield what starts the dispatchers."""
     with crashing_dispatchers(database_url, seeded.url) as starter:
         yield starter
 
