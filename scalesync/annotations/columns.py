@@ -5,6 +5,7 @@ Open it to add a column kind, or for how a value is fitted into a column.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, auto
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from scalesync.annotations.json_values import Object, encoded
@@ -27,6 +28,89 @@ class AnnotationColumn(NamedTuple):
 
 Columns = Mapping[str, AnnotationColumn]
 """Target columns by the name of the field."""
+
+_MAX_LAYOUTS = 1_000
+"""Layouts that a field map remembers; an account has dozens."""
+
+
+class Layout(NamedTuple):
+    """Where the fields go of objects that have the same names and types of values."""
+
+    pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    """Returns the values of all columns, not converted yet, from the object's values and None."""
+    conversions: tuple[tuple[int, Callable[[Any], object]], ...]
+    """Position of a column, and conversion of what was picked for it."""
+    rest: tuple[tuple[str, int], ...]
+    """Name and position of the fields that fit no column."""
+
+
+class FieldMap:
+    """Maps the fields of JSON objects to columns; each layout of names and types is worked out once."""
+
+    # Responses have thousands of objects of few layouts: then a field nobody knows costs as little as others.
+    def __init__(
+        self, columns: Columns, *alternatives: Columns, row_type: type[Annotation | Link] = Annotation
+    ) -> None:
+        """Map by `columns`; fields of `alternatives`, in order, fill the columns that are empty then."""
+        self._columns = columns
+        self._alternatives = alternatives
+        self._names = row_type._fields
+        self._layouts: dict[tuple[tuple[str, ...], tuple[type, ...]], Layout] = {}
+
+    def split(self, given: object) -> tuple[Object, Object]:
+        """Return the column values of an object, and the fields that fit no column.
+
+        Nulls of known fields are dropped. Anything but an object is returned as the field `value`.
+        """
+        if not isinstance(given, dict):
+            return {}, {"value": given}
+        row, rest = self.fit(given)
+        return {name: value for name, value in zip(self._names, row, strict=True) if value is not None}, rest
+
+    def fit(self, given: Object) -> tuple[list[Any], Object]:
+        """Return the values of all columns, None for empty ones, and the fields that fit no column."""
+        values = tuple(given.values())
+        kind = tuple(given), tuple(map(type, values))
+        layout = self._layouts.get(kind)
+        if layout is None:
+            if len(self._layouts) >= _MAX_LAYOUTS:
+                self._layouts.clear()
+            # Learned without its numbers: another object of these types has others.
+            layout = self._layout({name: 0 if type(value) is int else value for name, value in given.items()})
+            self._layouts[kind] = layout
+        row = list(layout.pick((*values, None)))
+        for column, convert in layout.conversions:
+            row[column] = converted = convert(row[column])
+            if converted is None:
+                # A whole number that its column cannot hold: only of these the type alone does not decide.
+                layout = self._layout(given)
+                row = list(layout.pick((*values, None)))
+                for each, conversion in layout.conversions:
+                    row[each] = conversion(row[each])
+                break
+        return row, {name: values[position] for name, position in layout.rest}
+
+    def _layout(self, given: Object) -> Layout:
+        rest: dict[str, int] = {}
+        found: dict[str, tuple[int, AnnotationColumn]] = {}
+        for position, (name, value) in enumerate(given.items()):
+            column = self._columns.get(name)
+            if column is not None and column.of(value) is not None:
+                found[column.name] = position, column
+            elif column is None or value is not None:
+                rest[name] = position
+        for columns in self._alternatives:
+            for name, column in columns.items():
+                if name in rest and column.name not in found and column.of(given[name]) is not None:
+                    found[column.name] = rest.pop(name), column
+        values = tuple(given.values())
+        picked = (found[name][0] if name in found else len(values) for name in self._names)
+        conversions = (
+            (self._names.index(name), column.convert)
+            for name, (position, column) in found.items()
+            if type(values[position]) is not column.kind
+        )
+        return Layout(itemgetter(*picked), tuple(conversions), tuple(rest.items()))
 
 
 class NotUnderstood(Enum):
@@ -84,42 +168,11 @@ def _double(value: object) -> float | None:
     return float(value) if type(value) is int and -_DOUBLE < value < _DOUBLE else None
 
 
-def split(given: Object, columns: Columns) -> tuple[Object, Object]:
-    """Return the column values, and the fields that fit no column; nulls of known fields are dropped."""
-    values: Object = {}
-    rest: Object = {}
-    column_of = columns.get
-    for name, value in given.items():
-        column = column_of(name)
-        if column is None:
-            rest[name] = value
-            continue
-        target, kind, convert = column
-        # Not AnnotationColumn.of: this runs for every field of every annotation.
-        if type(value) is kind:
-            values[target] = value
-        elif value is not None:
-            converted = convert(value)
-            if converted is None:
-                rest[name] = value
-            else:
-                values[target] = converted
-    return values, rest
-
-
-def fill_from(values: Object, rest: Object, columns: Columns) -> None:
-    """Move fields of `rest` into the columns that are still empty."""
-    for name, column in columns.items():
-        if name in rest and column.name not in values and (value := column.of(rest[name])) is not None:
-            values[column.name] = value
-            del rest[name]
-
-
 def row(values: Object, rest: Object) -> Annotation:
     """Return an annotation with these column values, and `rest` in `extra`."""
     if rest:
         values["extra"] = encoded(rest)
-    return Annotation(**values)
+    return Annotation._make(map(values.get, Annotation._fields))
 
 
 def unexpected(place: str, value: object) -> Iterator[Row]:
@@ -129,7 +182,7 @@ def unexpected(place: str, value: object) -> Iterator[Row]:
         yield NotUnderstood.UNREAD
 
 
-_ENDS: Columns = {"from_id": word_in("source"), "to_id": word_in("target")}
+LINK_ENDS: Columns = {"from_id": word_in("source"), "to_id": word_in("target")}
 """Names of the two ends in scenes of several sensors."""
 
 
@@ -143,7 +196,7 @@ def rows_of_list(place: str, value: object, read: Callable[[Any], Iterable[Row]]
             yield from read(element)
 
 
-def links(kind: str, columns: Columns, *, place: str, value: object) -> Iterator[Row]:
+def links(kind: str, fields: FieldMap, *, place: str, value: object) -> Iterator[Row]:
     """Yield a link for each element of a list; what is not an object goes to `extra`."""
     if value is None:
         return
@@ -153,12 +206,11 @@ def links(kind: str, columns: Columns, *, place: str, value: object) -> Iterator
         return
     for item in value:
         if item is not None:
-            yield from _link(kind, columns, item)
+            yield from _link(kind, fields, item)
 
 
-def _link(kind: str, columns: Columns, item: object) -> Iterator[Row]:
-    values, rest = split(item, columns) if isinstance(item, dict) else ({}, {"value": item})
-    fill_from(values, rest, _ENDS)
+def _link(kind: str, fields: FieldMap, item: object) -> Iterator[Row]:
+    values, rest = fields.split(item)
     yield Link(kind=kind, **values, extra=encoded(rest) if rest else None)
     if isinstance(item, dict) and not values.keys() & {"source", "target"}:
         yield NotUnderstood.UNREAD

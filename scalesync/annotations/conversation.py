@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from scalesync.annotations.columns import (
-    Columns,
+    FieldMap,
     NotUnderstood,
     Row,
     json_in,
     row,
     rows_of_list,
-    split,
     text_of,
     unexpected,
     word_in,
@@ -18,7 +17,7 @@ from scalesync.annotations.columns import (
 from scalesync.annotations.json_values import Object
 from scalesync.annotations.models import Geometry
 
-_ANNOTATION: Columns = {"id": word_in("uuid"), "key": word_in("label"), "labels": json_in("attributes")}
+_ANNOTATION = FieldMap({"id": word_in("uuid"), "key": word_in("label"), "labels": json_in("attributes")})
 _PARTS = (
     ("threads", "thread"),
     ("turns", "turn"),
@@ -74,7 +73,7 @@ def _parts(given: Object, place: Object) -> Iterator[Row]:
 
 
 def _annotation(place: Object, given: object) -> Iterator[Row]:
-    values, rest = split(given, _ANNOTATION) if isinstance(given, dict) else ({}, {"value": given})
+    values, rest = _ANNOTATION.split(given)
     text = text_of(rest.get("value"))
     if text is not None and isinstance(given, dict):
         values["text"] = text

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from scalesync.annotations import text
 from scalesync.annotations.columns import NotUnderstood, Row
 from scalesync.annotations.conversation import talk
-from scalesync.annotations.fast_path import drawings
 from scalesync.annotations.file_references import Files, address, names_file, value_at
 from scalesync.annotations.image import image
 from scalesync.annotations.json_values import Object, UnreadableError, decoded
@@ -30,8 +29,6 @@ class TypeReader:
     rows: Callable[[Object, Files], Iterator[Row]]
     files: tuple[str, ...] = ()
     """Dotted paths of fields whose `url` names a wanted file."""
-    fast: Callable[[str | bytes], tuple[Annotation, ...] | None] | None = None
-    """Fast path for usual responses; None for one that needs the general flattener."""
 
 
 def flatten(
@@ -43,9 +40,6 @@ def flatten(
     cannot be read is left out or kept in `extra`, and `read` is False if the type or the shape of the
     response is unknown, or if it or one of its files is not JSON.
     """
-    reader = TYPE_READERS.get(task_type or "")
-    if reader and reader.fast and response and (fast := reader.fast(response)) is not None:
-        return Flattened(fast)
     annotations: list[Annotation] = []
     links: list[Link] = []
     unread: list[UnreadFile] = []
@@ -116,7 +110,6 @@ def _image_reader(expected: Geometry | None = None) -> TypeReader:
     return TypeReader(
         frozenset({"annotations", "links"}),
         lambda response, _files: image(response, expected and expected.value),
-        fast=drawings,
     )
 
 

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 
 from scalesync.annotations.columns import (
+    LINK_ENDS,
     Columns,
+    FieldMap,
     Row,
-    fill_from,
     json_in,
     links,
     list_in,
     number_in,
     row,
     rows_of_list,
-    split,
     text_in,
     word_in,
 )
-from scalesync.annotations.json_values import Object, is_no_double
-from scalesync.annotations.models import Annotation, Geometry
+from scalesync.annotations.json_values import Object, encoded, is_no_double
+from scalesync.annotations.models import Annotation, Geometry, Link
 
 SHAPE: Columns = {
     "left": number_in("left"),
@@ -27,14 +27,7 @@ SHAPE: Columns = {
     "rotation": number_in("rotation"),
     "vertices": list_in("vertices"),
 }
-_DRAWING: Columns = {
-    **SHAPE,
-    "uuid": word_in("uuid"),
-    "type": text_in("geometry"),
-    "label": word_in("label"),
-    "attributes": json_in("attributes"),
-}
-_ALTERNATIVES: Columns = {
+ALTERNATIVES: Columns = {
     "geometry": text_in("geometry"),
     "x": number_in("left"),
     "y": number_in("top"),
@@ -43,12 +36,23 @@ _ALTERNATIVES: Columns = {
 """Fields used for a column that the usual field leaves empty."""
 _IDS: Columns = {"cuboid_uuid": word_in("uuid"), "key": word_in("uuid"), "id": word_in("uuid")}
 """Fields with the name of an annotation without a `uuid`: linked cuboids, older lines and polygons."""
-_LINK: Columns = {
-    "uuid": word_in("uuid"),
-    "from": word_in("source"),
-    "to": word_in("target"),
-    "label": word_in("label"),
-}
+_DRAWING = FieldMap(
+    {
+        **SHAPE,
+        "uuid": word_in("uuid"),
+        "type": text_in("geometry"),
+        "label": word_in("label"),
+        "attributes": json_in("attributes"),
+    },
+    ALTERNATIVES,
+    _IDS,
+)
+_LINK = FieldMap(
+    {"uuid": word_in("uuid"), "from": word_in("source"), "to": word_in("target"), "label": word_in("label")},
+    LINK_ENDS,
+    row_type=Link,
+)
+_GEOMETRY, _FRAME, _EXTRA = map(Annotation._fields.index, ("geometry", "frame", "extra"))
 _BOX = ("left", "top", "width", "height")
 _BY_VERTICES = (Geometry.POLYGON, Geometry.LINE, Geometry.CUBOID, Geometry.ELLIPSE)
 
@@ -72,35 +76,35 @@ def drawing(
     """
     if not isinstance(element, dict):
         return row({"frame": frame}, {**(beside or {}), "value": element})
-    values, rest = shaped(element, _DRAWING, expected)
-    if rest:
-        fill_from(values, rest, _IDS)
+    values, rest = _DRAWING.fit(element)
+    if values[_GEOMETRY] is None:
+        values[_GEOMETRY] = _inferred(dict(zip(Annotation._fields, values, strict=True)), element, expected)
     if frame is not None:
-        values["frame"] = frame
-    return row(values, {**beside, **rest} if beside else rest)
+        values[_FRAME] = frame
+    if rest or beside:
+        values[_EXTRA] = encoded({**beside, **rest} if beside else rest)
+    return Annotation._make(values)
 
 
-def shaped(given: Object, columns: Columns, expected: str | None = None) -> tuple[Object, Object]:
+def shaped(given: Object, fields: FieldMap) -> tuple[Object, Object]:
     """Return column values and rest of an object with a shape; infer its geometry if nothing names it."""
-    values, rest = split(given, columns)
-    if rest:
-        fill_from(values, rest, _ALTERNATIVES)
-    if "geometry" not in values and (geometry := _inferred(values, given, expected)):
+    values, rest = fields.split(given)
+    if "geometry" not in values and (geometry := _inferred(values, given, None)):
         values["geometry"] = geometry
     return values, rest
 
 
-def _inferred(values: Object, given: Object, expected: str | None) -> str | None:
-    """Return the geometry that the fields of an element imply, or None."""
+def _inferred(columns: Object, given: Object, expected: str | None) -> str | None:
+    """Return the geometry that the column values and the fields of an element imply, or None."""
     # A side that no double can hold is not in its column, but the element is a box all the same.
-    if all(side in values or is_no_double(given.get(side)) for side in _BOX):
+    if all(columns.get(side) is not None or is_no_double(given.get(side)) for side in _BOX):
         return Geometry.BOX.value
-    if "vertices" in values:
+    if columns.get("vertices") is not None:
         return expected if expected in _BY_VERTICES else _by_vertices(given)
     if "position" in given and "dimensions" in given:
         return Geometry.CUBOID.value
     # Its x and y are in these columns by now.
-    if "x" in given and "left" in values and "top" in values:
+    if "x" in given and columns.get("left") is not None and columns.get("top") is not None:
         return Geometry.POINT.value
     return None
 

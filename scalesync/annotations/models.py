@@ -1,6 +1,7 @@
 """Results of flattening: rows of the tables `annotations` and `annotation_links`, and unread files."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,7 +31,7 @@ class Geometry(StrEnum):
     """Event in a video."""
 
 
-class Annotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Annotation(NamedTuple):
     """One row of `annotations`, without its task and its number."""
 
     uuid: str | None = None
@@ -57,7 +58,7 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """JSON object of all other fields of the element."""
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Link(NamedTuple):
     """One row of `annotation_links`: a link between two annotations of a task."""
 
     kind: str

@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 
 from scalesync.annotations.columns import (
-    Columns,
+    FieldMap,
     NotUnderstood,
     Row,
     json_in,
     row,
-    split,
     unexpected,
     word_in,
 )
 from scalesync.annotations.json_values import Object, leaves
 from scalesync.annotations.models import Annotation, Geometry
 
-_INSTANCE: Columns = {"uuid": word_in("uuid"), "attributes": json_in("attributes")}
-_MEANING: Columns = {"attributes": json_in("attributes")}
+_INSTANCE = FieldMap({"uuid": word_in("uuid"), "attributes": json_in("attributes")})
+_MEANING = FieldMap({"attributes": json_in("attributes")})
 
 
 def segmentation(response: Object) -> Iterator[Row]:
@@ -59,8 +58,8 @@ def _area(label: str, area: object, meaning: Object) -> Annotation:
     if isinstance(area, str):
         own = {"url": area}
     elif isinstance(area, dict):
-        values, own = split(area, _INSTANCE)
-    shared, rest = split(meaning, _MEANING)
+        values, own = _INSTANCE.split(area)
+    shared, rest = _MEANING.split(meaning)
     return row({**shared, **values, "geometry": Geometry.SEGMENTATION.value, "label": label}, {**rest, **own})
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from scalesync.annotations.columns import (
-    Columns,
+    LINK_ENDS,
+    FieldMap,
     NotUnderstood,
     Row,
     integer_in,
@@ -11,39 +12,46 @@ from scalesync.annotations.columns import (
     links,
     row,
     rows_of_list,
-    split,
     text_in,
     text_of,
     unexpected,
     word_in,
 )
-from scalesync.annotations.image import SHAPE, shaped
+from scalesync.annotations.image import ALTERNATIVES, SHAPE, shaped
 from scalesync.annotations.json_values import Object, encoded, leaves
 from scalesync.annotations.models import Annotation, Geometry, Link
 
-_ENTITY: Columns = {
-    "id": word_in("uuid"),
-    "start": integer_in("text_start"),
-    "end": integer_in("text_end"),
-    "text": word_in("text"),
-    "label": word_in("label"),
-    "attributes": json_in("attributes"),
-}
-_RELATIONSHIP: Columns = {
-    "id": word_in("uuid"),
-    "source_ref": word_in("source"),
-    "target_ref": word_in("target"),
-    "name": word_in("label"),
-}
-_PIECE: Columns = {
-    "uuid": word_in("uuid"),
-    "page": integer_in("frame"),
-    "label": word_in("label"),
-    "text": word_in("text"),
-    "attributes": json_in("attributes"),
-}
-_LOCATION: Columns = {**SHAPE, "type": text_in("geometry")}
-_WORD: Columns = {"word": word_in("text")}
+_ENTITY = FieldMap(
+    {
+        "id": word_in("uuid"),
+        "start": integer_in("text_start"),
+        "end": integer_in("text_end"),
+        "text": word_in("text"),
+        "label": word_in("label"),
+        "attributes": json_in("attributes"),
+    }
+)
+_RELATIONSHIP = FieldMap(
+    {
+        "id": word_in("uuid"),
+        "source_ref": word_in("source"),
+        "target_ref": word_in("target"),
+        "name": word_in("label"),
+    },
+    LINK_ENDS,
+    row_type=Link,
+)
+_PIECE = FieldMap(
+    {
+        "uuid": word_in("uuid"),
+        "page": integer_in("frame"),
+        "label": word_in("label"),
+        "text": word_in("text"),
+        "attributes": json_in("attributes"),
+    }
+)
+_LOCATION = FieldMap({**SHAPE, "type": text_in("geometry")}, ALTERNATIVES)
+_WORD = FieldMap({"word": word_in("text")})
 
 
 def entities(response: Object) -> Iterator[Row]:
@@ -130,8 +138,8 @@ def fields(response: Object) -> Iterator[Row]:
             yield row({}, {"repeat": repeat, "value": element})
 
 
-def _plain(element: object, columns: Columns, geometry: Geometry) -> Annotation:
-    values, rest = split(element, columns) if isinstance(element, dict) else ({}, {"value": element})
+def _plain(element: object, fields: FieldMap, geometry: Geometry) -> Annotation:
+    values, rest = fields.split(element)
     values["geometry"] = geometry.value
     return row(values, rest)
 
@@ -140,7 +148,7 @@ def _piece(element: object) -> Iterator[Row]:
     if not isinstance(element, dict):
         yield row({}, {"value": element})
         return
-    values, rest = split(element, _PIECE)
+    values, rest = _PIECE.split(element)
     refs = rest.pop("refs", None)
     location = rest.pop("location", None)
     if isinstance(location, dict):

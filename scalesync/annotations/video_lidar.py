@@ -4,21 +4,20 @@ from collections.abc import Collection, Iterator
 
 from scalesync.annotations.columns import (
     Columns,
+    FieldMap,
     NotUnderstood,
     Row,
-    fill_from,
     integer_in,
     json_in,
     row,
     rows_of_list,
-    split,
     text_in,
     text_of,
     unexpected,
     word_in,
 )
 from scalesync.annotations.file_references import Files, names_file, opened
-from scalesync.annotations.image import SHAPE, drawing, shaped
+from scalesync.annotations.image import ALTERNATIVES, SHAPE, drawing, shaped
 from scalesync.annotations.json_values import Object, leaves
 from scalesync.annotations.known_forms import (
     IN_A_FRAME,
@@ -32,23 +31,30 @@ from scalesync.annotations.models import Annotation, Geometry
 
 _FRAME_NUMBERS = frozenset({"frame", "key"})
 """Fields with the number of a frame."""
-_TRACK: Columns = {
-    **SHAPE,
-    "label": word_in("label"),
-    "type": text_in("geometry"),
-    "attributes": json_in("attributes"),
-}
-_TRACK_FRAME: Columns = {**SHAPE, "key": integer_in("frame"), "attributes": json_in("attributes")}
+_TRACK = FieldMap(
+    {
+        **SHAPE,
+        "label": word_in("label"),
+        "type": text_in("geometry"),
+        "attributes": json_in("attributes"),
+    },
+    ALTERNATIVES,
+)
+_TRACK_FRAME = FieldMap(
+    {**SHAPE, "key": integer_in("frame"), "attributes": json_in("attributes")}, ALTERNATIVES
+)
 _FRAME_NUMBER = integer_in("frame")
-_OBJECT: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
-_EVENT: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
+_NAMED: Columns = {"uuid": word_in("uuid"), "label": word_in("label"), "attributes": json_in("attributes")}
+_OBJECT = FieldMap(_NAMED)
 _EVENT_ALTERNATIVES: Columns = {
     "type": word_in("label"),
     "name": word_in("label"),
     "frame": integer_in("frame"),
     "start": integer_in("frame"),
-    "id": word_in("uuid"),
 }
+_EVENT = FieldMap(_NAMED, _EVENT_ALTERNATIVES, {"id": word_in("uuid")})
+_EVENT_BY_UUID = FieldMap(_NAMED, _EVENT_ALTERNATIVES)
+"""For events listed under their uuid: their `id` is not it."""
 
 
 def sequence(response: Object, files: Files) -> Iterator[Row]:
@@ -238,7 +244,7 @@ def _segmented(given: object) -> Iterator[Row]:
     for name in ("objects", "labels"):
         objects = given.get(name)
         for element in objects if isinstance(objects, list) else ():
-            values, rest = split(element, _OBJECT) if isinstance(element, dict) else ({}, {"value": element})
+            values, rest = _OBJECT.split(element)
             yield row({**values, "geometry": Geometry.SEGMENTATION.value}, rest)
             if "label" not in values:
                 yield NotUnderstood.UNREAD
@@ -260,21 +266,19 @@ def _events(given: object) -> Iterator[Row]:
     if isinstance(given, dict):
         for uuid, events in given.items():
             for event in leaves(events):
-                yield from _event(event, {"uuid": uuid})
+                yield from _event(event, _EVENT_BY_UUID, {"uuid": uuid})
         if not given:
             yield NotUnderstood.UNREAD
     elif isinstance(given, list):
         for event in leaves(given):
-            yield from _event(event, {})
+            yield from _event(event, _EVENT, {})
     else:
         yield from unexpected("events", given)
 
 
-def _event(given: object, known: Object) -> Iterator[Row]:
-    values, rest = split(given, _EVENT) if isinstance(given, dict) else ({}, {"value": given})
-    values = {**known, **values, "geometry": Geometry.EVENT.value}
-    fill_from(values, rest, _EVENT_ALTERNATIVES)
-    event = row(values, rest)
+def _event(given: object, fields: FieldMap, known: Object) -> Iterator[Row]:
+    values, rest = fields.split(given)
+    event = row({**known, **values, "geometry": Geometry.EVENT.value}, rest)
     yield event
     if event.label is None and event.frame is None:
         yield NotUnderstood.UNREAD

@@ -1,14 +1,11 @@
 """Computes a task's annotation rows and response digest. No database."""
 
-from collections.abc import Callable, Sequence
-
-import msgspec
-from msgspec.structs import astuple
+from collections.abc import Callable
 
 from scalesync.annotations.flatten import flatten, result_urls
 from scalesync.annotations.models import Flattened
 from scalesync.annotations.urls import unsigned_digest
-from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, RowValues, decode_fields
+from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, decode_fields
 
 
 def derive(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
@@ -26,11 +23,9 @@ def derive(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
 
 def to_rows(task_id: str, flat: Flattened) -> AnnotationRows:
     """Return flattened annotations and links as rows, numbered in the order of the response."""
-    return AnnotationRows(_numbered(task_id, flat.annotations), _numbered(task_id, flat.links), flat.read)
-
-
-def _numbered(task_id: str, rows: Sequence[msgspec.Struct]) -> tuple[RowValues, ...]:
-    return tuple([(task_id, ordinal, *astuple(row)) for ordinal, row in enumerate(rows)])
+    annotations = [(task_id, ordinal, *row) for ordinal, row in enumerate(flat.annotations)]
+    links = [(task_id, ordinal, *row) for ordinal, row in enumerate(flat.links)]
+    return AnnotationRows(tuple(annotations), tuple(links), flat.read)
 
 
 def response_digest(response: object) -> str | None:

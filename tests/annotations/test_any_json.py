@@ -7,7 +7,6 @@ import re
 import sys
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -56,8 +55,9 @@ def fits(flattened: Flattened) -> None:
     """Fail unless every value of every row is one that its column takes, on both databases."""
     assert all(type(row) is Annotation for row in flattened.annotations)
     assert all(type(link) is Link for link in flattened.links)
-    for row in [*flattened.annotations, *flattened.links]:
-        for column, value in msgspec.structs.asdict(row).items():
+    rows: list[Annotation | Link] = [*flattened.annotations, *flattened.links]
+    for row in rows:
+        for column, value in row._asdict().items():
             if value is None:
                 continue
             if column in TEXT_COLUMNS:

@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 
 from scalesync.annotations.flatten import TYPE_READERS, flatten, result_urls
-from scalesync.annotations.models import Flattened
+from scalesync.annotations.models import Annotation, Flattened, Link
 from tests.support.documented_forms import ANNOTATIONS, FORMS, Form
 from tests.support.flattening import A_FILE
 
@@ -55,8 +54,9 @@ def test_nothing_of_a_documented_form_is_lost(form: Form, kind: str) -> None:
     came = came_to(form, kind)
 
     held: set[str] = set()
-    for row in (*came.annotations, *came.links):
-        for name, value in msgspec.structs.asdict(row).items():
+    rows: list[Annotation | Link] = [*came.annotations, *came.links]
+    for row in rows:
+        for name, value in row._asdict().items():
             held |= set(leaves(json.loads(value) if name in JSON and value else value))
     given = set(leaves([form.response, *form.files.values()])) - set(form.files)
     assert given - held - form.kept == set()
