@@ -48,7 +48,10 @@ class ParserProcess:
         self._starter: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
-        self._lock = threading.Lock()
+        self._starting = threading.Lock()
+        self._sending = threading.Lock()
+        self._answered = threading.Lock()
+        """Free as soon as the message sent last has its answer."""
 
     def __enter__(self) -> Self:
         """Return self; the process, if it was started, ends with the block."""
@@ -66,7 +69,7 @@ class ParserProcess:
         """Start the process in the background, once; return at once."""
         if self._starter is not None:
             return
-        with self._lock:
+        with self._starting:
             if self._starter is None:
                 self._starter = threading.Thread(target=self._start, name="parser", daemon=True)
                 self._starter.start()
@@ -101,16 +104,25 @@ class ParserProcess:
 
     def _ask(self, message: bytes) -> bytes:
         """Return the answer to a message. Raises OSError without one."""
-        with self._lock:
-            process = self._process
-            if process is None or process.stdin is None or process.stdout is None:
-                raise BrokenPipeError("it was not started")
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise BrokenPipeError("it was not started")
+        answered = threading.Lock()
+        # Answers come in the order of the messages. Each thread sends at once, so that the process always has
+        # something to do, and then waits until the message before its own has its answer.
+        with self._sending:
             send(process.stdin, message)
-            if not select([process.stdout], [], [], self._patience)[0]:
-                # Killed, not just left: a late answer would be taken for that to the next message.
-                process.kill()
-                raise TimeoutError("it does not answer")
-            answer = receive(process.stdout)
-            if answer is None:
-                raise BrokenPipeError("it ended")
-            return answer
+            before, self._answered = self._answered, answered
+            answered.acquire()
+        try:
+            with before:
+                if not select([process.stdout], [], [], self._patience)[0]:
+                    # Killed, not just left: a late answer would be taken for that to the next message.
+                    process.kill()
+                    raise TimeoutError("it does not answer")
+                answer = receive(process.stdout)
+        finally:
+            answered.release()
+        if answer is None:
+            raise BrokenPipeError("it ended")
+        return answer
