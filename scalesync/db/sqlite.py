@@ -29,6 +29,8 @@ BEGIN = "scalesync_begin"
 SYNC = "scalesync_sync"
 """The execution option of a writing transaction: FULL to survive a power cut, or NORMAL."""
 _CACHE_KIB = 16_384
+_CHECKPOINT_PAGES = 4_000
+"""Pages in the `-wal`, 16 MB, from which a commit copies them into the file: few commits wait for that."""
 _CHANGES = "changes_at_the_beginning"
 
 
@@ -150,6 +152,7 @@ def engine_at(address: URL, file: SqliteFile) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA schema_version")  # makes SQLite open or create -wal and -shm
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         file.opened(in_wal_mode=mode == "wal")

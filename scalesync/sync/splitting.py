@@ -23,7 +23,7 @@ MIN_PART_ROWS = 500
 MIN_SPLIT_ROWS = 1_000
 """Unread rows from which dividing a planned window pays, if another worker has less to read."""
 
-MIN_RESPLIT_ROWS = 300
+MIN_RESPLIT_ROWS = 100
 """Unread rows from which dividing a part pays: the run should not wait for its slowest part."""
 
 MAX_WINDOW_ROWS = 10_000
