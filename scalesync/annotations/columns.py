@@ -88,7 +88,7 @@ class FieldMap:
                 for each, conversion in layout.conversions:
                     row[each] = conversion(row[each])
                 break
-        return row, {name: values[position] for name, position in layout.rest}
+        return row, {name: values[position] for name, position in layout.rest} if layout.rest else {}
 
     def _layout(self, given: Object) -> Layout:
         rest: dict[str, int] = {}

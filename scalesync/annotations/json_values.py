@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -33,9 +32,11 @@ def decoded(text: str | bytes) -> Any:
     become texts. So do numbers that no double can hold and whole numbers of thousands of digits.
     """
     try:
-        if _is_plain(text):
-            with suppress(UnicodeError):
+        try:
+            if _is_plain(text):
                 return _decode(text)
+        except UnicodeError:
+            pass
         return _decode(_storable(text))
     except msgspec.DecodeError as error:
         # msgspec raises ValidationError for a number that is too large: the text itself is good JSON.

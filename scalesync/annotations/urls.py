@@ -47,7 +47,7 @@ def unsigned_url(url: str) -> str:
 
 def is_signed(response: str | bytes) -> bool:
     """Return whether any URL in a JSON text has a signature."""
-    text = _text(response)
+    text = response if isinstance(response, str) else _text(response)
     return "?" in text and _SIGNED.search(text) is not None
 
 

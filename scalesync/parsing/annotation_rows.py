@@ -2,43 +2,56 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from scalesync.annotations.flatten import flatten, result_urls
 from scalesync.annotations.models import Flattened
 from scalesync.annotations.urls import unsigned_digest
-from scalesync.parsing.row_parser import AnnotationRows, DerivedRows, Row, decode_fields
+from scalesync.parsing.row_parser import DerivedRows, DocumentSpec, Row, RowValues, decode_fields, repeats
 
 
-def derive(row: Row, repeats: Callable[[Row], int] | None = None) -> Row:
-    """Return a task's row with its derived values, except those that need the database.
+def make_task_deriver(form: DocumentSpec, *, count_repeats: bool = False) -> Callable[[Row], Row]:
+    """Return a function that adds to a task's row its derived values, except those that need the database.
 
-    Costs CPU; call it only for rows that will probably be written. `repeats` counts names that a JSON object
-    has twice, which only Postgres has to know.
+    It costs CPU: call it only for rows that will probably be written. With `count_repeats` it counts names
+    that a JSON object has twice, which only Postgres has to know.
     """
-    kind, response = task_response(row)
-    # A response that names files has its annotations in them, and only the database knows which are fetched.
-    annotation_rows = None if result_urls(kind, response) else to_rows(row.key, flatten(kind, response))
-    known = DerivedRows(response_digest(response), annotation_rows, repeats(row) if repeats else None)
-    return Row(row.key, row.created_at, row.values, row.digest, known, row.repeated)
+    respond, count = task_response(form), repeats(form) if count_repeats else None
+
+    def derive(row: Row) -> Row:
+        kind, response = respond(row.values)
+        digest = None if response is None else unsigned_digest(response)
+        repeated = count(row) if count else None
+        # A response that names files has its annotations in them, and only the database has what is fetched.
+        if result_urls(kind, response):
+            return replace(row, derived=DerivedRows(digest, None, repeated=repeated))
+        flat = flatten(kind, response)
+        return replace(
+            row, derived=DerivedRows(digest, *numbered(row.key, flat), read=flat.read, repeated=repeated)
+        )
+
+    return derive
 
 
-def to_rows(task_id: str, flat: Flattened) -> AnnotationRows:
+def numbered(task_id: str, flat: Flattened) -> tuple[tuple[RowValues, ...], tuple[RowValues, ...]]:
     """Return flattened annotations and links as rows, numbered in the order of the response."""
     annotations = [(task_id, ordinal, *row) for ordinal, row in enumerate(flat.annotations)]
     links = [(task_id, ordinal, *row) for ordinal, row in enumerate(flat.links)]
-    return AnnotationRows(tuple(annotations), tuple(links), flat.read)
+    return tuple(annotations), tuple(links)
 
 
-def response_digest(response: object) -> str | None:
-    """Return a digest of a response that ignores the signatures of its links; None without a response."""
-    return unsigned_digest(response) if isinstance(response, str) else None
+def task_response(form: DocumentSpec) -> Callable[[RowValues], tuple[str | None, str | None]]:
+    """Return a function that returns the type of a task and its response; None if missing.
 
+    Without a response it returns the task's conversation.
+    """
+    kind_at, response_at, extra_at = map(form.names.index, ("type", "response", "extra"))
 
-def task_response(row: Row) -> tuple[str | None, str | None]:
-    """Return the type of a task and its response or, without one, its conversation; None if missing."""
-    kind, response = row.values["type"], row.values["response"]
-    if not isinstance(response, str):
-        response = threads_in(row.values["extra"])
-    return kind if isinstance(kind, str) else None, response
+    def respond(values: RowValues) -> tuple[str | None, str | None]:
+        response = values[response_at]
+        return values[kind_at], threads_in(values[extra_at]) if response is None else response
+
+    return respond
 
 
 def threads_in(extra: object) -> str | None:

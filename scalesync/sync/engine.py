@@ -37,6 +37,9 @@ from scalesync.sync.window_progress import AcceptedPage, LookupResult, WindowPro
 from scalesync.sync.window_recovery import WindowRecovery
 from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
 
+MAX_WAIT_SECONDS = 0.05
+"""Seconds that a page waits for others to be written with it, at most."""
+
 POLL_SECONDS = 0.25
 """Seconds between two attempts to claim a window."""
 
@@ -113,7 +116,6 @@ class Engine:
             if self.active or self.write_buffer.pages:
                 idle_since = None
                 self._handle_results()
-                self._write_some()
                 continue
             # 2. Nothing to do here: end, unless others hold windows that may be divided or become free.
             if self.stopping or not self._windows_open(run):
@@ -152,13 +154,25 @@ class Engine:
         return not claimed
 
     def _handle_results(self) -> None:
-        # With pages left to write there is work to do: do not wait for readers.
-        for progress, result in self.readers.results(0.0 if self.write_buffer.pages else POLL_SECONDS):
+        """Handle what the readers delivered, and write, unless more pages are about to come."""
+        results = self.readers.results(self._waiting_time())
+        for progress, result in results:
             if not progress.lost:
                 self._handle(progress, result)
             if progress.lost:
                 self.active.pop(progress.window.id, None)
         self._heartbeat()
+        if not results or not self._waiting_time():
+            self._write_some()
+
+    def _waiting_time(self) -> float:
+        """Return how many seconds to wait for results before the next transaction."""
+        if not self.write_buffer.pages:
+            return POLL_SECONDS
+        # A page from each reader makes a full transaction; each one alone would cost several times as much.
+        if self.stopping or self.write_buffer.is_due(len(self.active)):
+            return 0.0
+        return max(0.0, self.write_buffer.since + MAX_WAIT_SECONDS - self.clock.monotonic())
 
     def _heartbeat(self) -> None:
         """Extend the leases if a third of one has passed; called between slow writes too."""
@@ -218,9 +232,9 @@ class Engine:
         elif first:
             # Only now is it known that the window stays whole: its reader paused for that.
             self._continue(progress, self.readers.read)
-            self.write_buffer.add(replace(page, paused=False))
+            self._save_soon(replace(page, paused=False))
         else:
-            self.write_buffer.add(page)
+            self._save_soon(page)
 
     def _parts(self, first: AcceptedPage) -> tuple[Window, ...]:
         """Return the windows that should read the rest after a first page; empty: read on undivided."""
@@ -252,7 +266,7 @@ class Engine:
     def _end(self, last: AcceptedPage) -> None:
         """End or divide the window; first look up what the mirror has in its range and no page showed."""
         progress = last.progress
-        if progress.proves_absence:
+        if progress.proves_absence and not progress.began_empty:
             # After a division only the part already read can prove absence; the rest is for the new parts.
             read = progress.read_part if last.parts else last.window
             progress.unconfirmed = self.store.unconfirmed(progress, read or last.window)
@@ -270,7 +284,12 @@ class Engine:
         if shortfall is not None:
             self.watch(WindowInconsistent(last.progress.stream.name, shortfall, given_up=True))
             last = last if last.parts else replace(last, state=WindowState.FAILED)
-        self.write_buffer.add(last)
+        self._save_soon(last)
+
+    def _save_soon(self, page: AcceptedPage) -> None:
+        if not self.write_buffer.pages:
+            self.write_buffer.since = self.clock.monotonic()
+        self.write_buffer.add(page)
 
     def _save_lookups(self, progress: WindowProgress, looked_up: LookupResult) -> None:
         written = self.store.save_lookups(progress, looked_up)

@@ -1,7 +1,9 @@
 """Checks of a page before its window relies on it: each raises InconsistentPageError, or returns."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from scalesync.db.mirror.documents import StreamMapping
 from scalesync.errors import InconsistentPageError, OutsideWindowError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
@@ -13,15 +15,15 @@ ALLOWED = BOUND_MARGIN + TIME_RESOLUTION
 """How far outside its window a row may be: requests are widened, and times may be rounded."""
 
 
-def is_within(window: Window, row: Row) -> bool:
-    """Return whether the object was created within the window's own bounds, or the window has none."""
-    lower, upper, created = window.created_from, window.created_to, row.created_at
+def is_within(window: Window, created: datetime | None) -> bool:
+    """Return whether a time of creation lies within the window's own bounds, or the window has none."""
+    lower, upper = window.created_from, window.created_to
     if lower is None and upper is None:
         return True
     return created is not None and (lower is None or created >= lower) and (upper is None or created <= upper)
 
 
-def check_bounds(window: Window, rows: Sequence[Row]) -> None:
+def check_bounds(mapping: StreamMapping, window: Window, rows: Sequence[Row]) -> None:
     """Raise OutsideWindowError if a row has a time of creation or a project that was not asked for.
 
     A row without them passes.
@@ -34,7 +36,7 @@ def check_bounds(window: Window, rows: Sequence[Row]) -> None:
         if at is not None and ((lower is not None and at < lower) or (upper is not None and at > upper)):
             raise OutsideWindowError(f"{row.key} came in a list of other times of creation than its own")
     for row in rows if window.project is not None else ():
-        project = row.values.get("project")
+        project = mapping.value(row, "project")
         if project is not None and project != window.project:
             raise OutsideWindowError(f"{row.key} came in a list of another project than its own")
 

@@ -4,6 +4,7 @@ A process and not a thread, because Python's threads share one core. It loads no
 message at a time, and ends when its input does.
 """
 
+import gc
 import signal
 import sys
 from typing import IO
@@ -11,8 +12,8 @@ from typing import IO
 import msgspec
 
 from scalesync.errors import InconsistentPageError
-from scalesync.parsing.annotation_rows import derive
-from scalesync.parsing.row_parser import DocumentSpec, make_row_parser, repeats
+from scalesync.parsing.annotation_rows import make_task_deriver
+from scalesync.parsing.row_parser import DocumentSpec, make_row_parser
 
 _LENGTH_BYTES = 4
 """Bytes of the length before each message."""
@@ -45,17 +46,18 @@ def main() -> None:
     """
     # Ctrl-C reaches the whole process group; only the parent decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # rows have no reference cycles
     source, target = sys.stdin.buffer, sys.stdout.buffer
     task = receive(source)
     if task is None:
         return
     form, counts_repeats = msgspec.msgpack.decode(task, type=tuple[DocumentSpec, bool])
-    parse, count = make_row_parser(form), repeats(form) if counts_repeats else None
+    parse, derive = make_row_parser(form), make_task_deriver(form, count_repeats=counts_repeats)
     decode = msgspec.msgpack.Decoder(list[bytes]).decode
     send(target, b"")
     while (message := receive(source)) is not None:
         try:
-            answer = _encode([derive(parse(text), count) for text in decode(message)])
+            answer = _encode([derive(parse(text)) for text in decode(message)])
         except (InconsistentPageError, RecursionError, OverflowError):
             answer = b""
         send(target, answer)

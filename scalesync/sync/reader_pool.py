@@ -144,9 +144,13 @@ class ReaderPool:
 @contextmanager
 def relaxed_gc() -> Iterator[None]:
     """Collect reference cycles less often inside the block; the usual rate costs a tenth of a sync."""
-    before = gc.get_threshold()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.set_threshold(max(_GC_THRESHOLD, before[0]), *before[1:])
+    if not frozen:
+        gc.freeze()  # what is imported by now is not looked through each time
     try:
         yield
     finally:
         gc.set_threshold(*before)
+        if not frozen:
+            gc.unfreeze()

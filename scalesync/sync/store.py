@@ -13,9 +13,11 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import query, upsert
+from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
+from scalesync.parsing.row_parser import key_digest
 from scalesync.sync.window_progress import AcceptedPage, LookupResult, ParsedPage, WindowProgress
 
 
@@ -83,12 +85,13 @@ class SyncStore:
         kind, run_id = pages[0].progress.stream.mapping, pages[0].window.run_id
         served_at = pages[0].parsed.page.served_at
         rows = [row for page in pages for row in page.parsed.rows]
-        held = {page.window.id: page.window for page in pages}
-        received = [(page.window, page.number, [row.key for row in page.parsed.rows]) for page in pages]
-        with self._leased(*held.values()) as conn:
+        received = [(page.window, page.number, page.parsed.key_digests) for page in pages]
+        with self.database.write() as conn:
             # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
-            written = _write_function([page.progress for page in pages])(conn, kind, rows, served_at, run_id)
-            window_ledger.save_pages(conn, received)
+            window_ledger.save_pages(conn, received, self.owner, self.lease)
+            _note_empty(conn, pages)
+            write = _write_function([page.progress for page in pages])
+            written = write(conn, kind, rows, served_at, run_id)
             for page in pages:
                 window_ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
                 lacking = page.progress.shortfall
@@ -134,7 +137,7 @@ class SyncStore:
                 created_from=window.created_from,
                 created_to=window.created_to,
             )
-        return sorted(key for key in local if window_ledger.key_digest(key) not in progress.seen)
+        return sorted(key for key in local if key_digest(key) not in progress.seen)
 
     def read_again(self, window: Window, halves: tuple[Window, ...], error: str) -> None:
         """Reopen the window from its start, or replace it by `halves` if there are any."""
@@ -197,8 +200,17 @@ class SyncStore:
         )
 
 
+def _note_empty(conn: Connection, pages: Sequence[AcceptedPage]) -> None:
+    """Note of each window that begins with one of these pages whether the mirror has anything in it yet."""
+    for page in pages:
+        if page.number == 0 and page.progress.proves_absence:
+            page.progress.began_empty = query.is_empty(conn, page.progress.stream.mapping, page.window)
+
+
 def _write_function(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
     # A pass that reads everything created keeps the copy served last, even against its stamps. Elsewhere an
     # older copy must not replace a newer one.
+    if all(progress.began_empty and progress.stream.mapping is TASKS for progress in windows_read):
+        return upsert.write_unseen
     reads_all = all(progress.proves_absence for progress in windows_read)
     return upsert.write_last if reads_all else upsert.write_rows

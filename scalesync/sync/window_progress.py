@@ -9,11 +9,10 @@ from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
-from scalesync.db.sync.window_ledger import key_digest
 from scalesync.errors import InconsistentPageError, ScaleException, ScaleResourceNotFound
 from scalesync.models.api import Document, Page
 from scalesync.models.sync import Window, WindowState
-from scalesync.parsing.row_parser import Row
+from scalesync.parsing.row_parser import Row, key_digest
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
 from scalesync.sync.parser_client import ParserProcess
 from scalesync.sync.splitting import (
@@ -45,6 +44,11 @@ class ParsedPage:
     rows: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
     """Objects that no table can hold, each with the reason."""
+
+    @property
+    def key_digests(self) -> bytes:
+        """The digests of its keys, one after the other."""
+        return b"".join([row.key_digest for row in self.rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ class WindowProgress:
     """Times of creation of the first and the last object received, while they come in order."""
     at_oldest: int = 0
     """Distinct objects received that share their time of creation with the last one."""
+    began_empty: bool = False
+    """Whether the mirror had no object within its bounds when its first page was written."""
     lost: bool = False
     """Whether another process took the window over: anything that still arrives is dropped."""
     last: AcceptedPage | None = None
@@ -142,11 +148,12 @@ class WindowProgress:
         # 1. Check the page. Requests are a little wider than the window, so that a neighbour may receive the
         # same rows: `rows_within` counts each row in one window only, and those are what parts must add up
         # to.
-        check_bounds(self.window, parsed.rows)
-        received = {key_digest(row.key): row for row in parsed.rows}
+        check_bounds(self.stream.mapping, self.window, parsed.rows)
+        received = {row.key_digest: row.created_at for row in parsed.rows}
         new = received.keys() - self.seen
-        within = sum(is_within(self.window, received[digest]) for digest in new)
-        new = new | ({key_digest(each) for each in parsed.left_out} - self.seen)
+        created = [received[digest] for digest in new]
+        within = sum(is_within(self.window, at) for at in created)
+        new |= {key_digest(each) for each in parsed.left_out} - self.seen
         if not new and self._fits_on_one_page:
             page = replace(page, next_token=None, has_more=False)
         check_page(page, self.tokens, has_new_rows=bool(new))
@@ -168,7 +175,7 @@ class WindowProgress:
         # 3. Only a window that received what was counted may close.
         if page.next_token is None:
             check_count(self.window, page)
-        self._note_order(parsed.rows, [received[each].created_at for each in new & received.keys()])
+        self._note_order(parsed.rows, created)
         self.accepted += 1
         self.left_out += parsed.left_out
         return AcceptedPage(self, parsed, self.window, self.accepted - 1)

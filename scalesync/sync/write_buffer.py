@@ -37,6 +37,14 @@ class WriteBuffer:
     watch: SyncWatcher
     totals: SyncTotals
     pages: deque[AcceptedPage] = field(default_factory=deque)
+    since: float = 0.0
+    """On the monotonic clock: when the first of the waiting pages was added."""
+
+    def is_due(self, readers: int) -> bool:
+        """Return whether to write at once: a full transaction, a page of each reader, or an awaited page."""
+        first = self.pages[0]
+        awaited = bool(first.parts) or (first.number == 0 and first.window.parent_id is None)
+        return awaited or len(self.pages) >= min(PAGES_PER_TRANSACTION, readers)
 
     def add(self, page: AcceptedPage) -> None:
         """Queue a page; one that divides its window goes first, because idle workers wait for the parts."""

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, event
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.row_writes import derive_task
 from scalesync.db.mirror.upsert import write_rows
-from scalesync.parsing.annotation_rows import derive
 from scalesync.parsing.row_parser import Row
 from tests.benchmark.documents import make_tasks
 
@@ -65,7 +65,7 @@ def calls() -> Iterator[list[int]]:
 
 
 def _rows(texts: list[bytes]) -> list[Row]:
-    return [derive(to_row(TASKS, text)) for text in texts]
+    return [derive_task(to_row(TASKS, text)) for text in texts]
 
 
 def _write(database: Database, rows: list[Row]) -> None:

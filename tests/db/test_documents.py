@@ -277,15 +277,15 @@ def test_the_digest_ignores_order_and_volatile_fields() -> None:
 def test_a_project_has_the_version_and_params_of_its_last_entry() -> None:
     """`version` and `params` come from the end of `param_history`, without version and creation time."""
     row = to_row(PROJECTS, json.dumps(PROJECT).encode())
-    assert row.values["version"] == 1
-    assert json.loads(str(row.values["params"])) == {"instruction": "b", "n": 1.5}
+    assert PROJECTS.value(row, "version") == 1
+    assert json.loads(str(PROJECTS.value(row, "params"))) == {"instruction": "b", "n": 1.5}
 
 
 @pytest.mark.parametrize("history", [None, [], {}, "x", [7], [{"version": "1"}], [{"version": 1.0}]])
 def test_a_project_without_a_usable_history_is_kept(history: object) -> None:
     """A `param_history` of another shape leaves the version unknown and gives no versions."""
     row = to_row(PROJECTS, json.dumps({"name": "a", "version": 9, "param_history": history}).encode())
-    assert row.values["version"] is None
+    assert PROJECTS.value(row, "version") is None
     assert versions_of(row) == []
 
 

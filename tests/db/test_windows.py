@@ -18,6 +18,7 @@ from scalesync.db.server_clock import seconds_from_now
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunKind, RunState, Window, WindowState
+from scalesync.parsing.row_parser import key_digest
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, write
 from tests.support.databases import PostgresServer, opened
@@ -68,7 +69,7 @@ def test_a_window_has_the_very_filter_it_was_planned_with(database: Database) ->
     first = claim(database)
     read = replace(first, next_token="t" * 5000, rows_received=1, api_total=3_000_000_000)
     with database.write() as conn:
-        window_ledger.save_pages(conn, [(read, 0, ["é", "b"])])
+        window_ledger.save_pages(conn, [(read, 0, key_digest("é") + key_digest("b"))], "me", 60)
         window_ledger.release(conn, ["me"])
 
     assert replace(NARROW, id=first.id, run_id=run_id, attempts=1) == first
@@ -182,11 +183,11 @@ def test_what_a_window_received_is_forgotten_with_its_end(database: Database) ->
     )
     with database.write() as conn:
         for window in (ending, beginning):
-            window_ledger.save_pages(conn, [(window, 0, ["a", "b"])])
-            window_ledger.save_pages(conn, [(window, 1, [])])
+            window_ledger.save_pages(conn, [(window, 0, key_digest("a") + key_digest("b"))], "me", 60)
+            window_ledger.save_pages(conn, [(window, 1, b"")], "me", 60)
         assert window_ledger.keys_received(conn, ending.id) == (
             2,
-            {window_ledger.key_digest("a"), window_ledger.key_digest("b")},
+            {key_digest("a"), key_digest("b")},
         )
         window_ledger.finish(conn, ending, WindowState.FAILED, "too few")
         window_ledger.restart(conn, beginning, "the same token twice")

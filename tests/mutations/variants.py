@@ -14,9 +14,7 @@ _RACE = "db/test_upserts.py::test_they_are_so_in_a_race_too"
 _BACK = "db/test_upserts.py::test_a_missing_row_comes_back_when_served_again[sqlite]"
 _WHOLE = "sync/test_page_atomicity.py::test_a_page_is_written_whole_or_not_at_all"
 _TOTALS = "if window.api_total is None or page.total is None or window.rows_received >= window.api_total:"
-_STALE = (
-    'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})'
-)
+_STALE = "batch_counts.mark_stale(conn, {row.values[batch] for row in tasks} | moved_from)"
 _PAGE = "sync/test_window_progress.py::test_a_contradiction_closes_no_window"
 
 WATERMARK = (
@@ -88,7 +86,7 @@ GUARD = (
     ),
     Variant(
         "equal times do not refresh in the statement",
-        "db/mirror/upsert.py",
+        "db/mirror/row_writes.py",
         "newer = given.synced_at >= kept.synced_at",
         "newer = given.synced_at > kept.synced_at",
         (f"{_GUARD}[sqlite-1-1-0-True]", f"{_GUARD}[sqlite-None-None-0-True]"),
@@ -109,7 +107,7 @@ GUARD = (
     ),
     Variant(
         "an older copy overwrites in a race",
-        "db/mirror/upsert.py",
+        "db/mirror/row_writes.py",
         "return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes, where=newer)",
         "return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes)",
         (f"{_RACE}[-1-first-batches]", f"{_RACE}[-1-first-projects]"),
@@ -126,7 +124,7 @@ GUARD = (
 TOMBSTONES = (
     Variant(
         "what comes back stays missing",
-        "db/mirror/upsert.py",
+        "db/mirror/row_writes.py",
         'changes["missing_since"] = sa.null()',
         'changes["missing_since"] = kept.missing_since',
         (_BACK,),
@@ -134,8 +132,8 @@ TOMBSTONES = (
     Variant(
         "what comes back unchanged stays missing",
         "db/mirror/upsert.py",
-        'if old is not None and alike and old["missing_since"] is None and not ahead:',
-        "if old is not None and alike and not ahead:",
+        'if alike and old["missing_since"] is None and not ahead:',
+        "if alike and not ahead:",
         (_BACK,),
     ),
     Variant(
@@ -172,16 +170,15 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction before its page's rows",
         "sync/store.py",
-        "written = _write_function([page.progress for page in pages])(conn, kind, rows, served_at, run_id)",
-        "window_ledger.save_pages(conn, [(pages[0].window, -9, ())]); conn.commit(); "
-        "written = upsert.write_rows(conn, kind, rows, served_at, run_id)",
+        "window_ledger.save_pages(conn, received, self.owner, self.lease)",
+        "window_ledger.save_pages(conn, received, self.owner, self.lease); conn.commit(); conn.begin()",
         (f"{_WHOLE}[sqlite-tasks]",),
     ),
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "window_ledger.save_pages(conn, received)",
-        "conn.commit(); window_ledger.save_pages(conn, received)",
+        "written = write(conn, kind, rows, served_at, run_id)",
+        "written = write(conn, kind, rows, served_at, run_id); conn.commit(); conn.begin()",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
@@ -254,8 +251,8 @@ LEASES = (
     Variant(
         "the fence is not checked",
         "db/sync/window_ledger.py",
-        "if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):",
-        "if conn.execute(_EXTEND_HELD, mine).rowcount > len(mine):",
+        'if conn.execute(update, sorted(mine, key=itemgetter("held"))).rowcount != len(mine):',
+        'if conn.execute(update, sorted(mine, key=itemgetter("held"))).rowcount > len(mine):',
         (
             "sync/test_store.py::test_a_process_that_was_stalled_cannot_write_over_its_successor[sqlite]",
             "db/test_windows.py::test_a_claim_is_held_until_the_window_is_claimed_again[sqlite]",
@@ -375,7 +372,7 @@ CONTENT = (
     Variant(
         "a number beyond the limits of Postgres stops a page",
         "db/mirror/numeric_limits.py",
-        "mended = [_mended(row, columns) for row in rows]",
+        "mended = [_mended(mapping, row, columns) for row in rows]",
         "mended = list(rows)",
         ('db/test_engines_agree.py::test_no_number_stops_a_page[postgres-1e200000-"1e200000"]',),
     ),
@@ -395,14 +392,14 @@ CONTENT = (
     ),
     Variant(
         "the batch that a task left is not counted again",
-        "db/mirror/upsert.py",
+        "db/mirror/row_writes.py",
         _STALE,
-        'batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh})',
+        "batch_counts.mark_stale(conn, {row.values[batch] for row in tasks})",
         ("db/test_batch_counts.py::test_only_what_changed_is_counted_again[sqlite]",),
     ),
     Variant(
         "batches are not counted again",
-        "db/mirror/upsert.py",
+        "db/mirror/row_writes.py",
         _STALE,
         "batch_counts.mark_stale(conn, ())",
         ("db/test_batch_counts.py::test_only_what_changed_is_counted_again[sqlite]",),

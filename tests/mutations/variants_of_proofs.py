@@ -10,15 +10,15 @@ EQUALITY = (
     Variant(
         "spelling counts as a change",
         "db/mirror/upsert.py",
-        'alike = old is not None and (old["digest"] == row.digest or key in respelled)',
-        'alike = old is not None and old["digest"] == row.digest',
+        'alike = old["digest"] == row.digest or key in respelled',
+        'alike = old["digest"] == row.digest',
         (_SPELLING,),
     ),
     Variant(
         "spelling is a row of the history",
         "db/mirror/unchanged_spelling.py",
-        'if response is not None and same_content(response, str(values["response"])):',
-        'if response is not None and response == values["response"]:',
+        "if response is not None and same_content(response, candidates[task_id])",
+        "if response is not None and response == candidates[task_id]",
         (_HISTORY + _ANY,),
     ),
     Variant(

@@ -20,14 +20,14 @@ WINDOWS = (
     Variant(
         "rows count in every part that they come in",
         "sync/window_progress.py",
-        "within = sum(is_within(self.window, received[digest]) for digest in new)",
+        "within = sum(is_within(self.window, at) for at in created)",
         "within = len(new)",
         (f"{_LISTS}test_every_row_lies_in_exactly_one_part_that_closes[sqlite]",),
     ),
     Variant(
         "rows outside of their window are taken",
         "sync/window_progress.py",
-        "check_bounds(self.window, parsed.rows)",
+        "check_bounds(self.stream.mapping, self.window, parsed.rows)",
         "pass",
         (f"{_LISTS}test_tasks_of_another_project_in_a_list_of_one_are_a_contradiction[sqlite]",),
     ),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from scalesync.db.mirror.documents import TASKS
-from scalesync.parsing.annotation_rows import derive
+from scalesync.db.mirror.row_writes import derive_task
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.parser_client import ParserProcess
 from tests.benchmark.documents import make_tasks
@@ -41,12 +41,9 @@ def parser() -> Iterator[ParserProcess]:
 
 def test_its_rows_are_those_that_are_made_here(parser: ParserProcess) -> None:
     """With what follows from them, ready to be written."""
-    expected = tuple(derive(TASKS.row_of(bytes(text))) for text in _TEXTS)
+    expected = tuple(derive_task(TASKS.row_of(bytes(text))) for text in _TEXTS)
     assert _started(parser) == expected
-    assert all(
-        row.derived and row.derived.annotation_rows and row.derived.annotation_rows.annotations
-        for row in expected
-    )
+    assert all(row.derived and row.derived.annotations for row in expected)
 
 
 def test_it_counts_names_given_twice_where_that_is_asked_for() -> None:

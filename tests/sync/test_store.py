@@ -16,6 +16,7 @@ from scalesync.db.sync import runs, window_ledger
 from scalesync.errors import LeaseLostError
 from scalesync.lease_owner import new_owner_id, owner_is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
+from scalesync.parsing.row_parser import key_digest
 from scalesync.sync.streams import PAGE_SIZE, STREAMS
 from scalesync.sync.window_progress import WindowProgress, parse_page
 from tests.support.sandboxes import StartSandbox
@@ -120,11 +121,16 @@ def test_what_was_received_is_known_after_a_crash(database: Database) -> None:
     open_run(database)
     window = claimed(database, "first")
     with database.write() as conn:
-        window_ledger.save_pages(conn, [(window, 0, ["a", "b"]), (window, 1, ["b", "c"])])
+        window_ledger.save_pages(
+            conn,
+            [(window, 0, key_digest("a") + key_digest("b")), (window, 1, key_digest("b") + key_digest("c"))],
+            "first",
+            60,
+        )
 
     with database.read() as conn:
         pages, digests = window_ledger.keys_received(conn, window.id)
-    assert (2, {window_ledger.key_digest(key) for key in "abc"}) == (pages, digests)
+    assert (2, {key_digest(key) for key in "abc"}) == (pages, digests)
 
 
 def test_watermarks_move_only_with_the_last_window(database: Database) -> None:

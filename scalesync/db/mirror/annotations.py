@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from scalesync.annotations.flatten import flatten, result_urls
-from scalesync.annotations.urls import is_signed, unsigned_url
+from scalesync.annotations.urls import unsigned_url
 from scalesync.db import bulk_insert
-from scalesync.db.mirror.changes import UNKNOWN, RowChange
+from scalesync.db.mirror.changes import UNKNOWN
+from scalesync.db.mirror.documents import TASKS
 from scalesync.db.schema.annotations_and_changes import (
     annotation_links,
     annotations,
@@ -21,8 +22,8 @@ from scalesync.db.schema.annotations_and_changes import (
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.statements import chunks, in_list, insert_into
 from scalesync.db.types import Json
-from scalesync.parsing.annotation_rows import task_response, threads_in, to_rows
-from scalesync.parsing.row_parser import AnnotationRows, Row, RowValues
+from scalesync.parsing.annotation_rows import numbered, task_response, threads_in
+from scalesync.parsing.row_parser import DerivedRows, Row, RowValues
 
 # Responses, and rows to be inserted, that are held in memory at once.
 _AT_ONCE = 200
@@ -35,6 +36,7 @@ _DELETE = {
     table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
     for table in (annotations, annotation_links, task_files)
 }
+_ANY = {table: sa.select(table.c.task_id).limit(1) for table in (annotation_links, task_files)}
 _NAMED_FILES = sa.select(task_files.c.url).where(in_list(task_files.c.task_id, "tasks"))
 
 
@@ -45,8 +47,8 @@ class TaskResponse:
     task_id: str
     type: str | None
     response: str | None
-    drawn: AnnotationRows | None = None
-    """The flattened response, if the parser made it already; only for responses that name no files."""
+    derived: DerivedRows | None = None
+    """Its rows, if the parser made them already; only for responses that name no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
     longer than LONGEST_ADDRESS counts as unread.
     """
     # 1. Remove the old rows and record the files.
-    addresses = {each.task_id: _addresses(each) for each in answered if each.drawn is None}
+    addresses = {each.task_id: _addresses(each) for each in answered if each.derived is None}
     named = {each.task_id: _noted(addresses.get(each.task_id, ())) for each in answered}
     # Also for tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
     _remove(conn, (annotations, annotation_links), named)
@@ -78,16 +80,17 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
     unread_files: dict[str, str] = {}
     count = unread = 0
     for each in answered:
-        drawn = each.drawn
-        if drawn is None:
+        if each.derived is None:
             # One task's files at a time: each may be as large as the limit of a download.
             flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
             unread_files |= {file.url: file.reason for file in flat.unread_files}
-            drawn = to_rows(each.task_id, flat)
-        shapes.add(drawn.annotations)
-        ties.add(drawn.links)
-        count += len(drawn.annotations)
-        unread += not (drawn.read and len(named[each.task_id]) == len(addresses.get(each.task_id, ())))
+            (drawn, linked), read = numbered(each.task_id, flat), flat.read
+        else:
+            drawn, linked, read = each.derived.annotations or (), each.derived.links, each.derived.read
+        shapes.add(drawn)
+        ties.add(linked)
+        count += len(drawn)
+        unread += not (read and len(named[each.task_id]) == len(addresses.get(each.task_id, ())))
     shapes.insert()
     ties.insert()
     # 3. Without `read_at` a file counts as not read, so that the next run fetches it again.
@@ -97,17 +100,41 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
     return AnnotationCounts(count, unread, unread_files)
 
 
-def write_changed(conn: sa.Connection, rows: Sequence[Row], steps: Sequence[RowChange]) -> int:
-    """Write the annotations of upserted tasks whose response changed; return the number not understood.
-
-    `steps` has the change of each row, in the same order.
-    """
+def write_tasks(conn: sa.Connection, rows: Sequence[Row]) -> int:
+    """Write the annotations of tasks whose response is new or changed; return the number not understood."""
+    respond = task_response(TASKS.spec)
     answered = [
-        TaskResponse(row.key, *task_response(row), row.derived.annotation_rows if row.derived else None)
-        for row, step in zip(rows, steps, strict=True)
-        if _is_answered_anew(step)
+        TaskResponse(row.key, *respond(row.values), derived)
+        for row in rows
+        for derived in [row.derived if row.derived and row.derived.annotations is not None else None]
     ]
     return write(conn, answered).unread if answered else 0
+
+
+def write_new(conn: sa.Connection, rows: Sequence[Row]) -> int:
+    """Write the annotations of tasks just inserted; return the number of responses not understood.
+
+    Raises IntegrityError if there are rows of such a task already.
+    """
+    inline = [row for row in rows if row.derived and row.derived.annotations is not None]
+    # Rows that somebody left behind who deleted only their task: the new ones collide with them, if there are
+    # any. Few accounts have links or files.
+    tables = [table for table in (annotation_links, task_files) if conn.scalar(_ANY[table]) is not None]
+    _remove(conn, tables, [row.key for row in inline])
+    _remove(conn, (annotations,), [row.key for row in inline if row.derived and not row.derived.annotations])
+    shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
+    unread = 0
+    for derived in (row.derived for row in inline if row.derived):
+        shapes.add(derived.annotations or ())
+        ties.add(derived.links)
+        unread += not derived.read
+    shapes.insert()
+    ties.insert()
+    if len(inline) == len(rows):
+        return unread
+    return unread + write_tasks(
+        conn, [row for row in rows if row.derived and row.derived.annotations is None]
+    )
 
 
 def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:
@@ -171,15 +198,6 @@ def make_anew(conn: sa.Connection) -> int:
     return done
 
 
-def _is_answered_anew(step: RowChange) -> bool:
-    before = None if step.before is None else step.before["response_digest"]
-    if before != step.after["response_digest"]:
-        return True
-    response = step.after["response"]
-    # The digest ignores signatures of links; expired ones in the rows must be replaced all the same.
-    return isinstance(response, str) and is_signed(response)
-
-
 def _answered(conn: sa.Connection, task_ids: Collection[str]) -> Iterator[TaskResponse]:
     columns = tasks.c
     beside = sa.case((columns.response.is_(None), columns.extra))
@@ -199,7 +217,7 @@ def _noted(addresses: Collection[str]) -> list[str]:
 
 
 def _remove(conn: sa.Connection, of_tables: Iterable[sa.Table], task_ids: Collection[str]) -> None:
-    for table in of_tables:
+    for table in of_tables if task_ids else ():
         conn.execute(_DELETE[table], {"tasks": list(task_ids)})
 
 

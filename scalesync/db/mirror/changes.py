@@ -3,7 +3,7 @@
 People read it in portions ("changes after id N"): a row with a smaller id must never appear later.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from scalesync.db import bulk_insert
 from scalesync.db.filters import half_open
 from scalesync.db.schema.annotations_and_changes import task_changes
 from scalesync.models.changes import Change, SeenBy
+from scalesync.parsing.row_parser import RowValues
 from scalesync.timestamps import check_order, format_instant
 
 TRACKED = {
@@ -38,10 +39,10 @@ _NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at"
 
 
 class RowChange(NamedTuple):
-    """The tracked columns of a task before and after a write; `before` is None for a new task."""
+    """The tracked columns of a task before and after a write."""
 
     task_id: str
-    before: Mapping[str, object] | RowMapping | None
+    before: Mapping[str, object] | RowMapping
     after: Mapping[str, object]
     """The columns written; without `missing_since`, since a task that is written is not missing."""
 
@@ -58,10 +59,15 @@ def lock_task_writes(conn: Connection) -> None:
         conn.execute(select(func.pg_advisory_xact_lock(_TASK_WRITES)))
 
 
-def record(conn: Connection, steps: Sequence[RowChange], seen: SeenBy) -> None:
-    """Write a row for each tracked column that changed; for a new task, one for its status only."""
+def record(
+    conn: Connection, new: Iterable[tuple[str, str | None]], steps: Iterable[RowChange], seen: SeenBy
+) -> None:
+    """Write the status of each new task (id, status), and a row for each column that changed."""
     seen_at = format_instant(seen.at)
-    rows = [
+    rows: list[RowValues] = [
+        (task_id, seen.run_id, seen_at, "status", None, status) for task_id, status in new
+    ]
+    rows += [
         (step.task_id, seen.run_id, seen_at, field, before, after)
         for step in steps
         for field, before, after in _differences(step)
@@ -99,8 +105,6 @@ def listing(
 
 
 def _differences(step: RowChange) -> Sequence[tuple[str, str | None, str | None]]:
-    if step.before is None:
-        return (("status", None, _text(step.after["status"])),)
     compared = (
         (field, _text(step.before[column]), _text(step.after.get(column)))
         for field, column in TRACKED.items()

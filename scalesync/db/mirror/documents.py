@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, RowMapping, Table
@@ -16,16 +17,14 @@ from sqlalchemy import BigInteger, Boolean, RowMapping, Table
 from scalesync.db.schema.mirror import batches, projects, tasks
 from scalesync.db.types import Instant, Json
 from scalesync.json_sanitizing import format_json
+from scalesync.parsing.column_parsers import ColumnParser, Fields, take_instant, take_integer
 from scalesync.parsing.row_parser import (
-    ColumnParser,
     DocumentSpec,
-    Fields,
     Row,
+    RowValues,
     decode_fields,
     make_row_parser,
     no_derived_columns,
-    take_instant,
-    take_integer,
 )
 from scalesync.timestamps import format_instant
 
@@ -53,20 +52,38 @@ class StreamMapping:
     """The column and field that identifies an object."""
     mapped_fields: tuple[Field, ...]
     """The fields that have a column; every other one is in `extra`."""
-    derive: Callable[[Fields], dict[str, object]] = no_derived_columns
-    """Returns the columns computed from a document for SQL; they are not part of the document."""
+    derived: tuple[str, ...] = ()
+    """Columns computed from a document for SQL; they are not part of the document."""
+    derive: Callable[[Fields], RowValues] = no_derived_columns
+    """Returns their values."""
 
     @cached_property
     def spec(self) -> DocumentSpec:
         """The part of this mapping that other processes can parse by, without SQLAlchemy."""
         return DocumentSpec(
-            str(self.table.name), self.key, tuple((field.name, field.take) for field in self.mapped_fields)
+            str(self.table.name),
+            self.key,
+            tuple((field.name, field.take) for field in self.mapped_fields),
+            self.derived,
         )
 
     @cached_property
     def row_of(self) -> Callable[[bytes], Row]:
         """The parser from documents to rows."""
         return make_row_parser(self.spec, self.derive)
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Position in `Row.values`, by column."""
+        return {name: position for position, name in enumerate(self.spec.names)}
+
+    def value(self, row: Row, column: str) -> Any:
+        """Return one column of a parsed row."""
+        return row.values[self.positions[column]]
+
+    def columns_of(self, row: Row) -> dict[str, Any]:
+        """Return the columns of a parsed row by name."""
+        return dict(zip(self.spec.names, row.values, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +119,7 @@ def to_document(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) 
 
 
 def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) -> Fields:
-    """Return the document's fields from a table's row, or from the values of a parsed `Row`.
+    """Return the document's fields from a table's row, or from the columns of a parsed `Row`.
 
     Raises MsgspecError if `extra` is damaged; other damaged JSON is returned as it is.
     """
@@ -119,7 +136,7 @@ def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) ->
 
 def versions_of(row: Row) -> list[ProjectVersion]:
     """Return the versions in a project's `param_history` that have an integer as number."""
-    extra = row.values["extra"]
+    extra = row.values[-1]  # of a row of any kind: other objects have no versions
     fields = decode_fields(extra) if isinstance(extra, str) else {}
     entries = [entry for given in _history(fields) if (entry := _entry(given)) is not None]
     versions = (
@@ -187,11 +204,11 @@ def _entry(given: msgspec.Raw) -> tuple[int | None, datetime | None, str] | None
     )
 
 
-def _latest_params(fields: Fields) -> dict[str, object]:
+def _latest_params(fields: Fields) -> RowValues:
     """Return a project's `version` and `params`: those of its last `param_history` entry (documented)."""
     history = _history(fields)
     entry = _entry(history[-1]) if history else None
-    return {"version": entry and entry[0], "params": entry and entry[2]}
+    return entry and entry[0], entry and entry[2]
 
 
 TASKS = StreamMapping(tasks, "task_id", _emitted(tasks))
@@ -200,6 +217,8 @@ BATCHES = StreamMapping(
     "name",
     _emitted(batches, "tasks_pending", "tasks_completed", "tasks_error", "tasks_canceled"),
 )
-PROJECTS = StreamMapping(projects, "name", _emitted(projects, "version", "params"), _latest_params)
+PROJECTS = StreamMapping(
+    projects, "name", _emitted(projects, "version", "params"), ("version", "params"), _latest_params
+)
 MAPPINGS = {kind.table.name: kind for kind in (TASKS, BATCHES, PROJECTS)}
 """Mappings by the name of the stream, which is the name of its table."""

@@ -40,8 +40,8 @@ def with_numeric_fallback(
         with savepoint(conn):
             return put(rows), repeated
     except DataError:
-        columns = [str(column.name) for column in mapping.table.columns if isinstance(column.type, Json)]
-        mended = [_mended(row, columns) for row in rows]
+        columns = [name for name in mapping.spec.names if isinstance(mapping.table.c[name].type, Json)]
+        mended = [_mended(mapping, row, columns) for row in rows]
         # Each number that became text grew by its two quotes.
         texts = sum(map(_differing_length, rows, mended)) // len('""')
         if not texts:
@@ -51,13 +51,16 @@ def with_numeric_fallback(
 
 
 def _differing_length(row: Row, mended: Row) -> int:
-    return sum(len(str(mended.values[name])) - len(str(value)) for name, value in row.values.items())
+    pairs = zip(row.values, mended.values, strict=True)
+    return sum(len(str(after)) - len(str(before)) for before, after in pairs)
 
 
-def _mended(row: Row, columns: Sequence[str]) -> Row:
-    given = ((name, row.values.get(name)) for name in columns)
-    texts = {name: _STRING_OR_NUMBER.sub(_held, value) for name, value in given if isinstance(value, str)}
-    return replace(row, values={**row.values, **texts}, derived=None)
+def _mended(mapping: StreamMapping, row: Row, columns: Sequence[str]) -> Row:
+    values = list(row.values)
+    for position in map(mapping.positions.__getitem__, columns):
+        if isinstance(value := values[position], str):
+            values[position] = _STRING_OR_NUMBER.sub(_held, value)
+    return replace(row, values=tuple(values), derived=None)
 
 
 def _held(match: re.Match[str]) -> str:

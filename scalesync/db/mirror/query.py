@@ -12,6 +12,7 @@ from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.selection import EVERYTHING, ObjectCounts, Selection
+from scalesync.models.sync import Window
 
 # Rows held in memory while streaming; a task's response may have megabytes.
 _AT_ONCE = 200
@@ -72,6 +73,15 @@ def keys_present(
     present = where(mapping.table, Selection(project=project))
     created = inclusive(columns.created_at, created_from, created_to)
     return set(conn.scalars(select(columns[mapping.key]).where(*present, *created)))
+
+
+def is_empty(conn: Connection, mapping: StreamMapping, window: Window) -> bool:
+    """Return whether no object, missing ones included, is stored within the bounds of `window`."""
+    columns = mapping.table.c
+    created = inclusive(columns.created_at, window.created_from, window.created_to)
+    of_project = [] if window.project is None else [columns.project == window.project]
+    stored = select(columns[mapping.key]).where(*created, *of_project).limit(1)
+    return conn.scalar(stored) is None
 
 
 def counts(conn: Connection) -> dict[str, ObjectCounts]:

@@ -6,6 +6,7 @@ Digests are computed from text, so that another order of names or form of number
 from collections.abc import Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, Text, and_, select, type_coerce, update
 
 from scalesync.db.mirror.changes import UNKNOWN
@@ -57,23 +58,32 @@ def only_respelled(
 
 
 def keep_response_digests(
-    conn: Connection, given: Sequence[dict[str, object]], here: Mapping[str, RowMapping]
-) -> None:
-    """Replace response digests in `given` by the stored ones where the responses have the same content."""
-    # Otherwise a respelled response would be a change in the history, and its annotations written again.
+    conn: Connection, tasks: Sequence[Row], here: Mapping[str, RowMapping]
+) -> list[Row]:
+    """Return the tasks, with the stored digest of the response where that has the same content as before.
+
+    Otherwise a respelled response would be a change in the history, and its annotations written again.
+    """
     candidates = {
-        str(values["task_id"]): values
-        for values in given
-        if (old := here.get(str(values["task_id"]))) is not None
-        and old["response_digest"] not in {None, UNKNOWN, values["response_digest"]}
-        and values["response"] is not None
+        row.key: str(response)
+        for row in tasks
+        if row.derived
+        and (old := here.get(row.key)) is not None
+        and old["response_digest"] not in {None, UNKNOWN, row.derived.response_digest}
+        and (response := TASKS.value(row, "response")) is not None
     }
-    if not candidates:
-        return
-    for task_id, response in conn.execute(_RESPONSES, {"keys": list(candidates)}):
-        values = candidates[task_id]
-        if response is not None and same_content(response, str(values["response"])):
-            values["response_digest"] = here[task_id]["response_digest"]
+    stored = conn.execute(_RESPONSES, {"keys": list(candidates)}) if candidates else ()
+    same = {
+        task_id
+        for task_id, response in stored
+        if response is not None and same_content(response, candidates[task_id])
+    }
+    return [
+        replace(row, derived=replace(row.derived, response_digest=here[row.key]["response_digest"]))
+        if row.key in same and row.derived
+        else row
+        for row in tasks
+    ]
 
 
 def _may_be_respelled(mapping: StreamMapping, row: Row, old: RowMapping) -> bool:
@@ -82,12 +92,12 @@ def _may_be_respelled(mapping: StreamMapping, row: Row, old: RowMapping) -> bool
         return False
     # Nearly every change of a task moves `updated_at`: then the comparison of documents is saved.
     updated = old["updated_at"] if mapping is TASKS else None
-    return mapping is not TASKS or (updated and format_instant(updated)) == row.values["updated_at"]
+    return mapping is not TASKS or (updated and format_instant(updated)) == mapping.value(row, "updated_at")
 
 
 def _is_same(mapping: StreamMapping, row: Row, stored: RowMapping) -> bool:
     try:
-        ours, theirs = fields_of(mapping, stored), fields_of(mapping, row.values)
+        ours, theirs = fields_of(mapping, stored), fields_of(mapping, mapping.columns_of(row))
     except msgspec.MsgspecError:
         return False  # damaged `extra`: the write repairs it
     return not differing_fields(ours, theirs, VOLATILE, signed=True)

@@ -6,29 +6,24 @@ two writers wait for each other instead of deadlocking.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from scalesync.db import bulk_insert
 from scalesync.db.caller_transaction import savepoint
-from scalesync.db.mirror import annotations, batch_counts, changes, unchanged_spelling
-from scalesync.db.mirror.changes import RowChange
-from scalesync.db.mirror.documents import MAPPINGS, PROJECTS, TASKS, StreamMapping, to_row, versions_of
+from scalesync.db.mirror import batch_counts, changes, row_writes, unchanged_spelling
+from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
-from scalesync.db.schema.mirror import batches, project_versions
-from scalesync.db.statements import Insert, byte_order, chunks, in_list, insert_into
+from scalesync.db.statements import byte_order, chunks, in_list
 from scalesync.errors import InconsistentPageError
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
-from scalesync.parsing.annotation_rows import response_digest, task_response
 from scalesync.parsing.row_parser import FORCE_REWRITE, Row
-from scalesync.timestamps import format_instant, parse_instant
+from scalesync.timestamps import parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """How far a stored row may be ahead of a page's clock, since readers overlap and servers' clocks differ."""
@@ -52,22 +47,58 @@ def write_rows(
     if mapping is TASKS:
         changes.lock_task_writes(conn)
     latest = {row.key: row for row in rows}  # of a key that comes twice, the last copy
+    seen = SeenBy(served_at, run_id)
+    try:
+        return _write_latest(conn, mapping, latest, seen)
+    except sa.exc.IntegrityError:
+        # Another program added one of these tasks meanwhile: now it is found, and compared.
+        return _write_latest(conn, mapping, latest, seen)
+
+
+def write_unseen(
+    conn: sa.Connection,
+    mapping: StreamMapping,
+    rows: Sequence[Row],
+    served_at: datetime,
+    run_id: int | None = None,
+) -> WriteCounts:
+    """Insert tasks that are expected to be new here; if one is not, write all of them as `write_last` does."""
+    changes.lock_task_writes(conn)
+    latest = {row.key: row for row in rows}
+    fresh, seen = [latest[key] for key in sorted(latest)], SeenBy(served_at, run_id)
+    try:
+        # On Postgres `with_numeric_fallback` has a savepoint.
+        with savepoint(conn) if conn.dialect.name == "sqlite" else nullcontext():
+            unread, replaced = with_numeric_fallback(
+                conn, mapping, fresh, lambda held: row_writes.write(conn, mapping, held, None, seen)
+            )
+    except sa.exc.IntegrityError:
+        return write_last(conn, mapping, rows, served_at, run_id)
+    return WriteCounts(new=len(fresh), unread=unread, values_replaced=replaced)
+
+
+def _write_latest(
+    conn: sa.Connection, mapping: StreamMapping, latest: Mapping[str, Row], seen: SeenBy
+) -> WriteCounts:
     here = _here(conn, mapping, latest)
-    respelled = unchanged_spelling.only_respelled(conn, mapping, latest, here)
+    respelled = unchanged_spelling.only_respelled(conn, mapping, latest, here) if here else set()
     fresh: list[Row] = []
     overruled: list[str] = []
     unchanged = stale = 0
     for key in sorted(latest):
-        # A stored time too far ahead of this page is from a wrong clock: it must not keep newer copies out.
         row, old = latest[key], here.get(key)
-        ahead = old is not None and _is_ahead(old["synced_at"], served_at)
-        alike = old is not None and (old["digest"] == row.digest or key in respelled)
-        if old is not None and alike and old["missing_since"] is None and not ahead:
+        if old is None:
+            fresh.append(row)
+            continue
+        # A stored time too far ahead of this page is from a wrong clock: it must not keep newer copies out.
+        ahead = _is_ahead(old["synced_at"], seen.at)
+        alike = old["digest"] == row.digest or key in respelled
+        if alike and old["missing_since"] is None and not ahead:
             unchanged += 1
             continue
-        if old is not None and (ahead or _is_stale(row, old, served_at)):
+        if ahead or _is_stale(row, old, seen.at):
             # The upsert itself compares times again, so such a row has to be unlocked for this copy first.
-            if not ahead and not _is_ahead(old.get("updated_at"), served_at):
+            if not ahead and not _is_ahead(old.get("updated_at"), seen.at):
                 stale += 1
                 continue
             overruled.append(key)
@@ -75,9 +106,11 @@ def write_rows(
     _accept_next_copy(conn, mapping, overruled)
     unread = replaced = 0
     if fresh:
-        seen = SeenBy(served_at, run_id)
         unread, replaced = with_numeric_fallback(
-            conn, mapping, fresh, lambda held: _write(conn, mapping, held, here, seen)
+            conn,
+            mapping,
+            fresh,
+            lambda held: row_writes.write(conn, mapping, held, here, seen),
         )
     new = sum(row.key not in here for row in fresh)
     return WriteCounts(new, len(fresh) - new, unchanged, stale, unread, replaced)
@@ -197,45 +230,11 @@ def _by_keys(mapping: StreamMapping) -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*wanted).where(in_list(columns[mapping.key], "keys"))
 
 
-def _given(mapping: StreamMapping, row: Row, synced_at: str) -> dict[str, object]:
-    """Return the values of a row, including `digest`, `synced_at` and `response_digest`."""
-    given = {**row.values, "digest": row.digest, "synced_at": synced_at}
-    if mapping is TASKS:
-        known = row.derived
-        given["response_digest"] = known.response_digest if known else response_digest(task_response(row)[1])
-    return given
-
-
-def _write(
-    conn: sa.Connection,
-    mapping: StreamMapping,
-    fresh: Sequence[Row],
-    here: Mapping[str, sa.RowMapping],
-    seen: SeenBy,
-) -> int:
-    """Write rows and everything derived from them; return the number of responses not understood."""
-    synced_at = format_instant(seen.at)
-    given = [_given(mapping, row, synced_at) for row in fresh]
-    if mapping is TASKS:
-        unchanged_spelling.keep_response_digests(conn, given, here)
-    target = _target(mapping, tuple(given[0]))
-    bulk_insert.write(conn, target, target.rows(given))
-    if mapping is PROJECTS:
-        _write_versions(conn, fresh)
-    if mapping is not TASKS:
-        return 0
-    # A task that moved changes the counts of two batches. Batches are locked after tasks, everywhere.
-    old = [here[row.key] for row in fresh if row.key in here]
-    batch_counts.mark_stale(conn, {row.values["batch"] for row in fresh} | {row["batch"] for row in old})
-    steps = [RowChange(row.key, here.get(row.key), after) for row, after in zip(fresh, given, strict=True)]
-    changes.record(conn, steps, seen)
-    return annotations.write_changed(conn, fresh, steps)
-
-
 def _is_stale(row: Row, old: sa.RowMapping, served_at: datetime) -> bool:
     if old["digest"] == FORCE_REWRITE:
         return False
-    ours, theirs = old.get("updated_at"), row.values.get("updated_at")
+    ours = old.get("updated_at")
+    theirs = None if ours is None else TASKS.value(row, "updated_at")
     if isinstance(ours, datetime) and isinstance(theirs, str) and ours != (updated := parse_instant(theirs)):
         return updated < ours
     synced_at = old["synced_at"]
@@ -249,43 +248,3 @@ def _is_ahead(instant: object, served_at: datetime) -> bool:
 def _came_before(old: sa.RowMapping, served_at: datetime) -> bool:
     """Return whether the stored row was served and changed before a copy served at `served_at`."""
     return old["synced_at"] <= served_at and (old["updated_at"] is None or old["updated_at"] < served_at)
-
-
-@cache
-def _target(mapping: StreamMapping, names: tuple[str, ...]) -> bulk_insert.InsertTarget:
-    """Return the upsert of rows with columns `names`, which skips rows that are newer in the table."""
-    table = mapping.table
-
-    def on_conflict(insert: Insert) -> Insert:
-        given, kept = insert.excluded, table.c
-        changes: dict[str, object] = {name: given[name] for name in names if name != mapping.key}
-        changes["missing_since"] = sa.null()
-        if table is batches:
-            changes["counted_at"] = sa.null()
-        # The same rule as `_is_stale`, on the locked row: another writer may have committed since we read it.
-        newer = given.synced_at >= kept.synced_at
-        if mapping is TASKS:
-            undecided = sa.or_(
-                given.updated_at == kept.updated_at, given.updated_at.is_(None), kept.updated_at.is_(None)
-            )
-            newer = sa.or_(given.updated_at > kept.updated_at, sa.and_(undecided, newer))
-        newer = sa.or_(newer, kept.digest == sa.literal_column(f"'{FORCE_REWRITE}'"))
-        return insert.on_conflict_do_update(index_elements=[kept[mapping.key]], set_=changes, where=newer)
-
-    return bulk_insert.InsertTarget.of(table, names, on_conflict)
-
-
-def _write_versions(conn: sa.Connection, rows: Sequence[Row]) -> None:
-    versions = [asdict(version) for row in rows for version in versions_of(row)]
-    if not versions:
-        return
-    insert = insert_into(conn.dialect.name, project_versions)
-    given, kept = insert.excluded, project_versions.c
-    statement = insert.on_conflict_do_update(
-        index_elements=[kept.project, kept.version],
-        set_={"created_at": given.created_at, "params": given.params},
-        where=sa.or_(
-            kept.params.is_distinct_from(given.params), kept.created_at.is_distinct_from(given.created_at)
-        ),
-    )
-    conn.execute(statement, sorted(versions, key=itemgetter("project", "version")))

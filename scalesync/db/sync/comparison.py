@@ -13,8 +13,9 @@ from scalesync.db.schema.mirror import batches, project_versions, tasks
 from scalesync.db.statements import chunks
 from scalesync.db.types import Instant
 from scalesync.models.sync import Window
+from scalesync.parsing.column_parsers import parse_column
 from scalesync.parsing.json_equality import differing_fields, same_content
-from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row, parse_column
+from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row
 from scalesync.timestamps import parse_instant, whole_milliseconds
 
 MARGIN = timedelta(milliseconds=2)
@@ -50,7 +51,7 @@ def local_rows(
 def remote_values(mapping: StreamMapping, row: Row) -> ComparedValues:
     """Return the columns of the API's document with the types that reading the table gives."""
     columns = mapping.table.c
-    return {name: _as_held(columns[name], value) for name, value in row.values.items()}
+    return {name: _as_held(columns[name], value) for name, value in mapping.columns_of(row).items()}
 
 
 def keys_in(
@@ -127,7 +128,7 @@ def differing(mapping: StreamMapping, given: Row, stored: ComparedValues) -> tup
 
     Ignores what differs at every read: volatile fields, and signatures of links.
     """
-    theirs = fields_of(mapping, given.values)
+    theirs = fields_of(mapping, mapping.columns_of(given))
     try:
         ours = fields_of(mapping, stored)
     except msgspec.MsgspecError:

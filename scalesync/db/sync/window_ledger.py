@@ -6,8 +6,7 @@ that a process that was stalled cannot overwrite the one that took its window ov
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from hashlib import blake2b
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +15,7 @@ from scalesync.db.schema.sync import runs, window_pages, windows
 from scalesync.db.server_clock import seconds_from_now, utc_now
 from scalesync.errors import LeaseLostError
 from scalesync.models.sync import RunState, Window, WindowState
-
-KEY_BYTES = 8
-"""Bytes of a key's digest: among 10 million keys, two share one with a chance of about 3 in a million."""
+from scalesync.parsing.row_parser import KEY_BYTES
 
 _FILTER = ("stream", "project", "created_from", "created_to", "updated_from")
 _FIELDS = (
@@ -66,17 +63,13 @@ _EXTEND_HELD = (
     )
     .values(leased_until=seconds_from_now("lease"))
 )
-_SAVE_PAGE = sa.insert(window_pages)
-_SAVE_PROGRESS = (
-    sa.update(windows)
-    .where(windows.c.id == sa.bindparam("which"))
-    .values(
-        next_token=sa.bindparam("token"),
-        rows_received=sa.bindparam("received"),
-        rows_within=sa.bindparam("within"),
-        api_total=sa.bindparam("counted"),
-    )
+_SAVE_PROGRESS = _EXTEND_HELD.values(
+    next_token=sa.bindparam("token"),
+    rows_received=sa.bindparam("received"),
+    rows_within=sa.bindparam("within"),
+    api_total=sa.bindparam("counted"),
 )
+_SAVE_PAGE = sa.insert(window_pages)
 _DELETE_PAGES = sa.delete(window_pages).where(window_pages.c.window_id == sa.bindparam("which"))
 _FINISH = (
     sa.update(windows)
@@ -100,11 +93,6 @@ _PROGRESS = (
     .where(windows.c.run_id == sa.bindparam("run"))
     .group_by(windows.c.stream)
 )
-
-
-def key_digest(key: str) -> bytes:
-    """Return the short digest under which a received key is remembered while its window is open."""
-    return blake2b(key.encode(), digest_size=KEY_BYTES).digest()
 
 
 def add(conn: sa.Connection, run_id: int, planned: Iterable[Window], *, parent_id: int | None = None) -> None:
@@ -161,33 +149,22 @@ def owners(conn: sa.Connection) -> list[str]:
 def require_lease(conn: sa.Connection, held: Collection[Window], owner: str, lease: float) -> None:
     """Lock these windows for the transaction and extend their leases.
 
-    Raises LeaseLostError if another process claimed any of them since. Call it before writing their pages.
+    Raises LeaseLostError if another process claimed any of them since. Call it before writing for them.
     """
-    # Updates in the order of ids, so that two writers with several windows each cannot deadlock. The lease
-    # may have expired: as long as nobody else claimed the window, it is still ours.
-    mine = [
-        {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
-        for window in sorted(held, key=attrgetter("id"))
-    ]
-    if conn.execute(_EXTEND_HELD, mine).rowcount != len(mine):
-        names = ", ".join(str(each["held"]) for each in mine)
-        raise LeaseLostError(f"Window {names} was taken over by another process.")
+    _update_held(conn, _EXTEND_HELD, [_fence(window, owner, lease) for window in held])
 
 
-def save_pages(conn: sa.Connection, came: Sequence[tuple[Window, int, Iterable[str]]]) -> None:
-    """Record received pages (window, page number, keys), and the progress of their windows.
+def save_pages(
+    conn: sa.Connection, came: Sequence[tuple[Window, int, bytes]], owner: str, lease: float
+) -> None:
+    """Record received pages (window, page number, digests of keys) and the progress of their windows.
 
-    Must be in one transaction with the rows of the pages. Each window's progress is that of its last page.
+    Requires the leases as `require_lease` does. Must be in one transaction with the rows of the pages. Each
+    window's progress is that of its last page.
     """
-    # The keys are kept because a list may repeat rows from page to page: after a crash, the next owner must
-    # still count distinct rows. Eight bytes each, in one blob per page.
-    pages = [
-        {"window_id": window.id, "number": number, "keys": b"".join(map(key_digest, keys))}
-        for window, number, keys in came
-    ]
     progress = [
-        {
-            "which": it.id,
+        _fence(it, owner, lease)
+        | {
             "token": it.next_token,
             "received": it.rows_received,
             "within": it.rows_within,
@@ -195,8 +172,23 @@ def save_pages(conn: sa.Connection, came: Sequence[tuple[Window, int, Iterable[s
         }
         for it in {window.id: window for window, _, _ in came}.values()
     ]
+    _update_held(conn, _SAVE_PROGRESS, progress)
+    # The keys are kept because a list may repeat rows from page to page: after a crash, the next owner must
+    # still count distinct rows. Eight bytes each, in one blob per page.
+    pages = [{"window_id": window.id, "number": number, "keys": keys} for window, number, keys in came]
     conn.execute(_SAVE_PAGE, pages)
-    conn.execute(_SAVE_PROGRESS, progress)
+
+
+def _fence(window: Window, owner: str, lease: float) -> dict[str, object]:
+    return {"held": window.id, "holder": owner, "fence": window.attempts, "lease": lease}
+
+
+def _update_held(conn: sa.Connection, update: sa.Update, mine: Sequence[dict[str, Any]]) -> None:
+    # Updates in the order of ids, so that two writers with several windows each cannot deadlock. The lease
+    # may have expired: as long as nobody else claimed the window, it is still ours.
+    if conn.execute(update, sorted(mine, key=itemgetter("held"))).rowcount != len(mine):
+        names = ", ".join(str(each["held"]) for each in mine)
+        raise LeaseLostError(f"Window {names} was taken over by another process.")
 
 
 def keys_received(conn: sa.Connection, window_id: int) -> tuple[int, set[bytes]]:

@@ -51,7 +51,7 @@ def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Ro
         rows = tuple(to_row(stream.mapping, doc) for doc in page.docs)
         progress.accept(ParsedPage(page, rows))
         # The request was wider than the window by a margin: cut what is outside.
-        yield tuple(row for row in rows if row.created_at is None or is_within(window, row))
+        yield tuple(row for row in rows if row.created_at is None or is_within(window, row.created_at))
         if progress.window.next_token is None:
             return
         progress.pages += 1

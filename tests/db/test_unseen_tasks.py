@@ -1,0 +1,157 @@
+"""Tasks expected to be new are inserted without a look first, and the tables are as after a look."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select
+
+from scalesync.db.database import Database
+from scalesync.db.mirror import query
+from scalesync.db.mirror.documents import TASKS, to_row
+from scalesync.db.mirror.upsert import mark_missing, write_rows, write_unseen
+from scalesync.db.schema.annotations_and_changes import (
+    annotation_links,
+    annotations,
+    result_files,
+    task_changes,
+    task_files,
+)
+from scalesync.db.schema.mirror import tasks
+from scalesync.models.sync import Window, WriteCounts
+from scalesync.parsing.row_parser import Row
+from tests.db.test_annotations import boxes
+from tests.db.test_upserts import at, held, task
+
+_TABLES = (tasks, annotations, annotation_links, task_files, result_files, task_changes)
+_FILE = {"annotations": {"url": "https://files.example/1.json?signature=a"}}
+_TASKS = [
+    task("a", type="imageannotation", status="completed", batch="b", response=boxes("car", "bus")),
+    task("b", type="videoannotation", status="completed", response=_FILE),
+    task("c", type="imageannotation", status="pending", batch="c"),
+    task("d", type="nobody knows", status="completed", response={"x": [1]}),
+    task("e", status="error", response={"error": "no picture"}, priority=2**70),
+    task("a", type="imageannotation", status="completed", batch="b", response=boxes("van"), x="\U0001f600"),
+]
+
+
+def _insert(database: Database, rows: Sequence[Row], minutes: float = 0) -> WriteCounts:
+    with database.write() as conn:
+        return write_unseen(conn, TASKS, rows, at(minutes), 7)
+
+
+def _dump(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of all tables about tasks, without the ids of the history."""
+    with database.read() as conn:
+        found = {
+            table.name: [
+                {name: value for name, value in row.items() if name != "id"}
+                for row in conn.execute(select(table)).mappings()
+            ]
+            for table in _TABLES
+        }
+    return {name: sorted(rows, key=str) for name, rows in found.items()}
+
+
+def test_the_tables_are_as_after_a_look(database: Database) -> None:
+    """Annotations, links, files and history included, and the same is counted."""
+    with database.write() as conn:
+        counted = write_rows(conn, TASKS, _TASKS, at(0), 7)
+    expected = _dump(database)
+    with database.write() as conn:
+        for table in _TABLES:
+            conn.execute(delete(table))
+
+    assert _insert(database, _TASKS) == counted == WriteCounts(new=5, unread=1)
+    assert _dump(database) == expected
+
+
+def test_a_task_that_is_here_all_the_same_is_compared(database: Database) -> None:
+    """Somebody wrote it since the mirror was seen to be empty: a newer one stays, an older one goes."""
+    newer = task("b", updated_at="2024-01-01T12:05:00.000Z", status="completed")
+    with database.write() as conn:
+        write_rows(conn, TASKS, [task("a", status="pending"), newer], at(0))
+
+    page = [task("a", status="completed"), task("b", updated_at="2024-01-01T00:00:00.000Z"), task("c")]
+    assert _insert(database, page, 1) == WriteCounts(new=1, changed=1, stale=1)
+
+    assert {key: row["status"] for key, row in held(database, tasks).items()} == {
+        "a": "completed",
+        "b": "completed",
+        "c": None,
+    }
+    with database.read() as conn:
+        history = conn.execute(
+            select(task_changes.c.task_id, task_changes.c.before, task_changes.c.after)
+        ).all()
+    assert sorted(map(tuple, history), key=str) == sorted(
+        [("a", None, "pending"), ("a", "pending", "completed"), ("b", None, "completed"), ("c", None, None)],
+        key=str,
+    )
+
+
+@pytest.mark.parametrize("response", [boxes("van"), boxes(), None], ids=["some", "none", "no response"])
+def test_rows_left_behind_are_replaced(database: Database, response: dict[str, object] | None) -> None:
+    """Somebody deleted tasks in SQL and not what belongs to them."""
+    fields = {"type": "imageannotation", "status": "completed"}
+    with database.write() as conn:
+        write_rows(conn, TASKS, [task("a", **fields, response=boxes("car", "bus"))], at(0))
+        conn.execute(delete(tasks))
+
+    _insert(database, [task("a", **fields, response=response)], 1)
+
+    with database.read() as conn:
+        labels = conn.scalars(select(annotations.c.label)).all()
+        links = conn.scalars(select(annotation_links.c.task_id)).all()
+    assert (labels, len(links)) == (["van"] if response == boxes("van") else [], 1 if response else 0)
+
+
+def test_files_left_behind_are_not_named_any_more(database: Database) -> None:
+    """The same for what was in files."""
+    with database.write() as conn:
+        write_rows(conn, TASKS, [task("a", type="videoannotation", response=_FILE)], at(0))
+        conn.execute(delete(tasks))
+
+    _insert(database, [task("a", type="videoannotation", response={"annotations": {}})], 1)
+
+    with database.read() as conn:
+        assert conn.execute(select(task_files)).all() == []
+
+
+def test_a_window_is_empty_only_without_any_row_in_its_bounds(database: Database) -> None:
+    """A missing task is a row too; one of another project or another time is none of the window's."""
+    given = [
+        task("a", project="p", created_at="2024-01-01T00:00:00.000Z"),
+        task("b", project="q", created_at="2024-01-03T00:00:00.000Z"),
+    ]
+    with database.write() as conn:
+        assert query.is_empty(conn, TASKS, Window("tasks"))
+        write_rows(conn, TASKS, given, at(0))
+        mark_missing(conn, TASKS, ["b"], at(1))
+
+        empty = {
+            (project, since): query.is_empty(conn, TASKS, Window("tasks", project, created_from=since))
+            for project in (None, "p", "q", "r")
+            for since in (None, at(0))
+        }
+    assert empty == {
+        (None, None): False,
+        (None, at(0)): False,
+        ("p", None): False,
+        ("p", at(0)): True,
+        ("q", None): False,
+        ("q", at(0)): False,
+        ("r", None): True,
+        ("r", at(0)): True,
+    }
+
+
+def test_rows_of_json_come_with_their_numbers(database: Database) -> None:
+    """A number that Postgres does not hold becomes text, inserted or upserted."""
+    document = b'{"task_id":"a","params":{"n":1e200000}}'
+
+    written = _insert(database, [to_row(TASKS, document)])
+
+    params = json.loads(str(held(database, tasks)["a"]["params"]), parse_float=str)
+    assert (written.new, params) == (1, {"n": "1e200000"})
