@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from scalesync.sandbox import routes_account, routes_control, routes_tasks
+from scalesync.sandbox import routes, routes_control
 from scalesync.sandbox.backend import Backend
+from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.fault_injection import Exchange, Transports, inject
 from scalesync.sandbox.faults import Fault, FaultKind
 from scalesync.sandbox.http import error_response
@@ -33,8 +34,7 @@ async def _result_file(request: Request) -> Response:
 
 
 _COUNTED_ROUTES = [
-    *routes_tasks.ROUTES,
-    *routes_account.ROUTES,
+    *routes.ROUTES,
     Route(f"{RESULTS_PATH}/{{kind}}/{{name}}", _result_file, methods=["GET"]),
 ]
 """The routes whose requests are counted, and into which faults are injected."""
@@ -105,6 +105,10 @@ class SandboxApp:
         return send_with_date
 
 
+async def _refused(_request: Request, error: HttpError) -> Response:
+    return error_response(error.status, error.message)
+
+
 async def _not_found(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     return error_response(status, "Not found." if status == 404 else "Method not allowed.")
@@ -119,7 +123,12 @@ async def _disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=499)  # never received: the client died while it sent the request
 
 
-_HANDLERS: dict[Any, Any] = {HTTPException: _not_found, ClientDisconnect: _disconnected, Exception: _broken}
+_HANDLERS: dict[Any, Any] = {
+    HttpError: _refused,
+    HTTPException: _not_found,
+    ClientDisconnect: _disconnected,
+    Exception: _broken,
+}
 
 
 def _route_path(scope: Scope) -> str:

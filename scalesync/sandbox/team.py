@@ -14,22 +14,32 @@ OWNER = "owner@customer.example"
 """The one teammate that every account has."""
 
 
-def add_file(account: SandboxAccount, *, name: str, mime_type: str | None, fields: Doc) -> Doc:
-    """Store the description of a file without its bytes, and return it with its attachment_url."""
+def upload_file(account: SandboxAccount, fields: Doc) -> Doc:
+    """Store the description of an uploaded file without its bytes, and return it with its attachment_url."""
+    file = fields.get("file")
+    if not isinstance(file, dict):
+        raise HttpError(400, "file is required.")
+    mime_type = {"mime_type": file["type"]} if file["type"] else {}
+    return _add_file(account, fields, {"filename": file["name"], **mime_type})
+
+
+def import_file(account: SandboxAccount, fields: Doc) -> Doc:
+    """Store the description of a file elsewhere, and return it with its attachment_url."""
+    url = fields.get("file_url")
+    if not isinstance(url, str) or "://" not in url:
+        raise HttpError(400, "file_url must be a URL.")
+    return _add_file(account, fields, {"filename": url.rpartition("/")[2]})
+
+
+def _add_file(account: SandboxAccount, fields: Doc, described: Doc) -> Doc:
     new_id = account.new_id(account.now())
     file: Doc = {
         "id": new_id,
         "attachment_url": f"scaledata://{new_id}/{new_uuid(account.rng)}",
-        "filename": name,
+        **described,
         "created_at": account.stamp(),
-        **{
-            field: value
-            for field, value in fields.items()
-            if field in {"project_name", "metadata", "display_name"}
-        },
+        **{name: fields[name] for name in ("project_name", "metadata", "display_name") if name in fields},
     }
-    if mime_type:
-        file["mime_type"] = mime_type
     return account.save("files", new_id, file)
 
 
@@ -85,7 +95,7 @@ def assignments(account: SandboxAccount) -> Doc:
     return {email: kept["projects"] for email, kept in account.objects("assignments").items()}
 
 
-def change_assignments(account: SandboxAccount, *, emails: list[str], projects: list[str], add: bool) -> Doc:
+def change_assignments(account: SandboxAccount, emails: list[str], projects: list[str], *, add: bool) -> Doc:
     """Assign people to projects or take them off; return all assignments. Raises 404 for the project."""
     for name in projects:
         account.project(name)
@@ -110,9 +120,7 @@ def create_group(account: SandboxAccount, project: str, name: str, emails: list[
     return _save_group(account, project, {"id": account.new_id(account.now()), "name": name}, emails)
 
 
-def update_group(
-    account: SandboxAccount, project: str, name: str, *, add: list[str], remove: list[str]
-) -> Doc:
+def update_group(account: SandboxAccount, project: str, name: str, add: list[str], remove: list[str]) -> Doc:
     """Add people to a labeler group and take others off. Raises 404."""
     group = account.objects("groups").get(f"{project}\n{name}")
     if group is None:
@@ -148,8 +156,9 @@ def assign_groups(account: SandboxAccount, name: str, groups: list[str]) -> Doc:
     return _studio_batch(account, batch)
 
 
-def set_priorities(account: SandboxAccount, names: list[str]) -> list[Doc]:
+def set_priorities(account: SandboxAccount, fields: Doc) -> list[Doc]:
     """Give the named batches the first places, in this order; no names: order by age again. Raises 404."""
+    names = [batch["name"] for batch in fields.get("batches") or []]
     for name in names:
         account.batch(name)
     for name, kept in list(account.objects("priorities").items()):
