@@ -1,21 +1,15 @@
-"""Save objects and counts of applied writes in a state file, or nowhere."""
+"""Save objects and counts of applied writes in a state file."""
 
 import os
 import sqlite3
 from pathlib import Path
 
-
-class StateWriter:
-    """Saves nothing: the writer of a sandbox without a state file."""
-
-    def put(self, kind: str, name: str, raw: bytes) -> None:
-        """Save the current version of an object."""
-
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object."""
-
-    def put_count(self, kind: str, name: str, write: str, count: int) -> None:
-        """Save how often a write was applied to an object."""
+# Updated in place: REPLACE would give the row a new rowid, and so move a changed project to the end of its
+# list after a restart.
+PUT = """INSERT INTO objects VALUES (?, ?, ?, ?)
+    ON CONFLICT (mode, kind, name) DO UPDATE SET raw = excluded.raw"""
+DELETE = "DELETE FROM objects WHERE mode = ? AND kind = ? AND name = ?"
+PUT_COUNT = "INSERT OR REPLACE INTO effects VALUES (?, ?, ?, ?, ?)"
 
 
 class StateFile:
@@ -42,10 +36,6 @@ class StateFile:
             PRIMARY KEY (mode, kind, name, effect))""",
         ):
             self._connection.execute(statement)
-
-    def writer(self, mode: str) -> StateWriter:
-        """Return the writer of one mode; what it writes is saved by the next `commit`."""
-        return _FileWriter(self, mode)
 
     def objects(self, mode: str, kind: str) -> list[tuple[str, bytes]]:
         """Return name and text of every object of a kind, in the order in which they were created."""
@@ -74,30 +64,3 @@ class StateFile:
         """Commit and close the file."""
         self.commit()
         self._connection.close()
-
-
-class _FileWriter(StateWriter):
-    """Saves the objects and counts of one mode in a state file."""
-
-    def __init__(self, file: StateFile, mode: str) -> None:
-        self._file = file
-        self._mode = mode
-
-    def put(self, kind: str, name: str, raw: bytes) -> None:
-        # Updated in place: REPLACE would give the row a new rowid, and so move a changed project to the
-        # end of its list after a restart.
-        self._file.write(
-            """INSERT INTO objects VALUES (?, ?, ?, ?)
-            ON CONFLICT (mode, kind, name) DO UPDATE SET raw = excluded.raw""",
-            (self._mode, kind, name, raw),
-        )
-
-    def delete(self, kind: str, name: str) -> None:
-        self._file.write(
-            "DELETE FROM objects WHERE mode = ? AND kind = ? AND name = ?", (self._mode, kind, name)
-        )
-
-    def put_count(self, kind: str, name: str, write: str, count: int) -> None:
-        self._file.write(
-            "INSERT OR REPLACE INTO effects VALUES (?, ?, ?, ?, ?)", (self._mode, kind, name, write, count)
-        )

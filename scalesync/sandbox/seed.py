@@ -37,7 +37,7 @@ PLANS = tuple(ProjectPlan(**plan) for plan in TEMPLATES["projects"])
 
 
 def seed_account(account: SandboxAccount, *, tasks: int, seed: int) -> None:
-    """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago, unsaved.
+    """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago.
 
     About a fifth are pending, a few canceled or in error; batches are in every state and agree with
     their tasks; some tasks share their millisecond, and a few of 2019 have no updated_at, project or batch.
@@ -74,7 +74,7 @@ class _AccountBuilder:
                 continue
             plan = self._rng.choices(PLANS, cum_weights=shares)[0]
             records.append(record_of(self._task(plan, number, created)))
-        self._account.tasks.load(records)
+        self._account.add_tasks(records)
         # Last, as the status of a batch follows from the tasks that were drawn for it.
         self._save_batches()
 

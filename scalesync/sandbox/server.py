@@ -11,21 +11,17 @@ from types import FrameType, TracebackType
 from typing import Self
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from scalesync.sandbox.app import SandboxApp
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.churn import annotate
-from scalesync.sandbox.fault_injection import Transports, protocol_for
+from scalesync.sandbox.fault_injection import TrackedProtocol
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.result_files import RESULTS_PATH
 from scalesync.sandbox.timestamps import Clock, system_clock
 
 HOST = "127.0.0.1"
-
-_KEEP_ALIVE = 75
-"""Seconds after which an idle connection is closed."""
 
 
 class Annotator:
@@ -128,24 +124,18 @@ class SandboxServer:
             loop.run_until_complete(self._serve_until_stopped(listener))
 
     async def _serve_until_stopped(self, listener: socket.socket) -> None:
-        transports: Transports = {}
-        protocol = protocol_for(transports)
         config = uvicorn.Config(
-            SandboxApp(self.backend, transports),
+            SandboxApp(self.backend),
             lifespan="off",
             log_config=None,
             log_level="critical",
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=75,
             access_log=False,
         )
         config.load()
         server_state = ServerState()
-
-        def connect() -> H11Protocol:
-            return protocol(config, server_state, {})
-
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(connect, sock=listener)
+        server = await loop.create_server(lambda: TrackedProtocol(config, server_state, {}), sock=listener)
         await self._stopping.wait()
         # A server closed while it accepts a connection leaks that socket, so it first stops to accept.
         loop.remove_reader(listener)

@@ -45,7 +45,7 @@ def _add_file(account: SandboxAccount, fields: Doc, described: Doc) -> Doc:
 
 def teammates(account: SandboxAccount) -> list[Doc]:
     """Return every teammate, among them the owner."""
-    team = account.objects("teammates")
+    team = account.objects["teammates"]
     if OWNER not in team:
         _add_teammate(account, OWNER, "admin")
     return list(team.values())
@@ -55,7 +55,7 @@ def invite(account: SandboxAccount, emails: list[str], role: str) -> list[Doc]:
     """Add new teammates and return all; raises HttpError 400 for an unknown role."""
     _check_role(role)
     for email in emails:
-        if email not in account.objects("teammates"):
+        if email not in account.objects["teammates"]:
             _add_teammate(account, email, role)
     return teammates(account)
 
@@ -92,7 +92,7 @@ def _add_teammate(account: SandboxAccount, email: str, role: str) -> None:
 
 def assignments(account: SandboxAccount) -> Doc:
     """Return the projects that each Studio labeler is assigned to: `{email: [project]}`."""
-    return {email: kept["projects"] for email, kept in account.objects("assignments").items()}
+    return {email: kept["projects"] for email, kept in account.objects["assignments"].items()}
 
 
 def change_assignments(account: SandboxAccount, emails: list[str], projects: list[str], *, add: bool) -> Doc:
@@ -100,7 +100,7 @@ def change_assignments(account: SandboxAccount, emails: list[str], projects: lis
     for name in projects:
         account.project(name)
     for email in emails:
-        present = account.objects("assignments").get(email, {"projects": []})["projects"]
+        present = account.objects["assignments"].get(email, {"projects": []})["projects"]
         others = [name for name in present if name not in projects]
         account.save("assignments", email, {"projects": [*others, *projects] if add else others})
     return assignments(account)
@@ -109,20 +109,20 @@ def change_assignments(account: SandboxAccount, emails: list[str], projects: lis
 def groups_of(account: SandboxAccount, project: str) -> list[Doc]:
     """Return the labeler groups of a project. Raises 404."""
     account.project(project)
-    return [group["shown"] for group in account.objects("groups").values() if group["project"] == project]
+    return [group["shown"] for group in account.objects["groups"].values() if group["project"] == project]
 
 
 def create_group(account: SandboxAccount, project: str, name: str, emails: list[str]) -> Doc:
     """Create a labeler group in a project. Raises 404 for the project, 409 for a used name."""
     account.project(project)
-    if f"{project}\n{name}" in account.objects("groups"):
+    if f"{project}\n{name}" in account.objects["groups"]:
         raise HttpError(409, f'Project group with name "{name}" already exists.')
     return _save_group(account, project, {"id": account.new_id(account.now()), "name": name}, emails)
 
 
 def update_group(account: SandboxAccount, project: str, name: str, add: list[str], remove: list[str]) -> Doc:
     """Add people to a labeler group and take others off. Raises 404."""
-    group = account.objects("groups").get(f"{project}\n{name}")
+    group = account.objects["groups"].get(f"{project}\n{name}")
     if group is None:
         raise not_found("Project group", name)
     present = [worker["email"] for worker in group["shown"]["workers"]]
@@ -151,7 +151,7 @@ def studio_batches(account: SandboxAccount) -> list[Doc]:
 def assign_groups(account: SandboxAccount, name: str, groups: list[str]) -> Doc:
     """Assign these labeler groups to a batch. Raises 404."""
     batch = account.batch(name)
-    kept = account.objects("priorities").get(name, {})
+    kept = account.objects["priorities"].get(name, {})
     account.save("priorities", name, {**kept, "groups": groups})
     return _studio_batch(account, batch)
 
@@ -161,20 +161,20 @@ def set_priorities(account: SandboxAccount, fields: Doc) -> list[Doc]:
     names = [batch["name"] for batch in fields.get("batches") or []]
     for name in names:
         account.batch(name)
-    for name, kept in list(account.objects("priorities").items()):
+    for name, kept in list(account.objects["priorities"].items()):
         account.save("priorities", name, {**kept, "priority": None})
     for place, name in enumerate(names, start=1):
-        account.save("priorities", name, {**account.objects("priorities").get(name, {}), "priority": place})
+        account.save("priorities", name, {**account.objects["priorities"].get(name, {}), "priority": place})
     return studio_batches(account)
 
 
 def _priority(account: SandboxAccount, name: str) -> float:
-    return account.objects("priorities").get(name, {}).get("priority") or float("inf")
+    return account.objects["priorities"].get(name, {}).get("priority") or float("inf")
 
 
 def _studio_batch(account: SandboxAccount, batch: Doc) -> Doc:
     counts = batch_status(account, batch["name"])
-    kept = account.objects("priorities").get(batch["name"], {})
+    kept = account.objects["priorities"].get(batch["name"], {})
     return {
         "id": batch["id"],
         "name": batch["name"],
