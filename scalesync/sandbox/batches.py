@@ -5,7 +5,7 @@ from collections import Counter
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
-from scalesync.sandbox.json_codec import Doc, object_in
+from scalesync.sandbox.json_codec import Doc, as_object
 from scalesync.sandbox.pagination import is_yes, page_of_batches
 from scalesync.sandbox.timestamps import parse_millis, span_of
 
@@ -21,7 +21,7 @@ def create_batch(account: SandboxAccount, body: Doc) -> Doc:
     name, project_name = body.get("name"), body.get("project")
     if not isinstance(name, str) or not name or not isinstance(project_name, str):
         raise HttpError(400, "name and project are required.")
-    metadata = object_in(body, "metadata")
+    metadata = as_object(body.get("metadata"), "metadata must be an object.")
     project = account.project(project_name)
     if name in account.batches:
         raise HttpError(409, f'Batch with name "{name}" already exists.')

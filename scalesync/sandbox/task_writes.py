@@ -46,13 +46,14 @@ def create_task(
     batch = batch_for_new_task(account, body.get("batch"), body.get("project"))
     project_name = batch["project"] if batch else body.get("project")
     project = account.project(project_name) if project_name else None
-    params = with_defaults(task_type, _merged_params(project, body))
+    inherited = latest_params(project) if project else {}
+    inherited.pop("instruction", None)
+    own = {name: value for name, value in body.items() if name not in (*_ENVELOPE, *_DROPPED)}
+    params = with_defaults(task_type, inherited | own)
     check_params(task_type, params)
     _refuse_duplicate(account, body.get("unique_id"), own_id=None)
-    doc = _new_doc(account, task_type, body, params)
-    if project is not None:
-        # The task's own instruction replaces the project's.
-        doc = _inherited_instruction(project) | doc | _project_fields(project)
+    # The task's own instruction replaces the project's.
+    doc = (_fields_of_project(project) if project else {}) | _new_doc(account, task_type, body, params)
     if account.completes_at_once:
         _complete(account, doc)
     record = account.save_task(doc)
@@ -62,22 +63,12 @@ def create_task(
     return record
 
 
-def _merged_params(project: Doc | None, body: Doc) -> Doc:
-    own = {name: value for name, value in body.items() if name not in (*_ENVELOPE, *_DROPPED)}
-    defaults = latest_params(project) if project else {}
-    defaults.pop("instruction", None)
-    return defaults | own
-
-
-def _inherited_instruction(project: Doc) -> Doc:
-    instruction = latest_params(project).get("instruction")
-    return {"instruction": instruction} if instruction else {}
-
-
-def _project_fields(project: Doc) -> Doc:
+def _fields_of_project(project: Doc) -> Doc:
     belonging: Doc = {"project": project["name"], "projectId": project["id"]}
     if project["param_history"]:
-        belonging["project_param_version"] = project["param_history"][-1]["version"]
+        last = project["param_history"][-1]
+        belonging["project_param_version"] = last["version"]
+        belonging |= {"instruction": last["instruction"]} if last.get("instruction") else {}
     return belonging
 
 
