@@ -48,8 +48,7 @@ class AppliedWrites:
 
     def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (kind, name, write, count)."""
-        for (kind, name, write), count in self._counts.items():
-            yield kind, name, write, count
+        return ((*key, count) for key, count in self._counts.items())
 
     def as_dict(self) -> dict[str, dict[str, dict[str, int]]]:
         """Return the counts as kind -> name -> write -> count."""

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -162,13 +162,10 @@ async def _applied_late(fault: Fault, exchange: Exchange) -> None:
     async def replay() -> Message:
         return messages.pop(0)
 
-    async def ignore(_message: Message) -> None:
-        pass
-
     async def apply() -> None:
         await asyncio.sleep(fault.seconds)
         # A client that looked in between found nothing: "not found" proves nothing until this has passed.
-        await exchange.app(exchange.scope, replay, ignore)
+        await replace(exchange, receive=replay).collect()
 
     task = asyncio.create_task(apply())
     exchange.late_writes.add(task)

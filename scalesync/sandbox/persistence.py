@@ -23,7 +23,7 @@ class StateFile:
         # Created before SQLite opens it, readable for its owner only: the -wal and -shm files that SQLite
         # puts beside it take the same mode.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(path, check_same_thread=False)
         for statement in (
             # A process killed in the middle of a transaction leaves its torn end in the WAL, and the next
             # one to open the file ignores it: requests are applied as a whole or not at all.
@@ -49,16 +49,14 @@ class StateFile:
         return self._connection.execute(query, (mode,)).fetchall()
 
     def write(self, statement: str, row: tuple[object, ...]) -> None:
-        """Execute a change in the open transaction, and begin one if there is none."""
-        # One transaction for all changes of a request: an object is never saved without its count.
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN")
+        """Execute a change; `commit` saves it."""
+        # sqlite3 begins a transaction by itself, one for all changes of a request: an object is never saved
+        # without its count.
         self._connection.execute(statement, row)
 
     def commit(self) -> None:
-        """Commit the open transaction, if there is one."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        """Commit what was written, if anything was."""
+        self._connection.commit()
 
     def close(self) -> None:
         """Commit and close the file."""

@@ -113,10 +113,13 @@ def _count(account: SandboxAccount, record: TaskRecord, effect: str) -> None:
 
 
 def _save_changed(account: SandboxAccount, doc: Doc, *, content: bool) -> TaskRecord:
-    """Save a changed task; a change of `content` (status, response, audits) always sets updated_at."""
+    """Save a changed task; one of `content` (status, response, audits) always sets updated_at."""
     if content or account.switches.updated_at_moves_on == "all":
         doc["updated_at"] = account.stamp()
-    return account.save_task(doc)
+    record = account.save_task(doc)
+    if content:
+        refresh_batch(account, record.batch)
+    return record
 
 
 def cancel_task(account: SandboxAccount, task_id: str, *, clear_unique_id: bool) -> TaskRecord:
@@ -137,9 +140,7 @@ def cancel_task(account: SandboxAccount, task_id: str, *, clear_unique_id: bool)
     _count(account, record, "canceled")
     if clear_unique_id:
         doc.pop("unique_id", None)
-    changed = _save_changed(account, doc, content=True)
-    refresh_batch(account, record.batch)
-    return changed
+    return _save_changed(account, doc, content=True)
 
 
 def set_unique_id(account: SandboxAccount, task_id: str, unique_id: object) -> TaskRecord:
@@ -197,12 +198,9 @@ def audit_task(account: SandboxAccount, task_id: str, accepted: object, comments
 
 def complete_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Complete a task with a random response, as annotators do."""
-    record = account.task(task_id)
-    doc = record.doc()
+    doc = account.task(task_id).doc()
     _complete(account, doc)
-    changed = _save_changed(account, doc, content=True)
-    refresh_batch(account, record.batch)
-    return changed
+    return _save_changed(account, doc, content=True)
 
 
 def _complete(account: SandboxAccount, doc: Doc) -> None:
@@ -217,16 +215,13 @@ def _complete(account: SandboxAccount, doc: Doc) -> None:
 
 def recall_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Set a completed task back to pending: its status is not monotonic (documented)."""
-    record = account.task(task_id)
-    doc = record.doc()
+    doc = account.task(task_id).doc()
     doc["status"] = "pending"
     doc.pop("completed_at", None)
     if "response" in doc:
         # Removed from `response`: a mirror must delete annotations that it has, and not only add some.
         doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc.pop("response")]
-    changed = _save_changed(account, doc, content=True)
-    refresh_batch(account, record.batch)
-    return changed
+    return _save_changed(account, doc, content=True)
 
 
 def fix_task(account: SandboxAccount, task_id: str) -> TaskRecord:
