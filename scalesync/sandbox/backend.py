@@ -105,11 +105,6 @@ class Backend:
         with self.locked():
             return [insert_result_urls(text, self.results_url) for text in self.live.documents(kind)]
 
-    def with_result_urls(self, text: bytes, account: SandboxAccount) -> bytes:
-        """Return a response's text with the real addresses of its files; a switch has them signed."""
-        signed = self.options.switches.presigned_urls == "always"
-        return insert_result_urls(text, self.results_url, account.read_rng if signed else None)
-
     def prepare_list(self, kind: str, params: Params) -> None:
         """Call the hook and make the changes that come before each list."""
         if self.before_list is not None:

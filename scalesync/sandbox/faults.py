@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from math import inf
 
 
 class FaultKind(StrEnum):
@@ -152,7 +153,7 @@ class FaultPlan:
         parsed = tuple(parse_fault(text) for text in faults)
         with self._lock:
             self._faults = parsed
-            self._left = [fault.times for fault in parsed]
+            self._left = [inf if fault.times is None else fault.times for fault in parsed]
 
     def draw(self, method: str, path: str) -> tuple[Fault, ...]:
         """Return the faults to inject into a request: any latencies, then at most one other fault."""
@@ -166,12 +167,7 @@ class FaultPlan:
                     continue
                 if self._left[number] == 0 or (others and fault.kind is not FaultKind.LATENCY):
                     continue
-                self._use(number)
+                self._left[number] -= 1
+                self.injected[fault.text] += 1
                 (latencies if fault.kind is FaultKind.LATENCY else others).append(fault)
             return (*latencies, *others)
-
-    def _use(self, number: int) -> None:
-        left = self._left[number]
-        if left is not None:
-            self._left[number] = left - 1
-        self.injected[self._faults[number].text] += 1

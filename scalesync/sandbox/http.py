@@ -16,6 +16,7 @@ from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.json_codec import Doc, as_object, as_strings, decode_body, encode
 from scalesync.sandbox.pagination import render_task
+from scalesync.sandbox.result_files import insert_result_urls
 from scalesync.sandbox.tasks import TaskRecord
 
 ResponseBody = Doc | list[Doc] | TaskRecord | bytes
@@ -81,7 +82,7 @@ def api_route(
         # Encoded under the lock too: another request must not change a document in the middle.
         with backend.locked():
             returned = operation(account, *names, *(read(call) for read in readers))
-            return json_response(backend.with_result_urls(_encoded(returned, account), account))
+            return json_response(_encoded(returned, account, backend.results_url))
 
     return Route(f"/v1{path}", endpoint, methods=[method])
 
@@ -92,11 +93,13 @@ def json_response(content: object) -> Response:
     return Response(text, media_type="application/json")
 
 
-def _encoded(content: ResponseBody, account: SandboxAccount) -> bytes:
+def _encoded(content: ResponseBody, account: SandboxAccount, results_url: str) -> bytes:
+    """Return a response's text with the real addresses of its files; a switch has them signed."""
+    signed = account.switches.presigned_urls == "always"
     if isinstance(content, TaskRecord):
-        signed = account.switches.presigned_urls == "always"
-        return render_task(content, account.read_rng, signed=signed)
-    return content if isinstance(content, bytes) else encode(content)
+        content = render_task(content, account.read_rng, signed=signed)
+    text = content if isinstance(content, bytes) else encode(content)
+    return insert_result_urls(text, results_url, account.read_rng if signed else None)
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
