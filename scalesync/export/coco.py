@@ -115,7 +115,13 @@ def _encode_image(number: int, image: Image, shapes: Iterable[DrawnShape], count
 
 
 def _known_size(image: Image) -> tuple[int, int] | None:
-    return _size_of(_read_details(image.params)) or _size_of(_read_details(image.metadata))
+    for details in map(_read_details, (image.params, image.metadata)):
+        width, height = details.width, details.height
+        if not isinstance(width, int | float) or not isinstance(height, int | float):
+            continue
+        if min(width, height) > 0 and max(width, height) <= _MAX_PIXELS:
+            return math.ceil(width), math.ceil(height)
+    return None
 
 
 def _read_details(text: str | None) -> _TaskDetails:
@@ -123,15 +129,6 @@ def _read_details(text: str | None) -> _TaskDetails:
         return _decode_details(text) if text else _TaskDetails()
     except msgspec.DecodeError:
         return _TaskDetails()
-
-
-def _size_of(details: _TaskDetails) -> tuple[int, int] | None:
-    width, height = details.width, details.height
-    if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
-        if max(width, height) > _MAX_PIXELS:
-            return None
-        return math.ceil(width), math.ceil(height)
-    return None
 
 
 def _extent_of_shapes(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
