@@ -191,19 +191,15 @@ def _outline(shape: DrawnShape) -> _Outline | None:
 
 
 def _corners(shape: DrawnShape) -> _Outline:
+    try:
+        vertices = _points(shape.vertices or "[]")
+    except msgspec.DecodeError:
+        vertices = []
     # A rotated box has vertices too, and its left, top, width and height do not describe it: vertices first.
-    corners = _vertices(shape.vertices)
-    if len(corners) >= 3:
-        return corners
+    if len(vertices) >= 3:
+        return [(point.x, point.y) for point in vertices]
     left, top, width, height = shape.left, shape.top, shape.width, shape.height
     if left is None or top is None or width is None or height is None:
         return []
     right, bottom = left + width, top + height
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
-
-
-def _vertices(text: str | None) -> list[tuple[float, float]]:
-    try:
-        return [(point.x, point.y) for point in _points(text)] if text else []
-    except msgspec.DecodeError:
-        return []

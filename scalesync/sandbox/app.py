@@ -94,9 +94,9 @@ async def _refused(_request: Request, error: HttpError) -> Response:
     return error_response(error.status, error.message)
 
 
-async def _not_found(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return error_response(status, "Not found." if status == 404 else "Method not allowed.")
+async def _not_found(_request: Request, error: HTTPException) -> Response:
+    message = "Not found." if error.status_code == 404 else "Method not allowed."
+    return error_response(error.status_code, message)
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -81,27 +81,13 @@ def accepts(filters: ListFilters, task: TaskRecord) -> bool:
         and (not filters.type or task.type == filters.type)
         and (not filters.project or task.project == filters.project)
         and (not filters.batch or task.batch == filters.batch)
-        and _accepts_sets(filters, task)
-        and task.created in filters.created
-        and _within(task.completed, filters.completed)
-        and (_within(task.updated, filters.updated) or _lacks_updated_at(filters, task))
-    )
-
-
-def _accepts_sets(filters: ListFilters, task: TaskRecord) -> bool:
-    return (
-        (not filters.reviews or task.review in filters.reviews)
+        and (not filters.reviews or task.review in filters.reviews)
         and (not filters.unique_ids or task.unique_id in filters.unique_ids)
         and (not filters.tags or not filters.tags.isdisjoint(task.tags))
+        and task.created in filters.created
+        and task.completed in filters.completed
+        and (task.updated in filters.updated or (task.updated is None and filters.show_without_updated_at))
     )
-
-
-def _within(time: int | None, span: Span) -> bool:
-    return not span.bounded or (time is not None and time in span)
-
-
-def _lacks_updated_at(filters: ListFilters, task: TaskRecord) -> bool:
-    return filters.show_without_updated_at and task.updated is None
 
 
 @dataclass(frozen=True, slots=True)
