@@ -69,17 +69,11 @@ def csv_lines(
     for row in rows:
         cells = [_cell(*each) for each in zip(row, is_text, strict=True)]
         if cells != list(row):
-            counts.alter(
-                "texts with an apostrophe before what could be a formula", _count_guarded(cells, row)
-            )
+            pairs = zip(cells, row, strict=True)
+            guarded = sum(isinstance(value, str) and cell != value for cell, value in pairs)
+            counts.alter("texts with an apostrophe before what could be a formula", guarded)
         counts.alter("empty texts, which CSV has no other form for than for NULL", list(row).count(""))
         yield write(cells)
-
-
-def _count_guarded(cells: Sequence[object], row: Sequence[object]) -> int:
-    """Return the number of cells that got an apostrophe."""
-    pairs = zip(cells, row, strict=True)
-    return sum(isinstance(value, str) and cell != value for cell, value in pairs)
 
 
 class _Line:

@@ -54,17 +54,6 @@ def read_filters(params: Params, switches: Switches) -> ListFilters:
         tags=frozenset(params.get("tags", ())),
         show_without_updated_at=not switches.hide_without_updated_at,
     )
-    _refuse_unknown(filters, switches)
-    return filters
-
-
-def query_value(params: Params, name: str) -> str:
-    """Return the last value of a name in the query; `""` for none."""
-    values = params.get(name)
-    return values[-1] if values else ""
-
-
-def _refuse_unknown(filters: ListFilters, switches: Switches) -> None:
     statuses = STATUSES if switches.error_status_filter == "accepted" else STATUSES[:3]
     if filters.status and filters.status not in statuses:
         raise HttpError(400, f'Invalid status "{filters.status}".')
@@ -72,6 +61,13 @@ def _refuse_unknown(filters: ListFilters, switches: Switches) -> None:
         raise HttpError(400, "Invalid customer_review_status.")
     if switches.project_required and not (filters.project or filters.batch):
         raise HttpError(400, "A project or a batch is required.")
+    return filters
+
+
+def query_value(params: Params, name: str) -> str:
+    """Return the last value of a name in the query; `""` for none."""
+    values = params.get(name)
+    return values[-1] if values else ""
 
 
 def accepts(filters: ListFilters, task: TaskRecord) -> bool:

@@ -2,13 +2,13 @@
 
 import random
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 from scalesync.sandbox.errors import HttpError
-from scalesync.sandbox.filters import ListFilters, Matches, Params, find, query_value, read_filters
+from scalesync.sandbox.filters import Matches, Params, find, query_value, read_filters
 from scalesync.sandbox.json_codec import Doc, decode, encode
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
@@ -16,8 +16,6 @@ from scalesync.sandbox.tokens import Position, make_offset_token, make_token, re
 
 LIMITED_FIELDS = ("task_id", "status", "metadata", "project", "otherVersion")
 """The fields of a task in a `limited_response` (official client)."""
-
-_CACHED_LISTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,9 @@ class TaskLister:
         self._store = store
         self._switches = switches
         self._rng = rng
-        self._found: OrderedDict[tuple[int, ListFilters], Matches] = OrderedDict()
+        # Most pages follow another of the same list. By the version, so that a write between two pages
+        # is in the next page, as at the API.
+        self._find = lru_cache(maxsize=64)(lambda _version, filters: find(store, filters))
 
     def answer(self, params: Params, now: int) -> bytes:
         """Return a page of tasks as JSON text, newest first by created_at, then by id.
@@ -46,7 +46,7 @@ class TaskLister:
         Its fields are `{docs, total, offset, limit, has_more, next_token?}` (recorded). `now` is in
         milliseconds. Raises HttpError 400 for a bad parameter.
         """
-        matches = self._find(read_filters(params, self._switches))
+        matches = self._find(self._store.version, read_filters(params, self._switches))
         limit, filters = read_limit(params), _filters_of(params)
         text = query_value(params, "next_token")
         token = read_token(text, self._switches, filters=filters, now=now) if text else None
@@ -66,16 +66,6 @@ class TaskLister:
             )
         docs = (self._text(self._store[task_id], params) for _, task_id in page.keys)
         return b'{"docs":[' + b",".join(docs) + b"]," + encode(tail)[1:]
-
-    def _find(self, filters: ListFilters) -> Matches:
-        """Return the matches, cached until the next write: most pages follow another of the same list."""
-        # By the store's version, so that a write between two pages is in the next page, as at the API.
-        place = (self._store.version, filters)
-        if place not in self._found:
-            self._found[place] = find(self._store, filters)
-            if len(self._found) > _CACHED_LISTS:
-                self._found.popitem(last=False)
-        return self._found[place]
 
     def _slice(self, matches: Matches, token: Position | None, limit: int, offset: int) -> Slice:
         end = matches.high - offset
