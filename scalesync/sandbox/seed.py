@@ -54,8 +54,6 @@ class _AccountBuilder:
         self._end = account.now() - HOUR
         self._start = self._end - YEAR
         self._batches: dict[str, list[Doc]] = {}
-        self._pending_batches: set[str] = set()
-        self._filled_batches: set[str] = set()
 
     def fill(self, tasks: int) -> None:
         for plan in PLANS:
@@ -125,14 +123,13 @@ class _AccountBuilder:
 
     def _save_batches(self) -> None:
         """Save the batches, completed where no task is pending."""
-        done = self._filled_batches - self._pending_batches
         for batch in chain.from_iterable(self._batches.values()):
-            name = batch["name"]
-            if batch["status"] == "in_progress" and name in done:
+            statuses = {task.status for task in self._account.tasks.of_batch(batch["name"])}
+            if batch["status"] == "in_progress" and "completed" in statuses and "pending" not in statuses:
                 batch["status"] = "completed"
             if batch["status"] == "completed":
                 batch["completed_at"] = format_millis(self._end)
-            self._account.save("batches", name, batch)
+            self._account.save("batches", batch["name"], batch)
 
     def _creation_times(self, tasks: int) -> list[int]:
         """Return when the tasks were created, oldest first; a fifth share their millisecond with others."""
@@ -189,8 +186,4 @@ class _AccountBuilder:
             return "canceled" if drawn < 0.02 else "error"
         if batch is None:
             return "pending" if drawn < 0.2 else "completed"
-        self._filled_batches.add(batch["name"])
-        if batch["status"] == "completed" or drawn > 0.42:
-            return "completed"
-        self._pending_batches.add(batch["name"])
-        return "pending"
+        return "completed" if batch["status"] == "completed" or drawn > 0.42 else "pending"
