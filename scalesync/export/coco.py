@@ -115,7 +115,13 @@ def _encode_image(number: int, image: Image, shapes: Iterable[DrawnShape], count
 
 
 def _known_size(image: Image) -> tuple[int, int] | None:
-    return _size_of(_read_details(image.params)) or _size_of(_read_details(image.metadata))
+    for details in map(_read_details, (image.params, image.metadata)):
+        width, height = details.width, details.height
+        if not isinstance(width, int | float) or not isinstance(height, int | float):
+            continue
+        if min(width, height) > 0 and max(width, height) <= _MAX_PIXELS:
+            return math.ceil(width), math.ceil(height)
+    return None
 
 
 def _read_details(text: str | None) -> _TaskDetails:
@@ -123,15 +129,6 @@ def _read_details(text: str | None) -> _TaskDetails:
         return _decode_details(text) if text else _TaskDetails()
     except msgspec.DecodeError:
         return _TaskDetails()
-
-
-def _size_of(details: _TaskDetails) -> tuple[int, int] | None:
-    width, height = details.width, details.height
-    if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
-        if max(width, height) > _MAX_PIXELS:
-            return None
-        return math.ceil(width), math.ceil(height)
-    return None
 
 
 def _extent_of_shapes(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
@@ -194,19 +191,15 @@ def _outline(shape: DrawnShape) -> _Outline | None:
 
 
 def _corners(shape: DrawnShape) -> _Outline:
+    try:
+        vertices = _points(shape.vertices or "[]")
+    except msgspec.DecodeError:
+        vertices = []
     # A rotated box has vertices too, and its left, top, width and height do not describe it: vertices first.
-    corners = _vertices(shape.vertices)
-    if len(corners) >= 3:
-        return corners
+    if len(vertices) >= 3:
+        return [(point.x, point.y) for point in vertices]
     left, top, width, height = shape.left, shape.top, shape.width, shape.height
     if left is None or top is None or width is None or height is None:
         return []
     right, bottom = left + width, top + height
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
-
-
-def _vertices(text: str | None) -> list[tuple[float, float]]:
-    try:
-        return [(point.x, point.y) for point in _points(text)] if text else []
-    except msgspec.DecodeError:
-        return []

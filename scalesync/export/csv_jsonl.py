@@ -3,9 +3,10 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -61,36 +62,25 @@ def csv_lines(
     """
     # Text that a spreadsheet would run as a formula gets an apostrophe; exported labels come from strangers.
     counts = ExportCounts() if counts is None else counts
-    line = _Line()
     # Only with \r\n as line end does the writer quote a lone \r and a lone \n within a cell.
-    writer = csv.writer(line, lineterminator="\r\n")
-    writer.writerow([_guard_formula(column.name) for column in columns])
-    yield line.text[:-2].encode(errors="replace")
+    write: Callable[..., Any] = csv.writer(_Line(), lineterminator="\r\n").writerow
+    yield write([_guard_formula(column.name) for column in columns])
     is_text = [column.kind is not ColumnKind.JSON for column in columns]
     for row in rows:
         cells = [_cell(*each) for each in zip(row, is_text, strict=True)]
         if cells != list(row):
-            counts.alter(
-                "texts with an apostrophe before what could be a formula", _count_guarded(cells, row)
-            )
+            pairs = zip(cells, row, strict=True)
+            guarded = sum(isinstance(value, str) and cell != value for cell, value in pairs)
+            counts.alter("texts with an apostrophe before what could be a formula", guarded)
         counts.alter("empty texts, which CSV has no other form for than for NULL", list(row).count(""))
-        writer.writerow(cells)
-        yield line.text[:-2].encode(errors="replace")
-
-
-def _count_guarded(cells: Sequence[object], row: Sequence[object]) -> int:
-    """Return the number of cells that got an apostrophe."""
-    pairs = zip(cells, row, strict=True)
-    return sum(isinstance(value, str) and cell != value for cell, value in pairs)
+        yield write(cells)
 
 
 class _Line:
-    """A file that keeps the last line written."""
+    """A file that returns what is written to it, and so does `writerow`."""
 
-    text = ""
-
-    def write(self, text: str) -> None:
-        self.text = text
+    def write(self, text: str) -> bytes:
+        return text[:-2].encode(errors="replace")
 
 
 def _cell(value: object, is_text: bool) -> object:

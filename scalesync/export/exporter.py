@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from scalesync.clock import Clock
+from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.export import drawn_shapes, readonly_sql, rows
 from scalesync.db.mirror import query
@@ -63,6 +64,11 @@ class Exporter:
         self._clock = clock
 
     @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._open_database() as database, database.read() as conn:
+            yield conn
+
+    @contextmanager
     def answer(self, statement: str, *, seconds: float) -> Iterator[QueryResult]:
         """Yield the result of one read-only statement; it is cut off after `seconds`."""
         with (
@@ -77,7 +83,7 @@ class Exporter:
         Raises ConfigurationError for an unknown table or a filter that it has no column for.
         """
         name, wanted = export.name, export.wanted
-        with self._open_database() as database, database.read() as conn:
+        with self._reading() as conn:
             if export.format is Format.COCO:
                 yield from coco_lines(drawn_shapes.ImageShapes(conn, wanted), counts)
             elif export.format is Format.FIFTYONE:
@@ -96,22 +102,18 @@ class Exporter:
 
     def total(self, stream: str, wanted: Selection) -> int:
         """Return the number of mirrored objects that a selection without its limit has."""
-        with self._open_database() as database, database.read() as conn:
+        with self._reading() as conn:
             return query.total(conn, MAPPINGS[stream], wanted)
 
     def task_counts(self) -> dict[str, dict[str, int | None]]:
         """Return pending and completed tasks by batch; None until they are counted."""
-        with self._open_database() as database, database.read() as conn:
+        with self._reading() as conn:
             return query.task_counts(conn)
 
     def parquet(self, export: Export, file: IO[bytes], counts: ExportCounts) -> None:
         """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""
         parquet.require_pyarrow()
-        with (
-            self._open_database() as database,
-            database.read() as conn,
-            closing(rows.rows(conn, export.name, export.wanted)) as found,
-        ):
+        with self._reading() as conn, closing(rows.rows(conn, export.name, export.wanted)) as found:
             parquet.write(file, found.columns, counts.counting(found.rows))
 
     def partitions(self, export: Export, directory: Path, counts: ExportCounts) -> None:
@@ -120,10 +122,6 @@ class Exporter:
         Raises ConfigurationError as `lines` does, and if the rows have no project and time.
         """
         parquet.require_pyarrow()
-        with (
-            self._open_database() as database,
-            database.read() as conn,
-            closing(rows.rows_by_month(conn, export.name, export.wanted)) as found,
-        ):
+        with self._reading() as conn, closing(rows.rows_by_month(conn, export.name, export.wanted)) as found:
             shortened = parquet.write_partitions(directory, found.columns, counts.counting(found.rows))
         counts.alter("shortened: names of projects, which the column project_name has whole", shortened)

@@ -58,7 +58,8 @@ def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:
 
     schema = pa.schema([(column.name, _arrow_type(column.kind)) for column in columns])
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for group in _groups(_batches(schema, columns, rows)):
+        weighed = ((batch, batch.num_rows, batch.nbytes) for batch in _batches(schema, columns, rows))
+        for group in _portions(weighed, _GROUP_ROWS, _GROUP_BYTES):
             table = pa.Table.from_batches(group, schema)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 
@@ -160,25 +161,14 @@ def _batches(schema: "pa.Schema", columns: Sequence[Column], rows: _Rows) -> Ite
     import pyarrow as pa
 
     days = [number for number, column in enumerate(columns) if column.kind is ColumnKind.DAY]
-    for chunk in _chunks(columns, rows):
+    sized = [number for number, column in enumerate(columns) if column.kind in _SIZED_KINDS]
+    weighed = ((row, 1, sum(len(row[number]) for number in sized if row[number])) for row in rows)
+    for chunk in _portions(weighed, _BATCH_ROWS, _BATCH_BYTES):
         values: list[Sequence[Any]] = list(zip(*chunk, strict=True))
         for number in days:
             values[number] = [day and date.fromisoformat(day) for day in values[number]]
         arrays = [pa.array(each, field.type) for each, field in zip(values, schema, strict=True)]
         yield pa.record_batch(arrays, schema=schema)
-
-
-def _chunks(columns: Sequence[Column], rows: _Rows) -> Iterator[list[Sequence[Any]]]:
-    """Yield lists of rows, each of the size of a record batch."""
-    sized = [number for number, column in enumerate(columns) if column.kind in _SIZED_KINDS]
-    weighed = ((row, 1, sum(len(row[number]) for number in sized if row[number])) for row in rows)
-    return _portions(weighed, _BATCH_ROWS, _BATCH_BYTES)
-
-
-def _groups(batches: Iterable["pa.RecordBatch"]) -> Iterator[list["pa.RecordBatch"]]:
-    """Yield lists of batches, each of the size of a row group."""
-    weighed = ((batch, batch.num_rows, batch.nbytes) for batch in batches)
-    return _portions(weighed, _GROUP_ROWS, _GROUP_BYTES)
 
 
 def _portions(weighed: Iterable[tuple[_T, int, int]], max_rows: int, max_bytes: int) -> Iterator[list[_T]]:

@@ -8,7 +8,7 @@ from typing import Literal
 from scalesync.sandbox.errors import TASK_NOT_FOUND, HttpError, not_found
 from scalesync.sandbox.json_codec import Doc, decode, encode
 from scalesync.sandbox.pagination import TaskLister
-from scalesync.sandbox.persistence import StateWriter
+from scalesync.sandbox.persistence import DELETE, PUT
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import TaskRecord, TaskStore, record_of
 from scalesync.sandbox.timestamps import format_millis
@@ -48,8 +48,7 @@ class AppliedWrites:
 
     def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (kind, name, write, count)."""
-        for (kind, name, write), count in self._counts.items():
-            yield kind, name, write, count
+        return ((*key, count) for key, count in self._counts.items())
 
     def as_dict(self) -> dict[str, dict[str, dict[str, int]]]:
         """Return the counts as kind -> name -> write -> count."""
@@ -75,22 +74,11 @@ class SandboxAccount:
         self.read_rng = random.Random(f"{seed}:{mode}:reads")  # noqa: S311 - as above
         self.lister = TaskLister(self.tasks, switches, self.read_rng)
         self.applied = AppliedWrites()
-        self.writer = StateWriter()
-        self._objects: dict[str, dict[str, Doc]] = {kind: {} for kind in KINDS}
-
-    @property
-    def batches(self) -> dict[str, Doc]:
-        """Every batch by name. Change nothing in it."""
-        return self._objects["batches"]
-
-    @property
-    def projects(self) -> dict[str, Doc]:
-        """Every project by name. Change nothing in it."""
-        return self._objects["projects"]
-
-    def objects(self, kind: str) -> dict[str, Doc]:
-        """Return the objects of one of `KINDS` by name. Change nothing in it."""
-        return self._objects[kind]
+        self.write: Callable[[str, tuple[object, ...]], object] = lambda _statement, _row: None
+        """Executes a statement of persistence.py with its parameters; does nothing without a state file."""
+        self.objects: dict[str, dict[str, Doc]] = {kind: {} for kind in KINDS}
+        """The objects of each of `KINDS` by name. Change them with `save` and `remove` only."""
+        self.batches, self.projects = self.objects["batches"], self.objects["projects"]
 
     @property
     def completes_at_once(self) -> bool:
@@ -133,13 +121,19 @@ class SandboxAccount:
         # Records are immutable: whoever holds the old version never sees half of a change.
         record = record_of(doc)
         self.tasks.put(record)
-        self.writer.put("tasks", record.task_id, record.raw)
+        self.write(PUT, (self.mode, "tasks", record.task_id, record.raw))
         return record
+
+    def add_tasks(self, records: Sequence[TaskRecord]) -> None:
+        """Store many new tasks."""
+        self.tasks.load(records)
+        for record in records:
+            self.write(PUT, (self.mode, "tasks", record.task_id, record.raw))
 
     def save(self, kind: str, name: str, doc: Doc) -> Doc:
         """Store a new version of an object that is not a task, and return it."""
-        self._objects[kind][name] = doc
-        self.writer.put(kind, name, encode(doc))
+        self.objects[kind][name] = doc
+        self.write(PUT, (self.mode, kind, name, encode(doc)))
         return doc
 
     def remove(self, kind: str, name: str) -> None:
@@ -147,23 +141,15 @@ class SandboxAccount:
         if kind == "tasks":
             self.tasks.remove(name)
         else:
-            del self._objects[kind][name]
-        self.writer.delete(kind, name)
+            del self.objects[kind][name]
+        self.write(DELETE, (self.mode, kind, name))
 
     def load(self, kind: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """Load the objects that an earlier process saved, without saving them again."""
         if kind == "tasks":
             self.tasks.load(record_of(decode(raw)) for _, raw in rows)
         else:
-            self._objects[kind].update((name, decode(raw)) for name, raw in rows)
-
-    def save_all(self) -> None:
-        """Write every object to the state file, as is needed after seeding."""
-        for record in self.tasks:
-            self.writer.put("tasks", record.task_id, record.raw)
-        for kind, objects in self._objects.items():
-            for name, doc in objects.items():
-                self.writer.put(kind, name, encode(doc))
+            self.objects[kind].update((name, decode(raw)) for name, raw in rows)
 
     def batches_newest_first(self) -> list[Doc]:
         """Return every batch in the order of `GET /batches`: by created_at, then name, latest first."""
@@ -175,5 +161,5 @@ class SandboxAccount:
         """Return every task, batch or project as JSON text, in the order of its list."""
         if kind == "tasks":
             return [record.raw for record in self.tasks]
-        listed = self.batches_newest_first() if kind == "batches" else list(self._objects[kind].values())
+        listed = self.batches_newest_first() if kind == "batches" else list(self.objects[kind].values())
         return [encode(doc) for doc in listed]

@@ -12,10 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from scalesync.sandbox import routes_account, routes_control, routes_tasks
+from scalesync.sandbox import routes, routes_control
 from scalesync.sandbox.backend import Backend
-from scalesync.sandbox.fault_injection import Exchange, Transports, inject
-from scalesync.sandbox.faults import Fault, FaultKind
+from scalesync.sandbox.errors import HttpError
+from scalesync.sandbox.fault_injection import Exchange, inject
+from scalesync.sandbox.faults import FaultKind
 from scalesync.sandbox.http import error_response
 from scalesync.sandbox.result_files import RESULTS_PATH, content
 from scalesync.sandbox.timestamps import http_date
@@ -33,8 +34,7 @@ async def _result_file(request: Request) -> Response:
 
 
 _COUNTED_ROUTES = [
-    *routes_tasks.ROUTES,
-    *routes_account.ROUTES,
+    *routes.ROUTES,
     Route(f"{RESULTS_PATH}/{{kind}}/{{name}}", _result_file, methods=["GET"]),
 ]
 """The routes whose requests are counted, and into which faults are injected."""
@@ -43,9 +43,8 @@ _COUNTED_ROUTES = [
 class SandboxApp:
     """Answers every request from a backend, unless a fault is injected into it."""
 
-    def __init__(self, backend: Backend, transports: Transports) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._transports = transports
         self._late_writes: set[asyncio.Task[None]] = set()
         app = Starlette(routes=[*_COUNTED_ROUTES, *routes_control.ROUTES], exception_handlers=_HANDLERS)
         app.state.backend = backend
@@ -64,25 +63,11 @@ class SandboxApp:
         self._backend.requests[f"{scope['method']} {_route_path(scope)}"] += 1
         for fault in self._backend.faults.draw(scope["method"], path.removeprefix("/v1")):
             if fault.kind is not FaultKind.LATENCY:
-                await self._inject(fault, scope, receive, send)
+                late_writes = self._late_writes
+                await inject(fault, Exchange(self._app, scope, receive, send, self._retry_after, late_writes))
                 return
             await asyncio.sleep(fault.seconds)
         await self._app(scope, receive, send)
-
-    async def _inject(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = self._transports.get(scope["client"])
-        if transport is None:
-            return  # the client has closed the connection meanwhile
-        exchange = Exchange(
-            app=self._app,
-            scope=scope,
-            receive=receive,
-            send=send,
-            transport=transport,
-            retry_after=self._retry_after,
-            late_writes=self._late_writes,
-        )
-        await inject(fault, exchange)
 
     def _retry_after(self, seconds: float) -> str | None:
         form = self._backend.options.switches.retry_after
@@ -105,9 +90,13 @@ class SandboxApp:
         return send_with_date
 
 
-async def _not_found(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return error_response(status, "Not found." if status == 404 else "Method not allowed.")
+async def _refused(_request: Request, error: HttpError) -> Response:
+    return error_response(error.status, error.message)
+
+
+async def _not_found(_request: Request, error: HTTPException) -> Response:
+    message = "Not found." if error.status_code == 404 else "Method not allowed."
+    return error_response(error.status_code, message)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
@@ -119,7 +108,12 @@ async def _disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=499)  # never received: the client died while it sent the request
 
 
-_HANDLERS: dict[Any, Any] = {HTTPException: _not_found, ClientDisconnect: _disconnected, Exception: _broken}
+_HANDLERS: dict[Any, Any] = {
+    HttpError: _refused,
+    HTTPException: _not_found,
+    ClientDisconnect: _disconnected,
+    Exception: _broken,
+}
 
 
 def _route_path(scope: Scope) -> str:

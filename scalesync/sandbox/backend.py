@@ -11,7 +11,7 @@ from scalesync.sandbox.churn import churn
 from scalesync.sandbox.faults import FaultPlan
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.options import SandboxOptions
-from scalesync.sandbox.persistence import StateFile
+from scalesync.sandbox.persistence import PUT_COUNT, StateFile
 from scalesync.sandbox.result_files import RESULTS, insert_result_urls
 from scalesync.sandbox.seed import seed_account
 from scalesync.sandbox.task_writes import complete_task, recall_task
@@ -45,35 +45,24 @@ class Backend:
         self._lock = threading.RLock()
         self._state_file = StateFile(options.state) if options.state else None
         self._churn_rng = random.Random(f"{options.seed}:churn")  # noqa: S311 - repeatable changes, not secrets
-        self._accounts: dict[str, SandboxAccount] = {
-            mode: SandboxAccount(mode, options.switches, now=self.now, seed=options.seed) for mode in MODES
-        }
+        self.live, self.test = (
+            SandboxAccount(mode, options.switches, now=self.now, seed=options.seed) for mode in MODES
+        )
         with self.locked():
             # Every account is restored, and gets its writer, before any of them may be seeded and saved.
-            restored = [self._restore(account) for account in self._accounts.values()]
+            restored = [self._restore(account) for account in (self.live, self.test)]
             if options.tasks and not any(restored):
-                account = self._accounts[options.seed_mode]
+                account = self.account(options.seed_mode)
                 seed_account(account, tasks=options.tasks, seed=options.seed)
-                account.save_all()
-
-    @property
-    def live(self) -> SandboxAccount:
-        """The account that live keys read and write."""
-        return self._accounts["live"]
-
-    @property
-    def test(self) -> SandboxAccount:
-        """The account that test keys read and write."""
-        return self._accounts["test"]
 
     @property
     def applied(self) -> AppliedWrites:
         """How often each write was applied to each live object."""
         return self.live.applied
 
-    def account(self, mode: Mode) -> SandboxAccount:
-        """Return the account of a mode."""
-        return self._accounts[mode]
+    def account(self, mode: str) -> SandboxAccount:
+        """Return the account of a mode, live or test."""
+        return self.live if mode == "live" else self.test
 
     def now(self) -> int:
         """Return the API's time in milliseconds since 1970: the clock's, plus the skew."""
@@ -116,11 +105,6 @@ class Backend:
         with self.locked():
             return [insert_result_urls(text, self.results_url) for text in self.live.documents(kind)]
 
-    def with_result_urls(self, text: bytes, account: SandboxAccount) -> bytes:
-        """Return a response's text with the real addresses of its files; a switch has them signed."""
-        signed = self.options.switches.presigned_urls == "always"
-        return insert_result_urls(text, self.results_url, account.read_rng if signed else None)
-
     def prepare_list(self, kind: str, params: Params) -> None:
         """Call the hook and make the changes that come before each list."""
         if self.before_list is not None:
@@ -147,6 +131,6 @@ class Backend:
             account.load(kind, self._state_file.objects(account.mode, kind))
         for row in self._state_file.applied(account.mode):
             account.applied.restore(*row)
-        account.writer = self._state_file.writer(account.mode)
-        account.applied.on_count = account.writer.put_count
+        write = account.write = self._state_file.write
+        account.applied.on_count = lambda *row: write(PUT_COUNT, (account.mode, *row))
         return bool(account.tasks or account.projects)

@@ -5,8 +5,8 @@ from collections import Counter
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
-from scalesync.sandbox.json_codec import Doc, object_in
-from scalesync.sandbox.pagination import is_yes
+from scalesync.sandbox.json_codec import Doc, as_object
+from scalesync.sandbox.pagination import is_yes, page_of_batches
 from scalesync.sandbox.timestamps import parse_millis, span_of
 
 STATUSES = ("staging", "in_progress", "completed")
@@ -21,7 +21,7 @@ def create_batch(account: SandboxAccount, body: Doc) -> Doc:
     name, project_name = body.get("name"), body.get("project")
     if not isinstance(name, str) or not name or not isinstance(project_name, str):
         raise HttpError(400, "name and project are required.")
-    metadata = object_in(body, "metadata")
+    metadata = as_object(body.get("metadata"), "metadata must be an object.")
     project = account.project(project_name)
     if name in account.batches:
         raise HttpError(409, f'Batch with name "{name}" already exists.')
@@ -115,8 +115,8 @@ def refresh_batch(account: SandboxAccount, name: str | None) -> None:
         account.save("batches", batch["name"], {**reopened, "status": "in_progress"})
 
 
-def list_batches(account: SandboxAccount, params: Params) -> list[Doc]:
-    """Return the batches that match a query, newest first; raises HttpError 400 for a bad filter."""
+def list_batches(account: SandboxAccount, params: Params) -> Doc:
+    """Return a page of the batches that match a query, newest first; raises HttpError 400 for a bad value."""
     created = span_of(
         query_value(params, "start_time"), query_value(params, "end_time"), account.switches.bounds
     )
@@ -124,7 +124,7 @@ def list_batches(account: SandboxAccount, params: Params) -> list[Doc]:
     if status and status not in STATUSES:
         raise HttpError(400, f'Invalid status "{status}".')
     hidden = is_yes(params, "exclude_archived")
-    return [
+    matching = [
         batch
         for batch in account.batches_newest_first()
         if (not status or batch["status"] == status)
@@ -132,3 +132,4 @@ def list_batches(account: SandboxAccount, params: Params) -> list[Doc]:
         and not (hidden and batch.get("archived"))
         and parse_millis(batch["created_at"]) in created
     ]
+    return page_of_batches(matching, params, account.switches)

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -17,28 +17,14 @@ from scalesync.sandbox.http import error_response
 
 _HTML = "<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>error</body></html>"
 
-Transports = dict[tuple[str, int], asyncio.Transport]
-"""The open connections of a server by the client's host and port."""
 
+class TrackedProtocol(H11Protocol):
+    """HTTP/1.1 whose requests have the connection, which ASGI hides, in their `state`."""
 
-def protocol_for(transports: Transports) -> type[H11Protocol]:
-    """Return uvicorn's HTTP protocol with its open connections in `transports`, which ASGI hides."""
-
-    class TrackedProtocol(H11Protocol):
-        """HTTP/1.1 on a connection that a fault can reset."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            # By host and port, which is all that ASGI tells an application about its connection.
-            if self.client is not None:
-                transports[self.client] = transport
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            if self.client is not None:
-                transports.pop(self.client, None)
-
-    return TrackedProtocol
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Keep the connection for the requests that will come on it."""
+        super().connection_made(transport)
+        self.app_state["transport"] = transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +35,16 @@ class Exchange:
     scope: Scope
     receive: Receive
     send: Send
-    transport: asyncio.Transport
     retry_after: Callable[[float], str | None]
     """Turns seconds into the value of a Retry-After header; None: no header."""
     late_writes: set[asyncio.Task[None]]
     """The writes that are still to be applied: asyncio drops a task that nobody refers to."""
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection of the request."""
+        transport: asyncio.Transport = self.scope["state"]["transport"]
+        return transport
 
     async def answer(self, response: Response) -> None:
         """Send a response that the application did not make."""
@@ -97,7 +88,8 @@ class Exchange:
 
 async def inject(fault: Fault, exchange: Exchange) -> None:
     """Inject a fault, other than latency, and return when the connection or the response has ended."""
-    await _INJECTIONS[fault.kind](fault, exchange)
+    if not exchange.transport.is_closing():
+        await _INJECTIONS[fault.kind](fault, exchange)
 
 
 async def _status(fault: Fault, exchange: Exchange) -> None:
@@ -170,13 +162,10 @@ async def _applied_late(fault: Fault, exchange: Exchange) -> None:
     async def replay() -> Message:
         return messages.pop(0)
 
-    async def ignore(_message: Message) -> None:
-        pass
-
     async def apply() -> None:
         await asyncio.sleep(fault.seconds)
         # A client that looked in between found nothing: "not found" proves nothing until this has passed.
-        await exchange.app(exchange.scope, replay, ignore)
+        await replace(exchange, receive=replay).collect()
 
     task = asyncio.create_task(apply())
     exchange.late_writes.add(task)

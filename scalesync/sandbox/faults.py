@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from math import inf
 
 
 class FaultKind(StrEnum):
@@ -39,6 +40,8 @@ LONGEST = 86_400.0
 """The most seconds that a fault may last: a day."""
 
 WRITES_ONLY = frozenset({FaultKind.APPLIED_THEN_DROPPED, FaultKind.APPLIED_THEN_500, FaultKind.APPLIED_LATE})
+
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
 
 _SECONDS = {FaultKind.HANG: 60.0, FaultKind.TRICKLE: 0.05, FaultKind.APPLIED_LATE: 1.0}
 
@@ -102,17 +105,18 @@ def _kind_of(kind: str, text: str) -> Fault:
 
 
 def _with_part(fault: Fault, part: str, text: str) -> Fault:
-    if match := re.fullmatch(r"([\d.]+)%", part, re.ASCII):
-        return replace(fault, chance=_number(match[1], text) / 100)
-    if match := re.fullmatch(r"([\d.]+)ms", part, re.ASCII):
-        return replace(fault, seconds=_number(match[1], text) / 1000)
-    if match := re.fullmatch(r"(times|seconds|retry-after)=([\d.]+)", part, re.ASCII):
-        value = _number(match[2], text)
-        if match[1] == "times":
-            if not value.is_integer():
-                raise ValueError(f'fault "{text}" strikes a whole number of times')
-            return replace(fault, times=int(value))
-        return replace(fault, seconds=value) if match[1] == "seconds" else replace(fault, retry_after=value)
+    if match := re.fullmatch(rf"{_NUMBER}%", part, re.ASCII):
+        return replace(fault, chance=float(match[1]) / 100)
+    if match := re.fullmatch(rf"{_NUMBER}ms", part, re.ASCII):
+        return replace(fault, seconds=float(match[1]) / 1000)
+    if match := re.fullmatch(rf"seconds={_NUMBER}", part, re.ASCII):
+        return replace(fault, seconds=float(match[1]))
+    if match := re.fullmatch(rf"retry-after={_NUMBER}", part, re.ASCII):
+        return replace(fault, retry_after=float(match[1]))
+    if match := re.fullmatch(rf"times={_NUMBER}", part, re.ASCII):
+        if not float(match[1]).is_integer():
+            raise ValueError(f'fault "{text}" strikes a whole number of times')
+        return replace(fault, times=int(float(match[1])))
     raise _unreadable(text)
 
 
@@ -125,13 +129,6 @@ def _with_place(fault: Fault, words: list[str], text: str) -> Fault:
         else:
             raise _unreadable(text)
     return fault
-
-
-def _number(digits: str, text: str) -> float:
-    try:
-        return float(digits)
-    except ValueError as error:
-        raise _unreadable(text) from error
 
 
 def _unreadable(text: str) -> ValueError:
@@ -156,7 +153,7 @@ class FaultPlan:
         parsed = tuple(parse_fault(text) for text in faults)
         with self._lock:
             self._faults = parsed
-            self._left = [fault.times for fault in parsed]
+            self._left = [inf if fault.times is None else fault.times for fault in parsed]
 
     def draw(self, method: str, path: str) -> tuple[Fault, ...]:
         """Return the faults to inject into a request: any latencies, then at most one other fault."""
@@ -170,12 +167,7 @@ class FaultPlan:
                     continue
                 if self._left[number] == 0 or (others and fault.kind is not FaultKind.LATENCY):
                     continue
-                self._use(number)
+                self._left[number] -= 1
+                self.injected[fault.text] += 1
                 (latencies if fault.kind is FaultKind.LATENCY else others).append(fault)
             return (*latencies, *others)
-
-    def _use(self, number: int) -> None:
-        left = self._left[number]
-        if left is not None:
-            self._left[number] = left - 1
-        self.injected[self._faults[number].text] += 1

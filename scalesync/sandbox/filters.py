@@ -54,7 +54,13 @@ def read_filters(params: Params, switches: Switches) -> ListFilters:
         tags=frozenset(params.get("tags", ())),
         show_without_updated_at=not switches.hide_without_updated_at,
     )
-    _refuse_unknown(filters, switches)
+    statuses = STATUSES if switches.error_status_filter == "accepted" else STATUSES[:3]
+    if filters.status and filters.status not in statuses:
+        raise HttpError(400, f'Invalid status "{filters.status}".')
+    if not filters.reviews <= REVIEWS:
+        raise HttpError(400, "Invalid customer_review_status.")
+    if switches.project_required and not (filters.project or filters.batch):
+        raise HttpError(400, "A project or a batch is required.")
     return filters
 
 
@@ -64,16 +70,6 @@ def query_value(params: Params, name: str) -> str:
     return values[-1] if values else ""
 
 
-def _refuse_unknown(filters: ListFilters, switches: Switches) -> None:
-    statuses = STATUSES if switches.error_status_filter == "accepted" else STATUSES[:3]
-    if filters.status and filters.status not in statuses:
-        raise HttpError(400, f'Invalid status "{filters.status}".')
-    if not filters.reviews <= REVIEWS:
-        raise HttpError(400, "Invalid customer_review_status.")
-    if switches.project_required and not (filters.project or filters.batch):
-        raise HttpError(400, "A project or a batch is required.")
-
-
 def accepts(filters: ListFilters, task: TaskRecord) -> bool:
     """Return whether a task matches every filter, of several tags or unique_ids any one (assumed)."""
     return (
@@ -81,27 +77,13 @@ def accepts(filters: ListFilters, task: TaskRecord) -> bool:
         and (not filters.type or task.type == filters.type)
         and (not filters.project or task.project == filters.project)
         and (not filters.batch or task.batch == filters.batch)
-        and _accepts_sets(filters, task)
-        and task.created in filters.created
-        and _within(task.completed, filters.completed)
-        and (_within(task.updated, filters.updated) or _lacks_updated_at(filters, task))
-    )
-
-
-def _accepts_sets(filters: ListFilters, task: TaskRecord) -> bool:
-    return (
-        (not filters.reviews or task.review in filters.reviews)
+        and (not filters.reviews or task.review in filters.reviews)
         and (not filters.unique_ids or task.unique_id in filters.unique_ids)
         and (not filters.tags or not filters.tags.isdisjoint(task.tags))
+        and task.created in filters.created
+        and task.completed in filters.completed
+        and (task.updated in filters.updated or (task.updated is None and filters.show_without_updated_at))
     )
-
-
-def _within(time: int | None, span: Span) -> bool:
-    return not span.bounded or (time is not None and time in span)
-
-
-def _lacks_updated_at(filters: ListFilters, task: TaskRecord) -> bool:
-    return filters.show_without_updated_at and task.updated is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.json_codec import Doc, as_object, as_strings, decode_body, encode
 from scalesync.sandbox.pagination import render_task
+from scalesync.sandbox.result_files import insert_result_urls
 from scalesync.sandbox.tasks import TaskRecord
 
 ResponseBody = Doc | list[Doc] | TaskRecord | bytes
@@ -27,49 +28,61 @@ class SandboxRequest:
     """A request with a valid key and decoded parts."""
 
     backend: Backend
-    account: SandboxAccount
     method: str
     params: Params
     """The query without its empty values, which clients send for what they do not ask (recorded)."""
-    names: dict[str, str]
-    """The named parts of the path, percent-decoded, so that `%2F` in a name is a slash."""
     body: object
     """The JSON value of the body, or the fields of a form; None for an empty body."""
 
-    @property
-    def name(self) -> str:
-        """The `{name}` in the path; raises KeyError for a route without one."""
-        return self.names["name"]
 
-    def object(self) -> Doc:
-        """Return the body, which must be a JSON object; raises HttpError 400 for anything else."""
-        return as_object(self.body)
-
-    def strings(self, field: str) -> list[str]:
-        """Return the strings in a field of the body; none: `[]`. Raises HttpError 400 for anything else."""
-        return as_strings(self.object().get(field))
+Reader = Callable[[SandboxRequest], object]
+"""Reads one argument of an operation from a request."""
 
 
-Handler = Callable[[SandboxRequest], ResponseBody]
+def body(request: SandboxRequest) -> Doc:
+    """Return the body, which must be a JSON object; raises HttpError 400 for anything else."""
+    return as_object(request.body)
 
 
-def api_route(method: str, path: str, handler: Handler, lists: str = "") -> Route:
-    """Return the route of one operation under /v1; `lists` names the kind that a list operation returns."""
+def query(request: SandboxRequest) -> Params:
+    """Return the query of a request."""
+    return request.params
+
+
+def text(field: str) -> Reader:
+    """Return a reader of a field of the body, as text."""
+    return lambda request: str(body(request).get(field))
+
+
+def strings(field: str) -> Reader:
+    """Return a reader of the strings in a field of the body; it raises HttpError 400 for anything else."""
+    return lambda request: as_strings(body(request).get(field))
+
+
+def api_route(
+    method: str, path: str, operation: Callable[..., ResponseBody], *readers: Reader, lists: str = ""
+) -> Route:
+    """Return the route of one operation under /v1; `lists` names the kind that a list operation returns.
+
+    The operation is called with the account, the named parts of the path, and what each reader returns.
+    """
 
     async def endpoint(request: Request) -> Response:
         backend: Backend = request.app.state.backend
-        try:
-            mode = authenticate(request.headers.get("authorization", ""), backend.options.keys)
-            call = _decoded(request, backend, mode, await _body(request))
-            if lists and mode == "live":
-                # Before the lock: a test's own hook runs here, and may lock the backend itself.
-                backend.prepare_list(lists, call.params)
-            # Encoded under the lock too: another request must not change a document in the middle.
-            with backend.locked():
-                content = backend.with_result_urls(_encoded(handler(call), call.account), call.account)
-        except HttpError as error:
-            return error_response(error.status, error.message)
-        return json_response(content)
+        account = backend.account(
+            authenticate(request.headers.get("authorization", ""), backend.options.keys)
+        )
+        params = parse_qs(request.scope["query_string"].decode("ascii"))
+        call = SandboxRequest(backend, method, params, await _body(request))
+        if lists and account is backend.live:
+            # Before the lock: a test's own hook runs here, and may lock the backend itself.
+            backend.prepare_list(lists, params)
+        # Decoded only after the path was matched, so that `%2F` in a name is a slash.
+        names = [unquote(part) for part in request.path_params.values()]
+        # Encoded under the lock too: another request must not change a document in the middle.
+        with backend.locked():
+            returned = operation(account, *names, *(read(call) for read in readers))
+            return json_response(_encoded(returned, account, backend.results_url))
 
     return Route(f"/v1{path}", endpoint, methods=[method])
 
@@ -80,11 +93,13 @@ def json_response(content: object) -> Response:
     return Response(text, media_type="application/json")
 
 
-def _encoded(content: ResponseBody, account: SandboxAccount) -> bytes:
+def _encoded(content: ResponseBody, account: SandboxAccount, results_url: str) -> bytes:
+    """Return a response's text with the real addresses of its files; a switch has them signed."""
+    signed = account.switches.presigned_urls == "always"
     if isinstance(content, TaskRecord):
-        signed = account.switches.presigned_urls == "always"
-        return render_task(content, account.read_rng, signed=signed)
-    return content if isinstance(content, bytes) else encode(content)
+        content = render_task(content, account.read_rng, signed=signed)
+    text = content if isinstance(content, bytes) else encode(content)
+    return insert_result_urls(text, results_url, account.read_rng if signed else None)
 
 
 def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
@@ -117,15 +132,6 @@ def _key_of(header: str) -> str:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError):
         return ""
-
-
-def _decoded(request: Request, backend: Backend, mode: Mode, body: object) -> SandboxRequest:
-    params: dict[str, list[str]] = {}
-    for name, value in request.query_params.multi_items():
-        if value:
-            params.setdefault(name, []).append(value)
-    names = {name: unquote(part) for name, part in request.path_params.items()}
-    return SandboxRequest(backend, backend.account(mode), request.method, params, names, body)
 
 
 async def _body(request: Request) -> object:

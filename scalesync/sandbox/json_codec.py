@@ -43,29 +43,21 @@ def decode_body(raw: bytes) -> Any:
         raise HttpError(400, "The request body is not valid JSON.") from error
 
 
-def as_object(body: object) -> Doc:
-    """Return a body that is an object, `{}` for an empty one; raises HttpError 400 for anything else."""
-    if body is None:
-        return {}
-    if not isinstance(body, dict):
-        raise HttpError(400, "The request body must be a JSON object.")
-    return body
-
-
-def as_strings(body: object) -> list[str]:
-    """Return a body that is a list of strings, `[]` for an empty one; raises HttpError 400 otherwise."""
-    if body is None:
-        return []
-    if not isinstance(body, list) or not all(isinstance(item, str) for item in body):
-        raise HttpError(400, "The request body must be a JSON array of strings.")
-    return body
-
-
-def object_in(body: Doc, name: str) -> Doc:
-    """Return the object in a field of a body, `{}` for none or null; raises HttpError 400 otherwise."""
-    value = body.get(name)
+def as_object(value: object, refusal: str = "The request body must be a JSON object.") -> Doc:
+    """Return a value that is an object, `{}` for None; raises HttpError 400 for anything else."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise HttpError(400, f"{name} must be an object.")
+        raise HttpError(400, refusal)
+    return value
+
+
+def as_strings(
+    value: object, refusal: str = "The request body must be a JSON array of strings."
+) -> list[str]:
+    """Return a value that is a list of strings, `[]` for None; raises HttpError 400 for anything else."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise HttpError(400, refusal)
     return value

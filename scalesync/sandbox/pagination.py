@@ -2,22 +2,20 @@
 
 import random
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 from scalesync.sandbox.errors import HttpError
-from scalesync.sandbox.filters import ListFilters, Matches, Params, find, query_value, read_filters
+from scalesync.sandbox.filters import Matches, Params, find, query_value, read_filters
 from scalesync.sandbox.json_codec import Doc, decode, encode
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key, TaskRecord, TaskStore
-from scalesync.sandbox.tokens import Token, make_offset_token, make_token, read_offset_token, read_token
+from scalesync.sandbox.tokens import Position, make_offset_token, make_token, read_offset_token, read_token
 
 LIMITED_FIELDS = ("task_id", "status", "metadata", "project", "otherVersion")
 """The fields of a task in a `limited_response` (official client)."""
-
-_CACHED_LISTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,9 @@ class TaskLister:
         self._store = store
         self._switches = switches
         self._rng = rng
-        self._found: OrderedDict[tuple[int, ListFilters], Matches] = OrderedDict()
+        # Most pages follow another of the same list. By the version, so that a write between two pages
+        # is in the next page, as at the API.
+        self._find = lru_cache(maxsize=64)(lambda _version, filters: find(store, filters))
 
     def answer(self, params: Params, now: int) -> bytes:
         """Return a page of tasks as JSON text, newest first by created_at, then by id.
@@ -46,11 +46,10 @@ class TaskLister:
         Its fields are `{docs, total, offset, limit, has_more, next_token?}` (recorded). `now` is in
         milliseconds. Raises HttpError 400 for a bad parameter.
         """
-        filters = read_filters(params, self._switches)
-        limit = read_limit(params)
-        matches = self._find(filters)
+        matches = self._find(self._store.version, read_filters(params, self._switches))
+        limit, filters = read_limit(params), _filters_of(params)
         text = query_value(params, "next_token")
-        token = read_token(text, self._switches, filters=_filters_of(params), now=now) if text else None
+        token = read_token(text, self._switches, filters=filters, now=now) if text else None
         page = self._slice(matches, token, limit, _integer(params, "offset"))
         tail: Doc = {
             "total": self._total(len(matches)),
@@ -61,35 +60,22 @@ class TaskLister:
         }
         # No token on the last page: clients end a list by its absence and not by an empty page.
         if page.remaining > 0:
+            given = page.offset + len(page.keys)
             tail["next_token"] = make_token(
-                self._switches,
-                last=page.keys[-1],
-                offset=page.offset + len(page.keys),
-                filters=_filters_of(params),
-                now=now,
+                self._switches, last=page.keys[-1], offset=given, filters=filters, now=now
             )
         docs = (self._text(self._store[task_id], params) for _, task_id in page.keys)
         return b'{"docs":[' + b",".join(docs) + b"]," + encode(tail)[1:]
 
-    def _find(self, filters: ListFilters) -> Matches:
-        """Return the matches, cached until the next write: most pages follow another of the same list."""
-        # By the store's version, so that a write between two pages is in the next page, as at the API.
-        place = (self._store.version, filters)
-        if place not in self._found:
-            self._found[place] = find(self._store, filters)
-            if len(self._found) > _CACHED_LISTS:
-                self._found.popitem(last=False)
-        return self._found[place]
-
-    def _slice(self, matches: Matches, token: Token | None, limit: int, offset: int) -> Slice:
+    def _slice(self, matches: Matches, token: Position | None, limit: int, offset: int) -> Slice:
         end = matches.high - offset
         # Behind a number of tasks: one created since then moves all others, and one is given twice.
-        if token is not None and token.offset is not None:
-            end = matches.high - token.offset
-        elif token is not None and token.after is not None:
+        if isinstance(token, int):
+            end = matches.high - token
+        elif token is not None:
             # The token names a task, not a number of tasks: what came or went since moves nothing. A tie
             # that is cut by the page's end goes on behind its last id, or is lost if ids are not compared.
-            after: Key = (token.after[0], "") if self._switches.ties == "skipped" else token.after
+            after: Key = (token[0], "") if self._switches.ties == "skipped" else token
             end = bisect_left(matches.keys, after, matches.low, matches.high)
         end = max(end, matches.low)
         if self._switches.ties == "shuffled":

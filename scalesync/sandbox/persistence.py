@@ -1,21 +1,15 @@
-"""Save objects and counts of applied writes in a state file, or nowhere."""
+"""Save objects and counts of applied writes in a state file."""
 
 import os
 import sqlite3
 from pathlib import Path
 
-
-class StateWriter:
-    """Saves nothing: the writer of a sandbox without a state file."""
-
-    def put(self, kind: str, name: str, raw: bytes) -> None:
-        """Save the current version of an object."""
-
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object."""
-
-    def put_count(self, kind: str, name: str, write: str, count: int) -> None:
-        """Save how often a write was applied to an object."""
+# Updated in place: REPLACE would give the row a new rowid, and so move a changed project to the end of its
+# list after a restart.
+PUT = """INSERT INTO objects VALUES (?, ?, ?, ?)
+    ON CONFLICT (mode, kind, name) DO UPDATE SET raw = excluded.raw"""
+DELETE = "DELETE FROM objects WHERE mode = ? AND kind = ? AND name = ?"
+PUT_COUNT = "INSERT OR REPLACE INTO effects VALUES (?, ?, ?, ?, ?)"
 
 
 class StateFile:
@@ -29,7 +23,7 @@ class StateFile:
         # Created before SQLite opens it, readable for its owner only: the -wal and -shm files that SQLite
         # puts beside it take the same mode.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(path, check_same_thread=False)
         for statement in (
             # A process killed in the middle of a transaction leaves its torn end in the WAL, and the next
             # one to open the file ignores it: requests are applied as a whole or not at all.
@@ -43,10 +37,6 @@ class StateFile:
         ):
             self._connection.execute(statement)
 
-    def writer(self, mode: str) -> StateWriter:
-        """Return the writer of one mode; what it writes is saved by the next `commit`."""
-        return _FileWriter(self, mode)
-
     def objects(self, mode: str, kind: str) -> list[tuple[str, bytes]]:
         """Return name and text of every object of a kind, in the order in which they were created."""
         # The rowid is the only record of the order, which `GET /projects` shows.
@@ -59,45 +49,16 @@ class StateFile:
         return self._connection.execute(query, (mode,)).fetchall()
 
     def write(self, statement: str, row: tuple[object, ...]) -> None:
-        """Execute a change in the open transaction, and begin one if there is none."""
-        # One transaction for all changes of a request: an object is never saved without its count.
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN")
+        """Execute a change; `commit` saves it."""
+        # sqlite3 begins a transaction by itself, one for all changes of a request: an object is never saved
+        # without its count.
         self._connection.execute(statement, row)
 
     def commit(self) -> None:
-        """Commit the open transaction, if there is one."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        """Commit what was written, if anything was."""
+        self._connection.commit()
 
     def close(self) -> None:
         """Commit and close the file."""
         self.commit()
         self._connection.close()
-
-
-class _FileWriter(StateWriter):
-    """Saves the objects and counts of one mode in a state file."""
-
-    def __init__(self, file: StateFile, mode: str) -> None:
-        self._file = file
-        self._mode = mode
-
-    def put(self, kind: str, name: str, raw: bytes) -> None:
-        # Updated in place: REPLACE would give the row a new rowid, and so move a changed project to the
-        # end of its list after a restart.
-        self._file.write(
-            """INSERT INTO objects VALUES (?, ?, ?, ?)
-            ON CONFLICT (mode, kind, name) DO UPDATE SET raw = excluded.raw""",
-            (self._mode, kind, name, raw),
-        )
-
-    def delete(self, kind: str, name: str) -> None:
-        self._file.write(
-            "DELETE FROM objects WHERE mode = ? AND kind = ? AND name = ?", (self._mode, kind, name)
-        )
-
-    def put_count(self, kind: str, name: str, write: str, count: int) -> None:
-        self._file.write(
-            "INSERT OR REPLACE INTO effects VALUES (?, ?, ?, ?, ?)", (self._mode, kind, name, write, count)
-        )

@@ -3,7 +3,7 @@
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params, query_value
-from scalesync.sandbox.json_codec import Doc, object_in
+from scalesync.sandbox.json_codec import Doc, as_object
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.validation import TASK_TYPES
 
@@ -28,7 +28,7 @@ def create_project(account: SandboxAccount, body: Doc) -> Doc:
         raise HttpError(400, "name is required.")
     if task_type not in TASK_TYPES:
         raise HttpError(400, f'Task type "{task_type}" is not supported.')
-    params = object_in(body, "params")
+    params = as_object(body.get("params"), "params must be an object.")
     if name in account.projects:
         raise HttpError(409, f'Project with name "{name}" already exists.')
     project: Doc = {

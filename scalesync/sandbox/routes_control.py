@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scalesync.sandbox.account import Mode
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.http import error_response, json_response
@@ -16,26 +15,26 @@ from scalesync.sandbox.json_codec import Doc, as_object, as_strings, decode_body
 Control = Callable[[Backend, Request, object], object]
 """Does one thing, and returns the JSON to answer with."""
 
-_LISTS = ("tasks", "batches", "projects")
-
 
 def _control(method: str, path: str, control: Control) -> Route:
     async def endpoint(request: Request) -> Response:
+        body = decode_body(await request.body())
         try:
-            body = decode_body(await request.body())
             return json_response(control(request.app.state.backend, request, body))
-        except HttpError as error:
-            return error_response(error.status, error.message)
         except (KeyError, ValueError, TypeError) as error:
             return error_response(400, f"{type(error).__name__}: {error}")
 
     return Route(f"/_sandbox{path}", endpoint, methods=[method])
 
 
+def _health(backend: Backend, _request: Request, _body: object) -> Doc:
+    return {"tasks": len(backend.live.tasks), "seed": backend.options.seed}
+
+
 def _effects(backend: Backend, request: Request, _body: object) -> object:
-    mode: Mode = "test" if request.query_params.get("mode") == "test" else "live"
     with backend.locked():
-        return backend.account(mode).applied.as_dict()
+        account = backend.test if request.query_params.get("mode") == "test" else backend.live
+        return account.applied.as_dict()
 
 
 def _requests(backend: Backend, _request: Request, _body: object) -> object:
@@ -58,29 +57,25 @@ def _churn(backend: Backend, _request: Request, body: object) -> object:
 
 
 def _change_status(backend: Backend, request: Request, _body: object) -> object:
-    {"complete": backend.complete, "recall": backend.recall}[request.path_params["step"]](
-        request.path_params["id"]
-    )
+    change = {"complete": backend.complete, "recall": backend.recall}[request.path_params["step"]]
+    change(request.path_params["id"])
     return {}
 
 
 def _remove(backend: Backend, request: Request, _body: object) -> object:
-    kind, name = request.path_params["kind"], unquote(request.path_params["name"])
-    if kind not in _LISTS:
-        raise HttpError(404, "There is no such list.")
-    backend.remove(kind, name)
+    backend.remove(_kind(request), unquote(request.path_params["name"]))
     return {}
 
 
 def _documents(backend: Backend, request: Request, _body: object) -> bytes:
-    kind = request.path_params["kind"]
-    if kind not in _LISTS:
+    return b"[" + b",".join(backend.documents(_kind(request))) + b"]"
+
+
+def _kind(request: Request) -> str:
+    kind: str = request.path_params["kind"]
+    if kind not in {"tasks", "batches", "projects"}:
         raise HttpError(404, "There is no such list.")
-    return b"[" + b",".join(backend.documents(kind)) + b"]"
-
-
-def _health(backend: Backend, _request: Request, _body: object) -> Doc:
-    return {"tasks": len(backend.live.tasks), "seed": backend.options.seed}
+    return kind
 
 
 ROUTES = [

@@ -4,7 +4,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.json_codec import Doc
@@ -37,7 +37,7 @@ PLANS = tuple(ProjectPlan(**plan) for plan in TEMPLATES["projects"])
 
 
 def seed_account(account: SandboxAccount, *, tasks: int, seed: int) -> None:
-    """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago, unsaved.
+    """Fill an empty account with exactly `tasks` tasks of the year that ended an hour ago.
 
     About a fifth are pending, a few canceled or in error; batches are in every state and agree with
     their tasks; some tasks share their millisecond, and a few of 2019 have no updated_at, project or batch.
@@ -54,9 +54,6 @@ class _AccountBuilder:
         self._end = account.now() - HOUR
         self._start = self._end - YEAR
         self._batches: dict[str, list[Doc]] = {}
-        self._batch_starts: dict[str, list[int]] = {}
-        self._pending_batches: set[str] = set()
-        self._filled_batches: set[str] = set()
 
     def fill(self, tasks: int) -> None:
         for plan in PLANS:
@@ -74,7 +71,7 @@ class _AccountBuilder:
                 continue
             plan = self._rng.choices(PLANS, cum_weights=shares)[0]
             records.append(record_of(self._task(plan, number, created)))
-        self._account.tasks.load(records)
+        self._account.add_tasks(records)
         # Last, as the status of a batch follows from the tasks that were drawn for it.
         self._save_batches()
 
@@ -100,7 +97,7 @@ class _AccountBuilder:
 
     def _make_batches(self, plan: ProjectPlan, count: int) -> None:
         """Make batches that follow each other through the year, each older than its tasks."""
-        self._batches[plan.name], self._batch_starts[plan.name] = [], []
+        self._batches[plan.name] = []
         for number in range(count):
             begin = self._start + number * YEAR // count
             batch: Doc = {
@@ -117,7 +114,6 @@ class _AccountBuilder:
             if number % 11 == 10:
                 batch["archived"] = True
             self._batches[plan.name].append(batch)
-            self._batch_starts[plan.name].append(begin)
 
     def _batch_status(self, plan: ProjectPlan, number: int) -> str:
         """Return the status of a project's nth batch, so that the first three have every status."""
@@ -127,17 +123,13 @@ class _AccountBuilder:
 
     def _save_batches(self) -> None:
         """Save the batches, completed where no task is pending."""
-        for batch in (batch for batches in self._batches.values() for batch in batches):
-            name = batch["name"]
-            if (
-                batch["status"] == "in_progress"
-                and name in self._filled_batches
-                and name not in self._pending_batches
-            ):
+        for batch in chain.from_iterable(self._batches.values()):
+            statuses = {task.status for task in self._account.tasks.of_batch(batch["name"])}
+            if batch["status"] == "in_progress" and "completed" in statuses and "pending" not in statuses:
                 batch["status"] = "completed"
             if batch["status"] == "completed":
                 batch["completed_at"] = format_millis(self._end)
-            self._account.save("batches", name, batch)
+            self._account.save("batches", batch["name"], batch)
 
     def _creation_times(self, tasks: int) -> list[int]:
         """Return when the tasks were created, oldest first; a fifth share their millisecond with others."""
@@ -156,7 +148,7 @@ class _AccountBuilder:
     def _task(self, plan: ProjectPlan, number: int, created: int) -> Doc:
         rng = self._rng
         task_type, created_at = rng.choice(plan.types), format_millis(created)
-        batch = self._batch_at(plan, created)
+        batch = self._batch_at(plan, created_at)
         doc: Doc = {
             "task_id": self._id(created),
             "created_at": created_at,
@@ -179,11 +171,12 @@ class _AccountBuilder:
         finish(doc, rng, created=created, end=self._end)
         return doc
 
-    def _batch_at(self, plan: ProjectPlan, created: int) -> Doc | None:
+    def _batch_at(self, plan: ProjectPlan, created_at: str) -> Doc | None:
         """Return the batch to which tasks were added at that time; None for some tasks."""
         if self._rng.random() < 0.15:
             return None
-        return self._batches[plan.name][bisect_right(self._batch_starts[plan.name], created) - 1]
+        batches = self._batches[plan.name]
+        return batches[bisect_right(batches, created_at, key=lambda batch: batch["created_at"]) - 1]
 
     def _status(self, batch: Doc | None) -> str:
         """Return a status: pending for about a fifth of all tasks, never in a completed batch."""
@@ -193,8 +186,4 @@ class _AccountBuilder:
             return "canceled" if drawn < 0.02 else "error"
         if batch is None:
             return "pending" if drawn < 0.2 else "completed"
-        self._filled_batches.add(batch["name"])
-        if batch["status"] == "completed" or drawn > 0.42:
-            return "completed"
-        self._pending_batches.add(batch["name"])
-        return "pending"
+        return "completed" if batch["status"] == "completed" or drawn > 0.42 else "pending"

@@ -6,26 +6,21 @@ import random
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from collections.abc import Callable
 from typing import Self
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from scalesync.sandbox.app import SandboxApp
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.churn import annotate
-from scalesync.sandbox.fault_injection import Transports, protocol_for
+from scalesync.sandbox.fault_injection import TrackedProtocol
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.result_files import RESULTS_PATH
 from scalesync.sandbox.timestamps import Clock, system_clock
 
 HOST = "127.0.0.1"
-
-_KEEP_ALIVE = 75
-"""Seconds after which an idle connection is closed."""
 
 
 class Annotator:
@@ -68,7 +63,7 @@ class SandboxServer:
         self.port = 0
         self._annotator = Annotator(self.backend, self.options.annotate)
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._stopping = asyncio.Event()
 
     @property
@@ -96,21 +91,19 @@ class SandboxServer:
             raise
         self.port = listener.getsockname()[1]
         self.backend.results_url = f"{self.control_url}{RESULTS_PATH}"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._serve, args=(self._loop, listener), name="sandbox", daemon=True
-        )
+        self._runner.get_loop()  # made here, so that `stop` finds it however early it comes
+        self._thread = threading.Thread(target=self._serve, args=(listener,), name="sandbox", daemon=True)
         self._thread.start()
         self._annotator.start()
         return self
 
     def stop(self) -> None:
         """Abort every connection and close the state file. A second call does nothing."""
-        if self._thread is None or self._loop is None:
+        if self._thread is None:
             return
         # In this order: the annotator and the last requests may still write, so the state file comes last.
         self._annotator.stop()
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._runner.get_loop().call_soon_threadsafe(self._stopping.set)
         self._thread.join()
         self._thread = None
         self.backend.close()
@@ -118,34 +111,26 @@ class SandboxServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _serve(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
-        with contextlib.closing(loop):
-            loop.run_until_complete(self._serve_until_stopped(listener))
+    def _serve(self, listener: socket.socket) -> None:
+        with self._runner:
+            self._runner.run(self._serve_until_stopped(listener))
 
     async def _serve_until_stopped(self, listener: socket.socket) -> None:
-        transports: Transports = {}
-        protocol = protocol_for(transports)
         config = uvicorn.Config(
-            SandboxApp(self.backend, transports),
+            SandboxApp(self.backend),
             lifespan="off",
             log_config=None,
             log_level="critical",
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=75,
             access_log=False,
         )
         config.load()
         server_state = ServerState()
-
-        def connect() -> H11Protocol:
-            return protocol(config, server_state, {})
-
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(connect, sock=listener)
+        server = await loop.create_server(lambda: TrackedProtocol(config, server_state, {}), sock=listener)
         await self._stopping.wait()
         # A server closed while it accepts a connection leaks that socket, so it first stops to accept.
         loop.remove_reader(listener)
@@ -153,11 +138,6 @@ class SandboxServer:
         server.close()
         for connection in list(server_state.connections):
             connection.transport.abort()
-        await _let_callbacks_run()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
         await _let_callbacks_run()
 
 
@@ -176,23 +156,10 @@ def serve(
 
     With `stopping` the caller handles the signals and sets the event. Raises OSError if the port is taken.
     """
+    event = threading.Event() if stopping is None else stopping
     with contextlib.ExitStack() as stack:
         if stopping is None:
-            stopping = stack.enter_context(_stop_on_signals())
+            for number in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, number, signal.signal(number, lambda *_: event.set()))
         on_ready(stack.enter_context(SandboxServer(options)))
-        stopping.wait()
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        event.wait()

@@ -4,7 +4,7 @@ Defaults are the likeliest behavior. None was checked against the live API, so t
 right with every one of them.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
 LONGEST = 30 * 365 * 86_400.0
@@ -92,11 +92,9 @@ class Switches:
 
 def choices_of() -> dict[str, tuple[str, ...]]:
     """Return every switch with its choices; none for one that takes a number, or yes or no."""
-    hints = get_type_hints(Switches)
-    literal = {name: get_args(hint) for name, hint in hints.items()}
     return {
-        field.name: tuple(choice for choice in literal[field.name] if isinstance(choice, str))
-        for field in fields(Switches)
+        name: tuple(choice for choice in get_args(hint) if isinstance(choice, str))
+        for name, hint in get_type_hints(Switches).items()
     }
 
 

@@ -46,13 +46,14 @@ def create_task(
     batch = batch_for_new_task(account, body.get("batch"), body.get("project"))
     project_name = batch["project"] if batch else body.get("project")
     project = account.project(project_name) if project_name else None
-    params = with_defaults(task_type, _merged_params(project, body))
+    inherited = latest_params(project) if project else {}
+    inherited.pop("instruction", None)
+    own = {name: value for name, value in body.items() if name not in (*_ENVELOPE, *_DROPPED)}
+    params = with_defaults(task_type, inherited | own)
     check_params(task_type, params)
     _refuse_duplicate(account, body.get("unique_id"), own_id=None)
-    doc = _new_doc(account, task_type, body, params)
-    if project is not None:
-        # The task's own instruction replaces the project's.
-        doc = _inherited_instruction(project) | doc | _project_fields(project)
+    # The task's own instruction replaces the project's.
+    doc = (_fields_of_project(project) if project else {}) | _new_doc(account, task_type, body, params)
     if account.completes_at_once:
         _complete(account, doc)
     record = account.save_task(doc)
@@ -62,22 +63,12 @@ def create_task(
     return record
 
 
-def _merged_params(project: Doc | None, body: Doc) -> Doc:
-    own = {name: value for name, value in body.items() if name not in (*_ENVELOPE, *_DROPPED)}
-    defaults = latest_params(project) if project else {}
-    defaults.pop("instruction", None)
-    return defaults | own
-
-
-def _inherited_instruction(project: Doc) -> Doc:
-    instruction = latest_params(project).get("instruction")
-    return {"instruction": instruction} if instruction else {}
-
-
-def _project_fields(project: Doc) -> Doc:
+def _fields_of_project(project: Doc) -> Doc:
     belonging: Doc = {"project": project["name"], "projectId": project["id"]}
     if project["param_history"]:
-        belonging["project_param_version"] = project["param_history"][-1]["version"]
+        last = project["param_history"][-1]
+        belonging["project_param_version"] = last["version"]
+        belonging |= {"instruction": last["instruction"]} if last.get("instruction") else {}
     return belonging
 
 
@@ -122,10 +113,13 @@ def _count(account: SandboxAccount, record: TaskRecord, effect: str) -> None:
 
 
 def _save_changed(account: SandboxAccount, doc: Doc, *, content: bool) -> TaskRecord:
-    """Save a changed task; a change of `content` (status, response, audits) always sets updated_at."""
+    """Save a changed task; one of `content` (status, response, audits) always sets updated_at."""
     if content or account.switches.updated_at_moves_on == "all":
         doc["updated_at"] = account.stamp()
-    return account.save_task(doc)
+    record = account.save_task(doc)
+    if content:
+        refresh_batch(account, record.batch)
+    return record
 
 
 def cancel_task(account: SandboxAccount, task_id: str, *, clear_unique_id: bool) -> TaskRecord:
@@ -146,9 +140,7 @@ def cancel_task(account: SandboxAccount, task_id: str, *, clear_unique_id: bool)
     _count(account, record, "canceled")
     if clear_unique_id:
         doc.pop("unique_id", None)
-    changed = _save_changed(account, doc, content=True)
-    refresh_batch(account, record.batch)
-    return changed
+    return _save_changed(account, doc, content=True)
 
 
 def set_unique_id(account: SandboxAccount, task_id: str, unique_id: object) -> TaskRecord:
@@ -206,12 +198,9 @@ def audit_task(account: SandboxAccount, task_id: str, accepted: object, comments
 
 def complete_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Complete a task with a random response, as annotators do."""
-    record = account.task(task_id)
-    doc = record.doc()
+    doc = account.task(task_id).doc()
     _complete(account, doc)
-    changed = _save_changed(account, doc, content=True)
-    refresh_batch(account, record.batch)
-    return changed
+    return _save_changed(account, doc, content=True)
 
 
 def _complete(account: SandboxAccount, doc: Doc) -> None:
@@ -226,16 +215,13 @@ def _complete(account: SandboxAccount, doc: Doc) -> None:
 
 def recall_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     """Set a completed task back to pending: its status is not monotonic (documented)."""
-    record = account.task(task_id)
-    doc = record.doc()
+    doc = account.task(task_id).doc()
     doc["status"] = "pending"
     doc.pop("completed_at", None)
     if "response" in doc:
         # Removed from `response`: a mirror must delete annotations that it has, and not only add some.
         doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc.pop("response")]
-    changed = _save_changed(account, doc, content=True)
-    refresh_batch(account, record.batch)
-    return changed
+    return _save_changed(account, doc, content=True)
 
 
 def fix_task(account: SandboxAccount, task_id: str) -> TaskRecord:

@@ -86,53 +86,49 @@ class TaskStore:
         return self._by_id[task_id]
 
     def put(self, record: TaskRecord) -> None:
-        """Add a task, or replace it by a new version with the same created_at, project and batch."""
-        old = self._by_id.get(record.task_id)
-        # The sorted lists by creation need no change for a new version: what they sort by stays the same.
-        if old is None:
-            for index in self._indexes_of(record):
-                insort(index, record.key)
-        else:
-            # The old version first: a cleared unique_id or an older updated_at must not stay in an index.
-            self._remove_from_lookups(old)
+        """Add a task, or replace it by a new version."""
+        # The old version first: a cleared unique_id or an older updated_at must not stay in an index.
+        if record.task_id in self._by_id:
+            self.remove(record.task_id)
+        for index, key in self._entries_of(record):
+            insort(index, key)
         self._add_to_lookups(record)
-        if record.updated is not None:
-            insort(self.updated, (record.updated, record.task_id))
         self.version += 1
 
     def load(self, records: Iterable[TaskRecord]) -> None:
         """Add many new tasks, and sort each index only once."""
         for record in records:
-            key = record.key
-            for index in self._indexes_of(record):
+            for index, key in self._entries_of(record):
                 index.append(key)
             self._add_to_lookups(record)
-            # A task of 2019 has no updated_at, and so is missing from this index.
-            if record.updated is not None:
-                self.updated.append((record.updated, record.task_id))
         for index in (self.created, self.updated, *self.by_project.values(), *self.by_batch.values()):
             index.sort()
         self.version += 1
 
     def remove(self, task_id: str) -> None:
         """Delete a task without a trace; raises KeyError for an unknown one."""
-        record = self._by_id[task_id]
-        for index in self._indexes_of(record):
-            _drop(index, record.key)
-        self._remove_from_lookups(record)
-        del self._by_id[task_id]
+        record = self._by_id.pop(task_id)
+        for index, key in self._entries_of(record):
+            del index[bisect_left(index, key)]
+        if record.unique_id is not None:
+            self.by_unique_id.pop(record.unique_id, None)
+        self.pending.pop(task_id, None)
         self.version += 1
 
     def of_batch(self, name: str) -> Iterator[TaskRecord]:
         """Yield the tasks of a batch, oldest first."""
         return (self._by_id[task_id] for _, task_id in self.by_batch.get(name, ()))
 
-    def _indexes_of(self, record: TaskRecord) -> Iterator[list[Key]]:
-        yield self.created
+    def _entries_of(self, record: TaskRecord) -> Iterator[tuple[list[Key], Key]]:
+        """Yield each sorted index that a task is in, with its key there."""
+        yield self.created, record.key
+        # A task of 2019 has no updated_at, and so is missing from this index.
+        if record.updated is not None:
+            yield self.updated, (record.updated, record.task_id)
         if record.project is not None:
-            yield self.by_project.setdefault(record.project, [])
+            yield self.by_project.setdefault(record.project, []), record.key
         if record.batch is not None:
-            yield self.by_batch.setdefault(record.batch, [])
+            yield self.by_batch.setdefault(record.batch, []), record.key
 
     def _add_to_lookups(self, record: TaskRecord) -> None:
         self._by_id[record.task_id] = record
@@ -140,14 +136,3 @@ class TaskStore:
             self.by_unique_id[record.unique_id] = record.task_id
         if record.status == "pending":
             self.pending[record.task_id] = None
-
-    def _remove_from_lookups(self, record: TaskRecord) -> None:
-        if record.updated is not None:
-            _drop(self.updated, (record.updated, record.task_id))
-        if record.unique_id is not None:
-            self.by_unique_id.pop(record.unique_id, None)
-        self.pending.pop(record.task_id, None)
-
-
-def _drop(index: list[Key], key: Key) -> None:
-    del index[bisect_left(index, key)]

@@ -14,28 +14,38 @@ OWNER = "owner@customer.example"
 """The one teammate that every account has."""
 
 
-def add_file(account: SandboxAccount, *, name: str, mime_type: str | None, fields: Doc) -> Doc:
-    """Store the description of a file without its bytes, and return it with its attachment_url."""
+def upload_file(account: SandboxAccount, fields: Doc) -> Doc:
+    """Store the description of an uploaded file without its bytes, and return it with its attachment_url."""
+    file = fields.get("file")
+    if not isinstance(file, dict):
+        raise HttpError(400, "file is required.")
+    mime_type = {"mime_type": file["type"]} if file["type"] else {}
+    return _add_file(account, fields, {"filename": file["name"], **mime_type})
+
+
+def import_file(account: SandboxAccount, fields: Doc) -> Doc:
+    """Store the description of a file elsewhere, and return it with its attachment_url."""
+    url = fields.get("file_url")
+    if not isinstance(url, str) or "://" not in url:
+        raise HttpError(400, "file_url must be a URL.")
+    return _add_file(account, fields, {"filename": url.rpartition("/")[2]})
+
+
+def _add_file(account: SandboxAccount, fields: Doc, described: Doc) -> Doc:
     new_id = account.new_id(account.now())
     file: Doc = {
         "id": new_id,
         "attachment_url": f"scaledata://{new_id}/{new_uuid(account.rng)}",
-        "filename": name,
+        **described,
         "created_at": account.stamp(),
-        **{
-            field: value
-            for field, value in fields.items()
-            if field in {"project_name", "metadata", "display_name"}
-        },
+        **{name: fields[name] for name in ("project_name", "metadata", "display_name") if name in fields},
     }
-    if mime_type:
-        file["mime_type"] = mime_type
     return account.save("files", new_id, file)
 
 
 def teammates(account: SandboxAccount) -> list[Doc]:
     """Return every teammate, among them the owner."""
-    team = account.objects("teammates")
+    team = account.objects["teammates"]
     if OWNER not in team:
         _add_teammate(account, OWNER, "admin")
     return list(team.values())
@@ -45,7 +55,7 @@ def invite(account: SandboxAccount, emails: list[str], role: str) -> list[Doc]:
     """Add new teammates and return all; raises HttpError 400 for an unknown role."""
     _check_role(role)
     for email in emails:
-        if email not in account.objects("teammates"):
+        if email not in account.objects["teammates"]:
             _add_teammate(account, email, role)
     return teammates(account)
 
@@ -82,15 +92,15 @@ def _add_teammate(account: SandboxAccount, email: str, role: str) -> None:
 
 def assignments(account: SandboxAccount) -> Doc:
     """Return the projects that each Studio labeler is assigned to: `{email: [project]}`."""
-    return {email: kept["projects"] for email, kept in account.objects("assignments").items()}
+    return {email: kept["projects"] for email, kept in account.objects["assignments"].items()}
 
 
-def change_assignments(account: SandboxAccount, *, emails: list[str], projects: list[str], add: bool) -> Doc:
+def change_assignments(account: SandboxAccount, emails: list[str], projects: list[str], *, add: bool) -> Doc:
     """Assign people to projects or take them off; return all assignments. Raises 404 for the project."""
     for name in projects:
         account.project(name)
     for email in emails:
-        present = account.objects("assignments").get(email, {"projects": []})["projects"]
+        present = account.objects["assignments"].get(email, {"projects": []})["projects"]
         others = [name for name in present if name not in projects]
         account.save("assignments", email, {"projects": [*others, *projects] if add else others})
     return assignments(account)
@@ -99,22 +109,20 @@ def change_assignments(account: SandboxAccount, *, emails: list[str], projects: 
 def groups_of(account: SandboxAccount, project: str) -> list[Doc]:
     """Return the labeler groups of a project. Raises 404."""
     account.project(project)
-    return [group["shown"] for group in account.objects("groups").values() if group["project"] == project]
+    return [group["shown"] for group in account.objects["groups"].values() if group["project"] == project]
 
 
 def create_group(account: SandboxAccount, project: str, name: str, emails: list[str]) -> Doc:
     """Create a labeler group in a project. Raises 404 for the project, 409 for a used name."""
     account.project(project)
-    if f"{project}\n{name}" in account.objects("groups"):
+    if f"{project}\n{name}" in account.objects["groups"]:
         raise HttpError(409, f'Project group with name "{name}" already exists.')
     return _save_group(account, project, {"id": account.new_id(account.now()), "name": name}, emails)
 
 
-def update_group(
-    account: SandboxAccount, project: str, name: str, *, add: list[str], remove: list[str]
-) -> Doc:
+def update_group(account: SandboxAccount, project: str, name: str, add: list[str], remove: list[str]) -> Doc:
     """Add people to a labeler group and take others off. Raises 404."""
-    group = account.objects("groups").get(f"{project}\n{name}")
+    group = account.objects["groups"].get(f"{project}\n{name}")
     if group is None:
         raise not_found("Project group", name)
     present = [worker["email"] for worker in group["shown"]["workers"]]
@@ -143,29 +151,30 @@ def studio_batches(account: SandboxAccount) -> list[Doc]:
 def assign_groups(account: SandboxAccount, name: str, groups: list[str]) -> Doc:
     """Assign these labeler groups to a batch. Raises 404."""
     batch = account.batch(name)
-    kept = account.objects("priorities").get(name, {})
+    kept = account.objects["priorities"].get(name, {})
     account.save("priorities", name, {**kept, "groups": groups})
     return _studio_batch(account, batch)
 
 
-def set_priorities(account: SandboxAccount, names: list[str]) -> list[Doc]:
+def set_priorities(account: SandboxAccount, fields: Doc) -> list[Doc]:
     """Give the named batches the first places, in this order; no names: order by age again. Raises 404."""
+    names = [batch["name"] for batch in fields.get("batches") or []]
     for name in names:
         account.batch(name)
-    for name, kept in list(account.objects("priorities").items()):
+    for name, kept in list(account.objects["priorities"].items()):
         account.save("priorities", name, {**kept, "priority": None})
     for place, name in enumerate(names, start=1):
-        account.save("priorities", name, {**account.objects("priorities").get(name, {}), "priority": place})
+        account.save("priorities", name, {**account.objects["priorities"].get(name, {}), "priority": place})
     return studio_batches(account)
 
 
 def _priority(account: SandboxAccount, name: str) -> float:
-    return account.objects("priorities").get(name, {}).get("priority") or float("inf")
+    return account.objects["priorities"].get(name, {}).get("priority") or float("inf")
 
 
 def _studio_batch(account: SandboxAccount, batch: Doc) -> Doc:
     counts = batch_status(account, batch["name"])
-    kept = account.objects("priorities").get(batch["name"], {})
+    kept = account.objects["priorities"].get(batch["name"], {})
     return {
         "id": batch["id"],
         "name": batch["name"],

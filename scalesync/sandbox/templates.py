@@ -88,8 +88,7 @@ def _compiled_object(template: Doc) -> Filler:
     steps: list[tuple[str, Filler]] = []
     for key, part in template.items():
         if key == "?":
-            rows = [(condition, _compiled(fields)) for condition, fields in part]
-            steps.append(("", partial(_rows, rows)))
+            steps.append(("", partial(_rows, [(condition, _compiled(fields)) for condition, fields in part])))
         elif key == "$let":
             steps.append(("", partial(_let, _compiled(part))))
         else:
@@ -116,7 +115,7 @@ def _let(drawn: Filler, rng: random.Random, names: Names) -> Doc:
 def _rows(rows: list[tuple[float | str, Filler]], rng: random.Random, names: Names) -> Doc:
     made: Doc = {}
     for condition, fields in rows:
-        if names[condition] if isinstance(condition, str) else rng.random() < condition:
+        if _holds(condition, rng, names):
             made.update(fields(rng, names))
     return made
 

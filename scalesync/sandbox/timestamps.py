@@ -63,8 +63,9 @@ class Span:
         """Whether the range excludes any time at all."""
         return self.first > -_FOREVER or self.last < _FOREVER
 
-    def __contains__(self, millis: int) -> bool:
-        return self.first <= millis <= self.last
+    def __contains__(self, millis: int | None) -> bool:
+        """Return whether a time is in the range; None, no time, is in one that excludes nothing."""
+        return not self.bounded if millis is None else self.first <= millis <= self.last
 
 
 def span_of(low: str, high: str, bounds: str) -> Span:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
 
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.json_codec import Doc
@@ -11,13 +10,8 @@ from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import Key
 from scalesync.sandbox.timestamps import format_millis, parse_millis
 
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """Where the next page begins: behind a task, or behind a number of tasks; the other one is None."""
-
-    after: Key | None
-    offset: int | None
+Position = Key | int
+"""Where the next page begins: behind the task of a key, or behind a number of tasks."""
 
 
 def make_token(switches: Switches, *, last: Key, offset: int, filters: str, now: int) -> str:
@@ -49,24 +43,24 @@ def read_offset_token(text: str) -> int:
         raise HttpError(400, "Invalid next_token.") from error
 
 
-def read_token(text: str, switches: Switches, *, filters: str, now: int) -> Token:
-    """Return a decoded token; raises HttpError 400 for garbage, an expired one, or one of other filters."""
+def read_token(text: str, switches: Switches, *, filters: str, now: int) -> Position:
+    """Return the position in a token; raises HttpError 400 for garbage, an expired or other filters' one."""
     try:
         content = _unpack(text)
-        token = _position(content, switches)
+        position = _position(content, switches)
     except (KeyError, TypeError, ValueError) as error:
         raise HttpError(400, "Invalid next_token.") from error
     if switches.token_bound_to_filters and content.get("filters") != _digest(filters):
         raise HttpError(400, "The next_token belongs to a request with other filters.")
     if switches.token_lifetime is not None and parse_millis(content["expires_at"]) <= now:
         raise HttpError(400, "The next_token has expired.")
-    return token
+    return position
 
 
-def _position(content: Doc, switches: Switches) -> Token:
+def _position(content: Doc, switches: Switches) -> Position:
     if switches.tokens == "offset":
-        return Token(after=None, offset=int(content["offset"]))
-    return Token(after=(parse_millis(content["created_at"]), str(content["id"])), offset=None)
+        return int(content["offset"])
+    return parse_millis(content["created_at"]), str(content["id"])
 
 
 def _pack(content: Doc) -> str:

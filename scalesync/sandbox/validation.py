@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from scalesync.sandbox.errors import HttpError
-from scalesync.sandbox.json_codec import Doc, object_in
+from scalesync.sandbox.json_codec import Doc, as_object, as_strings
 from scalesync.sandbox.templates import TEMPLATES
 
 _WITH_ATTACHMENT = frozenset(TEMPLATES["types"]["with_attachment"])
@@ -19,7 +19,7 @@ RAPID_TYPES = frozenset(TEMPLATES["types"]["rapid"])
 def with_defaults(task_type: str, params: Doc) -> Doc:
     """Return params with the defaults that the API adds for their type (recorded)."""
     added: Doc = TEMPLATES["types"]["defaults"].get(task_type, {})
-    return params | {name: value for name, value in added.items() if name not in params}
+    return added | params
 
 
 def default_instruction(task_type: str) -> str | None:
@@ -50,7 +50,5 @@ def check_envelope(body: Doc) -> None:
         value = body.get(name)
         if value is not None and not isinstance(value, str):
             raise HttpError(400, f"{name} must be a string.")
-    object_in(body, "metadata")
-    tags = body.get("tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise HttpError(400, "tags must be an array of strings.")
+    as_object(body.get("metadata"), "metadata must be an object.")
+    as_strings(body.get("tags") or None, "tags must be an array of strings.")

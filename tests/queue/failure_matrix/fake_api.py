@@ -211,7 +211,7 @@ def _copied(account: SandboxAccount) -> SandboxAccount:
     copy = SandboxAccount("live", account.switches, now=account.now, seed=0)
     copy.load("tasks", [(record.task_id, record.raw) for record in account.tasks])
     for kind in ("batches", "projects"):
-        copy.load(kind, [(name, encode(doc)) for name, doc in account.objects(kind).items()])
+        copy.load(kind, [(name, encode(doc)) for name, doc in account.objects[kind].items()])
     return copy
 
 
