@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import asdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, single_line
-from scalesync.cli.param_types import DURATION, SIZE, json_option, workers_option
+from scalesync.cli.param_types import SECONDS, SIZE, json_option, workers_option
 from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from scalesync.mirror import Mirror
     from scalesync.sync.result_files import FetchEvent, FetchSummary
 
-log = logging.getLogger("scalesync.results")
 
 MAX_REASONS = 10
 """Reasons printed one by one; the others are summed up."""
@@ -36,22 +34,19 @@ STOP_AFTER = "the file in hand"
 @click.option(
     "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
 )
-@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long one file may take.")
+@click.option("--timeout", type=SECONDS, default="5m", show_default=True, help="How long one file may take.")
 @click.option("--allow-private", is_flag=True, help="Also from this machine and private networks.")
 @json_option
 @click.pass_obj
-def fetch_results(
-    context: Context, workers: int, max_size: int, timeout: timedelta, allow_private: bool, json: bool
-) -> None:
+def fetch_results(context: Context, /, json: bool, **options: Any) -> None:
     """Fetch result files, and write the annotations in them.
 
     They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
     if one could not be, or could not be read; the next run tries it again.
     """
     clock = Clock()
-    options = {"workers": workers, "max_size": max_size, "timeout": timeout.total_seconds()}
     with graceful_shutdown(clock, STOP_AFTER):
-        summary = run(context.mirror(clock), quiet=context.quiet, allow_private=allow_private, **options)
+        summary = run(context.mirror(clock), quiet=context.quiet, **options)
         if json:
             print_json(summary_as_dict(summary))
         elif not context.quiet:

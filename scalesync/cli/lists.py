@@ -13,7 +13,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.filters import selection_from, warn_of_filters
 from scalesync.cli.output import GAP, MIN_COLUMN_WIDTH, as_json_line, print_line, print_lines, print_table
-from scalesync.cli.param_types import INSTANT, NAME, NumberType, json_option
+from scalesync.cli.param_types import INSTANT, NAME, json_option, number_type
 from scalesync.errors import ConfigurationError
 from scalesync.json_sanitizing import read_json
 from scalesync.timestamps import format_instant
@@ -179,7 +179,7 @@ def _print_remaining(mirror: "Mirror", stream: str, wanted: "Selection", shown: 
 @click.command()
 @click.option("--since", type=INSTANT, help="Only what was seen at this time or later.")
 @click.option("--until", type=INSTANT, help="Only what was seen before this time.")
-@click.option("--since-id", type=NumberType(0), metavar="N", help="Only what came after change number N.")
+@click.option("--since-id", type=number_type(0), metavar="N", help="Only what came after change number N.")
 @json_option
 @click.pass_obj
 def changes(

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from scalesync.cli import dispatch, output, queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
+from scalesync.cli.param_types import COUNT, NAME, SECONDS, json_option
 from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, IncompleteError
 from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
@@ -93,7 +92,7 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
 @json_option
 @click.pass_obj
 def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json: bool) -> None:
-    """Have dead or held commands tried again."""
+    """Retry dead or held commands."""
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
@@ -123,15 +122,13 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
 
 
 @queue.command("pause")
-@click.option("--for", type=DURATION, help="Pause for this long, a second at least.")
+@click.option("--for", type=SECONDS, help="Pause for this long, a second at least.")
 @click.option("--reason", type=NAME, help="Shown to everybody while nothing is sent.")
 @json_option
 @click.pass_obj
-def queue_pause(context: Context, /, reason: str | None, json: bool, **options: timedelta | None) -> None:
-    """Have no host send anything for a while."""
-    span = options["for"]
-    seconds = None if span is None else span.total_seconds()
-    pause = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
+def queue_pause(context: Context, /, reason: str | None, json: bool, **options: float | None) -> None:
+    """Pause sending on all hosts for a while."""
+    pause = context.mirror().queue.pause(seconds=options["for"], reason=reason or "")
     _report(context, pause, [queue_format.pause_sentence(pause)], as_json=json)
 
 

@@ -9,7 +9,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.output import pluralize, print_json, print_line, single_line
-from scalesync.cli.param_types import NAME, OBJECT, PAIR, NumberType, json_option
+from scalesync.cli.param_types import NAME, OBJECT, PAIR, json_option, number_type
 from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, SubmissionError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Fields = tuple[tuple[str, object], ...]
 """(name, value) pairs from the command line."""
 
-_PRIORITY = NumberType(-(2**31), 2**31 - 1)
+_PRIORITY = number_type(-(2**31), 2**31 - 1)
 
 MAX_IDS = 20
 """Ids, or ranges of ids, printed for people; `--json` prints all."""
