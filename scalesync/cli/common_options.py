@@ -44,12 +44,13 @@ def misplaced_option(error: click.NoSuchOption, group: click.Group, words: Seque
 
     `words` is the command line, which decides between several commands with such an option.
     """
-    paths = [path for path in _paths(group) if _has_option(path[-1], error.option_name)]
+    paths = [path for path in _paths(group) if error.option_name in _shown_options(path[-1])]
     if not paths:
         return error
     path = max(paths, key=lambda path: [command.name in words for command in path])
     name = " ".join(str(command.name) for command in path)
-    written = f"{_program(error)} {name} {error.option_name}"
+    program = "scalesync" if error.ctx is None else error.ctx.command_path
+    written = f"{program} {name} {error.option_name}"
     msg = f"{error.option_name} belongs after the command's name: `{written}`."
     return click.UsageError(msg, error.ctx)
 
@@ -94,9 +95,5 @@ def _paths(group: click.Group) -> Iterator[tuple[click.Command, ...]]:
             yield (command,)
 
 
-def _has_option(command: click.Command, option: str) -> bool:
-    return any(option in param.opts and not getattr(param, "hidden", False) for param in command.params)
-
-
-def _program(error: click.NoSuchOption) -> str:
-    return "scalesync" if error.ctx is None else error.ctx.command_path
+def _shown_options(command: click.Command) -> set[str]:
+    return {name for param in command.params if not getattr(param, "hidden", False) for name in param.opts}

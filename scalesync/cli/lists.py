@@ -81,23 +81,11 @@ def print_objects(
         return
     if on_terminal and not fields:
         columns = _columns_that_fit(stream, shutil.get_terminal_size().columns)
-    shown = _CountingIterator(found)
-    print_table(columns, ([_format_cell(_field_value(obj, name)) for name in columns] for obj in shown))
+    shown = print_table(
+        columns, ([_format_cell(_field_value(obj, name)) for name in columns] for obj in found)
+    )
     if on_terminal:
-        _print_remaining(mirror, stream, wanted, shown.number, queued=queued)
-
-
-class _CountingIterator:
-    """An iterator that counts its items."""
-
-    def __init__(self, items: Iterator[_Object]) -> None:
-        self._items = items
-        self.number = 0
-
-    def __iter__(self) -> Iterator[_Object]:
-        for item in self._items:
-            self.number += 1
-            yield item
+        _print_remaining(mirror, stream, wanted, shown, queued=queued)
 
 
 def _field_names(given: str | None) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from scalesync.cli import dispatch, output, queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.param_types import COUNT, NAME, SECONDS, json_option
-from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, IncompleteError
 from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
 
@@ -97,7 +96,7 @@ def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json
     queue = context.mirror().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
     text = f"{output.pluralize(len(retried), 'command', 'commands')} will be tried again"
-    _report(context, {"retried": retried}, [text], as_json=json)
+    output.print_change({"retried": retried}, [text], as_json=json, quiet=context.quiet)
 
 
 @queue.command("discard")
@@ -114,7 +113,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     queue = context.mirror().queue
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
     texts = list(map(queue_format.discard_sentence, answers)) or ["no command is dead"]
-    _report(context, {"answers": answers}, texts, as_json=json)
+    output.print_change({"answers": answers}, texts, as_json=json, quiet=context.quiet)
     if too_late := [str(each.command_id) for each in answers if each.answer is DiscardAnswer.TOO_LATE]:
         raise IncompleteError(
             f"Too late for {', '.join(too_late)}.", advice="Only another command can undo it."
@@ -129,7 +128,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
 def queue_pause(context: Context, /, reason: str | None, json: bool, **options: float | None) -> None:
     """Pause sending on all hosts for a while."""
     pause = context.mirror().queue.pause(seconds=options["for"], reason=reason or "")
-    _report(context, pause, [queue_format.pause_sentence(pause)], as_json=json)
+    output.print_change(pause, [queue_format.pause_sentence(pause)], as_json=json, quiet=context.quiet)
 
 
 @queue.command("resume")
@@ -138,7 +137,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 def queue_resume(context: Context, json: bool) -> None:
     """End the pause of the queue: commands are sent again."""
     pause = context.mirror().queue.resume()
-    _report(context, pause, ["commands are sent again"], as_json=json)
+    output.print_change(pause, ["commands are sent again"], as_json=json, quiet=context.quiet)
 
 
 @queue.command("distrust")
@@ -151,17 +150,7 @@ def queue_distrust(context: Context, json: bool) -> None:
     """
     count = context.mirror().queue.distrust()
     text = f"{output.pluralize(count, 'command', 'commands')} will be looked up before anything is sent"
-    _report(context, {"distrusted": count}, [text], as_json=json)
-
-
-def _report(context: Context, value: object, texts: Iterable[str], *, as_json: bool) -> None:
-    """Print the result of a change that is committed: `value` as JSON, or `texts`, one a line."""
-    ignore_write_errors()
-    if as_json:
-        output.print_json(value)
-    elif not context.quiet:
-        for text in texts:
-            output.print_line(text)
+    output.print_change({"distrusted": count}, [text], as_json=json, quiet=context.quiet)
 
 
 def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:

@@ -16,13 +16,9 @@ from scalesync.sync.planner import EVERY_STREAM
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from scalesync.mirror import Mirror
     from scalesync.models.sync import Run
-    from scalesync.sync.events import SyncEvent
-    from scalesync.sync.verify.models import Drift, Verification, VerifyEvent
+    from scalesync.sync.verify.models import Drift, Verification
 
 MAX_SHOWN = 50
 """Differing objects printed; --json prints all."""
@@ -59,7 +55,7 @@ def verify(
     clock, quiet = Clock(), context.quiet
     with graceful_shutdown(clock, STOP_AFTER), ExitStack() as shown:
         on_event = shown.enter_context(_progress(quiet=quiet))
-        on_repair = shown.enter_context(_repair_progress(quiet=quiet or not repair))
+        on_repair = shown.enter_context(_progress(quiet=quiet or not repair, of_repair=True))
         options |= {"on_event": on_event, "on_repair": on_repair}
         found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **options)
         # Ends the bars before the result is printed.
@@ -77,18 +73,11 @@ def run_after_sync(mirror: "Mirror", runs: "Sequence[Run]", *, quiet: bool) -> "
         return mirror.verify_runs(runs, on_event=on_event)
 
 
-def _progress(*, quiet: bool) -> "AbstractContextManager[Callable[[VerifyEvent], None]]":
+def _progress(*, quiet: bool, of_repair: bool = False) -> AbstractContextManager[Callable[[Any], None]]:
     from scalesync.cli.progress import progress
-    from scalesync.cli.sync_progress import VerifyTracker
+    from scalesync.cli.sync_progress import SyncTracker, VerifyTracker
 
-    return progress(VerifyTracker(), quiet=quiet, bars=False)
-
-
-def _repair_progress(*, quiet: bool) -> "AbstractContextManager[Callable[[SyncEvent], None]]":
-    from scalesync.cli.progress import progress
-    from scalesync.cli.sync_progress import SyncTracker
-
-    return progress(SyncTracker(), quiet=quiet)
+    return progress(SyncTracker() if of_repair else VerifyTracker(), quiet=quiet, bars=of_repair)
 
 
 def _as_dict(found: "Verification") -> dict[str, object]:
