@@ -55,7 +55,8 @@ class CommandExecutor:
     def __post_init__(self) -> None:
         self.claim = replace(self.claim, since_sent=self.deps.since_sent(self.claim))
         self.command = self.claim.command
-        self.claim_state = settlements.claim_state(self.claim, self.deps.timing)
+        ambiguous = self.command.ambiguous or self.claim.since_sent is not None
+        self.claim_state = settlements.ClaimState(self.claim, self.deps.timing, ambiguous)
 
     def run(self) -> Steps:
         """Yield each step while taking it, and return this executor, settled.

@@ -60,9 +60,11 @@ class Queue:
         are left out unless `finished` is true or `state` asks for them.
         """
         shown = None if state is None else DisplayState(state)
-        chosen = {"kind": kind, "batch": batch, "finished": finished or shown is not None, "limit": limit}
+        all_states = finished or shown is not None
         with self._open_database() as database, database.read() as conn:
-            yield from listing.list_commands(conn, display=shown, **chosen)  # type: ignore[arg-type]
+            yield from listing.list_commands(
+                conn, display=shown, kind=kind, batch=batch, finished=all_states, limit=limit
+            )
 
     def listing(self, **filters: Any) -> Iterator[CommandView]:
         """Return `commands(**filters)`, which replaces this deprecated name."""

@@ -53,11 +53,6 @@ class ClaimState:
         return self.command.failures >= self.command.max_failures
 
 
-def claim_state(claim: Claim, timing: Timing) -> ClaimState:
-    """Return the state of a command that was just claimed."""
-    return ClaimState(claim, timing, claim.command.ambiguous or claim.since_sent is not None)
-
-
 def release(state: ClaimState, *, wait: float = 0.0, error: ScaleException | None = None) -> Settlement:
     """Return the settlement that puts a command back into the state it was claimed from."""
     command = state.command

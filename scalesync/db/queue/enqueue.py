@@ -3,9 +3,7 @@
 Nothing here commits: commands exist once the caller's transaction is committed, and not before.
 """
 
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, func, select, text
 
@@ -16,13 +14,7 @@ from scalesync.db.queue.inserts import insert_commands
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
 from scalesync.db.statements import in_list
 from scalesync.errors import QueueError
-from scalesync.models.commands import (
-    AttemptStep,
-    CommandKind,
-    Enqueued,
-    NewCommand,
-    Outcome,
-)
+from scalesync.models.commands import AttemptStep, CommandKind, Enqueued, NewCommand, Outcome
 from scalesync.parsing.json_equality import same_value
 
 _CHUNK = 500
@@ -159,9 +151,14 @@ def _insert(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
     undone = discard_cascade.cancel_unsent_creates(
         conn, [name for name, new in orders.items() if new.cancels_create]
     )
-    rest = {name: new for name, new in orders.items() if name not in undone}
-    queued = insert_commands(conn, _rows(rest))
-    withdrawn_ids = _insert_withdrawn(conn, orders, undone)
+    queued = insert_commands(conn, [new for name, new in orders.items() if name not in undone])
+    withdrawn = [new for name, new in orders.items() if name in undone]
+    withdrawn_ids = insert_commands(conn, withdrawn, withdrawn=True)
+    details = {
+        name: f"Command {undone[name]} was never sent, so there is nothing to undo." for name in undone
+    }
+    steps = {name: AttemptStep("discard", Outcome.WITHDRAWN, detail=details[name]) for name in withdrawn_ids}
+    log(conn, [(command_id, 0, steps[name]) for name, command_id in withdrawn_ids.items()])
     for name, command_id in queued.items():
         new = orders[name]
         if new.seals_batch and new.scope is not None:
@@ -170,37 +167,3 @@ def _insert(conn: Connection, orders: _Round) -> dict[str, EnqueueResult]:
         name: Enqueued(command_id, new=True, withdrew=undone.get(name))
         for name, command_id in (queued | withdrawn_ids).items()
     }
-
-
-def _insert_withdrawn(conn: Connection, orders: _Round, undone: Mapping[str, int]) -> dict[str, int]:
-    """Insert the cancels that discarded an unsent create, as discarded commands, for the record."""
-    withdrawn = {name: new for name, new in orders.items() if name in undone}
-    ids = insert_commands(conn, _rows(withdrawn), withdrawn=True)
-    details = {
-        name: f"Command {create} was never sent, so there is nothing to undo."
-        for name, create in undone.items()
-    }
-    log(
-        conn,
-        (
-            (one, 0, AttemptStep("discard", Outcome.WITHDRAWN, detail=details[name]))
-            for name, one in ids.items()
-        ),
-    )
-    return ids
-
-
-def _rows(orders: _Round) -> list[dict[str, Any]]:
-    return [
-        {
-            "cid": uuid.uuid4().hex,
-            "kind": new.kind,
-            "resource": new.resource,
-            "scope": new.scope,
-            "depends_on": None if new.depends_on == new.resource else new.depends_on,
-            "payload": new.payload,
-            "idempotency_key": new.idempotency_key,
-            "priority": new.priority,
-        }
-        for new in orders.values()
-    ]

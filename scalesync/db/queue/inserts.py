@@ -1,6 +1,7 @@
 """Insert many commands with one statement and a single JSON parameter."""
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,24 +11,28 @@ import sqlalchemy as sa
 from scalesync.db.schema.queue import KEYED, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import insert_into
-from scalesync.models.commands import CommandState, Outcome
+from scalesync.models.commands import CommandState, NewCommand, Outcome
 
 _C = commands.c
-_GIVEN = ("cid", "kind", "resource", "scope", "depends_on", "payload", "idempotency_key", "priority")
+_ORDER = ("kind", "resource", "scope", "depends_on", "payload", "idempotency_key", "priority")
+_GIVEN = ("cid", *_ORDER)
 
 
 def insert_commands(
-    conn: sa.Connection, rows: Sequence[Mapping[str, Any]], *, withdrawn: bool = False
+    conn: sa.Connection, orders: Sequence[NewCommand], *, withdrawn: bool = False
 ) -> dict[str, int]:
-    """Insert rows in order, as queued or, if `withdrawn`, as discarded; return the new ids by resource.
+    """Insert commands in order, as queued or, if `withdrawn`, as discarded; return the ids by resource.
 
-    Skips rows whose idempotency key another command has, including one committed a moment ago.
+    Skips those whose idempotency key another command has, including one committed a moment ago.
     """
-    if not rows:
+    if not orders:
         return {}
     # A parameter for each value takes three times as long, most of it spent on the text of the statement.
-    if conn.dialect.name == "postgresql":
-        rows = [{**row, "payload": msgspec.Raw(row["payload"].encode())} for row in rows]
+    rows = [{"cid": uuid.uuid4().hex} | {name: getattr(new, name) for name in _ORDER} for new in orders]
+    for row in rows:
+        row["depends_on"] = None if row["depends_on"] == row["resource"] else row["depends_on"]
+        if conn.dialect.name == "postgresql":
+            row["payload"] = msgspec.Raw(row["payload"].encode())
     given = {"rows": msgspec.json.encode(rows).decode()}
     return dict(conn.execute(_insert(conn.dialect.name, withdrawn), given).all())
 
@@ -39,10 +44,7 @@ def _insert(dialect: str, withdrawn: bool) -> sa.Executable:
         "created_at": utc_now(),
     }
     if withdrawn:
-        fixed |= {
-            "outcome": sa.literal_column(f"'{Outcome.WITHDRAWN}'"),
-            "finished_at": utc_now(),
-        }
+        fixed |= {"outcome": sa.literal_column(f"'{Outcome.WITHDRAWN}'"), "finished_at": utc_now()}
     given = _from_record_set() if dialect == "postgresql" else _from_list()
     # Without a WHERE, SQLite parses the ON of ON CONFLICT as the condition of a join (documented).
     source = sa.select(*given, *fixed.values()).where(sa.literal_column("true"))

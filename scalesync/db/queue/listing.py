@@ -12,17 +12,9 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case
 
 from scalesync.db.filters import half_open
 from scalesync.db.queue.claim_conditions import blockers, due, matches, on_hold, pending
-from scalesync.db.queue.command_rows import command_of
-from scalesync.db.queue.discard_cascade import named, words
+from scalesync.db.queue.command_rows import command_of, named, words
 from scalesync.db.schema.queue import UNSETTLED, commands
-from scalesync.models.commands import (
-    Command,
-    CommandKind,
-    CommandState,
-    CommandView,
-    DisplayState,
-    Outcome,
-)
+from scalesync.models.commands import Command, CommandKind, CommandState, CommandView, DisplayState, Outcome
 from scalesync.models.selection import Selection
 from scalesync.timestamps import format_instant
 

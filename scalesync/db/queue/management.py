@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from scalesync import advice
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.claim_conditions import matches
-from scalesync.db.queue.command_rows import command_of, log_steps
-from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
+from scalesync.db.queue.command_rows import command_of, log, named, words
+from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
@@ -167,7 +167,7 @@ def _request_discard(conn: sa.Connection, command: Command) -> None:
         sa.update(commands).where(_C.id == command.id).values(discard_requested=True, hold_reason=None)
     )
     conn.execute(requested)
-    log_steps(conn, command.id, command.fence, [step])
+    log(conn, [(command.id, command.fence, step)])
 
 
 def _revive(
@@ -203,7 +203,7 @@ def _revive(
 def _change(conn: sa.Connection, command: Command, step: AttemptStep, **values: object) -> None:
     fence = command.fence + 1
     conn.execute(sa.update(commands).where(_C.id == command.id).values(fence=fence, **values))
-    log_steps(conn, command.id, fence, [step])
+    log(conn, [(command.id, fence, step)])
 
 
 def _refuse_overtaken(conn: sa.Connection, command: Command) -> None:
@@ -219,7 +219,7 @@ def _refuse_overtaken(conn: sa.Connection, command: Command) -> None:
     if newer is not None:
         raise QueueError(f"{_named(command)} has been overtaken: {_about(newer)}.", advice=_AGAIN)
     seals_batch = command.kind == CommandKind.FINALIZE_BATCH and command.scope is not None
-    if seals_batch and not seals.is_sealed_by(conn, str(command.scope), command.id):
+    if seals_batch and seals.lock(conn, [str(command.scope)]).get(str(command.scope)) != command.id:
         raise QueueError(f"{_named(command)} is out of date: its batch was opened again.", advice=_AGAIN)
 
 

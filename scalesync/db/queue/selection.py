@@ -20,7 +20,7 @@ from scalesync.db.queue.claim_conditions import (
     time_has_come,
     uncreated,
 )
-from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, UNTIMED, commands
+from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
 from scalesync.db.statements import ONCE, in_list, in_subquery, indexed
 from scalesync.models.commands import CommandState
 
@@ -45,18 +45,6 @@ _ORDER_BY_INDEX = sa.select(
 )
 _STILL_WAITING = sa.select(commands.c.id).where(
     in_list(commands.c.id, "chosen"), pending(commands), matches(commands, UNHELD)
-)
-_ANY_UNFINISHED = sa.select(
-    sa.or_(
-        indexed(
-            sa.select(commands.c.id).where(pending(commands), matches(commands, UNHELD)),
-            commands,
-            "ix_commands_waiting",
-        ).exists(),
-        indexed(
-            sa.select(commands.c.id).where(matches(commands, SENDING)), commands, "ix_commands_leases"
-        ).exists(),
-    )
 )
 
 
@@ -212,8 +200,3 @@ def in_doubt(conn: sa.Connection) -> list[int]:
 def still_waiting(conn: sa.Connection, ids: Collection[int]) -> set[int]:
     """Return the `ids` of commands that are pending and not held, so that they can be claimed once due."""
     return set(conn.scalars(_STILL_WAITING, {"chosen": list(ids)}))
-
-
-def any_unfinished(conn: sa.Connection) -> bool:
-    """Return whether any command is pending and not held, blocked or not, or is being sent."""
-    return bool(conn.scalar(_ANY_UNFINISHED))
