@@ -22,14 +22,9 @@ if TYPE_CHECKING:
 _RETRY_ADVICE = (
     "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
 )
-_RESUME_ADVICE = "Correct the key or the account, then run `scalesync queue resume`."
 
 _timeout_option = click.option(
-    "--timeout",
-    type=SECONDS,
-    default="60s",
-    show_default=True,
-    help="How long one request may take; then it is cut off.",
+    "--timeout", type=SECONDS, default="60s", help="How long one request may take; then it is cut off."
 )
 
 
@@ -45,7 +40,6 @@ _timeout_option = click.option(
     "--settle-time",
     type=SECONDS,
     default="60s",
-    show_default=True,
     help="How late the API may still apply a request that was cut off.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
@@ -148,9 +142,9 @@ def _stop_error(summary: "DispatchSummary", pause: PauseState) -> errors.Scalesy
         case "stopped":
             return _interrupted_error()
         case "closed":
-            return errors.AccessDeniedError(
-                f"Nothing is sent: {str(pause.reason or error).rstrip('.')}.", advice=_RESUME_ADVICE
-            )
+            msg = f"Nothing is sent: {str(pause.reason or error).rstrip('.')}."
+            advice = "Correct the key or the account, then run `scalesync queue resume`."
+            return errors.AccessDeniedError(msg, advice=advice)
         case "unreachable" if error is not None:
             return type(error)(error.message, error.code, advice=_RETRY_ADVICE)
         case "paused" | "resting":

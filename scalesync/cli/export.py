@@ -29,9 +29,7 @@ _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
 
 @click.command(epilog=_EPILOG)
 @click.argument("table", type=click.Choice([*TABLES, *VIEWS]), metavar="TABLE|VIEW")
-@click.option(
-    "--format", type=click.Choice(FORMATS), default="jsonl", show_default=True, help="What to write."
-)
+@click.option("--format", type=click.Choice(FORMATS), default="jsonl", help="What to write.")
 @click.option("--partition", is_flag=True, help="A directory of Parquet files by project and month.")
 @click.option(
     "-o",

@@ -25,16 +25,11 @@ MAX_REASONS = 10
 _RETRY_ADVICE = "Run `scalesync fetch-results` again."
 _REASON_ADVICE = "`result_files.error` says of each file why."
 
-STOP_AFTER = "the file in hand"
-"""A stop waits only for the file that is being written; downloads are aborted."""
-
 
 @click.command("fetch-results")
 @workers_option("Files fetched at once, 1 to 64.")
-@click.option(
-    "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
-)
-@click.option("--timeout", type=SECONDS, default="5m", show_default=True, help="How long one file may take.")
+@click.option("--max-size", type=SIZE, default="64MB", help="Leave out files larger than this.")
+@click.option("--timeout", type=SECONDS, default="5m", help="How long one file may take.")
 @click.option("--allow-private", is_flag=True, help="Also from this machine and private networks.")
 @json_option
 @click.pass_obj
@@ -45,7 +40,8 @@ def fetch_results(context: Context, /, json: bool, **options: Any) -> None:
     if one could not be, or could not be read; the next run tries it again.
     """
     clock = Clock()
-    with graceful_shutdown(clock, STOP_AFTER):
+    # A stop waits only for the file that is being written; downloads are aborted.
+    with graceful_shutdown(clock, "the file in hand"):
         summary = run(context.mirror(clock), quiet=context.quiet, **options)
         if json:
             print_json(summary_as_dict(summary))
@@ -67,6 +63,7 @@ class _FetchTracker(Tracker):
     """Counts files that were fetched or failed."""
 
     log = logging.getLogger("scalesync.results")
+    counter = "results"
 
     def __init__(self) -> None:
         """Start at zero."""
@@ -80,10 +77,6 @@ class _FetchTracker(Tracker):
             self._files = event.files
         else:
             self._done += 1
-
-    def counter_of(self, event: "FetchEvent") -> str | None:  # noqa: ARG002 - every event moves it
-        """Return the name of the only counter."""
-        return "results"
 
     def counters(self) -> dict[str, tuple[int, int | None]]:
         """Return finished files and their total."""

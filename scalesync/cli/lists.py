@@ -20,7 +20,6 @@ from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
-    from scalesync.models.changes import Change
     from scalesync.models.selection import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -183,12 +182,8 @@ def changes(
         print_lines(map(as_json_line, found))
         return
     for change in found:
-        print_line(_line(change))
-
-
-def _line(change: "Change") -> str:
-    seen = f"{change.id:>8}  {format_instant(change.seen_at)}  {change.task_id}"
-    return f"{seen}  {change.field:<22}  {change.before or '-'} -> {change.after or '-'}"
+        seen = f"{change.id:>8}  {format_instant(change.seen_at)}  {change.task_id}"
+        print_line(f"{seen}  {change.field:<22}  {change.before or '-'} -> {change.after or '-'}")
 
 
 COMMANDS = (changes,)

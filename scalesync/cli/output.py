@@ -56,9 +56,7 @@ def as_json_line(value: object) -> bytes:
 
 def print_json(value: object) -> None:
     """Print one value as one line of JSON."""
-    text = escape_json(as_json_line(value))
-    with output_errors():
-        click.echo(text)
+    print_document(as_json_line(value))
 
 
 def print_document(document: bytes) -> None:

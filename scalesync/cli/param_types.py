@@ -160,6 +160,4 @@ def json_option(command: _F) -> _F:
 
 def workers_option(what: str) -> Callable[[_F], _F]:
     """Return a decorator that adds --workers to a command; `what` is its help text."""
-    return click.option(
-        "--workers", type=number_type(1, 64), metavar="N", default=8, show_default=True, help=what
-    )
+    return click.option("--workers", type=number_type(1, 64), metavar="N", default=8, help=what)

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     type=click.Choice(["table", "csv", "json"]),
     help="How to print the answer; json is one object a line.  [table on a terminal, otherwise csv]",
 )
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    default="60s",
-    show_default=True,
-    help="How long the database may be at work on it.",
-)
+@click.option("--timeout", type=SECONDS, default="60s", help="How long the database may be at work on it.")
 @click.pass_obj
 def sql(context: Context, statement: str, format: str | None, timeout: float) -> None:  # noqa: A002 - the option's name
     """Answer an SQL statement that only reads.

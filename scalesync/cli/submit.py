@@ -34,9 +34,7 @@ MAX_IDS = 20
 @click.option("--from", type=click.File("rb"), metavar="FILE|-", help="A JSON object a line: a task each.")
 @click.option("--unique-id-field", type=NAME, help="Take each unique_id from this field; a.b is b in a.")
 @click.option("--allow-duplicates", is_flag=True, help="Queue the same content again, as another task.")
-@click.option(
-    "--priority", type=_PRIORITY, metavar="N", default=0, show_default=True, help="Lower goes first."
-)
+@click.option("--priority", type=_PRIORITY, metavar="N", default=0, help="Lower goes first.")
 @json_option
 @click.pass_obj
 def task_create(context: Context, /, task_type: str, fields: Fields, json: bool, **options: object) -> None:

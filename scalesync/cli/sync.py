@@ -38,9 +38,7 @@ class PostSyncSteps:
 @click.option("--until", type=INSTANT, help="Backfill what was created before this time.")
 @click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
 @workers_option("Pages read at once, 1 to 64.")
-@click.option(
-    "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
-)
+@click.option("--lookback", type=DURATION, default="15m", help="Overlap with the last sync.")
 @click.option("--time-limit", type=SECONDS, help="Begin nothing new after this long; the next sync goes on.")
 @click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
 @click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
@@ -92,16 +90,13 @@ def _sync_and_report(
             if as_json:
                 print_json(_as_dict(summary))
             raise _incomplete(summary, clock)
-        if steps.verify or steps.results:
-            _run_steps(context, mirror, summary, steps, as_json=as_json)
-        elif as_json:
-            print_json(_as_dict(summary))
+        _run_steps(context, mirror, summary, steps, as_json=as_json)
 
 
 def _run_steps(
     context: Context, mirror: "Mirror", summary: "SyncSummary", steps: PostSyncSteps, *, as_json: bool
 ) -> None:
-    """Verify and fetch result files after a complete sync; raise if anything is incomplete."""
+    """Verify and fetch result files if asked for, print what is left to print; raise if incomplete."""
     # Everything is printed before anything is raised: an incomplete verification must not hide the files.
     from scalesync.cli import fetch_results, verify
 

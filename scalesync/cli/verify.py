@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 MAX_SHOWN = 50
 """Differing objects printed; --json prints all."""
 
-STOP_AFTER = "the answers on their way"
-
 
 @click.command()
 @click.argument("streams", nargs=-1, type=click.Choice(EVERY_STREAM))
@@ -53,7 +51,7 @@ def verify(
     changed since the last sync is only behind: it is counted apart.
     """
     clock, quiet = Clock(), context.quiet
-    with graceful_shutdown(clock, STOP_AFTER), ExitStack() as shown:
+    with graceful_shutdown(clock, "the answers on their way"), ExitStack() as shown:
         on_event = shown.enter_context(_progress(quiet=quiet))
         on_repair = shown.enter_context(_progress(quiet=quiet or not repair, of_repair=True))
         options |= {"on_event": on_event, "on_repair": on_repair}
@@ -89,20 +87,10 @@ def _as_dict(found: "Verification") -> dict[str, object]:
 
 def verification_as_dict(found: "Verification") -> dict[str, object]:
     """Return a verification for JSON."""
-    return {
-        "proven": found.proven,
-        "as_of": found.as_of,
-        "deep": found.deep,
-        "drift": found.drift,
-        "unproven": found.unproven,
-        "by_project": found.by_project,
-        "behind": len(found.behind),
-        "behind_objects": found.behind,
-        "left_out": found.left_out,
-        "batches_counted": found.batches_counted,
-        "requests": found.requests,
-        "seconds": round(found.seconds, 3),
-    }
+    names = ("proven", "as_of", "deep", "drift", "unproven", "by_project", "left_out", "batches_counted")
+    fields = {name: getattr(found, name) for name in (*names, "requests")}
+    behind = {"behind": len(found.behind), "behind_objects": found.behind}
+    return fields | behind | {"seconds": round(found.seconds, 3)}
 
 
 def print_verification(found: "Verification") -> None:

@@ -122,14 +122,6 @@ class ValidatedSpool:
         self._file.seek(0)
         yield from map(_SPOOL_DECODER.decode, self._file)
 
-    def first_numbers(self, resources: set[str]) -> dict[str, int]:
-        """Return, for each of these resources, the number of the first command on it."""
-        found: dict[str, int] = {}
-        for number, command in self if resources else ():
-            if command.resource in resources:
-                found.setdefault(command.resource, number)
-        return found
-
 
 @contextmanager
 def validate(rows: Iterable[bytes | Mapping[str, Any]], template: TaskTemplate) -> Iterator[ValidatedSpool]:
@@ -182,9 +174,11 @@ def _explain(
     spool: ValidatedSpool, refused: list[tuple[int, str, QueueError]]
 ) -> Iterator[SubmissionProblem]:
     """Yield a problem for each refused command; a conflict within the source names the earlier number."""
-    first = spool.first_numbers(
-        {resource for _, resource, error in refused if isinstance(error, ConflictError)}
-    )
+    conflicts = {resource for _, resource, error in refused if isinstance(error, ConflictError)}
+    first: dict[str, int] = {}
+    for number, command in spool if conflicts else ():
+        if command.resource in conflicts:
+            first.setdefault(command.resource, number)
     numbers = {number for number, _, _ in refused}
     for number, resource, error in refused:
         before = first.get(resource, number)

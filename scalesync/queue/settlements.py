@@ -111,11 +111,6 @@ def put_in_doubt(state: ClaimState, chance: float, error: ScaleException) -> Set
     )
 
 
-def deliver(outcome: Outcome, result: str | None, *, frees_key: bool) -> Settlement:
-    """Return the settlement of a command whose effect was seen at the API."""
-    return Settlement(CommandState.DELIVERED, outcome, result=result, frees_key=frees_key)
-
-
 def reject(error: ScaleException) -> Settlement:
     """Return the settlement of a command that the API refused for good: dead."""
     outcome = Outcome.CONFLICT if error.code == _HTTP_CONFLICT else Outcome.REJECTED

@@ -100,11 +100,8 @@ _ARM = (
 _RESULT = ("state", "outcome", "ambiguous", "hold_reason", "error_code", "error", "result")
 _SETTLED: dict[str, Any] = {
     **{name: sa.bindparam(f"to_{name}", type_=_C[name].type) for name in _RESULT},
+    **dict.fromkeys(("not_before", "finished_at", "owner", "leased_until")),
     "failures": _C.failures + sa.bindparam("failed", type_=_C.failures.type),
-    "not_before": None,
-    "finished_at": None,
-    "owner": None,
-    "leased_until": None,
 }
 _SETTLE = sa.update(commands).where(_HAS_CLAIM).returning(_C.discard_requested)
 _SETTLE_FINAL = _SETTLE.values(_SETTLED | {"finished_at": utc_now()})

@@ -123,14 +123,10 @@ def distrust(conn: sa.Connection) -> int:
     first = ~sa.select(other.c.id).where(in_the_way).correlate(commands).exists()
     queued = _C.state == CommandState.QUEUED
     conn.execute(sa.update(commands).where(queued, first).values(state=CommandState.IN_DOUBT))
-    _log_distrust(conn)
-    return conn.execute(sa.select(sa.func.count()).select_from(commands).where(sa.text(OPEN))).scalar_one()
-
-
-def _log_distrust(conn: sa.Connection) -> None:
     step = sa.select(_C.id, _C.fence, utc_now(), sa.literal("distrust"), _C.state).order_by(_C.id)
     names = ["command_id", "fence", "at", "step", "outcome"]
     conn.execute(sa.insert(command_attempts).from_select(names, step.where(sa.text(UNSETTLED))))
+    return conn.execute(sa.select(sa.func.count()).select_from(commands).where(sa.text(OPEN))).scalar_one()
 
 
 def _retry(conn: sa.Connection, command: Command) -> None:
@@ -179,15 +175,11 @@ def _revive(
         flying = _first(conn, _C.resource == command.resource, sa.text(IN_FLIGHT))
         if flying is not None:
             raise QueueError(f"{_named(command)} must wait: {_about(flying)} at this moment.")
+    emptied = ("outcome", "error_code", "error", "finished_at", "not_before", "hold_reason")
     revived = {
+        **dict.fromkeys(emptied),
         "state": CommandState.IN_DOUBT if command.ambiguous else CommandState.QUEUED,
-        "outcome": None,
         "failures": 0,
-        "error_code": None,
-        "error": None,
-        "finished_at": None,
-        "not_before": None,
-        "hold_reason": None,
         "discard_requested": discard_requested,
     }
     try:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select
 
-from scalesync.db.queue.claim_conditions import matches, on_hold, pending
+from scalesync.db.queue.claim_conditions import matches, pending
 from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
 from scalesync.db.server_clock import seconds_until
 from scalesync.db.statements import indexed
@@ -21,7 +21,7 @@ def queue_stats(conn: Connection) -> QueueStats:
     """Return the counts of open and dead commands and the age of the oldest open one."""
     # Each count is answered by one partial index, so that millions of finished commands cost nothing.
     waiting, oldest_waiting = _count(conn, and_(pending(_C), matches(_C, UNHELD)), "ix_commands_waiting")
-    held, oldest_held = _count(conn, and_(pending(_C), on_hold(_C)), "ix_commands_held")
+    held, oldest_held = _count(conn, and_(pending(_C), _C.c.hold_reason.is_not(None)), "ix_commands_held")
     sending, oldest_sending = _count(conn, matches(_C, SENDING), "ix_commands_leases")
     in_doubt, _ = _count(conn, matches(_C, IN_DOUBT), "ix_commands_in_doubt")
     dead, _ = _count(conn, _C.c.state == literal_column("'dead'"), "ix_commands_state")
