@@ -3,19 +3,12 @@
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from scalesync.errors import ConfigurationError
-
-
-def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write lines to `path`, which is replaced once all are written. Raises ConfigurationError."""
-    with atomic_write(path) as file:
-        for line in lines:
-            file.write(line + b"\n")
 
 
 @contextmanager

@@ -8,19 +8,14 @@ from typing import Any
 import click
 
 from scalesync.cli.logs import log_to_stderr
-from scalesync.cli.param_types import DURATION, INSTANT, SIZE
 
-_TYPE_HELP = (
-    (
-        INSTANT,
-        (
-            "TIME is a date or a time, 2026-11-23 or 2026-11-23T08:30:00Z, in UTC if it does not say; or "
-            "a span such as 7d: that long ago by this machine's clock."
-        ),
-    ),
-    (DURATION, "SPAN is a length of time: 90s, 15m, 2h or 1d."),
-    (SIZE, "SIZE is a number of bytes: 500kB or 64MB, in steps of 1,024."),
-)
+_TYPE_HELP = {
+    "time": "TIME is a date or a time, 2026-11-23 or 2026-11-23T08:30:00Z, in UTC if it does not say; or "
+    "a span such as 7d: that long ago by this machine's clock.",
+    "span": "SPAN is a length of time: 90s, 15m, 2h or 1d.",
+    "size": "SIZE is a number of bytes: 500kB or 64MB, in steps of 1,024.",
+}
+"""By the name of an option's type."""
 _GLOBAL_OPTIONS_HELP = "Options of `scalesync --help` such as --db and -q may stand here too."
 
 
@@ -39,9 +34,8 @@ def prepare(command: click.Command, options: Sequence[click.Parameter]) -> click
 
 def explain(command: click.Command, *, also: str = "") -> None:
     """Append an explanation of its kinds of values to a command's help."""
-    # By identity: all options of a kind share one type object.
-    kinds = {id(param.type) for param in command.params}
-    texts = [command.epilog or "", *(text for kind, text in _TYPE_HELP if id(kind) in kinds), also]
+    kinds = {param.type.name for param in command.params}
+    texts = [command.epilog or "", *(text for kind, text in _TYPE_HELP.items() if kind in kinds), also]
     command.epilog = "\n\n".join(filter(None, texts))
 
 
@@ -50,12 +44,13 @@ def misplaced_option(error: click.NoSuchOption, group: click.Group, words: Seque
 
     `words` is the command line, which decides between several commands with such an option.
     """
-    paths = [path for path in _paths(group) if _has_option(path[-1], error.option_name)]
+    paths = [path for path in _paths(group) if error.option_name in _shown_options(path[-1])]
     if not paths:
         return error
     path = max(paths, key=lambda path: [command.name in words for command in path])
     name = " ".join(str(command.name) for command in path)
-    written = f"{_program(error)} {name} {error.option_name}"
+    program = "scalesync" if error.ctx is None else error.ctx.command_path
+    written = f"{program} {name} {error.option_name}"
     msg = f"{error.option_name} belongs after the command's name: `{written}`."
     return click.UsageError(msg, error.ctx)
 
@@ -100,9 +95,5 @@ def _paths(group: click.Group) -> Iterator[tuple[click.Command, ...]]:
             yield (command,)
 
 
-def _has_option(command: click.Command, option: str) -> bool:
-    return any(option in param.opts and not getattr(param, "hidden", False) for param in command.params)
-
-
-def _program(error: click.NoSuchOption) -> str:
-    return "scalesync" if error.ctx is None else error.ctx.command_path
+def _shown_options(command: click.Command) -> set[str]:
+    return {name for param in command.params if not getattr(param, "hidden", False) for name in param.opts}

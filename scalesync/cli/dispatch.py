@@ -1,6 +1,5 @@
 """`scalesync dispatch` and `scalesync queue reconcile`: send commands, and look up those in doubt."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,26 +9,22 @@ from scalesync.cli import queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, print_line, print_table, print_text
-from scalesync.cli.param_types import COUNT, DURATION, RATE, json_option, workers_option
+from scalesync.cli.param_types import COUNT, RATE, SECONDS, json_option, workers_option
 from scalesync.cli.progress import progress
 from scalesync.clock import Clock
 from scalesync.models.commands import DisplayState, PausedBy, PauseState, QueueStats
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
+    from scalesync.queue.dispatch_options import DispatchOptions
     from scalesync.queue.dispatch_summary import DispatchSummary
 
 _RETRY_ADVICE = (
     "What is queued stays queued. Run `scalesync dispatch` again later; `scalesync check` looks closer."
 )
-_RESUME_ADVICE = "Correct the key or the account, then run `scalesync queue resume`."
 
 _timeout_option = click.option(
-    "--timeout",
-    type=DURATION,
-    default="60s",
-    show_default=True,
-    help="How long one request may take; then it is cut off.",
+    "--timeout", type=SECONDS, default="60s", help="How long one request may take; then it is cut off."
 )
 
 
@@ -43,57 +38,48 @@ _timeout_option = click.option(
 @_timeout_option
 @click.option(
     "--settle-time",
-    type=DURATION,
+    type=SECONDS,
     default="60s",
-    show_default=True,
     help="How late the API may still apply a request that was cut off.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")
 @json_option
 @click.pass_obj
-def dispatch(
-    context: Context,
-    /,
-    timeout: timedelta,
-    settle_time: timedelta,
-    watch: bool,
-    dry_run: bool,
-    json: bool,
-    **options: Any,
-) -> None:
+def dispatch(context: Context, /, dry_run: bool, json: bool, **options: Any) -> None:
     """Send what is queued, and settle what is in doubt.
 
     Ends with 7 if something is dead, in doubt or held, and with 1 if something is left for later.
     """
     from scalesync.queue.dispatch_options import DispatchOptions
 
-    options |= {"timeout": timeout.total_seconds(), "settle_time": settle_time.total_seconds()}
-    DispatchOptions(**options)  # refuses invalid options before anything else is done
+    chosen = DispatchOptions(**options)  # refuses invalid options before anything else is done
     if dry_run:
         _print_ready(context, as_json=json)
     else:
-        _run_and_report(context, as_json=json, watch=watch, **options)
+        _run_and_report(context, chosen, as_json=json)
 
 
 @click.command()
 @_timeout_option
 @json_option
 @click.pass_obj
-def reconcile(context: Context, timeout: timedelta, json: bool) -> None:
+def reconcile(context: Context, timeout: float, json: bool) -> None:
     """Ask the API about what is in doubt; send nothing.
 
     Ends with 7 if something is dead, in doubt or held afterwards.
     """
-    _run_and_report(context, as_json=json, reconcile_only=True, timeout=timeout.total_seconds())
+    from scalesync.queue.dispatch_options import DispatchOptions
+
+    _run_and_report(context, DispatchOptions(timeout=timeout, reconcile_only=True), as_json=json)
 
 
-def _run_and_report(context: Context, *, as_json: bool, **options: Any) -> None:
+def _run_and_report(context: Context, options: "DispatchOptions", *, as_json: bool) -> None:
     """Dispatch with progress on stderr and the summary on stdout; raise if anything is left to do."""
-    clock, watch = Clock(), options.get("watch", False)
-    with graceful_shutdown(clock, "the requests in hand", endless=watch):
-        mirror = context.mirror(clock).waiting(endless=watch)
+    clock = Clock()
+    with graceful_shutdown(clock, "the requests in hand", endless=options.watch):
+        mirror = context.mirror(clock).waiting(endless=options.watch)
         try:
-            summary = run(mirror, quiet=context.quiet, **options)
+            summary = run(mirror, options, quiet=context.quiet)
             stats, pause = mirror.queue.depth()
         except errors.DatabaseUnavailableError as error:
             if clock.stopping.is_set():
@@ -105,21 +91,19 @@ def _run_and_report(context: Context, *, as_json: bool, **options: Any) -> None:
             print_summary(summary)
             for text in queue_format.queue_sentences(stats, pause):
                 print_line(text)
-        _raise_if_incomplete(summary, stats, pause, reconcile_only=options.get("reconcile_only", False))
+        _raise_if_incomplete(summary, stats, pause, reconcile_only=options.reconcile_only)
 
 
 def run(
-    mirror: "Mirror", *, quiet: bool, reconcile_only: bool = False, watch: bool = False, **options: Any
+    mirror: "Mirror", options: "DispatchOptions", *, quiet: bool, patience: float | None = None
 ) -> "DispatchSummary":
-    """Dispatch, or with `reconcile_only` only look up commands in doubt, with progress on stderr."""
+    """Dispatch with progress on stderr, and return the summary; `patience` None: that of the settings."""
     from scalesync.cli.dispatch_progress import DispatchTracker
 
     stats, _ = mirror.queue.depth()
-    total = stats.in_doubt if reconcile_only else min(stats.open, options.get("max") or stats.open)
-    with progress(DispatchTracker(None if watch else total), quiet=quiet) as on_event:
-        if reconcile_only:
-            return mirror.reconcile(on_event=on_event, **options)
-        return mirror.dispatch(on_event=on_event, watch=watch, **options)
+    total = stats.in_doubt if options.reconcile_only else min(stats.open, options.max or stats.open)
+    with progress(DispatchTracker(None if options.watch else total), quiet=quiet) as on_event:
+        return mirror.run_dispatcher(options, on_event, patience)
 
 
 def print_summary(summary: "DispatchSummary") -> None:
@@ -158,9 +142,9 @@ def _stop_error(summary: "DispatchSummary", pause: PauseState) -> errors.Scalesy
         case "stopped":
             return _interrupted_error()
         case "closed":
-            return errors.AccessDeniedError(
-                f"Nothing is sent: {str(pause.reason or error).rstrip('.')}.", advice=_RESUME_ADVICE
-            )
+            msg = f"Nothing is sent: {str(pause.reason or error).rstrip('.')}."
+            advice = "Correct the key or the account, then run `scalesync queue resume`."
+            return errors.AccessDeniedError(msg, advice=advice)
         case "unreachable" if error is not None:
             return type(error)(error.message, error.code, advice=_RETRY_ADVICE)
         case "paused" | "resting":

@@ -19,6 +19,7 @@ class DispatchTracker(Tracker):
 
     log = logging.getLogger("scalesync.queue")
     minor = (events.StepStarted, events.Idle)
+    counter, counted = "commands", events.CommandSettled
 
     def __init__(self, total: int | None) -> None:
         """Expect `total` commands; None: unknown."""
@@ -66,10 +67,6 @@ class DispatchTracker(Tracker):
             case events.Idle(seconds) if seconds is None:
                 text = "waiting for work"
         return text
-
-    def counter_of(self, event: events.DispatchEvent) -> str | None:
-        """Return the name of the only counter."""
-        return "commands" if isinstance(event, events.CommandSettled) else None
 
     def counters(self) -> dict[str, tuple[int, int | None]]:
         """Return the number of commands in a final state, and their total."""

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from scalesync.cli.atomic_files import atomic_directory, atomic_write, write_lines
+from scalesync.cli.atomic_files import atomic_directory, atomic_write
 from scalesync.cli.context import Context
 from scalesync.cli.filters import filters, selection_from, warn_of_filters
 from scalesync.cli.output import output_errors, print_data, single_line
@@ -29,9 +29,7 @@ _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
 
 @click.command(epilog=_EPILOG)
 @click.argument("table", type=click.Choice([*TABLES, *VIEWS]), metavar="TABLE|VIEW")
-@click.option(
-    "--format", type=click.Choice(FORMATS), default="jsonl", show_default=True, help="What to write."
-)
+@click.option("--format", type=click.Choice(FORMATS), default="jsonl", help="What to write.")
 @click.option("--partition", is_flag=True, help="A directory of Parquet files by project and month.")
 @click.option(
     "-o",
@@ -96,7 +94,8 @@ def _write(exporter: "Exporter", plan: "Export", output: Path | None, *, partiti
     elif output is None:
         print_data(exporter.lines(plan, counts))
     else:
-        write_lines(output, exporter.lines(plan, counts))
+        with atomic_write(output) as file:
+            file.writelines(line + b"\n" for line in exporter.lines(plan, counts))
     return counts
 
 

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import asdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, single_line
-from scalesync.cli.param_types import DURATION, SIZE, json_option, workers_option
+from scalesync.cli.param_types import SECONDS, SIZE, json_option, workers_option
 from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from scalesync.mirror import Mirror
     from scalesync.sync.result_files import FetchEvent, FetchSummary
 
-log = logging.getLogger("scalesync.results")
 
 MAX_REASONS = 10
 """Reasons printed one by one; the others are summed up."""
@@ -27,31 +25,24 @@ MAX_REASONS = 10
 _RETRY_ADVICE = "Run `scalesync fetch-results` again."
 _REASON_ADVICE = "`result_files.error` says of each file why."
 
-STOP_AFTER = "the file in hand"
-"""A stop waits only for the file that is being written; downloads are aborted."""
-
 
 @click.command("fetch-results")
 @workers_option("Files fetched at once, 1 to 64.")
-@click.option(
-    "--max-size", type=SIZE, default="64MB", show_default=True, help="Leave out files larger than this."
-)
-@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long one file may take.")
+@click.option("--max-size", type=SIZE, default="64MB", help="Leave out files larger than this.")
+@click.option("--timeout", type=SECONDS, default="5m", help="How long one file may take.")
 @click.option("--allow-private", is_flag=True, help="Also from this machine and private networks.")
 @json_option
 @click.pass_obj
-def fetch_results(
-    context: Context, workers: int, max_size: int, timeout: timedelta, allow_private: bool, json: bool
-) -> None:
+def fetch_results(context: Context, /, json: bool, **options: Any) -> None:
     """Fetch result files, and write the annotations in them.
 
     They are what responses of videos and lidar name instead of annotations. Each is fetched once. Ends with 1
     if one could not be, or could not be read; the next run tries it again.
     """
     clock = Clock()
-    options = {"workers": workers, "max_size": max_size, "timeout": timeout.total_seconds()}
-    with graceful_shutdown(clock, STOP_AFTER):
-        summary = run(context.mirror(clock), quiet=context.quiet, allow_private=allow_private, **options)
+    # A stop waits only for the file that is being written; downloads are aborted.
+    with graceful_shutdown(clock, "the file in hand"):
+        summary = run(context.mirror(clock), quiet=context.quiet, **options)
         if json:
             print_json(summary_as_dict(summary))
         elif not context.quiet:
@@ -72,6 +63,7 @@ class _FetchTracker(Tracker):
     """Counts files that were fetched or failed."""
 
     log = logging.getLogger("scalesync.results")
+    counter = "results"
 
     def __init__(self) -> None:
         """Start at zero."""
@@ -85,10 +77,6 @@ class _FetchTracker(Tracker):
             self._files = event.files
         else:
             self._done += 1
-
-    def counter_of(self, event: "FetchEvent") -> str | None:  # noqa: ARG002 - every event moves it
-        """Return the name of the only counter."""
-        return "results"
 
     def counters(self) -> dict[str, tuple[int, int | None]]:
         """Return finished files and their total."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from scalesync.cli.output import single_line
-from scalesync.cli.param_types import INSTANT, NAME, NumberType
+from scalesync.cli.param_types import INSTANT, NAME, number_type
 from scalesync.errors import ConfigurationError, ScalesyncError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _OPTIONS = {
     ),
     "since": click.option("--since", type=INSTANT, help="Only created at this time or later."),
     "until": click.option("--until", type=INSTANT, help="Only created before this time."),
-    "limit": click.option("--limit", type=NumberType(0), metavar="N", help="List at most N; 0 lists all."),
+    "limit": click.option("--limit", type=number_type(0), metavar="N", help="List at most N; 0 lists all."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 

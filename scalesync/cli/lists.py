@@ -13,14 +13,13 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.filters import selection_from, warn_of_filters
 from scalesync.cli.output import GAP, MIN_COLUMN_WIDTH, as_json_line, print_line, print_lines, print_table
-from scalesync.cli.param_types import INSTANT, NAME, NumberType, json_option
+from scalesync.cli.param_types import INSTANT, NAME, json_option, number_type
 from scalesync.errors import ConfigurationError
 from scalesync.json_sanitizing import read_json
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
-    from scalesync.models.changes import Change
     from scalesync.models.selection import Selection
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -81,23 +80,11 @@ def print_objects(
         return
     if on_terminal and not fields:
         columns = _columns_that_fit(stream, shutil.get_terminal_size().columns)
-    shown = _CountingIterator(found)
-    print_table(columns, ([_format_cell(_field_value(obj, name)) for name in columns] for obj in shown))
+    shown = print_table(
+        columns, ([_format_cell(_field_value(obj, name)) for name in columns] for obj in found)
+    )
     if on_terminal:
-        _print_remaining(mirror, stream, wanted, shown.number, queued=queued)
-
-
-class _CountingIterator:
-    """An iterator that counts its items."""
-
-    def __init__(self, items: Iterator[_Object]) -> None:
-        self._items = items
-        self.number = 0
-
-    def __iter__(self) -> Iterator[_Object]:
-        for item in self._items:
-            self.number += 1
-            yield item
+        _print_remaining(mirror, stream, wanted, shown, queued=queued)
 
 
 def _field_names(given: str | None) -> tuple[str, ...]:
@@ -179,7 +166,7 @@ def _print_remaining(mirror: "Mirror", stream: str, wanted: "Selection", shown: 
 @click.command()
 @click.option("--since", type=INSTANT, help="Only what was seen at this time or later.")
 @click.option("--until", type=INSTANT, help="Only what was seen before this time.")
-@click.option("--since-id", type=NumberType(0), metavar="N", help="Only what came after change number N.")
+@click.option("--since-id", type=number_type(0), metavar="N", help="Only what came after change number N.")
 @json_option
 @click.pass_obj
 def changes(
@@ -195,12 +182,8 @@ def changes(
         print_lines(map(as_json_line, found))
         return
     for change in found:
-        print_line(_line(change))
-
-
-def _line(change: "Change") -> str:
-    seen = f"{change.id:>8}  {format_instant(change.seen_at)}  {change.task_id}"
-    return f"{seen}  {change.field:<22}  {change.before or '-'} -> {change.after or '-'}"
+        seen = f"{change.id:>8}  {format_instant(change.seen_at)}  {change.task_id}"
+        print_line(f"{seen}  {change.field:<22}  {change.before or '-'} -> {change.after or '-'}")
 
 
 COMMANDS = (changes,)

@@ -17,17 +17,10 @@ _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "ascti
 
 def log_to_stderr(verbose: int, *, quiet: bool) -> None:
     """Log warnings to stderr; with `verbose` 1 all events, with 2 all requests; if `quiet` only errors."""
-    handler = _StderrHandler()
-    handler.setFormatter(_FieldsFormatter())
-    if quiet:
-        handler.setLevel(logging.ERROR)
-    elif not verbose:
-        handler.setFormatter(_SentenceFormatter())
-        handler.addFilter(_RetryFilter())
     logger = logging.getLogger("scalesync")
     # Replaced, not added: this is called again if -v or -q follow the command's name.
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+    logger.handlers[:] = [_StderrHandler(as_fields=bool(quiet or verbose))]
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose > 1 else logging.INFO)
     logger.propagate = False
 
 
@@ -37,47 +30,32 @@ def fields_of(event: Any) -> dict[str, object]:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to the present `sys.stderr`, which a progress bar replaces while it is drawn."""
+    """Writes to the present `sys.stderr`, which a progress bar replaces while it is drawn.
+
+    An event is its fixed name and its fields; otherwise warnings are sentences, and retries are written at
+    most every RETRY_LINE_SECONDS.
+    """
+
+    def __init__(self, *, as_fields: bool) -> None:
+        super().__init__()
+        self._as_fields = as_fields
+        self._retry_at = -RETRY_LINE_SECONDS
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        click.echo(single_line(self.format(record)), err=True)
+        """Write one line, or none."""
+        if text := self._fields(record) if self._as_fields else self._sentence(record):
+            click.echo(single_line(text), err=True)
 
-
-class _FieldsFormatter(logging.Formatter):
-    """An event's fixed name, followed by its fields."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
+    def _fields(self, record: logging.LogRecord) -> str:
         fields = (f"{name}={value}" for name, value in vars(record).items() if name not in _RECORD_FIELDS)
         return " ".join([record.levelname.lower(), record.name, record.getMessage(), *fields])
 
-
-class _SentenceFormatter(logging.Formatter):
-    """A sentence for people."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return one sentence."""
+    def _sentence(self, record: logging.LogRecord) -> str | None:
         if record.msg != "retrying":
-            return f"Warning: {record.getMessage()}"
-        fields = vars(record)
+            return f"Warning: {record.getMessage()}" if record.levelno >= logging.WARNING else None
+        now, fields = time.monotonic(), vars(record)
+        if now - self._retry_at < RETRY_LINE_SECONDS:
+            return None
+        self._retry_at = now
         failure = fields.get("status") or fields.get("reason")
         return f"the API failed ({failure}); trying again in {fields.get('seconds', 0):.1f} s"
-
-
-class _RetryFilter(logging.Filter):
-    """Passes warnings, and retries at most every RETRY_LINE_SECONDS."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._passed_at = -RETRY_LINE_SECONDS
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to print the record."""
-        if record.levelno >= logging.WARNING:
-            return True
-        now = time.monotonic()
-        due = record.msg == "retrying" and now - self._passed_at >= RETRY_LINE_SECONDS
-        if due:
-            self._passed_at = now
-        return due

@@ -1,7 +1,5 @@
 """The `scalesync` command: global options, and commands that are imported on use."""
 
-import io
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -38,7 +36,12 @@ _MODULES = {
 }
 """The module of each command, which lists it in COMMANDS."""
 
-CONTEXT = {"auto_envvar_prefix": "SCALESYNC", "help_option_names": ["-h", "--help"], "max_content_width": 110}
+CONTEXT = {
+    "auto_envvar_prefix": "SCALESYNC",
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 110,
+    "show_default": True,
+}
 
 
 class Commands(Mapping[str, click.Command]):
@@ -75,13 +78,14 @@ class Commands(Mapping[str, click.Command]):
 @click.option(
     "--patience", type=DURATION, help="How long one read is tried again when the API fails.  [240s]"
 )
-@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for every request.")
+@click.option(
+    "-v", "--verbose", count=True, show_default=False, help="Say more on stderr; twice for every request."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and what was asked for.")
 @click.version_option(scalesync.__version__, prog_name="scalesync")
 @click.pass_context
 def cli(ctx: click.Context, /, verbose: int, quiet: bool, **options: Any) -> None:
     """Keep a complete local copy of a Scale AI account, in SQLite or Postgres."""
-    _escape_unencodable()
     log_to_stderr(verbose, quiet=quiet)
     ctx.obj = Context(**options, quiet=quiet)
 
@@ -94,10 +98,3 @@ def _load(name: str) -> click.Command:
     """Import a command and add the global options to it. Raises KeyError for an unknown name."""
     commands: Sequence[click.Command] = import_module(f"scalesync.cli.{_MODULES[name]}").COMMANDS
     return prepare(next(command for command in commands if command.name == name), cli.params)
-
-
-def _escape_unencodable() -> None:
-    """Print characters that the terminal's encoding lacks as escapes instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError
 from scalesync.timestamps import format_instant
 
@@ -55,9 +56,7 @@ def as_json_line(value: object) -> bytes:
 
 def print_json(value: object) -> None:
     """Print one value as one line of JSON."""
-    text = escape_json(as_json_line(value))
-    with output_errors():
-        click.echo(text)
+    print_document(as_json_line(value))
 
 
 def print_document(document: bytes) -> None:
@@ -66,9 +65,9 @@ def print_document(document: bytes) -> None:
         click.echo(escape_json(document))
 
 
-def print_lines(documents: Iterable[bytes]) -> int:
-    """Print JSON documents, one a line, and return their number."""
-    return _write_lines(map(escape_json, documents))
+def print_lines(documents: Iterable[bytes]) -> None:
+    """Print JSON documents, one a line."""
+    _write_lines(map(escape_json, documents))
 
 
 def print_data(lines: Iterable[bytes]) -> None:
@@ -88,8 +87,11 @@ def print_line(text: str) -> None:
         click.echo(single_line(text))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table with numbers to the right; on a terminal its widest columns are cut, in a pipe none."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Print a table and return its number of rows; on a terminal the widest columns are cut.
+
+    Numbers are to the right.
+    """
     from rich.cells import cell_len
 
     # Printed in chunks, so that a table of any length needs little memory: later chunks may widen columns,
@@ -99,8 +101,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     minimum = [max(width, MIN_COLUMN_WIDTH) for width in widths]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     numeric: list[bool] = []
+    count = 0
     for body in _chunks(rows):
         cells = [[_format_cell(value) for value in row] for row in body]
+        count += len(body)
         # Widths only grow from chunk to chunk, so that columns do not jump back and forth.
         longest = (max(map(cell_len, column)) for column in zip(head, *cells, strict=True))
         widths = [max(pair) for pair in zip(widths, longest, strict=True)]
@@ -116,6 +120,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
             for row in cells:
                 line = GAP.join(map(_pad, row, fitted, numeric))
                 click.secho(line.rstrip(), bold=row is head or None)
+    return count
 
 
 def _chunks(rows: Iterable[Sequence[object]]) -> Iterator[list[Sequence[object]]]:
@@ -161,6 +166,16 @@ def pluralize(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
+def print_change(value: object, texts: Iterable[str], *, as_json: bool, quiet: bool) -> None:
+    """Print the result of a change that is committed: `value` as JSON, or unless `quiet` the `texts`."""
+    ignore_write_errors()
+    if as_json:
+        print_json(value)
+    elif not quiet:
+        for text in texts:
+            print_line(text)
+
+
 @contextmanager
 def output_errors() -> Iterator[None]:
     """Translate write errors of stdout to ConfigurationError, except a closed pipe."""
@@ -188,15 +203,13 @@ def _format_cell(value: object) -> str:
     return single_line(f"{value:,}" if _is_number(value) else str(value))
 
 
-def _write_lines(lines: Iterable[bytes]) -> int:
-    out, count = sys.stdout.buffer, 0
+def _write_lines(lines: Iterable[bytes]) -> None:
+    out = sys.stdout.buffer
     for line in lines:
         with output_errors():
             out.write(line + b"\n")
-        count += 1
     with output_errors():
         out.flush()
-    return count
 
 
 def _escape_for_terminal(line: bytes) -> bytes:

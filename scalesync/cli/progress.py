@@ -27,6 +27,10 @@ class Tracker:
     """Logger for all events; the message is the event's `name`."""
     minor: tuple[type, ...] = ()
     """Events that are logged at DEBUG and not printed."""
+    counter: str
+    """The name of the counter, if there is only one."""
+    counted: type = object
+    """The events that change it."""
 
     def count(self, event: Any) -> None:
         """Update the counters with an event."""
@@ -35,9 +39,9 @@ class Tracker:
         """Return a line to print about an event, or None."""
         return None
 
-    def counter_of(self, event: Any) -> str | None:  # noqa: ARG002 - for subclasses
+    def counter_of(self, event: Any) -> str | None:
         """Return the name of the counter that an event changes, or None."""
-        return None
+        return self.counter if isinstance(event, self.counted) else None
 
     def counters(self) -> Mapping[str, tuple[int, int | None]]:
         """Return (done, total) by counter; a total of None is unknown."""

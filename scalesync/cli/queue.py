@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +9,7 @@ import click
 from scalesync.cli import dispatch, output, queue_format
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.param_types import COUNT, DURATION, NAME, json_option
-from scalesync.cli.std_streams import ignore_write_errors
+from scalesync.cli.param_types import COUNT, NAME, SECONDS, json_option
 from scalesync.errors import ConfigurationError, IncompleteError
 from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
 
@@ -93,12 +91,12 @@ def queue_why(context: Context, command_id: int, json: bool) -> None:
 @json_option
 @click.pass_obj
 def queue_retry(context: Context, command_ids: tuple[int, ...], dead: bool, json: bool) -> None:
-    """Have dead or held commands tried again."""
+    """Retry dead or held commands."""
     _require_one(command_ids, dead=dead)
     queue = context.mirror().queue
     retried = queue.retry_dead() if dead else queue.retry(command_ids)
     text = f"{output.pluralize(len(retried), 'command', 'commands')} will be tried again"
-    _report(context, {"retried": retried}, [text], as_json=json)
+    output.print_change({"retried": retried}, [text], as_json=json, quiet=context.quiet)
 
 
 @queue.command("discard")
@@ -115,7 +113,7 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
     queue = context.mirror().queue
     answers = queue.discard_dead() if dead else queue.discard(command_ids)
     texts = list(map(queue_format.discard_sentence, answers)) or ["no command is dead"]
-    _report(context, {"answers": answers}, texts, as_json=json)
+    output.print_change({"answers": answers}, texts, as_json=json, quiet=context.quiet)
     if too_late := [str(each.command_id) for each in answers if each.answer is DiscardAnswer.TOO_LATE]:
         raise IncompleteError(
             f"Too late for {', '.join(too_late)}.", advice="Only another command can undo it."
@@ -123,16 +121,14 @@ def queue_discard(context: Context, command_ids: tuple[int, ...], dead: bool, js
 
 
 @queue.command("pause")
-@click.option("--for", type=DURATION, help="Pause for this long, a second at least.")
+@click.option("--for", type=SECONDS, help="Pause for this long, a second at least.")
 @click.option("--reason", type=NAME, help="Shown to everybody while nothing is sent.")
 @json_option
 @click.pass_obj
-def queue_pause(context: Context, /, reason: str | None, json: bool, **options: timedelta | None) -> None:
-    """Have no host send anything for a while."""
-    span = options["for"]
-    seconds = None if span is None else span.total_seconds()
-    pause = context.mirror().queue.pause(seconds=seconds, reason=reason or "")
-    _report(context, pause, [queue_format.pause_sentence(pause)], as_json=json)
+def queue_pause(context: Context, /, reason: str | None, json: bool, **options: float | None) -> None:
+    """Pause sending on all hosts for a while."""
+    pause = context.mirror().queue.pause(seconds=options["for"], reason=reason or "")
+    output.print_change(pause, [queue_format.pause_sentence(pause)], as_json=json, quiet=context.quiet)
 
 
 @queue.command("resume")
@@ -141,7 +137,7 @@ def queue_pause(context: Context, /, reason: str | None, json: bool, **options: 
 def queue_resume(context: Context, json: bool) -> None:
     """End the pause of the queue: commands are sent again."""
     pause = context.mirror().queue.resume()
-    _report(context, pause, ["commands are sent again"], as_json=json)
+    output.print_change(pause, ["commands are sent again"], as_json=json, quiet=context.quiet)
 
 
 @queue.command("distrust")
@@ -154,17 +150,7 @@ def queue_distrust(context: Context, json: bool) -> None:
     """
     count = context.mirror().queue.distrust()
     text = f"{output.pluralize(count, 'command', 'commands')} will be looked up before anything is sent"
-    _report(context, {"distrusted": count}, [text], as_json=json)
-
-
-def _report(context: Context, value: object, texts: Iterable[str], *, as_json: bool) -> None:
-    """Print the result of a change that is committed: `value` as JSON, or `texts`, one a line."""
-    ignore_write_errors()
-    if as_json:
-        output.print_json(value)
-    elif not context.quiet:
-        for text in texts:
-            output.print_line(text)
+    output.print_change({"distrusted": count}, [text], as_json=json, quiet=context.quiet)
 
 
 def _require_one(command_ids: tuple[int, ...], *, dead: bool) -> None:

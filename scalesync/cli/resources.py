@@ -1,5 +1,7 @@
 """`scalesync task`, `batch` and `project`: list and show mirrored objects, and queue changes to them."""
 
+from collections.abc import Sequence
+
 import click
 
 from scalesync.cli import submit
@@ -11,78 +13,43 @@ from scalesync.cli.param_types import NAME, json_option
 from scalesync.errors import ConfigurationError, IncompleteError, ScaleResourceNotFound
 from scalesync.json_sanitizing import format_json
 
-_SINGULAR = {"batches": "batch", "projects": "project"}
+_QUEUED = click.option("--queued", is_flag=True, help="Also those that are queued here and not at Scale yet.")
 
 
-@click.group()
-def task() -> None:
-    """Tasks in the mirror and the queue."""
+def _list_command(stream: str, about_json: str = "") -> click.Command:
+    """Return the command that lists the objects of a stream."""
+
+    def print_list(context: Context, /, json: bool, queued: bool = False, **options: object) -> None:
+        print_objects(context, stream, options, as_json=json, queued=queued)
+
+    command = json_option(click.pass_obj(print_list))
+    if stream == "tasks":
+        command = _QUEUED(command)
+    about = f"List {stream}: on a terminal the 30 newest, otherwise all."
+    return click.command("list", help=f"{about}\n\n--json prints documents, one a line.{about_json}")(
+        filters(stream)(list_options(command))
+    )
 
 
-@click.group()
-def batch() -> None:
-    """Batches in the mirror and the queue."""
+def _show_command(kind: str, stream: str, key_name: str, also: str = "") -> click.Command:
+    """Return the command that prints one object's document."""
+
+    @click.command("show", help=f"Print one {kind}'s document{also}.")
+    @click.argument("key", type=NAME, metavar=key_name)
+    @click.pass_obj
+    def show(context: Context, key: str) -> None:
+        document = context.mirror().document(stream, key)
+        if document is None:
+            # A task id has no near name that could be meant.
+            warn_of_unknown(context, [] if kind == "task" else [(kind, key)], listed=True)
+            msg = f"{key} is not in the mirror's {stream}."
+            raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
+        print_document(format_json(document, indent=2))
+
+    return show
 
 
-@click.group()
-def project() -> None:
-    """Projects in the mirror and the queue."""
-
-
-def _show(context: Context, stream: str, key: str) -> None:
-    document = context.mirror().document(stream, key)
-    if document is None:
-        # A task id has no near name that could be meant.
-        warn_of_unknown(context, [] if stream == "tasks" else [(_SINGULAR[stream], key)], listed=True)
-        msg = f"{key} is not in the mirror's {stream}."
-        raise IncompleteError(msg, advice="If it is new, run `scalesync sync` first.")
-    print_document(format_json(document, indent=2))
-
-
-@task.command("list")
-@filters("tasks")
-@list_options
-@click.option("--queued", is_flag=True, help="Also those that are queued here and not at Scale yet.")
-@json_option
-@click.pass_obj
-def task_list(context: Context, /, queued: bool, json: bool, **options: object) -> None:
-    """List tasks: on a terminal the 30 newest, otherwise all.
-
-    --json prints documents, one a line.
-    """
-    print_objects(context, "tasks", options, as_json=json, queued=queued)
-
-
-@task.command("show")
-@click.argument("task_id", type=NAME)
-@click.pass_obj
-def task_show(context: Context, task_id: str) -> None:
-    """Print one task's document."""
-    _show(context, "tasks", task_id)
-
-
-@batch.command("list")
-@filters("batches")
-@list_options
-@json_option
-@click.pass_obj
-def batch_list(context: Context, /, json: bool, **options: object) -> None:
-    """List batches: on a terminal the 30 newest, otherwise all.
-
-    --json prints documents, one a line. `pending` and `completed` are counts of their tasks here.
-    """
-    print_objects(context, "batches", options, as_json=json)
-
-
-@batch.command("show")
-@click.argument("name", type=NAME)
-@click.pass_obj
-def batch_show(context: Context, name: str) -> None:
-    """Print one batch's document."""
-    _show(context, "batches", name)
-
-
-@batch.command("status")
+@click.command("status")
 @click.argument("name", type=NAME)
 @json_option
 @click.pass_obj
@@ -100,29 +67,26 @@ def batch_status(context: Context, name: str, json: bool) -> None:
         print_table(states, [[getattr(counted, state) for state in states]])
 
 
-@project.command("list")
-@filters("projects")
-@list_options
-@json_option
-@click.pass_obj
-def project_list(context: Context, /, json: bool, **options: object) -> None:
-    """List projects: on a terminal the 30 newest, otherwise all.
-
-    --json prints documents, one a line.
-    """
-    print_objects(context, "projects", options, as_json=json)
+def _group(name: str, stream: str, commands: Sequence[click.Command]) -> click.Group:
+    about = f"{stream.capitalize()} in the mirror and the queue."
+    return click.Group(name, commands=commands, help=about)
 
 
-@project.command("show")
-@click.argument("name", type=NAME)
-@click.pass_obj
-def project_show(context: Context, name: str) -> None:
-    """Print one project's document, all versions included."""
-    _show(context, "projects", name)
-
-
-for _group, _more in ((task, submit.TASK), (batch, submit.BATCH), (project, submit.PROJECT)):
-    for _command in _more:
-        _group.add_command(_command)
-
-COMMANDS = (task, batch, project)
+_COUNTS = " `pending` and `completed` are counts of their tasks here."
+_TASK = (_list_command("tasks"), _show_command("task", "tasks", "TASK_ID"), *submit.TASK)
+_BATCH = (
+    _list_command("batches", _COUNTS),
+    _show_command("batch", "batches", "NAME"),
+    batch_status,
+    *submit.BATCH,
+)
+_PROJECT = (
+    _list_command("projects"),
+    _show_command("project", "projects", "NAME", also=", all versions included"),
+    *submit.PROJECT,
+)
+COMMANDS = (
+    _group("task", "tasks", _TASK),
+    _group("batch", "batches", _BATCH),
+    _group("project", "projects", _PROJECT),
+)

@@ -9,7 +9,7 @@ import click
 
 from scalesync.cli.context import Context, enable_gc
 from scalesync.cli.output import program_name
-from scalesync.cli.param_types import NAME, NumberType
+from scalesync.cli.param_types import NAME, number_type
 from scalesync.errors import ConfigurationError, how_to_install
 
 if TYPE_CHECKING:
@@ -21,30 +21,30 @@ _ADVICE = "Choose another --port or --state."
 @click.command()
 @click.option(
     "--port",
-    type=NumberType(0, 65_535),
+    type=number_type(0, 65_535),
     metavar="N",
     default=8008,
-    show_default=True,
     help="Where to listen; 0: any free port.",
 )
-@click.option(
-    "--tasks", type=NumberType(0), metavar="N", default=1000, show_default=True, help="Made-up tasks."
-)
-@click.option(
-    "--seed", type=int, metavar="N", default=1, show_default=True, help="The same seed makes the same data."
-)
-@click.option(
-    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Of which keys."
-)
+@click.option("--tasks", type=number_type(0), metavar="N", default=1000, help="Made-up tasks.")
+@click.option("--seed", type=int, metavar="N", default=1, help="The same seed makes the same data.")
+@click.option("--mode", type=click.Choice(["live", "test"]), default="live", help="Of which keys.")
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Keep everything in FILE.")
-@click.option("--annotate", type=float, default=0.0, metavar="RATE", help="Tasks done per second.")
+@click.option(
+    "--annotate", type=float, default=0.0, show_default=False, metavar="RATE", help="Tasks done per second."
+)
 @click.option(
     "--fault", type=NAME, multiple=True, metavar="KIND[:SHARE]", help="500:2%, 429:1%, reset, hang ..."
 )
 @click.option("--latency", metavar="DELAY", help="Delay every answer, for example 40ms.")
 @click.option("--switch", type=NAME, multiple=True, metavar="NAME=VALUE", help="Another way of the API.")
 @click.option(
-    "--churn-per-page", type=NumberType(0), metavar="N", default=0, help="Random changes before each page."
+    "--churn-per-page",
+    type=number_type(0),
+    metavar="N",
+    default=0,
+    show_default=False,
+    help="Random changes before each page.",
 )
 @click.pass_obj
 def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], **options: object) -> None:
@@ -62,12 +62,7 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
 
 @click.command()
 @click.option(
-    "--tasks",
-    type=NumberType(100, 100_000),
-    metavar="N",
-    default=3000,
-    show_default=True,
-    help="Made-up tasks, 100 to 100000.",
+    "--tasks", type=number_type(100, 100_000), metavar="N", default=3000, help="Made-up tasks, 100 to 100000."
 )
 @click.pass_obj
 def demo(context: Context, tasks: int) -> None:

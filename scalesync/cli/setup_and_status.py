@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 import scalesync
 from scalesync.cli import output
 from scalesync.cli.context import Context
 from scalesync.cli.param_types import json_option
 from scalesync.cli.queue_format import attention_sentences, queue_sentences
-from scalesync.cli.verify_format import verification_sentences
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.account_adoption import Initialized
     from scalesync.models.selection import ObjectCounts
-    from scalesync.status import CheckResult, Status
+    from scalesync.models.sync import VerificationRecord
+    from scalesync.status import Status
 
 INTERACTIVE_PATIENCE = timedelta(seconds=5)
 """Default patience of commands whose answer a person waits for."""
@@ -55,7 +57,10 @@ def check(ctx: click.Context, json: bool) -> None:
     if json:
         output.print_json(findings)
     else:
-        _print_findings(findings)
+        for finding in findings:
+            output.print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
+            if finding.advice:
+                output.print_line(f"{'':<18}{output.with_program_name(finding.advice)}")
     ctx.exit(next((finding.exit_code for finding in findings if not finding.ok), 0))
 
 
@@ -105,28 +110,15 @@ def _owner_sentence(result: "Initialized") -> str:
     return f"{sentence}; {owner.api_url} takes that key."
 
 
-def _print_findings(findings: "list[CheckResult]") -> None:
-    for finding in findings:
-        output.print_line(f"{'ok' if finding.ok else 'FAILED':<8}{finding.name:<10}{finding.detail}")
-        if finding.advice:
-            output.print_line(f"{'':<18}{output.with_program_name(finding.advice)}")
-
-
 def _status_as_json(current: "Status") -> dict[str, object]:
-    return {
-        "database": current.database,
-        "account": current.account,
+    names = (
+        "database", "account", "watermarks", "open_windows", "runs", "queue", "gate", "verified", "proven",
+    )  # fmt: skip
+    return {name: getattr(current, name) for name in names} | {
         "rows": current.counts,
-        "watermarks": current.watermarks,
         "behind_seconds": {stream: current.behind(stream) for stream in current.counts},
-        "open_windows": current.open_windows,
-        "runs": current.runs,
-        "queue": current.queue,
-        "gate": current.gate,
         "result_files_wanted": current.files_wanted,
         "result_files_unread": current.files_unread,
-        "verified": current.verified,
-        "proven": current.proven,
     }
 
 
@@ -150,7 +142,7 @@ def _print_status(current: "Status") -> None:
     output.print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
     _print_what_is_left(current)
     output.print_text()
-    for sentence in verification_sentences(current):
+    for sentence in _verification_sentences(current):
         output.print_line(output.with_program_name(sentence))
     queued = [*queue_sentences(current.queue, current.gate), *attention_sentences(current.queue)]
     if queued:
@@ -186,6 +178,51 @@ def _print_what_is_left(current: "Status") -> None:
 def _breakdown(counts: "ObjectCounts") -> str:
     parts = [f"{count:,} {state}" for state, count in counts.by_status.items()]
     return ", ".join(parts + ([f"{counts.missing:,} missing"] if counts.missing else []))
+
+
+def _verification_sentences(now: "Status") -> Iterator[str]:
+    """Yield sentences on the last complete verification without differences, and on the last one."""
+    proven, last = now.proven, now.verified
+    if proven is None:
+        yield "not proven equal to the API yet: `scalesync verify` does that"
+    else:
+        as_of = format_instant(proven.as_of)
+        yield f"proven equal to the API as of {as_of}, by {_method(proven)}: everything{_behind_note(proven)}"
+    if last is None or last == proven:
+        return
+    as_of = f"as of {format_instant(last.as_of)}"
+    if last.drift:
+        also = f"; nor could everything be compared: {last.unproven}" if last.unproven else ""
+        differed = output.pluralize(last.drift, "object", "objects")
+        yield f"{as_of}, {differed} differed: {_scope_text(last.scope)}{also}"
+    elif last.unproven:
+        yield f"{as_of}, not everything could be compared: {last.unproven}"
+    else:
+        yield f"proven {as_of}, by {_method(last)}: {_scope_text(last.scope)}{_behind_note(last)}"
+
+
+def _method(verified: "VerificationRecord") -> str:
+    return "whole documents" if verified.deep else "counts"
+
+
+def _behind_note(verified: "VerificationRecord") -> str:
+    behind = output.pluralize(verified.behind, "object that was", "objects that were")
+    return f" but {behind} behind, having changed since the last sync" if verified.behind else ""
+
+
+def _scope_text(scope: str) -> str:
+    """Return the windows of a verification in words."""
+    # A window of changes is left out if its stream was compared as a whole.
+    windows = msgspec.json.decode(scope, type=list[dict[str, str]])
+    whole = {(each["stream"], each.get("project")) for each in windows if "updated_from" not in each}
+    parts = []
+    for window in windows:
+        if "updated_from" in window and (window["stream"], window.get("project")) in whole:
+            continue
+        stream = window.pop("stream")
+        filters = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in window.items())
+        parts.append(f"{stream} ({filters})" if filters else stream)
+    return "; ".join(parts)
 
 
 @contextmanager

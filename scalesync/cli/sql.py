@@ -1,14 +1,13 @@
 """`scalesync sql`: run a read-only SQL statement."""
 
 import sys
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.output import print_data, print_table
-from scalesync.cli.param_types import DURATION
+from scalesync.cli.param_types import SECONDS
 
 if TYPE_CHECKING:
     from scalesync.models.columns import QueryResult
@@ -21,15 +20,9 @@ if TYPE_CHECKING:
     type=click.Choice(["table", "csv", "json"]),
     help="How to print the answer; json is one object a line.  [table on a terminal, otherwise csv]",
 )
-@click.option(
-    "--timeout",
-    type=DURATION,
-    default="60s",
-    show_default=True,
-    help="How long the database may be at work on it.",
-)
+@click.option("--timeout", type=SECONDS, default="60s", help="How long the database may be at work on it.")
 @click.pass_obj
-def sql(context: Context, statement: str, format: str | None, timeout: timedelta) -> None:  # noqa: A002 - the option's name
+def sql(context: Context, statement: str, format: str | None, timeout: float) -> None:  # noqa: A002 - the option's name
     """Answer an SQL statement that only reads.
 
     STATEMENT is one, or - for the one on stdin. The database itself refuses what would change anything.
@@ -38,7 +31,7 @@ def sql(context: Context, statement: str, format: str | None, timeout: timedelta
 
     text = sys.stdin.read() if statement == "-" else statement
     chosen = format or ("table" if sys.stdout.isatty() else "csv")
-    with context.mirror().exporter.answer(text, seconds=timeout.total_seconds()) as answer:
+    with context.mirror().exporter.answer(text, seconds=timeout) as answer:
         if chosen == "table":
             print_answer(answer)
         else:

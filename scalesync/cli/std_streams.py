@@ -100,6 +100,7 @@ def _text(number: int, before: "IO[str] | None", *, optional: bool) -> io.TextIO
     # stderr and a terminal flush every line; a pipe gets large blocks.
     lines = optional or raw.isatty()
     buffered = io.BufferedWriter(cast("io.RawIOBase", raw))
+    # Characters that the terminal's encoding lacks are printed as escapes instead of failing.
     return io.TextIOWrapper(buffered, encoding, "backslashreplace", line_buffering=lines)
 
 

@@ -2,26 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.output import pluralize, print_json, print_line, single_line
-from scalesync.cli.param_types import NAME, OBJECT, PAIR, NumberType, json_option
-from scalesync.cli.std_streams import ignore_write_errors
+from scalesync.cli.output import pluralize, print_change, single_line
+from scalesync.cli.param_types import NAME, OBJECT, PAIR, json_option, number_type
 from scalesync.errors import ConfigurationError, SubmissionError
 
 if TYPE_CHECKING:
     from scalesync.models.commands import Enqueued
     from scalesync.queue.bulk_submit import IdRanges, SubmitResult, TaskTemplate
-    from scalesync.queue.transaction import BatchOptions, ProjectOptions, Transaction
+    from scalesync.queue.transaction import Transaction
 
 Fields = tuple[tuple[str, object], ...]
 """(name, value) pairs from the command line."""
 
-_PRIORITY = NumberType(-(2**31), 2**31 - 1)
+_PRIORITY = number_type(-(2**31), 2**31 - 1)
 
 MAX_IDS = 20
 """Ids, or ranges of ids, printed for people; `--json` prints all."""
@@ -35,9 +34,7 @@ MAX_IDS = 20
 @click.option("--from", type=click.File("rb"), metavar="FILE|-", help="A JSON object a line: a task each.")
 @click.option("--unique-id-field", type=NAME, help="Take each unique_id from this field; a.b is b in a.")
 @click.option("--allow-duplicates", is_flag=True, help="Queue the same content again, as another task.")
-@click.option(
-    "--priority", type=_PRIORITY, metavar="N", default=0, show_default=True, help="Lower goes first."
-)
+@click.option("--priority", type=_PRIORITY, metavar="N", default=0, help="Lower goes first.")
 @json_option
 @click.pass_obj
 def task_create(context: Context, /, task_type: str, fields: Fields, json: bool, **options: object) -> None:
@@ -67,23 +64,15 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
 @click.option("--clear-unique-id", is_flag=True, help="Free the unique_id for another task.")
 @json_option
 @click.pass_obj
-def task_cancel(
-    context: Context,
-    task_ids: tuple[str, ...],
-    batch: str | None,
-    unique_id: tuple[str, ...],
-    clear_unique_id: bool,
-    json: bool,
-) -> None:
+def task_cancel(context: Context, /, json: bool, unique_id: tuple[str, ...], **options: Any) -> None:
     """Queue the canceling of tasks; withdraw what was not sent."""
-    if sum(map(bool, (task_ids, batch, unique_id))) != 1:
+    batch = options["batch"]
+    if sum(map(bool, (options["task_ids"], batch, unique_id))) != 1:
         msg = "Name tasks by their ids, or by --unique-id, or by --batch."
         raise ConfigurationError(msg, advice="Give exactly one of the three.")
     warn_of_unknown(context, [("batch", batch)], listed=True)
     with context.mirror().transaction() as tx:
-        submitted = tx.cancel_tasks(
-            task_ids, unique_ids=unique_id, batch=batch, clear_unique_id=clear_unique_id
-        )
+        submitted = tx.cancel_tasks(unique_ids=unique_id, **options)
     _report(context, submitted, as_json=json)
 
 
@@ -99,22 +88,10 @@ def task_cancel(
 @json_option
 @click.pass_obj
 def batch_create(
-    context: Context,
-    name: str,
-    project: str,
-    callback: str | None,
-    metadata: dict[str, object] | None,
-    calibration: bool,
-    self_label: bool,
-    json: bool,
+    context: Context, /, name: str, project: str, calibration: bool, self_label: bool, json: bool, **more: Any
 ) -> None:
     """Queue a new batch."""
-    more: BatchOptions = {
-        "callback": callback,
-        "metadata": metadata,
-        "calibration_batch": calibration or None,
-        "self_label_batch": self_label or None,
-    }
+    more |= {"calibration_batch": calibration or None, "self_label_batch": self_label or None}
     _queue(context, lambda tx: tx.create_batch(name, project, **more), as_json=json)
     warn_of_unknown(context, [("project", project)])
 
@@ -138,20 +115,14 @@ def batch_finalize(context: Context, name: str, json: bool) -> None:
 @json_option
 @click.pass_obj
 def project_create(
-    context: Context,
-    name: str,
-    type: str,  # noqa: A002 - click hands the option over by its name
-    params: dict[str, object],
-    rapid: bool,
-    studio: bool,
-    json: bool,
+    context: Context, /, name: str, rapid: bool, studio: bool, json: bool, **given: Any
 ) -> None:
     """Queue a new project."""
     if rapid and studio:
         raise ConfigurationError("A project is --rapid or --studio.", advice="Leave one of them out.")
-    more: ProjectOptions = {"rapid": rapid or None, "studio": studio or None}
-    _queue(context, lambda tx: tx.create_project(name, type, params, **more), as_json=json)
-    warn_of_unknown(context, [("type", type)])
+    given |= {"rapid": rapid or None, "studio": studio or None}
+    _queue(context, lambda tx: tx.create_project(name, **given), as_json=json)
+    warn_of_unknown(context, [("type", given["type"])])
 
 
 @click.command("update")
@@ -204,13 +175,8 @@ def _print_problems() -> Iterator[None]:
 
 
 def _report(context: Context, submitted: "SubmitResult", *, as_json: bool) -> None:
-    ignore_write_errors()
-    if as_json:
-        ids = {name: list(getattr(submitted, name)) for name in submitted.__dataclass_fields__}
-        print_json(ids)
-    elif not context.quiet:
-        for text in _sentences(submitted):
-            print_line(text)
+    ids = {name: list(getattr(submitted, name)) for name in submitted.__dataclass_fields__} if as_json else {}
+    print_change(ids, _sentences(submitted), as_json=as_json, quiet=context.quiet)
 
 
 def _sentences(submitted: "SubmitResult") -> Iterator[str]:

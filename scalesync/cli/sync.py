@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import pluralize, print_json, print_table, print_text
-from scalesync.cli.param_types import DURATION, INSTANT, NAME, json_option, workers_option
+from scalesync.cli.param_types import DURATION, INSTANT, NAME, SECONDS, json_option, workers_option
 from scalesync.clock import Clock
 from scalesync.errors import DatabaseUnavailableError, IncompleteError, InterruptedRunError, ScaleException
 from scalesync.sync.planner import EVERY_STREAM
@@ -39,10 +38,8 @@ class PostSyncSteps:
 @click.option("--until", type=INSTANT, help="Backfill what was created before this time.")
 @click.option("--project", type=NAME, multiple=True, help="Only this project; may be given several times.")
 @workers_option("Pages read at once, 1 to 64.")
-@click.option(
-    "--lookback", type=DURATION, default="15m", show_default=True, help="Overlap with the last sync."
-)
-@click.option("--time-limit", type=DURATION, help="Begin nothing new after this long; the next sync goes on.")
+@click.option("--lookback", type=DURATION, default="15m", help="Overlap with the last sync.")
+@click.option("--time-limit", type=SECONDS, help="Begin nothing new after this long; the next sync goes on.")
 @click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
 @click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
 @click.option("--verify", is_flag=True, help="Then compare what was read with the API.")
@@ -54,8 +51,6 @@ def sync(
     /,
     streams: tuple[str, ...],
     project: tuple[str, ...],
-    time_limit: timedelta | None,
-    workers: int,
     dry_run: bool,
     json: bool,
     results: bool,
@@ -65,11 +60,13 @@ def sync(
 ) -> None:
     """Read everything at first, afterwards what changed."""
     scope["projects"] = project
+    limits = {name: scope.pop(name) for name in ("workers", "time_limit")}
     if dry_run:
         _print_plan(*context.mirror().plan_sync(*streams, **scope), as_json=json)
         return
-    scope |= {"workers": workers, "time_limit": None if time_limit is None else time_limit.total_seconds()}
-    _sync_and_report(context, streams, scope, PostSyncSteps(verify, results, allow_private), as_json=json)
+    _sync_and_report(
+        context, streams, scope | limits, PostSyncSteps(verify, results, allow_private), as_json=json
+    )
 
 
 def _sync_and_report(
@@ -93,16 +90,13 @@ def _sync_and_report(
             if as_json:
                 print_json(_as_dict(summary))
             raise _incomplete(summary, clock)
-        if steps.verify or steps.results:
-            _run_steps(context, mirror, summary, steps, as_json=as_json)
-        elif as_json:
-            print_json(_as_dict(summary))
+        _run_steps(context, mirror, summary, steps, as_json=as_json)
 
 
 def _run_steps(
     context: Context, mirror: "Mirror", summary: "SyncSummary", steps: PostSyncSteps, *, as_json: bool
 ) -> None:
-    """Verify and fetch result files after a complete sync; raise if anything is incomplete."""
+    """Verify and fetch result files if asked for, print what is left to print; raise if incomplete."""
     # Everything is printed before anything is raised: an incomplete verification must not hide the files.
     from scalesync.cli import fetch_results, verify
 

@@ -88,6 +88,7 @@ class VerifyTracker(Tracker):
 
     log = logging.getLogger("scalesync.verify")
     minor = (VerifyStarted, PartVerified)
+    counter, counted = "parts", PartVerified
 
     def __init__(self) -> None:
         """Start without a part."""
@@ -103,10 +104,6 @@ class VerifyTracker(Tracker):
         if isinstance(event, VerifyStarted):
             return f"verifying takes about {event.requests:,} requests if nothing differs"
         return None
-
-    def counter_of(self, event: VerifyEvent) -> str | None:
-        """Return the name of the only counter."""
-        return "parts" if isinstance(event, PartVerified) else None
 
     def line(self, counter: str) -> str:
         """Return the progress of the present part as a sentence."""

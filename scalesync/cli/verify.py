@@ -16,18 +16,12 @@ from scalesync.sync.planner import EVERY_STREAM
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from scalesync.mirror import Mirror
     from scalesync.models.sync import Run
-    from scalesync.sync.events import SyncEvent
-    from scalesync.sync.verify.models import Drift, Verification, VerifyEvent
+    from scalesync.sync.verify.models import Drift, Verification
 
 MAX_SHOWN = 50
 """Differing objects printed; --json prints all."""
-
-STOP_AFTER = "the answers on their way"
 
 
 @click.command()
@@ -57,9 +51,9 @@ def verify(
     changed since the last sync is only behind: it is counted apart.
     """
     clock, quiet = Clock(), context.quiet
-    with graceful_shutdown(clock, STOP_AFTER), ExitStack() as shown:
+    with graceful_shutdown(clock, "the answers on their way"), ExitStack() as shown:
         on_event = shown.enter_context(_progress(quiet=quiet))
-        on_repair = shown.enter_context(_repair_progress(quiet=quiet or not repair))
+        on_repair = shown.enter_context(_progress(quiet=quiet or not repair, of_repair=True))
         options |= {"on_event": on_event, "on_repair": on_repair}
         found = context.mirror(clock).verify(*streams, projects=project, repair=repair, **options)
         # Ends the bars before the result is printed.
@@ -77,18 +71,11 @@ def run_after_sync(mirror: "Mirror", runs: "Sequence[Run]", *, quiet: bool) -> "
         return mirror.verify_runs(runs, on_event=on_event)
 
 
-def _progress(*, quiet: bool) -> "AbstractContextManager[Callable[[VerifyEvent], None]]":
+def _progress(*, quiet: bool, of_repair: bool = False) -> AbstractContextManager[Callable[[Any], None]]:
     from scalesync.cli.progress import progress
-    from scalesync.cli.sync_progress import VerifyTracker
+    from scalesync.cli.sync_progress import SyncTracker, VerifyTracker
 
-    return progress(VerifyTracker(), quiet=quiet, bars=False)
-
-
-def _repair_progress(*, quiet: bool) -> "AbstractContextManager[Callable[[SyncEvent], None]]":
-    from scalesync.cli.progress import progress
-    from scalesync.cli.sync_progress import SyncTracker
-
-    return progress(SyncTracker(), quiet=quiet)
+    return progress(SyncTracker() if of_repair else VerifyTracker(), quiet=quiet, bars=of_repair)
 
 
 def _as_dict(found: "Verification") -> dict[str, object]:
@@ -100,20 +87,10 @@ def _as_dict(found: "Verification") -> dict[str, object]:
 
 def verification_as_dict(found: "Verification") -> dict[str, object]:
     """Return a verification for JSON."""
-    return {
-        "proven": found.proven,
-        "as_of": found.as_of,
-        "deep": found.deep,
-        "drift": found.drift,
-        "unproven": found.unproven,
-        "by_project": found.by_project,
-        "behind": len(found.behind),
-        "behind_objects": found.behind,
-        "left_out": found.left_out,
-        "batches_counted": found.batches_counted,
-        "requests": found.requests,
-        "seconds": round(found.seconds, 3),
-    }
+    names = ("proven", "as_of", "deep", "drift", "unproven", "by_project", "left_out", "batches_counted")
+    fields = {name: getattr(found, name) for name in (*names, "requests")}
+    behind = {"behind": len(found.behind), "behind_objects": found.behind}
+    return fields | behind | {"seconds": round(found.seconds, 3)}
 
 
 def print_verification(found: "Verification") -> None:

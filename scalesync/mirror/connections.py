@@ -16,7 +16,7 @@ from scalesync.settings import Settings
 if TYPE_CHECKING:
     # The client and the sync take a while to load, and many calls need neither.
     from scalesync.api.client import ScaleApi
-    from scalesync.queue.dispatch_options import DispatchOptions
+    from scalesync.api.options import ApiOptions
     from scalesync.sync.events import SyncWatcher
     from scalesync.sync.runner import SyncRunner
 
@@ -58,25 +58,12 @@ class Connections:
             claim_for_account(conn, self.account())
 
     @contextmanager
-    def api(self) -> "Iterator[ScaleApi]":
-        """Yield a client for reads, which retries failures. Raises ConfigurationError without a key."""
-        from scalesync.api.client import ScaleApi
-        from scalesync.api.options import ApiOptions
-
-        settings = self.settings
-        retry = retry_policy(settings)
-        options = ApiOptions(settings.api_url, retry=retry, insecure_http=settings.insecure_http)
-        with ScaleApi(settings.require_key().reveal(), options, clock=self.clock) as api:
-            yield api
-
-    @contextmanager
-    def dispatch_api(self, options: "DispatchOptions") -> "Iterator[ScaleApi]":
-        """Yield a client for writes, which sends each request once and cuts it off after its timeout."""
+    def api(self, options: "ApiOptions | None" = None) -> "Iterator[ScaleApi]":
+        """Yield a client; without `options` it is for reads. Raises ConfigurationError without a key."""
         from scalesync.api.client import ScaleApi
 
-        settings = self.settings
-        api_options = options.api_options(settings.api_url, insecure_http=settings.insecure_http)
-        with ScaleApi(settings.require_key().reveal(), api_options, clock=self.clock) as api:
+        options = options or self._read_options()
+        with ScaleApi(self.settings.require_key().reveal(), options, clock=self.clock) as api:
             yield api
 
     @contextmanager
@@ -96,12 +83,17 @@ class Connections:
 
     def account(self) -> Account:
         """Return the key's account. Raises ConfigurationError without a key or for an insecure URL."""
-        from scalesync.api.options import ApiOptions
-
         # Building the options refuses plain http to another machine before the key is used for anything.
         key = self.settings.require_key().reveal()
-        url = ApiOptions(url=self.settings.api_url, insecure_http=self.settings.insecure_http).url
+        url = self._read_options().url
         return Account(fingerprint(key), mode_of(key), url, self.clock.now())
+
+    def _read_options(self) -> "ApiOptions":
+        """Return the options of a client that retries failed reads."""
+        from scalesync.api.options import ApiOptions
+
+        retry, insecure_http = retry_policy(self.settings), self.settings.insecure_http
+        return ApiOptions(self.settings.api_url, retry=retry, insecure_http=insecure_http)
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

@@ -143,7 +143,7 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         from scalesync.queue.dispatch_options import DispatchOptions
 
         options = DispatchOptions(workers, max, rate, timeout, settle_time, watch=watch)
-        return self._dispatch(options, patience, on_event)
+        return self.run_dispatcher(options, on_event, patience)
 
     def reconcile(
         self,
@@ -157,11 +157,15 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         from scalesync.queue.dispatch_options import DispatchOptions
 
         options = DispatchOptions(timeout=timeout, settle_time=settle_time, reconcile_only=True)
-        return self._dispatch(options, patience, on_event)
+        return self.run_dispatcher(options, on_event, patience)
 
-    def _dispatch(
-        self, options: "DispatchOptions", patience: float | None, on_event: "Callable[[DispatchEvent], None]"
+    def run_dispatcher(
+        self,
+        options: "DispatchOptions",
+        on_event: "Callable[[DispatchEvent], None]",
+        patience: float | None = None,
     ) -> "DispatchSummary":
+        """Dispatch as `options` say, and return a summary; `patience` None: that of the settings."""
         from scalesync.lease_owner import new_owner_id
         from scalesync.queue.dispatcher import Dispatcher
         from scalesync.queue.dispatcher_store import DispatcherStore
@@ -174,7 +178,9 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         connections = mirror.connections()
         with (
             connections.database(connections.check_and_claim) as database,
-            connections.dispatch_api(options) as api,
+            connections.api(
+                options.api_options(settings.api_url, insecure_http=settings.insecure_http)
+            ) as api,
         ):
             store = DispatcherStore(database, new_owner_id(), options.timing)
             return Dispatcher(store, api, connections.clock, on_event, options.timing, options).run()

@@ -3,6 +3,7 @@
 Two phases: `validate` copies the source to disk without a transaction, `enqueue` writes it in one.
 """
 
+import codecs
 import json
 import tempfile
 import uuid
@@ -20,7 +21,6 @@ from scalesync.errors import ConfigurationError, ConflictError, QueueError, Subm
 from scalesync.models.commands import Enqueued, NewCommand
 from scalesync.queue import new_commands
 
-_BYTE_ORDER_MARK = "\ufeff"
 _MAX_NAMES = 1_000
 _SPOOL_DECODER = msgspec.json.Decoder(tuple[int, NewCommand])
 
@@ -107,8 +107,10 @@ class ValidatedSpool:
 
     def add(self, number: int, row: bytes | Mapping[str, Any], template: TaskTemplate) -> None:
         """Store the command of one task, or its problem; skip a blank line."""
-        if isinstance(row, bytes) and not row.strip():
-            return
+        if isinstance(row, bytes):
+            row = row.removeprefix(codecs.BOM_UTF8) if number == 1 else row
+            if not row.strip():
+                return
         self.count += 1
         try:
             self._file.write(msgspec.json.encode((number, template.to_command(_parse_fields(row)))) + b"\n")
@@ -119,14 +121,6 @@ class ValidatedSpool:
         """Yield (number, command) of every valid task, from the first."""
         self._file.seek(0)
         yield from map(_SPOOL_DECODER.decode, self._file)
-
-    def first_numbers(self, resources: set[str]) -> dict[str, int]:
-        """Return, for each of these resources, the number of the first command on it."""
-        found: dict[str, int] = {}
-        for number, command in self if resources else ():
-            if command.resource in resources:
-                found.setdefault(command.resource, number)
-        return found
 
 
 @contextmanager
@@ -142,7 +136,7 @@ def validate(rows: Iterable[bytes | Mapping[str, Any]], template: TaskTemplate) 
             file = stack.enter_context(tempfile.TemporaryFile())
             spool = ValidatedSpool(file)
             for number, line in enumerate(rows, 1):
-                spool.add(number, _strip_byte_order_mark(line) if number == 1 else line, template)
+                spool.add(number, line, template)
             file.flush()
         except OSError as error:
             msg = f"The tasks cannot be read and kept: {error.strerror}."
@@ -155,8 +149,6 @@ def validate(rows: Iterable[bytes | Mapping[str, Any]], template: TaskTemplate) 
 def enqueue(conn: Connection, spool: ValidatedSpool) -> SubmitResult:
     """Queue every command, or raise SubmissionError with all problems and leave the transaction as it was."""
     submitted, refused = SubmitResult(), list[tuple[int, str, QueueError]]()
-    # `enqueue_many` reads ahead and answers in order, so the numbers of unanswered commands are a queue.
-    # `enqueue_many` reads ahead and answers in order, so the numbers of unanswered commands are a queue.
     # `enqueue_many` reads ahead and answers in order, so the numbers of unanswered commands are a queue.
     in_flight = deque[tuple[int, str]]()
 
@@ -182,9 +174,11 @@ def _explain(
     spool: ValidatedSpool, refused: list[tuple[int, str, QueueError]]
 ) -> Iterator[SubmissionProblem]:
     """Yield a problem for each refused command; a conflict within the source names the earlier number."""
-    first = spool.first_numbers(
-        {resource for _, resource, error in refused if isinstance(error, ConflictError)}
-    )
+    conflicts = {resource for _, resource, error in refused if isinstance(error, ConflictError)}
+    first: dict[str, int] = {}
+    for number, command in spool if conflicts else ():
+        if command.resource in conflicts:
+            first.setdefault(command.resource, number)
     numbers = {number for number, _, _ in refused}
     for number, resource, error in refused:
         before = first.get(resource, number)
@@ -195,10 +189,6 @@ def _explain(
             yield SubmissionProblem(
                 number, f"Number {before} has the same unique_id {name!r} and other content."
             )
-
-
-def _strip_byte_order_mark(row: bytes | Mapping[str, Any]) -> bytes | Mapping[str, Any]:
-    return row.removeprefix(_BYTE_ORDER_MARK.encode()) if isinstance(row, bytes) else row
 
 
 def _parse_fields(row: bytes | Mapping[str, Any]) -> Mapping[str, Any]:

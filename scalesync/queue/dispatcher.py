@@ -173,14 +173,9 @@ class Dispatcher:
 
     def _execute(self, work: CommandExecutor) -> CommandExecutor:
         """Run all steps of a claim, in a worker's thread."""
-        steps = work.run()
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                done: CommandExecutor = end.value
-                return done
+        for step in work.run():
             self._unreported_steps.append(events.StepStarted(work.command.id, work.command.kind, step))
+        return work
 
     # Results of workers ----------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from scalesync.db.database import Database
 from scalesync.db.mirror.upsert import apply_response
 from scalesync.db.queue import claim_arm_settle, command_rows, pause
-from scalesync.db.queue.selection import any_unfinished, in_doubt, still_waiting
+from scalesync.db.queue.selection import in_doubt, still_waiting
+from scalesync.db.queue.stats import any_unfinished
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, PausedBy, PauseState, Settlement

@@ -1,6 +1,6 @@
 """Work on one claimed command: look up, prepare, arm, send, look up again, settle.
 
-Hazard: the order of the steps is what makes every effect happen once; `tests/queue/matrix` breaks each one.
+Hazard: the order of the steps makes every effect happen once; `tests/queue/failure_matrix` breaks each one.
 """
 
 from collections.abc import Generator
@@ -55,7 +55,8 @@ class CommandExecutor:
     def __post_init__(self) -> None:
         self.claim = replace(self.claim, since_sent=self.deps.since_sent(self.claim))
         self.command = self.claim.command
-        self.claim_state = settlements.claim_state(self.claim, self.deps.timing)
+        ambiguous = self.command.ambiguous or self.claim.since_sent is not None
+        self.claim_state = settlements.ClaimState(self.claim, self.deps.timing, ambiguous)
 
     def run(self) -> Steps:
         """Yield each step while taking it, and return this executor, settled.
@@ -281,9 +282,8 @@ class CommandExecutor:
     ) -> Settlement:
         self.document = document
         result = None if document is None else handler.result(document)
-        return settlements.deliver(
-            outcome, result, frees_key=handler.frees_key(interface.payload_of(self.command))
-        )
+        frees_key = handler.frees_key(interface.payload_of(self.command))
+        return Settlement(CommandState.DELIVERED, outcome, result=result, frees_key=frees_key)
 
     def _release_with_signal(self, meaning: ResponseClass, error: ScaleException) -> Settlement:
         """Release the command, and set the signal that concerns all commands."""

@@ -60,9 +60,11 @@ class Queue:
         are left out unless `finished` is true or `state` asks for them.
         """
         shown = None if state is None else DisplayState(state)
-        chosen = {"kind": kind, "batch": batch, "finished": finished or shown is not None, "limit": limit}
+        all_states = finished or shown is not None
         with self._open_database() as database, database.read() as conn:
-            yield from listing.list_commands(conn, display=shown, **chosen)  # type: ignore[arg-type]
+            yield from listing.list_commands(
+                conn, display=shown, kind=kind, batch=batch, finished=all_states, limit=limit
+            )
 
     def listing(self, **filters: Any) -> Iterator[CommandView]:
         """Return `commands(**filters)`, which replaces this deprecated name."""
@@ -83,9 +85,8 @@ class Queue:
             shown = listing.view(conn, command_id)
             if shown is None:
                 raise QueueError(f"There is no command {command_id}.")
-            return CommandDetail(
-                shown, command_rows.attempts(conn, command_id), listing.why(conn, command_id)
-            )
+            attempts = command_rows.attempts(conn, command_id)
+            return CommandDetail(shown, attempts, listing.why(conn, command_id))
 
     def result(self, command_id: int) -> dict[str, Any] | None:
         """Return a delivered command's result, such as its task_id; None: not delivered yet.
@@ -135,11 +136,8 @@ class Queue:
     def discard(self, command_ids: Iterable[int]) -> list[DiscardResult]:
         """Discard commands; return for each whether it is discarded, will be, or it is too late."""
         chosen_ids = list(dict.fromkeys(command_ids))
-        answers = list[DiscardResult]()
         with self._open_database() as database, database.write(durable=True) as conn:
-            for command_id in chosen_ids:
-                answers.append(management.discard(conn, command_id))
-        return answers
+            return [management.discard(conn, command_id) for command_id in chosen_ids]
 
     def discard_dead(self) -> list[DiscardResult]:
         """Discard every dead command, oldest first, and return the result for each.

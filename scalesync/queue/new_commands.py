@@ -15,11 +15,6 @@ _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":"))
 _HASH_PERSON = b"scalesync.task"
-_STREAMS = {
-    CommandKind.CREATE_TASK: "tasks",
-    CommandKind.CREATE_BATCH: "batches",
-    CommandKind.CREATE_PROJECT: "projects",
-}
 
 
 def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | None = None) -> NewCommand:
@@ -45,7 +40,7 @@ def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | Non
         scope=None if batch is None else f"batch:{batch}",
         depends_on=f"batch:{batch}" if batch else f"project:{project}" if project else None,
         idempotency_key=resource,
-        creates=_creation(CommandKind.CREATE_TASK, unique_id, type=task_type, project=project, batch=batch),
+        creates=_creation("tasks", unique_id, type=task_type, project=project, batch=batch),
     )
 
 
@@ -84,7 +79,7 @@ def create_batch(name: str, project: str, **more: Any) -> NewCommand:
         scope=f"batch:{name}",
         depends_on=f"project:{project}",
         idempotency_key=f"batch:{name}",
-        creates=_creation(CommandKind.CREATE_BATCH, name, project=project),
+        creates=_creation("batches", name, project=project),
     )
 
 
@@ -111,7 +106,7 @@ def create_project(name: str, task_type: str, params: Mapping[str, Any], **more:
         payload=canonical({"name": name, "type": task_type, "params": dict(params), **given}),
         resource=f"project:{name}",
         idempotency_key=f"project:{name}",
-        creates=_creation(CommandKind.CREATE_PROJECT, name, type=task_type),
+        creates=_creation("projects", name, type=task_type),
     )
 
 
@@ -172,5 +167,5 @@ def _require_type(task_type: object) -> None:
     _require_name("task type", task_type.strip() if isinstance(task_type, str) else task_type)
 
 
-def _creation(kind: CommandKind, name: str, **like: str | None) -> Creation:
-    return Creation(_STREAMS[kind], name, tuple((key, value) for key, value in like.items() if value))
+def _creation(stream: str, name: str, **like: str | None) -> Creation:
+    return Creation(stream, name, tuple((key, value) for key, value in like.items() if value))

@@ -53,11 +53,6 @@ class ClaimState:
         return self.command.failures >= self.command.max_failures
 
 
-def claim_state(claim: Claim, timing: Timing) -> ClaimState:
-    """Return the state of a command that was just claimed."""
-    return ClaimState(claim, timing, claim.command.ambiguous or claim.since_sent is not None)
-
-
 def release(state: ClaimState, *, wait: float = 0.0, error: ScaleException | None = None) -> Settlement:
     """Return the settlement that puts a command back into the state it was claimed from."""
     command = state.command
@@ -114,11 +109,6 @@ def put_in_doubt(state: ClaimState, chance: float, error: ScaleException) -> Set
         error_code=error.code,
         error=error.message,
     )
-
-
-def deliver(outcome: Outcome, result: str | None, *, frees_key: bool) -> Settlement:
-    """Return the settlement of a command whose effect was seen at the API."""
-    return Settlement(CommandState.DELIVERED, outcome, result=result, frees_key=frees_key)
 
 
 def reject(error: ScaleException) -> Settlement:

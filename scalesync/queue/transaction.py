@@ -142,10 +142,8 @@ class Transaction:
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of a batch's cancelable tasks; a queued create has no task_id."""
-        pending, creates = (
-            mirror_lookup.pending_tasks(self._conn, batch),
-            enqueue.queued_creates(self._conn, batch),
-        )
+        pending = mirror_lookup.pending_tasks(self._conn, batch)
+        creates = enqueue.queued_creates(self._conn, batch)
         known = pending or creates or query.find(self._conn, BATCHES, batch)
         if not known and next(listing.list_commands(self._conn, batch=batch, limit=1), None) is None:
             msg = f"There is no batch {batch!r} in the mirror or in the queue."

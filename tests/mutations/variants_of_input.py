@@ -8,8 +8,8 @@ INPUT = (
     Variant(
         "a name is stripped",
         "cli/param_types.py",
-        "name = super().convert(value, param, ctx)",
-        "name = super().convert(value, param, ctx).strip()",
+        "name = _given(value)",
+        "name = _given(value).strip()",
         ("cli/test_name_whitespace.py::test_a_field_that_gives_the_unique_id_is_named_as_it_was_typed",),
     ),
     Variant(

@@ -50,8 +50,8 @@ def test_the_log_keeps_steps_in_order(database: Database) -> None:
         AttemptStep("send", "refused", 400, "no"),
     ]
     with database.write() as conn:
-        command_rows.log_steps(conn, number, 3, steps)
-        command_rows.log_steps(conn, number, 3, [])
+        command_rows.log(conn, [(number, 3, step) for step in steps])
+        command_rows.log(conn, [])
         logged = command_rows.attempts(conn, number)
         assert command_rows.attempts(conn, 99) == []
     assert [AttemptStep(one.step, one.outcome, one.http_status, one.detail) for one in logged] == steps

@@ -14,6 +14,7 @@ from scalesync.cli.sync_progress import SyncTracker
 from scalesync.clock import Clock
 from scalesync.errors import IncompleteError, InterruptedRunError
 from scalesync.mirror import Mirror
+from scalesync.queue.dispatch_options import DispatchOptions
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Stage:
             raise IncompleteError("The demo's sync did not complete.")
         print_changes(summary)
 
-    def dispatch(self, **options: Any) -> None:
+    def dispatch(self, patience: float, **options: Any) -> None:
         """Dispatch with short time limits, and print the summary."""
-        summary = dispatch.run(self.mirror, quiet=self.quiet, timeout=2.0, settle_time=0.5, **options)
+        chosen = DispatchOptions(timeout=2.0, settle_time=0.5, **options)
+        summary = dispatch.run(self.mirror, chosen, quiet=self.quiet, patience=patience)
         dispatch.print_summary(summary)
 
     def query(self, statement: str) -> None:

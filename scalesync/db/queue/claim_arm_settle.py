@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from scalesync.db.queue import pause
 from scalesync.db.queue.claim_conditions import due, matches, pending
-from scalesync.db.queue.command_rows import command_of, log_steps
+from scalesync.db.queue.command_rows import command_of, log
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.queue.rescue import rescue
 from scalesync.db.queue.selection import first_claimable, unblocked
@@ -100,11 +100,8 @@ _ARM = (
 _RESULT = ("state", "outcome", "ambiguous", "hold_reason", "error_code", "error", "result")
 _SETTLED: dict[str, Any] = {
     **{name: sa.bindparam(f"to_{name}", type_=_C[name].type) for name in _RESULT},
+    **dict.fromkeys(("not_before", "finished_at", "owner", "leased_until")),
     "failures": _C.failures + sa.bindparam("failed", type_=_C.failures.type),
-    "not_before": None,
-    "finished_at": None,
-    "owner": None,
-    "leased_until": None,
 }
 _SETTLE = sa.update(commands).where(_HAS_CLAIM).returning(_C.discard_requested)
 _SETTLE_FINAL = _SETTLE.values(_SETTLED | {"finished_at": utc_now()})
@@ -194,7 +191,8 @@ def settle(conn: sa.Connection, claim: Claim, settlement: Settlement, steps: Seq
         raise ValueError(msg)
     final = settlement.state in _FINAL
     statement = _SETTLE_FINAL if final else _SETTLE_LATER if settlement.wait > 0 else _SETTLE_AT_ONCE
-    given = {**_key(claim), **_changes(settlement)}
+    given = {**_key(claim), "failed": int(settlement.failed), "wait": settlement.wait}
+    given |= {f"to_{name}": getattr(settlement, name) for name in _RESULT}
     row = conn.execute(statement, given).first()
     # No row: the claim was lost. Steps are logged all the same, under the old fence, as what really was sent.
     merged = (
@@ -204,7 +202,7 @@ def settle(conn: sa.Connection, claim: Claim, settlement: Settlement, steps: Seq
     )
     if row is None:
         steps = [*steps, AttemptStep("settle", "merged" if merged else "dropped")]
-    log_steps(conn, claim.command.id, claim.command.fence, steps)
+    log(conn, [(claim.command.id, claim.command.fence, step) for step in steps])
     if merged or row is not None:
         _after_settle(conn, claim.command, settlement, unwanted=row is not None and row.discard_requested)
     return merged or row is not None
@@ -231,9 +229,7 @@ def _claim_ids(conn: sa.Connection, ids: list[int], owner: str, lease: float) ->
     created: dict[str, float] = dict(conn.execute(_CREATED_AGO, {"names": list(names)}).all())
     claims = [
         Claim(
-            command_of(row),
-            row["since_sent"],
-            created.get(row["resource"], created.get(row["depends_on"])),
+            command_of(row), row["since_sent"], created.get(row["resource"], created.get(row["depends_on"]))
         )
         for row in rows
     ]
@@ -245,20 +241,6 @@ def _claim_ids(conn: sa.Connection, ids: list[int], owner: str, lease: float) ->
 
 def _key(claim: Claim) -> dict[str, Any]:
     return {"which": claim.command.id, "claim_fence": claim.command.fence}
-
-
-def _changes(settlement: Settlement) -> dict[str, Any]:
-    return {
-        "to_state": settlement.state,
-        "to_outcome": settlement.outcome,
-        "to_ambiguous": settlement.ambiguous,
-        "to_hold_reason": settlement.hold_reason,
-        "to_error_code": settlement.error_code,
-        "to_error": settlement.error,
-        "to_result": settlement.result,
-        "failed": int(settlement.failed),
-        "wait": settlement.wait,
-    }
 
 
 def _after_settle(conn: sa.Connection, command: Command, settlement: Settlement, *, unwanted: bool) -> None:

@@ -48,11 +48,6 @@ def pending(c: Commands) -> sa.ColumnElement[bool]:
     return matches(c, WAITING)
 
 
-def on_hold(c: Commands) -> sa.ColumnElement[bool]:
-    """Return the condition for a command that waits for a person's decision."""
-    return c.c.hold_reason.is_not(None)
-
-
 def due(c: Commands) -> sa.ColumnElement[bool]:
     """Return the condition for a command whose `not_before` is empty or past, by the database's clock."""
     return sa.or_(c.c.not_before.is_(None), time_has_come(c))

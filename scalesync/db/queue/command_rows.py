@@ -1,7 +1,7 @@
-"""Read commands from their rows, and read and write the log of the steps taken with each."""
+"""Read commands from their rows, name them for people, and read and write the log of their steps."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, insert, select
@@ -29,25 +29,22 @@ def find(conn: Connection, command_id: int) -> Command | None:
     return None if row is None else command_of(row)
 
 
-def log_steps(conn: Connection, command_id: int, fence: int, steps: Sequence[AttemptStep]) -> None:
-    """Append steps to the log of a command, in order, dated by the database's clock."""
-    log(conn, [(command_id, fence, step) for step in steps])
+def named(command_id: int, kind: str, resource: str) -> str:
+    """Return a command as people know it: its number, kind and object."""
+    return f"command {command_id} ({kind} {resource.partition(':')[2] or resource})"
+
+
+def words(state: CommandState) -> str:
+    """Return a state as a phrase for messages."""
+    return {CommandState.QUEUED: "not sent yet", CommandState.SENDING: "being sent"}.get(
+        state, state.replace("_", " ")
+    )
 
 
 def log(conn: Connection, entries: Iterable[tuple[int, int, AttemptStep]]) -> None:
-    """Append entries (command id, fence, step) to the logs of several commands, in order."""
+    """Append entries (command id, fence, step) to the logs of commands, dated by the database's clock."""
     # The fence says under which claim a step was taken: two dispatchers may log on one command.
-    rows = [
-        {
-            "command_id": command_id,
-            "fence": fence,
-            "step": step.step,
-            "http_status": step.http_status,
-            "outcome": step.outcome,
-            "detail": step.detail,
-        }
-        for command_id, fence, step in entries
-    ]
+    rows = [{"command_id": one, "fence": fence, **asdict(step)} for one, fence, step in entries]
     if rows:
         conn.execute(_ADD, rows)
 

@@ -1,12 +1,12 @@
 """Discard commands that had no effect, with all commands that can never run without them."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, false, not_, select, text, update
 
 from scalesync.db.queue import mirror_lookup, seals
-from scalesync.db.queue.command_rows import log
+from scalesync.db.queue.command_rows import log, named
 from scalesync.db.schema.queue import CREATES, UNSETTLED, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import chunks
@@ -27,30 +27,12 @@ _LIVE = and_(
 """Creates that made, or may still make, the object that their resource names."""
 
 
-@dataclass(frozen=True, slots=True)
-class DiscardedCommand:
+class DiscardedCommand(NamedTuple):
     """A command that was just discarded."""
 
     id: int
     kind: str
     resource: str
-
-    @property
-    def shown(self) -> str:
-        """The command as people know it: number, kind and object."""
-        return named(self.id, self.kind, self.resource)
-
-
-def named(command_id: int, kind: str, resource: str) -> str:
-    """Return a command as people know it: its number, kind and object."""
-    return f"command {command_id} ({kind} {resource.partition(':')[2] or resource})"
-
-
-def words(state: CommandState) -> str:
-    """Return a state as a phrase for messages."""
-    return {CommandState.QUEUED: "not sent yet", CommandState.SENDING: "being sent"}.get(
-        state, state.replace("_", " ")
-    )
 
 
 def discard_matching(
@@ -74,10 +56,8 @@ def discard_matching(
     }
     statement = update(commands).where(which, WITHOUT_EFFECT).values(changes)
     rows = conn.execute(statement.returning(_C.id, _C.fence, _C.kind, _C.resource)).all()
-    log(
-        conn,
-        ((row.id, row.fence, AttemptStep("discard", outcome, detail=details.get(row.id))) for row in rows),
-    )
+    steps = {row.id: AttemptStep("discard", outcome, detail=details.get(row.id)) for row in rows}
+    log(conn, [(row.id, row.fence, steps[row.id]) for row in rows])
     return [DiscardedCommand(row.id, row.kind, row.resource) for row in rows]
 
 
@@ -100,7 +80,7 @@ def cascade(conn: Connection, discarded: Iterable[DiscardedCommand]) -> tuple[in
         causes = _dependents(conn, _orphaned(conn, wave))
         wave = []
         for chunk in chunks(sorted(causes)):
-            details = {one: f"It depended on {causes[one].shown}." for one in chunk}
+            details = {one: f"It depended on {named(*causes[one])}." for one in chunk}
             wave += discard_matching(conn, _C.id.in_(chunk), Outcome.DEPENDENCY_FAILED, details)
         found += [gone.id for gone in wave]
     return tuple(sorted(found))

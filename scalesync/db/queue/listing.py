@@ -11,33 +11,24 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
 from scalesync.db.filters import half_open
-from scalesync.db.queue.claim_conditions import blockers, due, matches, on_hold, pending
-from scalesync.db.queue.command_rows import command_of
-from scalesync.db.queue.discard_cascade import named, words
+from scalesync.db.queue.claim_conditions import blockers, due, matches, pending
+from scalesync.db.queue.command_rows import command_of, named, words
 from scalesync.db.schema.queue import UNSETTLED, commands
-from scalesync.models.commands import (
-    Command,
-    CommandKind,
-    CommandState,
-    CommandView,
-    DisplayState,
-    Outcome,
-)
+from scalesync.models.commands import Command, CommandKind, CommandState, CommandView, DisplayState, Outcome
 from scalesync.models.selection import Selection
 from scalesync.timestamps import format_instant
 
 _AT_ONCE = 500
 """Commands held in memory while listing."""
 _C = commands.alias("c")
+_HELD = _C.c.hold_reason.is_not(None)
 _WAITS_FOR = case((pending(_C), func.coalesce(*blockers(_C)))).label("waits_for")
-_QUERY = select(_C, _WAITS_FOR, on_hold(_C).label("held"), due(_C).label("due"))
+_QUERY = select(_C, _WAITS_FOR, _HELD.label("held"), due(_C).label("due"))
 """Commands with the id of the command that blocks them (`waits_for`), and whether they are held and due."""
+_UNHELD = (DisplayState.READY, DisplayState.SCHEDULED, DisplayState.RETRYING, DisplayState.BLOCKED)
 _STATES: dict[DisplayState, ColumnElement[bool]] = {
-    DisplayState.READY: _C.c.state == CommandState.QUEUED,
-    DisplayState.SCHEDULED: _C.c.state == CommandState.QUEUED,
-    DisplayState.RETRYING: _C.c.state == CommandState.QUEUED,
-    DisplayState.BLOCKED: _C.c.state == CommandState.QUEUED,
-    DisplayState.HELD: and_(pending(_C), on_hold(_C)),
+    **dict.fromkeys(_UNHELD, _C.c.state == CommandState.QUEUED),
+    DisplayState.HELD: and_(pending(_C), _HELD),
 }
 """A condition in SQL that narrows the search for a display state; other display states equal the state."""
 
@@ -125,7 +116,7 @@ def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandVie
 
 def _named(conn: Connection, ids: Iterable[int]) -> dict[int, str]:
     """Return a phrase for each command: its number, kind, object and state."""
-    columns = (_C.c.id, _C.c.kind, _C.c.resource, _C.c.state, on_hold(_C))
+    columns = (_C.c.id, _C.c.kind, _C.c.resource, _C.c.state, _HELD)
     found = conn.execute(select(*columns).where(_C.c.id.in_(ids)))
     return {
         number: f"{named(number, kind, resource)}, which is {'held' if held else words(CommandState(state))}"

@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from scalesync import advice
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.claim_conditions import matches
-from scalesync.db.queue.command_rows import command_of, log_steps
-from scalesync.db.queue.discard_cascade import cascade, discard_matching, named, words
+from scalesync.db.queue.command_rows import command_of, log, named, words
+from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
@@ -123,14 +123,10 @@ def distrust(conn: sa.Connection) -> int:
     first = ~sa.select(other.c.id).where(in_the_way).correlate(commands).exists()
     queued = _C.state == CommandState.QUEUED
     conn.execute(sa.update(commands).where(queued, first).values(state=CommandState.IN_DOUBT))
-    _log_distrust(conn)
-    return conn.execute(sa.select(sa.func.count()).select_from(commands).where(sa.text(OPEN))).scalar_one()
-
-
-def _log_distrust(conn: sa.Connection) -> None:
     step = sa.select(_C.id, _C.fence, utc_now(), sa.literal("distrust"), _C.state).order_by(_C.id)
     names = ["command_id", "fence", "at", "step", "outcome"]
     conn.execute(sa.insert(command_attempts).from_select(names, step.where(sa.text(UNSETTLED))))
+    return conn.execute(sa.select(sa.func.count()).select_from(commands).where(sa.text(OPEN))).scalar_one()
 
 
 def _retry(conn: sa.Connection, command: Command) -> None:
@@ -167,7 +163,7 @@ def _request_discard(conn: sa.Connection, command: Command) -> None:
         sa.update(commands).where(_C.id == command.id).values(discard_requested=True, hold_reason=None)
     )
     conn.execute(requested)
-    log_steps(conn, command.id, command.fence, [step])
+    log(conn, [(command.id, command.fence, step)])
 
 
 def _revive(
@@ -179,15 +175,11 @@ def _revive(
         flying = _first(conn, _C.resource == command.resource, sa.text(IN_FLIGHT))
         if flying is not None:
             raise QueueError(f"{_named(command)} must wait: {_about(flying)} at this moment.")
+    emptied = ("outcome", "error_code", "error", "finished_at", "not_before", "hold_reason")
     revived = {
+        **dict.fromkeys(emptied),
         "state": CommandState.IN_DOUBT if command.ambiguous else CommandState.QUEUED,
-        "outcome": None,
         "failures": 0,
-        "error_code": None,
-        "error": None,
-        "finished_at": None,
-        "not_before": None,
-        "hold_reason": None,
         "discard_requested": discard_requested,
     }
     try:
@@ -203,7 +195,7 @@ def _revive(
 def _change(conn: sa.Connection, command: Command, step: AttemptStep, **values: object) -> None:
     fence = command.fence + 1
     conn.execute(sa.update(commands).where(_C.id == command.id).values(fence=fence, **values))
-    log_steps(conn, command.id, fence, [step])
+    log(conn, [(command.id, fence, step)])
 
 
 def _refuse_overtaken(conn: sa.Connection, command: Command) -> None:
@@ -219,7 +211,7 @@ def _refuse_overtaken(conn: sa.Connection, command: Command) -> None:
     if newer is not None:
         raise QueueError(f"{_named(command)} has been overtaken: {_about(newer)}.", advice=_AGAIN)
     seals_batch = command.kind == CommandKind.FINALIZE_BATCH and command.scope is not None
-    if seals_batch and not seals.is_sealed_by(conn, str(command.scope), command.id):
+    if seals_batch and seals.lock(conn, [str(command.scope)]).get(str(command.scope)) != command.id:
         raise QueueError(f"{_named(command)} is out of date: its batch was opened again.", advice=_AGAIN)
 
 

@@ -41,11 +41,6 @@ def seal(conn: Connection, scope: str, command_id: int) -> None:
     conn.execute(update(batch_seals).where(batch_seals.c.batch == _batch(scope)).values(sealed_by=command_id))
 
 
-def is_sealed_by(conn: Connection, scope: str, command_id: int) -> bool:
-    """Lock the seal of a scope, shared, and return whether this command sealed it."""
-    return lock(conn, [scope]).get(scope) == command_id
-
-
 def unseal(conn: Connection, command_ids: Collection[int]) -> None:
     """Open the batches that these commands sealed."""
     conn.execute(update(batch_seals).where(batch_seals.c.sealed_by.in_(command_ids)).values(sealed_by=None))

@@ -20,7 +20,7 @@ from scalesync.db.queue.claim_conditions import (
     time_has_come,
     uncreated,
 )
-from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, UNTIMED, commands
+from scalesync.db.schema.queue import TIMED, UNHELD, UNTIMED, commands
 from scalesync.db.statements import ONCE, in_list, in_subquery, indexed
 from scalesync.models.commands import CommandState
 
@@ -45,18 +45,6 @@ _ORDER_BY_INDEX = sa.select(
 )
 _STILL_WAITING = sa.select(commands.c.id).where(
     in_list(commands.c.id, "chosen"), pending(commands), matches(commands, UNHELD)
-)
-_ANY_UNFINISHED = sa.select(
-    sa.or_(
-        indexed(
-            sa.select(commands.c.id).where(pending(commands), matches(commands, UNHELD)),
-            commands,
-            "ix_commands_waiting",
-        ).exists(),
-        indexed(
-            sa.select(commands.c.id).where(matches(commands, SENDING)), commands, "ix_commands_leases"
-        ).exists(),
-    )
 )
 
 
@@ -90,8 +78,11 @@ def _claimable_at_front(dialect: str) -> Ids:
 @cache
 def _claimable_anywhere(dialect: str) -> Ids:
     """Return a query for the first `limit` (a parameter) claimable commands of the whole queue."""
-    # Three sources, each with an index in its own order; a command is in exactly one of them.
-    sources = [sa.select(part) for part in (_without_container(), _in_containers(dialect), _timed())]
+    # Three sources, each with an index in its own order; a command is in exactly one of them. Without a
+    # container are projects, cancels, updates and finalizes.
+    c = commands.alias("free")
+    free = _ready(c, c.c.depends_on.is_(None), _LIMIT).subquery("free_ones")
+    sources = [sa.select(part) for part in (free, _in_containers(dialect), _timed())]
     found = sa.union_all(*sources).subquery("found")
     return sa.select(found.c.id).order_by(found.c.priority, found.c.id).limit(_LIMIT)
 
@@ -101,16 +92,10 @@ def unblocked(c: Commands) -> sa.ColumnElement[bool]:
     return sa.and_(*(blocking.is_(None) for blocking in blockers(c)))
 
 
-def _without_container() -> Subquery:
-    """Return the first claimable commands without a container: projects, cancels, updates, finalizes."""
-    c = commands.alias("free")
-    return _ready(c, c.c.depends_on.is_(None), _LIMIT).subquery("free_ones")
-
-
 def _timed() -> Subquery:
     """Return the first claimable commands with a `not_before` that is past, by that time."""
     c = commands.alias("timed")
-    query = sa.select(*_order_columns(c)).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
+    query = sa.select(c.c.id, c.c.priority).where(pending(c), matches(c, UNHELD), matches(c, TIMED))
     query = query.where(time_has_come(c), unblocked(c)).order_by(c.c.not_before, c.c.id).limit(_LIMIT)
     return indexed(query, c, "ix_commands_timed").subquery("timed_ones")
 
@@ -130,7 +115,7 @@ def _in_containers(dialect: str) -> Subquery:
     # 3. Read up to `limit` commands of each of them, and take the first of all.
     c = commands.alias("placed")
     member = in_subquery(c.c.id, _inside(dialect, tops, "member", _LIMIT))
-    query = sa.select(*_order_columns(c)).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
+    query = sa.select(c.c.id, c.c.priority).join_from(tops, c, member).order_by(c.c.priority, c.c.id)
     return query.limit(_LIMIT).subquery("placed_ones")
 
 
@@ -191,15 +176,11 @@ def _inside(dialect: str, groups: sa.CTE, name: str, limit: sa.ColumnElement[int
 
 
 def _ready(c: Commands, where: sa.ColumnElement[bool], limit: sa.ColumnElement[int]) -> sa.Select[int, int]:
-    query = sa.select(*_order_columns(c)).where(
+    query = sa.select(c.c.id, c.c.priority).where(
         pending(c), matches(c, UNHELD), matches(c, UNTIMED), where, unblocked(c)
     )
     query = indexed(query, c, "ix_commands_ready").limit(limit)
     return query.order_by(c.c.depends_on, c.c.priority, c.c.id)
-
-
-def _order_columns(c: Commands) -> tuple[sa.ColumnElement[int], sa.ColumnElement[int]]:
-    return c.c.id, c.c.priority
 
 
 def in_doubt(conn: sa.Connection) -> list[int]:
@@ -212,8 +193,3 @@ def in_doubt(conn: sa.Connection) -> list[int]:
 def still_waiting(conn: sa.Connection, ids: Collection[int]) -> set[int]:
     """Return the `ids` of commands that are pending and not held, so that they can be claimed once due."""
     return set(conn.scalars(_STILL_WAITING, {"chosen": list(ids)}))
-
-
-def any_unfinished(conn: sa.Connection) -> bool:
-    """Return whether any command is pending and not held, blocked or not, or is being sent."""
-    return bool(conn.scalar(_ANY_UNFINISHED))

@@ -45,16 +45,11 @@ class FinalizeBatch(interface.CommandHandler):
 
     def confirms(self, command: Command, answer: Document) -> bool:
         """Return whether the answer is the command's batch, and not in `staging` any more."""
-        fields = interface.fields_of(answer)
-        return (
-            fields.get("name") == interface.payload_of(command)["name"] and fields.get("status") != "staging"
-        )
+        fields, name = interface.fields_of(answer), interface.payload_of(command)["name"]
+        return fields.get("name") == name and fields.get("status") != "staging"
 
     def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
         """Read the batch; once finalized it is not in `staging` any more."""
         document = api.batch(interface.payload_of(command)["name"])
-        return (
-            interface.Absent()
-            if interface.fields_of(document).get("status") == "staging"
-            else interface.Present(document)
-        )
+        staging = interface.fields_of(document).get("status") == "staging"
+        return interface.Absent() if staging else interface.Present(document)

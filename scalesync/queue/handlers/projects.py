@@ -115,17 +115,13 @@ def _without_base(document: Document, ours: list[int], last: int) -> interface.L
 def _versions(document: Document) -> list[Version]:
     """Return the versions of a project, oldest first. Raises ScaleNoAnswer if the history is malformed."""
     history = interface.fields_of(document).get("param_history") or []
-    if not isinstance(history, list) or not all(map(_is_version, history)):
-        raise ScaleNoAnswer("The API's answer has a history of params that cannot be read.")
-    versions = [
-        (entry["version"], {name: value for name, value in entry.items() if name not in _STAMPS})
-        for entry in history
-    ]
+    versions: list[Version] = []
+    for entry in history if isinstance(history, list) else [None]:
+        if not isinstance(entry, dict) or not isinstance(entry.get("version"), int):
+            raise ScaleNoAnswer("The API's answer has a history of params that cannot be read.")
+        params = {name: value for name, value in entry.items() if name not in _STAMPS}
+        versions.append((entry["version"], params))
     return sorted(versions, key=itemgetter(0))
-
-
-def _is_version(entry: object) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("version"), int)
 
 
 def _params_after(before: dict[str, Any], payload: interface.Payload) -> dict[str, Any]:

@@ -78,9 +78,8 @@ class CancelTask(interface.CommandHandler):
         # an older version. Nothing found under the unique_id is then the effect that was asked for.
         payload = interface.payload_of(command)
         lost = payload.get("clear_unique_id") and not payload.get("task_id")
-        return (
-            interface.Present(None) if lost and (command.sends or command.ambiguous) else interface.Absent()
-        )
+        maybe_sent = command.sends or command.ambiguous
+        return interface.Present(None) if lost and maybe_sent else interface.Absent()
 
     def prepare(self, api: ScaleApi, command: Command) -> interface.Prepared:
         """Find the task's id if only its unique_id is known. Raises ScaleResourceNotFound for none."""
