@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmark.children import scalesync
-from tests.benchmark.documents import PROJECTS
+from tests.benchmark.documents import BOXES, PROJECTS
 from tests.benchmark.harness import A_LOOP, BARE, PROOF, SCALESYNC, WIDE, Harness
 from tests.benchmark.peers.protocol import Order
 from tests.benchmark.server import KEY
@@ -20,7 +20,7 @@ def sync(harness: Harness) -> None:
     tasks = harness.options.tasks
     api = harness.api(tasks)
     harness.results.upper_bound = upper_bound(api)
-    harness.results.bytes_per_task, harness.results.boxes_per_task = api.bytes_per_task, api.boxes_per_task
+    harness.results.bytes_per_task, harness.results.boxes_per_task = api.bytes_per_task, BOXES
     for _ in range(harness.options.rounds):
         for engine in harness.options.engines:
             with ExitStack() as stack:
