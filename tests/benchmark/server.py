@@ -36,6 +36,7 @@ class Api:
     url: str
     """With /v1."""
     control: str
+    corpus: str
     bytes_per_task: float
 
     def requests(self) -> int:
@@ -156,7 +157,7 @@ def main() -> None:
         App(account, given["latency"]), lifespan="off", log_level="critical", access_log=False
     )
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    sys.stdout.write(json.dumps(asdict(Api(f"{control}/v1", control, size))) + "\n")
+    sys.stdout.write(json.dumps(asdict(Api(f"{control}/v1", control, given["corpus"], size))) + "\n")
     sys.stdout.flush()
     uvicorn.Server(config).run(sockets=[listener])
 
