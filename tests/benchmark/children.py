@@ -119,14 +119,9 @@ def _memory_watched(root: int) -> Iterator[dict[int, int]]:
 
     def watch() -> None:
         while not over.wait(_MEMORY_EVERY):
-            found = [root]
-            while found:
-                process = found.pop()
-                # Replaced, not maximized: before its exec a child shows the peak of its parent.
+            for process in family(root):
+                # A high-water mark of the system's: a later value is never smaller, but 0 after the end.
                 peaks[process] = _peak(process) or peaks.get(process, 0)
-                for children in Path(f"/proc/{process}/task").glob("*/children"):
-                    with suppress(OSError):
-                        found += map(int, children.read_text().split())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -135,6 +130,21 @@ def _memory_watched(root: int) -> Iterator[dict[int, int]]:
     finally:
         over.set()
         watcher.join()
+
+
+def family(root: int) -> Iterator[int]:
+    """Yield a process and those of its descendants that run a program of their own."""
+    yield root
+    for listing in Path(f"/proc/{root}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, listing.read_text().split()):
+                # Between fork and exec a child has the memory of its parent, which would count twice.
+                if _command_line(child) != _command_line(root):
+                    yield from family(child)
+
+
+def _command_line(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def _peak(process: int) -> int:

@@ -132,6 +132,7 @@ class Harness:
         before = api.requests()
         with tempfile.TemporaryDirectory(dir=self.directory) as directory:
             own = replace(job, directory=directory, workers=peer.workers, tuned=peer.tuned)
+            own = replace(own, irregular=api.corpus == "mixed")
             self.note(result, lambda: run_peer(peer.module, own))
         if result.rounds and not result.rounds[-1].requests:
             result.rounds[-1].requests = api.requests() - before

@@ -1,11 +1,15 @@
 """A peer is measured as a whole process; one that is killed half-way leaves the rest to the next run."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.benchmark.children import FailedError, run_peer, run_scalesync
+from tests.benchmark.children import FailedError, family, run_peer, run_scalesync
 from tests.benchmark.peers.protocol import Job, Report
 from tests.benchmark.results import Measurement, Result
 from tests.benchmark.resume import first_run, second_run, tasks_in
@@ -51,6 +55,21 @@ def test_a_sync_that_is_killed_half_way_leaves_the_rest_to_the_next(sqlite_url: 
 
     assert 800 <= first.tasks < 1_600
     assert first.tasks + second.tasks == tasks_in(job) == 1_600
+
+
+def test_memory_includes_children_but_not_twice_what_they_shared_before_their_exec() -> None:
+    """A child that waits between fork and exec is left out; one with a program of its own counts."""
+    sleeps = "import time; time.sleep(60)"
+    forks = "import os, time; os.fork(); time.sleep(60)"
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleeps!r}])"
+    counts = {}
+    for program in (forks, starts):
+        with subprocess.Popen([sys.executable, "-c", program], start_new_session=True) as process:
+            time.sleep(1)
+            counts[program] = len(list(family(process.pid)))
+            os.killpg(process.pid, signal.SIGKILL)
+
+    assert list(counts.values()) == [1, 2]
 
 
 def test_a_command_that_fails_is_no_measurement(sqlite_url: str) -> None:

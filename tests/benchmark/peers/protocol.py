@@ -24,6 +24,8 @@ class Job:
     """The URL of a finished mirror, for a peer that does not call the API."""
     directory: str = ""
     """An empty directory for other files."""
+    irregular: bool = False
+    """Whether responses have fields that nobody anticipated."""
     payloads: str = ""
     """A file of tasks to be created, a line each."""
 
