@@ -22,7 +22,7 @@ from tests.benchmark.unanticipated import Unanticipated
 UNANTICIPATED = 0.3
 """Share of the responses whose form nobody anticipated."""
 LARGE_EVERY = 20_000
-"""One of so many tasks has a large response."""
+"""Number of tasks of which one has a large response."""
 STATUSES = {"completed": 0.86, "pending": 0.09, "canceled": 0.03, "error": 0.02}
 """Share of each; pending and canceled tasks have no response."""
 

@@ -1,6 +1,6 @@
 """dlt's rest_api source, which makes a table of tasks, and child tables of the lists in them.
 
-Irregular responses are one column of JSON, as its documentation recommends for them.
+Irregular responses are one column of JSON, by a hint that dlt has for it.
 """
 
 import os
