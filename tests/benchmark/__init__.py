@@ -1,4 +1,4 @@
-"""scalesync beside what people would use instead, measured on this machine: `python -m tests.benchmark`.
+"""Measure scalesync beside other programs for its work, on this machine: `python -m tests.benchmark`.
 
-Takes the extras `test` and `bench`. Nothing here measures in the suite: its one test is that all of it works.
+Needs the extras `test` and `bench`. The suite measures nothing: it only tests that the benchmark works.
 """

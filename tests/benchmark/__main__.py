@@ -1,4 +1,4 @@
-"""Run the benchmark and say what came of it; ends with 1 if anything failed."""
+"""Run the benchmark and print its tables; exits with 1 if anything failed."""
 
 import json
 import sys
@@ -36,15 +36,15 @@ def main() -> int:
                 cut_short |= not harness.play(name, stages.ALL[name])
         except KeyboardInterrupt:
             interrupted = True
-            progress.print("Interrupted: what follows is all that was measured.")
+            progress.print("Interrupted: the tables have all that was measured.")
         status.stop()
-        tell(harness.results, options, harness.postgres_version())
+        write(harness.results, options, harness.postgres_version())
     failed = cut_short or any(one.failures for one in harness.results.all)
     return 130 if interrupted else int(failed)
 
 
-def tell(results: Results, options: Options, postgres: str | None) -> None:
-    """Print what was measured and write what was asked for."""
+def write(results: Results, options: Options, postgres: str | None) -> None:
+    """Print the tables, and write the files that the options name."""
     reached, here, tools = targets(results), machine(), versions(postgres)
     show(results, reached, Console(width=None if sys.stdout.isatty() else 150, highlight=False, markup=False))
     if options.json is not None:
@@ -61,11 +61,7 @@ def tell(results: Results, options: Options, postgres: str | None) -> None:
 
 def _figures(results: Results, reached: Sequence[Target]) -> dict[str, object]:
     return {
-        "server": {
-            "tasks_per_second": results.upper_bound,
-            "bytes_per_task": results.bytes_per_task,
-            "annotations_per_task": results.boxes_per_task,
-        },
+        "corpora": {name: asdict(figures) for name, figures in results.corpora.items()},
         "results": [asdict(one) for one in results.all],
         "targets": [asdict(one) for one in reached],
     }

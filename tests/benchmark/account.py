@@ -1,8 +1,8 @@
-"""An account whose answers are prepared: lists are sorted once, and a page is cut out of them."""
+"""Serve lists of an account's objects from memory: each list is sorted once, and pages are slices of it."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -11,13 +11,17 @@ from typing import Any
 from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.timestamps import Span, format_millis, span_of
 from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks
+from tests.benchmark.mixed_documents import make_mixed_tasks
 
 Query = Mapping[str, str]
+
+CORPORA: Mapping[str, Callable[[int, int], list[Task]]] = {"plain": make_tasks, "mixed": make_mixed_tasks}
+"""Functions that make the tasks of a corpus from a count and a seed."""
 
 _KEY = attrgetter("key")
 _LAST_ID = "\x7f"
 _ENVELOPE = ("callback_url", "instruction", "metadata", "unique_id", "tags", "project", "batch", "priority")
-"""What of a create's body is the task's own; the rest is its params."""
+"""Fields of a create's body that are the task's own; the others are its params."""
 
 
 class DuplicateError(Exception):
@@ -25,8 +29,8 @@ class DuplicateError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The filters of a list of tasks; None asks for nothing."""
+class TaskFilter:
+    """The filters of a list of tasks; None accepts all values."""
 
     created: Span
     updated: Span
@@ -35,7 +39,7 @@ class Chosen:
     status: str | None
 
     @classmethod
-    def by(cls, query: Query) -> "Chosen":
+    def by(cls, query: Query) -> "TaskFilter":
         """Return the filters of a query, with both ends of a span inclusive."""
         return cls(
             span_of(query.get("start_time", ""), query.get("end_time", ""), "inclusive"),
@@ -46,7 +50,7 @@ class Chosen:
         )
 
     def accepts(self, task: Task) -> bool:
-        """Whether a task is one of them, its times apart."""
+        """Return whether a task fits all filters but those by time."""
         return (
             self.project in {None, task.project}
             and self.batch in {None, task.batch}
@@ -55,18 +59,18 @@ class Chosen:
 
 
 class Account:
-    """Tasks, batches and projects, as a server lists them. Tasks can be added, and only that."""
+    """Tasks, batches and projects, as a server lists them. Tasks can be added, and nothing else."""
 
-    def __init__(self, tasks: int, seed: int) -> None:
+    def __init__(self, tasks: int, seed: int, corpus: str = "plain") -> None:
         self.batches = make_batches(tasks, seed)
         self.projects = make_projects()
-        self.tasks = make_tasks(tasks, seed)
+        self.tasks = CORPORA[corpus](tasks, seed)
         self._by_id = {task.task_id: task for task in self.tasks}
         self._by_unique_id = {task.unique_id: task for task in self.tasks}
         self._lists: dict[tuple[str | None, str | None, str | None], list[Task]] = {}
-        self._updated: dict[Chosen, list[Task]] = {}
+        self._updated: dict[TaskFilter, list[Task]] = {}
         for name in (None, *(project["name"] for project in self.projects)):
-            self._list(Chosen(Span(), Span(), name, None, None))
+            self._list(TaskFilter(Span(), Span(), name, None, None))
 
     def page(self, query: Query) -> bytes:
         """Return a page of tasks, newest first, as JSON text."""
@@ -75,7 +79,7 @@ class Account:
             found: Sequence[Task] = [task for task in [self._by_unique_id.get(unique_id)] if task]
             low, high = 0, len(found)
         else:
-            found, low, high = self._find(Chosen.by(query))
+            found, low, high = self._find(TaskFilter.by(query))
         total, token = high - low, query.get("next_token")
         if token:
             at, _, task_id = token.partition("-")
@@ -87,26 +91,26 @@ class Account:
             tail["next_token"] = f"{found[start].created}-{found[start].task_id}"
         return b'{"docs":[%b],%b' % (docs, encode(tail)[1:])
 
-    def _find(self, chosen: Chosen) -> tuple[Sequence[Task], int, int]:
-        """Return a sorted list and the part of it that was asked for."""
-        tasks = self._list(chosen)
-        low = bisect_left(tasks, (chosen.created.first, ""), key=_KEY)
-        high = max(low, bisect_right(tasks, (chosen.created.last, _LAST_ID), key=_KEY))
-        if not chosen.updated.bounded:
+    def _find(self, wanted: TaskFilter) -> tuple[Sequence[Task], int, int]:
+        """Return a sorted list, and the slice of it that fits."""
+        tasks = self._list(wanted)
+        low = bisect_left(tasks, (wanted.created.first, ""), key=_KEY)
+        high = max(low, bisect_right(tasks, (wanted.created.last, _LAST_ID), key=_KEY))
+        if not wanted.updated.bounded:
             return tasks, low, high
-        if chosen not in self._updated:
+        if wanted not in self._updated:
             some = islice(tasks, low, high)
-            self._updated[chosen] = [task for task in some if task.updated in chosen.updated]
-        return self._updated[chosen], 0, len(self._updated[chosen])
+            self._updated[wanted] = [task for task in some if task.updated in wanted.updated]
+        return self._updated[wanted], 0, len(self._updated[wanted])
 
-    def _list(self, chosen: Chosen) -> list[Task]:
-        place = (chosen.project, chosen.batch, chosen.status)
+    def _list(self, wanted: TaskFilter) -> list[Task]:
+        place = (wanted.project, wanted.batch, wanted.status)
         if place not in self._lists:
-            self._lists[place] = [task for task in self.tasks if chosen.accepts(task)]
+            self._lists[place] = [task for task in self.tasks if wanted.accepts(task)]
         return self._lists[place]
 
     def task(self, task_id: str) -> bytes | None:
-        """Return a task as JSON text, None for none."""
+        """Return a task as JSON text, or None if there is none."""
         found = self._by_id.get(task_id)
         return None if found is None else found.raw
 
@@ -164,15 +168,15 @@ class Account:
         }
 
     def batch(self, name: str) -> Doc | None:
-        """Return a batch, None for none."""
+        """Return a batch, or None if there is none."""
         return next((batch for batch in self.batches if batch["name"] == name), None)
 
     def batch_status(self, name: str) -> Doc | None:
-        """Return a batch's status and the counts of its tasks, None for no batch."""
+        """Return a batch's status and the counts of its tasks, or None if there is no such batch."""
         batch = self.batch(name)
-        counts = Counter(task.status for task in self._list(Chosen(Span(), Span(), None, name, None)))
+        counts = Counter(task.status for task in self._list(TaskFilter(Span(), Span(), None, name, None)))
         return None if batch is None else {"status": batch["status"], **counts}
 
     def project(self, name: str) -> Doc | None:
-        """Return a project, None for none."""
+        """Return a project, or None if there is none."""
         return next((project for project in self.projects if project["name"] == name), None)

@@ -1,4 +1,4 @@
-"""Databases for the peers: each gets one of its own, that nobody has written to."""
+"""Make an empty database for each turn of a peer."""
 
 import os
 import tempfile
@@ -16,7 +16,7 @@ _numbers = count(1)
 
 @contextmanager
 def fresh_postgres(server: PostgresServer) -> Iterator[str]:
-    """Yield the URL of an empty database; what others have written is on the disk by then."""
+    """Yield the URL of an empty database, after what others have written is on the disk."""
     name = f"contender_{next(_numbers)}"
     url = server.create(name)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -35,7 +35,7 @@ def server_version(url: str) -> str:
 
 @contextmanager
 def fresh_sqlite(directory: Path) -> Iterator[str]:
-    """Yield the URL of a file that is not there yet; what others have written is on the disk by then."""
+    """Yield the URL of a file that does not exist yet, after what others have written is on the disk."""
     os.sync()
     with tempfile.TemporaryDirectory(dir=directory) as place:
         yield f"sqlite:///{place}/copy.db"

@@ -1,4 +1,4 @@
-"""The tasks, batches and projects of a benchmark: the same for the same number and seed."""
+"""Make the tasks of the corpus `plain`, and the batches and projects of both, from a count and a seed."""
 
 import random
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ BOXES = 5
 WIDTH, HEIGHT = 1920, 1080
 """The size in pixels of every picture."""
 
-_START = 1_672_531_200_000
-_HOUR = 3_600_000
-_YEAR = 365 * 24 * _HOUR
+START = 1_672_531_200_000
+HOUR = 3_600_000
+YEAR = 365 * 24 * HOUR
 _LABELS = ("car", "truck", "cyclist", "pedestrian", "traffic light")
-_PARAMS: Doc = {
+PARAMS: Doc = {
     "attachment_type": "image",
     "geometries": {"box": {"objects_to_annotate": list(_LABELS), "min_height": 10, "min_width": 10}},
     "annotation_attributes": {
@@ -27,12 +27,12 @@ _PARAMS: Doc = {
         "moving": {"type": "category", "choices": ["yes", "no"]},
     },
 }
-_INSTRUCTION = "Draw a tight box around **every** vehicle, person and light;\nleave out reflections."
+INSTRUCTION = "Draw a tight box around **every** vehicle, person and light;\nleave out reflections."
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as JSON text, and what a list is filtered and sorted by."""
+    """A task as JSON text, with the values by which lists are filtered and sorted."""
 
     raw: bytes
     task_id: str
@@ -45,34 +45,34 @@ class Task:
 
     @property
     def key(self) -> tuple[int, str]:
-        """Where it stands in a list, oldest first."""
+        """Sort key of a list, oldest first."""
         return self.created, self.task_id
 
 
 def make_tasks(count: int, seed: int) -> list[Task]:
-    """Return so many completed tasks with boxes, oldest first, created within one year that is long over."""
+    """Return `count` completed tasks with boxes, oldest first, created within one past year."""
     rng = random.Random(seed)
-    created = sorted(_START + rng.randrange(_YEAR) for _ in range(count))
+    created = sorted(START + rng.randrange(YEAR) for _ in range(count))
     return sorted((_make(place, at, rng) for place, at in enumerate(created)), key=lambda task: task.key)
 
 
 def _make(place: int, created: int, rng: random.Random) -> Task:
-    project, completed = PROJECTS[place % len(PROJECTS)], created + rng.randrange(_HOUR, 72 * _HOUR)
-    updated = completed + rng.randrange(_HOUR, 48 * _HOUR) if rng.random() < 0.3 else completed
+    project, completed = PROJECTS[place % len(PROJECTS)], created + rng.randrange(HOUR, 72 * HOUR)
+    updated = completed + rng.randrange(HOUR, 48 * HOUR) if rng.random() < 0.3 else completed
     doc: Doc = {
-        "task_id": _id(created, rng),
+        "task_id": new_id(created, rng),
         "created_at": format_millis(created),
         "updated_at": format_millis(updated),
         "completed_at": format_millis(completed),
         "type": "imageannotation",
         "status": "completed",
-        "instruction": _INSTRUCTION,
-        "params": {"attachment": f"https://pictures.example/{rng.getrandbits(40):010x}.jpg", **_PARAMS},
+        "instruction": INSTRUCTION,
+        "params": {"attachment": f"https://pictures.example/{rng.getrandbits(40):010x}.jpg", **PARAMS},
         "is_test": False,
         "urgency": "standard",
         "metadata": {"row": place, "camera": rng.choice(("front", "left", "rear")), "drive": place // 120},
         "project": project,
-        "projectId": _project_id(project),
+        "projectId": project_id(project),
         "project_param_version": 0,
         "batch": batch_name(place),
         "processed_attachments": [],
@@ -82,15 +82,20 @@ def _make(place: int, created: int, rng: random.Random) -> Task:
     }
     if updated > completed:
         doc["customer_review_status"] = "accepted"
+    return as_task(doc, encode(doc), created, updated)
+
+
+def as_task(doc: Doc, raw: bytes, created: int, updated: int) -> Task:
+    """Return the task of a document and its JSON text."""
     return Task(
-        encode(doc),
+        raw,
         doc["task_id"],
         created,
         updated,
-        project,
+        doc["project"],
         doc["batch"],
         doc["status"],
-        doc["unique_id"],
+        doc.get("unique_id"),
     )
 
 
@@ -111,13 +116,13 @@ def _box(rng: random.Random) -> Doc:
 
 
 def batch_name(place: int) -> str:
-    """Return the batch of the task at a place in time; it holds tasks of one project, in their order."""
+    """Return the name of the batch with the task at `place` in order of creation; a batch has one project."""
     wave = place // (PER_BATCH * len(PROJECTS))
     return f"{PROJECTS[place % len(PROJECTS)]} {wave + 1:04d}"
 
 
 def make_batches(count: int, seed: int) -> list[Doc]:
-    """Return the completed batches of so many tasks, newest first."""
+    """Return the completed batches of `count` tasks, newest first."""
     rng = random.Random(f"{seed}:batches")
     waves = -(-count // (PER_BATCH * len(PROJECTS)))
     batches: list[Doc] = []
@@ -125,16 +130,16 @@ def make_batches(count: int, seed: int) -> list[Doc]:
         wave, project = divmod(place, len(PROJECTS))
         if wave * PER_BATCH * len(PROJECTS) + project >= count:
             break
-        begin = _START + wave * _YEAR // waves
+        begin = START + wave * YEAR // waves
         batches.append(
             {
-                "id": _id(begin, rng),
+                "id": new_id(begin, rng),
                 "project": PROJECTS[project],
                 "name": f"{PROJECTS[project]} {wave + 1:04d}",
                 "callback": "",
                 "status": "completed",
                 "created_at": format_millis(begin + project),
-                "completed_at": format_millis(_START + _YEAR + 200 * _HOUR),
+                "completed_at": format_millis(START + YEAR + 200 * HOUR),
                 "metadata": {"wave": wave},
             }
         )
@@ -143,22 +148,24 @@ def make_batches(count: int, seed: int) -> list[Doc]:
 
 def make_projects() -> list[Doc]:
     """Return the projects, each with one version of its params."""
-    at = format_millis(_START)
+    at = format_millis(START)
     return [
         {
-            "id": _project_id(name),
+            "id": project_id(name),
             "type": "imageannotation",
             "name": name,
-            "param_history": [{"version": 0, "created_at": at, "instruction": _INSTRUCTION, **_PARAMS}],
+            "param_history": [{"version": 0, "created_at": at, "instruction": INSTRUCTION, **PARAMS}],
             "created_at": at,
         }
         for name in PROJECTS
     ]
 
 
-def _project_id(name: str) -> str:
-    return _id(_START, random.Random(name))
+def project_id(name: str) -> str:
+    """Return the id of the project of that name."""
+    return new_id(START, random.Random(name))
 
 
-def _id(instant: int, rng: random.Random) -> str:
+def new_id(instant: int, rng: random.Random) -> str:
+    """Return a random id of an object created at an instant, in milliseconds since 1970."""
     return f"{instant // 1000:08x}{rng.getrandbits(64):016x}"

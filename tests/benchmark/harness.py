@@ -1,4 +1,4 @@
-"""Where everything is measured: servers, databases and whoever has a turn."""
+"""Servers, databases and peers of a benchmark, and the methods that run and measure a peer."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -8,18 +8,30 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.benchmark.children import FailedError, run_peer, scalesync
+from tests.benchmark.children import FailedError, run_peer, run_scalesync
 from tests.benchmark.databases import fresh_postgres, fresh_sqlite, server_version
 from tests.benchmark.options import Options
-from tests.benchmark.peers.protocol import Measurement, Order
-from tests.benchmark.results import DLT, FLOOR, LOOP, OFFICIAL, ORM, OURS, OURS_WIDE, TUNED, Result, Results
+from tests.benchmark.peers.protocol import Job
+from tests.benchmark.results import (
+    DLT,
+    FLOOR,
+    LOOP,
+    OFFICIAL,
+    ORM,
+    OURS,
+    OURS_WIDE,
+    TUNED,
+    Measurement,
+    Result,
+    Results,
+)
 from tests.benchmark.server import KEY, Api, running
 from tests.support.databases import PostgresServer, durable_server
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody who copies an account."""
+    """A program that copies an account."""
 
     name: str
     module: str
@@ -30,7 +42,7 @@ class Peer:
     only: str = ""
     """The one kind of database that it writes to; "": each."""
     migrated: bool = False
-    """Whether it finds scalesync's tables in its database, which making is not measured."""
+    """Whether its database has scalesync's tables from the beginning; `init` makes them, unmeasured."""
 
     @property
     def missing(self) -> list[str]:
@@ -40,7 +52,6 @@ class Peer:
 
 SCALESYNC = Peer(OURS, "mirror", migrated=True)
 WIDE = Peer(OURS_WIDE, "mirror", workers=16, migrated=True)
-PROOF = Peer(OURS, "proof", migrated=True)
 BARE = Peer(FLOOR, "floor", migrated=True)
 A_LOOP = Peer(LOOP, "loop", needs=("scaleapi",))
 PEERS = (
@@ -53,19 +64,19 @@ PEERS = (
 
 @dataclass
 class Harness:
-    """The place, as long as it is open."""
+    """The servers and databases of one benchmark, which end with `stack`, and its results."""
 
     options: Options
     say: Callable[[str], None]
-    """Called with what is going on, and with each figure as it comes."""
+    """Called with each step as it begins, and with each figure."""
     stack: ExitStack
     results: Results = field(default_factory=Results)
-    _servers: dict[tuple[int, float], Api] = field(default_factory=dict)
+    _servers: dict[tuple[int, float, str], Api] = field(default_factory=dict)
     _mirrors: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def directory(self) -> Path:
-        """A directory that is gone in the end."""
+        """A directory that is removed in the end."""
         return Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="scalesync-benchmark-")))
 
     @cached_property
@@ -73,25 +84,27 @@ class Harness:
         return self.stack.enter_context(durable_server())
 
     def postgres_version(self) -> str | None:
-        """Return the version of the Postgres server, None if there was no need of one."""
+        """Return the version of the Postgres server, or None if none was started."""
         return server_version(self._postgres.url("postgres")) if "_postgres" in vars(self) else None
 
-    def api(self, tasks: int, latency: float = 0.0) -> Api:
-        """Return a server of so many tasks."""
-        if (tasks, latency) not in self._servers:
-            self.say(f"a server of {tasks:,} tasks")
-            self._servers[tasks, latency] = self.stack.enter_context(running(tasks, latency=latency))
-        return self._servers[tasks, latency]
+    def api(self, tasks: int, latency: float = 0.0, corpus: str = "plain") -> Api:
+        """Return a server of an account with `tasks` tasks, started if there is none yet."""
+        key = (tasks, latency, corpus)
+        if key not in self._servers:
+            self.say(f"a server of {tasks:,} tasks, {corpus}")
+            started = running(tasks, latency=latency, corpus=corpus)
+            self._servers[key] = self.stack.enter_context(started)
+        return self._servers[key]
 
     @contextmanager
     def fresh(self, engine: str) -> Iterator[str]:
         """Yield the URL of an empty database."""
-        lending = fresh_sqlite(self.directory) if engine == "sqlite" else fresh_postgres(self._postgres)
-        with lending as url:
+        made = fresh_sqlite(self.directory) if engine == "sqlite" else fresh_postgres(self._postgres)
+        with made as url:
             yield url
 
     def peers(self, engine: str) -> Iterator[Peer]:
-        """Yield the others that can write to a kind of database, and say who cannot take part."""
+        """Yield the other peers that write to a kind of database, and say which are not installed."""
         for peer in () if self.options.alone else PEERS:
             if peer.only in {"", engine}:
                 if peer.missing:
@@ -101,7 +114,7 @@ class Harness:
                     yield peer
 
     def play(self, name: str, stage: Callable[["Harness"], None]) -> bool:
-        """Play a stage and return whether it came to its end; a peer that fails is no reason against."""
+        """Run a stage and return whether it came to its end; failures of peers do not end it."""
         try:
             stage(self)
         except FailedError as error:
@@ -111,51 +124,54 @@ class Harness:
 
     def init(self, api: Api, url: str) -> None:
         """Make scalesync's tables. Raises FailedError."""
-        scalesync(["--quiet", "init"], api.url, url)
+        run_scalesync(["--quiet", "init"], api.url, url)
 
-    def turn(self, stage: str, peer: Peer, api: Api, order: Order) -> Result:
-        """Let somebody have a turn, in a database that is ready, and note what it took."""
-        result = self.results.of(stage, peer.name, order.engine, order.tasks)
-        self.say(f"{stage}, {order.engine}, {order.tasks:,} tasks: {peer.name}")
+    def turn(self, stage: str, peer: Peer, api: Api, job: Job) -> Result:
+        """Run a peer once, in a database that is ready, and add what it took to its result."""
+        result = self.result(stage, peer.name, api, job)
         before = api.requests()
         with tempfile.TemporaryDirectory(dir=self.directory) as directory:
-            given = replace(order, directory=directory, workers=peer.workers, tuned=peer.tuned)
-            self.note(result, lambda: run_peer(peer.module, given))
+            own = replace(job, directory=directory, workers=peer.workers, tuned=peer.tuned)
+            own = replace(own, irregular=api.corpus == "mixed")
+            self.note(result, lambda: run_peer(peer.module, own))
         if result.rounds and not result.rounds[-1].requests:
             result.rounds[-1].requests = api.requests() - before
         return result
 
+    def result(self, stage: str, name: str, api: Api, job: Job) -> Result:
+        """Return the result to which a turn adds, and say that the turn begins."""
+        self.say(f"{stage}, {job.engine}, {api.corpus}, {job.tasks:,} tasks: {name}")
+        return self.results.of(stage, name, job.engine, job.tasks, api.corpus)
+
     def note(self, result: Result, act: Callable[[], Measurement]) -> None:
-        """Do something and note what it took, or why it failed."""
+        """Add what `act` returns to a result, or the reason why it failed."""
         try:
-            told = act()
+            measured = act()
         except FailedError as error:
             result.failures.append(str(error))
             self.say(f"  failed: {error}")
         else:
-            result.rounds.append(told)
-            self.say(f"  {told.seconds:.2f} s, of CPU {told.cpu:.2f} s, {told.peak / 1e6:.0f} MB")
+            result.rounds.append(measured)
+            self.say(f"  {measured.seconds:.2f} s, of CPU {measured.cpu:.2f} s, {measured.peak / 1e6:.0f} MB")
 
-    def copy(self, stage: str, peer: Peer, api: Api, order: Order) -> None:
-        """Let somebody have a turn in a database of its own."""
+    def copy(self, stage: str, peer: Peer, api: Api, job: Job) -> None:
+        """Run a peer once in an empty database, with scalesync's tables if the peer needs them."""
         if peer.migrated:
-            self.init(api, order.database)
-        self.turn(stage, peer, api, order)
+            self.init(api, job.database)
+        self.turn(stage, peer, api, job)
 
-    def run(self, stage: str, arguments: list[str], api: Api, order: Order, *, name: str = "") -> None:
-        """Run a command of scalesync's on a mirror and note what it took from its start to its end."""
-        shown = f"scalesync {name or ' '.join(arguments)}"
-        result = self.results.of(stage, shown, order.engine, order.tasks)
-        self.say(f"{stage}, {order.engine}, {order.tasks:,} tasks: {shown}")
+    def run(self, stage: str, arguments: list[str], api: Api, job: Job, *, name: str = "") -> None:
+        """Run a command of scalesync on a mirror once, and add what it took to its result."""
+        result = self.result(stage, f"scalesync {name or ' '.join(arguments)}", api, job)
         before = api.requests()
-        self.note(result, lambda: scalesync(arguments, api.url, order.database))
+        self.note(result, lambda: run_scalesync(arguments, api.url, job.database))
         if result.rounds:
             result.rounds[-1].requests = api.requests() - before
 
     def large_mirror(self, tasks: int) -> str:
-        """Return the URL of a finished mirror of so many tasks on SQLite, made if there is none yet."""
+        """Return the URL of a finished mirror of `tasks` tasks on SQLite, made if there is none yet."""
         if tasks not in self._mirrors:
             api, url = self.api(tasks), self.stack.enter_context(self.fresh("sqlite"))
-            self.copy("scale", SCALESYNC, api, Order(api.url, KEY, url, tasks))
+            self.copy("scale", SCALESYNC, api, Job(api.url, KEY, url, tasks))
             self._mirrors[tasks] = url
         return self._mirrors[tasks]

@@ -1,4 +1,4 @@
-"""What was measured with: this machine, and the version of everything."""
+"""Describe this machine, and the versions of all packages that take part."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ def machine() -> dict[str, object]:
 
 
 def versions(postgres: str | None) -> dict[str, str]:
-    """Return the version of everything that takes part; `postgres` is the server's, None for none."""
+    """Return the versions by name; `postgres` is the server's, None if none was started."""
     found = {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
     if postgres:
         found["PostgreSQL"] = postgres

@@ -1,17 +1,17 @@
-"""The figures as a picture."""
+"""Draw the figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmark.results import FLOOR, Result, Results
+from tests.benchmark.results import FLOOR, Result, Results, title
 
 RACES = ("sync", "latency", "dispatch")
 OURS_COLOR, FLOOR_COLOR, OTHERS_COLOR = "#1b6ca8", "#b8b8b8", "#e0924c"
 
 
-def draw(results: Results, file: Path, title: str) -> None:
-    """Write a PNG with the speed of everybody, and with what a larger account costs."""
+def draw(results: Results, file: Path, heading: str) -> None:
+    """Write a PNG with the speed of each peer, and with time and memory of accounts of different size."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -28,7 +28,7 @@ def draw(results: Results, file: Path, title: str) -> None:
         _race(axis, group)
     if scales:
         _scale(axes[-1, 0], [one for group in scales for one in group])
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(heading, fontsize=9)
     figure.savefig(file, dpi=130)
     plt.close(figure)
 
@@ -41,7 +41,7 @@ def _race(axis: Any, group: Sequence[Result]) -> None:
     axis.bar_label(bars, [f"{one.rate:,.0f}" for one in group], padding=4, fontsize=8)
     axis.invert_yaxis()
     axis.margins(x=0.15)
-    axis.set_title(f"{group[0].stage}, {group[0].engine}: tasks a second", fontsize=9, loc="left")
+    axis.set_title(f"{title(list(group))}: tasks a second", fontsize=9, loc="left")
     axis.tick_params(labelsize=8)
 
 

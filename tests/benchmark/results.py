@@ -1,14 +1,14 @@
-"""What was measured."""
+"""What was measured, by stage, peer, database, corpus and size of the account."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from statistics import median
 
-from tests.benchmark.peers.protocol import Measurement
+from tests.benchmark.account import CORPORA
 
-SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify")
-"""What there are tables of, in this order."""
+SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume")
+"""Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
 OURS = "scalesync"
@@ -19,23 +19,43 @@ ORM = "official client + SQLAlchemy ORM"
 DLT = "dlt rest_api"
 FLOOR = "floor: the driver alone, rows in memory"
 LOOP = "official client, a plain loop"
+KILLED = "scalesync, killed when half of the tasks are written"
+RESUMED = "scalesync, run again to read the rest"
+
+
+@dataclass
+class Measurement:
+    """What one process took in one round."""
+
+    seconds: float = 0.0
+    """Of the wall clock, from exec to exit, without what it reported as no part of its work."""
+    cpu: float = 0.0
+    """Seconds, of all threads of the process and of its children."""
+    peak: int = 0
+    """The sum of the peaks of memory of the process and its descendants, in bytes."""
+    tasks: int = 0
+    """Tasks that it wrote; 0: the number is the result's."""
+    annotations: int = 0
+    """Annotation rows in its database in the end; 0 if it writes none."""
+    requests: int = 0
 
 
 @dataclass
 class Result:
-    """What one peer came to in all rounds of a stage."""
+    """What one peer took in all rounds of a stage."""
 
     stage: str
     name: str
     engine: str
     tasks: int
+    corpus: str = "plain"
     rounds: list[Measurement] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
         """The median."""
-        return median(one.seconds for one in self.rounds)
+        return self._median(lambda one: one.seconds)
 
     @property
     def fastest(self) -> float:
@@ -49,8 +69,8 @@ class Result:
 
     @property
     def cpu(self) -> float:
-        """The least CPU seconds of any round."""
-        return min(one.cpu for one in self.rounds)
+        """Seconds, the median."""
+        return self._median(lambda one: one.cpu)
 
     @property
     def peak(self) -> int:
@@ -64,39 +84,59 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Tasks a second."""
-        return self.tasks / self.seconds
+        """Tasks a second, the median."""
+        return self._median(lambda one: (one.tasks or self.tasks) / one.seconds)
+
+    @property
+    def annotations(self) -> int:
+        """Rows of annotations, the same in all rounds; 0 if the peer writes none."""
+        return max(one.annotations for one in self.rounds)
+
+    def _median(self, figure: Callable[[Measurement], float]) -> float:
+        return median(map(figure, self.rounds))
+
+
+@dataclass(frozen=True)
+class CorpusFigures:
+    """What a corpus is, and how fast its server is."""
+
+    upper_bound: float
+    """Tasks a second that the server gives at most."""
+    bytes_per_task: float
 
 
 @dataclass
 class Results:
-    """All of it."""
+    """The results of all stages."""
 
     all: list[Result] = field(default_factory=list)
-    upper_bound: float = 0.0
-    """Tasks a second that the server gives at most."""
-    bytes_per_task: float = 0.0
-    boxes_per_task: float = 0.0
+    corpora: dict[str, CorpusFigures] = field(default_factory=dict)
 
-    def of(self, stage: str, name: str, engine: str, tasks: int) -> Result:
-        """Return what a peer came to, which may be nothing yet."""
+    def of(self, stage: str, name: str, engine: str, tasks: int, corpus: str = "plain") -> Result:
+        """Return the result of a peer, which is empty at first."""
         for one in self.all:
-            if (one.stage, one.name, one.engine, one.tasks) == (stage, name, engine, tasks):
+            key = (one.stage, one.name, one.engine, one.tasks, one.corpus)
+            if key == (stage, name, engine, tasks, corpus):
                 return one
-        self.all.append(Result(stage, name, engine, tasks))
+        self.all.append(Result(stage, name, engine, tasks, corpus))
         return self.all[-1]
 
-    def find(self, stage: str, name: str, engine: str, tasks: int | None = None) -> Result | None:
-        """Return what was measured, None where nothing was."""
+    def find(self, stage: str, name: str, engine: str, corpus: str = "plain") -> Result | None:
+        """Return the result of a peer, or None if nothing was measured."""
         for one in self.all:
-            if (one.stage, one.name, one.engine) == (stage, name, engine) and tasks in {None, one.tasks}:
+            if (one.stage, one.name, one.engine, one.corpus) == (stage, name, engine, corpus):
                 return one if one.rounds else None
         return None
 
     def groups(self) -> Iterator[list[Result]]:
-        """Yield what belongs in one table: the results of one stage and engine, small accounts first."""
-        for stage, engine in product(SHOWN, ENGINES):
-            found = [one for one in self.all if (one.stage, one.engine) == (stage, engine)]
+        """Yield the results of each table: one stage, corpus and database; small accounts first."""
+        for place in product(SHOWN, CORPORA, ENGINES):
+            found = [one for one in self.all if (one.stage, one.corpus, one.engine) == place]
             found = [one for one in found if one.rounds or one.failures]
             if found:
-                yield sorted(found, key=lambda one: one.tasks) if stage == "scale" else found
+                yield sorted(found, key=lambda one: one.tasks) if found[0].stage == "scale" else found
+
+
+def title(group: list[Result]) -> str:
+    """Return the title of a table."""
+    return f"{group[0].stage}, {group[0].engine}, {group[0].corpus}"

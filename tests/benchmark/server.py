@@ -1,4 +1,4 @@
-"""The API of a benchmark: everything is prepared, so that it is the client that is measured."""
+"""Serve an account over HTTP from prepared JSON, so that a benchmark measures the client."""
 
 import asyncio
 import json
@@ -21,7 +21,6 @@ from starlette.types import Receive, Scope, Send
 
 from scalesync.sandbox.json_codec import Doc, decode, encode
 from tests.benchmark.account import Account, DuplicateError, Query
-from tests.benchmark.documents import BOXES
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -37,25 +36,25 @@ class Api:
     url: str
     """With /v1."""
     control: str
+    corpus: str
     bytes_per_task: float
-    boxes_per_task: float
 
     def requests(self) -> int:
-        """Return how many requests it answered so far."""
+        """Return the number of requests that it answered so far."""
         with urllib.request.urlopen(f"{self.control}/requests", timeout=30) as answer:
             return int(answer.read())
 
 
 @contextmanager
-def running(tasks: int, *, latency: float = 0.0, seed: int = 1) -> Iterator[Api]:
-    """Yield a server with so many tasks that answers after `latency` seconds, any number at once.
+def running(tasks: int, *, latency: float = 0.0, seed: int = 1, corpus: str = "plain") -> Iterator[Api]:
+    """Yield a server with `tasks` tasks that answers each request after `latency` seconds, concurrently.
 
     It ends with the block, or with this process.
     """
-    given = json.dumps({"tasks": tasks, "latency": latency, "seed": seed})
+    given = json.dumps({"tasks": tasks, "latency": latency, "seed": seed, "corpus": corpus})
     command = [sys.executable, "-m", "tests.benchmark.server", given]
     pipe = subprocess.PIPE
-    # In a session of its own: a Ctrl-C is for whoever measures to deal with.
+    # In a session of its own, so that Ctrl-C reaches only the measuring process, which ends the server.
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, start_new_session=True
     ) as process:
@@ -145,9 +144,9 @@ def _refused(status: int, error: str) -> Answer:
 
 
 def main() -> None:
-    """Serve until stdin ends, and say on stdout where."""
+    """Print the addresses as one line of JSON, and serve until stdin ends."""
     given: dict[str, Any] = json.loads(sys.argv[1])
-    account = Account(given["tasks"], given["seed"])
+    account = Account(given["tasks"], given["seed"], given["corpus"])
     # Named TCP, or asyncio leaves Nagle on and an answer waits 40 ms for the client's acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind((HOST, 0))
@@ -158,7 +157,7 @@ def main() -> None:
         App(account, given["latency"]), lifespan="off", log_level="critical", access_log=False
     )
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    sys.stdout.write(json.dumps(asdict(Api(f"{control}/v1", control, size, BOXES))) + "\n")
+    sys.stdout.write(json.dumps(asdict(Api(f"{control}/v1", control, given["corpus"], size))) + "\n")
     sys.stdout.flush()
     uvicorn.Server(config).run(sockets=[listener])
 

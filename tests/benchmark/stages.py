@@ -1,39 +1,47 @@
-"""What is measured, one stage after the other."""
+"""The stages of a benchmark, in the order in which they run. Only `sync` runs on each corpus."""
 
 import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmark.children import scalesync
+from tests.benchmark.children import run_scalesync
 from tests.benchmark.documents import PROJECTS
-from tests.benchmark.harness import A_LOOP, BARE, PROOF, SCALESYNC, WIDE, Harness
-from tests.benchmark.peers.protocol import Order
+from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness
+from tests.benchmark.peers.protocol import Job
+from tests.benchmark.results import CorpusFigures
+from tests.benchmark.resume import resume
 from tests.benchmark.server import KEY
 from tests.benchmark.upper_bound import upper_bound
 
 SENDING_LATENCY = 0.05
 """Seconds that each request takes while tasks are created."""
+SENDING_WORKERS = 8
 
 
 def sync(harness: Harness) -> None:
-    """Let everybody in turn copy the account, as fast as it goes."""
-    tasks = harness.options.tasks
-    api = harness.api(tasks)
-    harness.results.upper_bound = upper_bound(api)
-    harness.results.bytes_per_task, harness.results.boxes_per_task = api.bytes_per_task, api.boxes_per_task
+    """Copy the account with each peer in turn, round by round, from a server that answers at once."""
+    for corpus in harness.options.corpora:
+        api = harness.api(harness.options.tasks, corpus=corpus)
+        harness.results.corpora[corpus] = CorpusFigures(upper_bound(api), api.bytes_per_task)
     for _ in range(harness.options.rounds):
-        for engine in harness.options.engines:
-            with ExitStack() as stack:
-                mirror = stack.enter_context(harness.fresh(engine))
-                harness.copy("sync", SCALESYNC, api, Order(api.url, KEY, mirror, tasks))
-                for peer in (BARE, *harness.peers(engine)):
-                    with harness.fresh(engine) as url:
-                        order = Order(api.url, KEY, url, tasks, source=mirror)
-                        harness.copy("sync", peer, api, order)
+        for corpus in harness.options.corpora:
+            for engine in harness.options.engines:
+                _sync_once(harness, corpus, engine)
+
+
+def _sync_once(harness: Harness, corpus: str, engine: str) -> None:
+    tasks = harness.options.tasks
+    api = harness.api(tasks, corpus=corpus)
+    with ExitStack() as stack:
+        mirror = stack.enter_context(harness.fresh(engine))
+        harness.copy("sync", SCALESYNC, api, Job(api.url, KEY, mirror, tasks))
+        for peer in (BARE, *harness.peers(engine)):
+            with harness.fresh(engine) as url:
+                harness.copy("sync", peer, api, Job(api.url, KEY, url, tasks, source=mirror))
 
 
 def latency(harness: Harness) -> None:
-    """Let everybody copy it from a server that takes its time."""
+    """Copy the account from a server that takes its time for each request."""
     tasks = harness.options.tasks
     api = harness.api(tasks, harness.options.latency)
     turns = [(SCALESYNC, harness.options.rounds), (WIDE, harness.options.rounds)]
@@ -42,52 +50,54 @@ def latency(harness: Harness) -> None:
         for peer, rounds in turns:
             if round_ < rounds:
                 with harness.fresh("sqlite") as url:
-                    harness.copy("latency", peer, api, Order(api.url, KEY, url, tasks))
+                    harness.copy("latency", peer, api, Job(api.url, KEY, url, tasks))
 
 
 def no_change(harness: Harness) -> None:
-    """Measure what cron pays when nothing happened, and what a look costs, as commands from their start."""
+    """Measure the commands that cron or a person runs most often, when nothing has changed."""
     tasks = harness.options.large
     url, api = harness.large_mirror(tasks), harness.api(tasks)
     for _ in range(harness.options.rounds):
         for command in ("sync", "status", "--help"):
-            harness.run("no-change", [command], api, Order(api.url, KEY, url, tasks))
+            harness.run("no-change", [command], api, Job(api.url, KEY, url, tasks))
 
 
 def scale(harness: Harness) -> None:
     """Measure whether a large account takes more for each task than a small one, or more memory."""
     small, large = harness.options.tasks, harness.options.large
-    for engine in harness.options.engines:
-        for tasks in (small, large):
-            if (engine, tasks) == ("sqlite", large):
-                harness.large_mirror(large)
-                continue
-            api = harness.api(tasks)
-            with harness.fresh(engine) as url:
-                harness.copy("scale", SCALESYNC, api, Order(api.url, KEY, url, tasks))
+    for round_ in range(harness.options.rounds):
+        for engine in harness.options.engines:
+            for tasks in (small, large):
+                if (round_, engine, tasks) == (0, "sqlite", large):
+                    harness.large_mirror(large)
+                    continue
+                api = harness.api(tasks)
+                with harness.fresh(engine) as url:
+                    harness.copy("scale", SCALESYNC, api, Job(api.url, KEY, url, tasks))
 
 
 def queue(harness: Harness) -> None:
-    """Submit tasks from a file, and send some to an API that takes its time."""
+    """Submit tasks from a file, and send some to an API that takes its time for each request."""
     queued, sent, looped = harness.options.queued, harness.options.dispatched, harness.options.looped
     api = harness.api(1, SENDING_LATENCY)
+    dispatch = ["dispatch", "--workers", str(SENDING_WORKERS)]
     for round_ in range(harness.options.rounds):
         with harness.fresh("sqlite") as url:
             harness.init(api, url)
-            order = Order(api.url, KEY, url, queued)
-            submitting = _submitting(harness, f"queued-{round_}", queued)
-            harness.run("queue", submitting, api, order, name="task create --from")
+            job = Job(api.url, KEY, url, queued)
+            submit = _submit_arguments(harness, f"queued-{round_}", queued)
+            harness.run("queue", submit, api, job, name="task create --from")
         with harness.fresh("sqlite") as url:
             harness.init(api, url)
-            scalesync(_submitting(harness, f"sent-{round_}", sent), api.url, url)
-            harness.run("dispatch", ["dispatch", "--workers", "8"], api, Order(api.url, KEY, url, sent))
+            run_scalesync(_submit_arguments(harness, f"sent-{round_}", sent), api.url, url)
+            harness.run("dispatch", dispatch, api, Job(api.url, KEY, url, sent))
         if not (A_LOOP.missing or harness.options.alone):
             payloads = str(_payloads(harness, f"looped-{round_}", looped))
-            order = Order(api.url, KEY, "sqlite:///none", looped, payloads=payloads)
-            harness.turn("dispatch", A_LOOP, api, order)
+            job = Job(api.url, KEY, "sqlite:///none", looped, payloads=payloads)
+            harness.turn("dispatch", A_LOOP, api, job)
 
 
-def _submitting(harness: Harness, name: str, count: int) -> list[str]:
+def _submit_arguments(harness: Harness, name: str, count: int) -> list[str]:
     file = _payloads(harness, name, count)
     return ["--quiet", "task", "create", "imageannotation", "--from", str(file)]
 
@@ -111,11 +121,11 @@ def _payloads(harness: Harness, name: str, count: int) -> Path:
 
 
 def verify(harness: Harness) -> None:
-    """Prove a mirror in which nothing is wrong."""
+    """Verify a mirror in which nothing differs, by the command: it exits with 0 only if that is proven."""
     tasks = harness.options.verified
     url, api = harness.large_mirror(tasks), harness.api(tasks)
     for _ in range(harness.options.rounds):
-        harness.turn("verify", PROOF, api, Order(api.url, KEY, url, tasks))
+        harness.run("verify", ["verify"], api, Job(api.url, KEY, url, tasks))
 
 
 ALL = {
@@ -125,5 +135,6 @@ ALL = {
     "scale": scale,
     "queue": queue,
     "verify": verify,
+    "resume": resume,
 }
-"""By name, in the order in which they run."""
+"""By name."""

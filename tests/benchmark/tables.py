@@ -1,24 +1,25 @@
-"""The figures for people."""
+"""Show the figures as tables, on a terminal and in Markdown."""
 
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmark.results import FLOOR, Result, Results
+from tests.benchmark.results import FLOOR, OURS, Result, Results, title
 from tests.benchmark.targets import Target
 
 HEADS = ("", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests")
 
 
 def show(results: Results, targets: Sequence[Target], console: Console) -> None:
-    """Print a table of each stage and database, and what was to be reached."""
-    if results.upper_bound:
-        size, boxes = results.bytes_per_task, results.boxes_per_task
-        console.print(f"A task has {size:,.0f} bytes of JSON and {boxes:g} annotations.")
-        console.print(f"The server gives a bare client {results.upper_bound:,.0f} tasks/s.")
+    """Print a table for each stage, database and corpus, and one of the targets."""
+    for corpus, figures in results.corpora.items():
+        ours = results.find("sync", OURS, "sqlite", corpus) or results.find("sync", OURS, "postgres", corpus)
+        rows = f" and {ours.annotations / ours.tasks:.2f} annotation rows" if ours else ""
+        console.print(f"{corpus}: a task has {figures.bytes_per_task:,.0f} bytes of JSON{rows} on average;")
+        console.print(f"  the server gives a bare client {figures.upper_bound:,.0f} tasks/s.")
     for group in results.groups():
-        table = Table(*HEADS, title=f"{group[0].stage}, {group[0].engine}", title_justify="left")
+        table = Table(*HEADS, title=title(group), title_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
         for one in group:
@@ -49,7 +50,7 @@ def _cells(ours: Result, one: Result) -> tuple[str, ...]:
 
 
 def beside(ours: Result, one: Result) -> str:
-    """Return how we compare with somebody; "" where there is no comparing."""
+    """Return how scalesync compares with another peer; "" where that has no meaning."""
     if ours is one or not ours.rounds or one.name.startswith("scalesync"):
         return ""
     if one.name == FLOOR:
@@ -58,11 +59,11 @@ def beside(ours: Result, one: Result) -> str:
 
 
 def markdown(results: Results, targets: Sequence[Target]) -> str:
-    """Return the tables of benchmarks.md: who was how fast, what idle commands cost, what was wanted."""
-    raced, idle = list(_raced(results)), list(_idle(results))
+    """Return the tables of benchmarks.md: speeds of peers, idle commands, targets."""
+    speeds, idle = list(_speeds(results)), list(_idle(results))
     met = [(one.name, one.wanted, one.measured, "yes" if one.reached else "no") for one in targets]
     tables = (
-        (("work", "who", "seconds (from, to)", "tasks/s", "scalesync is", "peak memory"), raced),
+        (("work", "peer", "seconds (from, to)", "tasks/s", "scalesync is", "peak memory"), speeds),
         (("command", "seconds", "seconds of CPU", "requests", "peak memory"), idle),
         (("to be reached", "wanted", "measured", "reached"), met),
     )
@@ -74,12 +75,12 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
 
 
-def _raced(results: Results) -> Iterator[tuple[str, ...]]:
+def _speeds(results: Results) -> Iterator[tuple[str, ...]]:
     for group in results.groups():
         for one in group:
             if one.rounds and one.stage != "no-change":
                 yield (
-                    f"{one.stage}, {one.engine}, {one.tasks:,}",
+                    f"{title([one])}, {one.tasks:,}",
                     one.name,
                     f"{one.seconds:.2f} ({one.fastest:.2f}, {one.slowest:.2f})",
                     f"{one.rate:,.0f}",

@@ -1,4 +1,4 @@
-"""What the server is good for: the most that any client could get from it."""
+"""Measure how fast the server is: the most that any client could get from it."""
 
 import json
 import time
@@ -11,7 +11,7 @@ PASSES = 3
 
 
 def upper_bound(api: Api) -> float:
-    """Return tasks a second that one bare keep-alive client gets at best, who reads nothing but the token."""
+    """Return the tasks a second of one bare keep-alive client that decodes nothing but the token."""
     return max(_pass(api) for _ in range(PASSES))
 
 

@@ -1,1 +1,1 @@
-"""Who is measured: each a program that does its work in a process of its own and prints what that took."""
+"""The peers: programs that are measured, each a whole process that does its job and prints a report."""

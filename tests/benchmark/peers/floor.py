@@ -1,14 +1,16 @@
-"""The floor: the rows of a finished mirror, from memory into an empty one, by a bare driver."""
+"""The floor: the rows of a finished mirror, written from memory into an empty one by the driver alone.
+
+The time that it takes to read these rows is subtracted: a sync gets its rows from the API, not from a mirror.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from tests.benchmark.peers.protocol import measured, order, tell
+from tests.benchmark.peers.protocol import Job, Report, print_counts, read_job
 
-AT_ONCE = 1_000
-"""Tasks of a transaction; what belongs to them goes with them."""
+TASKS_PER_TRANSACTION = 1_000
 
 OF_A_TASK = ("annotations", "annotation_links", "task_files", "task_changes")
 OTHERS = ("projects", "project_versions", "batches", "result_files")
@@ -29,26 +31,20 @@ class Rows:
         """Its columns, for SQL."""
         return ", ".join(f'"{name}"' for name in self.columns)
 
-    @property
-    def upsert(self) -> str:
-        """What follows VALUES or SELECT, for tasks."""
-        changes = ", ".join(f'"{name}" = excluded."{name}"' for name in self.columns[1:])
-        return f'ON CONFLICT ("{self.columns[0]}") DO UPDATE SET {changes}'
 
-
-def portions(tables: dict[str, Rows]) -> list[list[Rows]]:
-    """Return what is written in each transaction: first what belongs to no task, then so many tasks each."""
+def transactions(tables: dict[str, Rows]) -> list[list[Rows]]:
+    """Return the rows of each transaction: first those of no task, then TASKS_PER_TRANSACTION tasks each."""
     tasks = tables["tasks"]
-    split = [_by_task(tables[name]) for name in OF_A_TASK]
+    of_task = [_by_task(tables[name]) for name in OF_A_TASK]
     found = [[tables[name] for name in OTHERS]]
-    for start in range(0, len(tasks.rows), AT_ONCE):
-        some = tasks.rows[start : start + AT_ONCE]
+    for start in range(0, len(tasks.rows), TASKS_PER_TRANSACTION):
+        some = tasks.rows[start : start + TASKS_PER_TRANSACTION]
         chunk = [Rows("tasks", tasks.columns, some)]
-        for name, rows in zip(OF_A_TASK, split, strict=True):
+        for name, rows in zip(OF_A_TASK, of_task, strict=True):
             theirs = [row for task in some for row in rows[task[0]]]
             chunk.append(Rows(name, tables[name].columns, theirs))
         found.append(chunk)
-    return [[rows for rows in portion if rows.rows] for portion in found]
+    return [[rows for rows in chunk if rows.rows] for chunk in found]
 
 
 def _by_task(rows: Rows) -> dict[str, list[Row]]:
@@ -64,23 +60,46 @@ def tables() -> Iterator[str]:
     yield from ("tasks", *OF_A_TASK, *OTHERS)
 
 
+class Floor(Protocol):
+    """A mirror's database, read and written with the driver alone."""
+
+    def __init__(self, url: str) -> None: ...
+
+    def read(self, table: str) -> Rows:
+        """Return the rows of a table."""
+
+    def write(self, chunk: Sequence[Rows]) -> None:
+        """Write rows in one transaction."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def _connect_to(job: Job) -> type[Floor]:
+    if job.file:
+        from tests.benchmark.peers.floor_sqlite import SqliteFloor
+
+        return SqliteFloor
+    from tests.benchmark.peers.floor_postgres import PostgresFloor
+
+    return PostgresFloor
+
+
 def main() -> None:
-    """Copy them."""
-    asked = order()
-    if asked.file:
-        from tests.benchmark.peers.floor_sqlite import Floor
-    else:
-        from tests.benchmark.peers.floor_postgres import Floor  # type: ignore[assignment]
-    source = Floor(asked.source)
-    chunks = portions({name: source.read(name) for name in tables()})
-    source.close()
-    target = Floor(asked.database)
-    with measured() as told:
-        for chunk in chunks:
-            target.write(chunk)
-    told.tasks = len(target.read("tasks").rows)
+    """Copy all rows of the source."""
+    job, report = read_job(), Report()
+    connect = _connect_to(job)
+    with report.aside():
+        source = connect(job.source)
+        chunks = transactions({name: source.read(name) for name in tables()})
+        source.close()
+    target = connect(job.database)
+    for chunk in chunks:
+        target.write(chunk)
     target.close()
-    tell(told, asked)
+    with report.aside():
+        del chunks[:], chunk  # freeing the source's rows is as little of the work as reading them
+    print_counts(report, job)
 
 
 if __name__ == "__main__":

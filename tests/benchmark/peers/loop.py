@@ -1,23 +1,21 @@
-"""Scale's official client, which creates one task after the other."""
+"""Scale's official client, in a loop that creates one task after the other."""
 
 import json
 from pathlib import Path
 
 from tests.benchmark.peers.official_client import official_client
-from tests.benchmark.peers.protocol import measured, order, tell
+from tests.benchmark.peers.protocol import Report, print_report, read_job
 
 
 def main() -> None:
-    """Create what stands in a file, a line each."""
-    asked = order()
-    client = official_client(asked)
+    """Create the tasks of a file, a line each."""
+    job = read_job()
+    client = official_client(job)
     from scaleapi.tasks import TaskType
 
-    bodies = [json.loads(line) for line in Path(asked.payloads).read_text().splitlines()]
-    with measured() as told:
-        created = [client.create_task(TaskType.ImageAnnotation, **body) for body in bodies]
-    told.tasks = len({task.id for task in created})
-    tell(told, asked)
+    bodies = [json.loads(line) for line in Path(job.payloads).read_text().splitlines()]
+    created = [client.create_task(TaskType.ImageAnnotation, **body) for body in bodies]
+    print_report(Report(tasks=len({task.id for task in created})), job)
 
 
 if __name__ == "__main__":

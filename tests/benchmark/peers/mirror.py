@@ -1,22 +1,17 @@
-"""scalesync: a first sync of everything into a mirror that is empty."""
+"""scalesync: a first sync of everything into an empty mirror, or the rest of one that was interrupted."""
 
 from scalesync import Mirror
-from tests.benchmark.peers.protocol import held, measured, order, tell
+from tests.benchmark.peers.protocol import Report, print_counts, read_job
 
 
 def main() -> None:
-    """Sync, and see that it is complete."""
-    import scalesync.sync.runner  # noqa: F401 - what a sync loads when it begins
-
-    asked = order()
-    mirror = Mirror(asked.database, api_key=asked.key, api_url=asked.api)
-    with measured() as told:
-        done = mirror.sync(workers=asked.workers)
-    told.requests = done.requests
+    """Sync. Raises ValueError if that is not complete."""
+    job, report = read_job(), Report()
+    done = Mirror(job.database, api_key=job.key, api_url=job.api).sync(workers=job.workers)
     if not done.complete:
         raise ValueError("The sync did not complete.")
-    told.tasks = held(asked)
-    tell(told, asked)
+    report.requests = done.requests
+    print_counts(report, job, annotations="annotations")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Scale's official client, each page of whose tasks sqlite-utils upserts."""
+"""Scale's official client, with sqlite-utils to upsert each page of tasks."""
 
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from tests.benchmark.peers.official_client import official_client
-from tests.benchmark.peers.protocol import Order, held, measured, order, tell
+from tests.benchmark.peers.protocol import Job, Report, print_counts, read_job
 
 PAGE = 100
 
 
-def pages(asked: Order) -> Iterator[list[dict[str, object]]]:
-    """Yield every task of every project, a page's worth at a time."""
-    client = official_client(asked)
+def pages(job: Job) -> Iterator[list[dict[str, object]]]:
+    """Yield every task of every project, as many at a time as a page has."""
+    client = official_client(job)
     for project in client.get_projects():
         tasks = client.get_tasks(project_name=project.name, limit=PAGE)
         while page := [task.as_dict() for task in islice(tasks, PAGE)]:
@@ -21,18 +21,16 @@ def pages(asked: Order) -> Iterator[list[dict[str, object]]]:
 
 def main() -> None:
     """Copy all tasks into one table."""
-    asked = order()
+    job = read_job()
     import sqlite_utils
 
-    database: Any = sqlite_utils.Database(asked.file)
-    if asked.tuned:
+    database: Any = sqlite_utils.Database(job.file)
+    if job.tuned:
         database.enable_wal()
         database.execute("PRAGMA synchronous = NORMAL")
-    with measured() as told:
-        for page in pages(asked):
-            database["tasks"].upsert_all(page, pk="task_id", alter=True)
-    told.tasks = held(asked)
-    tell(told, asked)
+    for page in pages(job):
+        database["tasks"].upsert_all(page, pk="task_id", alter=True)
+    print_counts(Report(), job)
 
 
 if __name__ == "__main__":

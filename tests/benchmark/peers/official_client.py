@@ -1,15 +1,15 @@
-"""The official client, as somebody has it who has installed nothing but that."""
+"""Make the official client as it is without packages that it does not need."""
 
 import sys
 from typing import Any
 
-from tests.benchmark.peers.protocol import Order
+from tests.benchmark.peers.protocol import Job
 
 
-def official_client(asked: Order) -> Any:
-    """Return a client for the API in question."""
+def official_client(job: Job) -> Any:
+    """Return a client of the job's API."""
     # dlt brings simplejson, which requests would use for every answer, and which is slower than json.
     sys.modules["simplejson"] = None  # type: ignore[assignment]
     import scaleapi
 
-    return scaleapi.ScaleClient(asked.key, api_instance_url=asked.api)
+    return scaleapi.ScaleClient(job.key, api_instance_url=job.api)

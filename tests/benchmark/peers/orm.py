@@ -1,4 +1,4 @@
-"""Scale's official client, each of whose tasks SQLAlchemy's ORM merges; a commit for each page."""
+"""Scale's official client, with SQLAlchemy's ORM to merge each task; a commit for each page."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from tests.benchmark.peers.official import pages
-from tests.benchmark.peers.protocol import held, measured, order, tell
+from tests.benchmark.peers.protocol import Report, print_counts, read_job
 
 _Json = JSON().with_variant(JSONB(), "postgresql")
 _Instant = DateTime(timezone=True)
@@ -17,11 +17,11 @@ INSTANTS = ("created_at", "updated_at", "completed_at")
 
 
 class Base(DeclarativeBase):
-    """What is mapped."""
+    """Base of the mapped classes."""
 
 
 class Task(Base):
-    """A task: columns for what people ask for, and JSON for the rest."""
+    """A task: columns for the fields that people filter by, and JSON for the rest."""
 
     __tablename__ = "tasks"
 
@@ -37,10 +37,10 @@ class Task(Base):
     created_at: Mapped[datetime | None] = mapped_column(_Instant, index=True)
     updated_at: Mapped[datetime | None] = mapped_column(_Instant, index=True)
     completed_at: Mapped[datetime | None] = mapped_column(_Instant)
-    params: Mapped[Any] = mapped_column(_Json)
-    meta: Mapped[Any] = mapped_column("metadata", _Json)
-    tags: Mapped[Any] = mapped_column(_Json)
-    response: Mapped[Any] = mapped_column(_Json)
+    params: Mapped[Any] = mapped_column(_Json, nullable=True)
+    meta: Mapped[Any] = mapped_column("metadata", _Json, nullable=True)
+    tags: Mapped[Any] = mapped_column(_Json, nullable=True)
+    response: Mapped[Any] = mapped_column(_Json, nullable=True)
     extra: Mapped[Any] = mapped_column(_Json)
 
 
@@ -58,7 +58,7 @@ def task_of(document: dict[str, Any]) -> Task:
 
 
 def engine_of(url: str) -> Engine:
-    """Return an engine, on SQLite with what everybody sets there."""
+    """Return an engine, on SQLite with the usual pragmas."""
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
 
     if engine.dialect.name == "sqlite":
@@ -73,17 +73,15 @@ def engine_of(url: str) -> Engine:
 
 def main() -> None:
     """Copy all tasks into one table."""
-    asked = order()
-    engine = engine_of(asked.database)
+    job = read_job()
+    engine = engine_of(job.database)
     Base.metadata.create_all(engine)
-    with measured() as told:
-        for page in pages(asked):
-            with Session(engine) as session:
-                for document in page:
-                    session.merge(task_of(document))
-                session.commit()
-    told.tasks = held(asked)
-    tell(told, asked)
+    for page in pages(job):
+        with Session(engine) as session:
+            for document in page:
+                session.merge(task_of(document))
+            session.commit()
+    print_counts(Report(), job)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,15 @@
-"""What a peer is asked for, and what it tells."""
+"""The job of a peer, which its process reads, and the report that it prints in the end."""
 
 import json
-import resource
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Order:
+class Job:
     """The job of a peer: copy a number of tasks from an API into a database."""
 
     api: str
@@ -22,11 +19,13 @@ class Order:
     tasks: int
     workers: int = 8
     tuned: bool = False
-    """Whether to set what the library leaves as it is by default, and what would be faster otherwise."""
+    """Whether to set options of the library or the database that are faster than their defaults."""
     source: str = ""
-    """The URL of a mirror that is finished, for whoever does not ask the API."""
+    """The URL of a finished mirror, for a peer that does not call the API."""
     directory: str = ""
-    """Where to keep what else has to be kept."""
+    """An empty directory for other files."""
+    irregular: bool = False
+    """Whether responses have fields that nobody anticipated."""
     payloads: str = ""
     """A file of tasks to be created, a line each."""
 
@@ -37,104 +36,66 @@ class Order:
 
     @property
     def file(self) -> str:
-        """The file of an SQLite database; "" where it is none."""
+        """The file of an SQLite database; "" for any other database."""
         head, _, path = self.database.partition(":///")
         return path if head == "sqlite" else ""
 
 
 @dataclass
-class Measurement:
-    """What a peer tells."""
+class Report:
+    """What a peer's process prints when it is done: counts, and time to subtract from its own."""
 
-    seconds: float = 0.0
-    """Of the wall clock, around the work and after the imports."""
-    cpu: float = 0.0
-    """Seconds, of all threads of the process and of what it started."""
-    peak: int = 0
-    """Bytes of memory that the process held at most, imports included, and those that it started."""
     tasks: int = 0
-    """How many it holds in the end."""
+    """Tasks in its database in the end."""
+    annotations: int = 0
+    """Rows of annotations in its database in the end; 0 if it writes none."""
     requests: int = 0
-    """0 where it does not know."""
-
-
-def order() -> Order:
-    """Return what this process was asked for."""
-    return Order(**json.loads(sys.argv[1]))
-
-
-@contextmanager
-def measured() -> Iterator[Measurement]:
-    """Measure the block; afterwards, what is lent knows."""
-    told, family = Measurement(), _Family()
-    began, spent = time.perf_counter(), _spent()
-    with family.watched():
-        yield told
-    told.seconds, told.cpu = time.perf_counter() - began, _spent() - spent
-    told.peak = peak() + sum(family.peaks.values())
-
-
-def _spent() -> float:
-    """Return the seconds of CPU of this process and of the processes that it started and that ended."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
-
-
-@dataclass
-class _Family:
-    """The processes that this one starts, and what each held at most, as seen every now and then."""
-
-    peaks: dict[int, int] = field(default_factory=dict)
+    """0: the server's count is used."""
+    seconds_aside: float = 0.0
+    cpu_aside: float = 0.0
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Look at them while the block lasts."""
-        over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(over,))
-        watcher.start()
-        try:
-            yield
-        finally:
-            over.set()
-            watcher.join()
-
-    def _watch(self, over: threading.Event) -> None:
-        while not over.wait(0.1):
-            for children in Path("/proc/self/task").glob("*/children"):
-                with suppress(OSError):
-                    for child in map(int, children.read_text().split()):
-                        self.peaks[child] = max(self.peaks.get(child, 0), peak(child))
+    def aside(self) -> Iterator[None]:
+        """Exclude the block's time from the measurement, as it is no part of the work."""
+        began, used = time.perf_counter(), time.process_time()
+        yield
+        self.seconds_aside += time.perf_counter() - began
+        self.cpu_aside += time.process_time() - used
 
 
-def held(asked: Order, table: str = "tasks") -> int:
-    """Return how many rows a table of the peer's database has."""
-    counting = f"SELECT count(*) FROM {table}"
-    if asked.file:
+def read_job() -> Job:
+    """Return the job of this process, which is its only argument."""
+    return Job(**json.loads(sys.argv[1]))
+
+
+def print_counts(report: Report, job: Job, *, tasks: str = "tasks", annotations: str = "") -> None:
+    """Count the rows of the tables of those names, aside, and print the report.
+
+    Raises ValueError if the number of tasks is not the job's.
+    """
+    with report.aside():
+        report.tasks = _count(job, tasks)
+        if annotations:
+            report.annotations = _count(job, annotations)
+    print_report(report, job)
+
+
+def print_report(report: Report, job: Job) -> None:
+    """Print the report. Raises ValueError if the number of tasks is not the job's."""
+    if report.tasks != job.tasks:
+        raise ValueError(f"{report.tasks} tasks are there in the end, not {job.tasks}")
+    sys.stdout.write(json.dumps(asdict(report)) + "\n")
+
+
+def _count(job: Job, table: str) -> int:
+    statement = f"SELECT count(*) FROM {table}"
+    if job.file:
         import sqlite3
 
-        with closing(sqlite3.connect(asked.file)) as connection:
-            return int(connection.execute(counting).fetchone()[0])
+        with closing(sqlite3.connect(job.file)) as connection:
+            return int(connection.execute(statement).fetchone()[0])
     import psycopg
 
-    with psycopg.connect(asked.database) as postgres:
-        (count,) = postgres.execute(counting.encode()).fetchone() or (0,)
+    with psycopg.connect(job.database) as postgres:
+        (count,) = postgres.execute(statement.encode()).fetchone() or (0,)
     return int(count)
-
-
-def tell(told: Measurement, asked: Order) -> None:
-    """Print what came of it. Raises ValueError if it is not all there."""
-    if told.tasks != asked.tasks:
-        raise ValueError(f"{told.tasks} tasks are there in the end, not {asked.tasks}")
-    sys.stdout.write(json.dumps(asdict(told)) + "\n")
-
-
-def peak(process: int | None = None) -> int:
-    """Return the bytes that this process, or another one that lives, held at most; 0 where nobody knows."""
-    try:
-        status = Path(f"/proc/{process or 'self'}/status").read_text()
-    except OSError:
-        size = 0 if process else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return size if sys.platform == "darwin" else size * 1024
-    # Not getrusage: there a child begins with what its parent held.
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(lines[0].split()[1]) * 1024 if lines else 0
