@@ -37,9 +37,6 @@ from scalesync.sync.window_progress import AcceptedPage, LookupResult, WindowPro
 from scalesync.sync.window_recovery import WindowRecovery
 from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
 
-MAX_WAIT_SECONDS = 0.05
-"""Seconds that a page waits for others to be written with it, at most."""
-
 POLL_SECONDS = 0.25
 """Seconds between two attempts to claim a window."""
 
@@ -66,7 +63,7 @@ class Engine:
     next_heartbeat_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self.write_buffer = WriteBuffer(self.store, self.watch, self.totals)
+        self.write_buffer = WriteBuffer(self.store, self.clock, self.watch, self.totals)
         self.recovery = WindowRecovery(self.store, self.watch)
 
     def run(self, run: Run, newest: Page | None = None) -> None:
@@ -155,24 +152,16 @@ class Engine:
 
     def _handle_results(self) -> None:
         """Handle what the readers delivered, and write, unless more pages are about to come."""
-        results = self.readers.results(self._waiting_time())
+        pages = self.write_buffer
+        results = self.readers.results(pages.waiting_time(len(self.active)) if pages.pages else POLL_SECONDS)
         for progress, result in results:
             if not progress.lost:
                 self._handle(progress, result)
             if progress.lost:
                 self.active.pop(progress.window.id, None)
         self._heartbeat()
-        if not results or not self._waiting_time():
+        if pages.pages and (not results or self.stopping or not pages.waiting_time(len(self.active))):
             self._write_some()
-
-    def _waiting_time(self) -> float:
-        """Return how many seconds to wait for results before the next transaction."""
-        if not self.write_buffer.pages:
-            return POLL_SECONDS
-        # A page from each reader makes a full transaction; each one alone would cost several times as much.
-        if self.stopping or self.write_buffer.is_due(len(self.active)):
-            return 0.0
-        return max(0.0, self.write_buffer.since + MAX_WAIT_SECONDS - self.clock.monotonic())
 
     def _heartbeat(self) -> None:
         """Extend the leases if a third of one has passed; called between slow writes too."""
@@ -232,9 +221,9 @@ class Engine:
         elif first:
             # Only now is it known that the window stays whole: its reader paused for that.
             self._continue(progress, self.readers.read)
-            self._save_soon(replace(page, paused=False))
+            self.write_buffer.add(replace(page, paused=False))
         else:
-            self._save_soon(page)
+            self.write_buffer.add(page)
 
     def _parts(self, first: AcceptedPage) -> tuple[Window, ...]:
         """Return the windows that should read the rest after a first page; empty: read on undivided."""
@@ -284,12 +273,7 @@ class Engine:
         if shortfall is not None:
             self.watch(WindowInconsistent(last.progress.stream.name, shortfall, given_up=True))
             last = last if last.parts else replace(last, state=WindowState.FAILED)
-        self._save_soon(last)
-
-    def _save_soon(self, page: AcceptedPage) -> None:
-        if not self.write_buffer.pages:
-            self.write_buffer.since = self.clock.monotonic()
-        self.write_buffer.add(page)
+        self.write_buffer.add(last)
 
     def _save_lookups(self, progress: WindowProgress, looked_up: LookupResult) -> None:
         written = self.store.save_lookups(progress, looked_up)

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice, takewhile
 
+from scalesync.clock import Clock
 from scalesync.errors import LeaseLostError
 from scalesync.models.sync import WriteCounts
 from scalesync.sync.events import PagesSaved, SyncWatcher
 from scalesync.sync.store import SyncStore
 from scalesync.sync.window_progress import AcceptedPage
+
+MAX_WAIT_SECONDS = 0.05
+"""Seconds that a page waits for others to be written with it, at most."""
 
 PAGES_PER_TRANSACTION = 10
 """Pages written in one transaction: few, because other processes wait for it while leases run."""
@@ -34,20 +38,29 @@ class WriteBuffer:
     """Queue of pages to be written; pages of one window keep their order."""
 
     store: SyncStore
+    clock: Clock
     watch: SyncWatcher
     totals: SyncTotals
     pages: deque[AcceptedPage] = field(default_factory=deque)
     since: float = 0.0
     """On the monotonic clock: when the first of the waiting pages was added."""
 
-    def is_due(self, readers: int) -> bool:
-        """Return whether to write at once: a full transaction, a page of each reader, or an awaited page."""
+    def waiting_time(self, readers: int) -> float:
+        """Return how many seconds to wait for more pages; 0 if there is a page of each reader.
+
+        The same holds for a full transaction, and for a page whose parts others wait for.
+        """
+        # A transaction of one page costs several times as much a page as a full one.
         first = self.pages[0]
-        awaited = bool(first.parts) or (first.number == 0 and first.window.parent_id is None)
-        return awaited or len(self.pages) >= min(PAGES_PER_TRANSACTION, readers)
+        awaited = bool(first.parts) or _begins_planned(first)
+        if awaited or len(self.pages) >= min(PAGES_PER_TRANSACTION, readers):
+            return 0.0
+        return max(0.0, self.since + MAX_WAIT_SECONDS - self.clock.monotonic())
 
     def add(self, page: AcceptedPage) -> None:
         """Queue a page; one that divides its window goes first, because idle workers wait for the parts."""
+        if not self.pages:
+            self.since = self.clock.monotonic()
         if page.parts:
             self.pages.appendleft(page)
         else:
@@ -91,5 +104,9 @@ def _transaction_key(page: AcceptedPage) -> tuple[str, datetime, int | None]:
 
     Such a page is written alone and at once: other workers may wait for the parts of the window.
     """
-    begins = page.number == 0 and page.window.parent_id is None
-    return page.progress.stream.name, page.parsed.page.served_at, page.window.id if begins else None
+    alone = page.window.id if _begins_planned(page) else None
+    return page.progress.stream.name, page.parsed.page.served_at, alone
+
+
+def _begins_planned(page: AcceptedPage) -> bool:
+    return page.number == 0 and page.window.parent_id is None

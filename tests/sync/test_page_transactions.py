@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, event, select
 
 from scalesync.api.client import ScaleApi
+from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import windows
@@ -33,7 +34,7 @@ def begun(database: Database, own: SyncStore) -> tuple[WriteBuffer, list[WindowP
     with database.write() as conn:
         planned = [Window("tasks", "p"), Window("tasks", "q")]
         runs.start(conn, RunKind.FULL, NOW, planned, watermark_at=NOW)
-    backlog = WriteBuffer(own, lambda _: None, SyncTotals())
+    backlog = WriteBuffer(own, Clock(), lambda _: None, SyncTotals())
     readings = [WindowProgress(STREAMS["tasks"], window) for window in own.claim_several(9)]
     for reading in readings:
         backlog.add(taken(reading, 1))

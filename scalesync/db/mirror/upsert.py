@@ -62,7 +62,7 @@ def write_unseen(
     served_at: datetime,
     run_id: int | None = None,
 ) -> WriteCounts:
-    """Insert tasks that are expected to be new here; if one is not, write all of them as `write_last` does."""
+    """Insert tasks that are expected to be new here; if one is not, write all as `write_last` does."""
     changes.lock_task_writes(conn)
     latest = {row.key: row for row in rows}
     fresh, seen = [latest[key] for key in sorted(latest)], SeenBy(served_at, run_id)
