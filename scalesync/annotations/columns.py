@@ -55,7 +55,8 @@ class FieldMap:
         self._columns = columns
         self._alternatives = alternatives
         self._names = row_type._fields
-        self._layouts: dict[tuple[tuple[str, ...], tuple[type, ...]], Layout] = {}
+        self._layouts: dict[tuple[object, ...], Layout] = {}
+        """By the names of an object's fields and the types of their values."""
 
     def split(self, given: object) -> tuple[Object, Object]:
         """Return the column values of an object, and the fields that fit no column.
@@ -69,8 +70,8 @@ class FieldMap:
 
     def fit(self, given: Object) -> tuple[list[Any], Object]:
         """Return the values of all columns, None for empty ones, and the fields that fit no column."""
-        values = tuple(given.values())
-        kind = tuple(given), tuple(map(type, values))
+        values = (*given.values(), None)
+        kind = (*given, *map(type, values))
         layout = self._layouts.get(kind)
         if layout is None:
             if len(self._layouts) >= _MAX_LAYOUTS:
@@ -78,17 +79,18 @@ class FieldMap:
             # Learned without its numbers: another object of these types has others.
             layout = self._layout({name: 0 if type(value) is int else value for name, value in given.items()})
             self._layouts[kind] = layout
-        row = list(layout.pick((*values, None)))
-        for column, convert in layout.conversions:
+        pick, conversions, rest = layout
+        row = [*pick(values)]
+        for column, convert in conversions:
             row[column] = converted = convert(row[column])
             if converted is None:
                 # A whole number that its column cannot hold: only of these the type alone does not decide.
-                layout = self._layout(given)
-                row = list(layout.pick((*values, None)))
-                for each, conversion in layout.conversions:
+                pick, conversions, rest = self._layout(given)
+                row = [*pick(values)]
+                for each, conversion in conversions:
                     row[each] = conversion(row[each])
                 break
-        return row, {name: values[position] for name, position in layout.rest} if layout.rest else {}
+        return row, {name: values[position] for name, position in rest} if rest else {}
 
     def _layout(self, given: Object) -> Layout:
         rest: dict[str, int] = {}
@@ -103,8 +105,8 @@ class FieldMap:
             for name, column in columns.items():
                 if name in rest and column.name not in found and column.of(given[name]) is not None:
                     found[column.name] = rest.pop(name), column
-        values = tuple(given.values())
-        picked = (found[name][0] if name in found else len(values) for name in self._names)
+        values = (*given.values(), None)
+        picked = (found[name][0] if name in found else len(given) for name in self._names)
         conversions = (
             (self._names.index(name), column.convert)
             for name, (position, column) in found.items()

@@ -7,7 +7,6 @@ one statement, so that Python's GIL is free while it runs; Postgres gets them by
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain, compress
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.schema import CreateTable
 
 from scalesync.db.postgres import is_pooled
 from scalesync.db.statements import Insert, insert_into
+from scalesync.parsing.task_inserts import FlatRows
 
 Values = Sequence[object]
 """A row in the form that the driver accepts: instants and JSON as text."""
@@ -82,16 +82,32 @@ def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
         conn.exec_driver_sql(merge)
 
 
+def write_flat(conn: Connection, table: Table, rows: FlatRows) -> None:
+    """Insert rows given as one list. Raises DBAPIError as SQLAlchemy would, also for a key that is taken."""
+    if not rows.values:
+        return
+    width = len(rows.columns)
+    if conn.dialect.name != "sqlite":
+        cut = (rows.values[at : at + width] for at in range(0, len(rows.values), width))
+        _copy(conn, table.name, rows.columns, cut)
+        return
+    one = _plain_insert(conn.dialect, table.name, rows.columns)
+    portion = width * _ROWS_PER_STATEMENT
+    whole = len(rows.values) - len(rows.values) % portion
+    many = _multi_row_statement(one, width, _ROWS_PER_STATEMENT)
+    for start in range(0, whole, portion):
+        conn.exec_driver_sql(many, tuple(rows.values[start : start + portion]))
+    if whole < len(rows.values):
+        rest = [tuple(rows.values[at : at + width]) for at in range(whole, len(rows.values), width)]
+        conn.exec_driver_sql(one, rest)
+
+
 def _write_in_one_statement(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
     """Insert the rows with one statement on SQLite."""
-    # Columns that are NULL in all rows are left out: Python's driver is slowest at binding None. The test of
-    # the first row makes the count rare.
-    columns = list(zip(*rows, strict=True))
-    used = [column[0] is not None or column.count(None) < len(rows) for column in columns]
-    names = tuple(compress(into.names, used))
-    values = tuple(chain.from_iterable(zip(*compress(columns, used), strict=True)))
-    one = _statement(conn.dialect, replace(into, names=names))
-    conn.exec_driver_sql(_multi_row_statement(one, len(names), len(rows)), values)
+    flat = FlatRows.of(into.names, rows)
+    one = _statement(conn.dialect, replace(into, names=flat.columns))
+    sql = _multi_row_statement(one, len(flat.columns), len(rows))
+    conn.exec_driver_sql(sql, tuple(flat.values))
 
 
 @lru_cache(maxsize=1_000)
@@ -100,6 +116,13 @@ def _statement(dialect: Dialect, into: InsertTarget) -> str:
     insert = insert_into(dialect.name, into.table)
     values = insert.values({name: bindparam(name) for name in into.names})
     return str(into.on_conflict(values).compile(dialect=dialect))
+
+
+@lru_cache(maxsize=1_000)
+def _plain_insert(dialect: Dialect, table: str, columns: tuple[str, ...]) -> str:
+    """Return the SQL that inserts one row on SQLite, without ON CONFLICT."""
+    quoted = ", ".join(map(dialect.identifier_preparer.quote, columns))
+    return f"INSERT INTO {table} ({quoted}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
 
 
 @lru_cache(maxsize=64)
@@ -128,7 +151,7 @@ def _copy_and_merge(dialect: Dialect, into: InsertTarget, pooled: bool) -> tuple
     return str(make.compile(dialect=dialect)), staged.name, str(merge.compile(dialect=dialect))
 
 
-def _copy(conn: Connection, table: str, names: Sequence[str], rows: Sequence[Values]) -> None:
+def _copy(conn: Connection, table: str, names: Sequence[str], rows: Iterable[Values]) -> None:
     quoted = ", ".join(map(conn.dialect.identifier_preparer.quote, names))
     driver: Any = conn.connection.driver_connection
     kind = conn.dialect.loaded_dbapi.Error

@@ -23,7 +23,6 @@ _decode_text = msgspec.json.Decoder(str).decode
 _INT64 = range(-(2**63), 2**63)
 _INTEGER = re.compile(rb"0|-?[1-9]\d{0,18}")
 _CANONICAL_INSTANT = re.compile(rb'"[1-9]\d{3}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z"')
-_CANONICAL_TIME = re.compile(_CANONICAL_INSTANT.pattern[1:-1].decode(), re.ASCII)
 
 _Parsed = tuple[object, bool]
 """Value of a column, and whether it gives the field back exactly."""
@@ -119,7 +118,11 @@ class ColumnsParser:
 
 def _is_canonical(text: str) -> bool:
     """Return whether a text is a time in the API's own form."""
-    if not _CANONICAL_TIME.fullmatch(text):
+    # Without the regular expression, which takes twice as long: of that length, with these signs at these
+    # places, `fromisoformat` reads nothing else, except a date by its week.
+    if len(text) != len("2025-01-31T12:00:00.000Z") or text[10] + text[19] + text[23] != "T.Z":
+        return False
+    if text[0] == "0" or text[5] == "W":
         return False
     try:
         datetime.fromisoformat(text)

@@ -62,17 +62,24 @@ class DerivedRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Number of names that objects in the row's JSON repeat; None if not counted."""
 
 
-class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A document as a row of its table."""
+class RowHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What decides whether a page is accepted, of one of its objects."""
 
     key: str
     created_at: datetime | None
+    project: str | None
+    """None for projects too."""
+    key_digest: bytes
+    """Short digest of the key, under which it is remembered while its window is open."""
+
+
+class Row(RowHead, frozen=True, array_like=True, gc=False):
+    """A document as a row of its table."""
+
     values: RowValues
     """Every column that comes from the document, as `DocumentSpec.names` has them; instants are text."""
     digest: str
     """Digest of the document without its volatile fields."""
-    key_digest: bytes
-    """Short digest of the key, under which it is remembered while its window is open."""
     derived: DerivedRows | None = None
     repeated: int = 0
     """Number of fields that the document repeats; the last value of each is in the row."""
@@ -98,6 +105,7 @@ def make_row_parser(
     parse_columns = ColumnsParser(form.columns).parse
     key_at = form.names.index(form.key)
     created_at = form.names.index("created_at")
+    project_at = form.names.index("project") if "project" in form.names else None
 
     def parse(text: bytes) -> Row:
         fields = _fields(form, text)
@@ -109,11 +117,12 @@ def make_row_parser(
         values = parse_columns(text, fields)
         extra = _encode(fields).decode() if fields else None
         key, created = values[key_at], values[created_at]
-        if not key or not isinstance(key, str):
+        if not key:
             raise InconsistentPageError(f"An object in {form.table} came without a usable {form.key}.")
-        created = datetime.fromisoformat(created) if isinstance(created, str) else None
+        created = None if created is None else datetime.fromisoformat(created)
+        project = None if project_at is None else values[project_at]
         row = (*values, *derived, extra)
-        return Row(key, created, row, digest, key_digest(key), repeated=repeated)
+        return Row(key, created, project, key_digest(key), row, digest, repeated=repeated)
 
     return parse
 

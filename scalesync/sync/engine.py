@@ -22,7 +22,7 @@ from scalesync.errors import (
 from scalesync.models.api import Page
 from scalesync.models.sync import Run, Window, WindowState
 from scalesync.sync.events import ObjectsMissing, OthersReading, RowsExpected, SyncWatcher, WindowInconsistent
-from scalesync.sync.parser_client import ParserProcess
+from scalesync.sync.parser_client import MIN_ROWS_FOR_PROCESS, ParserProcess
 from scalesync.sync.reader_pool import (
     PREFETCH_PAGES,
     FailedRead,
@@ -78,6 +78,9 @@ class Engine:
         with parser, relaxed_gc(), pool:
             self.readers = ReaderPool(self.store.api, lambda: self.stopping, pool, parser, newest)
             try:
+                # A run taken up again has parts, none of which alone would be worth the process.
+                if self.store.unread(run.id, TASKS) >= MIN_ROWS_FOR_PROCESS:
+                    parser.start()
                 self._read_windows(run)
             except DatabaseUnavailableError:
                 self._forget()
@@ -248,9 +251,7 @@ class Engine:
         with self.store.database.read() as conn:
             if window_ledger.unclaimed(conn, run_id) == 0:
                 return 0.0
-            streams = window_ledger.progress(conn, run_id)
-        unread = sum(total - done for name, done, total in streams if name == progress.stream.name)
-        return unread / self.workers
+        return self.store.unread(run_id, progress.stream.mapping) / self.workers
 
     def _end(self, last: AcceptedPage) -> None:
         """End or divide the window; first look up what the mirror has in its range and no page showed."""

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from scalesync.db.mirror.documents import StreamMapping
 from scalesync.errors import InconsistentPageError, OutsideWindowError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
-from scalesync.parsing.row_parser import Row
+from scalesync.parsing.row_parser import RowHead
 from scalesync.sync.splitting import TIME_RESOLUTION
 from scalesync.sync.streams import BOUND_MARGIN
 
@@ -23,7 +22,7 @@ def is_within(window: Window, created: datetime | None) -> bool:
     return created is not None and (lower is None or created >= lower) and (upper is None or created <= upper)
 
 
-def check_bounds(mapping: StreamMapping, window: Window, rows: Sequence[Row]) -> None:
+def check_bounds(window: Window, rows: Sequence[RowHead]) -> None:
     """Raise OutsideWindowError if a row has a time of creation or a project that was not asked for.
 
     A row without them passes.
@@ -36,8 +35,7 @@ def check_bounds(mapping: StreamMapping, window: Window, rows: Sequence[Row]) ->
         if at is not None and ((lower is not None and at < lower) or (upper is not None and at > upper)):
             raise OutsideWindowError(f"{row.key} came in a list of other times of creation than its own")
     for row in rows if window.project is not None else ():
-        project = mapping.value(row, "project")
-        if project is not None and project != window.project:
+        if row.project is not None and row.project != window.project:
             raise OutsideWindowError(f"{row.key} came in a list of another project than its own")
 
 

@@ -8,15 +8,17 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from select import select
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
 import scalesync
 from scalesync.parsing.row_parser import DocumentSpec, Row
+from scalesync.parsing.task_inserts import TaskInserts
 from scalesync.sync.parser_main import receive, send
 
 log = logging.getLogger("scalesync.sync")
@@ -32,7 +34,9 @@ _PIPE_BYTES = 1 << 20
 
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from scalesync.sync.parser_main import main; main()"
 
-_decode = msgspec.msgpack.Decoder(tuple[Row, ...]).decode
+_decode_rows = msgspec.msgpack.Decoder(tuple[Row, ...]).decode
+_decode_inserts = msgspec.msgpack.Decoder(TaskInserts).decode
+_Parsed = TypeVar("_Parsed")
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -76,11 +80,20 @@ class ParserProcess:
 
     def parse(self, texts: tuple[msgspec.Raw, ...]) -> tuple[Row, ...] | None:
         """Return the rows of documents with their derived values; None: the caller has to parse them."""
+        return self._parsed(texts, None, _decode_rows)
+
+    def inserts(self, texts: tuple[msgspec.Raw, ...], served_at: str) -> TaskInserts | None:
+        """Return the inserts of documents served at an instant; None: the caller has to parse them."""
+        return self._parsed(texts, served_at, _decode_inserts)
+
+    def _parsed(
+        self, texts: tuple[msgspec.Raw, ...], served_at: str | None, decode: Callable[[bytes], _Parsed]
+    ) -> _Parsed | None:
         if not self._ready:
             return None
         try:
-            answer = self._ask(_encode([bytes(text) for text in texts]))
-            return _decode(answer) if answer else None
+            answer = self._ask(_encode(([bytes(text) for text in texts], served_at)))
+            return decode(answer) if answer else None
         except (OSError, ValueError) as error:
             self._ready = False
             log.debug("the second process is gone: %s", error)

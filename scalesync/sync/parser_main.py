@@ -14,6 +14,7 @@ import msgspec
 from scalesync.errors import InconsistentPageError
 from scalesync.parsing.annotation_rows import make_task_deriver
 from scalesync.parsing.row_parser import DocumentSpec, make_row_parser
+from scalesync.parsing.task_inserts import make_page_inserter
 
 _LENGTH_BYTES = 4
 """Bytes of the length before each message."""
@@ -39,9 +40,10 @@ def receive(stream: IO[bytes]) -> bytes | None:
 
 
 def main() -> None:
-    """Read a document form, confirm it, and answer each list of documents with its rows.
+    """Read a document form, confirm it, and answer each page of documents with its rows.
 
-    The answer is empty if a document cannot be parsed: the client parses that page itself and finds out
+    A page comes with the time at which it was served, if it is to be inserted: then the answer is its
+    inserts. It is empty if a document cannot be parsed: the client parses that page itself and finds out
     which.
     """
     # Ctrl-C reaches the whole process group; only the parent decides when to end.
@@ -53,11 +55,14 @@ def main() -> None:
         return
     form, counts_repeats = msgspec.msgpack.decode(task, type=tuple[DocumentSpec, bool])
     parse, derive = make_row_parser(form), make_task_deriver(form, count_repeats=counts_repeats)
-    decode = msgspec.msgpack.Decoder(list[bytes]).decode
+    inserts = make_page_inserter(form, derive)
+    decode = msgspec.msgpack.Decoder(tuple[list[bytes], str | None]).decode
     send(target, b"")
     while (message := receive(source)) is not None:
         try:
-            answer = _encode([derive(parse(text)) for text in decode(message)])
+            texts, served_at = decode(message)
+            rows = map(parse, texts)
+            answer = _encode([derive(row) for row in rows] if served_at is None else inserts(rows, served_at))
         except (InconsistentPageError, RecursionError, OverflowError):
             answer = b""
         send(target, answer)

@@ -102,7 +102,8 @@ class ReaderPool:
 
     def _next(self, progress: WindowProgress) -> ReadResult:
         try:
-            parsed = parse_page(progress.stream, self._page(progress), self.parser)
+            page = self._page(progress)
+            parsed = parse_page(progress.stream, page, self.parser, unseen=progress.began_empty)
         except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
             return FailedRead(error)
         except ScaleException as error:

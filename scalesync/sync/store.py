@@ -13,11 +13,13 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import query, upsert
-from scalesync.db.mirror.documents import TASKS
+from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.lease_owner import owner_is_dead
+from scalesync.models.changes import SeenBy
 from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
 from scalesync.parsing.row_parser import key_digest
+from scalesync.parsing.task_inserts import TaskInserts
 from scalesync.sync.window_progress import AcceptedPage, LookupResult, ParsedPage, WindowProgress
 
 
@@ -77,21 +79,25 @@ class SyncStore:
             whole = window_splits.total_of(conn, window.parent_id)
         return whole is None or window.api_total < whole
 
+    def unread(self, run_id: int, mapping: StreamMapping) -> int:
+        """Return how many objects of a kind are left to read in the windows that were begun."""
+        with self.database.read() as conn:
+            streams = window_ledger.progress(conn, run_id)
+        return sum(total - done for name, done, total in streams if name == mapping.table.name)
+
     def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
         """Write pages of one stream and one API time, and what they mean for their windows.
 
         Pages of one window are in their order.
         """
-        kind, run_id = pages[0].progress.stream.mapping, pages[0].window.run_id
-        served_at = pages[0].parsed.page.served_at
-        rows = [row for page in pages for row in page.parsed.rows]
+        seen = SeenBy(pages[0].parsed.page.served_at, pages[0].window.run_id)
+        served_at, run_id = seen.at, pages[0].window.run_id
         received = [(page.window, page.number, page.parsed.key_digests) for page in pages]
         with self.database.write() as conn:
             # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
             window_ledger.save_pages(conn, received, self.owner, self.lease)
             _note_empty(conn, pages)
-            write = _write_function([page.progress for page in pages])
-            written = write(conn, kind, rows, served_at, run_id)
+            written = _write_pages(conn, pages, seen)
             for page in pages:
                 window_ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
                 lacking = page.progress.shortfall
@@ -192,7 +198,7 @@ class SyncStore:
         return replace(
             self.unreported(),
             pages=len(pages),
-            rows_received=sum(len(page.parsed.rows) for page in pages),
+            rows_received=sum(len(page.parsed.heads) for page in pages),
             rows_written=written.new + written.changed,
             texts_replaced=sum(page.parsed.page.replaced for page in pages),
             responses_unread=written.unread,
@@ -207,10 +213,21 @@ def _note_empty(conn: Connection, pages: Sequence[AcceptedPage]) -> None:
             page.progress.began_empty = query.is_empty(conn, page.progress.stream.mapping, page.window)
 
 
+def _write_pages(conn: Connection, pages: Sequence[AcceptedPage], seen: SeenBy) -> WriteCounts:
+    inserts = [each for page in pages if isinstance(each := page.parsed.content, TaskInserts)]
+    inserted = upsert.insert_pages(conn, inserts, seen) if inserts else WriteCounts()
+    # If one of the tasks is here all the same, those pages are written as the others are.
+    others = [page for page in pages if inserted is None or not isinstance(page.parsed.content, TaskInserts)]
+    if not others:
+        return inserted or WriteCounts()
+    rows = [row for page in others for row in page.parsed.rows]
+    write = _write_function([page.progress for page in others])
+    written = write(conn, pages[0].progress.stream.mapping, rows, seen.at, seen.run_id)
+    return written if inserted is None else written + inserted
+
+
 def _write_function(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:
     # A pass that reads everything created keeps the copy served last, even against its stamps. Elsewhere an
     # older copy must not replace a newer one.
-    if all(progress.began_empty and progress.stream.mapping is TASKS for progress in windows_read):
-        return upsert.write_unseen
     reads_all = all(progress.proves_absence for progress in windows_read)
     return upsert.write_last if reads_all else upsert.write_rows

@@ -12,7 +12,8 @@ from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import InconsistentPageError, ScaleException, ScaleResourceNotFound
 from scalesync.models.api import Document, Page
 from scalesync.models.sync import Window, WindowState
-from scalesync.parsing.row_parser import Row, key_digest
+from scalesync.parsing.row_parser import Row, RowHead, key_digest
+from scalesync.parsing.task_inserts import TaskInserts
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
 from scalesync.sync.parser_client import ParserProcess
 from scalesync.sync.splitting import (
@@ -25,6 +26,7 @@ from scalesync.sync.splitting import (
     part_count,
 )
 from scalesync.sync.streams import PAGE_SIZE, Stream, api_works_otherwise
+from scalesync.timestamps import format_instant
 
 MAX_NAMED = 5
 """Objects that could not be stored and are named in an error; the others are counted."""
@@ -38,17 +40,29 @@ LOOKUPS_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """A page with its documents as rows."""
+    """A page with its documents parsed: as rows, or as inserts if the mirror is not expected to have them."""
 
     page: Page
-    rows: tuple[Row, ...]
+    content: tuple[Row, ...] | TaskInserts
     left_out: tuple[str, ...] = ()
     """Objects that no table can hold, each with the reason."""
 
     @property
+    def heads(self) -> tuple[RowHead, ...]:
+        """What decides whether it is accepted, for each document."""
+        return self.content.heads if isinstance(self.content, TaskInserts) else self.content
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Its documents as rows; if there are inserts, they are parsed again."""
+        if isinstance(self.content, TaskInserts):
+            return tuple(to_row(TASKS, doc) for doc in self.page.docs)
+        return self.content
+
+    @property
     def key_digests(self) -> bytes:
         """The digests of its keys, one after the other."""
-        return b"".join([row.key_digest for row in self.rows])
+        return b"".join([row.key_digest for row in self.heads])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +162,8 @@ class WindowProgress:
         # 1. Check the page. Requests are a little wider than the window, so that a neighbour may receive the
         # same rows: `rows_within` counts each row in one window only, and those are what parts must add up
         # to.
-        check_bounds(self.stream.mapping, self.window, parsed.rows)
-        received = {row.key_digest: row.created_at for row in parsed.rows}
+        check_bounds(self.window, parsed.heads)
+        received = {row.key_digest: row.created_at for row in parsed.heads}
         new = received.keys() - self.seen
         created = [received[digest] for digest in new]
         within = sum(is_within(self.window, at) for at in created)
@@ -175,12 +189,12 @@ class WindowProgress:
         # 3. Only a window that received what was counted may close.
         if page.next_token is None:
             check_count(self.window, page)
-        self._note_order(parsed.rows, created)
+        self._note_order(parsed.heads, created)
         self.accepted += 1
         self.left_out += parsed.left_out
         return AcceptedPage(self, parsed, self.window, self.accepted - 1)
 
-    def _note_order(self, rows: Sequence[Row], new: list[datetime | None]) -> None:
+    def _note_order(self, rows: Sequence[RowHead], new: list[datetime | None]) -> None:
         """Update order and range of times of creation; `new` are those of rows not seen before."""
         created = [row.created_at for row in rows]
         if not created:
@@ -203,7 +217,7 @@ class WindowProgress:
 
         `share` returns the unread rows per worker; it is called only if the answer depends on it.
         """
-        window, created = self.window, [row.created_at for row in first.rows]
+        window, created = self.window, [row.created_at for row in first.heads]
         if window.undivided:
             return ()
         left = (window.api_total or 0) - window.rows_received
@@ -227,15 +241,20 @@ class WindowProgress:
         return keys
 
 
-def parse_page(stream: Stream, page: Page, parser: ParserProcess | None = None) -> ParsedPage:
-    """Return the page with its documents as rows; tasks are parsed by `parser` if it is ready.
+def parse_page(
+    stream: Stream, page: Page, parser: ParserProcess | None = None, *, unseen: bool = False
+) -> ParsedPage:
+    """Return the page with its documents parsed; tasks are parsed by `parser` if it is ready.
 
-    Objects that no table can hold are left out, one by one. Raises InconsistentPageError if that is all of
-    them: such a page does not answer the request.
+    `unseen` tasks, which the mirror is not expected to have, become inserts. Objects that no table can hold
+    are left out, one by one. Raises InconsistentPageError if that is all of them: such a page does not answer
+    the request.
     """
-    rows = parser.parse(page.docs) if parser and stream.mapping is TASKS else None
-    if rows:
-        return ParsedPage(page, rows)
+    if parser and stream.mapping is TASKS and page.docs:
+        at = format_instant(page.served_at)
+        found = parser.inserts(page.docs, at) if unseen else parser.parse(page.docs)
+        if found:
+            return ParsedPage(page, found)
     parsed: list[Row] = []
     left_out: list[str] = []
     for doc in page.docs:

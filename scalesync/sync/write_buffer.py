@@ -92,7 +92,7 @@ class WriteBuffer:
         stream = pages[0].progress.stream.name
         self.totals.add(stream, written)
         self.totals.replaced += sum(page.parsed.page.replaced for page in pages)
-        self.watch(PagesSaved(stream, sum(len(page.parsed.rows) for page in pages), written))
+        self.watch(PagesSaved(stream, sum(len(page.parsed.heads) for page in pages), written))
 
 
 def _same_transaction(pages: deque[AcceptedPage]) -> Iterator[AcceptedPage]:

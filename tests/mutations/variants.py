@@ -177,8 +177,8 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "written = write(conn, kind, rows, served_at, run_id)",
-        "written = write(conn, kind, rows, served_at, run_id); conn.commit(); conn.begin()",
+        "written = _write_pages(conn, pages, seen)",
+        "written = _write_pages(conn, pages, seen); conn.commit(); conn.begin()",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(

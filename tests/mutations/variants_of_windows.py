@@ -2,6 +2,8 @@
 
 from tests.mutations.mutated_copy import Variant
 
+_COLUMNS = "annotations/test_columns.py::"
+_UNSEEN = "db/test_unseen_tasks.py::test_rows_left_behind_are_replaced"
 _LISTS = "sync/test_list_anomalies.py::"
 _CLOCK = "sync/test_untrusted_timestamps.py::"
 _ONE_PAGE = "sync/test_unreadable_pages.py::"
@@ -27,7 +29,7 @@ WINDOWS = (
     Variant(
         "rows outside of their window are taken",
         "sync/window_progress.py",
-        "check_bounds(self.stream.mapping, self.window, parsed.rows)",
+        "check_bounds(self.window, parsed.heads)",
         "pass",
         (f"{_LISTS}test_tasks_of_another_project_in_a_list_of_one_are_a_contradiction[sqlite]",),
     ),
@@ -79,5 +81,33 @@ WINDOWS = (
         "self.left_out += parsed.left_out",
         "pass",
         (f"{_ONE_PAGE}test_a_long_name_leaves_out_no_other[sqlite-5000]",),
+    ),
+    Variant(
+        "every window counts as empty",
+        "sync/store.py",
+        "page.progress.began_empty = query.is_empty(conn, page.progress.stream.mapping, page.window)",
+        "page.progress.began_empty = True",
+        (f"{_LISTS}test_what_is_gone_is_noticed_wherever_it_was[sqlite]",),
+    ),
+    Variant(
+        "annotations left behind stay with a task that has none",
+        "db/mirror/annotations.py",
+        "_remove(conn, (annotations,), page.without_annotations)",
+        "pass",
+        (f"{_UNSEEN}[sqlite-none]",),
+    ),
+    Variant(
+        "links left behind stay with a task that has none",
+        "db/mirror/annotations.py",
+        "_remove(conn, tables, [head.key for head in page.heads])",
+        "pass",
+        (f"{_UNSEEN}[sqlite-no response]",),
+    ),
+    Variant(
+        "a number too large decides about the next one",
+        "annotations/columns.py",
+        "layout = self._layout({name: 0 if type(value) is int else value for name, value in given.items()})",
+        "layout = self._layout(given)",
+        (f"{_COLUMNS}test_a_number_too_large_for_its_column_goes_to_extra_and_the_next_one_does_not",),
     ),
 )

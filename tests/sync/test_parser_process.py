@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.row_writes import derive_task
 from scalesync.parsing.row_parser import Row
+from scalesync.parsing.task_inserts import make_page_inserter
 from scalesync.sync.parser_client import ParserProcess
 from tests.benchmark.documents import make_tasks
 
@@ -56,6 +58,43 @@ def test_it_counts_names_given_twice_where_that_is_asked_for() -> None:
             assert rows is not None
             assert rows[0].derived is not None
             assert rows[0].derived.repeated == expected
+
+
+def test_its_inserts_are_those_that_are_made_here(parser: ParserProcess) -> None:
+    """For a page that the mirror is not expected to have."""
+    _started(parser)
+    at = "2025-01-01T00:00:00.000Z"
+    rows = [TASKS.row_of(bytes(text)) for text in _TEXTS]
+
+    found = parser.inserts(_TEXTS, at)
+
+    assert found == make_page_inserter(TASKS.spec, derive_task)(rows, at)
+    assert found is not None
+    assert [head.key for head in found.heads] == [row.key for row in rows]
+
+
+def test_many_threads_get_each_its_own_answer(parser: ParserProcess) -> None:
+    """They all ask at once, and the process always has something to do."""
+    _started(parser)
+    pages = [tuple(_TEXTS[number : number + 1 + number % 3]) for number in range(len(_TEXTS))] * 20
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(parser.parse, pages))
+
+    expected = [tuple(derive_task(TASKS.row_of(bytes(text))) for text in page) for page in pages]
+    assert answers == expected
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_no_thread_waits_for_a_process_that_is_gone(parser: ParserProcess, sign: signal.Signals) -> None:
+    """Each is told so, also those whose turn comes after the one that noticed it."""
+    before = _children()
+    _started(parser)
+    (process,) = _children() - before
+    os.kill(process, sign)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(parser.parse, [_TEXTS] * 8, timeout=20)) == [None] * 8
 
 
 def test_before_it_is_started_it_makes_none(parser: ParserProcess) -> None:

@@ -24,6 +24,7 @@ from scalesync.db.statements import chunks, in_list, insert_into
 from scalesync.db.types import Json
 from scalesync.parsing.annotation_rows import numbered, task_response, threads_in
 from scalesync.parsing.row_parser import DerivedRows, Row, RowValues
+from scalesync.parsing.task_inserts import TaskInserts
 
 # Responses, and rows to be inserted, that are held in memory at once.
 _AT_ONCE = 200
@@ -111,30 +112,20 @@ def write_tasks(conn: sa.Connection, rows: Sequence[Row]) -> int:
     return write(conn, answered).unread if answered else 0
 
 
-def write_new(conn: sa.Connection, rows: Sequence[Row]) -> int:
+def write_new(conn: sa.Connection, page: TaskInserts) -> int:
     """Write the annotations of tasks just inserted; return the number of responses not understood.
 
     Raises IntegrityError if there are rows of such a task already.
     """
-    inline = [row for row in rows if row.derived and row.derived.annotations is not None]
     # Rows that somebody left behind who deleted only their task: the new ones collide with them, if there are
     # any. Few accounts have links or files.
     tables = [table for table in (annotation_links, task_files) if conn.scalar(_ANY[table]) is not None]
-    _remove(conn, tables, [row.key for row in inline])
-    _remove(conn, (annotations,), [row.key for row in inline if row.derived and not row.derived.annotations])
-    shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
-    unread = 0
-    for derived in (row.derived for row in inline if row.derived):
-        shapes.add(derived.annotations or ())
-        ties.add(derived.links)
-        unread += not derived.read
-    shapes.insert()
-    ties.insert()
-    if len(inline) == len(rows):
-        return unread
-    return unread + write_tasks(
-        conn, [row for row in rows if row.derived and row.derived.annotations is None]
-    )
+    _remove(conn, tables, [head.key for head in page.heads])
+    _remove(conn, (annotations,), page.without_annotations)
+    bulk_insert.write_flat(conn, annotations, page.annotations)
+    bulk_insert.write_flat(conn, annotation_links, page.links)
+    files = [TaskResponse(each.task_id, each.type, each.response) for each in page.with_files]
+    return page.unread + (write(conn, files).unread if files else 0)
 
 
 def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:

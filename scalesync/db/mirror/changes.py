@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, literal_column, select
 
 from scalesync.db import bulk_insert
 from scalesync.db.filters import half_open
 from scalesync.db.schema.annotations_and_changes import task_changes
+from scalesync.db.schema.mirror import tasks
+from scalesync.db.statements import byte_order, in_list
 from scalesync.models.changes import Change, SeenBy
 from scalesync.parsing.row_parser import RowValues
 from scalesync.timestamps import check_order, format_instant
@@ -36,6 +38,20 @@ _AT_ONCE = 500
 _TASK_WRITES = 0x5CA1E5_0002
 
 _NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
+
+
+_RECORD_NEW = insert(task_changes).from_select(
+    ("task_id", "run_id", "seen_at", "field", "after"),
+    select(
+        tasks.c.task_id,
+        bindparam("run", type_=task_changes.c.run_id.type),
+        bindparam("seen", type_=task_changes.c.seen_at.type),
+        literal_column("'status'"),
+        tasks.c.status,
+    )
+    .where(in_list(tasks.c.task_id, "tasks"))
+    .order_by(byte_order(tasks.c.task_id)),
+)
 
 
 class RowChange(NamedTuple):
@@ -73,6 +89,11 @@ def record(
         for field, before, after in _differences(step)
     ]
     bulk_insert.write(conn, _NEW, rows)
+
+
+def record_new(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:
+    """Write the status of each of these tasks, which were just inserted."""
+    conn.execute(_RECORD_NEW, {"seen": seen.at, "run": seen.run_id, "tasks": list(task_ids)})
 
 
 def record_missing(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:

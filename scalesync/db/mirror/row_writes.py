@@ -21,12 +21,13 @@ from scalesync.db.statements import Insert, insert_into
 from scalesync.models.changes import SeenBy
 from scalesync.parsing.annotation_rows import make_task_deriver
 from scalesync.parsing.row_parser import FORCE_REWRITE, Row
+from scalesync.parsing.task_inserts import ADDED_COLUMNS, TaskInserts
 from scalesync.timestamps import format_instant
 
 derive_task = make_task_deriver(TASKS.spec)
 """Adds to a task's row its derived values."""
 
-_TASK_COLUMNS = (*TASKS.spec.names, "digest", "synced_at", "response_digest")
+_TASK_COLUMNS = (*TASKS.spec.names, *ADDED_COLUMNS)
 _INSERT_TASKS = bulk_insert.InsertTarget.of(TASKS.table, _TASK_COLUMNS)
 
 
@@ -34,13 +35,13 @@ def write(
     conn: sa.Connection,
     mapping: StreamMapping,
     rows: Sequence[Row],
-    here: Mapping[str, sa.RowMapping] | None,
+    here: Mapping[str, sa.RowMapping],
     seen: SeenBy,
 ) -> int:
     """Write rows and everything derived from them; return the number of responses not understood.
 
-    `here` has the stored rows by key. None: tasks were not looked for, and one that is stored all the same
-    raises IntegrityError. On Postgres so does a task that another program adds at the same time.
+    `here` has the stored rows by key. On Postgres a task that another program adds at the same time raises
+    IntegrityError.
     """
     if mapping is TASKS:
         return _write_tasks(conn, rows, here, seen)
@@ -55,10 +56,9 @@ def write(
 def _write_tasks(
     conn: sa.Connection,
     rows: Sequence[Row],
-    looked_up: Mapping[str, sa.RowMapping] | None,
+    here: Mapping[str, sa.RowMapping],
     seen: SeenBy,
 ) -> int:
-    here = looked_up or {}
     tasks = [row if row.derived else derive_task(row) for row in rows]
     if here:
         tasks = unchanged_spelling.keep_response_digests(conn, tasks, here)
@@ -66,7 +66,7 @@ def _write_tasks(
     known = [row for row in tasks if row.key in here] if here else []
     # On SQLite an upsert of a new row costs no more than an INSERT. Postgres copies straight into the table
     # only without ON CONFLICT.
-    insert_only = looked_up is None or conn.dialect.name != "sqlite"
+    insert_only = conn.dialect.name != "sqlite"
     _insert_tasks(conn, _INSERT_TASKS if insert_only else _upsert(TASKS), new, seen)
     _insert_tasks(conn, _upsert(TASKS), known, seen)
     # A task that moved changes the counts of two batches. Batches are locked after tasks, everywhere.
@@ -76,9 +76,17 @@ def _write_tasks(
     steps = [_change(row, here[row.key]) for row in known]
     changes.record(conn, [(row.key, row.values[status]) for row in new], steps, seen)
     answered = [row for row, step in zip(known, steps, strict=True) if _is_answered_anew(step)]
-    if looked_up is None:
-        return annotations.write_new(conn, new)
     return annotations.write_tasks(conn, [*new, *answered])
+
+
+def insert_page(conn: sa.Connection, page: TaskInserts, seen: SeenBy) -> int:
+    """Insert tasks with their annotations and history; return the number of responses not understood.
+
+    Raises IntegrityError if a task is here. The caller marks the counts of their batches.
+    """
+    bulk_insert.write_flat(conn, TASKS.table, page.tasks)
+    changes.record_new(conn, [head.key for head in page.heads], seen)
+    return annotations.write_new(conn, page)
 
 
 def _insert_tasks(

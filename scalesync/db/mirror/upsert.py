@@ -23,6 +23,7 @@ from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.row_parser import FORCE_REWRITE, Row
+from scalesync.parsing.task_inserts import TaskInserts
 from scalesync.timestamps import parse_instant
 
 CLOCK_TOLERANCE = timedelta(minutes=10)
@@ -55,26 +56,21 @@ def write_rows(
         return _write_latest(conn, mapping, latest, seen)
 
 
-def write_unseen(
-    conn: sa.Connection,
-    mapping: StreamMapping,
-    rows: Sequence[Row],
-    served_at: datetime,
-    run_id: int | None = None,
-) -> WriteCounts:
-    """Insert tasks that are expected to be new here; if one is not, write all as `write_last` does."""
+def insert_pages(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy) -> WriteCounts | None:
+    """Insert pages of tasks that are expected to be new here; return the counts.
+
+    Returns None, with nothing written, if a task is here or comes twice, or if a value is refused: then
+    `write_last` compares them one by one.
+    """
     changes.lock_task_writes(conn)
-    latest = {row.key: row for row in rows}
-    fresh, seen = [latest[key] for key in sorted(latest)], SeenBy(served_at, run_id)
     try:
-        # On Postgres `with_numeric_fallback` has a savepoint.
-        with savepoint(conn) if conn.dialect.name == "sqlite" else nullcontext():
-            unread, replaced = with_numeric_fallback(
-                conn, mapping, fresh, lambda held: row_writes.write(conn, mapping, held, None, seen)
-            )
-    except sa.exc.IntegrityError:
-        return write_last(conn, mapping, rows, served_at, run_id)
-    return WriteCounts(new=len(fresh), unread=unread, values_replaced=replaced)
+        with savepoint(conn):
+            unread = sum(row_writes.insert_page(conn, page, seen) for page in pages)
+            batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
+    except (sa.exc.IntegrityError, sa.exc.DataError):
+        return None
+    new, repeated = sum(len(page.heads) for page in pages), sum(page.repeated for page in pages)
+    return WriteCounts(new=new, unread=unread, values_replaced=repeated)
 
 
 def _write_latest(

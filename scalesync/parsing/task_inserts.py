@@ -1,0 +1,93 @@
+"""Turns a page of tasks into the parameters of the statements that insert it.
+
+Made for tasks that the mirror is not expected to have: then nothing is left to do for a row but to bind it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, compress
+from typing import Any
+
+import msgspec
+
+from scalesync.annotations.models import Annotation, Link
+from scalesync.parsing.annotation_rows import task_response
+from scalesync.parsing.row_parser import DocumentSpec, Row, RowHead
+
+ADDED_COLUMNS = ("digest", "synced_at", "response_digest")
+"""Columns of a task, after those of its row, that do not come from the document."""
+
+_ANNOTATION_COLUMNS = ("task_id", "ordinal", *Annotation._fields)
+_LINK_COLUMNS = ("task_id", "ordinal", *Link._fields)
+
+
+class FlatRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Rows of one table in one list, without the columns that are NULL in all of them."""
+
+    columns: tuple[str, ...]
+    values: list[Any]
+    """The values of the first row, then those of the second, and so on."""
+
+    @classmethod
+    def of(cls, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> "FlatRows":
+        """Return rows with these columns as one list."""
+        # Python's SQLite driver is slowest at binding None. The test of the first row makes the count rare.
+        given = list(zip(*rows, strict=True))
+        used = [column[0] is not None or column.count(None) < len(rows) for column in given]
+        values = list(chain.from_iterable(zip(*compress(given, used), strict=True)))
+        return cls(tuple(compress(columns, used)), values)
+
+
+class FileTask(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A task whose response names files: its annotations are flattened where the files are."""
+
+    task_id: str
+    type: str | None
+    response: str | None
+
+
+class TaskInserts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A page of tasks as rows to be inserted."""
+
+    heads: tuple[RowHead, ...]
+    tasks: FlatRows
+    annotations: FlatRows
+    links: FlatRows
+    batches: tuple[str, ...]
+    without_annotations: tuple[str, ...]
+    """Ids of the tasks that have none, except `with_files`."""
+    with_files: tuple[FileTask, ...]
+    unread: int
+    """Number of responses that were not understood completely."""
+    repeated: int
+    """Number of names that documents and JSON objects in them have twice."""
+
+
+def make_page_inserter(
+    form: DocumentSpec, derive: Callable[[Row], Row]
+) -> Callable[[Iterable[Row], str], TaskInserts]:
+    """Return a function that returns the inserts of tasks' rows, served at an instant given as text.
+
+    `derive` adds a row's derived values.
+    """
+    columns, batch_at, respond = (*form.names, *ADDED_COLUMNS), form.names.index("batch"), task_response(form)
+
+    def inserts(rows: Iterable[Row], synced_at: str) -> TaskInserts:
+        pairs = [(row, row.derived) for row in map(derive, rows) if row.derived is not None]
+        tasks = [(*row.values, row.digest, synced_at, known.response_digest) for row, known in pairs]
+        inline = [known for _, known in pairs if known.annotations is not None]
+        batches = {row.values[batch_at] for row, _ in pairs}
+        return TaskInserts(
+            tuple([RowHead(row.key, row.created_at, row.project, row.key_digest) for row, _ in pairs]),
+            FlatRows.of(columns, tasks),
+            FlatRows.of(_ANNOTATION_COLUMNS, [each for known in inline for each in known.annotations or ()]),
+            FlatRows.of(_LINK_COLUMNS, [each for known in inline for each in known.links]),
+            tuple(sorted(batches - {None})),
+            tuple([row.key for row, known in pairs if known.annotations == ()]),
+            tuple(
+                [FileTask(row.key, *respond(row.values)) for row, known in pairs if known.annotations is None]
+            ),
+            sum(not known.read for known in inline),
+            sum(row.repeated + (known.repeated or 0) for row, known in pairs),
+        )
+
+    return inserts
