@@ -8,6 +8,10 @@ from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.executor import CommandExecutor
 from scalesync.queue.executor_deps import SETTLED
+from scalesync.queue.timing import max_turn_wait
+
+WORKERS_PER_SPARE = 4
+"""Workers for each command that is claimed before a worker is free for it."""
 
 
 @dataclass
@@ -17,6 +21,8 @@ class Claimer:
     store: DispatcherStore
     clock: Clock
     options: DispatchOptions
+    rate: float | None
+    """Requests a second that the API client makes, at most."""
     started: set[int] = field(default_factory=set)
     active: set[int] = field(default_factory=set)
     """Ids that a worker of this process works on now."""
@@ -29,6 +35,24 @@ class Claimer:
     def limit_reached(self) -> bool:
         """Whether as many commands were started as `options.max` allows."""
         return self.options.max is not None and len(self.started) >= self.options.max
+
+    @property
+    def worker_count(self) -> int:
+        """The number of workers; under a rate limit only as many as get their turn in time."""
+        workers, timing = max(1, self.options.workers), self.store.timing
+        if self.rate is None:
+            return workers
+        # With more, a command would wait for the rate limiter until its lease is too short to be armed.
+        turn_wait = min(timing.margin, max_turn_wait(timing.request))
+        return max(1, int(min(workers, self.rate * turn_wait)))
+
+    def wanted(self, active: int, *, probing: bool) -> int:
+        """Return how many commands to claim while `active` are in hand; with `probing` one is enough."""
+        if probing or self.rate is not None or self.options.reconcile_only:
+            return (1 if probing else self.worker_count) - active
+        # Some more than the workers have, so that none waits for a claim; several of them with each claim.
+        spare = self.worker_count // WORKERS_PER_SPARE
+        return self.worker_count + spare - active if active < self.worker_count + max(1, spare // 2) else 0
 
     def claim(self, idle: int) -> list[Claim]:
         """Claim at most `idle` commands that are due, and return them."""

@@ -25,7 +25,7 @@ from scalesync.queue.executor import CommandExecutor
 from scalesync.queue.executor_deps import SETTLED, ExecutorDeps
 from scalesync.queue.handlers import HANDLERS
 from scalesync.queue.handlers.interface import CommandHandler
-from scalesync.queue.timing import Timing, backoff, max_turn_wait
+from scalesync.queue.timing import Timing, backoff
 
 POLL_SECONDS = 0.25
 """Seconds between two claims while some workers are idle."""
@@ -59,7 +59,7 @@ class Dispatcher:
             msg = "A request of the queue must be cut off within the time that it may take."
             raise ConfigurationError(msg)
         self._deps = ExecutorDeps(self.store, self.api, self.clock, self.timing, self.random, self.handlers)
-        self._claimer = Claimer(self.store, self.clock, self.options)
+        self._claimer = Claimer(self.store, self.clock, self.options, self.api.options.rate)
         self._active: dict[Future[CommandExecutor], CommandExecutor] = {}
         self._finished: SimpleQueue[Future[CommandExecutor]] = SimpleQueue()
         self._unreported_steps: deque[events.StepStarted] = deque()
@@ -83,7 +83,7 @@ class Dispatcher:
         """
         began, requests_before = self.clock.monotonic(), self.api.requests_made
         self._last_progress_at = began
-        with ThreadPoolExecutor(self._worker_count, thread_name_prefix="send") as pool:
+        with ThreadPoolExecutor(self._claimer.worker_count, thread_name_prefix="send") as pool:
             try:
                 ended = self._loop(pool)
             except BaseException:
@@ -99,16 +99,6 @@ class Dispatcher:
             seconds=self.clock.monotonic() - began,
             error=errors.get(ended),
         )
-
-    @property
-    def _worker_count(self) -> int:
-        """The number of workers; under a rate limit only as many as get their turn in time."""
-        rate, workers = self.api.options.rate, max(1, self.options.workers)
-        if rate is None:
-            return workers
-        # With more, a command would wait for the rate limiter until its lease is too short to be armed.
-        turn_wait = min(self.timing.margin, max_turn_wait(self.timing.request))
-        return max(1, int(min(workers, rate * turn_wait)))
 
     @property
     def _winding_down(self) -> bool:
@@ -157,7 +147,7 @@ class Dispatcher:
             return
         # While the API is unreachable one command at a time probes it. The time is taken before the claim:
         # the lease may have begun any moment after that.
-        wanted = (1 if self._api_failures else self._worker_count) - len(self._active)
+        wanted = self._claimer.wanted(len(self._active), probing=bool(self._api_failures))
         claimed_at = self.clock.boottime()
         claims = self._claimer.claim(wanted) if wanted > 0 else []
         for claim in claims:

@@ -92,6 +92,18 @@ def test_reading_a_task_takes_few_calls(texts: list[bytes]) -> None:
     assert total[0] / _NUMBER <= 140
 
 
+def test_a_field_that_nobody_knows_costs_little(texts: list[bytes]) -> None:
+    """On each annotation; its first object shows where it goes, and the others follow."""
+    unknown = [text.replace(b'"type":"box"', b'"type":"box","confidence":0.5') for text in texts]
+    assert unknown != texts
+    _rows([texts[0], unknown[0]])
+    with calls() as known_only:
+        _rows(texts)
+    with calls() as total:
+        _rows(unknown)
+    assert total[0] <= 1.2 * known_only[0]
+
+
 def test_writing_a_task_takes_few_calls(database: Database, texts: list[bytes]) -> None:
     """With all its annotations; none is made for each of their values."""
     rows = _rows(texts)
