@@ -92,14 +92,14 @@ WINDOWS = (
     Variant(
         "annotations left behind stay with a task that has none",
         "db/mirror/annotations.py",
-        "_remove(conn, (annotations,), page.without_annotations)",
+        "_remove(conn, (annotations,), [task_id for page in pages for task_id in page.without_annotations])",
         "pass",
         (f"{_UNSEEN}[sqlite-none]",),
     ),
     Variant(
         "links left behind stay with a task that has none",
         "db/mirror/annotations.py",
-        "_remove(conn, tables, [head.key for head in page.heads])",
+        "_remove(conn, tables, [head.key for page in pages for head in page.heads])",
         "pass",
         (f"{_UNSEEN}[sqlite-no response]",),
     ),

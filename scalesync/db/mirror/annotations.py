@@ -38,6 +38,9 @@ _DELETE = {
     for table in (annotations, annotation_links, task_files)
 }
 _ANY = {table: sa.select(table.c.task_id).limit(1) for table in (annotation_links, task_files)}
+_FETCHED = sa.select(result_files.c.url).where(
+    in_list(result_files.c.url, "urls"), result_files.c.content.is_not(None)
+)
 _NAMED_FILES = sa.select(task_files.c.url).where(in_list(task_files.c.task_id, "tasks"))
 
 
@@ -78,12 +81,15 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
     _name_files(conn, named)
     # 2. Flatten each response and insert the rows in portions.
     shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
+    fetched = _fetched(conn, {url for urls in named.values() for url in urls})
     unread_files: dict[str, str] = {}
     count = unread = 0
     for each in answered:
         if each.derived is None:
             # One task's files at a time: each may be as large as the limit of a download.
-            flat = flatten(each.type, each.response, _contents(conn, named[each.task_id]))
+            flat = flatten(
+                each.type, each.response, _contents(conn, fetched.intersection(named[each.task_id]))
+            )
             unread_files |= {file.url: file.reason for file in flat.unread_files}
             (drawn, linked), read = numbered(each.task_id, flat), flat.read
         else:
@@ -112,7 +118,7 @@ def write_tasks(conn: sa.Connection, rows: Sequence[Row]) -> int:
     return write(conn, answered).unread if answered else 0
 
 
-def write_new(conn: sa.Connection, page: TaskInserts) -> int:
+def write_new(conn: sa.Connection, pages: Sequence[TaskInserts]) -> int:
     """Write the annotations of tasks just inserted; return the number of responses not understood.
 
     Raises IntegrityError if there are rows of such a task already.
@@ -120,12 +126,15 @@ def write_new(conn: sa.Connection, page: TaskInserts) -> int:
     # Rows that somebody left behind who deleted only their task: the new ones collide with them, if there are
     # any. Few accounts have links or files.
     tables = [table for table in (annotation_links, task_files) if conn.scalar(_ANY[table]) is not None]
-    _remove(conn, tables, [head.key for head in page.heads])
-    _remove(conn, (annotations,), page.without_annotations)
-    bulk_insert.write_flat(conn, annotations, page.annotations)
-    bulk_insert.write_flat(conn, annotation_links, page.links)
-    files = [TaskResponse(each.task_id, each.type, each.response) for each in page.with_files]
-    return page.unread + (write(conn, files).unread if files else 0)
+    _remove(conn, tables, [head.key for page in pages for head in page.heads])
+    _remove(conn, (annotations,), [task_id for page in pages for task_id in page.without_annotations])
+    for page in pages:
+        bulk_insert.write_flat(conn, annotations, page.annotations)
+        bulk_insert.write_flat(conn, annotation_links, page.links)
+    files = [
+        TaskResponse(each.task_id, each.type, each.response) for page in pages for each in page.with_files
+    ]
+    return sum(page.unread for page in pages) + (write(conn, files).unread if files else 0)
 
 
 def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:
@@ -226,6 +235,11 @@ def _name_files(conn: sa.Connection, named: Mapping[str, Sequence[str]]) -> None
     for chunk in chunks(before - {str(row["url"]) for row in rows}):
         still = sa.exists().where(task_files.c.url == result_files.c.url)
         conn.execute(sa.delete(result_files).where(result_files.c.url.in_(chunk), ~still))
+
+
+def _fetched(conn: sa.Connection, urls: Collection[str]) -> set[str]:
+    """Return those of these addresses whose file is stored."""
+    return set(conn.scalars(_FETCHED, {"urls": list(urls)})) if urls else set()
 
 
 def _contents(conn: sa.Connection, urls: Collection[str]) -> dict[str, bytes]:

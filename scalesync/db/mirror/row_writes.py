@@ -79,14 +79,16 @@ def _write_tasks(
     return annotations.write_tasks(conn, [*new, *answered])
 
 
-def insert_page(conn: sa.Connection, page: TaskInserts, seen: SeenBy) -> int:
-    """Insert tasks with their annotations and history; return the number of responses not understood.
+def insert(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy) -> int:
+    """Insert pages of tasks and what follows from them; return the number of responses not understood.
 
-    Raises IntegrityError if a task is here. The caller marks the counts of their batches.
+    Raises IntegrityError if a task is here.
     """
-    bulk_insert.write_flat(conn, TASKS.table, page.tasks)
-    changes.record_new(conn, [head.key for head in page.heads], seen)
-    return annotations.write_new(conn, page)
+    for page in pages:
+        bulk_insert.write_flat(conn, TASKS.table, page.tasks)
+    batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
+    changes.record_new(conn, [head.key for page in pages for head in page.heads], seen)
+    return annotations.write_new(conn, pages)
 
 
 def _insert_tasks(

@@ -65,8 +65,7 @@ def insert_pages(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy
     changes.lock_task_writes(conn)
     try:
         with savepoint(conn):
-            unread = sum(row_writes.insert_page(conn, page, seen) for page in pages)
-            batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
+            unread = row_writes.insert(conn, pages, seen)
     except (sa.exc.IntegrityError, sa.exc.DataError):
         return None
     new, repeated = sum(len(page.heads) for page in pages), sum(page.repeated for page in pages)
