@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
@@ -107,6 +107,20 @@ def test_rows_left_behind_are_replaced(database: Database, response: dict[str, o
     assert (labels, len(links)) == (["van"] if response == boxes("van") else [], 1 if response else 0)
 
 
+@pytest.mark.parametrize("left", [annotations, annotation_links], ids=["annotations", "links"])
+def test_nothing_left_behind_stays_with_a_task_that_has_nothing(database: Database, left: Table) -> None:
+    """Rows of one table are enough to be noticed."""
+    with database.write() as conn:
+        write_rows(conn, TASKS, [task("a", type="imageannotation", response=boxes("car"))], at(0))
+        for table in {tasks, annotations, annotation_links} - {left}:
+            conn.execute(delete(table))
+
+    _write(database, task("a", type="imageannotation"), 1)
+
+    with database.read() as conn:
+        assert conn.execute(select(left)).all() == []
+
+
 def test_files_left_behind_are_not_named_any_more(database: Database) -> None:
     """The same for what was in files."""
     with database.write() as conn:
@@ -117,6 +131,7 @@ def test_files_left_behind_are_not_named_any_more(database: Database) -> None:
 
     with database.read() as conn:
         assert conn.execute(select(task_files)).all() == []
+        assert conn.execute(select(result_files)).all() == []
 
 
 def test_a_window_is_empty_only_without_any_row_in_its_bounds(database: Database) -> None:

@@ -3,7 +3,7 @@
 from tests.mutations.mutated_copy import Variant
 
 _COLUMNS = "annotations/test_columns.py::"
-_UNSEEN = "db/test_unseen_tasks.py::test_rows_left_behind_are_replaced"
+_UNSEEN = "db/test_unseen_tasks.py::test_nothing_left_behind_stays_with_a_task_that_has_nothing"
 _LISTS = "sync/test_list_anomalies.py::"
 _CLOCK = "sync/test_untrusted_timestamps.py::"
 _ONE_PAGE = "sync/test_unreadable_pages.py::"
@@ -92,16 +92,16 @@ WINDOWS = (
     Variant(
         "annotations left behind stay with a task that has none",
         "db/mirror/annotations.py",
-        "_remove(conn, (annotations,), [task_id for page in pages for task_id in page.without_annotations])",
-        "pass",
-        (f"{_UNSEEN}[sqlite-none]",),
+        "for table, task_ids in ((annotations, without), (annotation_links, every), (task_files, every))",
+        "for table, task_ids in ((annotation_links, every), (task_files, every))",
+        (f"{_UNSEEN}[sqlite-annotations]",),
     ),
     Variant(
         "links left behind stay with a task that has none",
         "db/mirror/annotations.py",
-        "_remove(conn, tables, [head.key for page in pages for head in page.heads])",
-        "pass",
-        (f"{_UNSEEN}[sqlite-no response]",),
+        "for table, task_ids in ((annotations, without), (annotation_links, every), (task_files, every))",
+        "for table, task_ids in ((annotations, without), (task_files, every))",
+        (f"{_UNSEEN}[sqlite-links]",),
     ),
     Variant(
         "a number too large decides about the next one",

@@ -37,7 +37,10 @@ _DELETE = {
     table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
     for table in (annotations, annotation_links, task_files)
 }
-_ANY = {table: sa.select(table.c.task_id).limit(1) for table in (annotation_links, task_files)}
+_LEFT_BEHIND = {
+    table: sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")).limit(1)
+    for table in (annotations, annotation_links, task_files)
+}
 _FETCHED = sa.select(result_files.c.url).where(
     in_list(result_files.c.url, "urls"), result_files.c.content.is_not(None)
 )
@@ -118,16 +121,22 @@ def write_tasks(conn: sa.Connection, rows: Sequence[Row]) -> int:
     return write(conn, answered).unread if answered else 0
 
 
+def any_left_behind(conn: sa.Connection, pages: Sequence[TaskInserts]) -> bool:
+    """Return whether rows of these tasks would stay beside new ones: somebody deleted only the tasks."""
+    # New annotations collide with old ones, so that only tasks without any are looked for.
+    every = [head.key for page in pages for head in page.heads]
+    without = [task_id for page in pages for task_id in page.without_annotations]
+    return any(
+        conn.scalar(_LEFT_BEHIND[table], {"tasks": task_ids}) is not None
+        for table, task_ids in ((annotations, without), (annotation_links, every), (task_files, every))
+    )
+
+
 def write_new(conn: sa.Connection, pages: Sequence[TaskInserts]) -> int:
     """Write the annotations of tasks just inserted; return the number of responses not understood.
 
-    Raises IntegrityError if there are rows of such a task already.
+    Raises IntegrityError if there are annotations of such a task already.
     """
-    # Rows that somebody left behind who deleted only their task: the new ones collide with them, if there are
-    # any. Few accounts have links or files.
-    tables = [table for table in (annotation_links, task_files) if conn.scalar(_ANY[table]) is not None]
-    _remove(conn, tables, [head.key for page in pages for head in page.heads])
-    _remove(conn, (annotations,), [task_id for page in pages for task_id in page.without_annotations])
     for page in pages:
         bulk_insert.write_flat(conn, annotations, page.annotations)
         bulk_insert.write_flat(conn, annotation_links, page.links)
@@ -217,7 +226,7 @@ def _noted(addresses: Collection[str]) -> list[str]:
 
 
 def _remove(conn: sa.Connection, of_tables: Iterable[sa.Table], task_ids: Collection[str]) -> None:
-    for table in of_tables if task_ids else ():
+    for table in of_tables:
         conn.execute(_DELETE[table], {"tasks": list(task_ids)})
 
 

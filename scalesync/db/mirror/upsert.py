@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from scalesync.db.caller_transaction import savepoint
-from scalesync.db.mirror import batch_counts, changes, row_writes, unchanged_spelling
+from scalesync.db.mirror import annotations, batch_counts, changes, row_writes, unchanged_spelling
 from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
 from scalesync.db.statements import byte_order, chunks, in_list
@@ -59,12 +59,14 @@ def write_rows(
 def insert_pages(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy) -> WriteCounts | None:
     """Insert pages of tasks that are expected to be new here; return the counts.
 
-    Returns None, with nothing written, if a task is here or comes twice, or if a value is refused: then
-    `write_last` compares them one by one.
+    Returns None, with nothing written, if a task or rows of it are here, if one comes twice, or if a value is
+    refused: then `write_last` compares them one by one.
     """
     changes.lock_task_writes(conn)
     try:
         with savepoint(conn):
+            if annotations.any_left_behind(conn, pages):
+                return None
             unread = row_writes.insert(conn, pages, seen)
     except (sa.exc.IntegrityError, sa.exc.DataError):
         return None
