@@ -110,6 +110,8 @@ class ParserProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                # Unbuffered: a buffer would read ahead, and nobody would see that the next answer is there.
+                bufsize=0,
                 pipesize=_PIPE_BYTES,
             )
             self._ask(_encode(self._task))

@@ -24,19 +24,28 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def send(stream: IO[bytes], message: bytes) -> None:
     """Write a message with its length before it, and flush."""
-    stream.write(len(message).to_bytes(_LENGTH_BYTES, "big"))
-    stream.write(message)
+    rest = memoryview(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
+    while rest:
+        # An unbuffered stream may take a part only.
+        rest = rest[stream.write(rest) :]
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> bytes | None:
     """Return the next message; None at the end of the stream or if it is cut short."""
-    prefix = stream.read(_LENGTH_BYTES)
-    if len(prefix) < _LENGTH_BYTES:
-        return None
-    length = int.from_bytes(prefix, "big")
-    message = stream.read(length)
-    return message if len(message) == length else None
+    prefix = _read(stream, _LENGTH_BYTES)
+    return None if prefix is None else _read(stream, int.from_bytes(prefix, "big"))
+
+
+def _read(stream: IO[bytes], length: int) -> bytes | None:
+    parts = []
+    while length:
+        part = stream.read(length)
+        if not part:
+            return None
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
 
 
 def main() -> None:

@@ -85,6 +85,23 @@ def test_many_threads_get_each_its_own_answer(parser: ParserProcess) -> None:
     assert answers == expected
 
 
+def test_answers_that_arrive_together_are_told_apart(parser: ParserProcess) -> None:
+    """Short ones, which are in the pipe at once: none is taken for the other, and none is waited for."""
+    before = _children()
+    _started(parser)
+    (process,) = _children() - before
+    pages = [(text,) for text in _TEXTS[:6]]
+
+    with ThreadPoolExecutor(6) as pool:
+        os.kill(process, signal.SIGSTOP)
+        answers = [pool.submit(parser.parse, page) for page in pages]
+        time.sleep(0.5)
+        os.kill(process, signal.SIGCONT)
+
+    expected = [(derive_task(TASKS.row_of(bytes(text))),) for (text,) in pages]
+    assert [answer.result() for answer in answers] == expected
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 def test_no_thread_waits_for_a_process_that_is_gone(parser: ParserProcess, sign: signal.Signals) -> None:
     """Each is told so, also those whose turn comes after the one that noticed it."""
