@@ -115,7 +115,8 @@ class Engine:
             none_free = self._claim_windows()
             if self.active or self.write_buffer.pages:
                 idle_since = None
-                self._handle_results()
+                if self._handle_results():
+                    self._write_some()
                 continue
             # 2. Nothing to do here: end, unless others hold windows that may be divided or become free.
             if self.stopping or not self._windows_open(run):
@@ -153,8 +154,8 @@ class Engine:
             self.readers.read(progress)
         return not claimed
 
-    def _handle_results(self) -> None:
-        """Handle what the readers delivered, and write, unless more pages are about to come."""
+    def _handle_results(self) -> bool:
+        """Handle what the readers delivered; return whether to write now, or to wait for more pages."""
         pages = self.write_buffer
         results = self.readers.results(pages.waiting_time(len(self.active)) if pages.pages else POLL_SECONDS)
         for progress, result in results:
@@ -163,8 +164,7 @@ class Engine:
             if progress.lost:
                 self.active.pop(progress.window.id, None)
         self._heartbeat()
-        if pages.pages and (not results or self.stopping or not pages.waiting_time(len(self.active))):
-            self._write_some()
+        return not (results and pages.pages and not self.stopping and pages.waiting_time(len(self.active)))
 
     def _heartbeat(self) -> None:
         """Extend the leases if a third of one has passed; called between slow writes too."""

@@ -91,31 +91,29 @@ class SyncStore:
         Pages of one window are in their order.
         """
         seen = SeenBy(pages[0].parsed.page.served_at, pages[0].window.run_id)
-        served_at, run_id = seen.at, pages[0].window.run_id
         received = [(page.window, page.number, page.parsed.key_digests) for page in pages]
+        inserts = [each for page in pages if isinstance(each := page.parsed.content, TaskInserts)]
         with self.database.write() as conn:
             # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
             window_ledger.save_pages(conn, received, self.owner, self.lease)
             _note_empty(conn, pages)
-            written = _write_pages(conn, pages, seen)
-            for page in pages:
-                window_ledger.add(conn, run_id, page.parts, parent_id=page.window.id)
-                lacking = page.progress.shortfall
-                error = f"{page.window.title}: {lacking}" if lacking else None
-                if page.parts:
-                    window_splits.add_read_part(conn, page.window, page.progress.read_part, served_at, error)
-                if page.state is not WindowState.OPEN:
-                    window_ledger.finish(conn, page.window, page.state, error)
-            runs.add_counts(conn, run_id, self._counts(pages, written))
-            if self.run_started_at is not None and served_at < self.run_started_at:
-                # Time does not go back: the API's clock was ahead when the run was planned.
-                runs.lower_start(conn, run_id, served_at)
-                self.run_started_at = served_at
+            written = upsert.insert_pages(conn, inserts, seen)
+            # If one of these tasks is here all the same, their pages are written as the others are.
+            written = _write_others(conn, pages, seen, written)
+            _end_windows(conn, pages, seen.at)
+            runs.add_counts(conn, pages[0].window.run_id, self._counts(pages, written))
+            self._correct_start(conn, pages[0].window.run_id, seen.at)
         for page in pages:
             page.progress.pages = page.number + 1
         self.saved += 1
-        self.latest_page_at = served_at
+        self.latest_page_at = seen.at
         return written
+
+    def _correct_start(self, conn: Connection, run_id: int, served_at: datetime) -> None:
+        if self.run_started_at is not None and served_at < self.run_started_at:
+            # Time does not go back: the API's clock was ahead when the run was planned.
+            runs.lower_start(conn, run_id, served_at)
+            self.run_started_at = served_at
 
     def save_rows(self, progress: WindowProgress, parsed: ParsedPage) -> WriteCounts:
         """Write the rows of a contradictory page; its window stays as it is."""
@@ -213,17 +211,29 @@ def _note_empty(conn: Connection, pages: Sequence[AcceptedPage]) -> None:
             page.progress.began_empty = query.is_empty(conn, page.progress.stream.mapping, page.window)
 
 
-def _write_pages(conn: Connection, pages: Sequence[AcceptedPage], seen: SeenBy) -> WriteCounts:
-    inserts = [each for page in pages if isinstance(each := page.parsed.content, TaskInserts)]
-    inserted = upsert.insert_pages(conn, inserts, seen) if inserts else WriteCounts()
-    # If one of the tasks is here all the same, those pages are written as the others are.
+def _write_others(
+    conn: Connection, pages: Sequence[AcceptedPage], seen: SeenBy, inserted: WriteCounts | None
+) -> WriteCounts:
+    """Write the pages that were not inserted, all of them if `inserted` is None; return all counts."""
     others = [page for page in pages if inserted is None or not isinstance(page.parsed.content, TaskInserts)]
-    if not others:
-        return inserted or WriteCounts()
-    rows = [row for page in others for row in page.parsed.rows]
-    write = _write_function([page.progress for page in others])
-    written = write(conn, pages[0].progress.stream.mapping, rows, seen.at, seen.run_id)
-    return written if inserted is None else written + inserted
+    written = inserted or WriteCounts()
+    if others:
+        rows = [row for page in others for row in page.parsed.rows]
+        write = _write_function([page.progress for page in others])
+        written += write(conn, pages[0].progress.stream.mapping, rows, seen.at, seen.run_id)
+    return written
+
+
+def _end_windows(conn: Connection, pages: Sequence[AcceptedPage], served_at: datetime) -> None:
+    """End the windows whose last page is among these, and add the parts of those that are divided."""
+    for page in pages:
+        window_ledger.add(conn, page.window.run_id, page.parts, parent_id=page.window.id)
+        lacking = page.progress.shortfall
+        error = f"{page.window.title}: {lacking}" if lacking else None
+        if page.parts:
+            window_splits.add_read_part(conn, page.window, page.progress.read_part, served_at, error)
+        if page.state is not WindowState.OPEN:
+            window_ledger.finish(conn, page.window, page.state, error)
 
 
 def _write_function(windows_read: Sequence[WindowProgress]) -> Callable[..., WriteCounts]:

@@ -74,21 +74,20 @@ class WriteBuffer:
         first = list(islice(_same_transaction(self.pages), PAGES_PER_TRANSACTION))
         for _ in first:
             self.pages.popleft()
-        if first:
-            self._save(first)
+        if not first:
+            return first
+        try:
+            self._count(first, self.store.save_together(first))
+        except LeaseLostError:
+            # One lost window must not cost the others their pages: write each alone.
+            for page in first:
+                try:
+                    self._count([page], self.store.save_together([page]))
+                except LeaseLostError:
+                    page.progress.lost = True
         return first
 
-    def _save(self, pages: list[AcceptedPage]) -> None:
-        try:
-            written = self.store.save_together(pages)
-        except LeaseLostError:
-            if len(pages) == 1:
-                pages[0].progress.lost = True
-                return
-            # One lost window must not cost the others their pages: write each alone.
-            for page in pages:
-                self._save([page])
-            return
+    def _count(self, pages: list[AcceptedPage], written: WriteCounts) -> None:
         stream = pages[0].progress.stream.name
         self.totals.add(stream, written)
         self.totals.replaced += sum(page.parsed.page.replaced for page in pages)

@@ -177,8 +177,8 @@ TRANSACTION = (
     Variant(
         "the token is saved in a transaction after its page's rows",
         "sync/store.py",
-        "written = _write_pages(conn, pages, seen)",
-        "written = _write_pages(conn, pages, seen); conn.commit(); conn.begin()",
+        "written = _write_others(conn, pages, seen, written)",
+        "written = _write_others(conn, pages, seen, written); conn.commit(); conn.begin()",
         (f"{_WHOLE}[sqlite-window_pages]",),
     ),
     Variant(
@@ -268,7 +268,7 @@ LEASES = (
     Variant(
         "one lost window costs the others their pages",
         "sync/write_buffer.py",
-        "self._save([page])",
+        "self._count([page], self.store.save_together([page]))",
         "page.progress.lost = True",
         ("sync/test_page_transactions.py::test_one_lost_window_costs_the_others_nothing[sqlite]",),
     ),

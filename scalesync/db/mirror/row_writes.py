@@ -21,7 +21,7 @@ from scalesync.db.statements import Insert, insert_into
 from scalesync.models.changes import SeenBy
 from scalesync.parsing.annotation_rows import make_task_deriver
 from scalesync.parsing.row_parser import FORCE_REWRITE, Row
-from scalesync.parsing.task_inserts import ADDED_COLUMNS, TaskInserts
+from scalesync.parsing.task_inserts import ADDED_COLUMNS
 from scalesync.timestamps import format_instant
 
 derive_task = make_task_deriver(TASKS.spec)
@@ -77,18 +77,6 @@ def _write_tasks(
     changes.record(conn, [(row.key, row.values[status]) for row in new], steps, seen)
     answered = [row for row, step in zip(known, steps, strict=True) if _is_answered_anew(step)]
     return annotations.write_tasks(conn, [*new, *answered])
-
-
-def insert(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy) -> int:
-    """Insert pages of tasks and what follows from them; return the number of responses not understood.
-
-    Raises IntegrityError if a task is here.
-    """
-    for page in pages:
-        bulk_insert.write_flat(conn, TASKS.table, page.tasks)
-    batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
-    changes.record_new(conn, [head.key for page in pages for head in page.heads], seen)
-    return annotations.write_new(conn, pages)
 
 
 def _insert_tasks(

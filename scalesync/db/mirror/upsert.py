@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from scalesync.db import bulk_insert
 from scalesync.db.caller_transaction import savepoint
 from scalesync.db.mirror import annotations, batch_counts, changes, row_writes, unchanged_spelling
 from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, to_row
@@ -62,12 +63,18 @@ def insert_pages(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy
     Returns None, with nothing written, if a task or rows of it are here, if one comes twice, or if a value is
     refused: then `write_last` compares them one by one.
     """
+    if not pages:
+        return WriteCounts()
     changes.lock_task_writes(conn)
     try:
         with savepoint(conn):
             if annotations.any_left_behind(conn, pages):
                 return None
-            unread = row_writes.insert(conn, pages, seen)
+            for page in pages:
+                bulk_insert.write_flat(conn, TASKS.table, page.tasks)
+            batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
+            changes.record_new(conn, [head.key for page in pages for head in page.heads], seen)
+            unread = annotations.write_new(conn, pages)
     except (sa.exc.IntegrityError, sa.exc.DataError):
         return None
     new, repeated = sum(len(page.heads) for page in pages), sum(page.repeated for page in pages)
