@@ -150,7 +150,7 @@ class Engine:
             self.next_claim_at = self.clock.monotonic() + POLL_SECONDS
         for window in claimed:
             progress = self.active[window.id] = WindowProgress(STREAMS[window.stream], window)
-            self.store.resume(progress)
+            self.store.prepare(progress)
             self.readers.read(progress)
         return not claimed
 

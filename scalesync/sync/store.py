@@ -61,12 +61,15 @@ class SyncStore:
             window_ledger.release(conn, dead)
         return self.claim()
 
-    def resume(self, progress: WindowProgress) -> None:
-        """Load the keys that earlier claims of the window received, if it was begun."""
-        if progress.window.next_token is not None:
-            with self.database.read() as conn:
-                progress.pages, progress.seen = window_ledger.keys_received(conn, progress.window.id)
-            progress.accepted, progress.in_order = progress.pages, False
+    def prepare(self, progress: WindowProgress) -> None:
+        """Load the keys that earlier claims received, or note whether the mirror has any in the window."""
+        window = progress.window
+        with self.database.read() as conn:
+            if window.next_token is not None:
+                progress.pages, progress.seen = window_ledger.keys_received(conn, window.id)
+                progress.accepted, progress.in_order = progress.pages, False
+            elif progress.proves_absence:
+                progress.began_empty = query.is_empty(conn, progress.stream.mapping, window)
 
     def is_smaller_than_whole(self, window: Window) -> bool:
         """Return whether the API counts less in a part than in the window that it is a part of.
@@ -96,7 +99,6 @@ class SyncStore:
         with self.database.write() as conn:
             # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
             window_ledger.save_pages(conn, received, self.owner, self.lease)
-            _note_empty(conn, pages)
             written = upsert.insert_pages(conn, inserts, seen)
             # If one of these tasks is here all the same, their pages are written as the others are.
             written = _write_others(conn, pages, seen, written)
@@ -202,13 +204,6 @@ class SyncStore:
             responses_unread=written.unread,
             values_replaced=written.values_replaced,
         )
-
-
-def _note_empty(conn: Connection, pages: Sequence[AcceptedPage]) -> None:
-    """Note of each window that begins with one of these pages whether the mirror has anything in it yet."""
-    for page in pages:
-        if page.number == 0 and page.progress.proves_absence:
-            page.progress.began_empty = query.is_empty(conn, page.progress.stream.mapping, page.window)
 
 
 def _write_others(

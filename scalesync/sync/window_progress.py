@@ -118,7 +118,7 @@ class WindowProgress:
     at_oldest: int = 0
     """Distinct objects received that share their time of creation with the last one."""
     began_empty: bool = False
-    """Whether the mirror had no object within its bounds when its first page was written."""
+    """Whether the mirror had no object within its bounds when it was claimed, before its first page."""
     lost: bool = False
     """Whether another process took the window over: anything that still arrives is dropped."""
     last: AcceptedPage | None = None

@@ -85,8 +85,8 @@ WINDOWS = (
     Variant(
         "every window counts as empty",
         "sync/store.py",
-        "page.progress.began_empty = query.is_empty(conn, page.progress.stream.mapping, page.window)",
-        "page.progress.began_empty = True",
+        "progress.began_empty = query.is_empty(conn, progress.stream.mapping, window)",
+        "progress.began_empty = True",
         (f"{_LISTS}test_what_is_gone_is_noticed_wherever_it_was[sqlite]",),
     ),
     Variant(
