@@ -1,6 +1,7 @@
 """Tasks expected to be new are inserted without a look first, and the tables are as after a look."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -25,7 +26,8 @@ from scalesync.parsing.row_parser import Row
 from scalesync.parsing.task_inserts import make_page_inserter
 from scalesync.timestamps import format_instant
 from tests.db.test_annotations import boxes
-from tests.db.test_upserts import at, task
+from tests.db.test_upserts import at, task, wait_until_blocked
+from tests.support.databases import opened
 
 _TABLES = (tasks, annotations, annotation_links, task_files, result_files, task_changes)
 _FILE = {"annotations": {"url": "https://files.example/1.json?signature=a"}}
@@ -132,6 +134,19 @@ def test_files_left_behind_are_not_named_any_more(database: Database) -> None:
     with database.read() as conn:
         assert conn.execute(select(task_files)).all() == []
         assert conn.execute(select(result_files)).all() == []
+
+
+def test_pages_are_inserted_in_turn_with_other_writers(postgres_url: str) -> None:
+    """The second waits for the first to commit, so that nobody sees its numbers in the history before."""
+    with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
+        with database.write() as first:
+            write_rows(first, TASKS, [task("a")], at(0))
+            second = threads.submit(_insert, database, [task("b")], 0)
+            wait_until_blocked(database)
+        assert second.result() == WriteCounts(new=1)
+        with database.read() as conn:
+            history = conn.scalars(select(task_changes.c.task_id).order_by(task_changes.c.id)).all()
+    assert history == ["a", "b"]
 
 
 def test_a_window_is_empty_only_without_any_row_in_its_bounds(database: Database) -> None:
