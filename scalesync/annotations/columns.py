@@ -68,11 +68,14 @@ class FieldMap:
         row, rest = self.fit(given)
         return {name: value for name, value in zip(self._names, row, strict=True) if value is not None}, rest
 
-    def fit(self, given: Object) -> tuple[list[Any], Object]:
-        """Return the values of all columns, None for empty ones, and the fields that fit no column."""
+    def fit(self, given: Object, layout: Layout | None = None) -> tuple[list[Any], Object]:
+        """Return the values of all columns, None for empty ones, and the fields that fit no column.
+
+        `layout` None: that of objects with these names and types.
+        """
         values = (*given.values(), None)
         kind = (*given, *map(type, values))
-        layout = self._layouts.get(kind)
+        layout = layout or self._layouts.get(kind)
         if layout is None:
             if len(self._layouts) >= _MAX_LAYOUTS:
                 self._layouts.clear()
@@ -85,14 +88,11 @@ class FieldMap:
             row[column] = converted = convert(row[column])
             if converted is None:
                 # A whole number that its column cannot hold: only of these the type alone does not decide.
-                pick, conversions, rest = self._layout(given)
-                row = [*pick(values)]
-                for each, conversion in conversions:
-                    row[each] = conversion(row[each])
-                break
+                return self.fit(given, self._layout(given))
         return row, {name: values[position] for name, position in rest} if rest else {}
 
     def _layout(self, given: Object) -> Layout:
+        types = [type(value) for value in given.values()]
         rest: dict[str, int] = {}
         found: dict[str, tuple[int, AnnotationColumn]] = {}
         for position, (name, value) in enumerate(given.items()):
@@ -105,12 +105,11 @@ class FieldMap:
             for name, column in columns.items():
                 if name in rest and column.name not in found and column.of(given[name]) is not None:
                     found[column.name] = rest.pop(name), column
-        values = (*given.values(), None)
         picked = (found[name][0] if name in found else len(given) for name in self._names)
         conversions = (
             (self._names.index(name), column.convert)
             for name, (position, column) in found.items()
-            if type(values[position]) is not column.kind
+            if types[position] is not column.kind
         )
         return Layout(itemgetter(*picked), tuple(conversions), tuple(rest.items()))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec.structs import replace
 
 from scalesync.annotations.flatten import flatten, result_urls
@@ -16,10 +17,11 @@ def make_task_deriver(form: DocumentSpec, *, count_repeats: bool = False) -> Cal
     It costs CPU: call it only for rows that will probably be written. With `count_repeats` it counts names
     that a JSON object has twice, which only Postgres has to know.
     """
-    respond, count = task_response(form), repeats(form) if count_repeats else None
+    response_of, count = task_response(form), repeats(form) if count_repeats else None
 
     def derive(row: Row) -> Row:
-        kind, response = respond(row.values)
+        given = response_of(row)
+        kind, response = given.type, given.response
         digest = None if response is None else unsigned_digest(response)
         repeated = count(row) if count else None
         # A response that names files has its annotations in them, and only the database has what is fetched.
@@ -40,18 +42,30 @@ def numbered(task_id: str, flat: Flattened) -> tuple[tuple[RowValues, ...], tupl
     return tuple(annotations), tuple(links)
 
 
-def task_response(form: DocumentSpec) -> Callable[[RowValues], tuple[str | None, str | None]]:
-    """Return a function that returns the type of a task and its response; None if missing.
+class TaskResponse(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A task's response, from which its annotations are made."""
 
-    Without a response it returns the task's conversation.
-    """
+    task_id: str
+    type: str | None
+    response: str | None
+    """None if there is none. The conversation of a task stands in for it."""
+    derived: DerivedRows | None = None
+    """Its annotations, if they are made already; None if the response names files."""
+
+
+def task_response(form: DocumentSpec) -> Callable[[Row], TaskResponse]:
+    """Return a function that returns the response of a task's row."""
     kind_at, response_at, extra_at = map(form.names.index, ("type", "response", "extra"))
 
-    def respond(values: RowValues) -> tuple[str | None, str | None]:
+    def response_of(row: Row) -> TaskResponse:
+        values, known = row.values, row.derived
         response = values[response_at]
-        return values[kind_at], threads_in(values[extra_at]) if response is None else response
+        if response is None:
+            response = threads_in(values[extra_at])
+        inline = known if known and known.annotations is not None else None
+        return TaskResponse(row.key, values[kind_at], response, inline)
 
-    return respond
+    return response_of
 
 
 def threads_in(extra: object) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from scalesync.annotations.models import Annotation, Link
-from scalesync.parsing.annotation_rows import task_response
+from scalesync.parsing.annotation_rows import TaskResponse, task_response
 from scalesync.parsing.row_parser import DocumentSpec, Row, RowHead
 
 ADDED_COLUMNS = ("digest", "synced_at", "response_digest")
@@ -37,14 +37,6 @@ class FlatRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return cls(tuple(compress(columns, used)), values)
 
 
-class FileTask(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A task whose response names files: its annotations are flattened where the files are."""
-
-    task_id: str
-    type: str | None
-    response: str | None
-
-
 class TaskInserts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A page of tasks as rows to be inserted."""
 
@@ -55,7 +47,8 @@ class TaskInserts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     batches: tuple[str, ...]
     without_annotations: tuple[str, ...]
     """Ids of the tasks that have none, except `with_files`."""
-    with_files: tuple[FileTask, ...]
+    with_files: tuple[TaskResponse, ...]
+    """Responses that name files: their annotations are made where the files are."""
     unread: int
     """Number of responses that were not understood completely."""
     repeated: int
@@ -69,7 +62,8 @@ def make_page_inserter(
 
     `derive` adds a row's derived values.
     """
-    columns, batch_at, respond = (*form.names, *ADDED_COLUMNS), form.names.index("batch"), task_response(form)
+    columns, batch_at = (*form.names, *ADDED_COLUMNS), form.names.index("batch")
+    response_of = task_response(form)
 
     def inserts(rows: Iterable[Row], synced_at: str) -> TaskInserts:
         pairs = [(row, row.derived) for row in map(derive, rows) if row.derived is not None]
@@ -83,9 +77,7 @@ def make_page_inserter(
             FlatRows.of(_LINK_COLUMNS, [each for known in inline for each in known.links]),
             tuple(sorted(batches - {None})),
             tuple([row.key for row, known in pairs if known.annotations == ()]),
-            tuple(
-                [FileTask(row.key, *respond(row.values)) for row, known in pairs if known.annotations is None]
-            ),
+            tuple([response_of(row) for row, known in pairs if known.annotations is None]),
             sum(not known.read for known in inline),
             sum(row.repeated + (known.repeated or 0) for row, known in pairs),
         )

@@ -156,15 +156,15 @@ class Engine:
 
     def _handle_results(self) -> bool:
         """Handle what the readers delivered; return whether to write now, or to wait for more pages."""
-        pages = self.write_buffer
-        results = self.readers.results(pages.waiting_time(len(self.active)) if pages.pages else POLL_SECONDS)
+        results = self.readers.results(self.write_buffer.waiting_time(len(self.active), POLL_SECONDS))
         for progress, result in results:
             if not progress.lost:
                 self._handle(progress, result)
             if progress.lost:
                 self.active.pop(progress.window.id, None)
         self._heartbeat()
-        return not (results and pages.pages and not self.stopping and pages.waiting_time(len(self.active)))
+        more = results and not self.stopping
+        return not (more and self.write_buffer.waiting_time(len(self.active), POLL_SECONDS))
 
     def _heartbeat(self) -> None:
         """Extend the leases if a third of one has passed; called between slow writes too."""

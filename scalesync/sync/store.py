@@ -64,11 +64,13 @@ class SyncStore:
     def prepare(self, progress: WindowProgress) -> None:
         """Load the keys that earlier claims received, or note whether the mirror has any in the window."""
         window = progress.window
+        if window.next_token is None and not progress.proves_absence:
+            return
         with self.database.read() as conn:
             if window.next_token is not None:
                 progress.pages, progress.seen = window_ledger.keys_received(conn, window.id)
                 progress.accepted, progress.in_order = progress.pages, False
-            elif progress.proves_absence:
+            else:
                 progress.began_empty = query.is_empty(conn, progress.stream.mapping, window)
 
     def is_smaller_than_whole(self, window: Window) -> bool:

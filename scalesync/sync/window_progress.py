@@ -251,8 +251,9 @@ def parse_page(
     the request.
     """
     if parser and stream.mapping is TASKS and page.docs:
-        at = format_instant(page.served_at)
-        found = parser.inserts(page.docs, at) if unseen else parser.parse(page.docs)
+        found = (
+            parser.inserts(page.docs, format_instant(page.served_at)) if unseen else parser.parse(page.docs)
+        )
         if found:
             return ParsedPage(page, found)
     parsed: list[Row] = []

@@ -45,11 +45,14 @@ class WriteBuffer:
     since: float = 0.0
     """On the monotonic clock: when the first of the waiting pages was added."""
 
-    def waiting_time(self, readers: int) -> float:
+    def waiting_time(self, readers: int, without_pages: float) -> float:
         """Return how many seconds to wait for more pages; 0 if there is a page of each reader.
 
-        The same holds for a full transaction, and for a page whose parts others wait for.
+        The same holds for a full transaction, and for a page whose parts others wait for. If there is nothing
+        to write, returns `without_pages`.
         """
+        if not self.pages:
+            return without_pages
         # A transaction of one page costs several times as much a page as a full one.
         first = self.pages[0]
         awaited = bool(first.parts) or _begins_planned(first)

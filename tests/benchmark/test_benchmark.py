@@ -10,7 +10,7 @@ from scalesync import Mirror
 from scalesync.sandbox.json_codec import Doc, decode
 from tests.benchmark.account import CORPORA, Account, DuplicateError
 from tests.benchmark.documents import BOXES, PROJECTS
-from tests.benchmark.peers.floor import tables, transactions
+from tests.benchmark.peers.floor import Floor, Rows, tables, transactions
 from tests.benchmark.peers.floor_postgres import PostgresFloor
 from tests.benchmark.peers.floor_sqlite import SETTINGS, SqliteFloor
 from tests.benchmark.server import KEY, Api, running
@@ -26,6 +26,17 @@ def api(request: pytest.FixtureRequest) -> Iterator[Api]:
         yield server
 
 
+def _copied(source: Floor, target: Floor) -> dict[str, Rows]:
+    """Copy all rows from one floor to another and return them; fail unless both hold the same then."""
+    read = {name: source.read(name) for name in tables()}
+    for chunk in transactions(read):
+        target.write(chunk)
+    assert {name: sorted(target.read(name).rows, key=repr) for name in read} == {
+        name: sorted(rows.rows, key=repr) for name, rows in read.items()
+    }
+    return read
+
+
 def test_the_floor_writes_what_a_sync_writes_and_that_is_the_whole_account(
     api: Api, sqlite_url: str, sqlite_template: Path, tmp_path: Path
 ) -> None:
@@ -35,13 +46,8 @@ def test_the_floor_writes_what_a_sync_writes_and_that_is_the_whole_account(
     bare = f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'bare.db')}"
 
     source, target = SqliteFloor(sqlite_url), SqliteFloor(bare)
-    read = {name: source.read(name) for name in tables()}
-    for chunk in transactions(read):
-        target.write(chunk)
+    read = _copied(source, target)
 
-    assert {name: sorted(target.read(name).rows, key=repr) for name in read} == {
-        name: sorted(rows.rows, key=repr) for name, rows in read.items()
-    }
     assert len(read["tasks"].rows) == TASKS
     if api.corpus == "plain":
         assert len(read["annotations"].rows) == BOXES * TASKS
@@ -69,13 +75,8 @@ def test_the_floor_of_postgres_writes_the_same_rows_as_it_reads(
     migrate(bare)
 
     source, target = PostgresFloor(postgres_url), PostgresFloor(bare)
-    read = {name: source.read(name) for name in tables()}
-    for chunk in transactions(read):
-        target.write(chunk)
+    _copied(source, target)
 
-    assert {name: sorted(target.read(name).rows, key=repr) for name in read} == {
-        name: sorted(rows.rows, key=repr) for name, rows in read.items()
-    }
     source.close()
     target.close()
     postgres_server.drop("bare_floor")

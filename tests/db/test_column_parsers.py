@@ -1,4 +1,4 @@
-"""A document decoded at once has the columns that its fields have one by one, whatever their kinds."""
+"""Decoding a document at once gives the same columns as parsing its fields one by one."""
 
 import json
 from datetime import datetime

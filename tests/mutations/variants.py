@@ -372,7 +372,7 @@ CONTENT = (
     Variant(
         "a number beyond the limits of Postgres stops a page",
         "db/mirror/numeric_limits.py",
-        "mended = [_mended(mapping, row, columns) for row in rows]",
+        "mended = [_mended(row, json) for row in rows]",
         "mended = list(rows)",
         ('db/test_engines_agree.py::test_no_number_stops_a_page[postgres-1e200000-"1e200000"]',),
     ),

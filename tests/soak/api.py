@@ -62,7 +62,7 @@ class Api:
 
 @contextmanager
 def running(*, tasks: int, seed: int, annotate: float, changes: int) -> Iterator[Api]:
-    """Yield an API with so many tasks; it ends with the block, or with this process."""
+    """Start an API with `tasks` tasks and yield it; end it with the block or with this process."""
     given = json.dumps({"tasks": tasks, "seed": seed, "annotate": annotate, "changes": changes})
     command = [sys.executable, "-m", "tests.soak.api", given]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -34,6 +34,14 @@ def _started(parser: ParserProcess) -> tuple[Row, ...]:
     return rows
 
 
+def _process_of(parser: ParserProcess) -> int:
+    """Start it, and return the id of its process."""
+    before = _children()
+    _started(parser)
+    (process,) = _children() - before
+    return process
+
+
 @pytest.fixture
 def parser() -> Iterator[ParserProcess]:
     """Yield one that gives its process three seconds to start, and for each page."""
@@ -87,9 +95,7 @@ def test_many_threads_get_each_its_own_answer(parser: ParserProcess) -> None:
 
 def test_answers_that_arrive_together_are_told_apart(parser: ParserProcess) -> None:
     """Short ones, which are in the pipe at once: none is taken for the other, and none is waited for."""
-    before = _children()
-    _started(parser)
-    (process,) = _children() - before
+    process = _process_of(parser)
     pages = [(text,) for text in _TEXTS[:6]]
 
     with ThreadPoolExecutor(6) as pool:
@@ -105,9 +111,7 @@ def test_answers_that_arrive_together_are_told_apart(parser: ParserProcess) -> N
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 def test_no_thread_waits_for_a_process_that_is_gone(parser: ParserProcess, sign: signal.Signals) -> None:
     """Each is told so, also those whose turn comes after the one that noticed it."""
-    before = _children()
-    _started(parser)
-    (process,) = _children() - before
+    process = _process_of(parser)
     os.kill(process, sign)
 
     with ThreadPoolExecutor(8) as pool:
@@ -130,9 +134,7 @@ def test_what_it_cannot_read_is_left_to_others(parser: ParserProcess) -> None:
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_process_that_is_gone_or_hangs_stops_nobody(parser: ParserProcess, sign: signal.Signals) -> None:
     """Its users go on by themselves, at once or after its patience, and it is ended with the rest."""
-    before = _children()
-    _started(parser)
-    (process,) = _children() - before
+    process = _process_of(parser)
     os.kill(process, sign)
     assert parser.parse(_TEXTS) is None
     assert parser.parse(_TEXTS) is None

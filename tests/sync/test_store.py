@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def open_run(database: Database, count: int = 1) -> Run:
-    """Open a run with so many windows."""
+    """Open a run with this number of windows."""
     with database.write() as conn:
         runs.start(conn, RunKind.FULL, NOW, [Window("tasks")] * count, watermark_at=NOW)
         run = runs.open_run(conn)

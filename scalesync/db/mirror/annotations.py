@@ -22,8 +22,8 @@ from scalesync.db.schema.annotations_and_changes import (
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.statements import chunks, in_list, insert_into
 from scalesync.db.types import Json
-from scalesync.parsing.annotation_rows import numbered, task_response, threads_in
-from scalesync.parsing.row_parser import DerivedRows, Row, RowValues
+from scalesync.parsing.annotation_rows import TaskResponse, numbered, task_response, threads_in
+from scalesync.parsing.row_parser import Row, RowValues
 from scalesync.parsing.task_inserts import TaskInserts
 
 # Responses, and rows to be inserted, that are held in memory at once.
@@ -37,6 +37,7 @@ _DELETE = {
     table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
     for table in (annotations, annotation_links, task_files)
 }
+_response_of = task_response(TASKS.spec)
 _LEFT_BEHIND = {
     table: sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")).limit(1)
     for table in (annotations, annotation_links, task_files)
@@ -45,17 +46,6 @@ _FETCHED = sa.select(result_files.c.url).where(
     in_list(result_files.c.url, "urls"), result_files.c.content.is_not(None)
 )
 _NAMED_FILES = sa.select(task_files.c.url).where(in_list(task_files.c.task_id, "tasks"))
-
-
-@dataclass(frozen=True, slots=True)
-class TaskResponse:
-    """A task and its response; None if it has none."""
-
-    task_id: str
-    type: str | None
-    response: str | None
-    derived: DerivedRows | None = None
-    """Its rows, if the parser made them already; only for responses that name no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +102,7 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
 
 def write_tasks(conn: sa.Connection, rows: Sequence[Row]) -> int:
     """Write the annotations of tasks whose response is new or changed; return the number not understood."""
-    respond = task_response(TASKS.spec)
-    answered = [
-        TaskResponse(row.key, *respond(row.values), derived)
-        for row in rows
-        for derived in [row.derived if row.derived and row.derived.annotations is not None else None]
-    ]
-    return write(conn, answered).unread if answered else 0
+    return write(conn, list(map(_response_of, rows))).unread if rows else 0
 
 
 def any_left_behind(conn: sa.Connection, pages: Sequence[TaskInserts]) -> bool:
@@ -140,9 +124,7 @@ def write_new(conn: sa.Connection, pages: Sequence[TaskInserts]) -> int:
     for page in pages:
         bulk_insert.write_flat(conn, annotations, page.annotations)
         bulk_insert.write_flat(conn, annotation_links, page.links)
-    files = [
-        TaskResponse(each.task_id, each.type, each.response) for page in pages for each in page.with_files
-    ]
+    files = [response for page in pages for response in page.with_files]
     return sum(page.unread for page in pages) + (write(conn, files).unread if files else 0)
 
 

@@ -15,7 +15,6 @@ from scalesync.db.schema.annotations_and_changes import task_changes
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.statements import byte_order, in_list
 from scalesync.models.changes import Change, SeenBy
-from scalesync.parsing.row_parser import RowValues
 from scalesync.timestamps import check_order, format_instant
 
 TRACKED = {
@@ -75,15 +74,10 @@ def lock_task_writes(conn: Connection) -> None:
         conn.execute(select(func.pg_advisory_xact_lock(_TASK_WRITES)))
 
 
-def record(
-    conn: Connection, new: Iterable[tuple[str, str | None]], steps: Iterable[RowChange], seen: SeenBy
-) -> None:
-    """Write the status of each new task (id, status), and a row for each column that changed."""
+def record(conn: Connection, steps: Iterable[RowChange], seen: SeenBy) -> None:
+    """Write a row for each tracked column that changed."""
     seen_at = format_instant(seen.at)
-    rows: list[RowValues] = [
-        (task_id, seen.run_id, seen_at, "status", None, status) for task_id, status in new
-    ]
-    rows += [
+    rows = [
         (step.task_id, seen.run_id, seen_at, field, before, after)
         for step in steps
         for field, before, after in _differences(step)
@@ -93,7 +87,8 @@ def record(
 
 def record_new(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:
     """Write the status of each of these tasks, which were just inserted."""
-    conn.execute(_RECORD_NEW, {"seen": seen.at, "run": seen.run_id, "tasks": list(task_ids)})
+    if task_ids:
+        conn.execute(_RECORD_NEW, {"seen": seen.at, "run": seen.run_id, "tasks": list(task_ids)})
 
 
 def record_missing(conn: Connection, task_ids: Sequence[str], seen: SeenBy) -> None:

@@ -40,8 +40,9 @@ def with_numeric_fallback(
         with savepoint(conn):
             return put(rows), repeated
     except DataError:
-        columns = [name for name in mapping.spec.names if isinstance(mapping.table.c[name].type, Json)]
-        mended = [_mended(mapping, row, columns) for row in rows]
+        types = [mapping.table.c[name].type for name in mapping.spec.names]
+        json = [position for position, kind in enumerate(types) if isinstance(kind, Json)]
+        mended = [_mended(row, json) for row in rows]
         # Each number that became text grew by its two quotes.
         texts = sum(map(_differing_length, rows, mended)) // len('""')
         if not texts:
@@ -55,9 +56,9 @@ def _differing_length(row: Row, mended: Row) -> int:
     return sum(len(str(after)) - len(str(before)) for before, after in pairs)
 
 
-def _mended(mapping: StreamMapping, row: Row, columns: Sequence[str]) -> Row:
+def _mended(row: Row, json: Sequence[int]) -> Row:
     values = list(row.values)
-    for position in map(mapping.positions.__getitem__, columns):
+    for position in json:
         if isinstance(value := values[position], str):
             values[position] = _STRING_OR_NUMBER.sub(_held, value)
     return replace(row, values=tuple(values), derived=None)

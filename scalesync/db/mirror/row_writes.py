@@ -59,22 +59,22 @@ def _write_tasks(
     here: Mapping[str, sa.RowMapping],
     seen: SeenBy,
 ) -> int:
-    tasks = [row if row.derived else derive_task(row) for row in rows]
-    if here:
-        tasks = unchanged_spelling.keep_response_digests(conn, tasks, here)
-    new = [row for row in tasks if row.key not in here] if here else tasks
-    known = [row for row in tasks if row.key in here] if here else []
+    derived = [row if row.derived else derive_task(row) for row in rows]
+    tasks = unchanged_spelling.keep_response_digests(conn, derived, here)
+    new = [row for row in tasks if row.key not in here]
+    known = [row for row in tasks if row.key in here]
     # On SQLite an upsert of a new row costs no more than an INSERT. Postgres copies straight into the table
     # only without ON CONFLICT.
-    insert_only = conn.dialect.name != "sqlite"
-    _insert_tasks(conn, _INSERT_TASKS if insert_only else _upsert(TASKS), new, seen)
+    for_new = _upsert(TASKS) if conn.dialect.name == "sqlite" else _INSERT_TASKS
+    _insert_tasks(conn, for_new, new, seen)
     _insert_tasks(conn, _upsert(TASKS), known, seen)
     # A task that moved changes the counts of two batches. Batches are locked after tasks, everywhere.
-    batch, status = TASKS.positions["batch"], TASKS.positions["status"]
+    batch = TASKS.positions["batch"]
     moved_from = {here[row.key]["batch"] for row in known}
     batch_counts.mark_stale(conn, {row.values[batch] for row in tasks} | moved_from)
     steps = [_change(row, here[row.key]) for row in known]
-    changes.record(conn, [(row.key, row.values[status]) for row in new], steps, seen)
+    changes.record_new(conn, [row.key for row in new], seen)
+    changes.record(conn, steps, seen)
     answered = [row for row, step in zip(known, steps, strict=True) if _is_answered_anew(step)]
     return annotations.write_tasks(conn, [*new, *answered])
 
