@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from scalesync.annotations.models import Annotation, Link
-from scalesync.parsing.annotation_rows import TaskResponse, task_response
+from scalesync.parsing.annotation_rows import TaskResponse, make_task_deriver, task_response
 from scalesync.parsing.row_parser import DocumentSpec, Row, RowHead
 
 ADDED_COLUMNS = ("digest", "synced_at", "response_digest")
@@ -56,12 +56,13 @@ class TaskInserts(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def make_page_inserter(
-    form: DocumentSpec, derive: Callable[[Row], Row]
+    form: DocumentSpec, *, count_repeats: bool = False
 ) -> Callable[[Iterable[Row], str], TaskInserts]:
     """Return a function that returns the inserts of tasks' rows, served at an instant given as text.
 
-    `derive` adds a row's derived values.
+    With `count_repeats` it counts names that a JSON object has twice, as `make_task_deriver` does.
     """
+    derive = make_task_deriver(form, count_repeats=count_repeats)
     columns, batch_at = (*form.names, *ADDED_COLUMNS), form.names.index("batch")
     response_of = task_response(form)
 

@@ -221,22 +221,29 @@ class Engine:
             self._end(replace(page, state=WindowState.CLOSED))
         elif first and (parts := self._parts(page)):
             self._end(replace(page, state=WindowState.SPLIT, parts=parts))
-        elif first:
-            # Only now is it known that the window stays whole: its reader paused for that.
-            self._continue(progress, self.readers.read)
-            self.write_buffer.add(replace(page, paused=False))
         else:
             self.write_buffer.add(page)
+            # After a first page the reader paused, because only now is it known that its window stays whole.
+            progress.paused = page.paused
+            self._read_on(progress)
 
     def _parts(self, first: AcceptedPage) -> tuple[Window, ...]:
         """Return the windows that should read the rest after a first page; empty: read on undivided."""
         progress, window = first.progress, first.window
-        parts = progress.parts(first.parsed, self.workers, partial(self._share, progress))
+        parts = progress.parts(
+            first.parsed, self.workers, partial(self.store.unread_share, progress, self.workers)
+        )
         if not (parts and self.store.is_smaller_than_whole(window)):
             return ()
         with self.store.database.read() as conn:
             # Objects without a time of creation would be in none of the parts.
             return () if window_splits.has_undated(conn, progress.stream.mapping, window.project) else parts
+
+    def _read_on(self, progress: WindowProgress) -> None:
+        """Let a paused reader go on, unless too many pages of its window wait to be written."""
+        if progress.paused and progress.waiting < PREFETCH_PAGES:
+            progress.paused = False
+            self._continue(progress, self.readers.read)
 
     def _continue(self, progress: WindowProgress, start: Callable[[WindowProgress], None]) -> None:
         """Submit further work on a window; on a stop let go of it, to be resumed by a later claim."""
@@ -244,14 +251,6 @@ class Engine:
             self.active.pop(progress.window.id, None)
         else:
             start(progress)
-
-    def _share(self, progress: WindowProgress) -> float:
-        """Return the unread rows per worker; 0 if no window is free, so that a worker may be idle."""
-        run_id = progress.window.run_id
-        with self.store.database.read() as conn:
-            if window_ledger.unclaimed(conn, run_id) == 0:
-                return 0.0
-        return self.store.unread(run_id, progress.stream.mapping) / self.workers
 
     def _end(self, last: AcceptedPage) -> None:
         """End or divide the window; first look up what the mirror has in its range and no page showed."""
@@ -289,12 +288,12 @@ class Engine:
             self._finish(progress.last)
 
     def _write_some(self) -> None:
-        """Write the next buffered pages in one transaction, and let readers continue that paused for them."""
+        """Write the next buffered pages in one transaction, and let readers go on that paused for them."""
         for page in self.write_buffer.save_some():
             if page.parts:
                 self.next_claim_at = 0.0
             if page.progress.lost:
                 self.active.pop(page.window.id, None)
-            elif page.paused and page.state is WindowState.OPEN:
-                self._continue(page.progress, self.readers.read)
+            else:
+                self._read_on(page.progress)
         self._heartbeat()

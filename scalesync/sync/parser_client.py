@@ -1,7 +1,7 @@
 """Client of the parser process, which turns tasks into rows on a second core.
 
-Open it for how that process is started, asked and given up: if anything about it fails, the caller parses
-in its own thread.
+Open it for how that process is started, asked and given up: if anything about it fails, pages are parsed in
+the caller's thread.
 """
 
 import logging
@@ -17,8 +17,9 @@ from typing import Self, TypeVar
 import msgspec
 
 import scalesync
-from scalesync.parsing.row_parser import DocumentSpec, Row
-from scalesync.parsing.task_inserts import TaskInserts
+from scalesync.errors import InconsistentPageError
+from scalesync.parsing.row_parser import DocumentSpec, Row, make_row_parser
+from scalesync.parsing.task_inserts import TaskInserts, make_page_inserter
 from scalesync.sync.parser_main import receive, send
 
 log = logging.getLogger("scalesync.sync")
@@ -48,6 +49,8 @@ class ParserProcess:
     ) -> None:
         """Prepare for documents of `form`; with `repeats` count names that an object has twice."""
         self._task = form, repeats
+        self._parse_here = make_row_parser(form)
+        self._inserts_here = make_page_inserter(form, count_repeats=repeats)
         self._patience = patience
         self._starter: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,8 +86,12 @@ class ParserProcess:
         return self._parsed(texts, None, _decode_rows)
 
     def inserts(self, texts: tuple[msgspec.Raw, ...], served_at: str) -> TaskInserts | None:
-        """Return the inserts of documents served at an instant; None: the caller has to parse them."""
-        return self._parsed(texts, served_at, _decode_inserts)
+        """Return the inserts of documents served at an instant; None if one of them cannot be parsed."""
+        found = self._parsed(texts, served_at, _decode_inserts)
+        if found is None:
+            with suppress(InconsistentPageError, RecursionError, OverflowError):
+                found = self._inserts_here(map(self._parse_here, map(bytes, texts)), served_at)
+        return found
 
     def _parsed(
         self, texts: tuple[msgspec.Raw, ...], served_at: str | None, decode: Callable[[bytes], _Parsed]

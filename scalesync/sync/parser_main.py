@@ -64,7 +64,7 @@ def main() -> None:
         return
     form, counts_repeats = msgspec.msgpack.decode(task, type=tuple[DocumentSpec, bool])
     parse, derive = make_row_parser(form), make_task_deriver(form, count_repeats=counts_repeats)
-    inserts = make_page_inserter(form, derive)
+    inserts = make_page_inserter(form, count_repeats=counts_repeats)
     decode = msgspec.msgpack.Decoder(tuple[list[bytes], str | None]).decode
     send(target, b"")
     while (message := receive(source)) is not None:

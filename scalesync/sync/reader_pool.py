@@ -15,15 +15,14 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import InconsistentPageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.models.api import Page
+from scalesync.sync.parsed_page import ParsedPage, parse_page
 from scalesync.sync.parser_client import MIN_ROWS_FOR_PROCESS, ParserProcess
 from scalesync.sync.streams import PAGE_SIZE, api_works_otherwise, is_everything
 from scalesync.sync.window_progress import (
     AcceptedPage,
     LookupResult,
-    ParsedPage,
     WindowProgress,
     look_up,
-    parse_page,
 )
 
 PREFETCH_PAGES = 2
@@ -103,7 +102,7 @@ class ReaderPool:
     def _next(self, progress: WindowProgress) -> ReadResult:
         try:
             page = self._page(progress)
-            parsed = parse_page(progress.stream, page, self.parser, unseen=progress.began_empty)
+            parsed = parse_page(progress.stream, page, self.parser, unseen=progress.expects_new)
         except (ScaleInvalidRequest, ScaleResourceNotFound) as error:
             return FailedRead(error)
         except ScaleException as error:
@@ -128,12 +127,9 @@ class ReaderPool:
         return page
 
     def _may_go_on(self, page: AcceptedPage) -> bool:
-        progress = page.progress
-        waiting = progress.accepted - progress.pages
-        more = page.window.next_token is not None
-        return (
-            more and page.number > 0 and waiting < PREFETCH_PAGES and not (progress.lost or self.stopping())
-        )
+        progress, more = page.progress, page.window.next_token is not None
+        room = progress.waiting < PREFETCH_PAGES
+        return more and page.number > 0 and room and not (progress.lost or self.stopping())
 
     def _look_up(self, progress: WindowProgress, keys: list[str]) -> None:
         try:

@@ -20,7 +20,13 @@ from scalesync.models.changes import SeenBy
 from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
 from scalesync.parsing.row_parser import key_digest
 from scalesync.parsing.task_inserts import TaskInserts
-from scalesync.sync.window_progress import AcceptedPage, LookupResult, ParsedPage, WindowProgress
+from scalesync.sync.parsed_page import ParsedPage
+from scalesync.sync.window_progress import (
+    MAX_STORED_BEFORE,
+    AcceptedPage,
+    LookupResult,
+    WindowProgress,
+)
 
 
 @dataclass
@@ -62,7 +68,7 @@ class SyncStore:
         return self.claim()
 
     def prepare(self, progress: WindowProgress) -> None:
-        """Load the keys that earlier claims received, or note whether the mirror has any in the window."""
+        """Load the keys that earlier claims received, and count what else the mirror has in the window."""
         window = progress.window
         if window.next_token is None and not progress.proves_absence:
             return
@@ -70,8 +76,11 @@ class SyncStore:
             if window.next_token is not None:
                 progress.pages, progress.seen = window_ledger.keys_received(conn, window.id)
                 progress.accepted, progress.in_order = progress.pages, False
-            else:
-                progress.began_empty = query.is_empty(conn, progress.stream.mapping, window)
+            if progress.proves_absence:
+                enough = window.rows_within + MAX_STORED_BEFORE + 1
+                stored = query.count_within(conn, progress.stream.mapping, window, enough)
+                progress.began_empty = stored == 0
+                progress.stored_before = stored - window.rows_within
 
     def is_smaller_than_whole(self, window: Window) -> bool:
         """Return whether the API counts less in a part than in the window that it is a part of.
@@ -89,6 +98,14 @@ class SyncStore:
         with self.database.read() as conn:
             streams = window_ledger.progress(conn, run_id)
         return sum(total - done for name, done, total in streams if name == mapping.table.name)
+
+    def unread_share(self, progress: WindowProgress, workers: int) -> float:
+        """Return the unread rows per worker; 0 if no window is free, so that a worker may be idle."""
+        run_id = progress.window.run_id
+        with self.database.read() as conn:
+            if window_ledger.unclaimed(conn, run_id) == 0:
+                return 0.0
+        return self.unread(run_id, progress.stream.mapping) / workers
 
     def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
         """Write pages of one stream and one API time, and what they mean for their windows.

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scalesync.api.client import ScaleApi
-from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import InconsistentPageError, ScaleException, ScaleResourceNotFound
-from scalesync.models.api import Document, Page
+from scalesync.models.api import Document
 from scalesync.models.sync import Window, WindowState
-from scalesync.parsing.row_parser import Row, RowHead, key_digest
-from scalesync.parsing.task_inserts import TaskInserts
+from scalesync.parsing.row_parser import RowHead, key_digest
 from scalesync.sync.page_checks import check_bounds, check_count, check_page, is_within
-from scalesync.sync.parser_client import ParserProcess
+from scalesync.sync.parsed_page import ParsedPage
 from scalesync.sync.splitting import (
     MAX_WINDOW_ROWS,
     MIN_RESPLIT_ROWS,
@@ -26,43 +24,15 @@ from scalesync.sync.splitting import (
     part_count,
 )
 from scalesync.sync.streams import PAGE_SIZE, Stream, api_works_otherwise
-from scalesync.timestamps import format_instant
 
 MAX_NAMED = 5
 """Objects that could not be stored and are named in an error; the others are counted."""
 
-SHOWN_BYTES = 80
-"""Bytes of an object that are shown in an error if it has no key."""
+MAX_STORED_BEFORE = 10
+"""Objects that the mirror may have in a window whose pages are taken to be new after the first one."""
 
 LOOKUPS_AT_ONCE = 50
 """Objects that one thread looks up before it hands over the results."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedPage:
-    """A page with its documents parsed: as rows, or as inserts if the mirror is not expected to have them."""
-
-    page: Page
-    content: tuple[Row, ...] | TaskInserts
-    left_out: tuple[str, ...] = ()
-    """Objects that no table can hold, each with the reason."""
-
-    @property
-    def heads(self) -> tuple[RowHead, ...]:
-        """What decides whether it is accepted, for each document."""
-        return self.content.heads if isinstance(self.content, TaskInserts) else self.content
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """Its documents as rows; if there are inserts, they are parsed again."""
-        if isinstance(self.content, TaskInserts):
-            return tuple(to_row(TASKS, doc) for doc in self.page.docs)
-        return self.content
-
-    @property
-    def key_digests(self) -> bytes:
-        """The digests of its keys, one after the other."""
-        return b"".join([row.key_digest for row in self.heads])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +49,7 @@ class AcceptedPage:
     parts: tuple[Window, ...] = ()
     """Windows that read the rest, if the window is divided."""
     paused: bool = False
-    """Whether its reader stopped after it, until the engine continues the window."""
+    """Whether its reader stopped after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +87,12 @@ class WindowProgress:
     """Times of creation of the first and the last object received, while they come in order."""
     at_oldest: int = 0
     """Distinct objects received that share their time of creation with the last one."""
+    paused: bool = False
+    """Whether its reader stopped, until the engine lets it go on."""
     began_empty: bool = False
-    """Whether the mirror had no object within its bounds when it was claimed, before its first page."""
+    """Whether the mirror had no object within its bounds when it was claimed."""
+    stored_before: int | None = None
+    """Objects in it that the mirror had at the claim and no page of it had brought; None: not counted."""
     lost: bool = False
     """Whether another process took the window over: anything that still arrives is dropped."""
     last: AcceptedPage | None = None
@@ -129,9 +103,21 @@ class WindowProgress:
     """Objects that could not be stored or looked up, each with the reason."""
 
     @property
+    def waiting(self) -> int:
+        """Pages accepted and not written yet."""
+        return self.accepted - self.pages
+
+    @property
     def proves_absence(self) -> bool:
         """Whether the pages hold everything created within the window, changed or not."""
         return self.window.updated_from is None
+
+    @property
+    def expects_new(self) -> bool:
+        """Whether the mirror is not expected to have any object of the next page."""
+        # The instant at which a page ends belongs to the next part too, whose first page begins with it.
+        few = MAX_STORED_BEFORE if self.accepted else 0
+        return self.stored_before is not None and self.stored_before <= few
 
     @property
     def read_part(self) -> Window | None:
@@ -239,35 +225,6 @@ class WindowProgress:
         keys = self.unconfirmed[:LOOKUPS_AT_ONCE]
         del self.unconfirmed[:LOOKUPS_AT_ONCE]
         return keys
-
-
-def parse_page(
-    stream: Stream, page: Page, parser: ParserProcess | None = None, *, unseen: bool = False
-) -> ParsedPage:
-    """Return the page with its documents parsed; tasks are parsed by `parser` if it is ready.
-
-    `unseen` tasks, which the mirror is not expected to have, become inserts. Objects that no table can hold
-    are left out, one by one. Raises InconsistentPageError if that is all of them: such a page does not answer
-    the request.
-    """
-    if parser and stream.mapping is TASKS and page.docs:
-        found = (
-            parser.inserts(page.docs, format_instant(page.served_at)) if unseen else parser.parse(page.docs)
-        )
-        if found:
-            return ParsedPage(page, found)
-    parsed: list[Row] = []
-    left_out: list[str] = []
-    for doc in page.docs:
-        try:
-            parsed.append(to_row(stream.mapping, doc))
-        except InconsistentPageError as error:
-            left_out.append(
-                f"{error.message} It begins with {bytes(doc)[:SHOWN_BYTES].decode(errors='replace')}"
-            )
-            if len(left_out) == len(page.docs):
-                raise
-    return ParsedPage(page, tuple(parsed), tuple(left_out))
 
 
 def look_up(api: ScaleApi, stream: Stream, keys: Sequence[str]) -> LookupResult:

@@ -21,7 +21,6 @@ from scalesync.db.schema.annotations_and_changes import (
 from scalesync.db.schema.mirror import tasks
 from scalesync.models.changes import SeenBy
 from scalesync.models.sync import Window, WriteCounts
-from scalesync.parsing.annotation_rows import make_task_deriver
 from scalesync.parsing.row_parser import Row
 from scalesync.parsing.task_inserts import make_page_inserter
 from scalesync.timestamps import format_instant
@@ -41,8 +40,8 @@ _TASKS = [
 
 
 def _insert(database: Database, rows: Sequence[Row], minutes: float = 0) -> WriteCounts | None:
-    derive = make_task_deriver(TASKS.spec, count_repeats=not database.is_sqlite)
-    page = make_page_inserter(TASKS.spec, derive)(rows, format_instant(at(minutes)))
+    inserts = make_page_inserter(TASKS.spec, count_repeats=not database.is_sqlite)
+    page = inserts(rows, format_instant(at(minutes)))
     with database.write() as conn:
         return insert_pages(conn, [page], SeenBy(at(minutes), 7))
 
@@ -149,31 +148,34 @@ def test_pages_are_inserted_in_turn_with_other_writers(postgres_url: str) -> Non
     assert history == ["a", "b"]
 
 
-def test_a_window_is_empty_only_without_any_row_in_its_bounds(database: Database) -> None:
+def test_rows_within_the_bounds_of_a_window_are_counted(database: Database) -> None:
     """A missing task is a row too; one of another project or another time is none of the window's."""
     given = [
         task("a", project="p", created_at="2024-01-01T00:00:00.000Z"),
         task("b", project="q", created_at="2024-01-03T00:00:00.000Z"),
     ]
     with database.write() as conn:
-        assert query.is_empty(conn, TASKS, Window("tasks"))
+        assert query.count_within(conn, TASKS, Window("tasks"), 10) == 0
         write_rows(conn, TASKS, given, at(0))
         mark_missing(conn, TASKS, ["b"], at(1))
 
-        empty = {
-            (project, since): query.is_empty(conn, TASKS, Window("tasks", project, created_from=since))
+        counted = {
+            (project, since): query.count_within(
+                conn, TASKS, Window("tasks", project, created_from=since), 10
+            )
             for project in (None, "p", "q", "r")
             for since in (None, at(0))
         }
-    assert empty == {
-        (None, None): False,
-        (None, at(0)): False,
-        ("p", None): False,
-        ("p", at(0)): True,
-        ("q", None): False,
-        ("q", at(0)): False,
-        ("r", None): True,
-        ("r", at(0)): True,
+        assert query.count_within(conn, TASKS, Window("tasks"), 1) == 1
+    assert counted == {
+        (None, None): 2,
+        (None, at(0)): 1,
+        ("p", None): 1,
+        ("p", at(0)): 0,
+        ("q", None): 1,
+        ("q", at(0)): 1,
+        ("r", None): 0,
+        ("r", at(0)): 0,
     }
 
 

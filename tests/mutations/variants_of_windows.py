@@ -3,6 +3,7 @@
 from tests.mutations.mutated_copy import Variant
 
 _COLUMNS = "annotations/test_columns.py::"
+_TAKEN_TO_BE_NEW = "sync/test_store.py::test_pages_are_taken_to_be_new_where_the_mirror_has_next_to_nothing"
 _UNSEEN = "db/test_unseen_tasks.py::test_nothing_left_behind_stays_with_a_task_that_has_nothing"
 _LISTS = "sync/test_list_anomalies.py::"
 _CLOCK = "sync/test_untrusted_timestamps.py::"
@@ -85,9 +86,16 @@ WINDOWS = (
     Variant(
         "every window counts as empty",
         "sync/store.py",
-        "progress.began_empty = query.is_empty(conn, progress.stream.mapping, window)",
+        "progress.began_empty = stored == 0",
         "progress.began_empty = True",
         (f"{_LISTS}test_what_is_gone_is_noticed_wherever_it_was[sqlite]",),
+    ),
+    Variant(
+        "a window is taken to be new whatever the mirror has in it",
+        "sync/window_progress.py",
+        "return self.stored_before is not None and self.stored_before <= few",
+        "return self.stored_before is not None",
+        (f"{_TAKEN_TO_BE_NEW}[sqlite-mirrored before]",),
     ),
     Variant(
         "annotations left behind stay with a task that has none",

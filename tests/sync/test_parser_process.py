@@ -76,7 +76,7 @@ def test_its_inserts_are_those_that_are_made_here(parser: ParserProcess) -> None
 
     found = parser.inserts(_TEXTS, at)
 
-    assert found == make_page_inserter(TASKS.spec, derive_task)(rows, at)
+    assert found == make_page_inserter(TASKS.spec)(rows, at)
     assert found is not None
     assert [head.key for head in found.heads] == [row.key for row in rows]
 

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from scalesync.db.database import Database
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs, window_ledger
@@ -17,8 +19,10 @@ from scalesync.errors import LeaseLostError
 from scalesync.lease_owner import new_owner_id, owner_is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.parsing.row_parser import key_digest
+from scalesync.sync.parsed_page import parse_page
 from scalesync.sync.streams import PAGE_SIZE, STREAMS
-from scalesync.sync.window_progress import WindowProgress, parse_page
+from scalesync.sync.window_progress import MAX_STORED_BEFORE, WindowProgress
+from tests.db.test_upserts import task
 from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import session
 
@@ -170,3 +174,55 @@ def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
     assert not owner_is_dead(new_owner_id())
     assert not owner_is_dead("elsewhere-" + ended)
     assert not owner_is_dead("nonsense")
+
+
+def _stored(database: Database, number: int) -> None:
+    given = [task(f"other{each}", created_at="2024-01-01T00:00:00.000Z") for each in range(number)]
+    with database.write() as conn:
+        write_rows(conn, TASKS, given, NOW)
+
+
+@pytest.mark.parametrize(
+    ("others", "first", "later"),
+    [(0, True, True), (MAX_STORED_BEFORE, False, True), (MAX_STORED_BEFORE + 1, False, False)],
+    ids=["empty", "only what begins it", "mirrored before"],
+)
+def test_pages_are_taken_to_be_new_where_the_mirror_has_next_to_nothing(
+    start_sandbox: StartSandbox, database: Database, others: int, first: bool, later: bool
+) -> None:
+    """What another page received may begin a window: then only its first page is compared."""
+    open_run(database)
+    _stored(database, others)
+    with session(start_sandbox(tasks=150), database) as reader:
+        window = reader.store.claim()
+        assert window is not None
+        reading = WindowProgress(STREAMS["tasks"], window)
+        reader.store.prepare(reading)
+        assert reading.expects_new == first
+        reading.accept(parse_page(reading.stream, reading.stream.page(reader.store.api, window, PAGE_SIZE)))
+        assert reading.expects_new == later
+        assert reading.began_empty == (others == 0)
+
+
+@pytest.mark.parametrize("others", [0, MAX_STORED_BEFORE + 1])
+def test_the_rest_of_a_window_taken_up_again_is_taken_to_be_new(
+    start_sandbox: StartSandbox, database: Database, others: int
+) -> None:
+    """Its own pages are known; not so where the mirror has other tasks."""
+    open_run(database)
+    _stored(database, others)
+    with session(start_sandbox(tasks=150), database) as reader:
+        window = reader.store.claim()
+        assert window is not None
+        reading = WindowProgress(STREAMS["tasks"], window)
+        page = parse_page(reading.stream, reading.stream.page(reader.store.api, window, PAGE_SIZE))
+        reader.store.save_together([reading.accept(page)])
+        reader.store.release()
+
+        again = reader.store.claim()
+        assert again is not None
+        assert again.next_token is not None
+        resumed = WindowProgress(STREAMS["tasks"], again)
+        reader.store.prepare(resumed)
+    assert resumed.expects_new == (others == 0)
+    assert not resumed.began_empty

@@ -9,8 +9,9 @@ from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.errors import InconsistentPageError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
+from scalesync.sync.parsed_page import ParsedPage
 from scalesync.sync.streams import STREAMS
-from scalesync.sync.window_progress import ParsedPage, WindowProgress
+from scalesync.sync.window_progress import WindowProgress
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -75,13 +75,13 @@ def keys_present(
     return set(conn.scalars(select(columns[mapping.key]).where(*present, *created)))
 
 
-def is_empty(conn: Connection, mapping: StreamMapping, window: Window) -> bool:
-    """Return whether no object, missing ones included, is stored within the bounds of `window`."""
+def count_within(conn: Connection, mapping: StreamMapping, window: Window, enough: int) -> int:
+    """Return the number of objects, missing ones included, within the bounds of `window`, up to `enough`."""
     columns = mapping.table.c
     created = inclusive(columns.created_at, window.created_from, window.created_to)
     of_project = [] if window.project is None else [columns.project == window.project]
-    stored = select(columns[mapping.key]).where(*created, *of_project).limit(1)
-    return conn.scalar(stored) is None
+    found = select(columns[mapping.key]).where(*created, *of_project).limit(enough)
+    return conn.execute(select(func.count()).select_from(found.subquery())).scalar_one()
 
 
 def counts(conn: Connection) -> dict[str, ObjectCounts]:

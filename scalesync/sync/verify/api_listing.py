@@ -10,8 +10,9 @@ from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 from scalesync.parsing.row_parser import Row
 from scalesync.sync.page_checks import is_within
+from scalesync.sync.parsed_page import ParsedPage
 from scalesync.sync.streams import PAGE_SIZE, STREAMS, task_filter
-from scalesync.sync.window_progress import ParsedPage, WindowProgress
+from scalesync.sync.window_progress import WindowProgress
 
 ATTEMPTS = 3
 """Readings of a list that contradicts itself, before its error is raised."""
