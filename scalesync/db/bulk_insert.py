@@ -4,7 +4,7 @@ The statements are compiled by SQLAlchemy; the values go to the driver as they a
 one statement, so that Python's GIL is free while it runs; Postgres gets them by COPY.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
@@ -60,12 +60,9 @@ class InsertTarget:
 def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
     """Insert the rows in their order. Raises DBAPIError as SQLAlchemy would."""
     if conn.dialect.name == "sqlite":
-        # Full portions share a statement; a rest of any length would compile another one for each length.
-        whole = len(rows) - len(rows) % _ROWS_PER_STATEMENT
-        for start in range(0, whole, _ROWS_PER_STATEMENT):
-            _write_in_one_statement(conn, into, rows[start : start + _ROWS_PER_STATEMENT])
-        if whole < len(rows):
-            conn.exec_driver_sql(_statement(conn.dialect, into), list(rows[whole:]))
+        for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+            portion = rows[start : start + _ROWS_PER_STATEMENT]
+            _write_flat(conn, into, FlatRows.of(into.names, portion))
     elif len(rows) < _COPY_FROM:
         if rows:
             named = [dict(zip(into.names, row, strict=True)) for row in rows]
@@ -83,31 +80,34 @@ def write(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
 
 
 def write_flat(conn: Connection, table: Table, rows: FlatRows) -> None:
-    """Insert rows given as one list. Raises DBAPIError as SQLAlchemy would, also for a key that is taken."""
+    """Insert rows given as one list, their columns in the table's order.
+
+    Raises DBAPIError as SQLAlchemy would, also for a key that is taken.
+    """
     if not rows.values:
         return
-    width = len(rows.columns)
-    if conn.dialect.name != "sqlite":
-        cut = (rows.values[at : at + width] for at in range(0, len(rows.values), width))
-        _copy(conn, table.name, rows.columns, cut)
-        return
-    one = _plain_insert(conn.dialect, table.name, rows.columns)
+    if conn.dialect.name == "sqlite":
+        _write_flat(conn, InsertTarget(table, rows.columns, _no_conflict_clause), rows)
+    else:
+        _copy(conn, table.name, rows.columns, _cut(rows.values, len(rows.columns)))
+
+
+def _write_flat(conn: Connection, into: InsertTarget, rows: FlatRows) -> None:
+    """Insert rows on SQLite, without the columns that are NULL in all of them."""
+    one, width = _statement(conn.dialect, replace(into, names=rows.columns)), len(rows.columns)
     portion = width * _ROWS_PER_STATEMENT
+    # Full portions share a statement; a rest of any length would compile another one for each length.
     whole = len(rows.values) - len(rows.values) % portion
     many = _multi_row_statement(one, width, _ROWS_PER_STATEMENT)
-    for start in range(0, whole, portion):
-        conn.exec_driver_sql(many, tuple(rows.values[start : start + portion]))
+    for values in _cut(rows.values[:whole], portion):
+        conn.exec_driver_sql(many, values)
     if whole < len(rows.values):
-        rest = [tuple(rows.values[at : at + width]) for at in range(whole, len(rows.values), width)]
-        conn.exec_driver_sql(one, rest)
+        conn.exec_driver_sql(one, list(_cut(rows.values[whole:], width)))
 
 
-def _write_in_one_statement(conn: Connection, into: InsertTarget, rows: Sequence[Values]) -> None:
-    """Insert the rows with one statement on SQLite."""
-    flat = FlatRows.of(into.names, rows)
-    one = _statement(conn.dialect, replace(into, names=flat.columns))
-    sql = _multi_row_statement(one, len(flat.columns), len(rows))
-    conn.exec_driver_sql(sql, tuple(flat.values))
+def _cut(values: list[Any], length: int) -> Iterator[tuple[Any, ...]]:
+    """Yield parts of a list, each of this length."""
+    return (tuple(values[at : at + length]) for at in range(0, len(values), length))
 
 
 @lru_cache(maxsize=1_000)
@@ -116,13 +116,6 @@ def _statement(dialect: Dialect, into: InsertTarget) -> str:
     insert = insert_into(dialect.name, into.table)
     values = insert.values({name: bindparam(name) for name in into.names})
     return str(into.on_conflict(values).compile(dialect=dialect))
-
-
-@lru_cache(maxsize=1_000)
-def _plain_insert(dialect: Dialect, table: str, columns: tuple[str, ...]) -> str:
-    """Return the SQL that inserts one row on SQLite, without ON CONFLICT."""
-    quoted = ", ".join(map(dialect.identifier_preparer.quote, columns))
-    return f"INSERT INTO {table} ({quoted}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our names
 
 
 @lru_cache(maxsize=64)
