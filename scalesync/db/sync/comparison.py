@@ -1,7 +1,7 @@
-"""The mirror's side of `verify`: counts, single objects, and instants where a window can be split safely."""
+"""The mirror's side of `verify`: counts, and single objects beside the API's."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,16 +16,10 @@ from scalesync.models.sync import Window
 from scalesync.parsing.column_parsers import parse_column
 from scalesync.parsing.json_equality import differing_fields, same_content
 from scalesync.parsing.row_parser import FORCE_REWRITE, VOLATILE, Row
-from scalesync.timestamps import parse_instant, whole_milliseconds
+from scalesync.timestamps import parse_instant
 
-MARGIN = timedelta(milliseconds=2)
-"""Minimal distance of a split point from every task here."""
-
-# Room for a margin on both sides of a split point, and for rounding it to whole milliseconds.
-_ROOM = 3 * MARGIN
-
-# Tasks around the middle that are searched for a gap before the whole window is.
-_NEARBY = 500
+# Tasks outside every range that are looked up one by one, at most.
+_MAX_OUTSIDE = 500
 
 COMPARED_COLUMNS = ("status", "project", "batch", "created_at", "updated_at")
 """The columns compared when documents are not; projects have only `created_at`."""
@@ -79,48 +73,16 @@ def count(
 
 
 def counts(
-    conn: Connection, mapping: StreamMapping, window: Window, before: datetime
+    conn: Connection, mapping: StreamMapping, window: Window, before: datetime | None
 ) -> dict[tuple[str | None, str | None], int]:
-    """Return the numbers of a window's present objects created before `before`, by (project, status)."""
+    """Return the numbers of a window's present objects, by (project, status), created before `before`.
+
+    None: at any time.
+    """
     columns = mapping.table.c
     groups = (columns.project, columns.status)
     query = select(*groups, func.count()).where(*_inside(mapping, window, before, None)).group_by(*groups)
     return {(project, status): number for project, status, number in conn.execute(query)}
-
-
-def split_point(conn: Connection, window: Window, before: datetime) -> datetime | None:
-    """Return an instant that splits the tasks of a window about equally, at a distance from every task.
-
-    None if the tasks follow each other too closely.
-    """
-    # It must not matter whether the API's bounds are inclusive: with no task near the boundary, exactly one
-    # of the two halves holds each task.
-    created = tasks.c.created_at
-    inside = and_(*_bounds(created, window, before), *_of_project(TASKS, window))
-    ordered = select(created).where(inside, created.is_not(None)).distinct().order_by(created)
-    size = conn.execute(select(func.count()).select_from(ordered.subquery())).scalar_one()
-    # First search a few tasks around the median, then all; take the gap that is nearest to the median.
-    for offset, limit in ((max(0, size // 2 - _NEARBY // 2), _NEARBY), (0, size)):
-        near = list(conn.scalars(ordered.offset(offset).limit(limit)))
-        gaps = list(_gaps(near))
-        if gaps:
-            middle = near[min(len(near) - 1, size // 2 - offset)]
-            return min(gaps, key=lambda gap: abs(gap - middle))
-    return None
-
-
-def split_points(conn: Connection, window: Window, before: datetime, size: int) -> Iterator[datetime]:
-    """Yield safe split points, oldest first, with at least `size` tasks here between any two."""
-    created = tasks.c.created_at
-    inside = (*_bounds(created, window, before), *_of_project(TASKS, window), created.is_not(None))
-    return _gaps(conn.scalars(select(created).where(*inside).order_by(created)), size)
-
-
-def is_clear(conn: Connection, window: Window, instant: datetime) -> bool:
-    """Return whether no task of the window's project was created within MARGIN of an instant."""
-    created = tasks.c.created_at
-    near = and_(created >= instant - MARGIN, created <= instant + MARGIN, *_of_project(TASKS, window))
-    return conn.execute(select(tasks.c.task_id).where(near).limit(1)).first() is None
 
 
 def differing(mapping: StreamMapping, given: Row, stored: ComparedValues) -> tuple[str, ...]:
@@ -163,17 +125,18 @@ def _in_order(mapping: StreamMapping, names: Collection[str]) -> list[str]:
     return [name for name in columns if name in names] + sorted(set(names) - set(columns))
 
 
-def keys_outside_time(conn: Connection, window: Window, before: datetime) -> list[str]:
+def keys_outside_time(conn: Connection, window: Window, before: datetime | None) -> list[str]:
     """Return up to 500 present tasks outside every time range: created after `before`, or undated.
 
-    The caller looks them up one by one; normally there are none.
+    With `before` None only undated ones. The caller looks them up one by one; normally there are none.
     """
     created = tasks.c.created_at
-    present = (tasks.c.missing_since.is_(None), *_of_project(TASKS, window))
+    present = (tasks.c.missing_since.is_(None), *of_project(TASKS, window))
     # Two queries, each of which the index on created_at answers: with OR it would be a scan of the table.
-    queries = (select(tasks.c.task_id).where(odd, *present) for odd in (created >= before, created.is_(None)))
-    found = [key for query in queries for key in conn.scalars(query.limit(_NEARBY))]
-    return sorted(found)[:_NEARBY]
+    odd = [created.is_(None)] if before is None else [created >= before, created.is_(None)]
+    queries = (select(tasks.c.task_id).where(each, *present) for each in odd)
+    found = [key for query in queries for key in conn.scalars(query.limit(_MAX_OUTSIDE))]
+    return sorted(found)[:_MAX_OUTSIDE]
 
 
 def versions_differ(conn: Connection, given: Row, before: datetime | None = None) -> bool:
@@ -236,18 +199,19 @@ def _inside(
 ) -> Iterator[ColumnElement[bool]]:
     columns = mapping.table.c
     yield columns.missing_since.is_(None)
-    yield from _bounds(columns.created_at, window, before)
-    yield from _of_project(mapping, window)
+    yield from within_time(columns.created_at, window, before)
+    yield from of_project(mapping, window)
     if status is not None:
         yield columns.status == status
 
 
-def _of_project(mapping: StreamMapping, window: Window) -> Iterator[ColumnElement[bool]]:
+def of_project(mapping: StreamMapping, window: Window) -> Iterator[ColumnElement[bool]]:
+    """Yield the condition of a window's project, if it has one."""
     if window.project is not None:
         yield mapping.table.c.project == window.project
 
 
-def _bounds(
+def within_time(
     created: ColumnElement[datetime], window: Window, before: datetime | None
 ) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions of a window's time range; undated objects are in ranges without a lower bound."""
@@ -261,22 +225,6 @@ def _bounds(
     else:
         return
     yield or_(upper, created.is_(None)) if window.created_from is None else upper
-
-
-def _gaps(instants: Iterable[datetime], size: int = 0) -> Iterator[datetime]:
-    """Yield the middles of gaps wide enough for a split, with at least `size` instants before each."""
-    since, last = 0, None
-    for instant in instants:
-        if last is not None and since >= size and instant - last >= _ROOM:
-            yield _middle(last, instant)
-            since = 0
-        since, last = since + 1, instant
-
-
-def _middle(before: datetime, after: datetime) -> datetime:
-    """Return the middle of two instants in whole milliseconds."""
-    # The API's times are that precise: of a finer bound the rest would be cut off on the way.
-    return whole_milliseconds(before + (after - before) / 2)
 
 
 def _derived(mapping: StreamMapping) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scalesync.db.database import Database
-from scalesync.db.sync import comparison
+from scalesync.db.sync import split_points
 from scalesync.sync.streams import PAGE_SIZE
 from scalesync.sync.verify.counts import Segment, SegmentCounter
 
@@ -56,7 +56,7 @@ class Bisector:
         divided: list[tuple[Segment, datetime]] = []
         with self.database.read() as conn:
             for whole in wholes:
-                at = comparison.split_point(conn, whole.window, self.counter.as_of)
+                at = split_points.middle_point(conn, whole.window, self.counter.as_of)
                 if at is None:
                     self.to_list.append(whole)
                 else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.sync import comparison
+from scalesync.db.sync import comparison, split_points
 from scalesync.errors import InconsistentPageError
 from scalesync.models.sync import Window
 from scalesync.sync.streams import PAGE_SIZE
@@ -94,7 +94,7 @@ class TaskVerifier:
         """Yield windows that together cover one, each with about `size` tasks of the mirror."""
         lower = window.created_from
         with self.differ.database.read() as conn:
-            for at in comparison.split_points(conn, window, self.counter.as_of, size):
+            for at in split_points.every_point(conn, window, self.counter.as_of, size):
                 yield replace(window, created_from=lower, created_to=at)
                 lower = at
         yield replace(window, created_from=lower)
@@ -103,7 +103,7 @@ class TaskVerifier:
         """List the window if that is cheap or asked for, else count it and bisect what differs."""
         # 1. Tasks without a time of creation are in no bounded segment: look each of them up.
         with self.differ.database.read() as conn:
-            local = comparison.count(conn, TASKS, window, self.counter.as_of)
+            local = sum(comparison.counts(conn, TASKS, window, self.counter.as_of).values())
             undated = comparison.keys_outside_time(conn, window, self.counter.as_of)
         self.differ.recheck(window.stream, dict.fromkeys(undated))
         if self.differ.result.deep or local <= self.list_threshold:
@@ -195,11 +195,11 @@ class TaskVerifier:
         lower, upper, as_of = window.created_from, window.created_to, self.counter.as_of
         with self.differ.database.read() as conn:
             unsafe = [
-                at for at in (lower, upper) if at is not None and not comparison.is_clear(conn, window, at)
+                at for at in (lower, upper) if at is not None and not split_points.is_clear(conn, window, at)
             ]
             if not unsafe:
                 return window
-            safe = list(comparison.split_points(conn, window, as_of, 1))
+            safe = list(split_points.every_point(conn, window, as_of, 1))
         if not safe:
             bisector.to_list.append(Segment(window))
             return None

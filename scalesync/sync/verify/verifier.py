@@ -6,7 +6,6 @@ Open it for the order of the comparisons and for how many requests they may take
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
@@ -95,13 +94,13 @@ class Verifier:
         """
         began, before = self.clock.monotonic(), self.api.requests_made
         try:
+            expected = self._expected(scope)
             if scope.as_of is None:
                 # What was created just before must have an earlier date than what is created from now on.
-                self.clock.sleep(CLOCK_RESOLUTION)
+                self.clock.sleep(max(0.0, CLOCK_RESOLUTION + began - self.clock.monotonic()))
             probed = probe(self.api)
             as_of, by_project = scope.as_of or probed.now, probed.every_project is not None
             result = Verification(as_of, scope.windows, scope.deep, by_project=by_project)
-            expected = self._expected(scope, as_of)
             self.watch(VerifyStarted(expected))
             self._compare(scope, result, probed.every_project, RequestBudget(self.api, expected, before))
         except ScaleException:
@@ -180,19 +179,20 @@ class Verifier:
             msg = "Stopped before anything was proven."
             raise InterruptedRunError(msg, advice="Run `scalesync verify` again.")
 
-    def _expected(self, scope: VerifyScope, as_of: datetime) -> int:
+    def _expected(self, scope: VerifyScope) -> int:
         """Return the approximate number of requests if nothing differs."""
         expected = BASE_REQUESTS
         with self.database.read() as conn:
             for window in _of(scope, TASKS.table.name):
                 if window.updated_from is None:
-                    counts = comparison.counts(conn, TASKS, window, as_of)
-                    expected += len(comparison.keys_outside_time(conn, window, as_of))
+                    counts = comparison.counts(conn, TASKS, window, scope.as_of)
+                    expected += len(comparison.keys_outside_time(conn, window, scope.as_of))
                     local = sum(counts.values())
                     listed = scope.deep or local <= self.list_threshold
                     expected += local // SEGMENT_ROWS if listed else len(counts)
             batches = sum(
-                comparison.count(conn, BATCHES, window, as_of) for window in _of(scope, BATCHES.table.name)
+                comparison.count(conn, BATCHES, window, scope.as_of)
+                for window in _of(scope, BATCHES.table.name)
             )
         room = batches if scope.deep else max(MIN_BATCH_CHECKS, MAX_REQUESTS - expected)
         return expected + min(batches, room)
