@@ -28,7 +28,7 @@ BEGIN = "scalesync_begin"
 """The execution option with a transaction's mode: on SQLite DEFERRED to read, IMMEDIATE to write."""
 SYNC = "scalesync_sync"
 """The execution option of a writing transaction: FULL to survive a power cut, or NORMAL."""
-_CACHE_KIB = 16_384
+_CACHE_KIB = 12_288
 _CHECKPOINT_PAGES = 4_000
 """Pages in the `-wal`, 16 MB, from which a commit copies them into the file: few commits wait for that."""
 _CHANGES = "changes_at_the_beginning"

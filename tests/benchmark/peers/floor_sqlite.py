@@ -7,7 +7,7 @@ from itertools import chain, compress
 
 from tests.benchmark.peers.floor import Row, Rows
 
-SETTINGS = {"cache_size": -16_384, "synchronous": 1, "wal_autocheckpoint": 4_000}
+SETTINGS = {"cache_size": -12_288, "synchronous": 1, "wal_autocheckpoint": 4_000}
 """Pragmas as scalesync sets them while it syncs; 1 is NORMAL. The file's journal mode is WAL already."""
 ROWS_PER_STATEMENT = 100
 
