@@ -28,7 +28,7 @@ def _write(database: Database, steps: list[int]) -> list[datetime]:
     return created
 
 
-@pytest.mark.parametrize("size", [1, 7, 300, 1_200])
+@pytest.mark.parametrize("size", [0, 1, 7, 300, 1_200])
 def test_each_part_has_enough_tasks_and_no_split_is_near_one(database: Database, size: int) -> None:
     """Also behind hundreds of tasks of one instant; the points are those that a look at all times finds."""
     random = Random(4)

@@ -48,12 +48,12 @@ def every_point(conn: Connection, window: Window, before: datetime, size: int) -
     inside = (*within_time(created, window, before), *of_project(TASKS, window), created.is_not(None))
     rest = ordered = select(created).where(*inside).order_by(created)
     # The database skips what cannot be split: reading every instant takes several times as long.
-    skipped = size - 1
+    skipped = since = max(0, size - 1)
     while len(near := conn.scalars(rest.offset(skipped).limit(_NEARBY)).all()) > 1:
         points = list(_gaps(near, size, skipped))
         yield from points
         if points:
-            rest, skipped = ordered.where(created >= points[-1]), size - 1
+            rest, skipped = ordered.where(created >= points[-1]), since
         else:
             skipped += len(near) - 1
 
