@@ -32,6 +32,7 @@ _OPTIONAL = frozenset(
         "self_label_batch",
         "rapid",
         "studio",
+        "datasetId",
     }
 )
 """Fields that the API does not always return: only another value there is a difference."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalesync.db.caller_transaction import Connection
     from scalesync.db.database import Database
     from scalesync.db.mirror import account
-    from scalesync.models.commands import PauseState, QueueStats
+    from scalesync.models.queue_state import PauseState, QueueStats
 
 MAX_SKEW = 60.0
 """Seconds by which this machine's clock may differ from the API's without an error in `check`."""

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from scalesync.api import responses
 from scalesync.api.options import ApiOptions
 from scalesync.api.rate_limiter import RateLimiter
-from scalesync.api.request import ApiRequest, build, offset_of, query_of
+from scalesync.api.request import ApiRequest, build, log_exchange, offset_of, query_of
 from scalesync.api.transport import Response, Transport
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent, UnreadablePageError
@@ -166,6 +166,17 @@ class ScaleApi:
         query = query_of(clear_unique_id=clear_unique_id or None)
         return self._write(build("POST", "task/{}/cancel", task_id, query=query), responses.document)
 
+    def change_task(
+        self, task_id: str, part: str, payload: object = None, *, method: str = "POST"
+    ) -> Document | None:
+        """Change one part of a task; return the task, or None if the API answered with the bare text `OK`.
+
+        `part` is the path behind the task: `audit`, `tags`, `setMetadata` or `unique_id`. Of tags, `method`
+        POST replaces all, PUT adds and DELETE removes; DELETE clears a unique_id.
+        """
+        request = build(method, f"task/{{}}/{part}", task_id, payload=payload)
+        return self._write(request, responses.document_or_ok)
+
     def create_batch(self, payload: Mapping[str, Any]) -> Document:
         """Create a batch and return it. Raises ScaleDuplicateResource if the name is taken."""
         return self._write(build("POST", "batches", payload=dict(payload)), responses.document)
@@ -173,6 +184,11 @@ class ScaleApi:
     def finalize_batch(self, name: str) -> Document | None:
         """Finalize a batch and return it, or None if the API answered with the bare text `OK`."""
         return self._write(build("POST", "batches/{}/finalize", name), responses.document_or_ok)
+
+    def set_batch_metadata(self, name: str, metadata: Mapping[str, Any]) -> Document | None:
+        """Replace a batch's metadata; return the batch, or None if the API answered with the bare `OK`."""
+        request = build("POST", "batches/{}/setMetadata", name, payload=dict(metadata))
+        return self._write(request, responses.document_or_ok)
 
     def create_project(self, payload: Mapping[str, Any]) -> Document:
         """Create a project and return it. Raises ScaleDuplicateResource if the name is taken."""
@@ -185,6 +201,16 @@ class ScaleApi:
         """
         payload = dict(params) if patch is None else {**params, "patch": patch}
         return self._write(build("POST", "projects/{}/setParams", name, payload=payload), responses.document)
+
+    # Everything else ------------------------------------------------------------------------------------
+
+    def call(self, method: str, route: str, *names: str, payload: object = None) -> Any:
+        """Call an endpoint that is neither mirrored nor queued, such as teams; return the JSON value.
+
+        Each `{}` of the route becomes the next of `names`. A GET is retried, anything else is sent once.
+        """
+        send = self._read if method == "GET" else self._write
+        return send(build(method, route, *names, payload=payload), responses.any_json)
 
     # One request ----------------------------------------------------------------------------------------
 
@@ -247,7 +273,9 @@ class ScaleApi:
         try:
             response = self._transport.send(request)
         finally:
-            self._log_request(request, attempt, turn, response)
+            log_exchange(
+                request, attempt, self._clock.monotonic() - turn, response.status if response else None
+            )
         error = responses.error_from(request, response)
         if error is None:
             self._limiter.on_success()
@@ -257,17 +285,6 @@ class ScaleApi:
         if error.code == 429:
             self._limiter.on_throttled(turn, error.retry_after)
         raise error
-
-    def _log_request(self, request: ApiRequest, attempt: int, turn: float, response: Response | None) -> None:
-        """Log one exchange, without key, names, query and body."""
-        fields = {
-            "method": request.method,
-            "route": request.route,
-            "status": response.status if response else None,
-            "milliseconds": round((self._clock.monotonic() - turn) * 1000),
-            "attempt": attempt,
-        }
-        log.debug("request", extra=fields)
 
     def _back_off(self, request: ApiRequest, attempts: int, seconds: float, error: ScaleException) -> None:
         """Log the retry and wait; a stop ends the wait."""

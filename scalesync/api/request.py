@@ -1,6 +1,7 @@
 """Build API requests: method, path, query and body, encoded so that any name is safe."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -10,6 +11,8 @@ from urllib.parse import quote, urlencode
 from scalesync.errors import ScaleInvalidRequest
 from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.timestamps import format_instant
+
+log = logging.getLogger("scalesync.api")
 
 _COMMA_SEPARATED = frozenset({"customer_review_status"})
 """Lists sent as one value (documented); all others repeat their key."""
@@ -98,6 +101,18 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return format_instant(value) if isinstance(value, datetime) else str(value)
+
+
+def log_exchange(request: ApiRequest, attempt: int, seconds: float, status: int | None) -> None:
+    """Log one exchange, without key, names, query and body; `status` None: there was no answer."""
+    fields = {
+        "method": request.method,
+        "route": request.route,
+        "status": status,
+        "milliseconds": round(seconds * 1000),
+        "attempt": attempt,
+    }
+    log.debug("request", extra=fields)
 
 
 def offset_of(token: str | None) -> int | None:

@@ -19,6 +19,7 @@ _NAMED_OBJECT = re.compile(r'\b(?:unique_id|batch|project|task)\b[^"]{0,16}"([^"
 _NAMED_TASK = re.compile(r"\btask\b\W{0,4}\b([0-9a-f]{24})\b", re.IGNORECASE)
 """How a refusal's message names objects (documented for a unique_id and its task; else assumed)."""
 _BRACE = ord("{")
+_OK = (b"OK", b'"OK"')
 MAX_TOTAL = 10**12
 """Objects in a list at most: accounts hold some millions, so a larger total is an error."""
 
@@ -143,7 +144,12 @@ def field_of(found: Document, key: str) -> object:
 
 def document_or_ok(request: ApiRequest, response: Response) -> Document | None:
     """Parse an answer with a single object; None for the bare text `OK` (official client)."""
-    return None if response.body.strip() in (b"OK", b'"OK"') else document(request, response)
+    return None if response.body.strip() in _OK else document(request, response)
+
+
+def any_json(request: ApiRequest, response: Response) -> Any:
+    """Parse any JSON value; None for the bare text `OK`."""
+    return None if response.body.strip() in _OK else _decode(request, response, Any)[0]
 
 
 def batch_status(request: ApiRequest, response: Response) -> BatchStatus:

@@ -12,7 +12,7 @@ from scalesync.cli.output import pluralize, print_json, print_line, print_table,
 from scalesync.cli.param_types import COUNT, RATE, SECONDS, json_option, workers_option
 from scalesync.cli.progress import progress
 from scalesync.clock import Clock
-from scalesync.models.commands import DisplayState, PausedBy, PauseState, QueueStats
+from scalesync.models.queue_state import DisplayState, PausedBy, PauseState, QueueStats
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror

@@ -23,12 +23,25 @@ _OPTIONS = {
     "batch": click.option("--batch", type=NAME, help="Only of this batch."),
     "status": click.option("--status", type=NAME, metavar="STATUS", help="Only with this status."),
     "type": click.option("--type", type=NAME, metavar="TYPE", help="Only of this type."),
-    "unique_id": click.option("--unique-id", type=NAME, help="Only with this unique_id."),
+    "unique_id": click.option(
+        "--unique-id", type=NAME, multiple=True, help="Only with this unique_id; several times for more."
+    ),
     "customer_review_status": click.option(
-        "--customer-review-status", type=NAME, metavar="STATUS", help="Only with this review."
+        "--customer-review-status",
+        type=NAME,
+        multiple=True,
+        metavar="STATUS",
+        help="Only with this review; several times for more.",
+    ),
+    "tags": click.option(
+        "--tags", type=NAME, multiple=True, help="Only with this tag; several times for any of them."
     ),
     "since": click.option("--since", type=INSTANT, help="Only created at this time or later."),
     "until": click.option("--until", type=INSTANT, help="Only created before this time."),
+    "completed_since": click.option("--completed-since", type=INSTANT, help="Only completed since then."),
+    "completed_until": click.option("--completed-until", type=INSTANT, help="Only completed before."),
+    "updated_since": click.option("--updated-since", type=INSTANT, help="Only updated since then."),
+    "updated_until": click.option("--updated-until", type=INSTANT, help="Only updated before."),
     "limit": click.option("--limit", type=number_type(0), metavar="N", help="List at most N; 0 lists all."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
@@ -76,7 +89,11 @@ def warn_of_filters(context: "Context", stream: str, options: dict[str, object])
     """Warn on stderr of filters with names that neither mirror nor queue knows."""
     kinds = {name: name for name in ("project", "batch", "type", "status")}
     kinds |= {"status": "batch status"} if stream == "batches" else {"customer_review_status": "review"}
-    warn_of_unknown(context, [(kind, options.get(name)) for name, kind in kinds.items()], listed=True)
+    given = ((kind, options.get(name)) for name, kind in kinds.items())
+    names = [
+        (kind, each) for kind, value in given for each in (value if isinstance(value, tuple) else (value,))
+    ]
+    warn_of_unknown(context, names, listed=True)
 
 
 def selection_from(stream: str, options: dict[str, object]) -> "Selection":
@@ -86,8 +103,10 @@ def selection_from(stream: str, options: dict[str, object]) -> "Selection":
     """
     from scalesync.models.selection import Selection
 
-    given = {name: value for name, value in options.items() if value not in (None, False)}
+    given = {name: value for name, value in options.items() if value not in (None, False, ())}
     for name in given:
         if name not in _STREAM_OPTIONS.get(stream, _OPTIONS):
-            raise ConfigurationError(f"--{name} does not apply to {stream}.", advice="Leave it out.")
+            raise ConfigurationError(
+                f"--{name.replace('_', '-')} does not apply to {stream}.", advice="Leave it out."
+            )
     return Selection(**given)  # type: ignore[arg-type]

@@ -11,10 +11,11 @@ from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
 from scalesync.cli.param_types import COUNT, NAME, SECONDS, json_option
 from scalesync.errors import ConfigurationError, IncompleteError
-from scalesync.models.commands import CommandKind, DiscardAnswer, DisplayState
+from scalesync.models.commands import CommandKind
+from scalesync.models.queue_state import DiscardAnswer, DisplayState
 
 if TYPE_CHECKING:
-    from scalesync.models.commands import CommandView
+    from scalesync.models.queue_state import CommandView
 
 
 @click.group()

@@ -9,14 +9,8 @@ import msgspec
 
 from scalesync.cli.output import format_duration, pluralize, print_line, print_table, print_text
 from scalesync.errors import AttentionRequiredError
-from scalesync.models.commands import (
-    Command,
-    CommandView,
-    DiscardAnswer,
-    DiscardResult,
-    PauseState,
-    QueueStats,
-)
+from scalesync.models.commands import Command
+from scalesync.models.queue_state import CommandView, DiscardAnswer, DiscardResult, PauseState, QueueStats
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from scalesync.cli import submit
+from scalesync.cli import submit, task_changes
 from scalesync.cli.context import Context
 from scalesync.cli.filters import filters, warn_of_unknown
 from scalesync.cli.lists import list_options, print_objects
@@ -73,12 +73,13 @@ def _group(name: str, stream: str, commands: Sequence[click.Command]) -> click.G
 
 
 _COUNTS = " `pending` and `completed` are counts of their tasks here."
-_TASK = (_list_command("tasks"), _show_command("task", "tasks", "TASK_ID"), *submit.TASK)
+_TASK = (_list_command("tasks"), _show_command("task", "tasks", "TASK_ID"), *submit.TASK, *task_changes.TASK)
 _BATCH = (
     _list_command("batches", _COUNTS),
     _show_command("batch", "batches", "NAME"),
     batch_status,
     *submit.BATCH,
+    *task_changes.BATCH,
 )
 _PROJECT = (
     _list_command("projects"),

@@ -1,6 +1,6 @@
 """Subcommands of task, batch and project that queue commands; they need no key and no network."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ def task_create(context: Context, /, task_type: str, fields: Fields, json: bool,
     if source is None and not template.defaults:
         raise ConfigurationError("Nothing says what the task is.", advice="Give KEY=VALUE, or --from FILE.")
     if source is None:
-        _queue(context, lambda tx: tx.enqueue(template.to_command({})), as_json=json)
+        queue_commands(context, lambda tx: [tx.enqueue(template.to_command({}))], as_json=json)
     else:
         with _print_problems():
             submitted = context.mirror().submit(source, template)
@@ -92,7 +92,7 @@ def batch_create(
 ) -> None:
     """Queue a new batch."""
     more |= {"calibration_batch": calibration or None, "self_label_batch": self_label or None}
-    _queue(context, lambda tx: tx.create_batch(name, project, **more), as_json=json)
+    queue_commands(context, lambda tx: [tx.create_batch(name, project, **more)], as_json=json)
     warn_of_unknown(context, [("project", project)])
 
 
@@ -102,7 +102,7 @@ def batch_create(
 @click.pass_obj
 def batch_finalize(context: Context, name: str, json: bool) -> None:
     """Queue the finalizing of a batch, after all its tasks."""
-    _queue(context, lambda tx: tx.finalize_batch(name), as_json=json)
+    queue_commands(context, lambda tx: [tx.finalize_batch(name)], as_json=json)
     warn_of_unknown(context, [("batch", name)])
 
 
@@ -112,6 +112,7 @@ def batch_finalize(context: Context, name: str, json: bool) -> None:
 @click.option("--params", type=OBJECT, metavar="FILE|JSON", required=True, help="Its first parameters.")
 @click.option("--rapid", is_flag=True, help="Make it a Rapid project.")
 @click.option("--studio", is_flag=True, help="Make it a Studio project.")
+@click.option("--dataset-id", type=NAME, metavar="ID", help="The dataset that its tasks belong to.")
 @json_option
 @click.pass_obj
 def project_create(
@@ -121,7 +122,7 @@ def project_create(
     if rapid and studio:
         raise ConfigurationError("A project is --rapid or --studio.", advice="Leave one of them out.")
     given |= {"rapid": rapid or None, "studio": studio or None}
-    _queue(context, lambda tx: tx.create_project(name, **given), as_json=json)
+    queue_commands(context, lambda tx: [tx.create_project(name, **given)], as_json=json)
     warn_of_unknown(context, [("type", given["type"])])
 
 
@@ -133,7 +134,7 @@ def project_create(
 @click.pass_obj
 def project_update(context: Context, name: str, params: dict[str, object], patch: bool, json: bool) -> None:
     """Queue new parameters of a project."""
-    _queue(context, lambda tx: tx.update_project(name, params, patch=patch or None), as_json=json)
+    queue_commands(context, lambda tx: [tx.update_project(name, params, patch=patch or None)], as_json=json)
     warn_of_unknown(context, [("project", name)])
 
 
@@ -152,14 +153,17 @@ def _template(task_type: str, fields: Fields, options: dict[str, object]) -> "Ta
     return TaskTemplate(task_type, defaults, **options)  # type: ignore[arg-type]
 
 
-def _queue(context: Context, add: "Callable[[Transaction], Enqueued]", *, as_json: bool) -> None:
-    """Queue one command and print the result."""
+def queue_commands(
+    context: Context, add: "Callable[[Transaction], Sequence[Enqueued]]", *, as_json: bool
+) -> None:
+    """Queue commands in one transaction, and print the result."""
     with context.mirror().transaction() as tx:
         enqueued = add(tx)
     from scalesync.queue.bulk_submit import SubmitResult
 
     submitted = SubmitResult()
-    submitted.add(enqueued)
+    for one in enqueued:
+        submitted.add(one)
     _report(context, submitted, as_json=as_json)
 
 

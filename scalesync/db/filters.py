@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Date, Table, Text, cast, type_coerce
 
+from scalesync.db.statements import has_any
 from scalesync.errors import ConfigurationError
-from scalesync.models.selection import FILTERS, Selection
+from scalesync.models.selection import FILTERED_COLUMNS, FILTERS, RANGES, Selection
 
 
 def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
@@ -18,10 +19,11 @@ def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     Times filter `created_at`, or `day` where a view has that. Raises ConfigurationError for a filter whose
     column the table does not have.
     """
-    for name in FILTERS:
-        if getattr(wanted, name) is not None and name not in table.c:
+    for name, column in FILTERED_COLUMNS.items():
+        if getattr(wanted, name) is not None and column not in table.c:
             raise ConfigurationError(f"{name} does not apply to {table.name}.", advice="Leave it out.")
     yield from equal(table, wanted, FILTERS)
+    yield from _of_tasks(table, wanted)
     if "day" in table.c:
         yield from _days(table, wanted)
     elif wanted.since is not None or wanted.until is not None:
@@ -30,11 +32,22 @@ def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
         yield table.c.missing_since.is_(None)
 
 
+def _of_tasks(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for tags, and for the times of completions and updates."""
+    if wanted.tags is not None:
+        yield has_any(table.c.tags, wanted.tags)
+    for (since, until), column in RANGES.items():
+        if column in table.c:
+            yield from half_open(table.c[column], getattr(wanted, since), getattr(wanted, until))
+
+
 def equal(table: Table, wanted: Selection, names: Iterable[str]) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions of a selection for the columns `names`."""
     for name in names:
         value = getattr(wanted, name)
-        if value is not None:
+        if isinstance(value, tuple):
+            yield table.c[name].in_(value)
+        elif value is not None:
             yield table.c[name] == value
 
 

@@ -73,6 +73,16 @@ class in_list(_Condition):  # noqa: N801 - reads as a function of SQL
         super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
 
 
+class has_any(_Condition):  # noqa: N801 - reads as a function of SQL
+    """The condition that a JSON list in a column has one of these texts."""
+
+    name = "has_any"
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], texts: Iterable[str]) -> None:
+        super().__init__(column, sa.bindparam("texts", list(texts), type_=_List(sa.Text()), unique=True))
+
+
 class in_subquery(_Condition):  # noqa: N801 - reads as a function of SQL
     """The condition that a column's value is in the result of a query, which is run first."""
 
@@ -104,6 +114,19 @@ def _sqlite_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> 
 def _postgres_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} = ANY ({values})"
+
+
+@compiles(has_any, "sqlite")
+def _sqlite_has_any(element: has_any, compiler: SQLCompiler, **options: Any) -> str:
+    column, texts = (compiler.process(each, **options) for each in element.clauses)
+    wanted = f"SELECT wanted.value FROM json_each({texts}) AS wanted"  # noqa: S608 - both are SQL already
+    return f"EXISTS (SELECT 1 FROM json_each({column}) AS held WHERE held.value IN ({wanted}))"  # noqa: S608
+
+
+@compiles(has_any, "postgresql")
+def _postgres_has_any(element: has_any, compiler: SQLCompiler, **options: Any) -> str:
+    column, texts = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} ?| {texts}"
 
 
 @compiles(in_subquery, "sqlite")

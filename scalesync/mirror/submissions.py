@@ -104,6 +104,58 @@ class Submissions(Connected):
         with self.transaction() as tx:
             return tx.cancel_tasks(batch=name, clear_unique_id=clear_unique_id)
 
+    def audit_task(
+        self,
+        task_id: str | None = None,
+        *,
+        unique_id: str | None = None,
+        accepted: bool,
+        comments: str | None = None,
+    ) -> Enqueued:
+        """Queue the review of a completed task: accept or reject it, with comments for its annotators."""
+        with self.transaction() as tx:
+            return tx.audit_task(task_id, unique_id=unique_id, accepted=accepted, comments=comments)
+
+    def set_task_tags(
+        self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
+    ) -> Enqueued:
+        """Queue the tags of a task, in place of all that it has."""
+        with self.transaction() as tx:
+            return tx.set_task_tags(task_id, unique_id=unique_id, tags=tags)
+
+    def add_task_tags(
+        self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
+    ) -> Enqueued:
+        """Queue tags to be added to those of a task."""
+        with self.transaction() as tx:
+            return tx.add_task_tags(task_id, unique_id=unique_id, tags=tags)
+
+    def delete_task_tags(
+        self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
+    ) -> Enqueued:
+        """Queue tags to be removed from a task."""
+        with self.transaction() as tx:
+            return tx.delete_task_tags(task_id, unique_id=unique_id, tags=tags)
+
+    def set_task_metadata(
+        self, task_id: str | None = None, *, unique_id: str | None = None, metadata: Mapping[str, Any]
+    ) -> Enqueued:
+        """Queue the metadata of a task, in place of all that it has."""
+        with self.transaction() as tx:
+            return tx.set_task_metadata(task_id, unique_id=unique_id, metadata=metadata)
+
+    def update_task_unique_id(
+        self, task_id: str | None = None, *, unique_id: str | None = None, new_unique_id: str
+    ) -> Enqueued:
+        """Queue another unique_id for a task."""
+        with self.transaction() as tx:
+            return tx.update_task_unique_id(task_id, unique_id=unique_id, new_unique_id=new_unique_id)
+
+    def clear_task_unique_id(self, task_id: str | None = None, *, unique_id: str | None = None) -> Enqueued:
+        """Queue the removal of a task's unique_id, so that another task can have it."""
+        with self.transaction() as tx:
+            return tx.clear_task_unique_id(task_id, unique_id=unique_id)
+
     def create_batch(self, name: str, project: str, **more: "Unpack[BatchOptions]") -> Enqueued:
         """Queue the create of a batch; it waits for its project's create if that is queued."""
         with self.transaction() as tx:
@@ -113,6 +165,11 @@ class Submissions(Connected):
         """Queue the finalize of a batch behind its queued tasks; further tasks for it are refused."""
         with self.transaction() as tx:
             return tx.finalize_batch(name)
+
+    def set_batch_metadata(self, name: str, metadata: Mapping[str, Any]) -> Enqueued:
+        """Queue the metadata of a batch, in place of all that it has."""
+        with self.transaction() as tx:
+            return tx.set_batch_metadata(name, metadata)
 
     def create_project(
         self,

@@ -17,6 +17,24 @@ class CommandKind(StrEnum):
     FINALIZE_BATCH = "finalize_batch"
     CREATE_PROJECT = "create_project"
     UPDATE_PROJECT = "update_project"
+    AUDIT_TASK = "audit_task"
+    SET_TASK_TAGS = "set_task_tags"
+    ADD_TASK_TAGS = "add_task_tags"
+    DELETE_TASK_TAGS = "delete_task_tags"
+    SET_TASK_METADATA = "set_task_metadata"
+    UPDATE_TASK_UNIQUE_ID = "update_task_unique_id"
+    CLEAR_TASK_UNIQUE_ID = "clear_task_unique_id"
+    SET_BATCH_METADATA = "set_batch_metadata"
+
+
+APPLIED_ONCE = (
+    CommandKind.CREATE_TASK,
+    CommandKind.CANCEL_TASK,
+    CommandKind.CREATE_BATCH,
+    CommandKind.FINALIZE_BATCH,
+    CommandKind.CREATE_PROJECT,
+)
+"""The kinds that the API does not apply a second time, however late a repeated request arrives."""
 
 
 class CommandState(StrEnum):
@@ -127,7 +145,8 @@ class Command:
     owner: str | None
     leased_until: datetime | None
     base: int | None
-    """For update_project: the project's last version before the first send, -1 for none."""
+    """What was there before the first send: for update_project the project's last version, -1 for none; for
+    audit_task see its handler."""
     discard_requested: bool
     result: str | None
     """JSON text: `{"task_id": ...}` for a task, `{"name": ...}` for other objects."""
@@ -136,7 +155,7 @@ class Command:
     created_at: datetime
     finished_at: datetime | None
     target: str | None = None
-    """For a cancel by unique_id: the task_id found at its first arming, which is never replaced."""
+    """For a change of a task by unique_id: the task_id found at its first arming, which is never replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,24 +218,6 @@ class Settlement:
     """Whether the resource's name may be used again: its delivered commands lose their idempotency keys."""
 
 
-class PausedBy(StrEnum):
-    """The cause of a pause: a person, or an answer of the API (throttled, key or account refused)."""
-
-    PERSON = "person"
-    API = "api"
-
-
-@dataclass(frozen=True, slots=True)
-class PauseState:
-    """The pause of a queue, which holds for every host that uses the database."""
-
-    paused: bool
-    seconds: float | None
-    """Seconds until it ends by itself; None: only `queue resume` ends it."""
-    reason: str | None
-    paused_by: PausedBy | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Enqueued:
     """The result of queueing one command."""
@@ -229,72 +230,3 @@ class Enqueued:
     """The unsent create that was discarded together with this command."""
     mirrored: str | None = None
     """The key of the object that the mirror has already under this name."""
-
-
-class DisplayState(StrEnum):
-    """The state of a command for people: `queued` and `in_doubt` are split by what they wait for."""
-
-    READY = "ready"
-    SCHEDULED = "scheduled"
-    RETRYING = "retrying"
-    BLOCKED = "blocked"
-    HELD = "held"
-    SENDING = "sending"
-    IN_DOUBT = "in_doubt"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-    DISCARDED = "discarded"
-
-
-@dataclass(frozen=True, slots=True)
-class CommandView:
-    """A command with its display state and why it waits."""
-
-    command: Command
-    display: DisplayState
-    waits_for: int | None = None
-    """The command that blocks it, by the same conditions that a claim uses."""
-    reason: str | None = None
-    """Why it waits, in one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """Counts of a queue."""
-
-    open: int
-    """Commands that are neither final nor dead."""
-    by_state: dict[str, int]
-    oldest_seconds: float | None
-    """Age of the oldest open command by the database's clock."""
-    dead: int
-    in_doubt: int
-    held: int
-
-    @property
-    def needs_a_person(self) -> bool:
-        """Whether any command is dead, in doubt or held."""
-        return bool(self.dead or self.in_doubt or self.held)
-
-
-class DiscardAnswer(StrEnum):
-    """The possible answers to a discard."""
-
-    DISCARDED = "discarded"
-    """It will never be sent."""
-    REQUESTED = "requested"
-    """It is being sent or in doubt: it will be discarded if verified as not applied."""
-    TOO_LATE = "too late"
-    """It is delivered; only another command can undo it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DiscardResult:
-    """The result of discarding one command."""
-
-    command_id: int
-    answer: DiscardAnswer
-    also: tuple[int, ...] = ()
-    """Commands that depended on it and were discarded with it."""
-    instead: str | None = None
-    """For TOO_LATE: the command line that undoes it, if there is one."""

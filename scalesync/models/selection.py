@@ -1,9 +1,10 @@
 """Filters for mirrored objects, from the command line and from Python."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypedDict
 
 from scalesync.errors import ConfigurationError
@@ -18,12 +19,21 @@ class Selection:
     batch: str | None = None
     status: str | None = None
     type: str | None = None
-    unique_id: str | None = None
-    customer_review_status: str | None = None
+    unique_id: str | tuple[str, ...] | None = None
+    """One, or any of several."""
+    customer_review_status: str | tuple[str, ...] | None = None
+    """One, or any of several."""
+    tags: tuple[str, ...] | None = None
+    """Tasks with any of these tags."""
     since: datetime | None = None
     """Created at this instant or later."""
     until: datetime | None = None
     """Created before this instant."""
+    completed_since: datetime | None = None
+    completed_until: datetime | None = None
+    updated_since: datetime | None = None
+    updated_until: datetime | None = None
+    """Completed or updated at the first instant or later, and before the second; without one: left out."""
     missing: bool = False
     """Whether to include objects that the API no longer has."""
     newest_first: bool = False
@@ -33,8 +43,9 @@ class Selection:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigurationError if `since` is not before `until`."""
-        check_order(self.since, self.until)
+        """Raise ConfigurationError if a time range ends before it begins."""
+        for since, until in (("since", "until"), *RANGES):
+            check_order(getattr(self, since), getattr(self, until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +59,25 @@ class ObjectCounts:
     """Empty for a stream without statuses."""
 
 
+RANGES = {
+    ("completed_since", "completed_until"): "completed_at",
+    ("updated_since", "updated_until"): "updated_at",
+}
+"""The fields with the first instant and the end of a time range, and the column that they filter."""
+
 EVERYTHING = Selection()
 
 FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
 """The fields of a selection that take a text, and are named as the column that they filter."""
+
+SEVERAL = ("unique_id", "customer_review_status", "tags")
+"""The fields that take several texts too."""
+
+FILTERED_COLUMNS = {
+    **{name: name for name in (*FILTERS, "tags")},
+    **{name: column for names, column in RANGES.items() for name in names},
+}
+"""The column that each field filters, except for `since`, `until` and `missing`."""
 
 
 class ProjectFilters(TypedDict, total=False):
@@ -82,8 +108,15 @@ class TaskFilters(BatchFilters, total=False):
 
     batch: str
     type: str
-    unique_id: str
-    customer_review_status: str
+    unique_id: str | Sequence[str]
+    """One, or any of several."""
+    customer_review_status: str | Sequence[str]
+    tags: str | Sequence[str]
+    """Tasks with any of these tags."""
+    completed_since: When
+    completed_until: When
+    updated_since: When
+    updated_until: When
 
 
 def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
@@ -91,17 +124,25 @@ def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:
 
     A span such as `7d` is subtracted from `now`.
     """
-    for name in FILTERS:
-        if filters.get(name) is not None:
-            check_name(name, filters[name])
+    given = dict(filters)
+    for name in SEVERAL:
+        value = given.get(name)
+        if value is not None and (name == "tags" or not isinstance(value, str)):
+            given[name] = (value,) if isinstance(value, str) else tuple(value)
+    for name in (*FILTERS, "tags"):
+        value = given.get(name)
+        for text in value if isinstance(value, tuple) else () if value is None else (value,):
+            check_name(name, text)
     # `bool` is an `int` in Python, and both databases store limits in 64 bits.
-    limit = filters.get("limit")
+    limit = given.get("limit")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit < 2**63):
         raise ConfigurationError(f"The limit {limit!r} is not a whole number above 0.", advice="None is all.")
     times = {
-        name: instant_of(filters[name], now) for name in ("since", "until") if filters.get(name) is not None
+        name: instant_of(given[name], now)
+        for name in ("since", "until", *chain.from_iterable(RANGES))
+        if given.get(name) is not None
     }
-    return Selection(**{**filters, **times})
+    return Selection(**{**given, **times})
 
 
 def check_name(what: str, name: object) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from scalesync.clock import Clock
-from scalesync.models.commands import Claim, PausedBy, PauseState
+from scalesync.models.commands import Claim
+from scalesync.models.queue_state import PausedBy, PauseState
 from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.executor import CommandExecutor

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from scalesync.api.client import ScaleApi
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, DatabaseUnavailableError, ScaleException
-from scalesync.models.commands import PausedBy, PauseState
+from scalesync.models.queue_state import PausedBy, PauseState
 from scalesync.queue import events
 from scalesync.queue.claimer import Claimer
 from scalesync.queue.classify_response import QueueWideSignal, ResponseClass, pause_reason

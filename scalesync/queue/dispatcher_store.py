@@ -11,7 +11,8 @@ from scalesync.db.queue.selection import in_doubt, still_waiting
 from scalesync.db.queue.stats import any_unfinished
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.api import Document
-from scalesync.models.commands import AttemptStep, Claim, CommandState, PausedBy, PauseState, Settlement
+from scalesync.models.commands import AttemptStep, Claim, CommandState, Settlement
+from scalesync.models.queue_state import PausedBy, PauseState
 from scalesync.queue.timing import Timing
 
 log = logging.getLogger("scalesync.queue")

@@ -11,9 +11,8 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.known_names import UnknownName, unknown
 from scalesync.db.queue import command_rows, listing, management, pause, stats
 from scalesync.errors import BY_STATUS, ConfigurationError, QueueError, ScaleException
-from scalesync.models.commands import (
-    Attempt,
-    CommandState,
+from scalesync.models.commands import Attempt, CommandState, Outcome
+from scalesync.models.queue_state import (
     CommandView,
     DiscardResult,
     DisplayState,
@@ -23,6 +22,8 @@ from scalesync.models.commands import (
 )
 from scalesync.models.selection import Selection
 
+_CODES = {Outcome.CONFLICT: 409, Outcome.REJECTED: 400}
+"""HTTP statuses for what a look-up decided, without a refusal by the API."""
 _LONGEST_PAUSE = 36_500 * 86_400.0
 """Seconds."""
 
@@ -89,14 +90,16 @@ class Queue:
             return CommandDetail(shown, attempts, listing.why(conn, command_id))
 
     def result(self, command_id: int) -> dict[str, Any] | None:
-        """Return a delivered command's result, such as its task_id; None: not delivered yet.
+        """Return a delivered command's result, such as its task_id; None: not delivered yet, or withdrawn.
 
-        For a dead command raises the ScaleException, with `.code` and `.message`, that ended it.
+        For one that is dead, or came too late, raises the ScaleException, with `.code` and `.message`, that
+        ended it: 409 for a name that is taken.
         """
         command = self.show(command_id).shown.command
-        if command.state is CommandState.DEAD:
-            kind = BY_STATUS.get(command.error_code or 0, ScaleException)
-            raise kind(command.error or "", command.error_code)
+        if command.state is CommandState.DEAD or command.outcome is Outcome.REJECTED:
+            code = command.error_code or _CODES.get(command.outcome or Outcome.EXHAUSTED)
+            kind = BY_STATUS.get(code or 0, ScaleException)
+            raise kind(command.error or "", code)
         return None if command.result is None else json.loads(command.result)
 
     def why(self, command_id: int) -> list[CommandView]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -13,6 +14,8 @@ MAX_NAME_BYTES = 2_000
 """In UTF-8. Names are indexed, and Postgres rejects index entries of more than 2,700 bytes."""
 _UNSTORABLE = re.compile(r"\\u0000|\\ud[89a-f][0-9a-f]{2}")
 _UNSTORABLE_CHARACTER = re.compile("[\0\ud800-\udfff]")
+_API_NAMES = {"dataset_id": "datasetId"}
+"""Names in requests that differ from those of our arguments (official client)."""
 _ENCODER = json.JSONEncoder(allow_nan=False, sort_keys=True, separators=(",", ":"))
 _HASH_PERSON = b"scalesync.task"
 
@@ -51,19 +54,71 @@ def cancel_task(
 
     By unique_id it waits for the task's create if that is queued. Raises QueueError without either.
     """
+    change = change_task(CommandKind.CANCEL_TASK, task_id, unique_id, clear_unique_id=clear_unique_id)
+    key = f"cancel{'+clear' if clear_unique_id else ''}:{change.resource}"
+    return replace(change, idempotency_key=key, cancels_create=True)
+
+
+def audit_task(
+    *, task_id: str | None = None, unique_id: str | None = None, accepted: bool, comments: str | None = None
+) -> NewCommand:
+    """Return the command that accepts or rejects a completed task, with comments for its annotators."""
+    if not isinstance(accepted, bool):
+        raise QueueError("An audit accepts a task or rejects it: `accepted` is true or false.")
+    if comments is not None and not isinstance(comments, str):
+        raise QueueError("The comments of an audit must be a text.")
+    given = {"accepted": accepted, "comments": comments or None}
+    return change_task(CommandKind.AUDIT_TASK, task_id, unique_id, **given)
+
+
+def change_tags(
+    kind: CommandKind, tags: Iterable[str], *, task_id: str | None = None, unique_id: str | None = None
+) -> NewCommand:
+    """Return the command that sets, adds or deletes tags of a task, as `kind` says; each tag once."""
+    given = list(dict.fromkeys(tags)) if not isinstance(tags, str) else [tags]
+    for tag in given:
+        _require_name("tag", tag)
+    if not given and kind is not CommandKind.SET_TASK_TAGS:
+        raise QueueError("There is no tag to add or to delete.", advice="Name at least one.")
+    return change_task(kind, task_id, unique_id, tags=given)
+
+
+def set_task_metadata(
+    metadata: Mapping[str, Any], *, task_id: str | None = None, unique_id: str | None = None
+) -> NewCommand:
+    """Return the command that replaces a task's metadata."""
+    return change_task(CommandKind.SET_TASK_METADATA, task_id, unique_id, metadata=_object(metadata))
+
+
+def update_task_unique_id(
+    new_unique_id: str, *, task_id: str | None = None, unique_id: str | None = None
+) -> NewCommand:
+    """Return the command that gives a task another unique_id; later commands name it by its id or by that."""
+    _require_name("new unique_id", new_unique_id)
+    return change_task(CommandKind.UPDATE_TASK_UNIQUE_ID, task_id, unique_id, new_unique_id=new_unique_id)
+
+
+def clear_task_unique_id(*, task_id: str | None = None, unique_id: str | None = None) -> NewCommand:
+    """Return the command that takes a task's unique_id away, so that another task can have it."""
+    return change_task(CommandKind.CLEAR_TASK_UNIQUE_ID, task_id, unique_id)
+
+
+def change_task(
+    kind: CommandKind, task_id: str | None, unique_id: str | None, **content: object
+) -> NewCommand:
+    """Return a command that changes a task, given by id, unique_id or both; it is repeated if queued again.
+
+    By unique_id it waits for the task's create if that is queued. Raises QueueError without either.
+    """
     for name, value in (("task id", task_id), ("unique_id", unique_id)):
         if value is not None:
             _require_name(name, value)
     if task_id is None and unique_id is None:
-        raise QueueError("A cancel needs a task id or a unique_id.")
-    resource = f"task#{task_id}" if unique_id is None else f"task:{unique_id}"
-    given = {"task_id": task_id, "unique_id": unique_id, "clear_unique_id": clear_unique_id}
+        raise QueueError("The task has to be named.", advice="Give its id or its unique_id.")
     return NewCommand(
-        kind=CommandKind.CANCEL_TASK,
-        payload=canonical(given),
-        resource=resource,
-        idempotency_key=f"cancel{'+clear' if clear_unique_id else ''}:{resource}",
-        cancels_create=True,
+        kind=kind,
+        payload=canonical({"task_id": task_id, "unique_id": unique_id, **content}),
+        resource=f"task#{task_id}" if unique_id is None else f"task:{unique_id}",
     )
 
 
@@ -96,11 +151,21 @@ def finalize_batch(name: str) -> NewCommand:
     )
 
 
+def set_batch_metadata(name: str, metadata: Mapping[str, Any]) -> NewCommand:
+    """Return the command that replaces a batch's metadata; it waits for the batch's create if queued."""
+    _require_name("batch", name)
+    return NewCommand(
+        kind=CommandKind.SET_BATCH_METADATA,
+        payload=canonical({"name": name, "metadata": _object(metadata)}),
+        resource=f"batch:{name}",
+    )
+
+
 def create_project(name: str, task_type: str, params: Mapping[str, Any], **more: Any) -> NewCommand:
-    """Return the command that creates a project; `more`: `rapid` and `studio` of `POST /projects`."""
+    """Return the command that creates a project; `more`: `rapid`, `studio`, `dataset_id`."""
     _require_name("project", name)
     _require_type(task_type)
-    given = {key: value for key, value in more.items() if value is not None}
+    given = {_API_NAMES.get(key, key): value for key, value in more.items() if value is not None}
     return NewCommand(
         kind=CommandKind.CREATE_PROJECT,
         payload=canonical({"name": name, "type": task_type, "params": dict(params), **given}),
@@ -134,6 +199,13 @@ def canonical(value: object) -> str:
     if _UNSTORABLE.search(text) and _holds_unstorable(value):
         raise QueueError("It holds a character that cannot be stored (U+0000 or half a surrogate pair).")
     return text
+
+
+def _object(metadata: object) -> dict[str, Any]:
+    """Return metadata as a dict. Raises QueueError for anything but an object."""
+    if not isinstance(metadata, Mapping):
+        raise QueueError("Metadata must be an object with names and values.")
+    return dict(metadata)
 
 
 def _holds_unstorable(value: object) -> bool:

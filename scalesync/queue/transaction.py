@@ -8,7 +8,7 @@ from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES
 from scalesync.db.queue import enqueue, listing, mirror_lookup
 from scalesync.errors import QueueError
-from scalesync.models.commands import Enqueued, NewCommand
+from scalesync.models.commands import CommandKind, Enqueued, NewCommand
 from scalesync.queue import bulk_submit, new_commands
 from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
 
@@ -38,6 +38,8 @@ class ProjectOptions(TypedDict, total=False):
 
     rapid: bool | None
     studio: bool | None
+    dataset_id: str | None
+    """The dataset that its tasks belong to."""
 
 
 class Transaction:
@@ -88,13 +90,8 @@ class Transaction:
 
         `clear_unique_id` frees the unique_id for another task.
         """
-        # By unique_id the cancel gets the same resource as the task's create, and stays in order behind it.
-        if task_id is not None and unique_id is None:
-            unique_id = mirror_lookup.unique_ids(self._conn, [task_id]).get(task_id)
-        order = new_commands.cancel_task(
-            task_id=task_id, unique_id=unique_id, clear_unique_id=clear_unique_id
-        )
-        return enqueue.enqueue(self._conn, order)
+        named = self._named(task_id, unique_id)
+        return self.enqueue(new_commands.cancel_task(**named, clear_unique_id=clear_unique_id))
 
     def cancel_tasks(
         self,
@@ -118,6 +115,61 @@ class Transaction:
                 submitted.add(self.cancel_task(task_id, unique_id=unique_id, clear_unique_id=clear_unique_id))
         return submitted
 
+    def audit_task(
+        self,
+        task_id: str | None = None,
+        *,
+        unique_id: str | None = None,
+        accepted: bool,
+        comments: str | None = None,
+    ) -> Enqueued:
+        """Queue the review of a completed task: accept or reject it, with comments for its annotators."""
+        return self.enqueue(
+            new_commands.audit_task(**self._named(task_id, unique_id), accepted=accepted, comments=comments)
+        )
+
+    def set_task_tags(
+        self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
+    ) -> Enqueued:
+        """Queue the tags of a task, in place of all that it has."""
+        return self.enqueue(
+            new_commands.change_tags(CommandKind.SET_TASK_TAGS, tags, **self._named(task_id, unique_id))
+        )
+
+    def add_task_tags(
+        self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
+    ) -> Enqueued:
+        """Queue tags to be added to those of a task."""
+        return self.enqueue(
+            new_commands.change_tags(CommandKind.ADD_TASK_TAGS, tags, **self._named(task_id, unique_id))
+        )
+
+    def delete_task_tags(
+        self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
+    ) -> Enqueued:
+        """Queue tags to be removed from a task."""
+        return self.enqueue(
+            new_commands.change_tags(CommandKind.DELETE_TASK_TAGS, tags, **self._named(task_id, unique_id))
+        )
+
+    def set_task_metadata(
+        self, task_id: str | None = None, *, unique_id: str | None = None, metadata: Mapping[str, Any]
+    ) -> Enqueued:
+        """Queue the metadata of a task, in place of all that it has."""
+        return self.enqueue(new_commands.set_task_metadata(metadata, **self._named(task_id, unique_id)))
+
+    def update_task_unique_id(
+        self, task_id: str | None = None, *, unique_id: str | None = None, new_unique_id: str
+    ) -> Enqueued:
+        """Queue another unique_id for a task."""
+        return self.enqueue(
+            new_commands.update_task_unique_id(new_unique_id, **self._named(task_id, unique_id))
+        )
+
+    def clear_task_unique_id(self, task_id: str | None = None, *, unique_id: str | None = None) -> Enqueued:
+        """Queue the removal of a task's unique_id, so that another task can have it."""
+        return self.enqueue(new_commands.clear_task_unique_id(**self._named(task_id, unique_id)))
+
     def create_batch(self, name: str, project: str, **more: Unpack[BatchOptions]) -> Enqueued:
         """Queue the create of a batch; it waits for its project's create if that is queued."""
         return enqueue.enqueue(self._conn, new_commands.create_batch(name, project, **more))
@@ -125,6 +177,10 @@ class Transaction:
     def finalize_batch(self, name: str) -> Enqueued:
         """Queue the finalize of a batch behind its queued tasks; further tasks for it are refused."""
         return enqueue.enqueue(self._conn, new_commands.finalize_batch(name))
+
+    def set_batch_metadata(self, name: str, metadata: Mapping[str, Any]) -> Enqueued:
+        """Queue the metadata of a batch, in place of all that it has."""
+        return self.enqueue(new_commands.set_batch_metadata(name, metadata))
 
     def create_project(
         self,
@@ -139,6 +195,13 @@ class Transaction:
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
         """Queue new parameters of a project; they replace the latest ones or (`patch`) merge into them."""
         return enqueue.enqueue(self._conn, new_commands.update_project(name, params, patch=patch))
+
+    def _named(self, task_id: str | None, unique_id: str | None) -> dict[str, str | None]:
+        """Return a task's names, with the unique_id that the mirror has for its id."""
+        # By unique_id a change gets the same resource as the task's create, and stays in order behind it.
+        if task_id is not None and unique_id is None:
+            unique_id = mirror_lookup.unique_ids(self._conn, [task_id]).get(task_id)
+        return {"task_id": task_id, "unique_id": unique_id}
 
     def _tasks_of(self, batch: str) -> list[tuple[str | None, str | None]]:
         """Return (task_id, unique_id) of a batch's cancelable tasks; a queued create has no task_id."""

@@ -63,7 +63,9 @@ def finalize_batch(account: SandboxAccount, name: str) -> Doc:
 
 def set_batch_metadata(account: SandboxAccount, name: str, metadata: Doc) -> Doc:
     """Replace a batch's metadata and return the batch; raises HttpError 404 for an unknown one."""
-    return account.save("batches", name, {**account.batch(name), "metadata": metadata})
+    changed = {**account.batch(name), "metadata": metadata}
+    account.applied.add("batch", name, "described")
+    return account.save("batches", name, changed)
 
 
 def batch_status(account: SandboxAccount, name: str) -> Doc:

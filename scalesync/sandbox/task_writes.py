@@ -152,6 +152,7 @@ def set_unique_id(account: SandboxAccount, task_id: str, unique_id: object) -> T
             raise HttpError(400, "unique_id must be a string.")
         _refuse_duplicate(account, unique_id, own_id=task_id)
         doc["unique_id"] = unique_id
+    account.applied.add("task", task_id, "renamed")
     return _save_changed(account, doc, content=False)
 
 
@@ -159,6 +160,7 @@ def set_metadata(account: SandboxAccount, task_id: str, metadata: Doc) -> TaskRe
     """Replace a task's metadata and return the task."""
     doc = account.task(task_id).doc()
     doc["metadata"] = metadata
+    account.applied.add("task", task_id, "described")
     return _save_changed(account, doc, content=False)
 
 
@@ -172,6 +174,7 @@ def change_tags(account: SandboxAccount, task_id: str, method: str, tags: list[s
         "DELETE": [tag for tag in present if tag not in tags],
     }[method]
     doc["tags"] = list(dict.fromkeys(changed))
+    account.applied.add("task", task_id, "tagged")
     return _save_changed(account, doc, content=False)
 
 
@@ -193,6 +196,7 @@ def audit_task(account: SandboxAccount, task_id: str, accepted: object, comments
         audit["comments"] = comments
         doc["customer_review_comments"] = comments
     doc["audits"] = [*(doc.get("audits") or []), audit]
+    account.applied.add("task", task_id, "audited")
     return _save_changed(account, doc, content=True)
 
 

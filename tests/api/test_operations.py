@@ -38,6 +38,36 @@ DOCUMENTS: list[tuple[str, Any, str, Any]] = [
         "POST /v1/batches",
         {"project": "p", "name": "b"},
     ),
+    (
+        "replace tags",
+        lambda api: api.change_task("5c84a", "tags", ["a b", "c"]),
+        "POST /v1/task/5c84a/tags",
+        ["a b", "c"],
+    ),
+    (
+        "add tags",
+        lambda api: api.change_task("5c84a", "tags", ["a"], method="PUT"),
+        "PUT /v1/task/5c84a/tags",
+        ["a"],
+    ),
+    (
+        "remove tags",
+        lambda api: api.change_task("5c84a", "tags", ["a"], method="DELETE"),
+        "DELETE /v1/task/5c84a/tags",
+        ["a"],
+    ),
+    (
+        "clear a unique_id",
+        lambda api: api.change_task("5c84a", "unique_id", method="DELETE"),
+        "DELETE /v1/task/5c84a/unique_id",
+        None,
+    ),
+    (
+        "set a batch's metadata",
+        lambda api: api.set_batch_metadata("b", {"a": 1}),
+        "POST /v1/batches/b/setMetadata",
+        {"a": 1},
+    ),
     ("finalize", lambda api: api.finalize_batch("b"), "POST /v1/batches/b/finalize", None),
     (
         "create a project",

@@ -11,7 +11,8 @@ from scalesync.db.queue import claim_arm_settle
 from scalesync.db.queue.pause import pause
 from scalesync.db.schema.queue import commands
 from scalesync.errors import DatabaseError
-from scalesync.models.commands import CommandState, NewCommand, Outcome, PausedBy, Settlement
+from scalesync.models.commands import CommandState, NewCommand, Outcome, Settlement
+from scalesync.models.queue_state import PausedBy
 from scalesync.queue import new_commands
 from tests.support.claims import DONE, alter, claim, ids, settle, soon, taken
 from tests.support.commands import change, found, put, put_all, task

@@ -9,7 +9,8 @@ from scalesync.api import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.queue import pause
 from scalesync.errors import ScaleResourceNotFound
-from scalesync.models.commands import Command, PausedBy
+from scalesync.models.commands import Command
+from scalesync.models.queue_state import PausedBy
 from scalesync.queue import new_commands
 from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.handlers.batches import FinalizeBatch

@@ -14,7 +14,7 @@ from scalesync.db.database import Database
 from scalesync.db.queue import pause
 from scalesync.errors import ConfigurationError, DatabaseError
 from scalesync.models.api import Document
-from scalesync.models.commands import PausedBy
+from scalesync.models.queue_state import PausedBy
 from scalesync.queue import new_commands
 from scalesync.queue.claimer import WORKERS_PER_SPARE
 from scalesync.queue.dispatch_summary import StopReason

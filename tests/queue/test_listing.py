@@ -13,7 +13,8 @@ from scalesync.db.queue import listing as views
 from scalesync.db.queue.claim_arm_settle import claim
 from scalesync.db.queue.stats import queue_stats
 from scalesync.db.schema.queue import commands
-from scalesync.models.commands import CommandState, CommandView, DisplayState, NewCommand, Outcome, QueueStats
+from scalesync.models.commands import CommandState, NewCommand, Outcome
+from scalesync.models.queue_state import CommandView, DisplayState, QueueStats
 from scalesync.models.selection import Selection
 from scalesync.queue import new_commands
 from scalesync.timestamps import format_instant

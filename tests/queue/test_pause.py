@@ -9,7 +9,8 @@ from sqlalchemy import text
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.queue import pause
-from scalesync.models.commands import CommandState, PausedBy, PauseState
+from scalesync.models.commands import CommandState
+from scalesync.models.queue_state import PausedBy, PauseState
 from scalesync.queue import new_commands
 from tests.support.claims import alter, arm, claim, ids, soon, taken
 from tests.support.commands import change, put, task

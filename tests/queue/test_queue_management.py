@@ -10,7 +10,8 @@ from scalesync.db.queue import management
 from scalesync.db.queue.discard_cascade import DiscardedCommand, cascade
 from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.errors import QueueError
-from scalesync.models.commands import CommandState, DiscardAnswer, DiscardResult, Outcome
+from scalesync.models.commands import CommandState, Outcome
+from scalesync.models.queue_state import DiscardAnswer, DiscardResult
 from scalesync.queue import new_commands
 from tests.support.commands import NOON, change, found, mirror, put, put_all, states, steps, task
 

@@ -8,7 +8,8 @@ from scalesync.cli import queue_format
 from scalesync.cli.demo.stage import Stage
 from scalesync.cli.output import print_table, print_text
 from scalesync.errors import IncompleteError
-from scalesync.models.commands import GENERATED, DisplayState
+from scalesync.models.commands import GENERATED
+from scalesync.models.queue_state import DisplayState
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.sandbox.backend import Backend

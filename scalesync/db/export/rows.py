@@ -16,7 +16,7 @@ from scalesync.db.schema.views import VIEWS
 from scalesync.db.types import Instant, Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.columns import Column, ColumnKind
-from scalesync.models.selection import EVERYTHING, FILTERS, Selection
+from scalesync.models.selection import EVERYTHING, FILTERED_COLUMNS, FILTERS, Selection
 
 # Rows held in memory while streaming.
 _AT_ONCE = 200
@@ -133,12 +133,13 @@ def _chosen(
 def _check(source: sa.Table, wanted: Selection) -> None:
     """Raise ConfigurationError for a filter whose column the table does not have."""
     when = "day" if "day" in source.c else "created_at"
-    needed = dict(zip(FILTERS, FILTERS, strict=True)) | {"since": when, "until": when}
+    needed = FILTERED_COLUMNS | {"since": when, "until": when}
     given = [name for name in needed if getattr(wanted, name) is not None]
     needed["missing"] = "missing_since"
     for name in [*given, *(["missing"] if wanted.missing else [])]:
         if needed[name] not in source.c:
-            raise ConfigurationError(f"--{name} does not apply to {source.name}.", advice="Leave it out.")
+            option = name.replace("_", "-")
+            raise ConfigurationError(f"--{option} does not apply to {source.name}.", advice="Leave it out.")
 
 
 def _month(conn: sa.Connection, when: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, UnaryExpression, exists, func, select
+from sqlalchemy import Column, Connection, UnaryExpression, exists, false, func, or_, select
 
 from scalesync.db.filters import inclusive, where
 from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
+from scalesync.db.statements import byte_order
 from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.selection import EVERYTHING, ObjectCounts, Selection
@@ -35,6 +36,41 @@ def total(conn: Connection, mapping: StreamMapping, wanted: Selection) -> int:
     """Return the number of selected objects; the selection's limit is ignored."""
     found = select(func.count()).select_from(mapping.table).where(*where(mapping.table, wanted))
     return conn.execute(found).scalar_one()
+
+
+def page(  # noqa: PLR0913 - by name, and each of them optional
+    conn: Connection,
+    mapping: StreamMapping,
+    wanted: Selection,
+    limit: int,
+    *,
+    after: tuple[datetime | None, str] | None = None,
+    offset: int = 0,
+) -> list[bytes]:
+    """Return up to `limit` documents in the API's order: newest first, of one instant by descending key.
+
+    `after` is time of creation and key of the object before the page; `offset` counts those before it. Those
+    without a time of creation come last.
+    """
+    created, key = mapping.table.c.created_at, byte_order(mapping.table.c[mapping.key])
+    every = select(*_document_columns(mapping)).where(*where(mapping.table, wanted))
+    # In two queries, each of which an index gives in this order: with NULLS LAST, Postgres would sort all.
+    dated = every.where(created.is_not(None)).order_by(created.desc(), key.desc())
+    undated = every.where(created.is_(None)).order_by(key.desc())
+    if after is not None:
+        at, name = after
+        if at is None:
+            undated, dated = undated.where(key < name), dated.where(false())
+        else:
+            dated = dated.where(created <= at, or_(created < at, key < name))
+    rows = conn.execute(dated.offset(offset).limit(limit)).mappings().all()
+    if len(rows) < limit:
+        before = (
+            conn.execute(select(func.count()).select_from(dated.subquery())).scalar_one() if offset else 0
+        )
+        rest = undated.offset(max(0, offset - before)).limit(limit - len(rows))
+        rows = [*rows, *conn.execute(rest).mappings()]
+    return [to_document(mapping, row) for row in rows]
 
 
 def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:

@@ -18,7 +18,8 @@ from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
 from scalesync.db.server_clock import seconds_from_now, seconds_until, utc_now
 from scalesync.db.statements import ONCE, in_list, indexed
-from scalesync.models.commands import AttemptStep, Claim, Command, CommandState, Outcome, PausedBy, Settlement
+from scalesync.models.commands import AttemptStep, Claim, Command, CommandState, Outcome, Settlement
+from scalesync.models.queue_state import PausedBy
 
 _C = commands.c
 _BY_RESOURCE = "ix_commands_resource_kind"

@@ -4,7 +4,7 @@ Whether a command is blocked, held or due follows from the conditions in `claim_
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -14,8 +14,9 @@ from scalesync.db.filters import half_open
 from scalesync.db.queue.claim_conditions import blockers, due, matches, pending
 from scalesync.db.queue.command_rows import command_of, named, words
 from scalesync.db.schema.queue import UNSETTLED, commands
-from scalesync.models.commands import Command, CommandKind, CommandState, CommandView, DisplayState, Outcome
-from scalesync.models.selection import Selection
+from scalesync.models.commands import Command, CommandKind, CommandState, Outcome
+from scalesync.models.queue_state import CommandView, DisplayState
+from scalesync.models.selection import RANGES, Selection
 from scalesync.timestamps import format_instant
 
 _AT_ONCE = 500
@@ -166,14 +167,16 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
     Each is the body of its create as compact JSON, with `type`, `command_id` and `state`. `since` and `until`
     apply to the time of queueing.
     """
-    # Only tasks at the API have a status or a review: a filter on either selects no queued task.
-    if wanted.status is not None or wanted.customer_review_status is not None:
+    # Only tasks at the API have these: a filter on one of them selects no queued task.
+    at_the_api = ("status", "customer_review_status", *chain.from_iterable(RANGES))
+    if any(getattr(wanted, name) is not None for name in at_the_api):
         return iter(())
     conditions = [matches(_C, f"kind = '{CommandKind.CREATE_TASK}'"), matches(_C, UNSETTLED)]
     if wanted.batch is not None:
         conditions.append(_C.c.scope == f"batch:{wanted.batch}")
     if wanted.unique_id is not None:
-        conditions.append(_C.c.resource == f"task:{wanted.unique_id}")
+        names = wanted.unique_id if isinstance(wanted.unique_id, tuple) else (wanted.unique_id,)
+        conditions.append(_C.c.resource.in_([f"task:{name}" for name in names]))
     conditions += half_open(_C.c.created_at, wanted.since, wanted.until)
     return islice(_documents(_pages(conn, conditions, backwards=wanted.newest_first), wanted), wanted.limit)
 
@@ -183,8 +186,16 @@ def _documents(creates: Iterable[CommandView], wanted: Selection) -> Iterator[by
         # Project and type are in the payload, which no index covers: they are compared here.
         order = _decode_order(one.command.payload)
         project = order.body.get("project")
-        if wanted.type not in (None, order.type):
+        if wanted.type not in (None, order.type) or not _has_any(order.body.get("tags"), wanted.tags):
             continue
         if wanted.project is None or (project is not None and _decode(project) == wanted.project):
             named = {"command_id": one.command.id, "state": one.display, "type": order.type}
             yield msgspec.json.format(msgspec.json.encode(named | order.body), indent=-1)
+
+
+def _has_any(tags: msgspec.Raw | None, wanted: tuple[str, ...] | None) -> bool:
+    """Return whether the tags of a body include one of those that are wanted, or none are wanted."""
+    if wanted is None:
+        return True
+    given = None if tags is None else _decode(tags)
+    return isinstance(given, list) and any(tag in given for tag in wanted)

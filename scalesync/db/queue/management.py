@@ -18,15 +18,8 @@ from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.schema.queue import IN_FLIGHT, KEYED, OPEN, UNSETTLED, command_attempts, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.errors import QueueError
-from scalesync.models.commands import (
-    AttemptStep,
-    Command,
-    CommandKind,
-    CommandState,
-    DiscardAnswer,
-    DiscardResult,
-    Outcome,
-)
+from scalesync.models.commands import APPLIED_ONCE, AttemptStep, Command, CommandKind, CommandState, Outcome
+from scalesync.models.queue_state import DiscardAnswer, DiscardResult
 
 _C = commands.c
 _WAITING = (CommandState.QUEUED, CommandState.IN_DOUBT)
@@ -95,10 +88,10 @@ def distrust(conn: sa.Connection) -> int:
     """
     pause.lock(conn)
     # `sent_at` starts the settle time: only after it does "not found" mean "not applied". It is set where a
-    # request may still be on its way, and for updates, which the API applies a second time if they come late.
+    # request may still be on its way, and for changes that the API applies a second time if they come late.
     sending = _C.state == CommandState.SENDING
     sent = sa.and_(sending, _C.sent_at.is_not(None))
-    late = sa.or_(_C.ambiguous, sent, _C.kind == CommandKind.UPDATE_PROJECT)
+    late = sa.or_(_C.ambiguous, sent, _C.kind.not_in(APPLIED_ONCE))
     distrusted = (
         sa.update(commands)
         .where(sa.text(UNSETTLED))

@@ -10,7 +10,7 @@ from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import SENDING, TIMED, UNHELD, commands, dispatch_gate
 from scalesync.db.server_clock import seconds_from_now, seconds_until
 from scalesync.db.statements import indexed
-from scalesync.models.commands import PausedBy, PauseState
+from scalesync.models.queue_state import PausedBy, PauseState
 
 _P = dispatch_gate.c
 _PAUSE = select(seconds_until(_P.paused_until).label("left"), _P.pause_reason, _P.paused_by).where(_P.id == 1)

@@ -6,7 +6,8 @@ from scalesync.db.queue.claim_conditions import matches, pending
 from scalesync.db.schema.queue import IN_DOUBT, SENDING, UNHELD, commands
 from scalesync.db.server_clock import seconds_until
 from scalesync.db.statements import indexed
-from scalesync.models.commands import CommandState, QueueStats
+from scalesync.models.commands import CommandState
+from scalesync.models.queue_state import QueueStats
 
 _C = commands.alias("c")
 _ANY_UNFINISHED = select(

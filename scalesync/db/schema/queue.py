@@ -45,8 +45,7 @@ commands = Table(
         "kind",
         Text,
         nullable=False,
-        doc="`create_task`, `cancel_task`, `create_batch`, `finalize_batch`, `create_project` or "
-        "`update_project`",
+        doc="what it does, such as `create_task` or `update_project`; the page on the queue has all",
     ),
     Column(
         "state",
@@ -91,7 +90,11 @@ commands = Table(
     Column("not_before", Instant, doc="when it may be tried again"),
     Column("owner", Text, doc="the process that sends it"),
     Column("leased_until", Instant, doc="when others may take it over"),
-    Column("base", BigInteger, doc="of an update, the project's version before it"),
+    Column(
+        "base",
+        BigInteger,
+        doc="what there was before it: of an update the project's version, of an audit the number of audits",
+    ),
     Column(
         "discard_requested",
         Boolean,
@@ -104,7 +107,9 @@ commands = Table(
     Column("error", Text, doc="the API's words, or ours"),
     Column("created_at", Instant, nullable=False, doc="when it was queued"),
     Column("finished_at", Instant, doc="when it became delivered, dead or discarded"),
-    Column("target", Text, doc="of a cancel, the id that it found for its task before it was sent"),
+    Column(
+        "target", Text, doc="of a change by `unique_id`, the id that it found for its task before it was sent"
+    ),
     one_of("state", CommandState),
     one_of("outcome", Outcome),
     CheckConstraint("(state = 'sending') = (leased_until IS NOT NULL)", name="leased"),

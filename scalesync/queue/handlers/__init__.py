@@ -4,9 +4,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from scalesync.models.commands import CommandKind
-from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch
+from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch, SetBatchMetadata
 from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
+from scalesync.queue.handlers.task_changes import (
+    AddTags,
+    AuditTask,
+    ClearUniqueId,
+    DeleteTags,
+    SetMetadata,
+    SetTags,
+    UpdateUniqueId,
+)
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
 
 HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
@@ -17,6 +26,14 @@ HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
         CommandKind.FINALIZE_BATCH: FinalizeBatch(),
         CommandKind.CREATE_PROJECT: CreateProject(),
         CommandKind.UPDATE_PROJECT: UpdateProject(),
+        CommandKind.AUDIT_TASK: AuditTask(),
+        CommandKind.SET_TASK_TAGS: SetTags(),
+        CommandKind.ADD_TASK_TAGS: AddTags(),
+        CommandKind.DELETE_TASK_TAGS: DeleteTags(),
+        CommandKind.SET_TASK_METADATA: SetMetadata(),
+        CommandKind.UPDATE_TASK_UNIQUE_ID: UpdateUniqueId(),
+        CommandKind.CLEAR_TASK_UNIQUE_ID: ClearUniqueId(),
+        CommandKind.SET_BATCH_METADATA: SetBatchMetadata(),
     }
 )
 """By `commands.kind`."""

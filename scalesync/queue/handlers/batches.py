@@ -1,9 +1,10 @@
-"""Handlers for batches: create and finalize."""
+"""Handlers for batches: create, finalize, set metadata."""
 
 from scalesync.api.client import ScaleApi
 from scalesync.errors import ScaleResourceNotFound
 from scalesync.models.api import Document
 from scalesync.models.commands import Command
+from scalesync.payload_comparison import same
 from scalesync.queue.handlers import interface
 
 
@@ -53,3 +54,26 @@ class FinalizeBatch(interface.CommandHandler):
         document = api.batch(interface.payload_of(command)["name"])
         staging = interface.fields_of(document).get("status") == "staging"
         return interface.Absent() if staging else interface.Present(document)
+
+
+class SetBatchMetadata(interface.CommandHandler):
+    """`POST /batches/{name}/setMetadata`: replace the whole object (documented)."""
+
+    stream = "batches"
+    resend_before_settle = False
+
+    def send(self, api: ScaleApi, payload: interface.Payload) -> Document | None:
+        """Send the metadata."""
+        return api.set_batch_metadata(payload["name"], payload["metadata"])
+
+    def confirms(self, command: Command, answer: Document) -> bool:
+        """Return whether the answer is the command's batch with its metadata."""
+        payload, fields = interface.payload_of(command), interface.fields_of(answer)
+        return fields.get("name") == payload["name"] and same(
+            payload["metadata"], fields.get("metadata") or {}
+        )
+
+    def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
+        """Read the batch."""
+        document = api.batch(interface.payload_of(command)["name"])
+        return interface.Present(document) if self.confirms(command, document) else interface.Absent()

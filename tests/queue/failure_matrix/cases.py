@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scalesync.models.commands import NewCommand
+from scalesync.models.commands import CommandKind, NewCommand
 from scalesync.queue import new_commands
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.projects import create_project
-from scalesync.sandbox.task_writes import create_task
+from scalesync.sandbox.task_writes import complete_task, create_task
 
 TASK_TYPE = "imageannotation"
 TASK: dict[str, Any] = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}
@@ -37,17 +37,30 @@ class Case:
 
 
 def seed(world: Backend) -> None:
-    """Make a project with one version, a batch in staging, and one pending task in it."""
+    """Make a project with one version, a batch in staging, and a pending and a completed task in it."""
     account = world.live
     with world.locked():
         first = {"instruction": "First.", "extra": {"kept": True}}
         create_project(account, {"name": "p", "type": TASK_TYPE, "rapid": True, "params": first})
         create_batch(account, {"name": "b", "project": "p"})
-        create_task(account, TASK_TYPE, {**TASK, "unique_id": "here"})
+        create_task(account, TASK_TYPE, {**TASK, "unique_id": "here", "tags": ["old"]})
+        done = create_task(account, TASK_TYPE, {**TASK, "unique_id": "done"})
+        complete_task(account, done.task_id)
 
 
 def _counted(kind: str, name: str, effect: str) -> Callable[[Backend], int]:
     return lambda world: world.applied.count(kind, name, effect)
+
+
+def _changed(effect: str, status: str = "pending", **fields: object) -> Callable[[Backend], int]:
+    """Return a function that counts a change of the task in a status; -1 if it does not show these fields."""
+
+    def happened(world: Backend) -> int:
+        [record] = [each for each in world.live.tasks if each.status == status]
+        count, doc = world.applied.count("task", record.task_id, effect), record.doc()
+        return -1 if count and any(doc.get(name) != value for name, value in fields.items()) else count
+
+    return happened
 
 
 def _cleared(world: Backend) -> int:
@@ -89,6 +102,58 @@ CASES = [
         "cancel_and_clear",
         lambda _: new_commands.cancel_task(unique_id="here", clear_unique_id=True),
         _cleared,
+    ),
+    Case(
+        "audit_task",
+        lambda _: new_commands.audit_task(unique_id="done", accepted=False, comments="Too wide."),
+        _changed("audited", "completed", customer_review_status="rejected"),
+        appends=True,
+    ),
+    Case(
+        "set_task_tags",
+        lambda account: new_commands.change_tags(
+            CommandKind.SET_TASK_TAGS, ["new", "b"], task_id=_here(account)
+        ),
+        _changed("tagged", tags=["new", "b"]),
+        appends=True,
+    ),
+    Case(
+        "add_task_tags",
+        lambda _: new_commands.change_tags(CommandKind.ADD_TASK_TAGS, ["new"], unique_id="here"),
+        _changed("tagged", tags=["old", "new"]),
+        appends=True,
+    ),
+    Case(
+        "delete_task_tags",
+        lambda account: new_commands.change_tags(
+            CommandKind.DELETE_TASK_TAGS, ["old"], task_id=_here(account)
+        ),
+        _changed("tagged", tags=[]),
+        appends=True,
+    ),
+    Case(
+        "set_task_metadata",
+        lambda _: new_commands.set_task_metadata({"n": 2}, unique_id="here"),
+        _changed("described", metadata={"n": 2}),
+        appends=True,
+    ),
+    Case(
+        "update_task_unique_id",
+        lambda account: new_commands.update_task_unique_id("new", task_id=_here(account)),
+        _changed("renamed", unique_id="new"),
+        appends=True,
+    ),
+    Case(
+        "clear_task_unique_id",
+        lambda _: new_commands.clear_task_unique_id(unique_id="here"),
+        _changed("renamed", unique_id=None),
+        appends=True,
+    ),
+    Case(
+        "set_batch_metadata",
+        lambda _: new_commands.set_batch_metadata("b", {"n": 2}),
+        _counted("batch", "b", "described"),
+        appends=True,
     ),
     Case(
         "create_batch", lambda _: new_commands.create_batch("new", "p"), _counted("batch", "new", "created")

@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 from scalesync.api.client import ScaleApi
@@ -13,16 +13,17 @@ from scalesync.api.request import ApiRequest
 from scalesync.api.transport import Response, Transport
 from scalesync.errors import ScaleNoAnswer, ScaleNotSent
 from scalesync.retry import RetryPolicy
+from scalesync.sandbox import task_writes
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.backend import Backend
-from scalesync.sandbox.batches import create_batch, finalize_batch
+from scalesync.sandbox.batches import create_batch, finalize_batch, set_batch_metadata
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.pagination import is_yes, render_task
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.switches import Switches
-from scalesync.sandbox.task_writes import cancel_task, create_task
+from scalesync.sandbox.tasks import TaskRecord
 from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 KEY = "live_0123456789abcdef"
@@ -201,6 +202,8 @@ def _refusal(status: int, message: str) -> bytes:
 
 def _of_another(body: bytes) -> bytes:
     """Return an answer as it would be for an object that differs from ours in nothing but its names."""
+    if body == b"OK":
+        return body
     found = json.loads(body)
     for doc in found.get("docs", [found]):
         doc.update({name: other for name, other in _OTHERS.items() if name in doc})
@@ -215,13 +218,28 @@ def _copied(account: SandboxAccount) -> SandboxAccount:
     return copy
 
 
-def _cancel(account: SandboxAccount, names: list[str], given: Doc) -> object:
-    record = cancel_task(account, names[0], clear_unique_id=is_yes(given, "clear_unique_id"))
+def _rendered(account: SandboxAccount, record: TaskRecord) -> object:
     return render_task(record, account.read_rng, signed=False)
 
 
+def _cancel(account: SandboxAccount, names: list[str], given: Doc) -> object:
+    clear = is_yes(given, "clear_unique_id")
+    return _rendered(account, task_writes.cancel_task(account, names[0], clear_unique_id=clear))
+
+
 def _create_task(account: SandboxAccount, names: list[str], given: Doc) -> object:
-    return render_task(create_task(account, names[0], given), account.read_rng, signed=False)
+    return _rendered(account, task_writes.create_task(account, names[0], given))
+
+
+def _tags(method: str) -> _Operation:
+    return lambda account, names, given: _rendered(
+        account, task_writes.change_tags(account, names[0], method, cast("list[str]", given))
+    )
+
+
+def _audit(account: SandboxAccount, names: list[str], given: Doc) -> object:
+    task_writes.audit_task(account, names[0], given["accepted"], given.get("comments"))
+    return b"OK"
 
 
 _OPERATIONS: dict[tuple[str, str], _Operation] = {
@@ -231,6 +249,20 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
     ("GET", "projects/{}"): lambda account, names, _: account.project(names[0]),
     ("POST", "task/{}"): _create_task,
     ("POST", "task/{}/cancel"): _cancel,
+    **{(method, "task/{}/tags"): _tags(method) for method in ("POST", "PUT", "DELETE")},
+    ("POST", "task/{}/setMetadata"): lambda account, names, given: _rendered(
+        account, task_writes.set_metadata(account, names[0], given)
+    ),
+    ("POST", "task/{}/unique_id"): lambda account, names, given: _rendered(
+        account, task_writes.set_unique_id(account, names[0], given["unique_id"])
+    ),
+    ("DELETE", "task/{}/unique_id"): lambda account, names, _: _rendered(
+        account, task_writes.set_unique_id(account, names[0], None)
+    ),
+    ("POST", "task/{}/audit"): _audit,
+    ("POST", "batches/{}/setMetadata"): lambda account, names, given: set_batch_metadata(
+        account, names[0], given
+    ),
     ("POST", "batches"): lambda account, _, given: create_batch(account, given),
     ("POST", "batches/{}/finalize"): lambda account, names, _: finalize_batch(account, names[0]),
     ("POST", "projects"): lambda account, _, given: create_project(account, given),

@@ -8,7 +8,8 @@ import pytest
 from scalesync.db.database import Database
 from scalesync.db.queue import management
 from scalesync.errors import DatabaseError
-from scalesync.models.commands import CommandState, DiscardAnswer
+from scalesync.models.commands import CommandState
+from scalesync.models.queue_state import DiscardAnswer
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.projects import create_project, set_params

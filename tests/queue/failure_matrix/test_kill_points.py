@@ -48,13 +48,15 @@ def seed(world: Backend) -> None:
             create_task(world.live, TASK_TYPE, {**TASK, "batch": batch})
             task = name_of(CommandKind.CANCEL_TASK, point)
             create_task(world.live, TASK_TYPE, {**TASK, "unique_id": task})
+            for kind in (CommandKind.SET_TASK_METADATA, CommandKind.SET_TASK_TAGS):
+                create_task(world.live, TASK_TYPE, {**TASK, "unique_id": name_of(kind, point)})
             project = name_of(CommandKind.UPDATE_PROJECT, point)
             create_project(
                 world.live, {"name": project, "type": TASK_TYPE, "params": {"instruction": "First."}}
             )
 
 
-def order(world: Backend, kind: CommandKind, name: str) -> NewCommand:
+def order(world: Backend, kind: CommandKind, name: str) -> NewCommand:  # noqa: PLR0911 - one each
     """Return the command of a kind about the object of that name."""
     match kind:
         case CommandKind.CREATE_TASK:
@@ -67,7 +69,11 @@ def order(world: Backend, kind: CommandKind, name: str) -> NewCommand:
             return new_commands.finalize_batch(name)
         case CommandKind.CREATE_PROJECT:
             return new_commands.create_project(name, TASK_TYPE, PARAMS)
-        case CommandKind.UPDATE_PROJECT:
+        case CommandKind.SET_TASK_METADATA:
+            return new_commands.set_task_metadata({"n": 1}, unique_id=name)
+        case CommandKind.SET_TASK_TAGS:
+            return new_commands.change_tags(kind, ["a"], unique_id=name)
+        case _:
             return new_commands.update_project(name, PARAMS)
 
 
@@ -78,7 +84,10 @@ EFFECTS = {
     CommandKind.FINALIZE_BATCH: ("batch", "finalized"),
     CommandKind.CREATE_PROJECT: ("project", "created"),
     CommandKind.UPDATE_PROJECT: ("project", "versioned"),
+    CommandKind.SET_TASK_METADATA: ("task", "described"),
+    CommandKind.SET_TASK_TAGS: ("task", "tagged"),
 }
+"""The kinds that are killed, and the effect of each; that of the others is the same as of one of these."""
 
 
 @pytest.fixture
@@ -98,7 +107,7 @@ def start(seeded: SandboxServer, database_url: str) -> Iterator[CrashingDispatch
 def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start: CrashingDispatchers) -> None:
     """Every kind is killed at every point; the next process brings each to one effect."""
     world = seeded.backend
-    kinds = list(CommandKind) if database.is_sqlite else [CommandKind.CREATE_TASK, CommandKind.UPDATE_PROJECT]
+    kinds = list(EFFECTS) if database.is_sqlite else [CommandKind.CREATE_TASK, CommandKind.UPDATE_PROJECT]
     queue: dict[int, tuple[CommandKind, str]] = {}
     for kind, point in product(kinds, Point):
         name = name_of(kind, point)
@@ -117,7 +126,9 @@ def test_a_kill_at_every_point(seeded: SandboxServer, database: Database, start:
         command for command in states.values() if not command or command.state != CommandState.DELIVERED
     ]
     assert undelivered == []
-    counts = {
-        name: world.applied.count(EFFECTS[kind][0], name, EFFECTS[kind][1]) for kind, name in queue.values()
-    }
+    counts = {}
+    for kind, name in queue.values():
+        of, effect = EFFECTS[kind]
+        counted = world.live.tasks.by_unique_id[name] if of == "task" else name
+        counts[name] = world.applied.count(of, counted, effect)
     assert {name: count for name, count in counts.items() if count != 1} == {}

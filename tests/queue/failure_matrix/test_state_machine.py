@@ -26,7 +26,8 @@ from scalesync.db.queue.command_rows import command_of
 from scalesync.db.queue.pause import resume
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
-from scalesync.models.commands import Command, CommandKind, CommandState, DiscardAnswer, NewCommand
+from scalesync.models.commands import Command, CommandKind, CommandState, NewCommand
+from scalesync.models.queue_state import DiscardAnswer
 from scalesync.queue import new_commands
 from tests.queue.failure_matrix.cases import PARAMS, TASK, TASK_TYPE
 from tests.queue.failure_matrix.fake_api import ReadOutcome, WriteOutcome
