@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from scalesync.clock import Clock
 from scalesync.db.caller_transaction import Connection
@@ -14,13 +14,16 @@ from scalesync.db.export import drawn_shapes, readonly_sql, rows
 from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import MAPPINGS, TASKS
 from scalesync.errors import ConfigurationError
-from scalesync.export import parquet
+from scalesync.export import arrow, parquet
 from scalesync.export.coco import coco_lines
 from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines
 from scalesync.export.fiftyone import fiftyone_lines
 from scalesync.models.columns import QueryResult
 from scalesync.models.selection import EVERYTHING, Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Format(StrEnum):
@@ -112,16 +115,41 @@ class Exporter:
 
     def parquet(self, export: Export, file: IO[bytes], counts: ExportCounts) -> None:
         """Write a table or view as one Parquet file; raises ConfigurationError as `lines` does."""
-        parquet.require_pyarrow()
+        arrow.require_pyarrow()
         with self._reading() as conn, closing(rows.rows(conn, export.name, export.wanted)) as found:
             parquet.write(file, found.columns, counts.counting(found.rows))
+
+    def reader(self, export: Export) -> "pa.RecordBatchReader":
+        """Return a table or view as an Arrow reader, in constant memory; raises as `lines` does.
+
+        The database is read until the reader is exhausted or closed.
+        """
+        arrow.require_pyarrow()
+
+        def found() -> Iterator[object]:
+            with self._reading() as conn, closing(rows.rows(conn, export.name, export.wanted)) as read:
+                yield read.columns
+                yield from read.rows
+
+        return arrow.reader(found())
+
+    def answer_reader(self, statement: str, *, seconds: float) -> "pa.RecordBatchReader":
+        """Return the result of one read-only statement as an Arrow reader, cut off after `seconds`."""
+        arrow.require_pyarrow()
+
+        def found() -> Iterator[object]:
+            with self.answer(statement, seconds=seconds) as answer:
+                yield answer.columns
+                yield from answer.rows
+
+        return arrow.reader(found())
 
     def partitions(self, export: Export, directory: Path, counts: ExportCounts) -> None:
         """Write a table or view as one Parquet file for each project and month, below an empty directory.
 
         Raises ConfigurationError as `lines` does, and if the rows have no project and time.
         """
-        parquet.require_pyarrow()
+        arrow.require_pyarrow()
         with self._reading() as conn, closing(rows.rows_by_month(conn, export.name, export.wanted)) as found:
             shortened = parquet.write_partitions(directory, found.columns, counts.counting(found.rows))
         counts.alter("shortened: names of projects, which the column project_name has whole", shortened)

@@ -2,29 +2,19 @@
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, Any
 from urllib.parse import quote
 
-from scalesync.errors import ConfigurationError, how_to_install
+from scalesync.export.arrow import arrow_schema, portions, record_batches
 from scalesync.models.columns import Column, ColumnKind
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_BATCH_ROWS = 1_000
-_BATCH_BYTES = 4 * 1024**2
-"""Size of the rows held as Python objects."""
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 32 * 1024**2
 """Size of a row group, which is held in memory until it is written."""
-
-_SIZED_KINDS = (ColumnKind.TEXT, ColumnKind.JSON, ColumnKind.BYTES)
-"""Kinds whose values can be large, and are measured."""
 
 _PART_FILE = "part-0.parquet"
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -39,16 +29,6 @@ _HASH_DIGITS = 16
 _PROJECT_NAME = Column("project_name", ColumnKind.TEXT)
 
 _Rows = Iterable[Sequence[Any]]
-_T = TypeVar("_T")
-
-
-def require_pyarrow() -> None:
-    """Raise ConfigurationError if pyarrow is not installed."""
-    try:
-        import pyarrow.parquet  # noqa: F401 - whether it can be imported is the question
-    except ImportError as error:
-        msg = "Parquet needs pyarrow, which is not installed."
-        raise ConfigurationError(msg, advice=how_to_install("parquet")) from error
 
 
 def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:
@@ -56,10 +36,10 @@ def write(file: IO[bytes], columns: Sequence[Column], rows: _Rows) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema = pa.schema([(column.name, _arrow_type(column.kind)) for column in columns])
+    schema = arrow_schema(columns)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        weighed = ((batch, batch.num_rows, batch.nbytes) for batch in _batches(schema, columns, rows))
-        for group in _portions(weighed, _GROUP_ROWS, _GROUP_BYTES):
+        weighed = ((batch, batch.num_rows, batch.nbytes) for batch in record_batches(schema, columns, rows))
+        for group in portions(weighed, _GROUP_ROWS, _GROUP_BYTES):
             table = pa.Table.from_batches(group, schema)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 
@@ -141,45 +121,3 @@ def _partition(name: str, value: str | None) -> str:
     if value.upper() in _READ_AS_NULL:
         encoded = f"%{ord(value[0]):02X}{encoded[1:]}"
     return f"{name}={encoded}"
-
-
-def _arrow_type(kind: ColumnKind) -> "pa.DataType":
-    import pyarrow as pa
-
-    types = {
-        ColumnKind.INTEGER: pa.int64(),
-        ColumnKind.NUMBER: pa.float64(),
-        ColumnKind.BOOLEAN: pa.bool_(),
-        ColumnKind.INSTANT: pa.timestamp("ms", tz="UTC"),
-        ColumnKind.DAY: pa.date32(),
-        ColumnKind.BYTES: pa.binary(),
-    }
-    return types.get(kind, pa.string())
-
-
-def _batches(schema: "pa.Schema", columns: Sequence[Column], rows: _Rows) -> Iterator["pa.RecordBatch"]:
-    import pyarrow as pa
-
-    days = [number for number, column in enumerate(columns) if column.kind is ColumnKind.DAY]
-    sized = [number for number, column in enumerate(columns) if column.kind in _SIZED_KINDS]
-    weighed = ((row, 1, sum(len(row[number]) for number in sized if row[number])) for row in rows)
-    for chunk in _portions(weighed, _BATCH_ROWS, _BATCH_BYTES):
-        values: list[Sequence[Any]] = list(zip(*chunk, strict=True))
-        for number in days:
-            values[number] = [day and date.fromisoformat(day) for day in values[number]]
-        arrays = [pa.array(each, field.type) for each, field in zip(values, schema, strict=True)]
-        yield pa.record_batch(arrays, schema=schema)
-
-
-def _portions(weighed: Iterable[tuple[_T, int, int]], max_rows: int, max_bytes: int) -> Iterator[list[_T]]:
-    """Yield lists of items; each ends with the item (item, rows, bytes) that reaches one of the limits."""
-    portion: list[_T] = []
-    rows = size = 0
-    for item, item_rows, item_bytes in weighed:
-        portion.append(item)
-        rows, size = rows + item_rows, size + item_bytes
-        if rows >= max_rows or size >= max_bytes:
-            yield portion
-            portion, rows, size = [], 0, 0
-    if portion:
-        yield portion

@@ -145,6 +145,28 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         options = DispatchOptions(workers, max, rate, timeout, settle_time, watch=watch)
         return self.run_dispatcher(options, on_event, patience)
 
+    def dispatch_only(
+        self,
+        command_id: int,
+        *,
+        timeout: float = 60.0,
+        patience: float | None = None,
+        on_event: "Callable[[DispatchEvent], None]" = ignore,
+    ) -> "DispatchSummary":
+        """Send one command and those that it waits for, and nothing else; return the last summary."""
+        from scalesync.queue.dispatch_options import DispatchOptions
+
+        tried: set[int] = set()
+        wanted = {command_id}
+        # Each round shows what the command waits for now: of several, only the first is known at a time.
+        while not wanted <= tried:
+            wanted = {each.command.id for each in self.queue.why(command_id)}
+            options = DispatchOptions(timeout=timeout, only=wanted)
+            summary = self.run_dispatcher(options, on_event, patience)
+            tried |= wanted
+            wanted = {each.command.id for each in self.queue.why(command_id)}
+        return summary
+
     def reconcile(
         self,
         *,

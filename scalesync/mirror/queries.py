@@ -1,7 +1,7 @@
 """Read the mirror from Python: documents, rows, changes, status and exports. Works offline."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Unpack
@@ -23,11 +23,50 @@ from scalesync.timestamps import When, check_order, instant_of
 
 if TYPE_CHECKING:
     # Slow to import, and only exports need them.
+    import pyarrow as pa
+
     from scalesync.export.counts import ExportCounts
     from scalesync.export.exporter import Export, Exporter
 
 Document = dict[str, Any]
 """An object as the API sent it."""
+
+
+class SqlRows(Iterator[dict[str, Any]]):
+    """The rows of one SQL statement: an iterator of dicts, or a stream for libraries that read Arrow.
+
+    `polars.from_arrow`, `pyarrow.table` and `duckdb` take it as it is; `arrow()` is the reader they get.
+    """
+
+    def __init__(self, exporter: "Exporter", statement: str, timeout: float) -> None:
+        """Prepare the statement; it runs when the first row is taken."""
+        self._exporter, self._statement, self._timeout = exporter, statement, timeout
+        self._rows = self._read()
+
+    def __next__(self) -> dict[str, Any]:
+        """Return the next row."""
+        return next(self._rows)
+
+    def close(self) -> None:
+        """End the statement, even if not all of its rows were read."""
+        self._rows.close()
+
+    def arrow(self) -> "pa.RecordBatchReader":
+        """Return all rows as an Arrow reader, in constant memory. Needs pyarrow."""
+        return self._exporter.answer_reader(self._statement, seconds=self._timeout)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return all rows for a library that reads Arrow's C stream."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def _read(self) -> Generator[dict[str, Any], None, None]:
+        with self._exporter.answer(self._statement, seconds=self._timeout) as answer:
+            names = [column.name for column in answer.columns]
+            if len(set(names)) < len(names):
+                msg = f"Two columns of the answer have the same name: {', '.join(names)}."
+                raise ConfigurationError(msg, advice="Rename one with AS.")
+            for row in answer.rows:
+                yield dict(zip(names, row, strict=True))
 
 
 class Queries(Connected):
@@ -51,12 +90,57 @@ class Queries(Connected):
         """Yield projects with the history of their parameters, in one transaction."""
         return self._list("projects", filters)
 
+    def count(self, stream: str = "tasks", **filters: Unpack[TaskFilters]) -> int:
+        """Return the number of mirrored `tasks`, `batches` or `projects`, with the filters of their lists."""
+        return self.count_selected(stream, selection_of(filters, self.now()))
+
+    def count_selected(self, stream: str, selection: Selection) -> int:
+        """Return the number of selected objects; the selection's limit is ignored."""
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MAPPINGS
+
+        with self.connections().database() as database, database.read() as conn:
+            return query.total(conn, MAPPINGS[stream], selection)
+
+    def page(
+        self,
+        stream: str,
+        selection: Selection,
+        limit: int,
+        *,
+        after: tuple[datetime | None, str] | None = None,
+        offset: int = 0,
+    ) -> list[bytes]:
+        """Return up to `limit` documents as JSON text, newest first, behind an object or a number of them.
+
+        `after` is the time of creation and the key of the object before the page.
+        """
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MAPPINGS
+
+        with self.connections().database() as database, database.read() as conn:
+            return query.page(conn, MAPPINGS[stream], selection, limit, after=after, offset=offset)
+
+    def tasks_by_status(self, batch: str) -> dict[str | None, int]:
+        """Return the numbers of a batch's mirrored tasks by status, without statuses that no task has."""
+        from scalesync.db.sync import comparison
+
+        with self.connections().database() as database, database.read() as conn:
+            return comparison.batch_counts(conn, batch)
+
+    def as_of(self, stream: str = "tasks") -> datetime | None:
+        """Return the time up to which the mirror has every change of a stream; None before one sync."""
+        from scalesync.db.sync import runs
+
+        with self.connections().database() as database, database.read() as conn:
+            return runs.read_watermarks(conn).get(stream)
+
     def queued_tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
         """Yield queued tasks that are not at Scale yet, each with its `command_id` and `state`."""
         from scalesync.queue.management import Queue
 
         queue = Queue(self.connections().database)
-        return _decoded(queue.tasks(selection_of(filters, self._now())))
+        return _decoded(queue.tasks(selection_of(filters, self.now())))
 
     def task(self, task_id: str) -> Document | None:
         """Return the task with this id, or None if the mirror does not have it."""
@@ -94,7 +178,7 @@ class Queries(Connected):
         To continue later pass the last `id` as `since_id`: no smaller id appears any more.
         """
         # Checked here and not in the generator, which would raise only at its first item.
-        now = self._now()
+        now = self.now()
         first = None if since is None else instant_of(since, now)
         end = None if until is None else instant_of(until, now)
         check_order(first, end)
@@ -108,19 +192,22 @@ class Queries(Connected):
         with self.connections().database() as database, database.read() as conn:
             yield from changes.listing(conn, after_id=after_id, since=since, until=until)
 
-    def sql(self, statement: str, *, timeout: float = 60.0) -> Iterator[dict[str, Any]]:
-        """Yield the rows of one read-only SQL statement as dicts by column, in constant memory.
+    def sql(self, statement: str, *, timeout: float = 60.0) -> SqlRows:
+        """Return the rows of one read-only SQL statement: an iterator of dicts by column, and Arrow data.
 
-        The database refuses changes, and works for at most `timeout` seconds. Raises ConfigurationError for
-        a wrong statement, and for two columns of the same name. JSON columns may be text.
+        In constant memory; nothing is asked before the first row is taken. The database refuses changes, and
+        works for at most `timeout` seconds. Raises ConfigurationError for a wrong statement, and for two
+        columns of the same name. JSON columns may be text.
         """
-        with self.exporter.answer(statement, seconds=timeout) as answer:
-            names = [column.name for column in answer.columns]
-            if len(set(names)) < len(names):
-                msg = f"Two columns of the answer have the same name: {', '.join(names)}."
-                raise ConfigurationError(msg, advice="Rename one with AS.")
-            for row in answer.rows:
-                yield dict(zip(names, row, strict=True))
+        return SqlRows(self.exporter, statement, timeout)
+
+    def rows(self, table: str, **filters: Unpack[TaskFilters]) -> "pa.RecordBatchReader":
+        """Return the rows of a table or a view as an Arrow reader, in constant memory.
+
+        The filters are those of `export`. Needs pyarrow. Raises ConfigurationError for an unknown table, and
+        for a filter that it has no column for.
+        """
+        return self.exporter.reader(self._export(table, "parquet", filters))
 
     @property
     def exporter(self) -> "Exporter":
@@ -171,17 +258,17 @@ class Queries(Connected):
 
         if format not in set(Format):
             raise ConfigurationError(f"There is no format {format!r}.", advice=f"Use {', '.join(Format)}.")
-        return Export(table, Format(format), selection_of(filters, self._now()))
+        return Export(table, Format(format), selection_of(filters, self.now()))
 
     def _list(self, stream: str, filters: Mapping[str, Any]) -> Iterator[Document]:
-        return _decoded(self.documents(stream, selection_of(filters, self._now())))
+        return _decoded(self.documents(stream, selection_of(filters, self.now())))
 
     def _one(self, stream: str, key: str) -> Document | None:
         check_name("name", key)
         found = self.document(stream, key)
         return None if found is None else read_json(found)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         """Return this machine's time, from which a span such as `7d` is subtracted."""
         return self.connections().clock.now()
 
