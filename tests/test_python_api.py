@@ -22,7 +22,7 @@ from scalesync.errors import (
     ScaleResourceNotFound,
     SubmissionError,
 )
-from scalesync.models.commands import DiscardAnswer, DisplayState
+from scalesync.models.queue_state import DiscardAnswer, DisplayState
 from scalesync.sandbox import SandboxServer
 from tests.support.sandboxes import LIVE_KEY
 

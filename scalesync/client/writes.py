@@ -1,0 +1,226 @@
+"""The writing methods of a ScaleClient: sent at once, queued, or refused, as `writes` says."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from scalesync.client.objects import Batch, Fields, Project, Task
+from scalesync.client.task_filters import value_of
+from scalesync.errors import (
+    ConfigurationError,
+    ConflictError,
+    QueueError,
+    ScaleDuplicateResource,
+    ScaleInvalidRequest,
+    ScaleNoAnswer,
+)
+from scalesync.json_sanitizing import read_json
+from scalesync.mirror import Mirror
+from scalesync.models.commands import Enqueued
+
+if TYPE_CHECKING:
+    from scalesync.queue.transaction import Transaction
+
+WriteMode = Literal["send", "queue", "refuse"]
+"""What becomes of a write: sent at once and waited for, queued for `dispatch`, or refused."""
+
+_TASK_TYPES = (
+    "annotation", "audiotranscription", "categorization", "comparison", "cuboidannotation", "datacollection",
+    "documentmodel", "documenttranscription", "imageannotation", "laneannotation", "lidarannotation",
+    "lidarlinking", "lidarsegmentation", "lidartopdown", "lineannotation", "namedentityrecognition",
+    "phonecall", "pointannotation", "polygonannotation", "segmentannotation", "sensorfusion",
+    "textcollection", "transcription", "videoannotation", "videoboxannotation", "videocuboidannotation",
+    "videoplaybackannotation",
+)  # fmt: skip
+"""The types for which older clients had a method `create_<type>_task`."""
+
+
+class Writes:
+    """Methods that change something at Scale, each exactly once.
+
+    With `writes="send"` a method waits until its command has ended, and returns the object or raises the
+    API's error. With `"queue"` it returns at once what will be: a task has no id yet, see `Task.refresh`.
+    """
+
+    mirror: Mirror
+    writes: WriteMode
+    patience: float | None
+    """Seconds without an answer after which a write is left to the queue."""
+
+    # Tasks --------------------------------------------------------------------------------------------------
+
+    def create_task(self, task_type: Any, **body: Any) -> Task:
+        """Create a task of a type, given as its name or as a `TaskType`.
+
+        A task without a unique_id gets one, so that it cannot be made twice. Raises ScaleDuplicateResource
+        for a unique_id that is taken.
+        """
+        kind = str(value_of(task_type))
+        created = self._enqueue(
+            lambda tx: tx.create_task(kind, body, allow_duplicates="unique_id" not in body)
+        )
+        if created.command_id is None or not created.new:
+            raise ScaleDuplicateResource(f"The unique_id {body.get('unique_id')!r} is already used.")
+        return self._task(created, {**body, "type": kind, "status": "pending"})
+
+    def __getattr__(self, name: str) -> Callable[..., Task]:
+        """Return `create_<type>_task` of older clients."""
+        kind = name.removeprefix("create_").removesuffix("_task")
+        if name == f"create_{kind}_task" and kind in _TASK_TYPES:
+            return lambda **body: self.create_task(kind, **body)
+        raise AttributeError(f"A ScaleClient has no {name!r}.")
+
+    def cancel_task(self, task_id: "str | Task", clear_unique_id: bool = False) -> Task:
+        """Cancel a pending task, and return it."""
+        return self._changed(
+            task_id, lambda tx, named: tx.cancel_task(**named, clear_unique_id=clear_unique_id)
+        )
+
+    def audit_task(self, task_id: "str | Task", accepted: bool, comments: str | None = None) -> None:
+        """Accept or reject a completed task."""
+        self._changed(task_id, lambda tx, named: tx.audit_task(**named, accepted=accepted, comments=comments))
+
+    def update_task_unique_id(self, task_id: "str | Task", unique_id: str) -> Task:
+        """Give a task another unique_id, and return it. Raises ScaleDuplicateResource if that is taken."""
+        return self._changed(
+            task_id, lambda tx, named: tx.update_task_unique_id(**named, new_unique_id=unique_id)
+        )
+
+    def clear_task_unique_id(self, task_id: "str | Task") -> Task:
+        """Take a task's unique_id away, and return the task."""
+        return self._changed(task_id, lambda tx, named: tx.clear_task_unique_id(**named))
+
+    def set_task_metadata(self, task_id: "str | Task", metadata: Fields) -> Task:
+        """Replace a task's metadata, and return the task."""
+        return self._changed(task_id, lambda tx, named: tx.set_task_metadata(**named, metadata=metadata))
+
+    def set_task_tags(self, task_id: "str | Task", tags: Iterable[str]) -> Task:
+        """Replace a task's tags, and return the task."""
+        return self._changed(task_id, lambda tx, named: tx.set_task_tags(**named, tags=tags))
+
+    def add_task_tags(self, task_id: "str | Task", tags: Iterable[str]) -> Task:
+        """Add tags to a task, and return it."""
+        return self._changed(task_id, lambda tx, named: tx.add_task_tags(**named, tags=tags))
+
+    def delete_task_tags(self, task_id: "str | Task", tags: Iterable[str]) -> Task:
+        """Remove tags from a task, and return it."""
+        return self._changed(task_id, lambda tx, named: tx.delete_task_tags(**named, tags=tags))
+
+    # Batches and projects -----------------------------------------------------------------------------------
+
+    def create_batch(
+        self,
+        project: str,
+        batch_name: str,
+        callback: str = "",
+        calibration_batch: bool = False,
+        self_label_batch: bool = False,
+        metadata: Fields | None = None,
+    ) -> Batch:
+        """Create a batch, and return it. Raises ScaleDuplicateResource for a name that is taken."""
+        more: Fields = {
+            "callback": callback or None,
+            "calibration_batch": calibration_batch or None,
+            "self_label_batch": self_label_batch or None,
+            "metadata": metadata,
+        }
+        created = self._enqueue(lambda tx: tx.create_batch(batch_name, project, **more))
+        if created.command_id is None or not created.new:
+            raise ScaleDuplicateResource(f"The batch {batch_name!r} is there already.")
+        return self._batch(created, batch_name, {"project": project, "status": "staging", **more})
+
+    def finalize_batch(self, batch_name: str) -> Batch:
+        """Finalize a batch, and return it."""
+        return self._batch(self._enqueue(lambda tx: tx.finalize_batch(batch_name)), batch_name)
+
+    def set_batch_metadata(self, batch_name: str, metadata: Fields) -> Batch:
+        """Replace a batch's metadata, and return the batch."""
+        queued = self._enqueue(lambda tx: tx.set_batch_metadata(batch_name, metadata))
+        return self._batch(queued, batch_name, {"metadata": metadata})
+
+    def create_project(
+        self,
+        project_name: str,
+        task_type: Any,
+        params: Fields | None = None,
+        rapid: bool = False,
+        studio: bool = False,
+        dataset_id: str | None = None,
+    ) -> Project:
+        """Create a project, and return it. Raises ScaleDuplicateResource for a name that is taken."""
+        more: Fields = {"rapid": rapid or None, "studio": studio or None, "dataset_id": dataset_id}
+        kind = str(value_of(task_type))
+        created = self._enqueue(lambda tx: tx.create_project(project_name, kind, params or {}, **more))
+        if created.command_id is None or not created.new:
+            raise ScaleDuplicateResource(f"The project {project_name!r} is there already.")
+        return self._project(created, project_name, {"type": kind, "param_history": []})
+
+    def update_project(self, project_name: str, **params: Any) -> Project:
+        """Set a project's params, with `patch=True` only those given, and return the project."""
+        patch = params.pop("patch", None)
+        queued = self._enqueue(lambda tx: tx.update_project(project_name, params, patch=patch))
+        return self._project(queued, project_name)
+
+    # Send, queue or refuse ----------------------------------------------------------------------------------
+
+    def _enqueue(self, add: "Callable[[Transaction], Enqueued]") -> Enqueued:
+        """Queue one command and, if writes are sent, send it and what it waits for.
+
+        Raises the API's error if it refused the command, and ScaleNoAnswer if the command has not ended.
+        """
+        if self.writes == "refuse":
+            msg = "This client only reads."
+            raise ConfigurationError(msg, advice='Make it with writes="send" or writes="queue".')
+        try:
+            with self.mirror.transaction() as tx:
+                queued = add(tx)
+        except ConflictError as error:
+            raise ScaleDuplicateResource(error.message, advice=error.advice) from error
+        except QueueError as error:
+            raise ScaleInvalidRequest(error.message, advice=error.advice) from error
+        if self.writes == "send" and queued.command_id is not None:
+            self._send(queued.command_id)
+        return queued
+
+    def _send(self, command_id: int) -> None:
+        summary = self.mirror.dispatch_only(command_id, patience=self.patience)
+        if summary.error is not None:
+            raise summary.error
+        if self.mirror.queue.result(command_id) is None:
+            waits = self.mirror.queue.why(command_id)
+            reason = next((each.reason for each in reversed(waits) if each.reason), "has not ended")
+            raise ScaleNoAnswer(
+                f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
+            )
+
+    def _changed(
+        self, task: "str | Task", add: "Callable[[Transaction, dict[str, str | None]], Enqueued]"
+    ) -> Task:
+        """Queue a change of a task, and return the task."""
+        named: dict[str, str | None] = {"task_id": task if isinstance(task, str) else task.id}
+        if named["task_id"] is None:
+            # Queued and without an id: the change comes behind the create by its unique_id.
+            named["unique_id"] = None if isinstance(task, str) else task.unique_id
+        queued = self._enqueue(lambda tx: add(tx, named))
+        if not isinstance(task, str):
+            return task
+        return self._task(queued, {"task_id": task})
+
+    def _task(self, queued: Enqueued, fields: Fields) -> Task:
+        """Return the task of a command: from the mirror once it was sent, else as it was queued."""
+        return Task(self._sent("tasks", queued, fields), self, queued.command_id)  # type: ignore[arg-type]
+
+    def _batch(self, queued: Enqueued, name: str, fields: Fields | None = None) -> Batch:
+        return Batch(self._sent("batches", queued, {"name": name, **(fields or {})}), self)  # type: ignore[arg-type]
+
+    def _project(self, queued: Enqueued, name: str, fields: Fields | None = None) -> Project:
+        return Project(self._sent("projects", queued, {"name": name, **(fields or {})}), self)  # type: ignore[arg-type]
+
+    def _sent(self, stream: str, queued: Enqueued, fields: Fields) -> Fields:
+        """Return the object of a command as the mirror has it, with what was queued and not sent yet."""
+        key = "task_id" if stream == "tasks" else "name"
+        sent = self.writes == "send" and queued.command_id is not None
+        result = self.mirror.queue.result(queued.command_id) if sent and queued.command_id else None
+        name = (result or fields).get(key)
+        found = None if name is None else self.mirror.document(stream, name)
+        known = read_json(found) if found is not None else {}
+        return known if sent and known else {**known, **fields}

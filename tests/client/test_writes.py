@@ -1,0 +1,150 @@
+"""Writes of the drop-in: sent at once, queued for later, or refused; each has its effect once."""
+
+from typing import Any
+
+import pytest
+import scaleapi
+
+from scalesync.client import ScaleClient, Task
+from scalesync.errors import (
+    ConfigurationError,
+    ScaleDuplicateResource,
+    ScaleInvalidRequest,
+    ScaleNoAnswer,
+    ScaleUnauthorized,
+)
+from scalesync.sandbox import SandboxServer
+from tests.client.conftest import Connect
+from tests.support.sandboxes import StartSandbox
+
+BOX = "imageannotation"
+IMAGE: dict[str, Any] = {
+    "attachment": "https://example.com/1.jpg",
+    "geometries": {"box": {"objects_to_annotate": ["car"], "min_height": 5, "min_width": 5}},
+}
+
+
+def test_a_script_written_offline_is_sent_later_and_once(sandbox: SandboxServer, connect: Connect) -> None:
+    """Project, batch, tasks with tags, metadata and a cancel: queued without a network, then dispatched."""
+    offline = connect(sandbox, writes="queue")
+    offline.create_project("P", BOX, {"instruction": "Box every car."}, rapid=True)
+    offline.create_batch("P", "B", metadata={"week": 48})
+    tasks = [offline.create_task(BOX, **IMAGE, project="P", batch="B", unique_id=f"u{n}") for n in range(30)]
+    for number, task in enumerate(tasks):
+        task.add_tags([f"tag{number % 3}"])
+    tasks[0].set_metadata({"first": True})
+    offline.finalize_batch("B")
+    assert [task.id for task in tasks] == [None] * 30
+    assert {task.status for task in tasks} == {"pending"}
+
+    assert sum(sandbox.backend.requests.values()) == 0
+    assert offline.mirror.dispatch(patience=20).dead == 0
+    for task in tasks:
+        task.refresh()
+    stored = {doc.unique_id: doc for doc in map(sandbox.backend.live.tasks.__getitem__, _ids(tasks))}
+    assert sorted(map(str, stored)) == sorted(f"u{n}" for n in range(30))
+    assert tasks[4].tags == ["tag1"]
+    assert tasks[0].metadata == {"first": True}
+    applied = sandbox.backend.applied
+    assert {applied.count("unique_id", f"u{n}", "created") for n in range(30)} == {1}
+    assert {applied.count("task", task_id, "tagged") for task_id in _ids(tasks)} == {1}
+
+
+def _ids(tasks: list[Task]) -> list[str]:
+    return [str(task.id) for task in tasks]
+
+
+def test_a_client_that_only_reads_refuses_every_write(sandbox: SandboxServer, connect: Connect) -> None:
+    """And queues nothing."""
+    client = connect(sandbox, writes="refuse")
+    for write in (
+        lambda: client.create_task(BOX, **IMAGE),
+        lambda: client.cancel_task("t"),
+        lambda: client.set_task_tags("t", ["a"]),
+        lambda: client.create_batch("P", "B"),
+        lambda: client.update_project("P", instruction="x"),
+    ):
+        with pytest.raises(ConfigurationError, match="only reads"):
+            write()
+    assert client.mirror.queue.depth()[0].open == 0
+
+
+def test_refusals_are_the_official_errors(client: ScaleClient) -> None:
+    """400, 404 and 409 with the API's words, by either module's class."""
+    client.create_task(BOX, **IMAGE, unique_id="one")
+    for write, ours, theirs in (
+        (lambda: client.create_task(BOX, **IMAGE, unique_id="one"), ScaleDuplicateResource, 409),
+        (lambda: client.create_task("no such type", unique_id="two"), ScaleInvalidRequest, 400),
+        (lambda: client.create_batch("no such project", "B"), scaleapi.exceptions.ScaleException, None),
+        (lambda: client.cancel_task("0" * 24), scaleapi.exceptions.ScaleResourceNotFound, 404),
+        (lambda: client.create_task(BOX, unique_id=""), ScaleInvalidRequest, 400),
+    ):
+        with pytest.raises(ours) as refused:
+            write()
+        assert isinstance(refused.value, scaleapi.exceptions.ScaleException)
+        assert theirs is None or refused.value.code == theirs
+
+
+def test_tasks_without_a_unique_id_are_each_another_one(client: ScaleClient, sandbox: SandboxServer) -> None:
+    """The same content twice makes two tasks, as with the official client."""
+    one, two = client.create_task(BOX, **IMAGE), client.create_task(BOX, **IMAGE)
+    assert one.id != two.id
+    assert len(sandbox.backend.documents("tasks")) == 2
+
+
+def test_names_of_older_clients_work(client: ScaleClient) -> None:
+    """create_<type>_task, fetch_task, list_batches, attributes of params, and objects that read as dicts."""
+    client.create_project("P", BOX, {"instruction": "x"})
+    client.create_batch("P", "B")
+    task = client.create_imageannotation_task(**IMAGE, project="P", batch="B")
+    assert client.fetch_task(str(task.id)).param_dict == task.as_dict()
+    assert task.attachment == IMAGE["attachment"]
+    assert client.get_project("P")["name"] == "P"
+    assert dict(client.get_project("P"))["type"] == BOX
+    page = client.list_batches(next_token=None)
+    assert ([batch.name for batch in page], page.next_token) == (["B"], None)
+    with pytest.raises(AttributeError, match="create_nonsense_task"):
+        _ = client.create_nonsense_task
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = task.nonsense
+
+
+def test_a_write_without_an_answer_stays_in_the_queue_and_is_applied_once(
+    sandbox: SandboxServer, connect: Connect
+) -> None:
+    """The error says so; once the API answers again, what was done is found, and not done again."""
+    client = connect(sandbox, patience=0.5)
+    sandbox.backend.faults.replace(("applied-then-dropped:100%@POST", "500:100%@GET"))
+    with pytest.raises(ScaleNoAnswer, match="may have been applied") as unknown:
+        client.create_task(BOX, **IMAGE, unique_id="one")
+    assert isinstance(unknown.value, scaleapi.exceptions.ScaleException)
+    sandbox.backend.faults.replace(())
+    assert client.mirror.queue.depth()[0].in_doubt == 1
+    assert client.mirror.dispatch(patience=20).delivered == 1
+    assert sandbox.backend.applied.count("unique_id", "one", "created") == 1
+
+
+def test_a_wrong_key_is_an_official_error(start_sandbox: StartSandbox, connect: Connect) -> None:
+    """401, from a write."""
+    server = start_sandbox(keys=frozenset({"live_another_key_0000"}))
+    client = connect(server)
+    with pytest.raises(ScaleUnauthorized) as refused:
+        client.create_task(BOX, **IMAGE, unique_id="one")
+    assert isinstance(refused.value, scaleapi.exceptions.ScaleUnauthorized)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"writes": "never"}, "none of the ways"),
+        ({"proxies": {}}, "environment"),
+        ({"verify": False}, "environment"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused(
+    connect: Connect, sandbox: SandboxServer, options: Any, words: str
+) -> None:
+    """In one sentence."""
+    with pytest.raises(ConfigurationError, match=words):
+        connect(sandbox, **options)
