@@ -4,39 +4,13 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
-from scalesync import errors
-from scalesync.errors import (
-    ScaleDuplicateResource,
-    ScaleException,
-    ScaleInternalError,
-    ScaleInvalidRequest,
-    ScaleNotEnabled,
-    ScaleResourceNotFound,
-    ScaleServiceUnavailable,
-    ScaleTimeoutError,
-    ScaleTooManyRequests,
-    ScaleUnauthorized,
-)
-
-__all__ = [
-    "ScaleDuplicateResource",
-    "ScaleException",
-    "ScaleInternalError",
-    "ScaleInvalidRequest",
-    "ScaleNotEnabled",
-    "ScaleResourceNotFound",
-    "ScaleServiceUnavailable",
-    "ScaleTimeoutError",
-    "ScaleTooManyRequests",
-    "ScaleUnauthorized",
-    "raise_as_official",
-]
+from scalesync.errors import ScalesyncError
 
 _CLASSES: dict[tuple[type, type], type[Exception]] = {}
 """Classes that are both ours and the official client's, by the two."""
 
 
-def raise_as_official(error: errors.ScalesyncError) -> NoReturn:
+def raise_as_official(error: ScalesyncError) -> NoReturn:
     """Raise an error so that handlers written for the official client catch it too.
 
     `except scaleapi.exceptions.ScaleException` catches it if the caller has imported that; its text begins
@@ -62,7 +36,7 @@ def _text(error: Any) -> str:
     return f"<Response [{code}]> {error.message}" if code else f"<Response> {error.message}"
 
 
-def _official_class(error: errors.ScalesyncError) -> type | None:
+def _official_class(error: ScalesyncError) -> type | None:
     """Return the official client's class for an error, None if that client is not in use here."""
     # Never imported from here: it drags a lot along, and a caller who handles its errors has imported it.
     module: ModuleType | None = sys.modules.get("scaleapi.exceptions")

@@ -5,10 +5,7 @@ field is an attribute too.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from scalesync.client import ScaleClient
+from typing import Any, Generic, TypeVar
 
 Fields = dict[str, Any]
 _T = TypeVar("_T")
@@ -20,7 +17,7 @@ class ApiObject:
     key = "id"
     """The field that identifies it."""
 
-    def __init__(self, json: Fields, client: "ScaleClient") -> None:
+    def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
         self._json, self._client = json, client
 
@@ -75,7 +72,7 @@ class Task(ApiObject):
 
     key = "task_id"
 
-    def __init__(self, json: Fields, client: "ScaleClient", command_id: int | None = None) -> None:
+    def __init__(self, json: Fields, client: Any, command_id: int | None = None) -> None:
         """Wrap the JSON object; `command_id` is the command that creates the task, if it is not sent yet."""
         super().__init__(json, client)
         self.command_id = command_id
@@ -144,7 +141,7 @@ class Batch(ApiObject):
 
     key = "name"
 
-    def __init__(self, json: Fields, client: "ScaleClient") -> None:
+    def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
         super().__init__(json, client)
         self.name: str = json["name"]
@@ -160,13 +157,13 @@ class Batch(ApiObject):
 
     def finalize(self) -> "Batch":
         """Finalize the batch, and return it."""
-        finalized = self._client.finalize_batch(self.name)
+        finalized: Batch = self._client.finalize_batch(self.name)
         self.status = finalized.status
         return finalized
 
     def get_status(self) -> Fields:
         """Return the status with the counts of tasks, and set `status` and the `tasks_` counts."""
-        found = self._client.batch_status(self.name)
+        found: Fields = self._client.batch_status(self.name)
         self.status = found["status"]
         for state in ("pending", "completed", "error", "canceled"):
             setattr(self, f"tasks_{state}", found.get(state, 0))
@@ -198,7 +195,7 @@ class Project(ApiObject):
 
     key = "name"
 
-    def __init__(self, json: Fields, client: "ScaleClient") -> None:
+    def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
         super().__init__(json, client)
         self.name: str = json["name"]
@@ -210,7 +207,8 @@ class Project(ApiObject):
 
     def get_template(self) -> "ProjectTemplate":
         """Return the template of its tasks, which chat and textcollection have."""
-        return self._client.get_project_template(self.name)
+        template: ProjectTemplate = self._client.get_project_template(self.name)
+        return template
 
 
 class Paginator(list[_T], Generic[_T]):
@@ -242,7 +240,7 @@ class Batchlist(Paginator[Batch]):
 class ProjectTemplate(ApiObject):
     """The template of a project's tasks."""
 
-    def __init__(self, json: Fields, client: "ScaleClient") -> None:
+    def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
         super().__init__(json, client)
         self.id, self.version = json["id"], json.get("version")
@@ -267,7 +265,7 @@ class ProjectTemplate(ApiObject):
 class File(ApiObject):
     """A file at Scale; `attachment_url` is what a task refers to."""
 
-    def __init__(self, json: Fields, client: "ScaleClient") -> None:
+    def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
         super().__init__(json, client)
         self.id, self.attachment_url = json.get("id"), json.get("attachment_url")
@@ -276,7 +274,7 @@ class File(ApiObject):
 class QualityTask(ApiObject):
     """A task with a known answer, by which annotators are checked or trained."""
 
-    def __init__(self, json: Fields, client: "ScaleClient") -> None:
+    def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
         super().__init__(json, client)
         self.id = json["id"]

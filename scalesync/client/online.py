@@ -22,7 +22,8 @@ class Teammate(ApiObject):
 
     def update_teammate_role(self, new_role: Any) -> "list[Teammate]":
         """Give the member another role."""
-        return self._client.update_teammates_role([self.email], new_role)
+        changed: list[Teammate] = self._client.update_teammates_role([self.email], new_role)
+        return changed
 
 
 class StudioLabelerAssignment(ApiObject):
@@ -83,7 +84,7 @@ class Online:
 
     def get_project_template(self, project_name: str) -> ProjectTemplate:
         """Return the template of a project's tasks, which chat and textcollection have."""
-        return ProjectTemplate(self._call("GET", "projects/{}/taskTemplates", project_name), self)  # type: ignore[arg-type]
+        return ProjectTemplate(self._call("GET", "projects/{}/taskTemplates", project_name), self)
 
     # The team -----------------------------------------------------------------------------------------------
 

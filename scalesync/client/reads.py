@@ -5,15 +5,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scalesync.client import task_filters
-from scalesync.client.errors import ScaleResourceNotFound
 from scalesync.client.objects import Batch, Batchlist, Fields, Project, Task, Tasklist
 from scalesync.client.task_filters import PAGE_SIZE, check_names, position_of, several, token_of, value_of
+from scalesync.errors import ScaleResourceNotFound
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
 from scalesync.models.api import BatchFilter, TaskFilter
 
 _GENERATOR_PAGE = 500
 """Tasks that `get_tasks` reads from the mirror at once."""
+
+_EVERY_BATCH = 1_000_000
+"""Batches of an account, at most."""
 
 
 class Reads:
@@ -31,7 +34,7 @@ class Reads:
 
     def get_task(self, task_id: str) -> Task:
         """Return a task."""
-        return Task(self._one("tasks", task_id), self)  # type: ignore[arg-type]
+        return Task(self._one("tasks", task_id), self)
 
     def fetch_task(self, task_id: str) -> Task:
         """Return a task: the name of `get_task` in older clients."""
@@ -117,7 +120,7 @@ class Reads:
 
     def get_batch(self, batch_name: str) -> Batch:
         """Return a batch."""
-        return Batch(self._one("batches", batch_name), self)  # type: ignore[arg-type]
+        return Batch(self._one("batches", batch_name), self)
 
     def batches(self, **filters: Any) -> Batchlist:
         """Return a page of batches, newest first, up to 100; add `limit` to `offset` for the next page."""
@@ -129,9 +132,17 @@ class Reads:
         wanted = task_filters.selected_batches(chosen)
         if wanted is None:
             return Batchlist([], 0, limit, offset, has_more=False)
-        found = self.mirror.page("batches", wanted, limit + 1, offset=offset)
-        docs = [Batch(read_json(text), self) for text in found[:limit]]  # type: ignore[arg-type]
-        total = self.mirror.count_selected("batches", wanted)
+        if chosen.exclude_archived:
+            # No column says which are archived, so all of them are read.
+            every = map(read_json, self.mirror.page("batches", wanted, _EVERY_BATCH))
+            found = [doc for doc in every if not doc.get("archived")]
+            total, found = len(found), found[offset : offset + limit + 1]
+        else:
+            found = [
+                read_json(text) for text in self.mirror.page("batches", wanted, limit + 1, offset=offset)
+            ]
+            total = self.mirror.count_selected("batches", wanted)
+        docs = [Batch(doc, self) for doc in found[:limit]]
         return Batchlist(docs, total, limit, offset, has_more=len(found) > limit)
 
     def list_batches(self, **filters: Any) -> Batchlist:
@@ -180,7 +191,7 @@ class Reads:
 
     def get_project(self, project_name: str) -> Project:
         """Return a project."""
-        return Project(self._one("projects", project_name), self)  # type: ignore[arg-type]
+        return Project(self._one("projects", project_name), self)
 
     def projects(self) -> list[Project]:
         """Return all projects."""
@@ -189,7 +200,7 @@ class Reads:
                 found = [read_json(bytes(raw)) for raw in api.projects().docs]
         else:
             found = list(self.mirror.projects())
-        return [Project(json, self) for json in found]  # type: ignore[arg-type]
+        return [Project(json, self) for json in found]
 
     def get_projects(self) -> list[Project]:
         """Return all projects."""
@@ -221,7 +232,7 @@ class Reads:
         fields = task_filters.LIMITED_FIELDS
         if limited:
             docs = [{name: doc[name] for name in fields if name in doc} for doc in docs]
-        return [Task(doc, self) for doc in docs]  # type: ignore[arg-type]
+        return [Task(doc, self) for doc in docs]
 
     def _all_of_mirror(self, chosen: TaskFilter) -> Iterator[Task]:
         wanted, after = task_filters.selected_tasks(chosen), None
@@ -245,13 +256,13 @@ class Reads:
     def _tasks_of_api(self, chosen: TaskFilter, limit: int, token: str | None) -> Tasklist:
         with self.mirror.connections().api() as api:
             page = api.tasks(chosen, limit=limit, next_token=token)
-        tasks = [Task(read_json(bytes(raw)), self) for raw in page.docs]  # type: ignore[arg-type]
+        tasks = [Task(read_json(bytes(raw)), self) for raw in page.docs]
         return Tasklist(tasks, page.total or 0, limit, 0, page.has_more, page.next_token)
 
     def _batches_of_api(self, chosen: BatchFilter, limit: int, offset: int) -> Batchlist:
         with self.mirror.connections().api() as api:
             page = api.batches(chosen, limit=limit, next_token=f"offset:{offset}")
-        docs = [Batch(read_json(bytes(raw)), self) for raw in page.docs]  # type: ignore[arg-type]
+        docs = [Batch(read_json(bytes(raw)), self) for raw in page.docs]
         return Batchlist(docs, page.total or 0, limit, offset, page.has_more)
 
 

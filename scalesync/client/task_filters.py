@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.client.errors import ScaleInvalidRequest
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, ScaleInvalidRequest
 from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.models.selection import Selection
 from scalesync.timestamps import instant_of, parse_instant

@@ -207,13 +207,13 @@ class Writes:
 
     def _task(self, queued: Enqueued, fields: Fields) -> Task:
         """Return the task of a command: from the mirror once it was sent, else as it was queued."""
-        return Task(self._sent("tasks", queued, fields), self, queued.command_id)  # type: ignore[arg-type]
+        return Task(self._sent("tasks", queued, fields), self, queued.command_id)
 
     def _batch(self, queued: Enqueued, name: str, fields: Fields | None = None) -> Batch:
-        return Batch(self._sent("batches", queued, {"name": name, **(fields or {})}), self)  # type: ignore[arg-type]
+        return Batch(self._sent("batches", queued, {"name": name, **(fields or {})}), self)
 
     def _project(self, queued: Enqueued, name: str, fields: Fields | None = None) -> Project:
-        return Project(self._sent("projects", queued, {"name": name, **(fields or {})}), self)  # type: ignore[arg-type]
+        return Project(self._sent("projects", queued, {"name": name, **(fields or {})}), self)
 
     def _sent(self, stream: str, queued: Enqueued, fields: Fields) -> Fields:
         """Return the object of a command as the mirror has it, with what was queued and not sent yet."""

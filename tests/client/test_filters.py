@@ -16,6 +16,7 @@ from tests.client.conftest import Connect
 from tests.support.sandboxes import LIVE_KEY, official_client
 
 Documents = list[dict[str, Any]]
+ARCHIVED = {"exclude_archived": True, "limit": 4, "offset": 1}
 
 
 def _pages(client: Any, filters: dict[str, Any]) -> tuple[list[Documents], list[int], list[bool]]:
@@ -133,7 +134,13 @@ def test_lists_of_batches_and_projects_are_the_same(
     assert [batch.as_dict() for batch in mirrored.get_batches()] == [
         batch.as_dict() for batch in official.get_batches()
     ]
-    for filters in ({"limit": 3}, {"limit": 3, "offset": 2}, {"offset": 10_000}, {"status": "completed"}):
+    for filters in (
+        {"limit": 3},
+        {"limit": 3, "offset": 2},
+        {"offset": 10_000},
+        {"status": "completed"},
+        ARCHIVED,
+    ):
         ours, theirs = mirrored.batches(**filters), official.batches(**filters)
         assert [each.as_dict() for each in ours] == [each.as_dict() for each in theirs]
         assert (ours.total, ours.has_more, ours.limit, ours.offset) == (
