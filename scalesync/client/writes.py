@@ -60,7 +60,9 @@ class Writes:
         )
         if created.command_id is None or not created.new:
             raise ScaleDuplicateResource(f"The unique_id {body.get('unique_id')!r} is already used.")
-        return self._task(created, {**body, "type": kind, "status": "pending"})
+        queued = self.mirror.queue.show(created.command_id).shown.command
+        fields = {"type": kind, "status": "pending", "unique_id": queued.resource.removeprefix("task:")}
+        return self._task(created, {**body, **fields})
 
     def __getattr__(self, name: str) -> Callable[..., Task]:
         """Return `create_<type>_task` of older clients."""

@@ -12,8 +12,7 @@ from scalesync.sandbox import SandboxServer
 from tests.sandbox import test_official_client, test_official_team
 
 _OTHERWISE = {
-    "test_files_are_uploaded_and_imported": "there are no files yet",
-    "test_evaluation_and_training_tasks_need_a_rapid_project": "there are no quality tasks yet",
+    "test_files_are_uploaded_and_imported": "files are not uploaded yet",
     "test_a_unique_id_is_changed_cleared_and_never_shared": "the 409 has words of our own",
     "test_enterprise_batches_are_open_at_once": "a batch whose finalize is queued takes no more tasks",
     "test_rapid_batches_collect_tasks_until_finalized": "a second finalize is the first one again",
