@@ -1,6 +1,6 @@
 """Subcommands of task, batch and project that queue commands; they need no key and no network."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -154,7 +154,7 @@ def _template(task_type: str, fields: Fields, options: dict[str, object]) -> "Ta
 
 
 def queue_commands(
-    context: Context, add: "Callable[[Transaction], Sequence[Enqueued]]", *, as_json: bool
+    context: Context, add: "Callable[[Transaction], list[Enqueued]]", *, as_json: bool
 ) -> None:
     """Queue commands in one transaction, and print the result."""
     with context.mirror().transaction() as tx:

@@ -162,6 +162,6 @@ def _repeated_fields(fields: Fields, text: bytes) -> int:
 
 
 def _without_signed_links(fields: Fields) -> Fields:
-    if fields.keys().isdisjoint(VOLATILE):
+    if VOLATILE.isdisjoint(fields):
         return fields
     return {name: value for name, value in fields.items() if name not in VOLATILE}

@@ -73,6 +73,11 @@ class SetBatchMetadata(interface.CommandHandler):
             payload["metadata"], fields.get("metadata") or {}
         )
 
+    def prepare(self, api: ScaleApi, command: Command) -> interface.Prepared:
+        """Find out whether there is nothing to change."""
+        document = api.batch(interface.payload_of(command)["name"])
+        return interface.Prepared(no_op=document if self.confirms(command, document) else None)
+
     def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
         """Read the batch."""
         document = api.batch(interface.payload_of(command)["name"])

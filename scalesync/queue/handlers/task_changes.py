@@ -78,10 +78,13 @@ class TaskChange(interface.CommandHandler):
         return found
 
     def prepare(self, api: ScaleApi, command: Command) -> interface.Prepared:
-        """Find the task's id if only its unique_id is known. Raises ScaleResourceNotFound for none."""
-        if interface.payload_of(command).get("task_id"):
-            return interface.Prepared()
-        return interface.Prepared(target=self.read_task(api, command)[1]["task_id"])
+        """Find the task's id, and whether there is nothing to change. Raises ScaleResourceNotFound."""
+        # Read even if the id is known: after a look-up that was behind, this may show an earlier request.
+        document, fields = self.read_task(api, command)
+        payload = interface.payload_of(command)
+        applied = document if self.is_applied(payload, fields) else None
+        target = None if payload.get("task_id") else fields["task_id"]
+        return interface.Prepared(target=target, no_op=applied)
 
 
 class ChangeTags(TaskChange):
@@ -149,12 +152,16 @@ class UpdateUniqueId(TaskChange):
 
     def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
         """Read the task; if another one has the new unique_id, it can never be applied."""
-        found = super().look_up(api, command)
-        if isinstance(found, interface.Present):
-            return found
-        holder = find_by_unique_id(api, interface.payload_of(command)["new_unique_id"])
+        document, fields = self.read_task(api, command)
+        payload = interface.payload_of(command)
+        if self.is_applied(payload, fields):
+            return interface.Present(document)
+        holder = find_by_unique_id(api, payload["new_unique_id"])
         if holder is None:
-            return found
+            return interface.Absent()
+        # The list may show what the read of the task did not show yet.
+        if holder[1].get("task_id") == fields.get("task_id"):
+            return interface.Present(holder[0])
         return interface.Conflict(f"Task {holder[1].get('task_id')} has this unique_id.")
 
     def frees_key(self, payload: interface.Payload) -> bool:
@@ -209,9 +216,11 @@ class AuditTask(TaskChange):
         return named and isinstance(self._found(command, answer, fields), interface.Present)
 
     def prepare(self, api: ScaleApi, command: Command) -> interface.Prepared:
-        """Find the task's id, and note its audits."""
-        _, fields = self.read_task(api, command)
+        """Find the task's id, and note its audits before the first send."""
+        document, fields = self.read_task(api, command)
         audits, payload = _audits(fields), interface.payload_of(command)
+        if command.base is not None and isinstance(self._found(command, document, fields), interface.Present):
+            return interface.Prepared(no_op=document)
         if audits is not None:
             base = len(audits)
         else:

@@ -70,6 +70,12 @@ class CancelTask(TaskChange):
             return interface.TooLate("Somebody began to work on the task before it could be canceled.")
         return interface.Absent()
 
+    def prepare(self, api: ScaleApi, command: Command) -> interface.Prepared:
+        """Find the task's id if only its unique_id is known. Raises ScaleResourceNotFound for none."""
+        if interface.payload_of(command).get("task_id"):
+            return interface.Prepared()
+        return interface.Prepared(target=self.read_task(api, command)[1]["task_id"])
+
     def missing(self, command: Command) -> interface.LookUp:
         """Return Present if the task was to lose the unique_id by which alone it is known, else Absent."""
         # The command may have been sent without its id being stored here: before a backup was restored, or by

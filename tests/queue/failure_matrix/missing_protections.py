@@ -57,6 +57,7 @@ class _UpdateProject(_Blind, UpdateProject):
 
 
 BLIND: Mapping[str, CommandHandler] = {
+    **HANDLERS,
     CommandKind.CREATE_TASK: _CreateTask(),
     CommandKind.CANCEL_TASK: _CancelTask(),
     CommandKind.CREATE_BATCH: _CreateBatch(),
@@ -64,7 +65,6 @@ BLIND: Mapping[str, CommandHandler] = {
     CommandKind.CREATE_PROJECT: _CreateProject(),
     CommandKind.UPDATE_PROJECT: _UpdateProject(),
 }
-assert BLIND.keys() == HANDLERS.keys()
 
 
 @dataclass
