@@ -7,6 +7,8 @@ field is an attribute too.
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from scalesync.models.api import TASK_STATUSES
+
 Fields = dict[str, Any]
 _T = TypeVar("_T")
 
@@ -165,7 +167,7 @@ class Batch(ApiObject):
         """Return the status with the counts of tasks, and set `status` and the `tasks_` counts."""
         found: Fields = self._client.batch_status(self.name)
         self.status = found["status"]
-        for state in ("pending", "completed", "error", "canceled"):
+        for state in TASK_STATUSES:
             setattr(self, f"tasks_{state}", found.get(state, 0))
         return found
 

@@ -10,7 +10,7 @@ from scalesync.client.task_filters import PAGE_SIZE, check_names, position_of, s
 from scalesync.errors import ScaleResourceNotFound
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
-from scalesync.models.api import BatchFilter, TaskFilter
+from scalesync.models.api import TASK_STATUSES, BatchFilter, TaskFilter
 
 _GENERATOR_PAGE = 500
 """Tasks that `get_tasks` reads from the mirror at once."""
@@ -176,9 +176,7 @@ class Reads:
         """Return a batch's status with the numbers of its tasks by status; numbers of 0 are left out."""
         if self._is_too_old():
             counted = self.mirror.batch_status(batch_name)
-            numbers = {
-                state: getattr(counted, state) for state in ("pending", "completed", "error", "canceled")
-            }
+            numbers = {state: getattr(counted, state) for state in TASK_STATUSES}
             return {
                 "status": counted.status,
                 **{state: number for state, number in numbers.items() if number},

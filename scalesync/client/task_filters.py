@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from scalesync.errors import ConfigurationError, ScaleInvalidRequest
-from scalesync.models.api import BatchFilter, TaskFilter
+from scalesync.models.api import REVIEWS, TASK_STATUSES, BatchFilter, TaskFilter
 from scalesync.models.selection import Selection
 from scalesync.timestamps import instant_of, parse_instant
 
@@ -25,8 +25,6 @@ LIMITED_FIELDS = ("task_id", "status", "metadata", "project", "otherVersion")
 """The fields of a task in a `limited_response` (official client)."""
 PAGE_SIZE = 100
 
-_STATUSES = ("pending", "completed", "canceled", "error")
-_REVIEWS = ("accepted", "fixed", "commented", "rejected", "pending")
 _TIMES = (
     "start_time", "end_time", "completed_after", "completed_before", "updated_after", "updated_before",
 )  # fmt: skip
@@ -60,14 +58,14 @@ def several(given: object) -> tuple[str, ...]:
 def task_filter(given: Mapping[str, Any], now: datetime) -> TaskFilter:
     """Return the filter of `tasks`. Raises ScaleInvalidRequest for a value that the API refuses."""
     status = value_of(given.get("status")) or None
-    if status is not None and status not in _STATUSES:
-        raise ScaleInvalidRequest(f"There is no status {status!r}; it is one of {', '.join(_STATUSES)}.")
+    if status is not None and status not in TASK_STATUSES:
+        raise ScaleInvalidRequest(f"There is no status {status!r}; it is one of {', '.join(TASK_STATUSES)}.")
     reviews = tuple(
         each for text in several(given.get("customer_review_status")) for each in text.split(",") if each
     )
     for review in reviews:
-        if review not in _REVIEWS:
-            raise ScaleInvalidRequest(f"There is no review {review!r}; it is one of {', '.join(_REVIEWS)}.")
+        if review not in REVIEWS:
+            raise ScaleInvalidRequest(f"There is no review {review!r}; it is one of {', '.join(REVIEWS)}.")
     return TaskFilter(
         **{name: time_of(given.get(name), now) for name in _TIMES},
         status=status,

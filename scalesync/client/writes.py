@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 WriteMode = Literal["send", "queue", "refuse"]
 """What becomes of a write: sent at once and waited for, queued for `dispatch`, or refused."""
 
+ONLY_READS = "This client only reads."
+WRITING = 'Make it with writes="send" or writes="queue".'
+"""Sentence and advice of a client that refuses writes."""
+
 _TASK_TYPES = (
     "annotation", "audiotranscription", "categorization", "comparison", "cuboidannotation", "datacollection",
     "documentmodel", "documenttranscription", "imageannotation", "laneannotation", "lidarannotation",
@@ -55,14 +59,15 @@ class Writes:
         for a unique_id that is taken.
         """
         kind = str(value_of(task_type))
-        created = self._enqueue(
-            lambda tx: tx.create_task(kind, body, allow_duplicates="unique_id" not in body)
+        created, command_id = self._create(
+            lambda tx: tx.create_task(kind, body, allow_duplicates="unique_id" not in body),
+            f"The unique_id {body.get('unique_id')!r} is already used.",
         )
-        if created.command_id is None or not created.new:
-            raise ScaleDuplicateResource(f"The unique_id {body.get('unique_id')!r} is already used.")
-        queued = self.mirror.queue.show(created.command_id).shown.command
-        fields = {"type": kind, "status": "pending", "unique_id": queued.resource.removeprefix("task:")}
-        return self._task(created, {**body, **fields})
+        fields = {**body, "type": kind, "status": "pending"}
+        if not fields.get("unique_id"):
+            resource = self.mirror.queue.show(command_id).shown.command.resource
+            fields["unique_id"] = resource.removeprefix("task:")
+        return self._task(created, fields)
 
     def __getattr__(self, name: str) -> Callable[..., Task]:
         """Return `create_<type>_task` of older clients."""
@@ -125,9 +130,10 @@ class Writes:
             "self_label_batch": self_label_batch or None,
             "metadata": metadata,
         }
-        created = self._enqueue(lambda tx: tx.create_batch(batch_name, project, **more))
-        if created.command_id is None or not created.new:
-            raise ScaleDuplicateResource(f"The batch {batch_name!r} is there already.")
+        created, _ = self._create(
+            lambda tx: tx.create_batch(batch_name, project, **more),
+            f"The batch {batch_name!r} is there already.",
+        )
         return self._batch(created, batch_name, {"project": project, "status": "staging", **more})
 
     def finalize_batch(self, batch_name: str) -> Batch:
@@ -151,9 +157,10 @@ class Writes:
         """Create a project, and return it. Raises ScaleDuplicateResource for a name that is taken."""
         more: Fields = {"rapid": rapid or None, "studio": studio or None, "dataset_id": dataset_id}
         kind = str(value_of(task_type))
-        created = self._enqueue(lambda tx: tx.create_project(project_name, kind, params or {}, **more))
-        if created.command_id is None or not created.new:
-            raise ScaleDuplicateResource(f"The project {project_name!r} is there already.")
+        created, _ = self._create(
+            lambda tx: tx.create_project(project_name, kind, params or {}, **more),
+            f"The project {project_name!r} is there already.",
+        )
         return self._project(created, project_name, {"type": kind, "param_history": []})
 
     def update_project(self, project_name: str, **params: Any) -> Project:
@@ -164,14 +171,23 @@ class Writes:
 
     # Send, queue or refuse ----------------------------------------------------------------------------------
 
+    def _create(self, add: "Callable[[Transaction], Enqueued]", taken: str) -> tuple[Enqueued, int]:
+        """Queue a create as `_enqueue` does; return the result, and its command.
+
+        Raises ScaleDuplicateResource with the sentence `taken` if its object is queued or mirrored already.
+        """
+        created = self._enqueue(add)
+        if created.command_id is None or not created.new:
+            raise ScaleDuplicateResource(taken)
+        return created, created.command_id
+
     def _enqueue(self, add: "Callable[[Transaction], Enqueued]") -> Enqueued:
         """Queue one command and, if writes are sent, send it and what it waits for.
 
         Raises the API's error if it refused the command, and ScaleNoAnswer if the command has not ended.
         """
         if self.writes == "refuse":
-            msg = "This client only reads."
-            raise ConfigurationError(msg, advice='Make it with writes="send" or writes="queue".')
+            raise ConfigurationError(ONLY_READS, advice=WRITING)
         try:
             with self.mirror.transaction() as tx:
                 queued = add(tx)
@@ -220,9 +236,9 @@ class Writes:
     def _sent(self, stream: str, queued: Enqueued, fields: Fields) -> Fields:
         """Return the object of a command as the mirror has it, with what was queued and not sent yet."""
         key = "task_id" if stream == "tasks" else "name"
-        sent = self.writes == "send" and queued.command_id is not None
-        result = self.mirror.queue.result(queued.command_id) if sent and queued.command_id else None
+        sent = queued.command_id if self.writes == "send" else None
+        result = None if sent is None else self.mirror.queue.result(sent)
         name = (result or fields).get(key)
         found = None if name is None else self.mirror.document(stream, name)
         known = read_json(found) if found is not None else {}
-        return known if sent and known else {**known, **fields}
+        return known if result and known else {**known, **fields}

@@ -8,6 +8,12 @@ import msgspec
 DEFAULT_API_URL = "https://api.scale.com/v1"
 """The API's address (documented)."""
 
+TASK_STATUSES = ("pending", "completed", "canceled", "error")
+"""Statuses of tasks (documented; that lists filter by the last one is assumed)."""
+
+REVIEWS = ("accepted", "fixed", "commented", "rejected", "pending")
+"""Values of `customer_review_status` (official client)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -91,7 +91,7 @@ WINDOWS = (
         (f"{_LISTS}test_what_is_gone_is_noticed_wherever_it_was[sqlite]",),
     ),
     Variant(
-        "a window is taken to be new whatever the mirror has in it",
+        "the pages of every window are inserted without a comparison",
         "sync/window_progress.py",
         "return self.stored_before is not None and self.stored_before <= few",
         "return self.stored_before is not None",

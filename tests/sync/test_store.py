@@ -19,7 +19,8 @@ from scalesync.errors import LeaseLostError
 from scalesync.lease_owner import new_owner_id, owner_is_dead
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.parsing.row_parser import key_digest
-from scalesync.sync.parsed_page import parse_page
+from scalesync.sync.parsed_page import ParsedPage, parse_page
+from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import PAGE_SIZE, STREAMS
 from scalesync.sync.window_progress import MAX_STORED_BEFORE, WindowProgress
 from tests.db.test_upserts import task
@@ -182,6 +183,17 @@ def _stored(database: Database, number: int) -> None:
         write_rows(conn, TASKS, given, NOW)
 
 
+def _reading(store: SyncStore) -> WindowProgress:
+    """Claim the window of the run, and return what a reader of it knows."""
+    window = store.claim()
+    assert window is not None
+    return WindowProgress(STREAMS["tasks"], window)
+
+
+def _next_page(store: SyncStore, reading: WindowProgress) -> ParsedPage:
+    return parse_page(reading.stream, reading.stream.page(store.api, reading.window, PAGE_SIZE))
+
+
 @pytest.mark.parametrize(
     ("others", "first", "later"),
     [(0, True, True), (MAX_STORED_BEFORE, False, True), (MAX_STORED_BEFORE + 1, False, False)],
@@ -194,12 +206,10 @@ def test_pages_are_taken_to_be_new_where_the_mirror_has_next_to_nothing(
     open_run(database)
     _stored(database, others)
     with session(start_sandbox(tasks=150), database) as reader:
-        window = reader.store.claim()
-        assert window is not None
-        reading = WindowProgress(STREAMS["tasks"], window)
+        reading = _reading(reader.store)
         reader.store.prepare(reading)
         assert reading.expects_new == first
-        reading.accept(parse_page(reading.stream, reading.stream.page(reader.store.api, window, PAGE_SIZE)))
+        reading.accept(_next_page(reader.store, reading))
         assert reading.expects_new == later
         assert reading.began_empty == (others == 0)
 
@@ -212,17 +222,12 @@ def test_the_rest_of_a_window_taken_up_again_is_taken_to_be_new(
     open_run(database)
     _stored(database, others)
     with session(start_sandbox(tasks=150), database) as reader:
-        window = reader.store.claim()
-        assert window is not None
-        reading = WindowProgress(STREAMS["tasks"], window)
-        page = parse_page(reading.stream, reading.stream.page(reader.store.api, window, PAGE_SIZE))
-        reader.store.save_together([reading.accept(page)])
+        reading = _reading(reader.store)
+        reader.store.save_together([reading.accept(_next_page(reader.store, reading))])
         reader.store.release()
 
-        again = reader.store.claim()
-        assert again is not None
-        assert again.next_token is not None
-        resumed = WindowProgress(STREAMS["tasks"], again)
+        resumed = _reading(reader.store)
+        assert resumed.window.next_token is not None
         reader.store.prepare(resumed)
     assert resumed.expects_new == (others == 0)
     assert not resumed.began_empty

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from scalesync.db.schema.mirror import batches, projects, tasks
 from scalesync.db.schema.queue import commands
+from scalesync.models.api import REVIEWS, TASK_STATUSES
 from scalesync.models.commands import CommandKind, CommandState
 
 # Names compared at most: each takes some microseconds.
@@ -34,9 +35,9 @@ _DOCUMENTED: dict[str, tuple[str, ...]] = {
         "polygonannotation", "segmentannotation", "sensorfusion", "textcollection", "transcription",
         "videoannotation", "videoboxannotation", "videocuboidannotation", "videoplaybackannotation",
     ),
-    "status": ("pending", "completed", "canceled", "error"),
+    "status": TASK_STATUSES,
     "batch status": ("staging", "in_progress", "completed"),
-    "review": ("accepted", "fixed", "commented", "rejected", "pending"),
+    "review": REVIEWS,
 }  # fmt: skip
 """Names known without any mirror (documented). Types are an open set."""
 _MAKERS = {"project": CommandKind.CREATE_PROJECT, "batch": CommandKind.CREATE_BATCH}

@@ -19,9 +19,6 @@ from scalesync.errors import InconsistentPageError, ScaleInvalidRequest, ScaleRe
 from scalesync.models.api import TaskFilter
 from scalesync.models.sync import Window
 
-STATUSES = ("pending", "completed", "canceled", "error")
-"""Statuses of tasks to filter by (documented; that the API takes the last one is assumed)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.sync import comparison, split_points
 from scalesync.errors import InconsistentPageError
+from scalesync.models.api import TASK_STATUSES
 from scalesync.models.sync import Window
 from scalesync.sync.streams import PAGE_SIZE
 from scalesync.sync.verify.api_listing import list_pages
 from scalesync.sync.verify.bisect import Bisector
-from scalesync.sync.verify.counts import STATUSES, Segment, SegmentCounter
+from scalesync.sync.verify.counts import Segment, SegmentCounter
 from scalesync.sync.verify.differ import Differ
 from scalesync.sync.verify.models import describe_window
 
@@ -234,7 +235,7 @@ class TaskVerifier:
         in_parts = sum(part.remote for part in by_status), sum(part.local for part in by_status)
         if whole.window.project is not None or in_parts == (whole.remote, whole.local):
             return []
-        return self.counter.count_possible([Segment(whole.window, status) for status in STATUSES])
+        return self.counter.count_possible([Segment(whole.window, status) for status in TASK_STATUSES])
 
     def _settle(self, window: Window, bisector: Bisector, segments: Sequence[Segment]) -> None:
         """Bisect and list segments that differ, until their counts without the tasks found agree."""
