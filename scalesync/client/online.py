@@ -12,7 +12,7 @@ from scalesync.client.objects import (
     TrainingTask,
 )
 from scalesync.client.task_filters import value_of
-from scalesync.client.writes import WriteMode
+from scalesync.client.writes import ONLY_READS, WRITING, WriteMode
 from scalesync.errors import ConfigurationError
 from scalesync.mirror import Mirror
 
@@ -112,7 +112,7 @@ class Online:
 
     def _made(self, route: str, *names: str, **body: Any) -> Fields:
         """Make an object at Scale at once, and return it."""
-        if self.writes != "send":
+        if self.writes == "queue":
             msg = "Files and quality tasks are sent at once, and never queued."
             raise ConfigurationError(msg, advice='Make the client with writes="send".')
         made: Fields = self._call("POST", route, *names, **body)
@@ -196,6 +196,8 @@ class Online:
     # One call -----------------------------------------------------------------------------------------------
 
     def _call(self, method: str, route: str, *names: str, **body: Any) -> Any:
+        if method != "GET" and self.writes == "refuse":
+            raise ConfigurationError(ONLY_READS, advice=WRITING)
         with self.mirror.connections().api() as api:
             return api.call(method, route, *names, payload=body or None)
 

@@ -79,6 +79,7 @@ def test_a_client_that_only_reads_refuses_every_write(sandbox: SandboxServer, co
         lambda: client.create_batch("P", "B"),
         lambda: client.update_project("P", instruction="x"),
         lambda: client.import_file("https://example.com/1.jpg"),
+        lambda: client.invite_teammates(["ann@example.com"], "member"),
     ):
         with pytest.raises(ConfigurationError, match=r"only reads|sent at once"):
             write()
