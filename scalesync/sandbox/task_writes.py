@@ -195,7 +195,7 @@ def audit_task(account: SandboxAccount, task_id: str, accepted: object, comments
     if comments:
         audit["comments"] = comments
         doc["customer_review_comments"] = comments
-    doc["audits"] = [*(doc.get("audits") or []), audit]
+    doc["audits"] = [audit, *(doc.get("audits") or [])]
     account.applied.add("task", task_id, "audited")
     return _save_changed(account, doc, content=True)
 

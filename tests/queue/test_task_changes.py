@@ -136,14 +136,17 @@ def _audit(**columns: Any) -> Command:
 
 _OURS = {"audit_result": "accepted", "audit_source": "customer", "comments": "good"}
 _OTHER = {"audit_result": "rejected", "audit_source": "customer"}
+_FIRST, _LATER = "2026-11-01T08:00:00.000Z", "2026-11-02T08:00:00.000Z"
 
 
 @pytest.mark.parametrize(
     ("fields", "base", "found"),
     [
-        ({"audits": [_OTHER, _OURS]}, 1, Present),
+        ({"audits": [_OURS, _OTHER]}, 1, Present),
         ({"audits": [_OURS]}, 1, Absent),
-        ({"audits": [_OURS, _OTHER]}, 1, Absent),
+        ({"audits": [_OTHER, _OURS]}, 1, Absent),
+        ({"audits": [_OTHER | {"audited_at": _FIRST}, _OURS | {"audited_at": _LATER}]}, 1, Present),
+        ({"audits": [_OURS | {"audited_at": _FIRST}, _OTHER | {"audited_at": _LATER}]}, 1, Absent),
         ({"audits": [_OURS]}, -1, Present),
         ({"audits": [{**_OURS, "audit_source": "scale"}]}, 0, Absent),
         ({"audits": [{**_OURS, "comments": "bad"}]}, 0, Absent),
@@ -156,6 +159,8 @@ _OTHER = {"audit_result": "rejected", "audit_source": "customer"}
         "after the base",
         "before the base",
         "another after the base",
+        "after the base, by its time",
+        "before the base, by its time",
         "the first ever",
         "by Scale",
         "other comments",

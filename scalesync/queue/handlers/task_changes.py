@@ -244,7 +244,8 @@ class AuditTask(TaskChange):
                 " recorded too cannot be seen. Discard this command, or queue it again if it is missing."
             )
         # Without a base, as after `queue distrust`, any equal audit may be ours.
-        ours = [audit for audit in audits[max(0, base or 0) :] if _is_ours(payload, audit)]
+        added = audits[: len(audits) - max(0, base or 0)]
+        ours = [audit for audit in added if _is_ours(payload, audit)]
         return interface.Present(document) if ours else interface.Absent()
 
 
@@ -262,13 +263,18 @@ def _is_ours(payload: interface.Payload, audit: Fields) -> bool:
 
 
 def _audits(fields: Fields) -> list[dict[str, Any]] | None:
-    """Return the task's audits; None if it shows none. Raises ScaleNoAnswer if they are malformed."""
+    """Return the task's audits, newest first; None if it shows none.
+
+    Raises ScaleNoAnswer if they are malformed.
+    """
     audits = fields.get("audits")
     if audits is None:
         return None
     if not isinstance(audits, list) or not all(isinstance(audit, dict) for audit in audits):
         raise ScaleNoAnswer("The API's answer has audits that cannot be read.")
-    return audits
+    # Newest first is what Scale documents. Sorted all the same, as far as the times allow: an audit taken
+    # for an older one would be sent a second time.
+    return sorted(audits, key=lambda audit: str(audit.get("audited_at") or ""), reverse=True)
 
 
 def _tags(fields: Fields) -> set[str]:
