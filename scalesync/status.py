@@ -100,6 +100,10 @@ class Status:
     """Files named in responses and not fetched yet: their annotations are not in the tables."""
     files_unread: int
     """Files that were fetched and could not be parsed: their annotations are incomplete."""
+    replaced_responses: int
+    """Responses of tasks that others replaced, and that are kept."""
+    replaced_response_bytes: int
+    """Bytes of their JSON."""
     verified: "VerificationRecord | None"
     """The last verification."""
     proven: "VerificationRecord | None"
@@ -135,6 +139,7 @@ def read_status(conn: "Connection", database: str, now: datetime, *, recent: int
         pause.pause_state(conn),
         query.files_wanted(conn),
         query.files_unread(conn),
+        *query.replaced_responses_size(conn),
         verifications.last(conn),
         verifications.last_proof(conn),
         now,

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from scalesync.annotations.json_values import Object, encoded
-from scalesync.annotations.models import Annotation, Link, UnreadFile
+from scalesync.annotations.models import Annotation, Audit, Link, TaskAttempt, UnreadFile
 
 
 class AnnotationColumn(NamedTuple):
@@ -49,7 +49,10 @@ class FieldMap:
 
     # Responses have thousands of objects of few layouts: then a field nobody knows costs as little as others.
     def __init__(
-        self, columns: Columns, *alternatives: Columns, row_type: type[Annotation | Link] = Annotation
+        self,
+        columns: Columns,
+        *alternatives: Columns,
+        row_type: type[Annotation | Link | Audit | TaskAttempt] = Annotation,
     ) -> None:
         """Map by `columns`; fields of `alternatives`, in order, fill the columns that are empty then."""
         self._columns = columns

@@ -1,4 +1,4 @@
-"""Results of flattening: rows of the tables `annotations` and `annotation_links`, and unread files."""
+"""Results of flattening: rows of `annotations` and the tables beside it, and unread files."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -69,6 +69,29 @@ class Link(NamedTuple):
     """`uuid` of an annotation."""
     target: str | None = None
     label: str | None = None
+    extra: str | None = None
+
+
+class Audit(NamedTuple):
+    """One row of `task_audits`, without its task and its number."""
+
+    source: str | None = None
+    """customer or scale (documented)."""
+    result: str | None = None
+    comments: str | None = None
+    at: str | None = None
+    """Instant as text of the API's own form."""
+    audited_by: str | None = None
+    seconds: float | None = None
+    extra: str | None = None
+    """JSON object of all other fields, and of those that fit no column."""
+
+
+class TaskAttempt(NamedTuple):
+    """One row of `task_attempts`, without its task and its number."""
+
+    response: str | None = None
+    """JSON, as in `tasks`."""
     extra: str | None = None
 
 

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
-    "commands", "command_attempts", "runs",
+    "task_audits", "task_attempts", "replaced_responses", "annotation_differences", "commands",
+    "command_attempts", "runs",
 )  # fmt: skip
-VIEWS = ("task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "submissions")
+VIEWS = (
+    "task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "reviewers",
+    "task_responses", "annotation_changes", "weekly_labels", "image_annotations", "monthly_completion",
+    "duplicate_tasks", "submissions",
+)  # fmt: skip
 FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone")
 _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
 

@@ -20,6 +20,7 @@ _MODULES = {
     "changes": "lists",
     "check": "setup_and_status",
     "demo": "sandbox",
+    "diff": "diff",
     "dispatch": "dispatch",
     "docs": "setup_and_status",
     "export": "export",

@@ -119,6 +119,8 @@ def _status_as_json(current: "Status") -> dict[str, object]:
         "behind_seconds": {stream: current.behind(stream) for stream in current.counts},
         "result_files_wanted": current.files_wanted,
         "result_files_unread": current.files_unread,
+        "replaced_responses": current.replaced_responses,
+        "replaced_response_bytes": current.replaced_response_bytes,
     }
 
 
@@ -141,6 +143,7 @@ def _print_status(current: "Status") -> None:
     )
     output.print_table(("stream", "rows", "complete up to", "behind", "by status"), rows)
     _print_what_is_left(current)
+    _print_replaced_responses(current)
     output.print_text()
     for sentence in _verification_sentences(current):
         output.print_line(output.with_program_name(sentence))
@@ -173,6 +176,13 @@ def _print_what_is_left(current: "Status") -> None:
         unread = output.pluralize(current.files_unread, "result file was", "result files were")
         text = f"{unread} fetched and could not be read: `result_files.error` says why"
         output.print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
+
+
+def _print_replaced_responses(current: "Status") -> None:
+    if current.replaced_responses:
+        kept = output.pluralize(current.replaced_responses, "replaced response is", "replaced responses are")
+        size = current.replaced_response_bytes / 1e6
+        output.print_text(f"\n{kept} kept, {size:,.1f} MB: `scalesync diff TASK_ID` compares them.")
 
 
 def _breakdown(counts: "ObjectCounts") -> str:

@@ -43,6 +43,11 @@ class PostSyncSteps:
 @click.option("--results", is_flag=True, help="Then fetch the files that responses name.")
 @click.option("--allow-private", is_flag=True, help="With --results: also from private addresses.")
 @click.option("--verify", is_flag=True, help="Then compare what was read with the API.")
+@click.option(
+    "--keep-responses/--no-keep-responses",
+    default=True,
+    help="Keep the responses that others replace (default), or not.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
 @json_option
 @click.pass_obj
@@ -60,7 +65,7 @@ def sync(
 ) -> None:
     """Read everything at first, afterwards what changed."""
     scope["projects"] = project
-    limits = {name: scope.pop(name) for name in ("workers", "time_limit")}
+    limits = {name: scope.pop(name) for name in ("workers", "time_limit", "keep_responses")}
     if dry_run:
         _print_plan(*context.mirror().plan_sync(*streams, **scope), as_json=json)
         return

@@ -15,7 +15,7 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = tuple(f"{number:04}" for number in range(1, 15))
 """All revisions, oldest first; repeated here so that only an upgrade has to load Alembic."""
 
 # At these revisions responses were not flattened yet: an upgrade has to do it for all that are stored.
@@ -23,6 +23,9 @@ _WITHOUT_ANNOTATIONS = ("0001", "0002")
 
 # At these revisions scalesync knew fewer forms of responses: an upgrade reads the stored ones again.
 _OLDER_FORMS = REVISIONS[: REVISIONS.index("0008")]
+
+# At these revisions audits and attempts were in no table of their own.
+_WITHOUT_REVIEWS = REVISIONS[: REVISIONS.index("0013")]
 
 # The key of the Postgres advisory lock for upgrades.
 _LOCK = 0x5CA1E5_0001
@@ -67,6 +70,10 @@ def upgrade(database: Database) -> tuple[str | None, str]:
                 from scalesync.db.mirror.annotations import make_anew
 
                 make_anew(connection)
+            if found in _WITHOUT_REVIEWS:
+                from scalesync.db.mirror import reviews
+
+                reviews.backfill(connection)
         return found, head
 
 

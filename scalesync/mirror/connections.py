@@ -68,7 +68,12 @@ class Connections:
 
     @contextmanager
     def sync_runner(
-        self, watch: "SyncWatcher", workers: int, time_limit: float | None
+        self,
+        watch: "SyncWatcher",
+        workers: int,
+        time_limit: float | None = None,
+        *,
+        keep_responses: bool = True,
     ) -> "Iterator[SyncRunner]":
         """Yield a sync runner; after `time_limit` seconds it starts no more requests."""
         from scalesync.lease_owner import new_owner_id
@@ -78,7 +83,7 @@ class Connections:
         # One clock for database, client and runner: a stop or the time limit ends all of their waits.
         limited = replace(self, clock=self.clock.allowing(time_limit))
         with limited.database() as database, limited.api() as api:
-            store = SyncStore(database, api, new_owner_id(), self.settings.lease)
+            store = SyncStore(database, api, new_owner_id(), self.settings.lease, keep_responses)
             yield SyncRunner(store, limited.clock, watch, self.account(), workers, time_limit)
 
     def account(self) -> Account:

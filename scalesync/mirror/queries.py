@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     # Slow to import, and only exports need them.
     import pyarrow as pa
 
+    from scalesync.annotations.difference import ResponseDiff
     from scalesync.export.counts import ExportCounts
     from scalesync.export.exporter import Export, Exporter
 
@@ -191,6 +192,19 @@ class Queries(Connected):
 
         with self.connections().database() as database, database.read() as conn:
             yield from changes.listing(conn, after_id=after_id, since=since, until=until)
+
+    def diff(self, task_id: str, *, before: str | None = None, after: str | None = None) -> "ResponseDiff":
+        """Compare two responses of a task, annotation by annotation; by default the last two.
+
+        `before` and `after` are digests from the view `task_responses`, or beginnings of them.
+        Raises IncompleteError if the task is not here or its earlier response was not kept, and
+        ConfigurationError for a digest of no response.
+        """
+        from scalesync.db.mirror import replaced_responses
+
+        check_name("task_id", task_id)
+        with self.connections().database() as database, database.read() as conn:
+            return replaced_responses.diff(conn, task_id, before, after)
 
     def sql(self, statement: str, *, timeout: float = 60.0) -> SqlRows:
         """Return the rows of one read-only SQL statement: an iterator of dicts by column, and Arrow data.

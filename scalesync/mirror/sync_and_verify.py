@@ -42,17 +42,20 @@ class SyncAndVerify(Connected):
         lookback: timedelta = LOOKBACK,
         workers: int = 8,
         time_limit: float | None = None,
+        keep_responses: bool = True,
         on_event: "Callable[[SyncEvent], None]" = ignore,
     ) -> "SyncSummary":
         """Bring the mirror up to date; return a summary, whose `.complete` says whether it is.
 
         `streams`: some of projects, batches and tasks; none: all. `full` reads everything again, and marks
         objects that the API no longer has. `since`, `until` and `projects` make it a backfill by creation
-        time or project, which moves no watermark. No request is started after `time_limit`. Raises
+        time or project, which moves no watermark. No request is started after `time_limit`. Without
+        `keep_responses` a response that another replaces is neither kept nor compared with that. Raises
         ScalesyncError if it has to stop; the pages received until then are saved.
         """
         request = self._request(streams, since, until, projects, full=full, lookback=lookback)
-        with self.waiting().connections().sync_runner(on_event, workers, time_limit) as runner:
+        connections = self.waiting().connections()
+        with connections.sync_runner(on_event, workers, time_limit, keep_responses=keep_responses) as runner:
             return runner.sync(request)
 
     def plan_sync(
@@ -66,7 +69,7 @@ class SyncAndVerify(Connected):
     ) -> "tuple[Plan, tuple[int, ...]]":
         """Return the windows that a `sync` would read, and the rows in each. Writes nothing."""
         request = self._request(streams, since, until, projects, full=full, lookback=lookback)
-        with self.waiting().connections().sync_runner(ignore, 1, None) as runner:
+        with self.waiting().connections().sync_runner(ignore, 1) as runner:
             return runner.dry_run(request)
 
     def verify(
@@ -90,7 +93,7 @@ class SyncAndVerify(Connected):
         from scalesync.sync.verify.runner import VerifyRunner
 
         request = self._request(streams, since, until, projects)
-        with self.connections().sync_runner(on_repair, workers, None) as runner:
+        with self.connections().sync_runner(on_repair, workers) as runner:
             return VerifyRunner(runner, on_event).verify(request, deep=deep, repair=repair)
 
     def verify_runs(
@@ -99,7 +102,7 @@ class SyncAndVerify(Connected):
         """Compare the objects that these sync runs read with the API, and return the differences."""
         from scalesync.sync.verify.runner import VerifyRunner
 
-        with self.connections().sync_runner(ignore, workers, None) as runner:
+        with self.connections().sync_runner(ignore, workers) as runner:
             return VerifyRunner(runner, on_event).verify_runs(runs)
 
     def fetch_results(

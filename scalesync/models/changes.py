@@ -1,7 +1,8 @@
-"""Changes of mirrored tasks, as stored in `task_changes`."""
+"""Changes of mirrored tasks and of their annotations, as stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,8 @@ class SeenBy:
     """The API's clock."""
     run_id: int | None = None
     """None: it was seen in the answer to a command, not by a run."""
+    keeps_responses: bool = True
+    """Whether responses that are replaced are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +29,17 @@ class Change:
     field: str
     before: str | None
     after: str | None
+
+
+class DifferenceKind(StrEnum):
+    """What happened to an annotation; one may be relabelled, moved and changed, each for itself."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RELABELLED = "relabelled"
+    MOVED = "moved"
+    """Also resized, turned or drawn anew."""
+    CHANGED = "changed"
+    """Its text, its attributes, or anything else."""
+    NOT_COMPARED = "not_compared"
+    """One of the responses has its annotations in files, or was not understood completely."""

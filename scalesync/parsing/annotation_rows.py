@@ -1,4 +1,4 @@
-"""Computes a task's annotation rows and response digest. No database."""
+"""Computes the rows and the response digest that are derived from a task. No database."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from scalesync.annotations.flatten import flatten, result_urls
 from scalesync.annotations.models import Flattened
 from scalesync.annotations.urls import unsigned_digest
+from scalesync.parsing.review_rows import NO_REVIEWS, review_rows
 from scalesync.parsing.row_parser import DerivedRows, DocumentSpec, Row, RowValues, decode_fields, repeats
 
 
@@ -24,13 +25,16 @@ def make_task_deriver(form: DocumentSpec, *, count_repeats: bool = False) -> Cal
         kind, response = given.type, given.response
         digest = None if response is None else unsigned_digest(response)
         repeated = count(row) if count else None
+        extra = row.values[-1]
+        # A search in the text first: most tasks have neither, and a call for each would cost all of them.
+        reviewed = extra is not None and ('"audits"' in extra or '"attempts"' in extra)
+        audits, attempts = review_rows(row.key, extra) if reviewed else NO_REVIEWS
         # A response that names files has its annotations in them, and only the database has what is fetched.
         if result_urls(kind, response):
-            return replace(row, derived=DerivedRows(digest, None, repeated=repeated))
+            return replace(row, derived=DerivedRows(digest, None, (), True, repeated, audits, attempts))
         flat = flatten(kind, response)
-        return replace(
-            row, derived=DerivedRows(digest, *numbered(row.key, flat), read=flat.read, repeated=repeated)
-        )
+        rows = numbered(row.key, flat)
+        return replace(row, derived=DerivedRows(digest, *rows, flat.read, repeated, audits, attempts))
 
     return derive
 

@@ -49,7 +49,7 @@ RowValues = tuple[Any, ...]
 
 
 class DerivedRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a task's response comes to, computed before the task is written."""
+    """Rows of other tables that a task comes to, computed before the task is written."""
 
     response_digest: str | None
     annotations: tuple[RowValues, ...] | None
@@ -60,6 +60,10 @@ class DerivedRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whether all of the response was understood."""
     repeated: int | None = None
     """Number of names that objects in the row's JSON repeat; None if not counted."""
+    audits: tuple[RowValues, ...] = ()
+    """Rows of `task_audits`."""
+    attempts: tuple[RowValues, ...] = ()
+    """Rows of `task_attempts`."""
 
 
 class RowHead(msgspec.Struct, frozen=True, array_like=True, gc=False):

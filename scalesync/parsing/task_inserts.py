@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from scalesync.annotations.models import Annotation, Link
+from scalesync.annotations.models import Annotation, Audit, Link, TaskAttempt
 from scalesync.parsing.annotation_rows import TaskResponse, make_task_deriver, task_response
 from scalesync.parsing.row_parser import DocumentSpec, Row, RowHead
 
@@ -18,6 +18,8 @@ ADDED_COLUMNS = ("digest", "synced_at", "response_digest")
 
 _ANNOTATION_COLUMNS = ("task_id", "ordinal", *Annotation._fields)
 _LINK_COLUMNS = ("task_id", "ordinal", *Link._fields)
+_AUDIT_COLUMNS = ("task_id", "ordinal", *Audit._fields)
+_ATTEMPT_COLUMNS = ("task_id", "ordinal", *TaskAttempt._fields)
 
 
 class FlatRows(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,6 +46,8 @@ class TaskInserts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tasks: FlatRows
     annotations: FlatRows
     links: FlatRows
+    audits: FlatRows
+    attempts: FlatRows
     batches: tuple[str, ...]
     without_annotations: tuple[str, ...]
     """Ids of the tasks that have none, except `with_files`."""
@@ -76,6 +80,8 @@ def make_page_inserter(
             FlatRows.of(columns, tasks),
             FlatRows.of(_ANNOTATION_COLUMNS, [each for known in inline for each in known.annotations or ()]),
             FlatRows.of(_LINK_COLUMNS, [each for known in inline for each in known.links]),
+            FlatRows.of(_AUDIT_COLUMNS, [each for _, known in pairs for each in known.audits]),
+            FlatRows.of(_ATTEMPT_COLUMNS, [each for _, known in pairs for each in known.attempts]),
             tuple(sorted(batches - {None})),
             tuple([row.key for row, known in pairs if known.annotations == ()]),
             tuple([response_of(row) for row, known in pairs if known.annotations is None]),

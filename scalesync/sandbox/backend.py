@@ -14,7 +14,7 @@ from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.persistence import PUT_COUNT, StateFile
 from scalesync.sandbox.result_files import RESULTS, insert_result_urls
 from scalesync.sandbox.seed import seed_account
-from scalesync.sandbox.task_writes import complete_task, recall_task
+from scalesync.sandbox.task_writes import complete_task, fix_task, recall_task
 from scalesync.sandbox.timestamps import Clock, system_clock, to_millis
 
 MODES: tuple[Mode, Mode] = ("live", "test")
@@ -94,6 +94,11 @@ class Backend:
         """Set a completed live task back to pending; raises HttpError 404 for an unknown one."""
         with self.locked():
             recall_task(self.live, task_id)
+
+    def fix(self, task_id: str) -> None:
+        """Correct a live task's response as a reviewer does; raises HttpError 404 for an unknown one."""
+        with self.locked():
+            fix_task(self.live, task_id)
 
     def remove(self, kind: str, name: str) -> None:
         """Delete a live task, batch or project without a trace; raises KeyError for an unknown one."""

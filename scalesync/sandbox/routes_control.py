@@ -57,7 +57,9 @@ def _churn(backend: Backend, _request: Request, body: object) -> object:
 
 
 def _change_status(backend: Backend, request: Request, _body: object) -> object:
-    change = {"complete": backend.complete, "recall": backend.recall}[request.path_params["step"]]
+    change = {"complete": backend.complete, "recall": backend.recall, "fix": backend.fix}[
+        request.path_params["step"]
+    ]
     change(request.path_params["id"])
     return {}
 

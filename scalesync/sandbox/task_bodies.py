@@ -7,6 +7,7 @@ from scalesync.sandbox.task_responses import respond
 from scalesync.sandbox.templates import fill
 from scalesync.sandbox.timestamps import format_millis
 
+_REVIEWERS = ("ada@customer.example", "bo@customer.example", "chi@customer.example")
 _MARCH_2019 = 1_552_193_712_058
 
 
@@ -70,7 +71,11 @@ def _review(doc: Doc, rng: random.Random, completed: int, end: int) -> None:
     if verdict == "pending":
         return
     doc["updated_at"] = _between(rng, completed, end)
-    doc["audits"] = [{"audited_at": doc["updated_at"], "audit_result": verdict, "audit_source": "customer"}]
+    # By the id and not by `rng`, whose later numbers every other document is drawn from.
+    number = int(doc["task_id"], 16)
+    audit = {"audited_by": _REVIEWERS[number % len(_REVIEWERS)], "audited_at": doc["updated_at"]}
+    audit |= {"audit_time_secs": number % 9_000 / 10, "audit_result": verdict, "audit_source": "customer"}
+    doc["audits"] = [audit]
     if verdict == "fixed":
         doc["prior_responses"] = [doc.get("response")]
 

@@ -41,6 +41,25 @@ def respond(task_type: str, params: Doc, rng: random.Random) -> Doc | None:
     return response
 
 
+def correct(response: Doc, rng: random.Random) -> Doc | None:
+    """Return a response as a reviewer leaves it who corrects some of its drawings; None if it has none.
+
+    The last drawing is removed, if there are several; of the others, which keep their ids, one is moved or
+    relabelled.
+    """
+    drawn = response.get("annotations")
+    if not isinstance(drawn, list) or not drawn or not all(isinstance(each, dict) for each in drawn):
+        return None
+    kept = [dict(each) for each in (drawn[:-1] or drawn)]
+    chosen = rng.choice(kept)
+    others = sorted({str(each["label"]) for each in drawn if "label" in each} - {str(chosen.get("label"))})
+    if "left" in chosen and (not others or rng.random() < 0.5):
+        chosen["left"] += 3
+    else:
+        chosen["label"] = others[0] if others else f"{chosen.get('label')} (corrected)"
+    return {**response, "annotations": kept, "is_customer_fix": True}
+
+
 def _typed(params: Doc, name: str, kind: type[Any]) -> Any:
     """Return a value of a kind, or an empty one of that kind if a client sent another kind of value."""
     value = params.get(name)

@@ -5,8 +5,9 @@ from scalesync.sandbox.batches import batch_for_new_task, refresh_batch
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.json_codec import Doc
 from scalesync.sandbox.projects import latest_params
-from scalesync.sandbox.task_responses import respond
+from scalesync.sandbox.task_responses import correct, respond
 from scalesync.sandbox.tasks import TaskRecord
+from scalesync.sandbox.team import OWNER
 from scalesync.sandbox.timestamps import format_millis
 from scalesync.sandbox.validation import (
     check_envelope,
@@ -187,17 +188,18 @@ def audit_task(account: SandboxAccount, task_id: str, accepted: object, comments
         raise HttpError(400, "Only completed tasks can be audited.")
     doc = record.doc()
     doc["customer_review_status"] = "accepted" if accepted else "rejected"
-    audit: Doc = {
-        "audited_at": account.stamp(),
-        "audit_result": doc["customer_review_status"],
-        "audit_source": "customer",
-    }
     if comments:
-        audit["comments"] = comments
         doc["customer_review_comments"] = comments
-    doc["audits"] = [audit, *(doc.get("audits") or [])]
+    _add_audit(account, doc, {"comments": comments} if comments else {})
     account.applied.add("task", task_id, "audited")
     return _save_changed(account, doc, content=True)
+
+
+def _add_audit(account: SandboxAccount, doc: Doc, more: Doc) -> None:
+    """Add an audit with the task's present review; the newest comes first (documented)."""
+    result = doc["customer_review_status"]
+    audit = {"audited_by": OWNER, "audited_at": account.stamp(), "audit_result": result}
+    doc["audits"] = [{**audit, "audit_source": "customer", **more}, *(doc.get("audits") or [])]
 
 
 def complete_task(account: SandboxAccount, task_id: str) -> TaskRecord:
@@ -233,6 +235,9 @@ def fix_task(account: SandboxAccount, task_id: str) -> TaskRecord:
     doc = account.task(task_id).doc()
     if "response" in doc:
         doc["prior_responses"] = [*(doc.get("prior_responses") or []), doc["response"]]
-    doc["response"] = respond(doc["type"], doc["params"], account.rng) or {"annotations": []}
+    corrected = correct(doc.get("response") or {}, account.rng)
+    drawn = corrected or respond(doc["type"], doc["params"], account.rng)
+    doc["response"] = drawn or {"annotations": []}
     doc["customer_review_status"] = "fixed"
+    _add_audit(account, doc, {})
     return _save_changed(account, doc, content=True)

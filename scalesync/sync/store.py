@@ -38,6 +38,8 @@ class SyncStore:
     owner: str
     lease: float
     """Seconds that a claim lasts unless it is extended."""
+    keep_responses: bool = True
+    """Whether responses of tasks that are replaced are kept; those found by a look-up are in any case."""
     requests_reported: int = 0
     """How many of the client's requests are already counted in some run."""
     latest_page_at: datetime | None = None
@@ -112,7 +114,7 @@ class SyncStore:
 
         Pages of one window are in their order.
         """
-        seen = SeenBy(pages[0].parsed.page.served_at, pages[0].window.run_id)
+        seen = SeenBy(pages[0].parsed.page.served_at, pages[0].window.run_id, self.keep_responses)
         received = [(page.window, page.number, page.parsed.key_digests) for page in pages]
         inserts = [each for page in pages if isinstance(each := page.parsed.content, TaskInserts)]
         with self.database.write() as conn:
@@ -139,8 +141,8 @@ class SyncStore:
     def save_rows(self, progress: WindowProgress, parsed: ParsedPage) -> WriteCounts:
         """Write the rows of a contradictory page; its window stays as it is."""
         with self._leased(progress.window) as conn:
-            at, run_id = parsed.page.served_at, progress.window.run_id
-            return _write_function([progress])(conn, progress.stream.mapping, parsed.rows, at, run_id)
+            seen = SeenBy(parsed.page.served_at, progress.window.run_id, self.keep_responses)
+            return _write_function([progress])(conn, progress.stream.mapping, parsed.rows, seen)
 
     def save_lookups(self, progress: WindowProgress, looked_up: LookupResult) -> WriteCounts:
         """Mark objects as missing that are gone, and write those that are there after all."""
@@ -234,7 +236,7 @@ def _write_others(
     if others:
         rows = [row for page in others for row in page.parsed.rows]
         write = _write_function([page.progress for page in others])
-        written += write(conn, pages[0].progress.stream.mapping, rows, seen.at, seen.run_id)
+        written += write(conn, pages[0].progress.stream.mapping, rows, seen)
     return written
 
 

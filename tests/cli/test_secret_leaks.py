@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "fetch-results": ("fetch-results --json", "fetch-results --allow-private"),
     "docs": ("docs", "docs tables"),
     "changes": ("changes", "changes --json"),
+    "diff": (f"diff {ID}", f"diff {ID} --json"),
     "task list": ("task list --queued", "task list --json --limit 3"),
     "task show": (f"task show {ID}",),
     "task create": ("task create annotation attachment=https://example.com/1.jpg unique_id=u",),

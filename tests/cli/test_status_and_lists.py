@@ -125,6 +125,8 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
     assert set(status) == {
         "database",
         "account",
+        "replaced_responses",
+        "replaced_response_bytes",
         "rows",
         "watermarks",
         "behind_seconds",

@@ -19,6 +19,7 @@ from scalesync.db.schema.annotations_and_changes import (
     task_files,
 )
 from scalesync.db.schema.annotations_and_changes import annotations as rows
+from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
@@ -95,7 +96,7 @@ def test_an_older_copy_leaves_the_annotations_alone(postgres_url: str) -> None:
             newer = task(
                 "a", type="imageannotation", response=boxes("new"), updated_at="2023-01-02T00:00:00.000Z"
             )
-            write_rows(first, TASKS, [newer], at(0))
+            write_rows(first, TASKS, [newer], SeenBy(at(0)))
             older = task(
                 "a", type="imageannotation", response=boxes("old"), updated_at="2023-01-01T00:00:00.000Z"
             )

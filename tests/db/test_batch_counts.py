@@ -10,6 +10,7 @@ from scalesync.db.mirror.batch_counts import completed_with_changes, count_batch
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.db.schema.mirror import batches
+from scalesync.models.changes import SeenBy
 from tests.db.test_upserts import at, held, row, task, wait_until_blocked, write
 from tests.support.databases import opened
 
@@ -80,7 +81,7 @@ def test_counting_and_writing_tasks_at_once_never_leaves_old_counts(postgres_url
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         write(database, BATCHES, [row(BATCHES, name="a")], at(0))
         with database.write() as conn:
-            write_rows(conn, TASKS, [row(TASKS, task_id="t", batch="a", status="pending")], at(5))
+            write_rows(conn, TASKS, [row(TASKS, task_id="t", batch="a", status="pending")], SeenBy(at(5)))
             counting = threads.submit(count, database, at(6))
             wait_until_blocked(database)
         counting.result()

@@ -18,6 +18,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.row_writes import derive_task
 from scalesync.db.mirror.upsert import write_rows
+from scalesync.models.changes import SeenBy
 from scalesync.parsing.row_parser import Row
 from tests.benchmark.documents import make_tasks
 
@@ -70,7 +71,7 @@ def _rows(texts: list[bytes]) -> list[Row]:
 
 def _write(database: Database, rows: list[Row]) -> None:
     with database.write() as conn:
-        write_rows(conn, TASKS, rows, _NOW)
+        write_rows(conn, TASKS, rows, SeenBy(_NOW))
 
 
 def test_many_tasks_take_few_statements(database: Database, texts: list[bytes]) -> None:

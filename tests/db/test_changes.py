@@ -8,6 +8,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror import changes
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import mark_missing, write_rows
+from scalesync.models.changes import SeenBy
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
 from tests.support.databases import opened
@@ -85,7 +86,7 @@ def test_going_and_coming_back_are_changes(database: Database) -> None:
 def test_a_change_names_its_run_and_when_the_api_said_so(database: Database) -> None:
     """What no run saw, but the answer to a command, names none."""
     with database.write() as conn:
-        write_rows(conn, TASKS, [task("a", status="pending")], at(0), 3)
+        write_rows(conn, TASKS, [task("a", status="pending")], SeenBy(at(0), 3))
     write(database, TASKS, [task("a", status="canceled")], at(1))
     with database.read() as conn:
         found = [(each.run_id, each.seen_at) for each in changes.listing(conn)]
@@ -110,7 +111,7 @@ def test_numbers_are_committed_in_their_order(postgres_url: str, *, new: bool) -
         if not new:
             write(database, TASKS, [task("a"), task("b")], at(-1))
         with database.write() as first:
-            write_rows(first, TASKS, [task("a", status="x")], at(0))
+            write_rows(first, TASKS, [task("a", status="x")], SeenBy(at(0)))
             second = threads.submit(write, database, TASKS, [task("b", status="y")], at(0))
             wait_until_blocked(database)
         second.result()
@@ -121,7 +122,7 @@ def test_a_first_sight_is_seen_once_by_two_at_once(postgres_url: str) -> None:
     """Two processes that meet the same new task note its appearance once, and then what changed."""
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         with database.write() as first:
-            write_rows(first, TASKS, [task("a", status="pending")], at(0))
+            write_rows(first, TASKS, [task("a", status="pending")], SeenBy(at(0)))
             second = threads.submit(write, database, TASKS, [task("a", status="completed")], at(1))
             wait_until_blocked(database)
         second.result()

@@ -12,6 +12,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.query import counts, documents, find
 from scalesync.db.mirror.upsert import mark_missing, write_rows
+from scalesync.models.changes import SeenBy
 from scalesync.models.selection import ObjectCounts, Selection
 from tests.support.databases import opened
 
@@ -41,7 +42,7 @@ FOUR = [
 def written(database: Database, kind: StreamMapping, given: list[dict[str, Any]]) -> None:
     """Write documents at noon."""
     with database.write() as conn:
-        write_rows(conn, kind, [to_row(kind, json.dumps(each).encode()) for each in given], NOON)
+        write_rows(conn, kind, [to_row(kind, json.dumps(each).encode()) for each in given], SeenBy(NOON))
 
 
 def keys(database: Database, wanted: Selection) -> str:

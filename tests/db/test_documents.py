@@ -26,6 +26,7 @@ from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.mirror import tasks
 from scalesync.errors import InconsistentPageError
 from scalesync.json_sanitizing import sanitize
+from scalesync.models.changes import SeenBy
 from scalesync.parsing.row_parser import Row
 
 SERVED_AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -87,7 +88,7 @@ def written(database: Database, kind: StreamMapping, text: str | bytes) -> Row:
     """Write one document and return its row."""
     row = to_row(kind, text.encode() if isinstance(text, str) else text)
     with database.write() as conn:
-        write_rows(conn, kind, [row], SERVED_AT)
+        write_rows(conn, kind, [row], SeenBy(SERVED_AT))
     return row
 
 

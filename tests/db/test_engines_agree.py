@@ -25,6 +25,7 @@ from scalesync.db.schema.sync import watermarks
 from scalesync.db.sync import window_ledger
 from scalesync.errors import DatabaseError
 from scalesync.models.api import Document
+from scalesync.models.changes import SeenBy
 from scalesync.models.selection import Selection
 from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
@@ -99,7 +100,7 @@ def test_rows_of_nothing_come_first(database: Database, limit: int) -> None:
 
 
 EMPTY: dict[str, Callable[[Connection], object]] = {
-    "write_rows": lambda conn: upsert.write_rows(conn, TASKS, [], NOON).new,
+    "write_rows": lambda conn: upsert.write_rows(conn, TASKS, [], SeenBy(NOON)).new,
     "write_documents": lambda conn: upsert.write_documents(conn, TASKS, list[Document]()).new,
     "mark_missing": lambda conn: upsert.mark_missing(conn, TASKS, [], NOON),
     "count_batches": lambda conn: batch_counts.count_batches(conn, NOON),
@@ -230,7 +231,7 @@ def test_a_value_that_no_column_takes_changes_nothing(database: Database) -> Non
 
     def attempt(statement: str) -> None:
         with database.write() as conn:
-            upsert.write_rows(conn, TASKS, [task("a")], NOON)
+            upsert.write_rows(conn, TASKS, [task("a")], SeenBy(NOON))
             conn.execute(text(statement))
 
     for statement in ("UPDATE tasks SET task_id = NULL", "INSERT INTO mirror (id) VALUES (2)"):

@@ -10,6 +10,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.sync.split_points import MARGIN, every_point, middle_point
+from scalesync.models.changes import SeenBy
 from scalesync.models.sync import Window
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task
@@ -24,7 +25,7 @@ def _write(database: Database, steps: list[int]) -> list[datetime]:
         task(f"t{number:05}", created_at=format_instant(instant)) for number, instant in enumerate(created)
     ]
     with database.write() as conn:
-        write_rows(conn, TASKS, rows, at(0))
+        write_rows(conn, TASKS, rows, SeenBy(at(0)))
     return created
 
 

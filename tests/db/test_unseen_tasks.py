@@ -50,7 +50,7 @@ def _write(database: Database, row: Row, minutes: float) -> None:
     """Insert a task or, if that is not possible, compare and write it."""
     if _insert(database, [row], minutes) is None:
         with database.write() as conn:
-            write_last(conn, TASKS, [row], at(minutes), 7)
+            write_last(conn, TASKS, [row], SeenBy(at(minutes), 7))
 
 
 def _dump(database: Database) -> dict[str, list[dict[str, Any]]]:
@@ -69,7 +69,7 @@ def _dump(database: Database) -> dict[str, list[dict[str, Any]]]:
 def test_the_tables_are_as_after_a_look(database: Database) -> None:
     """Annotations, links, files and history included, and the same is counted."""
     with database.write() as conn:
-        counted = write_rows(conn, TASKS, _TASKS, at(0), 7)
+        counted = write_rows(conn, TASKS, _TASKS, SeenBy(at(0), 7))
     expected = _dump(database)
     with database.write() as conn:
         for table in _TABLES:
@@ -85,7 +85,7 @@ def test_the_tables_are_as_after_a_look(database: Database) -> None:
 def test_nothing_is_written_of_a_page_with_a_task_that_is_here(database: Database, page: list[Row]) -> None:
     """Nor of one that has a task twice: both are compared first."""
     with database.write() as conn:
-        write_rows(conn, TASKS, [task("a", status="pending")], at(0))
+        write_rows(conn, TASKS, [task("a", status="pending")], SeenBy(at(0)))
     before = _dump(database)
 
     assert _insert(database, page, 1) is None
@@ -97,7 +97,7 @@ def test_rows_left_behind_are_replaced(database: Database, response: dict[str, o
     """Somebody deleted tasks in SQL and not what belongs to them."""
     fields = {"type": "imageannotation", "status": "completed"}
     with database.write() as conn:
-        write_rows(conn, TASKS, [task("a", **fields, response=boxes("car", "bus"))], at(0))
+        write_rows(conn, TASKS, [task("a", **fields, response=boxes("car", "bus"))], SeenBy(at(0)))
         conn.execute(delete(tasks))
 
     _write(database, task("a", **fields, response=response), 1)
@@ -112,7 +112,7 @@ def test_rows_left_behind_are_replaced(database: Database, response: dict[str, o
 def test_nothing_left_behind_stays_with_a_task_that_has_nothing(database: Database, left: Table) -> None:
     """Rows of one table are enough to be noticed."""
     with database.write() as conn:
-        write_rows(conn, TASKS, [task("a", type="imageannotation", response=boxes("car"))], at(0))
+        write_rows(conn, TASKS, [task("a", type="imageannotation", response=boxes("car"))], SeenBy(at(0)))
         for table in {tasks, annotations, annotation_links} - {left}:
             conn.execute(delete(table))
 
@@ -125,7 +125,7 @@ def test_nothing_left_behind_stays_with_a_task_that_has_nothing(database: Databa
 def test_files_left_behind_are_not_named_any_more(database: Database) -> None:
     """The same for what was in files."""
     with database.write() as conn:
-        write_rows(conn, TASKS, [task("a", type="videoannotation", response=_FILE)], at(0))
+        write_rows(conn, TASKS, [task("a", type="videoannotation", response=_FILE)], SeenBy(at(0)))
         conn.execute(delete(tasks))
 
     _write(database, task("a", type="videoannotation", response={"annotations": {}}), 1)
@@ -139,7 +139,7 @@ def test_pages_are_inserted_in_turn_with_other_writers(postgres_url: str) -> Non
     """The second waits for the first to commit, so that nobody sees its numbers in the history before."""
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         with database.write() as first:
-            write_rows(first, TASKS, [task("a")], at(0))
+            write_rows(first, TASKS, [task("a")], SeenBy(at(0)))
             second = threads.submit(_insert, database, [task("b")], 0)
             wait_until_blocked(database)
         assert second.result() == WriteCounts(new=1)
@@ -156,7 +156,7 @@ def test_rows_within_the_bounds_of_a_window_are_counted(database: Database) -> N
     ]
     with database.write() as conn:
         assert query.count_within(conn, TASKS, Window("tasks"), 10) == 0
-        write_rows(conn, TASKS, given, at(0))
+        write_rows(conn, TASKS, given, SeenBy(at(0)))
         mark_missing(conn, TASKS, ["b"], at(1))
 
         counted = {

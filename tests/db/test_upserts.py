@@ -15,6 +15,7 @@ from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMappin
 from scalesync.db.mirror.query import keys_present
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.db.schema.mirror import project_versions, projects, tasks
+from scalesync.models.changes import SeenBy
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.row_parser import Row
 from scalesync.timestamps import format_instant
@@ -41,7 +42,7 @@ def task(key: str, **fields: object) -> Row:
 def write(database: Database, kind: StreamMapping, rows: Sequence[Row], served_at: datetime) -> WriteCounts:
     """Write rows in a transaction of their own."""
     with database.write() as conn:
-        return write_rows(conn, kind, rows, served_at)
+        return write_rows(conn, kind, rows, SeenBy(served_at))
 
 
 def held(database: Database, table: Table) -> dict[str, Mapping[str, Any]]:
@@ -119,7 +120,7 @@ def test_an_older_task_loses_a_race_too(
     """A copy that was not yet visible when the page was compared is not overwritten by an older one."""
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         with database.write() as first:
-            write_rows(first, TASKS, [task("a", status="here", **updated(updated_here))], at(0))
+            write_rows(first, TASKS, [task("a", status="here", **updated(updated_here))], SeenBy(at(0)))
             given = [task("a", status="given", **updated(updated_given))]
             second = threads.submit(write, database, TASKS, given, at(served_given))
             wait_until_blocked(database)
@@ -154,7 +155,7 @@ def test_they_are_so_in_a_race_too(postgres_url: str, kind: StreamMapping, serve
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
         write(database, kind, [row(kind, name="a", v="before")], at(-9))
         with database.write() as conn:
-            write_rows(conn, kind, [row(kind, name="a", v="first")], at(0))
+            write_rows(conn, kind, [row(kind, name="a", v="first")], SeenBy(at(0)))
             second = threads.submit(write, database, kind, [row(kind, name="a", v="second")], at(served))
             wait_until_blocked(database)
         second.result()

@@ -11,7 +11,7 @@ from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import sync
 from tests.support.view_checks import check, exported, said
 from tests.support.view_edge_cases import CORNERS, MISSING, ODD, hold_corners
-from tests.support.view_oracle import ANSWERS
+from tests.support.view_oracle_of_versions import ANSWERS
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def test_the_views_answer_for_a_whole_account(database: Database, start_sandbox:
     known = exported(database)
     rows = {view: check(database, view, known) for view in VIEWS}
     assert len(rows["task_facts"]) == len(known.tasks) == 300
-    assert min(len(rows[view]) for view in rows.keys() - {"submissions"}) > 5
+    of_one_sync = rows.keys() - {"submissions", "annotation_changes", "duplicate_tasks"}
+    assert min(len(rows[view]) for view in of_one_sync) > 3
     assert any(row["p90_hours"] for row in rows["batch_progress"])
 
 

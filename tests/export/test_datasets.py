@@ -14,6 +14,7 @@ from scalesync.db.mirror.upsert import write_rows
 from scalesync.errors import ConfigurationError
 from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import Export, Format
+from scalesync.models.changes import SeenBy
 from scalesync.models.selection import Selection
 from tests.support.databases import opened
 from tests.support.export_account import NOON, ODD, box, filled, image, polygon, task, ways_out, written
@@ -109,7 +110,7 @@ def test_what_cannot_be_decoded_stops_no_export(response: str, database: Databas
     """FiftyOne's array leaves it out and counts it; as JSON lines it is one line, whole."""
     text = '{"task_id":"a","type":"imageannotation","status":"completed",\n"response":' + response + "}"
     with database.write() as conn:
-        write_rows(conn, TASKS, [to_row(TASKS, text.encode())], NOON)
+        write_rows(conn, TASKS, [to_row(TASKS, text.encode())], SeenBy(NOON))
     assert exported(database, Format.FIFTYONE)[1] == ExportCounts(written=0, left_out=1)
     lines = list(ways_out(database).lines(Export("tasks"), ExportCounts()))
     assert [b"\n" in line for line in lines] == [False] * len(lines)

@@ -86,7 +86,9 @@ def test_jsonl_csv_and_parquet_hold_the_same(ways: Exporter) -> None:
         rows = table.to_pylist()
         objects = [json.loads(line) for line in lines_of(ways, name, Format.JSONL)]
         nested = {
-            column for column in ("vertices", "attributes", "extra", "params") if column in table.column_names
+            column
+            for column in ("vertices", "attributes", "extra", "params", "response")
+            if column in table.column_names
         }
         assert [
             {

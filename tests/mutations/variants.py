@@ -7,6 +7,7 @@ from tests.mutations.variants_of_exports import EXPORTS
 from tests.mutations.variants_of_input import INPUT
 from tests.mutations.variants_of_proofs import EQUALITY, PROOFS
 from tests.mutations.variants_of_results import RESULTS
+from tests.mutations.variants_of_versions import VERSIONS
 from tests.mutations.variants_of_windows import WINDOWS
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
@@ -505,6 +506,7 @@ VARIANTS = (
     *FILES,
     *API,
     *WINDOWS,
+    *VERSIONS,
     *RESULTS,
     *SESSION,
     *EXPORTS,

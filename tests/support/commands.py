@@ -14,6 +14,7 @@ from scalesync.db.queue import command_rows
 from scalesync.db.queue import enqueue as queued
 from scalesync.db.schema.queue import commands
 from scalesync.errors import QueueError
+from scalesync.models.changes import SeenBy
 from scalesync.models.commands import Command, CommandState, Enqueued, NewCommand
 from scalesync.queue import new_commands
 
@@ -51,7 +52,7 @@ def mirror(database: Database, stream: str, **document: object) -> None:
     """Have the mirror hold an object."""
     with database.write() as conn:
         kind = MAPPINGS[stream]
-        write_rows(conn, kind, [to_row(kind, json.dumps(document).encode())], NOON)
+        write_rows(conn, kind, [to_row(kind, json.dumps(document).encode())], SeenBy(NOON))
 
 
 def count(database: Database) -> int:

@@ -10,6 +10,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.upsert import mark_missing, write_rows
 from scalesync.export.exporter import Exporter
+from scalesync.models.changes import SeenBy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ODD = 'A/b 100% "é", =x\n'
@@ -66,11 +67,16 @@ TASKS_GIVEN = [
 def written(database: Database, kind: StreamMapping, given: list[Doc]) -> None:
     """Write documents at noon."""
     with database.write() as conn:
-        write_rows(conn, kind, [to_row(kind, json.dumps(each).encode()) for each in given], NOON)
+        write_rows(conn, kind, [to_row(kind, json.dumps(each).encode()) for each in given], SeenBy(NOON))
 
 
 def filled(database: Database) -> Database:
     """Return the database with the account in it."""
+    # Task a had another response before.
+    earlier = task(
+        "a", params=image("a", width=640, height=480), response={"annotations": [box("car", 0, 2)]}
+    )
+    written(database, TASKS, [earlier])
     written(database, TASKS, TASKS_GIVEN)
     written(database, BATCHES, [{"name": "b", "project": "p", "status": "staging"}, {"name": "q"}])
     versions = [{"version": n, "created_at": f"2026-01-0{n}T00:00:00.000Z"} for n in (1, 2)]

@@ -17,6 +17,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.annotations_and_changes import annotations, result_files
+from scalesync.models.changes import SeenBy
 from scalesync.retry import RetryPolicy
 from scalesync.sync.result_files import Fetcher, FetchEvent, FetchSummary, FetchWatcher, UrlRefresher
 
@@ -106,7 +107,7 @@ def save_task(
     if url is not None:
         document["response"] = {"annotations": {"url": url}}
     with database.write() as conn:
-        write_rows(conn, TASKS, [to_row(TASKS, msgspec.json.encode(document))], at or Clock().now())
+        write_rows(conn, TASKS, [to_row(TASKS, msgspec.json.encode(document))], SeenBy(at or Clock().now()))
 
 
 def fetch(

@@ -10,11 +10,17 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.query import documents
 from scalesync.db.queue import command_rows
-from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.annotations_and_changes import annotations, task_changes
+from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.queue import commands
+from scalesync.db.schema.reviews_and_versions import annotation_differences, replaced_responses
 from scalesync.db.schema.sync import watermarks
 from scalesync.db.schema.views import VIEWS
-from tests.support.view_oracle import ANSWERS, Answer, Exported
+from tests.support.view_oracle import Answer, Exported
+from tests.support.view_oracle_of_versions import ANSWERS
+
+_INTERPOLATED = ("_hours", "mean_seconds")
+"""How the names of columns end that are computed and rounded."""
 
 
 def said(database: Database, view: str) -> list[Answer]:
@@ -34,6 +40,10 @@ def exported(database: Database) -> Exported:
             drawn=[tuple(row) for row in drawn],
             complete_until=conn.scalar(select(watermarks.c.at).where(watermarks.c.stream == "tasks")),
             commands=[command_rows.command_of(row) for row in conn.execute(select(commands))],
+            rows={
+                str(table.name): [dict(row) for row in conn.execute(select(table)).mappings()]
+                for table in (tasks, task_changes, replaced_responses, annotation_differences)
+            },
         )
 
 
@@ -44,7 +54,7 @@ def in_order(rows: Iterable[Answer]) -> list[Answer]:
 
 def without_hours(row: Answer) -> Answer:
     """Return what of a row must be exactly so."""
-    return {name: value for name, value in row.items() if not name.endswith("_hours")}
+    return {name: value for name, value in row.items() if not name.endswith(_INTERPOLATED)}
 
 
 def hours(rows: Iterable[Answer]) -> list[float]:
@@ -53,7 +63,7 @@ def hours(rows: Iterable[Answer]) -> list[float]:
         float(str(value)) if value is not None else -1.0
         for row in rows
         for name, value in row.items()
-        if name.endswith("_hours")
+        if name.endswith(_INTERPOLATED)
     ]
 
 

@@ -55,6 +55,43 @@ CORNERS = [
     ),
     done(18, "2024-01-09T00:00:00.000Z", "car", project="lost", batch="lost", unique_id="lost"),
     *(done(20 + n, f"2024-01-01T{n * n % 24:02}:17:33.{n:03}Z", "b", batch="eleven") for n in range(11)),
+    done(
+        80,
+        "2024-01-08T00:00:00.000Z",
+        "car",
+        project="p",
+        batch="versions",
+        unique_id="a",
+        params={"attachment": "https://images.example/1.png"},
+        audits=[
+            {
+                "audited_by": "ada@x.example",
+                "audited_at": "2024-01-09T10:00:00.000Z",
+                "audit_time_secs": 12.3456,
+                "audit_result": "accepted",
+                "audit_source": "customer",
+            },
+            {"audited_by": "ada@x.example", "audit_time_secs": 20, "audit_result": "rejected"},
+        ],
+    ),
+    done(
+        81,
+        "2024-01-07T23:59:59.999Z",
+        "bus",
+        None,
+        project="p",
+        batch="versions",
+        params={"attachment": "https://images.example/1.png"},
+        audits=[None, "no object", {"audit_result": 5, "audit_source": "scale", "audited_at": "yesterday"}],
+    ),
+    done(
+        62,
+        "2024-01-08T00:00:00.000Z",
+        project="p",
+        params={"attachment": 5},
+        audits={"audit_result": "fixed"},
+    ),
+    done(83, "2024-01-08T00:00:00.000Z", project="q", params={"attachment": "https://images.example/1.png"}),
     *(done(40 + n, f"2024-01-{n + 1:02}T00:00:00Z", batch="many", project="p") for n in range(30)),
 ]
 BATCH_CORNERS: list[Doc] = [
@@ -66,12 +103,18 @@ BATCH_CORNERS: list[Doc] = [
     {"name": "faulty", "project": "p", "status": "completed"},
     {"name": "removed", "project": "p", "status": "completed"},
 ]
+EARLIER = [
+    done(80, "2024-01-08T00:00:00.000Z", "van", "car"),
+    done(81, "2024-01-08T00:00:00.000Z", "bus"),
+    done(18, "2024-01-09T00:00:00.000Z", "bus"),
+]
+"""What tasks were before: with other responses."""
 MISSING = f"{18:024x}"
 
 
 def hold_corners(database: Database) -> None:
     """Have a mirror hold them all, some missing at the API, and tasks complete up to May 2024."""
-    for doc in CORNERS:
+    for doc in EARLIER + CORNERS:
         mirror(database, "tasks", **doc)
     for doc in BATCH_CORNERS:
         mirror(database, "batches", **doc)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from statistics import median, quantiles
@@ -25,6 +25,8 @@ class Exported:
     complete_until: datetime | None
     """Up to when tasks are known complete."""
     commands: list[Command]
+    rows: Mapping[str, list[Mapping[str, Any]]]
+    """The rows of other tables that views read, by table."""
 
 
 def word(doc: Doc, name: str) -> str | None:
@@ -153,7 +155,19 @@ def review_quality(exported: Exported) -> Iterator[Answer]:
             "reviewed": reviewed,
             **{name: reviews[name] for name in words},
             **{f"{name}_rate": share(reviews[name], reviewed) for name in ("accepted", "fixed", "rejected")},
+            "audited": sum(bool(audits_of(doc)) for doc in here),
+            "audits": sum(len(audits_of(doc)) for doc in here),
+            "rejected_once": sum(
+                any(audit.get("audit_result") == "rejected" for audit in audits_of(doc)) for doc in here
+            ),
         }
+
+
+def audits_of(doc: Doc) -> list[Doc]:
+    """Return a task's audits; what is no object is one without any field."""
+    given = doc.get("audits")
+    elements = given if isinstance(given, list) else [given]
+    return [each if isinstance(each, dict) else {} for each in elements if each is not None]
 
 
 def submissions(exported: Exported) -> Iterator[Answer]:
@@ -187,10 +201,3 @@ def _became(tasks: Iterable[Doc], command: Command, named: str | None, unique_id
         return {}
     alike = [doc for doc in tasks if doc.get("unique_id") == unique_id]
     return max(alike, key=lambda doc: str(doc["task_id"]), default={})
-
-
-ANSWERS: dict[str, Callable[[Exported], Iterator[Answer]]] = {
-    answer.__name__: answer
-    for answer in (task_facts, batch_progress, label_counts, daily_throughput, review_quality, submissions)
-}
-"""By the name of the view."""

@@ -7,6 +7,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.mirror import tasks
+from scalesync.models.changes import SeenBy
 from scalesync.sync.planner import SyncRequest
 from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import differences, served, sync
@@ -23,7 +24,7 @@ def test_what_the_api_still_answers_for_is_not_missing(
     before_it_moved = to_row(TASKS, msgspec.json.encode(task | {"project": "not begun"}))
     with database.write() as conn:
         served_at = conn.execute(select(func.max(tasks.c.synced_at))).scalar_one()
-        written = write_rows(conn, TASKS, [before_it_moved], served_at)
+        written = write_rows(conn, TASKS, [before_it_moved], SeenBy(served_at))
     assert written.changed == 1
 
     summary = sync(server, database, SyncRequest(full=True, projects=("not begun",)))

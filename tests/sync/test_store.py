@@ -17,6 +17,7 @@ from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs, window_ledger
 from scalesync.errors import LeaseLostError
 from scalesync.lease_owner import new_owner_id, owner_is_dead
+from scalesync.models.changes import SeenBy
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.parsing.row_parser import key_digest
 from scalesync.sync.parsed_page import ParsedPage, parse_page
@@ -180,7 +181,7 @@ def test_the_dead_of_this_machine_are_told_from_the_living() -> None:
 def _stored(database: Database, number: int) -> None:
     given = [task(f"other{each}", created_at="2024-01-01T00:00:00.000Z") for each in range(number)]
     with database.write() as conn:
-        write_rows(conn, TASKS, given, NOW)
+        write_rows(conn, TASKS, given, SeenBy(NOW))
 
 
 def _reading(store: SyncStore) -> WindowProgress:

@@ -104,10 +104,22 @@ def _selected(given: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return day_as_text(given) if isinstance(given.type, sa.Date) else given
 
 
+_IDS = (
+    "command_id",
+    "task_id",
+    "first_seen_at",
+    "seen_at",
+    "before_digest",
+    "after_ordinal",
+    "before_ordinal",
+)
+"""Columns of views that, if there, order their rows."""
+
+
 def _key(source: sa.Table) -> Sequence[sa.ColumnElement[Any]]:
     """Return the columns that order the rows: a table's key; of a view, its ids or all text columns."""
     key: list[sa.ColumnElement[Any]] = list(source.primary_key) or [
-        source.c[each] for each in ("command_id", "task_id") if each in source.c
+        source.c[each].nulls_first() for each in _IDS if each in source.c
     ]
     texts = (each for each in source.columns if kind_of(each) in (ColumnKind.TEXT, ColumnKind.DAY))
     return key or [each.nulls_first() for each in texts]

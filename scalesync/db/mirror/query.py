@@ -9,6 +9,7 @@ from sqlalchemy import Column, Connection, UnaryExpression, exists, false, func,
 from scalesync.db.filters import inclusive, where
 from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
+from scalesync.db.schema.reviews_and_versions import replaced_responses
 from scalesync.db.statements import byte_order
 from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
@@ -129,6 +130,13 @@ def files_wanted(conn: Connection) -> int:
     """Return the number of result files that were not fetched yet."""
     unfetched = select(func.count()).select_from(result_files).where(result_files.c.fetched_at.is_(None))
     return conn.execute(unfetched).scalar_one()
+
+
+def replaced_responses_size(conn: Connection) -> tuple[int, int]:
+    """Return the number of kept responses that others replaced, and the bytes of their JSON."""
+    size = func.coalesce(func.sum(replaced_responses.c.bytes), 0)
+    found = conn.execute(select(func.count(), size).select_from(replaced_responses)).one()
+    return int(found[0]), int(found[1])
 
 
 def files_unread(conn: Connection) -> int:

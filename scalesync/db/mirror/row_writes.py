@@ -13,7 +13,14 @@ import sqlalchemy as sa
 
 from scalesync.annotations.urls import is_signed
 from scalesync.db import bulk_insert
-from scalesync.db.mirror import annotations, batch_counts, changes, unchanged_spelling
+from scalesync.db.mirror import (
+    annotations,
+    batch_counts,
+    changes,
+    replaced_responses,
+    reviews,
+    unchanged_spelling,
+)
 from scalesync.db.mirror.changes import RowChange
 from scalesync.db.mirror.documents import PROJECTS, TASKS, StreamMapping, versions_of
 from scalesync.db.schema.mirror import batches, project_versions
@@ -66,6 +73,8 @@ def _write_tasks(
     # On SQLite an upsert of a new row costs no more than an INSERT. Postgres copies straight into the table
     # only without ON CONFLICT.
     for_new = _upsert(TASKS) if conn.dialect.name == "sqlite" else _INSERT_TASKS
+    if seen.keeps_responses:
+        replaced_responses.record(conn, known, here, seen)
     _insert_tasks(conn, for_new, new, seen)
     _insert_tasks(conn, _upsert(TASKS), known, seen)
     # A task that moved changes the counts of two batches. Batches are locked after tasks, everywhere.
@@ -75,6 +84,7 @@ def _write_tasks(
     steps = [_change(row, here[row.key]) for row in known]
     changes.record_new(conn, [row.key for row in new], seen)
     changes.record(conn, steps, seen)
+    reviews.write(conn, tasks)
     answered = [row for row, step in zip(known, steps, strict=True) if _is_answered_anew(step)]
     return annotations.write_tasks(conn, [*new, *answered])
 

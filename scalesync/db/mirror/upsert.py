@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from scalesync.db import bulk_insert
 from scalesync.db.caller_transaction import savepoint
-from scalesync.db.mirror import annotations, batch_counts, changes, row_writes, unchanged_spelling
+from scalesync.db.mirror import annotations, batch_counts, changes, reviews, row_writes, unchanged_spelling
 from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
 from scalesync.db.statements import byte_order, chunks, in_list
@@ -36,20 +36,18 @@ def write_rows(
     conn: sa.Connection,
     mapping: StreamMapping,
     rows: Sequence[Row],
-    served_at: datetime,
-    run_id: int | None = None,
+    seen: SeenBy,
 ) -> WriteCounts:
-    """Upsert the rows of one page that the API served at `served_at`; return the counts of distinct keys.
+    """Upsert the rows of one page, served as `seen` has it; return the counts of distinct keys.
 
     Rows equal to the stored ones in value are skipped. Of two copies of a task the one with the larger
     `updated_at` wins; if that is equal or missing, and for batches and projects, the one served last. Written
-    rows are no longer missing; their batch counts become stale. Annotations and history of tasks are written
-    too; the history names the run.
+    rows are no longer missing; their batch counts become stale. Annotations, reviews and history of tasks are
+    written too; the history names the run.
     """
     if mapping is TASKS:
         changes.lock_task_writes(conn)
     latest = {row.key: row for row in rows}  # of a key that comes twice, the last copy
-    seen = SeenBy(served_at, run_id)
     try:
         return _write_latest(conn, mapping, latest, seen)
     except sa.exc.IntegrityError:
@@ -68,12 +66,13 @@ def insert_pages(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy
     changes.lock_task_writes(conn)
     try:
         with savepoint(conn):
-            if annotations.any_left_behind(conn, pages):
+            if annotations.any_left_behind(conn, pages) or reviews.any_left_behind(conn, pages):
                 return None
             for page in pages:
                 bulk_insert.write_flat(conn, TASKS.table, page.tasks)
             batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
             changes.record_new(conn, [head.key for page in pages for head in page.heads], seen)
+            reviews.write_new(conn, pages)
             unread = annotations.write_new(conn, pages)
     except (sa.exc.IntegrityError, sa.exc.DataError):
         return None
@@ -124,22 +123,21 @@ def write_last(
     conn: sa.Connection,
     mapping: StreamMapping,
     rows: Sequence[Row],
-    served_at: datetime,
-    run_id: int | None = None,
+    seen: SeenBy,
 ) -> WriteCounts:
     """Upsert rows as `write_rows` does, but let the copy of a task that was served last win.
 
-    Exception: a stored task changed at or after `served_at` stays.
+    Exception: a stored task changed at the time of `seen` or after it stays.
     """
-    written = write_rows(conn, mapping, rows, served_at, run_id)
+    written = write_rows(conn, mapping, rows, seen)
     if not written.stale or mapping is not TASKS:
         return written
     here = _here(conn, mapping, {row.key for row in rows})
     older = [
-        row for row in rows if (old := here[row.key])["digest"] != row.digest and _came_before(old, served_at)
+        row for row in rows if (old := here[row.key])["digest"] != row.digest and _came_before(old, seen.at)
     ]
     _accept_next_copy(conn, mapping, sorted({row.key for row in older}))
-    again = write_rows(conn, mapping, older, served_at, run_id)
+    again = write_rows(conn, mapping, older, seen)
     return replace(written, stale=written.stale - again.changed) + again
 
 
@@ -153,7 +151,8 @@ def write_documents(
     """Upsert single objects by `write`, each with the time of its own response; return the sum of counts."""
     written = WriteCounts()
     for document in documents:
-        written += write(conn, mapping, [to_row(mapping, document.raw)], document.served_at, run_id)
+        seen = SeenBy(document.served_at, run_id)
+        written += write(conn, mapping, [to_row(mapping, document.raw)], seen)
     return written
 
 

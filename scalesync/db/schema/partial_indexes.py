@@ -6,7 +6,8 @@ no statement needs them.
 
 from sqlalchemy import Column, Index, text
 
-import scalesync.db.schema.annotations_and_changes  # noqa: F401 - its tables join the metadata
+import scalesync.db.schema.annotations_and_changes
+import scalesync.db.schema.reviews_and_versions  # noqa: F401 - so do these
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.queue import (
     CONTAINERS,

@@ -5,7 +5,7 @@ No view shows a task or batch that is missing at the API.
 
 from sqlalchemy import BigInteger, Column, Date, Double, Integer, MetaData, Table, Text
 
-from scalesync.db.types import Instant
+from scalesync.db.types import Instant, Json
 
 # Apart from the tables' metadata, with which migrations are compared: views are not migrated as tables.
 views = MetaData()
@@ -96,7 +96,113 @@ Table(
     Column("accepted_rate", Double, comment="accepted ones among the reviewed, 0 to 1"),
     Column("fixed_rate", Double, comment="fixed ones among the reviewed"),
     Column("rejected_rate", Double, comment="rejected ones among the reviewed"),
+    Column("audited", BigInteger, comment="how many have a row in `task_audits`, of any status"),
+    Column("audits", BigInteger, comment="how many such rows they have"),
+    Column(
+        "rejected_once", BigInteger, comment="how many were rejected by any audit, also if accepted later"
+    ),
     comment="one row for each project and batch that tasks name",
+)
+
+Table(
+    "reviewers",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("audited_by", Text, comment="as in `task_audits`; empty where the API names nobody"),
+    Column("source", Text, comment="as in `task_audits`"),
+    Column("audits", BigInteger, comment="how many there are"),
+    Column("tasks", BigInteger, comment="how many tasks were audited"),
+    Column("accepted", BigInteger, comment="how many audits accepted the task"),
+    Column("fixed", BigInteger, comment="how many fixed it"),
+    Column("commented", BigInteger, comment="how many commented it"),
+    Column("rejected", BigInteger, comment="how many rejected it"),
+    Column("accepted_rate", Double, comment="accepting ones among all audits, 0 to 1"),
+    Column("fixed_rate", Double, comment="fixing ones among all"),
+    Column("rejected_rate", Double, comment="rejecting ones among all"),
+    Column("mean_seconds", Double, comment="how long an audit took, of those that say it"),
+    Column("first_at", Instant, comment="when the first one was"),
+    Column("last_at", Instant, comment="when the last one was"),
+    comment="one row for each project, reviewer and source of audits",
+)
+
+Table(
+    "task_responses",
+    views,
+    Column("task_id", Text, comment="their task"),
+    Column("response_digest", Text, comment="as in `tasks`"),
+    Column("first_seen_at", Instant, comment="when a sync first saw it, by the API's clock"),
+    Column("replaced_at", Instant, comment="when it was seen to be gone; empty: the task has it now"),
+    Column("response", Json, comment="as the API sent it"),
+    comment="one row for each different response that a task has or had since it is here",
+)
+
+Table(
+    "annotation_changes",
+    views,
+    Column("task_id", Text, comment="their task"),
+    Column("project", Text, comment="of the task"),
+    Column("batch", Text, comment="of the task"),
+    Column("kind", Text, comment="as in `annotation_differences`"),
+    Column("uuid", Text, comment="of the annotation, if it has one"),
+    Column("geometry", Text, comment="as in `annotations`"),
+    Column("frame", BigInteger, comment="as in `annotations`"),
+    Column("label_before", Text, comment="its label in the earlier response"),
+    Column("label_after", Text, comment="its label in the later one"),
+    Column("iou", Double, comment="of what moved: intersection over union, 0 to 1"),
+    Column("before_ordinal", BigInteger, comment="its number in the earlier response"),
+    Column("after_ordinal", BigInteger, comment="its number in the later one"),
+    Column("before_digest", Text, comment="the earlier response, as in `task_responses`"),
+    Column("after_digest", Text, comment="the later one"),
+    Column("seen_at", Instant, comment="when the later one was seen, by the API's clock"),
+    comment="one row for each difference between two responses of a task, one after the other",
+)
+
+Table(
+    "weekly_labels",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("label", Text, comment="as in `annotations`"),
+    Column("week", Date, comment="its Monday, in UTC, by `completed_at`; empty for tasks without that"),
+    Column("annotations", BigInteger, comment="how many there are"),
+    Column("tasks", BigInteger, comment="how many tasks have them"),
+    comment="one row for each project, label and week",
+)
+
+Table(
+    "image_annotations",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("attachment", Text, comment="the image, or other file: `attachment` of the tasks' `params`"),
+    Column("tasks", BigInteger, comment="how many tasks were made of it"),
+    Column("annotations", BigInteger, comment="how many annotations these have"),
+    Column("labels", BigInteger, comment="how many different labels these have"),
+    comment="one row for each project and attachment, also those without annotations",
+)
+
+Table(
+    "monthly_completion",
+    views,
+    Column("project", Text, comment="of the tasks"),
+    Column("month", Date, comment="its first day, in UTC, by `completed_at`"),
+    Column("completed", BigInteger, comment="how many tasks were completed"),
+    Column("p50_hours", Double, comment="half of them took no longer, from creation to completion"),
+    Column("p90_hours", Double, comment="nine in ten took no longer; interpolated as in `batch_progress`"),
+    comment="one row for each project and month in which tasks were completed",
+)
+
+Table(
+    "duplicate_tasks",
+    views,
+    Column("kind", Text, comment="what they share: `unique_id` or `attachment`"),
+    Column("value", Text, comment="the shared text"),
+    Column("project", Text, comment="of tasks with the same attachment; empty for `unique_id`"),
+    Column("type", Text, comment="as `project`"),
+    Column("tasks", BigInteger, comment="how many share it, 2 or more"),
+    Column("first_task_id", Text, comment="the smallest `task_id` among them"),
+    Column("last_task_id", Text, comment="the largest"),
+    Column("first_created_at", Instant, comment="when the first of them was created"),
+    Column("last_created_at", Instant, comment="when the last was"),
+    comment="one row for each `unique_id`, and each attachment within a project and type, of several tasks",
 )
 
 Table(
