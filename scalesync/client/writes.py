@@ -1,6 +1,7 @@
 """The writing methods of a ScaleClient: sent at once, queued, or refused, as `writes` says."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from scalesync.client.objects import Batch, Fields, Project, Task
@@ -10,6 +11,7 @@ from scalesync.errors import (
     ConflictError,
     QueueError,
     ScaleDuplicateResource,
+    ScaleException,
     ScaleInvalidRequest,
     ScaleNoAnswer,
 )
@@ -36,6 +38,15 @@ _TASK_TYPES = (
     "videoplaybackannotation",
 )  # fmt: skip
 """The types for which older clients had a method `create_<type>_task`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What has become of a write."""
+
+    queued: Enqueued
+    result: Fields | None = None
+    """The result of its command, such as a task_id; None: it was only queued, or there was nothing to do."""
 
 
 class Writes:
@@ -138,12 +149,12 @@ class Writes:
 
     def finalize_batch(self, batch_name: str) -> Batch:
         """Finalize a batch, and return it."""
-        return self._batch(self._enqueue(lambda tx: tx.finalize_batch(batch_name)), batch_name)
+        return self._batch(self._write(lambda tx: tx.finalize_batch(batch_name)), batch_name)
 
     def set_batch_metadata(self, batch_name: str, metadata: Fields) -> Batch:
         """Replace a batch's metadata, and return the batch."""
-        queued = self._enqueue(lambda tx: tx.set_batch_metadata(batch_name, metadata))
-        return self._batch(queued, batch_name, {"metadata": metadata})
+        written = self._write(lambda tx: tx.set_batch_metadata(batch_name, metadata))
+        return self._batch(written, batch_name, {"metadata": metadata})
 
     def create_project(
         self,
@@ -166,22 +177,22 @@ class Writes:
     def update_project(self, project_name: str, **params: Any) -> Project:
         """Set a project's params, with `patch=True` only those given, and return the project."""
         patch = params.pop("patch", None)
-        queued = self._enqueue(lambda tx: tx.update_project(project_name, params, patch=patch))
-        return self._project(queued, project_name)
+        written = self._write(lambda tx: tx.update_project(project_name, params, patch=patch))
+        return self._project(written, project_name)
 
     # Send, queue or refuse ----------------------------------------------------------------------------------
 
-    def _create(self, add: "Callable[[Transaction], Enqueued]", taken: str) -> tuple[Enqueued, int]:
-        """Queue a create as `_enqueue` does; return the result, and its command.
+    def _create(self, add: "Callable[[Transaction], Enqueued]", taken: str) -> tuple[Written, int]:
+        """Queue a create as `_write` does; return what became of it, and its command.
 
         Raises ScaleDuplicateResource with the sentence `taken` if its object is queued or mirrored already.
         """
-        created = self._enqueue(add)
-        if created.command_id is None or not created.new:
+        created = self._write(add)
+        if created.queued.command_id is None or not created.queued.new:
             raise ScaleDuplicateResource(taken)
-        return created, created.command_id
+        return created, created.queued.command_id
 
-    def _enqueue(self, add: "Callable[[Transaction], Enqueued]") -> Enqueued:
+    def _write(self, add: "Callable[[Transaction], Enqueued]") -> Written:
         """Queue one command and, if writes are sent, send it and what it waits for.
 
         Raises the API's error if it refused the command, and ScaleNoAnswer if the command has not ended.
@@ -195,20 +206,29 @@ class Writes:
             raise ScaleDuplicateResource(error.message, advice=error.advice) from error
         except QueueError as error:
             raise ScaleInvalidRequest(error.message, advice=error.advice) from error
-        if self.writes == "send" and queued.command_id is not None:
-            self._send(queued.command_id)
-        return queued
+        if self.writes != "send" or queued.command_id is None:
+            return Written(queued)
+        return Written(queued, self._send(queued.command_id))
 
-    def _send(self, command_id: int) -> None:
+    def _send(self, command_id: int) -> Fields:
+        """Send a command and what it waits for, and return its result."""
         summary = self.mirror.dispatch_only(command_id, patience=self.patience)
         if summary.error is not None:
             raise summary.error
-        if self.mirror.queue.result(command_id) is None:
+        try:
+            result = self.mirror.queue.result(command_id)
+        except ScaleException:
+            # The caller gets the refusal. Left dead, the command would hold up what comes behind it, such as
+            # the finalize of its batch, and keep its unique_id or name from the next create.
+            self.mirror.queue.discard_refused(command_id)
+            raise
+        if result is None:
             waits = self.mirror.queue.why(command_id)
-            reason = next((each.reason for each in reversed(waits) if each.reason), "has not ended")
+            reason = next((each.reason for each in waits if each.reason), "has not ended").rstrip(".")
             raise ScaleNoAnswer(
                 f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
             )
+        return result
 
     def _changed(
         self, task: "str | Task", add: "Callable[[Transaction, dict[str, str | None]], Enqueued]"
@@ -218,27 +238,24 @@ class Writes:
         if named["task_id"] is None:
             # Queued and without an id: the change comes behind the create by its unique_id.
             named["unique_id"] = None if isinstance(task, str) else task.unique_id
-        queued = self._enqueue(lambda tx: add(tx, named))
+        written = self._write(lambda tx: add(tx, named))
         if not isinstance(task, str):
             return task
-        return self._task(queued, {"task_id": task})
+        return self._task(written, {"task_id": task})
 
-    def _task(self, queued: Enqueued, fields: Fields) -> Task:
+    def _task(self, written: Written, fields: Fields) -> Task:
         """Return the task of a command: from the mirror once it was sent, else as it was queued."""
-        return Task(self._sent("tasks", queued, fields), self, queued.command_id)
+        return Task(self._known("tasks", written, fields), self, written.queued.command_id)
 
-    def _batch(self, queued: Enqueued, name: str, fields: Fields | None = None) -> Batch:
-        return Batch(self._sent("batches", queued, {"name": name, **(fields or {})}), self)
+    def _batch(self, written: Written, name: str, fields: Fields | None = None) -> Batch:
+        return Batch(self._known("batches", written, {"name": name, **(fields or {})}), self)
 
-    def _project(self, queued: Enqueued, name: str, fields: Fields | None = None) -> Project:
-        return Project(self._sent("projects", queued, {"name": name, **(fields or {})}), self)
+    def _project(self, written: Written, name: str, fields: Fields | None = None) -> Project:
+        return Project(self._known("projects", written, {"name": name, **(fields or {})}), self)
 
-    def _sent(self, stream: str, queued: Enqueued, fields: Fields) -> Fields:
+    def _known(self, stream: str, written: Written, fields: Fields) -> Fields:
         """Return the object of a command as the mirror has it, with what was queued and not sent yet."""
-        key = "task_id" if stream == "tasks" else "name"
-        sent = queued.command_id if self.writes == "send" else None
-        result = None if sent is None else self.mirror.queue.result(sent)
-        name = (result or fields).get(key)
+        name = (written.result or fields).get("task_id" if stream == "tasks" else "name")
         found = None if name is None else self.mirror.document(stream, name)
         known = read_json(found) if found is not None else {}
-        return known if result and known else {**known, **fields}
+        return known if written.result and known else {**known, **fields}

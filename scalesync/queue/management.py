@@ -95,7 +95,10 @@ class Queue:
         For one that is dead, or came too late, raises the ScaleException, with `.code` and `.message`, that
         ended it: 409 for a name that is taken.
         """
-        command = self.show(command_id).shown.command
+        with self._open_database() as database, database.read() as conn:
+            command = command_rows.find(conn, command_id)
+        if command is None:
+            raise QueueError(f"There is no command {command_id}.")
         if command.state is CommandState.DEAD or command.outcome is Outcome.REJECTED:
             code = command.error_code or _CODES.get(command.outcome or Outcome.EXHAUSTED)
             kind = BY_STATUS.get(code or 0, ScaleException)
@@ -104,7 +107,11 @@ class Queue:
 
     def why(self, command_id: int) -> list[CommandView]:
         """Return the command, the one it waits for, the one that one waits for, and so on."""
-        return self.show(command_id).why
+        with self._open_database() as database, database.read() as conn:
+            found = listing.why(conn, command_id)
+        if not found:
+            raise QueueError(f"There is no command {command_id}.")
+        return found
 
     def unknown(self, names: Iterable[tuple[str, str]], *, listed: bool = False) -> list[UnknownName]:
         """Return those of `names` that neither mirror nor queue knows, each with the nearest known one.
@@ -141,6 +148,13 @@ class Queue:
         chosen_ids = list(dict.fromkeys(command_ids))
         with self._open_database() as database, database.write(durable=True) as conn:
             return [management.discard(conn, command_id) for command_id in chosen_ids]
+
+    def discard_refused(self, command_id: int) -> None:
+        """Discard a command if it is dead and has certainly had no effect, as after a refusal."""
+        with self._open_database() as database, database.write(durable=True) as conn:
+            command = command_rows.find(conn, command_id)
+            if command is not None and command.state is CommandState.DEAD and not command.ambiguous:
+                management.discard(conn, command_id)
 
     def discard_dead(self) -> list[DiscardResult]:
         """Discard every dead command, oldest first, and return the result for each.

@@ -102,6 +102,19 @@ def test_refusals_are_the_official_errors(client: ScaleClient) -> None:
         assert theirs is None or refused.value.code == theirs
 
 
+def test_what_was_refused_holds_up_nothing(client: ScaleClient) -> None:
+    """Its unique_id can be used again, its batch finalized, and nothing dead is left in the queue."""
+    client.create_project("P", BOX, {"instruction": "x"}, rapid=True)
+    client.create_batch("P", "B")
+    for _ in range(2):
+        with pytest.raises(ScaleInvalidRequest) as refused:
+            client.create_task(BOX, project="P", batch="B", unique_id="one")
+        assert refused.value.code == 400
+    assert client.create_task(BOX, **IMAGE, project="P", batch="B", unique_id="one").status == "pending"
+    assert client.finalize_batch("B").status == "in_progress"
+    assert list(client.mirror.queue.commands()) == []
+
+
 def test_tasks_without_a_unique_id_are_each_another_one(client: ScaleClient, sandbox: SandboxServer) -> None:
     """The same content twice makes two tasks, as with the official client."""
     one, two = client.create_task(BOX, **IMAGE), client.create_task(BOX, **IMAGE)

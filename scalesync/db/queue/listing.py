@@ -111,7 +111,8 @@ def _pages(
 
 def _shown(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[CommandView]:
     rows = conn.execute(query).mappings().all()
-    blocking = _named(conn, {row["waits_for"] for row in rows if row["waits_for"] is not None})
+    ids = {row["waits_for"] for row in rows if row["waits_for"] is not None}
+    blocking = _named(conn, ids) if ids else {}
     return [_one(row, blocking) for row in rows]
 
 
