@@ -86,10 +86,14 @@ class ScaleClient(Reads, Writes, Online):
             raise_as_official(ScaleException("The API key is empty."))
         if writes not in ("send", "queue", "refuse"):
             raise ConfigurationError(f"writes={writes!r} is none of the ways.", advice="See its docstring.")
-        self.mirror = Mirror(database, api_key=api_key, api_url=api_instance_url)
+        self.mirror = Mirror(database, api_key=api_key, api_url=api_instance_url).keeping_open()
         self.writes: WriteMode = writes
         self.max_age = timedelta(seconds=max_age) if isinstance(max_age, int | float) else max_age
         self.patience = patience
+
+    def close(self) -> None:
+        """Close the database, which stays open between two calls; a later call opens it again."""
+        self.mirror.close()
 
     def __repr__(self) -> str:
         """Show how it writes, and nothing of the key."""

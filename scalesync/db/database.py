@@ -38,6 +38,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self.url_shown = display_url(engine.url)
         """The file of an SQLite mirror, else the URL with its passwords hidden: fit for logs and messages."""
+        self.closed = False
 
     @classmethod
     def open(cls, url: str, *, create: bool = False) -> "Database":
@@ -108,6 +109,7 @@ class Database:
 
     def close(self) -> None:
         """Close every pooled connection; the database cannot be used afterwards."""
+        self.closed = True
         if self._file is None:
             self._engine.dispose()
         else:

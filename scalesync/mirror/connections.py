@@ -1,10 +1,14 @@
 """Open the database and the API client for one call, as the settings say."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
+from threading import Lock
 from typing import TYPE_CHECKING, Self
+from weakref import finalize
 
 from scalesync.clock import Clock
 from scalesync.db import migrate
@@ -21,6 +25,53 @@ if TYPE_CHECKING:
     from scalesync.sync.runner import SyncRunner
 
 
+_OF_THE_PARENT: list[Database] = []
+"""Databases that were open when this process was forked; never closed here, which could harm the parent's."""
+
+
+class KeptDatabase:
+    """A database that stays open from one call to the next, until `close`; for any number of threads."""
+
+    # What takes the time of a call is otherwise to connect, and to compile each statement again.
+
+    def __init__(self, url: str) -> None:
+        """Take the URL; the database is opened when it is first needed."""
+        self._url = url
+        self._lock = Lock()
+        self._open: Database | None = None
+        self._process = 0
+        """The process that opened it."""
+        # Also called at the end of the program: Python warns of connections that are left open.
+        self._end: Callable[[], None] = lambda: None
+
+    def __reduce__(self) -> tuple[type["KeptDatabase"], tuple[str]]:
+        """Pickle the URL: another process opens its own."""
+        return type(self), (self._url,)
+
+    def take(self) -> Database:
+        """Return the database; open it if this process has not, or if it was closed. Raises DatabaseError."""
+        with self._lock:
+            if self._open is None or self._open.closed or self._process != os.getpid():
+                self._end()
+                self._open, self._process = Database.open(self._url), os.getpid()
+                self._end = finalize(self, _close, self._open, self._process)
+            return self._open
+
+    def close(self) -> None:
+        """Close the database; the next call opens it again."""
+        with self._lock:
+            self._end()
+            self._open = None
+
+
+def _close(database: Database, process: int) -> None:
+    """Close a database that a process has opened, unless this is a fork of it."""
+    if process == os.getpid():
+        database.close()
+    else:
+        _OF_THE_PARENT.append(database)
+
+
 @dataclass(frozen=True)
 class Connections:
     """Context managers for the database, the API client and the sync runner of one call."""
@@ -29,6 +80,8 @@ class Connections:
     clock: Clock = field(default_factory=Clock)
     wait_seconds: float = 0.0
     """Seconds to wait for a database that is unreachable or locked; inf: without end."""
+    kept: KeptDatabase | None = None
+    """The database that stays open; None: each call opens it, and closes it in the end."""
 
     @contextmanager
     def database(
@@ -41,12 +94,15 @@ class Connections:
         from scalesync.sync.outage_backoff import OutageBackoff, log_unavailable
 
         outages = OutageBackoff(self.clock, log_unavailable, self.wait_seconds, self.clock.ends_at)
-        url = self.settings.database_url
-        database = outages.open_database(lambda: Database.open(url, create=create), check)
+        url, kept = self.settings.database_url, None if create else self.kept
+        connect = partial(Database.open, url, create=create) if kept is None else kept.take
+        # A kept one that does not pass, perhaps because its file was replaced, is closed there.
+        database = outages.open_database(connect, check)
         try:
             yield database
         finally:
-            database.close()
+            if kept is None:
+                database.close()
 
     def check_and_claim(self, database: Database) -> None:
         """Check the schema, and claim an unclaimed mirror for the key's account.
@@ -113,6 +169,7 @@ class Connected:
     _clock: Clock | None = None
     """The clock of every call; None: each call has its own, so that stopping one stops no other."""
     _wait_seconds = 0.0
+    _kept: KeptDatabase | None = None
 
     @classmethod
     def from_settings(
@@ -129,8 +186,25 @@ class Connected:
     def waiting(self, *, endless: bool = False) -> Self:
         """Return a copy whose calls wait for an unreachable database: the patience, or without end."""
         wait_seconds = inf if endless else retry_policy(self._settings).seconds
-        return self.from_settings(self._settings, self._clock, wait_seconds=wait_seconds)
+        return self._with_settings(self._settings, wait_seconds)
+
+    def keeping_open(self) -> Self:
+        """Return a copy whose calls leave the database open for the next one, until its `close`."""
+        mirror = self._with_settings(self._settings, self._wait_seconds)
+        mirror._kept = KeptDatabase(self._settings.database_url)  # noqa: SLF001
+        return mirror
+
+    def close(self) -> None:
+        """Close the database that `keeping_open` keeps; the next call opens it again."""
+        if self._kept is not None:
+            self._kept.close()
+
+    def _with_settings(self, settings: Settings, wait_seconds: float) -> Self:
+        """Return a copy with other settings, with the same clock and the same open database."""
+        mirror = self.from_settings(settings, self._clock, wait_seconds=wait_seconds)
+        mirror._kept = self._kept  # noqa: SLF001
+        return mirror
 
     def connections(self) -> Connections:
         """Return the connections of one call."""
-        return Connections(self._settings, self._clock or Clock(), self._wait_seconds)
+        return Connections(self._settings, self._clock or Clock(), self._wait_seconds, self._kept)

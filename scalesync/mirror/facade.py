@@ -196,7 +196,7 @@ class Mirror(Queries, SyncAndVerify, Submissions):
         settings = self._settings if patience is None else replace(self._settings, patience=patience)
         if settings.patience is not None:
             options = replace(options, patience=settings.patience)
-        mirror = self.from_settings(settings, self._clock).waiting(endless=options.watch)
+        mirror = self._with_settings(settings, 0.0).waiting(endless=options.watch)
         connections = mirror.connections()
         with (
             connections.database(connections.check_and_claim) as database,
