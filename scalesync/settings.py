@@ -155,6 +155,15 @@ def _read_lease(environment: Mapping[str, str]) -> float:
     return seconds
 
 
+def read_max_age(environment: Mapping[str, str]) -> timedelta | None:
+    """Return the `max_age` of drop-in clients that are made without one; None if it is not set.
+
+    Raises ConfigurationError for what is no time span.
+    """
+    text = environment.get("SCALESYNC_MAX_AGE", "")
+    return parse_duration(text) if text else None
+
+
 def _without_secrets(api_url: str) -> str:
     """Return the API's URL if it holds no secret, else raise ConfigurationError."""
     # The URL is printed, and stored in the mirror.

@@ -205,7 +205,7 @@ def test_variables_without_an_option_are_read() -> None:
     settings = (ROOT / "scalesync" / "settings.py").read_text()
     alone = ["".join(spans(row[1])) for row in table_rows("Options") if not row[0]]
 
-    assert alone == ["SCALE_API_KEY", "SCALESYNC_LEASE"]
+    assert alone == ["SCALE_API_KEY", "SCALESYNC_LEASE", "SCALESYNC_MAX_AGE"]
     assert [name for name in alone if f'"{name}"' not in settings] == []
 
 

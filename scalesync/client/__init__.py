@@ -27,7 +27,7 @@ from scalesync.client.reads import Reads
 from scalesync.client.writes import WriteMode, Writes
 from scalesync.errors import ConfigurationError, ScaleException, ScalesyncError
 from scalesync.mirror import Mirror
-from scalesync.settings import DEFAULT_DATABASE
+from scalesync.settings import DEFAULT_DATABASE, read_max_age
 
 __all__ = [
     "Batch",
@@ -68,16 +68,17 @@ class ScaleClient(Reads, Writes, Online):
         proxies: Any = None,
         cert: Any = None,
         *,
-        database: str | os.PathLike[str] = DEFAULT_DATABASE,
+        database: str | os.PathLike[str] | None = None,
         writes: WriteMode = "send",
         max_age: timedelta | float | None = None,
         patience: float | None = None,
     ) -> None:
         """Use the mirror in `database`, which `scalesync init` and `sync` have made.
 
-        `writes`: "send" at once, "queue" for `scalesync dispatch`, or "refuse". Lists older than `max_age`
-        (seconds or a timedelta) come from the API; None: never. `patience`: seconds for which a write that is
-        sent is tried. `source` is ignored. Raises ConfigurationError for a malformed key.
+        Default for `database`: the environment's SCALESYNC_DB, else `scalesync.db`. `writes`: "send" at once,
+        "queue" for `scalesync dispatch`, or "refuse". Lists older than `max_age` (seconds or a timedelta)
+        come from the API; None: never, unless SCALESYNC_MAX_AGE is set. `patience`: seconds for which a write
+        that is sent is tried. `source` is ignored. Raises ConfigurationError for a malformed key.
         """
         if verify is not None or proxies is not None or cert is not None:
             msg = "Certificates and proxies are set in the environment, for every part of scalesync."
@@ -86,9 +87,11 @@ class ScaleClient(Reads, Writes, Online):
             raise_as_official(ScaleException("The API key is empty."))
         if writes not in ("send", "queue", "refuse"):
             raise ConfigurationError(f"writes={writes!r} is none of the ways.", advice="See its docstring.")
-        self.mirror = Mirror(database, api_key=api_key, api_url=api_instance_url).keeping_open()
+        chosen = os.environ.get("SCALESYNC_DB") or DEFAULT_DATABASE if database is None else database
+        self.mirror = Mirror(chosen, api_key=api_key, api_url=api_instance_url).keeping_open()
         self.writes: WriteMode = writes
-        self.max_age = timedelta(seconds=max_age) if isinstance(max_age, int | float) else max_age
+        given = timedelta(seconds=max_age) if isinstance(max_age, int | float) else max_age
+        self.max_age = read_max_age(os.environ) if given is None else given
         self.patience = patience
 
     def close(self) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from scalesync.client import task_filters
 from scalesync.client.objects import Batch, Batchlist, Fields, Project, Task, Tasklist
-from scalesync.client.task_filters import PAGE_SIZE, check_names, position_of, several, token_of, value_of
-from scalesync.errors import ScaleResourceNotFound
+from scalesync.client.task_filters import PAGE_SIZE, check_names, position_of, token_of, value_of
+from scalesync.errors import ConfigurationError, ScaleResourceNotFound
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
 from scalesync.models.api import TASK_STATUSES, BatchFilter, TaskFilter
@@ -80,7 +80,7 @@ class Reads:
         limit: int | None = None,
     ) -> Iterator[Task]:
         """Yield all tasks of a project or batch, newest first. Raises ValueError without either."""
-        filters = _filters_of(locals())
+        filters = task_filters.filters_of(locals())
         if self._is_too_old():
             return self._all_of_api(filters, limit)
         return self._all_of_mirror(task_filters.task_filter(filters, self.mirror.now()))
@@ -103,7 +103,7 @@ class Reads:
         include_attachment_url: bool = True,
     ) -> int:
         """Return the number of tasks of a project or batch. Raises ValueError without either."""
-        chosen = task_filters.task_filter(_filters_of(locals()), self.mirror.now())
+        chosen = task_filters.task_filter(task_filters.filters_of(locals()), self.mirror.now())
         if self._is_too_old():
             return self._tasks_of_api(chosen, 1, None).total
         wanted = task_filters.selected_tasks(chosen)
@@ -206,16 +206,23 @@ class Reads:
 
     # Mirror or API ------------------------------------------------------------------------------------------
 
-    def _is_too_old(self) -> bool:
-        """Return whether the mirror is older than `max_age`, so that the API is asked."""
+    def _is_too_old(self, *, for_list: bool = True) -> bool:
+        """Return whether the mirror is older than `max_age`, so that the API is asked.
+
+        Raises ConfigurationError for a list if the mirror was never synced, and the API is never to be asked.
+        """
         if self.max_age is None:
+            if for_list and self.as_of is None:
+                msg = "The mirror was never synced completely, so that its lists lack what others have made."
+                advice = "Run `scalesync sync`, or set max_age or SCALESYNC_MAX_AGE to have the API asked."
+                raise ConfigurationError(msg, advice=advice)
             return False
         as_of = self.as_of
         return as_of is None or self.mirror.now() - as_of > self.max_age
 
     def _one(self, stream: str, key: str) -> Fields:
         """Return an object; ask the API if the mirror is too old, or lacks it and `max_age` is set."""
-        found = None if self._is_too_old() else self.mirror.document(stream, key)
+        found = None if self._is_too_old(for_list=False) else self.mirror.document(stream, key)
         if found is not None:
             return _object(found)
         if self.max_age is None:
@@ -268,30 +275,3 @@ def _object(text: bytes) -> Fields:
     """Return the JSON object of a document."""
     fields: Fields = read_json(text)
     return fields
-
-
-_ARGUMENTS = {
-    "project_name": "project",
-    "batch_name": "batch",
-    "task_type": "type",
-    "status": "status",
-    "unique_id": "unique_id",
-    "completed_after": "completed_after",
-    "completed_before": "completed_before",
-    "updated_after": "updated_after",
-    "updated_before": "updated_before",
-    "created_after": "start_time",
-    "created_before": "end_time",
-    "tags": "tags",
-    "include_attachment_url": "include_attachment_url",
-    "limited_response": "limited_response",
-}
-"""The API's names of the arguments of `get_tasks`."""
-
-
-def _filters_of(given: Mapping[str, Any]) -> Fields:
-    """Return the filters of `tasks` from the arguments of `get_tasks`. Raises ValueError."""
-    if not given["project_name"] and not given["batch_name"]:
-        raise ValueError("Give project_name or batch_name.")
-    named = {theirs: given.get(ours) for ours, theirs in _ARGUMENTS.items()}
-    return {**named, "customer_review_status": several(given["review_status"])}

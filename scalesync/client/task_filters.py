@@ -25,6 +25,24 @@ LIMITED_FIELDS = ("task_id", "status", "metadata", "project", "otherVersion")
 """The fields of a task in a `limited_response` (official client)."""
 PAGE_SIZE = 100
 
+_ARGUMENTS = {
+    "project_name": "project",
+    "batch_name": "batch",
+    "task_type": "type",
+    "status": "status",
+    "unique_id": "unique_id",
+    "completed_after": "completed_after",
+    "completed_before": "completed_before",
+    "updated_after": "updated_after",
+    "updated_before": "updated_before",
+    "created_after": "start_time",
+    "created_before": "end_time",
+    "tags": "tags",
+    "include_attachment_url": "include_attachment_url",
+    "limited_response": "limited_response",
+}
+"""The API's names of the arguments of `get_tasks`."""
+
 _TIMES = (
     "start_time", "end_time", "completed_after", "completed_before", "updated_after", "updated_before",
 )  # fmt: skip
@@ -78,6 +96,14 @@ def task_filter(given: Mapping[str, Any], now: datetime) -> TaskFilter:
         include_attachment_url=given.get("include_attachment_url"),
         limited_response=given.get("limited_response"),
     )
+
+
+def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the filters of `tasks` from the arguments of `get_tasks`. Raises ValueError."""
+    if not given["project_name"] and not given["batch_name"]:
+        raise ValueError("Give project_name or batch_name.")
+    named = {theirs: given.get(ours) for ours, theirs in _ARGUMENTS.items()}
+    return {**named, "customer_review_status": several(given["review_status"])}
 
 
 def batch_filter(given: Mapping[str, Any], now: datetime) -> BatchFilter:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scalesync import Mirror
 from scalesync.client import ScaleClient
-from scalesync.errors import ScaleInvalidRequest
+from scalesync.errors import ConfigurationError, ScaleInvalidRequest
 from scalesync.sandbox import SandboxServer
 from tests.client.conftest import Connect
 from tests.support.sandboxes import LIVE_KEY, official_client
@@ -180,6 +180,40 @@ def test_how_old_the_answers_are_is_said(mirrored: ScaleClient, shared_sandbox: 
         before = requests["GET /tasks"]
         assert len(mirrored.tasks(limit=5)) == 5
         assert requests["GET /tasks"] - before == asked
+
+
+def test_a_mirror_that_was_never_synced_gives_no_list(sandbox: SandboxServer, connect: Connect) -> None:
+    """An error says so, instead of a list without what others have made; the API may be asked."""
+    client = connect(sandbox)
+    batch = client.create_batch(client.create_project("P", "imageannotation").name, "B")
+    for read in (
+        client.tasks,
+        client.batches,
+        client.projects,
+        batch.get_status,
+        lambda: client.get_tasks(project_name="P"),
+        lambda: list(client.get_batches()),
+        lambda: client.get_tasks_count(project_name="P"),
+    ):
+        with pytest.raises(ConfigurationError, match="never synced"):
+            read()
+    assert client.get_batch("B").project == "P"
+    client.max_age = timedelta(0)
+    assert [batch.name for batch in client.batches()] == ["B"]
+
+
+def test_database_and_max_age_may_come_from_the_environment(
+    mirrored: ScaleClient, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a script that names neither; an argument wins, and what is no time span is refused."""
+    monkeypatch.setenv("SCALESYNC_DB", database_url)
+    monkeypatch.setenv("SCALESYNC_MAX_AGE", "90s")
+    assert ScaleClient(LIVE_KEY).max_age == timedelta(seconds=90)
+    assert ScaleClient(LIVE_KEY).as_of == mirrored.as_of
+    assert ScaleClient(LIVE_KEY, max_age=5).max_age == timedelta(seconds=5)
+    monkeypatch.setenv("SCALESYNC_MAX_AGE", "long")
+    with pytest.raises(ConfigurationError, match="time span"):
+        ScaleClient(LIVE_KEY)
 
 
 def test_what_the_mirror_does_not_have_is_a_404(mirrored: ScaleClient) -> None:
