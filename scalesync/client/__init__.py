@@ -25,7 +25,7 @@ from scalesync.client.objects import (
 from scalesync.client.online import Online, StudioBatch, StudioLabelerAssignment, StudioProjectGroup, Teammate
 from scalesync.client.reads import Reads
 from scalesync.client.writes import WriteMode, Writes
-from scalesync.errors import ConfigurationError, ScaleException, ScalesyncError
+from scalesync.errors import ConfigurationError, ScaleException, ScaleInvalidRequest, ScalesyncError
 from scalesync.mirror import Mirror
 from scalesync.settings import DEFAULT_DATABASE, read_max_age
 
@@ -36,6 +36,8 @@ __all__ = [
     "File",
     "Project",
     "ScaleClient",
+    "ScaleException",
+    "ScaleInvalidRequest",
     "StudioBatch",
     "StudioLabelerAssignment",
     "StudioProjectGroup",

@@ -21,15 +21,12 @@ class ApiObject:
 
     def __init__(self, json: Fields, client: Any) -> None:
         """Wrap the JSON object."""
-        self._json, self._client = json, client
+        # Also under the name of older clients, whose users find it in `__dict__`.
+        self._json = self.param_dict = json
+        self._client = client
 
     def as_dict(self) -> Fields:
         """Return the JSON object."""
-        return self._json
-
-    @property
-    def param_dict(self) -> Fields:
-        """The JSON object, under the name of older clients."""
         return self._json
 
     def __getitem__(self, name: str) -> Any:
@@ -99,7 +96,7 @@ class Task(ApiObject):
 
     def refresh(self) -> None:
         """Read the task again; one that was queued gets its id once it is delivered."""
-        self._json = self._client.refreshed(self).as_dict()
+        self._json = self.param_dict = self._client.refreshed(self).as_dict()
 
     def cancel(self, clear_unique_id: bool = False) -> None:
         """Cancel the task."""
@@ -171,25 +168,32 @@ class Batch(ApiObject):
             setattr(self, f"tasks_{state}", found.get(state, 0))
         return found
 
-    @property
-    def pending(self) -> int | None:
-        """`tasks_pending`, under the name of older clients; so are the next three."""
-        return self.tasks_pending
+    # Names of older clients, where a batch has its counts from the beginning.
 
     @property
-    def completed(self) -> int | None:
-        """`tasks_completed`."""
-        return self.tasks_completed
+    def pending(self) -> int:
+        """`tasks_pending`, read if it was not yet."""
+        return self._counted("pending")
 
     @property
-    def error(self) -> int | None:
-        """`tasks_error`."""
-        return self.tasks_error
+    def completed(self) -> int:
+        """`tasks_completed`, read if it was not yet."""
+        return self._counted("completed")
 
     @property
-    def canceled(self) -> int | None:
-        """`tasks_canceled`."""
-        return self.tasks_canceled
+    def error(self) -> int:
+        """`tasks_error`, read if it was not yet."""
+        return self._counted("error")
+
+    @property
+    def canceled(self) -> int:
+        """`tasks_canceled`, read if it was not yet."""
+        return self._counted("canceled")
+
+    def _counted(self, state: str) -> int:
+        if self.tasks_pending is None:
+            self.get_status()
+        return int(getattr(self, f"tasks_{state}"))
 
 
 class Project(ApiObject):

@@ -159,15 +159,17 @@ class Writes:
     def create_project(
         self,
         project_name: str,
-        task_type: Any,
+        task_type: Any = None,
         params: Fields | None = None,
         rapid: bool = False,
         studio: bool = False,
         dataset_id: str | None = None,
+        *,
+        type: Any = None,  # noqa: A002 - the name of `task_type` in older clients
     ) -> Project:
         """Create a project, and return it. Raises ScaleDuplicateResource for a name that is taken."""
         more: Fields = {"rapid": rapid or None, "studio": studio or None, "dataset_id": dataset_id}
-        kind = str(value_of(task_type))
+        kind = str(value_of(task_type or type))
         created, _ = self._create(
             lambda tx: tx.create_project(project_name, kind, params or {}, **more),
             f"The project {project_name!r} is there already.",
