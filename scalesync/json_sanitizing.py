@@ -36,7 +36,7 @@ _CHUNK = 4 << 20
 _PAIR_LENGTH = len(rb"\ud83d\ude00")
 
 
-def read_json(text: bytes) -> Any:
+def read_json(text: bytes | str) -> Any:
     """Return the value of a JSON text; a number beyond every float is infinite."""
     try:
         return msgspec.json.decode(text)

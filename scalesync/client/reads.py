@@ -12,18 +12,13 @@ from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
 from scalesync.models.api import TASK_STATUSES, BatchFilter, TaskFilter
 
-_GENERATOR_PAGE = 500
-"""Tasks that `get_tasks` reads from the mirror at once."""
-
-_EVERY_BATCH = 1_000_000
-"""Batches of an account, at most."""
-
 
 class Reads:
     """Lists and single objects. Raises ScaleResourceNotFound for what neither mirror nor API has."""
 
     mirror: Mirror
     max_age: timedelta | None
+    _was_synced = False
 
     @property
     def as_of(self) -> datetime | None:
@@ -53,10 +48,8 @@ class Reads:
         after, wanted = position_of(token), task_filters.selected_tasks(chosen)
         if wanted is None:
             return Tasklist([], 0, limit, 0, has_more=False)
-        found = self.mirror.page("tasks", wanted, limit + 1, after=after)
-        docs = [read_json(text) for text in found]
+        docs, total = self.mirror.page("tasks", wanted, limit + 1, after=after)
         next_token = token_of(docs[limit - 1]) if len(docs) > limit else None
-        total = self.mirror.count_selected("tasks", wanted)
         tasks = self._as_tasks(docs[:limit], limited=bool(chosen.limited_response))
         return Tasklist(tasks, total, limit, 0, has_more=next_token is not None, next_token=next_token)
 
@@ -132,16 +125,7 @@ class Reads:
         wanted = task_filters.selected_batches(chosen)
         if wanted is None:
             return Batchlist([], 0, limit, offset, has_more=False)
-        if chosen.exclude_archived:
-            # No column says which are archived, so all of them are read.
-            every = map(read_json, self.mirror.page("batches", wanted, _EVERY_BATCH))
-            found = [doc for doc in every if not doc.get("archived")]
-            total, found = len(found), found[offset : offset + limit + 1]
-        else:
-            found = [
-                read_json(text) for text in self.mirror.page("batches", wanted, limit + 1, offset=offset)
-            ]
-            total = self.mirror.count_selected("batches", wanted)
+        found, total = self.mirror.page("batches", wanted, limit + 1, offset=offset)
         docs = [Batch(doc, self) for doc in found[:limit]]
         return Batchlist(docs, total, limit, offset, has_more=len(found) > limit)
 
@@ -212,7 +196,8 @@ class Reads:
         Raises ConfigurationError for a list if the mirror was never synced, and the API is never to be asked.
         """
         if self.max_age is None:
-            if for_list and self.as_of is None:
+            self._was_synced = self._was_synced or (for_list and self.as_of is not None)
+            if for_list and not self._was_synced:
                 msg = "The mirror was never synced completely, so that its lists lack what others have made."
                 advice = "Run `scalesync sync`, or set max_age or SCALESYNC_MAX_AGE to have the API asked."
                 raise ConfigurationError(msg, advice=advice)
@@ -240,14 +225,10 @@ class Reads:
         return [Task(doc, self) for doc in docs]
 
     def _all_of_mirror(self, chosen: TaskFilter) -> Iterator[Task]:
-        wanted, after = task_filters.selected_tasks(chosen), None
-        while wanted is not None:
-            found = self.mirror.page("tasks", wanted, _GENERATOR_PAGE, after=after)
-            docs = [read_json(text) for text in found]
-            yield from self._as_tasks(docs, limited=bool(chosen.limited_response))
-            if len(docs) < _GENERATOR_PAGE:
-                return
-            after = position_of(token_of(docs[-1]))
+        wanted = task_filters.selected_tasks(chosen)
+        if wanted is not None:
+            for doc in self.mirror.newest_first("tasks", wanted):
+                yield from self._as_tasks([doc], limited=bool(chosen.limited_response))
 
     def _all_of_api(self, filters: Mapping[str, Any], limit: int | None) -> Iterator[Task]:
         chosen, token = task_filters.task_filter(filters, self.mirror.now()), None

@@ -173,6 +173,7 @@ def selected_batches(chosen: BatchFilter) -> Selection | None:
         status=chosen.status,
         since=chosen.start_time,
         until=_after(chosen.end_time),
+        archived=not chosen.exclude_archived,
     )
 
 

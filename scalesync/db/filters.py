@@ -6,14 +6,15 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Date, Table, Text, cast, type_coerce
+from sqlalchemy import ColumnElement, Date, Text, cast, type_coerce
+from sqlalchemy.sql.expression import FromClause
 
-from scalesync.db.statements import has_any
+from scalesync.db.statements import has_any, lacks
 from scalesync.errors import ConfigurationError
 from scalesync.models.selection import FILTERED_COLUMNS, FILTERS, RANGES, Selection
 
 
-def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+def where(table: FromClause, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions for the selected rows; order and limit are left to the caller.
 
     Times filter `created_at`, or `day` where a view has that. Raises ConfigurationError for a filter whose
@@ -21,7 +22,7 @@ def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     """
     for name, column in FILTERED_COLUMNS.items():
         if getattr(wanted, name) is not None and column not in table.c:
-            raise ConfigurationError(f"{name} does not apply to {table.name}.", advice="Leave it out.")
+            raise ConfigurationError(f"{name} does not apply to {table.description}.", advice="Leave it out.")
     yield from equal(table, wanted, FILTERS)
     yield from _of_tasks(table, wanted)
     if "day" in table.c:
@@ -30,9 +31,11 @@ def where(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
         yield from half_open(table.c.created_at, wanted.since, wanted.until)
     if not wanted.missing and "missing_since" in table.c:
         yield table.c.missing_since.is_(None)
+    if not wanted.archived:
+        yield lacks(table.c.extra, "archived")
 
 
-def _of_tasks(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+def _of_tasks(table: FromClause, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions for tags, and for the times of completions and updates."""
     if wanted.tags is not None:
         yield has_any(table.c.tags, wanted.tags)
@@ -41,7 +44,7 @@ def _of_tasks(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
             yield from half_open(table.c[column], getattr(wanted, since), getattr(wanted, until))
 
 
-def equal(table: Table, wanted: Selection, names: Iterable[str]) -> Iterator[ColumnElement[bool]]:
+def equal(table: FromClause, wanted: Selection, names: Iterable[str]) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions of a selection for the columns `names`."""
     for name in names:
         value = getattr(wanted, name)
@@ -76,14 +79,14 @@ def day_as_text(column: ColumnElement[Date]) -> ColumnElement[str]:
     return cast(type_coerce(column, Text), Text)
 
 
-def _days(table: Table, wanted: Selection) -> Iterator[ColumnElement[bool]]:
+def _days(table: FromClause, wanted: Selection) -> Iterator[ColumnElement[bool]]:
     if wanted.since is not None:
         yield _begins_at(table, wanted.since)
     if wanted.until is not None:
         yield ~_begins_at(table, wanted.until)
 
 
-def _begins_at(table: Table, at: datetime) -> ColumnElement[bool]:
+def _begins_at(table: FromClause, at: datetime) -> ColumnElement[bool]:
     """Return the condition that a row's day (UTC) begins at this instant or later."""
     # A day counts only as a whole: an instant within it moves the bound to the next day.
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)

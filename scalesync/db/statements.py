@@ -83,6 +83,16 @@ class has_any(_Condition):  # noqa: N801 - reads as a function of SQL
         super().__init__(column, sa.bindparam("texts", list(texts), type_=_List(sa.Text()), unique=True))
 
 
+class lacks(_Condition):  # noqa: N801 - reads as a function of SQL
+    """The condition that the JSON object in a column has no such field, or one that is null or false."""
+
+    name = "lacks"
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[str], field: str) -> None:
+        super().__init__(column, sa.bindparam("field", field, sa.Text(), unique=True))
+
+
 class in_subquery(_Condition):  # noqa: N801 - reads as a function of SQL
     """The condition that a column's value is in the result of a query, which is run first."""
 
@@ -127,6 +137,18 @@ def _sqlite_has_any(element: has_any, compiler: SQLCompiler, **options: Any) -> 
 def _postgres_has_any(element: has_any, compiler: SQLCompiler, **options: Any) -> str:
     column, texts = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} ?| {texts}"
+
+
+@compiles(lacks, "sqlite")
+def _sqlite_lacks(element: lacks, compiler: SQLCompiler, **options: Any) -> str:
+    column, field = (compiler.process(each, **options) for each in element.clauses)
+    return f"coalesce(json_extract({column}, '$.' || {field}), 0) = 0"
+
+
+@compiles(lacks, "postgresql")
+def _postgres_lacks(element: lacks, compiler: SQLCompiler, **options: Any) -> str:
+    column, field = (compiler.process(each, **options) for each in element.clauses)
+    return f"coalesce({column} ->> {field}, 'false') = 'false'"
 
 
 @compiles(in_subquery, "sqlite")

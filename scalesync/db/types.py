@@ -35,12 +35,16 @@ class Instant(sa.TypeDecorator[datetime]):
         """Return an aware datetime from either database."""
         if not isinstance(value, str):
             return value  # type: ignore[return-value]
-        # On SQLite people may have written anything into the column.
-        try:
-            return parse_instant(value)
-        except (ValueError, OverflowError) as error:
-            msg = f"The database holds a time that is none: {value!r}."
-            raise DatabaseError(msg, advice=advice.REPAIR_ROW) from error
+        return instant_in(value)
+
+
+def instant_in(text: str) -> datetime:
+    """Return the time in a column of SQLite, where people may have written anything. Raises DatabaseError."""
+    try:
+        return parse_instant(text)
+    except (ValueError, OverflowError) as error:
+        msg = f"The database holds a time that is none: {text!r}."
+        raise DatabaseError(msg, advice=advice.REPAIR_ROW) from error
 
 
 class Json(sa.TypeDecorator[str]):

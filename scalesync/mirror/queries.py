@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 """An object as the API sent it."""
 
+Position = tuple[datetime | None, str]
+"""Time of creation and key of an object, behind which a page begins."""
+
+_KEYS_AT_ONCE = 10_000
+_OBJECTS_AT_ONCE = 200
+
 
 class SqlRows(Iterator[dict[str, Any]]):
     """The rows of one SQL statement: an iterator of dicts, or a stream for libraries that read Arrow.
@@ -104,23 +110,36 @@ class Queries(Connected):
             return query.total(conn, MAPPINGS[stream], selection)
 
     def page(
-        self,
-        stream: str,
-        selection: Selection,
-        limit: int,
-        *,
-        after: tuple[datetime | None, str] | None = None,
-        offset: int = 0,
-    ) -> list[bytes]:
-        """Return up to `limit` documents as JSON text, newest first, behind an object or a number of them.
-
-        `after` is the time of creation and the key of the object before the page.
-        """
+        self, stream: str, selection: Selection, limit: int, *, after: Position | None = None, offset: int = 0
+    ) -> tuple[list[Document], int]:
+        """Return up to `limit` objects, newest first, behind an object or a number of them; and the total."""
         from scalesync.db.mirror import query
         from scalesync.db.mirror.documents import MAPPINGS
 
         with self.connections().database() as database, database.read() as conn:
             return query.page(conn, MAPPINGS[stream], selection, limit, after=after, offset=offset)
+
+    def newest_first(self, stream: str, selection: Selection) -> Iterator[Document]:
+        """Yield all selected objects as they are when their turn comes, with no transaction open meanwhile.
+
+        Those that are selected only later may be left out, and so are those that are not any more.
+        """
+        from scalesync.db.mirror import query
+        from scalesync.db.mirror.documents import MAPPINGS
+
+        # Keys take the longest, for they are sorted: many are read at once, and objects a few at once.
+        mapping, after = MAPPINGS[stream], None
+        while True:
+            with self.connections().database() as database, database.read() as conn:
+                keys = query.page_keys(conn, mapping, selection, _KEYS_AT_ONCE, after=after)
+            for start in range(0, len(keys), _OBJECTS_AT_ONCE):
+                some = [key for _, key in keys[start : start + _OBJECTS_AT_ONCE]]
+                with self.connections().database() as database, database.read() as conn:
+                    objects = query.objects(conn, mapping, selection, some)
+                yield from objects
+            if len(keys) < _KEYS_AT_ONCE:
+                return
+            after = keys[-1]
 
     def tasks_by_status(self, batch: str) -> dict[str | None, int]:
         """Return the numbers of a batch's mirrored tasks by status, without statuses that no task has."""

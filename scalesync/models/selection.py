@@ -36,6 +36,8 @@ class Selection:
     """Completed or updated at the first instant or later, and before the second; without one: left out."""
     missing: bool = False
     """Whether to include objects that the API no longer has."""
+    archived: bool = True
+    """Whether to include batches that were archived."""
     newest_first: bool = False
     """Descending order of creation; otherwise the order of keys."""
     sort: str | None = None
@@ -77,7 +79,7 @@ FILTERED_COLUMNS = {
     **{name: name for name in (*FILTERS, "tags")},
     **{name: column for names, column in RANGES.items() for name in names},
 }
-"""The column that each field filters, except for `since`, `until` and `missing`."""
+"""The column that each field filters, except for `since`, `until`, `missing` and `archived`."""
 
 
 class ProjectFilters(TypedDict, total=False):

@@ -42,7 +42,7 @@ def _file(url: str) -> str:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of open files")
 def test_it_is_open_from_the_first_call_until_it_is_closed(reading: ScaleClient, sqlite_url: str) -> None:
     """One connection for calls one after another, none after `close`, and then a new one."""
-    name = Path(_file(sqlite_url)).name
+    name = _file(sqlite_url)
     assert reading.tasks(limit=1).total == 1000
     opened = _open_files(name)
     assert opened

@@ -5,18 +5,21 @@ return it exactly; everything else is in `extra` as the API sent it. A time in a
 the column for SQL, in `extra` to keep its form.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, RowMapping, Table
+from sqlalchemy import BigInteger, Boolean, ColumnElement, RowMapping, Table, type_coerce
+from sqlalchemy.sql.expression import FromClause
+from sqlalchemy.types import NullType
 
 from scalesync.db.schema.mirror import batches, projects, tasks
-from scalesync.db.types import Instant, Json
-from scalesync.json_sanitizing import format_json
+from scalesync.db.types import Instant, Json, instant_in
+from scalesync.json_sanitizing import format_json, read_json
 from scalesync.parsing.column_parsers import ColumnParser, Fields, take_instant, take_integer
 from scalesync.parsing.row_parser import (
     DocumentSpec,
@@ -30,6 +33,7 @@ from scalesync.timestamps import format_instant
 
 _decode_entries = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
+_AS_THE_API_WRITES_IT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,23 @@ class StreamMapping:
     def row_of(self) -> Callable[[bytes], Row]:
         """The parser from documents to rows."""
         return make_row_parser(self.spec, self.derive)
+
+    def columns_in(self, source: FromClause) -> list[ColumnElement[Any]]:
+        """Return the columns of `mapped_fields` and `extra` in a query; times are as the driver has them."""
+        names = (*(field.name for field in self.mapped_fields), "extra")
+        columns = (source.c[name] for name in names)
+        return [type_coerce(each, NullType()) if isinstance(each.type, Instant) else each for each in columns]
+
+    @cached_property
+    def key_place(self) -> int:
+        """The position of the key among `mapped_fields`."""
+        return [field.name for field in self.mapped_fields].index(self.key)
+
+    @cached_property
+    def readers(self) -> list[tuple[str, Callable[[Any], Any] | None]]:
+        """Names of the fields, each with what makes its value of the column's; None: it is the same."""
+        readers = {ColumnParser.INSTANT: _text_of_instant, ColumnParser.JSON: read_json}
+        return [(field.name, readers.get(field.take)) for field in self.mapped_fields]
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -118,6 +139,21 @@ def to_document(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) 
     return format_json(_encode(fields))
 
 
+def to_object(mapping: StreamMapping, values: Sequence[Any]) -> dict[str, Any]:
+    """Return the JSON object of a row, of which `values` has the columns of `columns_in`.
+
+    It is that of `to_document`, without a text in between.
+    """
+    fields: dict[str, Any] = {}
+    for (name, read), value in zip(mapping.readers, values, strict=False):
+        if value is not None:
+            fields[name] = value if read is None else read(value)
+    extra = values[-1]
+    if extra is not None:
+        fields.update(read_json(extra))
+    return fields
+
+
 def fields_of(mapping: StreamMapping, row: Mapping[str, object] | RowMapping) -> Fields:
     """Return the document's fields from a table's row, or from the columns of a parsed `Row`.
 
@@ -145,6 +181,15 @@ def versions_of(row: Row) -> list[ProjectVersion]:
         if version is not None
     )
     return list({version.version: version for version in versions}.values())
+
+
+def _text_of_instant(value: datetime | str) -> str:
+    """Return the time of a column as the API writes it. Raises DatabaseError for what is none."""
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if _AS_THE_API_WRITES_IT(value):
+        return value
+    return format_instant(instant_in(value))
 
 
 def _give(value: object) -> object:

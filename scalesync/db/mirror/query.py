@@ -1,16 +1,18 @@
 """Read documents from the mirror as the API sent them, and count mirrored objects."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, UnaryExpression, exists, false, func, or_, select
+from sqlalchemy import Column, Connection, Select, UnaryExpression, exists, false, func, or_, select
 
 from scalesync.db.filters import inclusive, where
-from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document
+from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document, to_object
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.schema.reviews_and_versions import replaced_responses
-from scalesync.db.statements import byte_order
+from scalesync.db.statements import ONCE, byte_order, in_list
 from scalesync.db.types import Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.selection import EVERYTHING, ObjectCounts, Selection
@@ -35,11 +37,16 @@ def documents(conn: Connection, mapping: StreamMapping, wanted: Selection = EVER
 
 def total(conn: Connection, mapping: StreamMapping, wanted: Selection) -> int:
     """Return the number of selected objects; the selection's limit is ignored."""
-    found = select(func.count()).select_from(mapping.table).where(*where(mapping.table, wanted))
-    return conn.execute(found).scalar_one()
+    # Missing ones, which are few and have an index, are subtracted: all may be counted in an index alone.
+    every = where(mapping.table, replace(wanted, missing=True))
+    found = select(func.count()).select_from(mapping.table).where(*every)
+    if wanted.missing:
+        return conn.execute(found).scalar_one()
+    gone = found.where(mapping.table.c.missing_since.is_not(None))
+    return int(conn.execute(select(found.scalar_subquery() - gone.scalar_subquery())).scalar_one())
 
 
-def page(  # noqa: PLR0913 - by name, and each of them optional
+def page_keys(  # noqa: PLR0913 - by name, and each of them optional
     conn: Connection,
     mapping: StreamMapping,
     wanted: Selection,
@@ -47,14 +54,14 @@ def page(  # noqa: PLR0913 - by name, and each of them optional
     *,
     after: tuple[datetime | None, str] | None = None,
     offset: int = 0,
-) -> list[bytes]:
-    """Return up to `limit` documents in the API's order: newest first, of one instant by descending key.
+) -> list[tuple[datetime | None, str]]:
+    """Return time of creation and key of up to `limit` objects in the API's order.
 
-    `after` is time of creation and key of the object before the page; `offset` counts those before it. Those
-    without a time of creation come last.
+    That is newest first, of one instant by descending key; those without a time of creation come last.
+    `after` is the last object before the page, in the same form; `offset` counts those before it.
     """
     created, key = mapping.table.c.created_at, byte_order(mapping.table.c[mapping.key])
-    every = select(*_document_columns(mapping)).where(*where(mapping.table, wanted))
+    every = select(created, mapping.table.c[mapping.key]).where(*where(mapping.table, wanted))
     # In two queries, each of which an index gives in this order: with NULLS LAST, Postgres would sort all.
     dated = every.where(created.is_not(None)).order_by(created.desc(), key.desc())
     undated = every.where(created.is_(None)).order_by(key.desc())
@@ -64,14 +71,46 @@ def page(  # noqa: PLR0913 - by name, and each of them optional
             undated, dated = undated.where(key < name), dated.where(false())
         else:
             dated = dated.where(created <= at, or_(created < at, key < name))
-    rows = conn.execute(dated.offset(offset).limit(limit)).mappings().all()
-    if len(rows) < limit:
+    found = [*conn.execute(dated.offset(offset).limit(limit))]
+    if len(found) < limit:
         before = (
             conn.execute(select(func.count()).select_from(dated.subquery())).scalar_one() if offset else 0
         )
-        rest = undated.offset(max(0, offset - before)).limit(limit - len(rows))
-        rows = [*rows, *conn.execute(rest).mappings()]
-    return [to_document(mapping, row) for row in rows]
+        rest = undated.offset(max(0, offset - before)).limit(limit - len(found))
+        found += conn.execute(rest)
+    return [(at, name) for at, name in found]
+
+
+def objects(
+    conn: Connection, mapping: StreamMapping, wanted: Selection, keys: list[str]
+) -> Iterator[dict[str, Any]]:
+    """Return the JSON objects of those of `keys` that are selected still, in their order.
+
+    They are read at once, and each is made when it is taken, with or without the transaction.
+    """
+    rows = conn.execute(_named(str(mapping.table.name), wanted), {"keys": keys}).all()
+    place = mapping.key_place
+    by_key = {row[place]: row for row in rows}
+    return (to_object(mapping, by_key[key]) for key in keys if key in by_key)
+
+
+def page(
+    conn: Connection, mapping: StreamMapping, wanted: Selection, limit: int, **place: Any
+) -> tuple[list[dict[str, Any]], int]:
+    """Return up to `limit` JSON objects and the total; `place` and the order are those of `page_keys`."""
+    found = page_keys(conn, mapping, wanted, limit, **place)
+    return list(objects(conn, mapping, wanted, [key for _, key in found])), total(conn, mapping, wanted)
+
+
+@lru_cache(maxsize=64)
+def _named(stream: str, wanted: Selection) -> Select[*tuple[Any, ...]]:
+    """Return the query for those of the objects in the parameter `keys` that are selected."""
+    # Built once for all pages of a list. First by key alone: with the filters beside it, SQLite would look
+    # through all that an index has of them.
+    mapping = MAPPINGS[stream]
+    named = select(mapping.table).where(in_list(mapping.table.c[mapping.key], "keys"))
+    chosen = named.cte("chosen").prefix_with(ONCE)
+    return select(*mapping.columns_in(chosen)).where(*where(chosen, wanted))
 
 
 def task_counts(conn: Connection) -> dict[str, dict[str, int | None]]:
