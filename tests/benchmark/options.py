@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.benchmark.account import CORPORA
 from tests.benchmark.results import ENGINES
 
-STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume")
+STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from statistics import median
 
 from tests.benchmark.account import CORPORA
 
-SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume")
+SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading")
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -21,6 +21,11 @@ FLOOR = "floor: the driver alone, rows in memory"
 LOOP = "official client, a plain loop"
 KILLED = "scalesync, killed when half of the tasks are written"
 RESUMED = "scalesync, run again to read the rest"
+
+DROP_IN = "scalesync's client, {}"
+OFFICIAL_READER = "official client, {}"
+"""Readers of all tasks, by the method that they call."""
+METHODS = ("get_tasks", "tasks, page by page")
 
 
 @dataclass

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.benchmark.children import run_scalesync
 from tests.benchmark.documents import PROJECTS
-from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness
+from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness, Peer
 from tests.benchmark.peers.protocol import Job
-from tests.benchmark.results import CorpusFigures
+from tests.benchmark.results import DROP_IN, METHODS, OFFICIAL_READER, CorpusFigures
 from tests.benchmark.resume import resume
 from tests.benchmark.server import KEY
 from tests.benchmark.upper_bound import upper_bound
@@ -128,6 +128,22 @@ def verify(harness: Harness) -> None:
         harness.run("verify", ["verify"], api, Job(api.url, KEY, url, tasks))
 
 
+def reading(harness: Harness) -> None:
+    """Read every task through the drop-in client from a finished mirror, and with the official one."""
+    tasks = harness.options.tasks
+    api = harness.api(tasks)
+    with harness.fresh("sqlite") as url:
+        harness.init(api, url)
+        run_scalesync(["--quiet", "sync"], api.url, url)
+        for _ in range(harness.options.rounds):
+            for method in METHODS:
+                job = Job(api.url, KEY, url, tasks, paged=method != METHODS[0])
+                harness.turn("reading", Peer(DROP_IN.format(method), "reader"), api, job)
+                official = Peer(OFFICIAL_READER.format(method), "official_reader", needs=("scaleapi",))
+                if not (official.missing or harness.options.alone):
+                    harness.turn("reading", official, api, job)
+
+
 ALL = {
     "sync": sync,
     "latency": latency,
@@ -136,5 +152,6 @@ ALL = {
     "queue": queue,
     "verify": verify,
     "resume": resume,
+    "reading": reading,
 }
 """By name."""

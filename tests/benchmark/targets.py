@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from tests.benchmark.results import (
     DLT,
+    DROP_IN,
     FLOOR,
     KILLED,
     LOOP,
+    METHODS,
     OFFICIAL,
+    OFFICIAL_READER,
     ORM,
     OURS,
     OURS_WIDE,
@@ -35,6 +38,7 @@ FASTER = (
     *(("latency", "sqlite", "plain", OURS, peer, 7.5) for peer in SEQUENTIAL),
     *(("latency", "sqlite", "plain", OURS_WIDE, peer, 12.0) for peer in SEQUENTIAL),
     ("dispatch", "sqlite", "plain", DISPATCH, LOOP, 3.0),
+    ("reading", "sqlite", "plain", DROP_IN.format(METHODS[0]), OFFICIAL_READER.format(METHODS[0]), 5.0),
 )
 """Stage, database, corpus, our peer, another peer, and the times as many tasks a second as that has."""
 

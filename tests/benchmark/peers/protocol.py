@@ -29,6 +29,9 @@ class Job:
     payloads: str = ""
     """A file of tasks to be created, a line each."""
 
+    paged: bool = False
+    """Whether a client reads page by page, and not by a generator."""
+
     @property
     def engine(self) -> str:
         """The kind of database."""
