@@ -1,11 +1,11 @@
 """Export tables, views, datasets and SQL results: each call is one read-only transaction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from scalesync.clock import Clock
 from scalesync.db.caller_transaction import Connection
@@ -153,3 +153,40 @@ class Exporter:
         with self._reading() as conn, closing(rows.rows_by_month(conn, export.name, export.wanted)) as found:
             shortened = parquet.write_partitions(directory, found.columns, counts.counting(found.rows))
         counts.alter("shortened: names of projects, which the column project_name has whole", shortened)
+
+
+class SqlRows(Iterator[dict[str, Any]]):
+    """The rows of one SQL statement: an iterator of dicts, or a stream for libraries that read Arrow.
+
+    `polars.from_arrow`, `pyarrow.table` and `duckdb` take it as it is; `arrow()` is the reader they get.
+    """
+
+    def __init__(self, exporter: Exporter, statement: str, timeout: float) -> None:
+        """Prepare the statement; it runs when the first row is taken."""
+        self._exporter, self._statement, self._timeout = exporter, statement, timeout
+        self._rows = self._read()
+
+    def __next__(self) -> dict[str, Any]:
+        """Return the next row."""
+        return next(self._rows)
+
+    def close(self) -> None:
+        """End the statement, even if not all of its rows were read."""
+        self._rows.close()
+
+    def arrow(self) -> "pa.RecordBatchReader":
+        """Return all rows as an Arrow reader, in constant memory. Needs pyarrow."""
+        return self._exporter.answer_reader(self._statement, seconds=self._timeout)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return all rows for a library that reads Arrow's C stream."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def _read(self) -> Generator[dict[str, Any], None, None]:
+        with self._exporter.answer(self._statement, seconds=self._timeout) as answer:
+            names = [column.name for column in answer.columns]
+            if len(set(names)) < len(names):
+                msg = f"Two columns of the answer have the same name: {', '.join(names)}."
+                raise ConfigurationError(msg, advice="Rename one with AS.")
+            for row in answer.rows:
+                yield dict(zip(names, row, strict=True))

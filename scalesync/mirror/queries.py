@@ -1,7 +1,7 @@
 """Read the mirror from Python: documents, rows, changes, status and exports. Works offline."""
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Unpack
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scalesync.annotations.difference import ResponseDiff
     from scalesync.export.counts import ExportCounts
-    from scalesync.export.exporter import Export, Exporter
+    from scalesync.export.exporter import Export, Exporter, SqlRows
 
 Document = dict[str, Any]
 """An object as the API sent it."""
@@ -37,43 +37,6 @@ Position = tuple[datetime | None, str]
 
 _KEYS_AT_ONCE = 10_000
 _OBJECTS_AT_ONCE = 200
-
-
-class SqlRows(Iterator[dict[str, Any]]):
-    """The rows of one SQL statement: an iterator of dicts, or a stream for libraries that read Arrow.
-
-    `polars.from_arrow`, `pyarrow.table` and `duckdb` take it as it is; `arrow()` is the reader they get.
-    """
-
-    def __init__(self, exporter: "Exporter", statement: str, timeout: float) -> None:
-        """Prepare the statement; it runs when the first row is taken."""
-        self._exporter, self._statement, self._timeout = exporter, statement, timeout
-        self._rows = self._read()
-
-    def __next__(self) -> dict[str, Any]:
-        """Return the next row."""
-        return next(self._rows)
-
-    def close(self) -> None:
-        """End the statement, even if not all of its rows were read."""
-        self._rows.close()
-
-    def arrow(self) -> "pa.RecordBatchReader":
-        """Return all rows as an Arrow reader, in constant memory. Needs pyarrow."""
-        return self._exporter.answer_reader(self._statement, seconds=self._timeout)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Return all rows for a library that reads Arrow's C stream."""
-        return self.arrow().__arrow_c_stream__(requested_schema)
-
-    def _read(self) -> Generator[dict[str, Any], None, None]:
-        with self._exporter.answer(self._statement, seconds=self._timeout) as answer:
-            names = [column.name for column in answer.columns]
-            if len(set(names)) < len(names):
-                msg = f"Two columns of the answer have the same name: {', '.join(names)}."
-                raise ConfigurationError(msg, advice="Rename one with AS.")
-            for row in answer.rows:
-                yield dict(zip(names, row, strict=True))
 
 
 class Queries(Connected):
@@ -225,13 +188,15 @@ class Queries(Connected):
         with self.connections().database() as database, database.read() as conn:
             return replaced_responses.diff(conn, task_id, before, after)
 
-    def sql(self, statement: str, *, timeout: float = 60.0) -> SqlRows:
+    def sql(self, statement: str, *, timeout: float = 60.0) -> "SqlRows":
         """Return the rows of one read-only SQL statement: an iterator of dicts by column, and Arrow data.
 
         In constant memory; nothing is asked before the first row is taken. The database refuses changes, and
         works for at most `timeout` seconds. Raises ConfigurationError for a wrong statement, and for two
         columns of the same name. JSON columns may be text.
         """
+        from scalesync.export.exporter import SqlRows
+
         return SqlRows(self.exporter, statement, timeout)
 
     def rows(self, table: str, **filters: Unpack[TaskFilters]) -> "pa.RecordBatchReader":
