@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 GENERATED = "scalesync-"
-"""Prefix of a unique_id that was generated from its task's content."""
+"""Prefix of a unique_id or reference_id that was generated from the content of its task or file."""
 
 
 class CommandKind(StrEnum):
@@ -25,6 +25,8 @@ class CommandKind(StrEnum):
     UPDATE_TASK_UNIQUE_ID = "update_task_unique_id"
     CLEAR_TASK_UNIQUE_ID = "clear_task_unique_id"
     SET_BATCH_METADATA = "set_batch_metadata"
+    IMPORT_FILE = "import_file"
+    UPLOAD_FILE = "upload_file"
 
 
 APPLIED_ONCE = (
@@ -33,6 +35,8 @@ APPLIED_ONCE = (
     CommandKind.CREATE_BATCH,
     CommandKind.FINALIZE_BATCH,
     CommandKind.CREATE_PROJECT,
+    CommandKind.IMPORT_FILE,
+    CommandKind.UPLOAD_FILE,
 )
 """The kinds that the API does not apply a second time, however late a repeated request arrives."""
 
@@ -96,7 +100,8 @@ class NewCommand:
     payload: str
     """Canonical JSON text for its handler."""
     resource: str
-    """`task:<unique_id>`, `batch:<name>` or `project:<name>`; commands on one resource are sent in order."""
+    """`task:<unique_id>`, `batch:<name>`, `project:<name>` or `file:<reference_id>`; commands on one resource
+    are sent in order."""
     scope: str | None = None
     """`batch:<name>` for a batch's create, its tasks' creates and its finalize."""
     depends_on: str | None = None
@@ -149,13 +154,20 @@ class Command:
     audit_task see its handler."""
     discard_requested: bool
     result: str | None
-    """JSON text: `{"task_id": ...}` for a task, `{"name": ...}` for other objects."""
+    """JSON text: `{"task_id": ...}` for a task, `{"id": ..., "attachment_url": ...}` for a file, else
+    `{"name": ...}`."""
     error_code: int | None
     error: str | None
     created_at: datetime
     finished_at: datetime | None
     target: str | None = None
     """For a change of a task by unique_id: the task_id found at its first arming, which is never replaced."""
+
+    @property
+    def left_to_a_person(self) -> bool:
+        """Whether it is held because nobody can see if it was applied: a person retries or discards it."""
+        doubtful = self.state is CommandState.IN_DOUBT and self.hold_reason is not None
+        return doubtful and self.hold_reason == self.error
 
 
 @dataclass(frozen=True, slots=True)

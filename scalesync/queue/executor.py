@@ -104,6 +104,8 @@ class CommandExecutor:
         found = self._look_up(handler)
         if isinstance(found, ScaleException):
             return self._release_after_failed_look_up(found)
+        if isinstance(found, interface.Unseen):
+            return settlements.unseen_before_send(self.claim_state, found)
         if not isinstance(found, interface.Absent):
             return self._settle_by_look_up(handler, found)
         if self.claim_state.settle_left:
@@ -114,9 +116,7 @@ class CommandExecutor:
             return settlements.retry_until_settled(self.claim_state, self.deps.random())
         # No effect after the settle time: the earlier request was not applied, and the doubt is over.
         self.claim_state = replace(self.claim_state, ambiguous=False)
-        if self.command.discard_requested:
-            return settlements.release(self.claim_state)
-        return settlements.give_up(self.command) if self.claim_state.exhausted else None
+        return settlements.after_doubt(self.claim_state)
 
     def _look_up_after_send(
         self, handler: interface.CommandHandler, answer: ScaleException | None
@@ -131,6 +131,10 @@ class CommandExecutor:
                 self.claim_state = replace(self.claim_state, ambiguous=True)
                 return self._release_after_failed_look_up(found)
             found = interface.Absent()
+        if isinstance(found, interface.Unseen):
+            if answer is None:
+                return self._delivered(handler, Outcome.APPLIED, None)
+            return settlements.unseen_after_refusal(self.claim_state, self.deps.random(), found, answer)
         if isinstance(found, interface.Present) and answer is None:
             return self._delivered(handler, Outcome.APPLIED, found.document)
         if isinstance(found, interface.Absent) or (
@@ -141,13 +145,13 @@ class CommandExecutor:
 
     def _look_up(self, handler: interface.CommandHandler) -> interface.LookUp | ScaleException:
         """Ask the API for the effect; return what it shows, or the error. Logs the step."""
-        self.looks += 1
+        self.looks += handler.unseen is None
         found = handler.try_look_up(self.deps.api, self.command, self.claim.since_created)
         if isinstance(found, errors.ScaleResourceNotFound):
             self.log.add("look", ResponseClass.NOT_VISIBLE_YET, found)
         elif isinstance(found, ScaleException):
             self.log.add("look", interface.LookUpOutcome.FAILED, found)
-        else:
+        elif not isinstance(found, interface.Unseen):  # of which nothing was asked
             self.log.add("look", found.outcome)
         return found
 
@@ -176,9 +180,7 @@ class CommandExecutor:
             self.log.add("prepare", meaning, error)
             if meaning is not ResponseClass.REFUSED or error.about_another:
                 return self._release_after_failed_look_up(error)
-            # The object is gone, perhaps by our own earlier request: final only after the settle time.
-            wait = self.claim_state.settle_left
-            return settlements.release(self.claim_state, wait=wait) if wait else settlements.reject(error)
+            return settlements.unprepared(self.claim_state, error, handler.unseen)
         if prepared.no_op is None:
             return prepared
         self.log.add("prepare", Outcome.NO_OP)
@@ -274,7 +276,7 @@ class CommandExecutor:
         store, signal = self.deps.store, self.signal
         if signal is not None and signal.meaning is not ResponseClass.NOT_SENT:
             store.pause(signal.seconds, pause_reason(signal.error))
-        answer = None if handler is None or self.document is None else (handler.stream, self.document)
+        answer = (handler.stream, self.document) if handler and handler.stream and self.document else None
         return store.settle(self.claim, settlement, self.log.steps, answer=answer)
 
     def _delivered(

@@ -1,5 +1,6 @@
 """Queue commands in one database transaction: all of them are queued, or none. Part of the Python API."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, Unpack
 
@@ -9,8 +10,9 @@ from scalesync.db.mirror.documents import BATCHES
 from scalesync.db.queue import enqueue, listing, mirror_lookup
 from scalesync.errors import QueueError
 from scalesync.models.commands import CommandKind, Enqueued, NewCommand
-from scalesync.queue import bulk_submit, new_commands
+from scalesync.queue import bulk_submit, file_commands, new_commands
 from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
+from scalesync.queue.file_commands import FileOptions
 
 
 class TaskOptions(TypedDict, total=False):
@@ -195,6 +197,14 @@ class Transaction:
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
         """Queue new parameters of a project; they replace the latest ones or (`patch`) merge into them."""
         return enqueue.enqueue(self._conn, new_commands.update_project(name, params, patch=patch))
+
+    def import_file(self, file_url: str, **fields: Unpack[FileOptions]) -> Enqueued:
+        """Queue the import of a file, which Scale fetches from a URL."""
+        return self.enqueue(file_commands.import_file(file_url, **fields))
+
+    def upload_file(self, path: str | os.PathLike[str], **fields: Unpack[FileOptions]) -> Enqueued:
+        """Queue the upload of a file, which is read again when it is sent, and must be the same then."""
+        return self.enqueue(file_commands.upload_file(path, **fields))
 
     def _named(self, task_id: str | None, unique_id: str | None) -> dict[str, str | None]:
         """Return a task's names, with the unique_id that the mirror has for its id."""

@@ -5,22 +5,29 @@ import random
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.errors import HttpError, not_found
-from scalesync.sandbox.json_codec import Doc
+from scalesync.sandbox.json_codec import Doc, as_object, decode_body
 from scalesync.sandbox.templates import new_uuid
 
 ROLES = ("labeler", "member", "manager", "admin")
+
+_FILE_FIELDS = ("project_name", "reference_id", "metadata", "display_name")
 
 OWNER = "owner@customer.example"
 """The one teammate that every account has."""
 
 
 def upload_file(account: SandboxAccount, fields: Doc) -> Doc:
-    """Store the description of an uploaded file without its bytes, and return it with its attachment_url."""
+    """Store description and digest of an uploaded file, and return it with its attachment_url."""
     file = fields.get("file")
     if not isinstance(file, dict):
         raise HttpError(400, "file is required.")
+    metadata = fields.get("metadata")
+    if isinstance(metadata, str):
+        # A form has texts only.
+        fields = {**fields, "metadata": as_object(decode_body(metadata.encode()))}
     mime_type = {"mime_type": file["type"]} if file["type"] else {}
-    return _add_file(account, fields, {"filename": file["name"], **mime_type})
+    described = {"filename": file["name"], "size": file["size"], **mime_type}
+    return _add_file(account, fields, described, digest=file["sha256"])
 
 
 def import_file(account: SandboxAccount, fields: Doc) -> Doc:
@@ -31,16 +38,25 @@ def import_file(account: SandboxAccount, fields: Doc) -> Doc:
     return _add_file(account, fields, {"filename": url.rpartition("/")[2]})
 
 
-def _add_file(account: SandboxAccount, fields: Doc, described: Doc) -> Doc:
-    new_id = account.new_id(account.now())
+def _add_file(account: SandboxAccount, fields: Doc, described: Doc, digest: str | None = None) -> Doc:
+    """Store a file, and return it; raises HttpError 409 for a reference_id that a file has (documented)."""
+    new_id, reference_id = account.new_id(account.now()), fields.get("reference_id")
+    key = f"reference {reference_id}" if reference_id else new_id
+    if key in account.objects["files"]:
+        holder = account.objects["files"][key]["shown"]["id"]
+        raise HttpError(
+            409, f'The reference_id ("{reference_id}") is already used for a different file ({holder}).'
+        )
     file: Doc = {
         "id": new_id,
         "attachment_url": f"scaledata://{new_id}/{new_uuid(account.rng)}",
         **described,
         "created_at": account.stamp(),
-        **{name: fields[name] for name in ("project_name", "metadata", "display_name") if name in fields},
+        **{name: fields[name] for name in _FILE_FIELDS if name in fields},
     }
-    return account.save("files", new_id, file)
+    account.save("files", key, {"shown": file, "sha256": digest})
+    account.applied.add("file", reference_id or new_id, "created")
+    return file
 
 
 def teammates(account: SandboxAccount) -> list[Doc]:

@@ -57,6 +57,8 @@ CALLS: dict[str, tuple[str, ...]] = {
     "task set-unique-id": (f"task set-unique-id {ID} --to v",),
     "task clear-unique-id": (f"task clear-unique-id {ID}",),
     "batch set-metadata": ("batch set-metadata b --metadata {}",),
+    "file import": ("file import https://example.com/1.jpg",),
+    "file upload": ("file upload /etc/hostname --reference-id f",),
     "batch list": ("batch list", "batch list --json"),
     "batch show": ("batch show none",),
     "batch status": ("batch status none", "batch status b --json"),

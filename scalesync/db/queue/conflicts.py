@@ -9,6 +9,7 @@ from scalesync.annotations.urls import without_signatures
 from scalesync.db.queue.mirror_lookup import MirroredObject
 from scalesync.errors import BatchSealedError, ConflictError
 from scalesync.models.commands import GENERATED, Command, CommandKind, Creation, NewCommand
+from scalesync.parsing.json_equality import same_value
 from scalesync.payload_comparison import Difference, differences
 
 _MANY = 3
@@ -29,6 +30,14 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     found = list(_differences(*there_and_here))
     fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
     return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
+
+
+def is_same(new: NewCommand, payload: str) -> bool:
+    """Return whether a command has the content of the queued one with its key; where a file lies is none."""
+    if new.kind != CommandKind.UPLOAD_FILE:
+        return same_value(payload, new.payload)
+    one, other = ({**json.loads(text), "path": None} for text in (payload, new.payload))
+    return bool(one == other)
 
 
 def unlike(new: NewCommand, found: MirroredObject) -> list[Difference]:

@@ -14,6 +14,8 @@ from scalesync.models.commands import AttemptStep, CommandKind, CommandState, Ou
 
 _C = commands.c
 _CONTAINERS = (CommandKind.CREATE_BATCH, CommandKind.CREATE_PROJECT)
+_FILES = (CommandKind.IMPORT_FILE, CommandKind.UPLOAD_FILE)
+_CREATES = (CommandKind.CREATE_TASK, *_CONTAINERS, *_FILES)
 
 WITHOUT_EFFECT = and_(_C.state.in_((CommandState.QUEUED, CommandState.DEAD)), _C.ambiguous.is_(false()))
 """Commands that are not claimed and of which no request had or can still have an effect."""
@@ -113,7 +115,7 @@ def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[
 
 def _orphaned(conn: Connection, discarded: Iterable[DiscardedCommand]) -> dict[str, DiscardedCommand]:
     """Return the discarded creates by resource, without those whose object exists or is made elsewhere."""
-    orphans = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
+    orphans = {gone.resource: gone for gone in discarded if gone.kind in _CREATES}
     for chunk in chunks(list(orphans)):
         others = conn.scalars(select(_C.resource).where(_C.resource.in_(chunk), _LIVE)).all()
         for resource in {*others, *mirror_lookup.held(conn, chunk)}:

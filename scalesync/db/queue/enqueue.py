@@ -13,13 +13,12 @@ import sqlalchemy as sa
 
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
 from scalesync.db.queue.command_rows import command_of, log
-from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
+from scalesync.db.queue.conflicts import clash, is_same, mirrored_clash, sealed, unlike
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import in_list, insert_into
 from scalesync.errors import QueueError
 from scalesync.models.commands import AttemptStep, CommandKind, CommandState, Enqueued, NewCommand, Outcome
-from scalesync.parsing.json_equality import same_value
 
 _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5
@@ -119,7 +118,7 @@ def _already_queued(conn: sa.Connection, orders: _Round) -> dict[str, EnqueueRes
     if by_key:
         for row in conn.execute(_KEYED, {"keys": list(by_key)}):
             name = by_key[row.idempotency_key]
-            if same_value(row.payload, orders[name].payload):
+            if is_same(orders[name], row.payload):
                 answers[name] = Enqueued(row.id, new=False)
             else:
                 answers[name] = clash(orders[name], command_of(row))

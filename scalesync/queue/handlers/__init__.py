@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from scalesync.models.commands import CommandKind
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch, SetBatchMetadata
+from scalesync.queue.handlers.files import ImportFile, UploadFile
 from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.task_changes import (
@@ -34,6 +35,8 @@ HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
         CommandKind.UPDATE_TASK_UNIQUE_ID: UpdateUniqueId(),
         CommandKind.CLEAR_TASK_UNIQUE_ID: ClearUniqueId(),
         CommandKind.SET_BATCH_METADATA: SetBatchMetadata(),
+        CommandKind.IMPORT_FILE: ImportFile(),
+        CommandKind.UPLOAD_FILE: UploadFile(),
     }
 )
 """By `commands.kind`."""
