@@ -1,4 +1,4 @@
-"""Methods of a ScaleClient for what is neither mirrored nor queued: teams, Studio, templates, files."""
+"""Methods of a ScaleClient for what is neither mirrored nor queued: teams, Studio, templates."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,6 @@ from scalesync.client.objects import (
     ApiObject,
     EvaluationTask,
     Fields,
-    File,
     ProjectTemplate,
     TrainingTask,
 )
@@ -89,18 +88,14 @@ class StudioBatch(ApiObject):
 class Online:
     """Methods that call the API at once. Raises ScaleNotSent where it cannot be reached.
 
-    Files and quality tasks cannot be looked up at the API, so they are sent once and never repeated: raises
+    Quality tasks cannot be looked up at the API, so they are sent once and never repeated: raises
     ScaleNoAnswer if it is unknown whether one was made.
     """
 
     mirror: Mirror
     writes: WriteMode
 
-    # Files and quality tasks --------------------------------------------------------------------------------
-
-    def import_file(self, file_url: str, **fields: Any) -> File:
-        """Have Scale fetch a file, and return it."""
-        return File(self._made("files/import", file_url=file_url, **fields), self)
+    # Quality tasks and templates ----------------------------------------------------------------------------
 
     def create_evaluation_task(self, task_type: Any, **body: Any) -> EvaluationTask:
         """Create a task with an `expected_response`, by which annotators are checked (Rapid projects)."""
@@ -113,7 +108,7 @@ class Online:
     def _made(self, route: str, *names: str, **body: Any) -> Fields:
         """Make an object at Scale at once, and return it."""
         if self.writes == "queue":
-            msg = "Files and quality tasks are sent at once, and never queued."
+            msg = "Quality tasks are sent at once, and never queued."
             raise ConfigurationError(msg, advice='Make the client with writes="send".')
         made: Fields = self._call("POST", route, *names, **body)
         return made

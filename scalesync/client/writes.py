@@ -1,9 +1,11 @@
 """The writing methods of a ScaleClient: sent at once, queued, or refused, as `writes` says."""
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scalesync.client.objects import Batch, Fields, Project, Task
+from scalesync.client.objects import Batch, Fields, File, Project, Task
 from scalesync.client.task_filters import value_of
 from scalesync.errors import (
     ConfigurationError,
@@ -15,7 +17,7 @@ from scalesync.errors import (
 )
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
-from scalesync.models.commands import Enqueued
+from scalesync.models.commands import CommandState, Enqueued
 
 if TYPE_CHECKING:
     from scalesync.queue.transaction import Transaction
@@ -36,6 +38,20 @@ _TASK_TYPES = (
     "videoplaybackannotation",
 )  # fmt: skip
 """The types for which older clients had a method `create_<type>_task`."""
+
+
+def _path_of(file: Any) -> str | os.PathLike[str]:
+    """Return the path of a file. Raises ConfigurationError for what is not the file at its path."""
+    if isinstance(file, str | os.PathLike):
+        return file
+    try:
+        path = file.name
+        if isinstance(path, str) and os.path.samestat(os.fstat(file.fileno()), Path(path).stat()):
+            return path
+    except (AttributeError, OSError, ValueError):
+        pass
+    msg = "What has no path cannot be uploaded: the queue reads the file again when it is sent."
+    raise ConfigurationError(msg, advice="Write it to a file first, and give its path.")
 
 
 class Writes:
@@ -169,6 +185,28 @@ class Writes:
         queued = self._enqueue(lambda tx: tx.update_project(project_name, params, patch=patch))
         return self._project(queued, project_name)
 
+    # Files --------------------------------------------------------------------------------------------------
+
+    def upload_file(self, file: Any, **fields: Any) -> File:
+        """Upload a file, given as its path or as an open file that has one, and return it.
+
+        A file that is only queued has a reference as its `attachment_url`, which tasks can refer to. Without
+        a reference_id the same content is the same file. Raises ConfigurationError for a file without a path.
+        """
+        path = _path_of(file)
+        return self._file(fields, lambda tx: tx.upload_file(path, **fields))
+
+    def import_file(self, file_url: str, **fields: Any) -> File:
+        """Have Scale fetch a file, and return it; see `upload_file`."""
+        return self._file(fields, lambda tx: tx.import_file(file_url, **fields))
+
+    def _file(self, fields: Fields, add: "Callable[[Transaction], Enqueued]") -> File:
+        queued = self._enqueue(add)
+        if fields.get("reference_id") and not queued.new:
+            raise ScaleDuplicateResource(f"The reference_id {fields['reference_id']!r} is already used.")
+        result = None if queued.command_id is None else self.mirror.queue.result(queued.command_id)
+        return File({**fields, "id": None, "attachment_url": queued.attachment, **(result or {})}, self)
+
     # Send, queue or refuse ----------------------------------------------------------------------------------
 
     def _create(self, add: "Callable[[Transaction], Enqueued]", taken: str) -> tuple[Enqueued, int]:
@@ -203,12 +241,18 @@ class Writes:
         summary = self.mirror.dispatch_only(command_id, patience=self.patience)
         if summary.error is not None:
             raise summary.error
-        if self.mirror.queue.result(command_id) is None:
-            waits = self.mirror.queue.why(command_id)
-            reason = next((each.reason for each in reversed(waits) if each.reason), "has not ended")
-            raise ScaleNoAnswer(
-                f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
-            )
+        self.mirror.queue.result(command_id)  # raises the error of one that is dead
+        waits = self.mirror.queue.why(command_id)
+        command = waits[0].command
+        # A delivered one may have no result, such as a clear by unique_id whose task nobody finds any more.
+        if command.state is CommandState.DELIVERED:
+            return
+        if command.left_to_a_person and command.error_code == ScaleDuplicateResource.code:
+            raise ScaleDuplicateResource(str(command.hold_reason))
+        reason = next((each.reason for each in reversed(waits) if each.reason), "has not ended")
+        raise ScaleNoAnswer(
+            f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
+        )
 
     def _changed(
         self, task: "str | Task", add: "Callable[[Transaction, dict[str, str | None]], Enqueued]"

@@ -15,7 +15,21 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0014",
+)
 """All revisions, oldest first; repeated here so that only an upgrade has to load Alembic."""
 
 # At these revisions responses were not flattened yet: an upgrade has to do it for all that are stored.

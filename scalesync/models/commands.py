@@ -1,5 +1,6 @@
 """Commands of the write queue: kinds, states, outcomes, and the values around claims and pauses."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -106,6 +107,8 @@ class NewCommand:
     """`batch:<name>` for a batch's create, its tasks' creates and its finalize."""
     depends_on: str | None = None
     """Another resource, whose create must be delivered first if it was queued before this command."""
+    needs: tuple[str, ...] = ()
+    """The resources of files that must be delivered first: their addresses go into the payload."""
     idempotency_key: str | None = None
     """Unique among commands that are neither dead nor discarded; None: not compared."""
     priority: int = 0
@@ -162,6 +165,13 @@ class Command:
     finished_at: datetime | None
     target: str | None = None
     """For a change of a task by unique_id: the task_id found at its first arming, which is never replaced."""
+    needs: str | None = None
+    """A list as JSON text: the resources of files whose addresses it waits for."""
+
+    @property
+    def needed_files(self) -> tuple[str, ...]:
+        """The resources in `needs`."""
+        return () if self.needs is None else tuple(json.loads(self.needs))
 
     @property
     def left_to_a_person(self) -> bool:
@@ -175,11 +185,13 @@ class Claim:
     """A command that one process owns until its lease ends."""
 
     command: Command
-    """As claimed; its `fence` identifies this claim."""
+    """As claimed, with the addresses of files that it refers to; its `fence` identifies this claim."""
     since_sent: float | None = None
     """Seconds since the last arming, by the database's clock; None: no request of it can have an effect."""
     since_created: float | None = None
     """Seconds since this queue created its resource, or the one it depends on; None: it did not."""
+    missing_files: tuple[str, ...] = ()
+    """Resources of the files that it needs and that have no address here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +254,5 @@ class Enqueued:
     """The unsent create that was discarded together with this command."""
     mirrored: str | None = None
     """The key of the object that the mirror has already under this name."""
+    attachment: str | None = None
+    """For a file: what stands for its address in the body of a task, which is sent once the file is there."""

@@ -12,6 +12,7 @@ from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Outcome, Settlement
 from scalesync.queue import settlements
 from scalesync.queue.classify_response import (
+    QUEUE_WIDE,
     QueueWideSignal,
     ResponseClass,
     SendContext,
@@ -25,9 +26,6 @@ from scalesync.queue.timing import backoff
 
 Steps = Generator[str, None, "CommandExecutor"]
 """Yields the name of each step just before it is taken; returns the executor once it is settled."""
-
-_MALFORMED = (400, 422)
-_QUEUE_WIDE = frozenset({ResponseClass.NOT_SENT, ResponseClass.THROTTLED, ResponseClass.ACCESS_DENIED})
 
 
 @dataclass
@@ -127,7 +125,7 @@ class CommandExecutor:
         found = self._look_up(handler)
         if isinstance(found, ScaleException):
             # 400 and 422 to a look-up: no object can have such a name, so there is none.
-            if answer is None or found.code not in _MALFORMED:
+            if answer is None or found.code not in (400, 422):
                 self.claim_state = replace(self.claim_state, ambiguous=True)
                 return self._release_after_failed_look_up(found)
             found = interface.Absent()
@@ -158,7 +156,7 @@ class CommandExecutor:
     def _release_after_failed_look_up(self, error: ScaleException) -> Settlement:
         """Release the command after a look-up or a preparation that failed: nothing new is known."""
         meaning = classify(error, SendContext())
-        if meaning in _QUEUE_WIDE:
+        if meaning in QUEUE_WIDE:
             return self._release_with_signal(meaning, error)
         return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
 
@@ -173,6 +171,8 @@ class CommandExecutor:
         return settlements.refuse_impossible(found)
 
     def _prepare(self, handler: interface.CommandHandler) -> interface.Prepared | Settlement:
+        if self.claim.missing_files:
+            return settlements.hold_without_file(self.claim_state)
         try:
             prepared = handler.prepare(self.deps.api, self.command)
         except ScaleException as error:
@@ -241,7 +241,7 @@ class CommandExecutor:
         self.sends += 1
         meaning = classify(error, self._send_context(handler))
         self.log.add("send", meaning, error)
-        if meaning in _QUEUE_WIDE:
+        if meaning in QUEUE_WIDE:
             return self._release_with_signal(meaning, error)
         match meaning:
             case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:

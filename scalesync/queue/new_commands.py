@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from scalesync.errors import QueueError
+from scalesync.models.attachments import resources_in
 from scalesync.models.commands import GENERATED, CommandKind, Creation, NewCommand
 
 MAX_NAME_BYTES = 2_000
@@ -36,12 +37,14 @@ def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | Non
         given["unique_id"] = _unique_id(task_type, given, duplicate)
     unique_id, project, batch = given["unique_id"], given.get("project"), given.get("batch")
     resource = f"task:{unique_id}"
+    payload = canonical({"type": task_type, "body": given})
     return NewCommand(
         kind=CommandKind.CREATE_TASK,
-        payload=canonical({"type": task_type, "body": given}),
+        payload=payload,
         resource=resource,
         scope=None if batch is None else f"batch:{batch}",
         depends_on=f"batch:{batch}" if batch else f"project:{project}" if project else None,
+        needs=resources_in(payload),
         idempotency_key=resource,
         creates=_creation("tasks", unique_id, type=task_type, project=project, batch=batch),
     )

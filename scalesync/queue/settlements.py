@@ -143,6 +143,13 @@ def hold(state: ClaimState, reason: str) -> Settlement:
     return Settlement(back_to, ambiguous=state.ambiguous, hold_reason=reason)
 
 
+def hold_without_file(state: ClaimState) -> Settlement:
+    """Hold a command that needs the address of a file that has none here."""
+    name = state.claim.missing_files[0].partition(":")[2]
+    reason = f"It needs the address of the file {name!r}, which this queue did not get from Scale."
+    return hold(state, f"{reason} Queue the file again under that reference_id, or discard this command.")
+
+
 def hold_external(state: ClaimState, found: Foreign) -> Settlement:
     """Hold a command whose object was changed by somebody else; let go of it if it was withdrawn."""
     if not state.command.discard_requested:

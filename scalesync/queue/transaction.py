@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 from scalesync.db.caller_transaction import Connection, savepoint
@@ -9,6 +10,7 @@ from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES
 from scalesync.db.queue import enqueue, listing, mirror_lookup
 from scalesync.errors import QueueError
+from scalesync.models import attachments
 from scalesync.models.commands import CommandKind, Enqueued, NewCommand
 from scalesync.queue import bulk_submit, file_commands, new_commands
 from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
@@ -199,12 +201,15 @@ class Transaction:
         return enqueue.enqueue(self._conn, new_commands.update_project(name, params, patch=patch))
 
     def import_file(self, file_url: str, **fields: Unpack[FileOptions]) -> Enqueued:
-        """Queue the import of a file, which Scale fetches from a URL."""
-        return self.enqueue(file_commands.import_file(file_url, **fields))
+        """Queue the import of a file, which Scale fetches; `.attachment` stands for it in tasks."""
+        return self._file(file_commands.import_file(file_url, **fields))
 
     def upload_file(self, path: str | os.PathLike[str], **fields: Unpack[FileOptions]) -> Enqueued:
-        """Queue the upload of a file, which is read again when it is sent, and must be the same then."""
-        return self.enqueue(file_commands.upload_file(path, **fields))
+        """Queue the upload of a file, which must be the same when it is sent; `.attachment` as above."""
+        return self._file(file_commands.upload_file(path, **fields))
+
+    def _file(self, order: NewCommand) -> Enqueued:
+        return replace(self.enqueue(order), attachment=attachments.reference(order.resource))
 
     def _named(self, task_id: str | None, unique_id: str | None) -> dict[str, str | None]:
         """Return a task's names, with the unique_id that the mirror has for its id."""
