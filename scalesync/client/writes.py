@@ -1,11 +1,9 @@
 """The writing methods of a ScaleClient: sent at once, queued, or refused, as `writes` says."""
 
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from scalesync.client.objects import Batch, Fields, File, Project, Task
+from scalesync.client.objects import Batch, Fields, Project, Task
 from scalesync.client.task_filters import value_of
 from scalesync.errors import (
     ConfigurationError,
@@ -38,20 +36,6 @@ _TASK_TYPES = (
     "videoplaybackannotation",
 )  # fmt: skip
 """The types for which older clients had a method `create_<type>_task`."""
-
-
-def _path_of(file: Any) -> str | os.PathLike[str]:
-    """Return the path of a file. Raises ConfigurationError for what is not the file at its path."""
-    if isinstance(file, str | os.PathLike):
-        return file
-    try:
-        path = file.name
-        if isinstance(path, str) and os.path.samestat(os.fstat(file.fileno()), Path(path).stat()):
-            return path
-    except (AttributeError, OSError, ValueError):
-        pass
-    msg = "What has no path cannot be uploaded: the queue reads the file again when it is sent."
-    raise ConfigurationError(msg, advice="Write it to a file first, and give its path.")
 
 
 class Writes:
@@ -184,28 +168,6 @@ class Writes:
         patch = params.pop("patch", None)
         queued = self._enqueue(lambda tx: tx.update_project(project_name, params, patch=patch))
         return self._project(queued, project_name)
-
-    # Files --------------------------------------------------------------------------------------------------
-
-    def upload_file(self, file: Any, **fields: Any) -> File:
-        """Upload a file, given as its path or as an open file that has one, and return it.
-
-        A file that is only queued has a reference as its `attachment_url`, which tasks can refer to. Without
-        a reference_id the same content is the same file. Raises ConfigurationError for a file without a path.
-        """
-        path = _path_of(file)
-        return self._file(fields, lambda tx: tx.upload_file(path, **fields))
-
-    def import_file(self, file_url: str, **fields: Any) -> File:
-        """Have Scale fetch a file, and return it; see `upload_file`."""
-        return self._file(fields, lambda tx: tx.import_file(file_url, **fields))
-
-    def _file(self, fields: Fields, add: "Callable[[Transaction], Enqueued]") -> File:
-        queued = self._enqueue(add)
-        if fields.get("reference_id") and not queued.new:
-            raise ScaleDuplicateResource(f"The reference_id {fields['reference_id']!r} is already used.")
-        result = None if queued.command_id is None else self.mirror.queue.result(queued.command_id)
-        return File({**fields, "id": None, "attachment_url": queued.attachment, **(result or {})}, self)
 
     # Send, queue or refuse ----------------------------------------------------------------------------------
 

@@ -118,6 +118,33 @@ class Submissions(Connected):
         with self.transaction() as tx:
             return tx.audit_task(task_id, unique_id=unique_id, accepted=accepted, comments=comments)
 
+    def send_callback(self, task_id: str | None = None, *, unique_id: str | None = None) -> Enqueued:
+        """Queue a request to send the callback of a task again."""
+        with self.transaction() as tx:
+            return tx.send_callback(task_id, unique_id=unique_id)
+
+    def create_evaluation_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are checked (Rapid projects)."""
+        with self.transaction() as tx:
+            return tx.create_evaluation_task(type, body, allow_duplicates=allow_duplicates)
+
+    def create_training_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are trained (Rapid projects)."""
+        with self.transaction() as tx:
+            return tx.create_training_task(type, body, allow_duplicates=allow_duplicates)
+
     def set_task_tags(
         self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
     ) -> Enqueued:

@@ -28,6 +28,9 @@ class CommandKind(StrEnum):
     SET_BATCH_METADATA = "set_batch_metadata"
     IMPORT_FILE = "import_file"
     UPLOAD_FILE = "upload_file"
+    SEND_CALLBACK = "send_callback"
+    CREATE_EVALUATION_TASK = "create_evaluation_task"
+    CREATE_TRAINING_TASK = "create_training_task"
 
 
 APPLIED_ONCE = (

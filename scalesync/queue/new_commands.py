@@ -106,6 +106,37 @@ def clear_task_unique_id(*, task_id: str | None = None, unique_id: str | None = 
     return change_task(CommandKind.CLEAR_TASK_UNIQUE_ID, task_id, unique_id)
 
 
+def send_callback(*, task_id: str | None = None, unique_id: str | None = None) -> NewCommand:
+    """Return the command that has the callback of a task sent again."""
+    return change_task(CommandKind.SEND_CALLBACK, task_id, unique_id)
+
+
+def create_quality_task(
+    kind: CommandKind, task_type: str, body: Mapping[str, Any], *, duplicate: str | None = None
+) -> NewCommand:
+    """Return the command that creates an evaluation or training task, as `kind` says.
+
+    The same content is one task, unless `duplicate`, a unique text, makes it another one.
+    """
+    _require_type(task_type)
+    given = {name: value for name, value in body.items() if value is not None}
+    for name in ("unique_id", "project", "batch"):
+        if name in given:
+            require_name(name, given[name])
+    payload = canonical({"type": task_type, "body": given})
+    name = given.get("unique_id") or _unique_id(task_type, given, duplicate)
+    resource = f"{kind.removeprefix('create_')}:{name}"
+    project, batch = given.get("project"), given.get("batch")
+    return NewCommand(
+        kind=kind,
+        payload=payload,
+        resource=resource,
+        depends_on=f"batch:{batch}" if batch else f"project:{project}" if project else None,
+        needs=resources_in(payload),
+        idempotency_key=resource,
+    )
+
+
 def change_task(
     kind: CommandKind, task_id: str | None, unique_id: str | None, **content: object
 ) -> NewCommand:

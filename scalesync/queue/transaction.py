@@ -1,6 +1,7 @@
 """Queue commands in one database transaction: all of them are queued, or none. Part of the Python API."""
 
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
@@ -131,6 +132,36 @@ class Transaction:
         return self.enqueue(
             new_commands.audit_task(**self._named(task_id, unique_id), accepted=accepted, comments=comments)
         )
+
+    def send_callback(self, task_id: str | None = None, *, unique_id: str | None = None) -> Enqueued:
+        """Queue a request to send the callback of a task again."""
+        return self.enqueue(new_commands.send_callback(**self._named(task_id, unique_id)))
+
+    def create_evaluation_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are checked (Rapid projects)."""
+        return self._quality_task(CommandKind.CREATE_EVALUATION_TASK, type, body, allow_duplicates)
+
+    def create_training_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are trained (Rapid projects)."""
+        return self._quality_task(CommandKind.CREATE_TRAINING_TASK, type, body, allow_duplicates)
+
+    def _quality_task(
+        self, kind: CommandKind, task_type: str, body: Mapping[str, Any], allow_duplicates: bool
+    ) -> Enqueued:
+        duplicate = uuid.uuid4().hex if allow_duplicates else None
+        return self.enqueue(new_commands.create_quality_task(kind, task_type, body, duplicate=duplicate))
 
     def set_task_tags(
         self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]

@@ -1,4 +1,4 @@
-"""Manage files, teammates and Studio, the rest of what the official client offers."""
+"""Manage files, quality tasks, teammates and Studio, the rest of what the official client offers."""
 
 import random
 
@@ -6,7 +6,9 @@ from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.errors import HttpError, not_found
 from scalesync.sandbox.json_codec import Doc, as_object, decode_body
+from scalesync.sandbox.projects import latest_params
 from scalesync.sandbox.templates import new_uuid
+from scalesync.sandbox.validation import RAPID_TYPES, check_params
 
 ROLES = ("labeler", "member", "manager", "admin")
 
@@ -57,6 +59,22 @@ def _add_file(account: SandboxAccount, fields: Doc, described: Doc, digest: str 
     account.save("files", key, {"shown": file, "sha256": digest})
     account.applied.add("file", reference_id or new_id, "created")
     return file
+
+
+def create_quality_task(account: SandboxAccount, task_type: str, fields: Doc) -> Doc:
+    """Create an evaluation or training task: Rapid only, with an expected response (official client)."""
+    if task_type not in RAPID_TYPES:
+        raise HttpError(400, f'Task type "{task_type}" is not supported.')
+    if not fields.get("expected_response"):
+        raise HttpError(400, "expected_response is required.")
+    project = account.project(fields["project"]) if fields.get("project") else None
+    if project is not None and not project.get("rapid"):
+        raise HttpError(400, f'Project "{project["name"]}" is not a Rapid project.')
+    check_params(task_type, (latest_params(project) if project else {}) | fields)
+    new_id = account.new_id(account.now())
+    task: Doc = {**fields, "id": new_id, "type": task_type, "created_at": account.stamp()}
+    account.applied.add("quality_task", fields.get("unique_id") or new_id, "created")
+    return account.save("quality_tasks", new_id, task)
 
 
 def teammates(account: SandboxAccount) -> list[Doc]:

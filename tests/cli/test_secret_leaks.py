@@ -56,6 +56,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "task set-metadata": (f"task set-metadata {ID} --metadata {{}}",),
     "task set-unique-id": (f"task set-unique-id {ID} --to v",),
     "task clear-unique-id": (f"task clear-unique-id {ID}",),
+    "task send-callback": (f"task send-callback {ID}",),
     "batch set-metadata": ("batch set-metadata b --metadata {}",),
     "file import": ("file import https://example.com/1.jpg",),
     "file upload": ("file upload /etc/hostname --reference-id f",),

@@ -18,6 +18,7 @@ from scalesync.queue.handlers.task_changes import (
     UpdateUniqueId,
 )
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
+from scalesync.queue.handlers.unrepeatable import CreateEvaluationTask, CreateTrainingTask, SendCallback
 
 HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
     {
@@ -37,6 +38,9 @@ HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
         CommandKind.SET_BATCH_METADATA: SetBatchMetadata(),
         CommandKind.IMPORT_FILE: ImportFile(),
         CommandKind.UPLOAD_FILE: UploadFile(),
+        CommandKind.SEND_CALLBACK: SendCallback(),
+        CommandKind.CREATE_EVALUATION_TASK: CreateEvaluationTask(),
+        CommandKind.CREATE_TRAINING_TASK: CreateTrainingTask(),
     }
 )
 """By `commands.kind`."""

@@ -16,6 +16,7 @@ from scalesync.sandbox.task_writes import complete_task, create_task
 TASK_TYPE = "imageannotation"
 TASK: dict[str, Any] = {"attachment": "https://example.com/1.jpg", "project": "p", "batch": "b"}
 PARAMS = {"instruction": "Second.", "geometries": {"box": {"objects_to_annotate": ["car"]}}}
+QUALITY = {**TASK, "batch": None, "unique_id": "new", "expected_response": {"annotations": []}}
 PATCH = {"instruction": "Third."}
 
 
@@ -192,6 +193,23 @@ CASES = [
         "upload_file",
         lambda _: file_commands.upload_file(__file__, reference_id="new", metadata={"n": 1}),
         _counted("file", "new", "created"),
+        unseen=True,
+    ),
+    *(
+        Case(
+            kind,
+            lambda _, kind=kind: new_commands.create_quality_task(kind, TASK_TYPE, QUALITY),  # type: ignore[misc]
+            _counted("quality_task", "new", "created"),
+            appends=True,
+            unseen=True,
+        )
+        for kind in (CommandKind.CREATE_EVALUATION_TASK, CommandKind.CREATE_TRAINING_TASK)
+    ),
+    Case(
+        "send_callback",
+        lambda _: new_commands.send_callback(unique_id="done"),
+        _changed("called_back", "completed", callback_succeeded=True),
+        appends=True,
         unseen=True,
     ),
 ]

@@ -84,7 +84,14 @@ class Scenario:
 
 
 def applicable(case: Case, behavior: ApiBehavior) -> bool:
-    """Return whether a case can meet a behavior: only creates are answered 409 for their own first effect."""
+    """Return whether a case can meet a behavior.
+
+    Only creates are answered 409 for their own first effect. And where neither a look-up nor another send can
+    show the effect, nobody can tell another's refusal that names nothing.
+    """
+    if case.appends:
+        alone = case.unseen and WriteOutcome.NAMELESS_400 in behavior.writes
+        return WriteOutcome.ECHO not in behavior.writes and not alone
     return WriteOutcome.ECHO not in behavior.writes or case.name.startswith(("create_", "import_", "upload_"))
 
 

@@ -25,7 +25,7 @@ from scalesync.sandbox.pagination import is_yes, render_task
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import TaskRecord
-from scalesync.sandbox.team import import_file, upload_file
+from scalesync.sandbox.team import create_quality_task, import_file, upload_file
 from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 KEY = "live_0123456789abcdef"
@@ -227,7 +227,7 @@ def _of_another(body: bytes) -> bytes:
 def _copied(account: SandboxAccount) -> SandboxAccount:
     copy = SandboxAccount("live", account.switches, now=account.now, seed=0)
     copy.load("tasks", [(record.task_id, record.raw) for record in account.tasks])
-    for kind in ("batches", "projects", "files"):
+    for kind in ("batches", "projects", "files", "quality_tasks"):
         copy.load(kind, [(name, encode(doc)) for name, doc in account.objects[kind].items()])
     return copy
 
@@ -281,6 +281,15 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
     ("POST", "batches/{}/finalize"): lambda account, names, _: finalize_batch(account, names[0]),
     ("POST", "files/import"): lambda account, _, given: import_file(account, given),
     ("POST", "files/upload"): lambda account, _, given: upload_file(account, given),
+    **{
+        ("POST", f"{kind}_tasks/{{}}"): lambda account, names, given: create_quality_task(
+            account, names[0], given
+        )
+        for kind in ("evaluation", "training")
+    },
+    ("POST", "task/{}/send-callback"): lambda account, names, _: _rendered(
+        account, task_writes.send_callback(account, names[0])
+    ),
     ("POST", "projects"): lambda account, _, given: create_project(account, given),
     ("POST", "projects/{}/setParams"): lambda account, names, given: set_params(account, names[0], given),
 }
