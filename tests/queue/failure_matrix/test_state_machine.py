@@ -299,20 +299,22 @@ class Machine(RuleBasedStateMachine):
             self.sim.timeline.advance(self.sim.protections.timing.settle)
             with self.sim.database.read() as conn:
                 found = [command_of(row) for row in conn.execute(select(commands).order_by(commands.c.id))]
-            dead = [one for one in found if one.state is CommandState.DEAD]
+            stuck = [one for one in found if one.state is CommandState.DEAD or one.hold_reason]
             for command in found:
-                self._check_end(command, dead)
+                self._check_end(command, stuck)
             self._check_effects(found)
             self._check_order(found)
         except AssertionError as error:
             raise AssertionError(f"{error}{self.sim.story()}") from error
 
-    def _check_end(self, command: Command, dead: list[Command]) -> None:
-        """Fail unless the command ended as it may: what is left open is held or waits for what is dead."""
+    def _check_end(self, command: Command, stuck: list[Command]) -> None:
+        """Fail unless the command ended as it may: what is left open is held, or waits for what is stuck."""
         told = f"{command.id} {command.kind} {command.resource} is {command.state}: {command.error}"
-        above = {command.resource, command.depends_on, command.scope}
-        stuck = command.hold_reason or above & {name for one in dead for name in (one.resource, one.scope)}
-        assert stuck or command.state not in (CommandState.SENDING, CommandState.IN_DOUBT), told
+        above = {command.resource, command.depends_on, command.scope, *command.needed_files}
+        waits = above & {name for one in stuck for name in (one.resource, one.scope)}
+        assert (
+            command.hold_reason or waits or command.state not in (CommandState.SENDING, CommandState.IN_DOUBT)
+        ), told
         if self.answers.get(command.id) is DiscardAnswer.DISCARDED:
             assert command.state is CommandState.DISCARDED, told
         if self.answers.get(command.id) is DiscardAnswer.TOO_LATE:
