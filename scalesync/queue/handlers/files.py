@@ -31,6 +31,7 @@ class CreateFile(interface.CommandHandler):
     """A file by its reference_id."""
 
     stream = None
+    result_fields = ("id", "attachment_url")
     unseen: ClassVar = interface.Unseen(_UNKNOWN, taken=_THERE)
 
     def confirms(self, command: Command, answer: Document) -> bool:
@@ -46,12 +47,6 @@ class CreateFile(interface.CommandHandler):
     def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:  # noqa: ARG002 - nothing to ask
         """Return that it cannot be seen."""
         return self.unseen
-
-    def result(self, document: Document) -> str | None:
-        """Return the file's id and address as JSON text; None if it has none."""
-        fields = interface.fields_of(document)
-        found = {name: fields.get(name) for name in ("id", "attachment_url")}
-        return json.dumps(found) if all(isinstance(each, str) and each for each in found.values()) else None
 
 
 class ImportFile(CreateFile):

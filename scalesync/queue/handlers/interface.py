@@ -106,6 +106,8 @@ class CommandHandler(ABC):
 
     stream: ClassVar[str | None]
     """The mirrored stream that the answer is an object of; None: it is not mirrored."""
+    result_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields of the answer that name the object; none given: the key of the stream."""
     resend_before_settle: ClassVar[bool] = True
     """Whether the API refuses a second application by itself, so that sending again while the first request
     may still arrive is harmless."""
@@ -159,12 +161,10 @@ class CommandHandler(ABC):
         return Prepared()
 
     def result(self, document: Document) -> str | None:
-        """Return the object's key as the JSON text of `commands.result`; None if it has none."""
-        if self.stream is None:
-            return None
-        key = MAPPINGS[self.stream].key
-        named = fields_of(document).get(key)
-        return json.dumps({key: named}) if isinstance(named, str) and named else None
+        """Return what names the object as the JSON text of `commands.result`; None if anything is missing."""
+        fields = fields_of(document)
+        found = {name: fields.get(name) for name in self.result_fields or (MAPPINGS[str(self.stream)].key,)}
+        return json.dumps(found) if all(isinstance(each, str) and each for each in found.values()) else None
 
     def frees_key(self, payload: Payload) -> bool:  # noqa: ARG002 - as above
         """Return whether the effect frees the resource's name for another object."""

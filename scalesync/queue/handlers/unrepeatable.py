@@ -4,7 +4,6 @@ Hazard: after a request without an answer nobody can see whether it was applied.
 only a person's retry sends it again.
 """
 
-import json
 from typing import ClassVar
 
 from scalesync.api.client import ScaleApi
@@ -23,6 +22,7 @@ class CreateQualityTask(interface.CommandHandler):
     """`POST /evaluation_tasks/{type}` or `/training_tasks/{type}`: no list and no key is documented."""
 
     stream = None
+    result_fields = ("id",)
     rejects_402 = True
     unseen: ClassVar = interface.Unseen(_UNSEEN_TASK)
     route: ClassVar[str]
@@ -42,11 +42,6 @@ class CreateQualityTask(interface.CommandHandler):
         """Return that it cannot be seen."""
         return self.unseen
 
-    def result(self, document: Document) -> str | None:
-        """Return the task's id as JSON text; None if it has none."""
-        found = interface.fields_of(document).get("id")
-        return json.dumps({"id": found}) if isinstance(found, str) and found else None
-
 
 class CreateEvaluationTask(CreateQualityTask):
     """A task by which annotators are checked."""
@@ -64,6 +59,7 @@ class SendCallback(TaskChange):
     """`POST /task/{id}/send-callback`: have the callback of a task sent again. A bare `OK` is believed."""
 
     stream = None
+    result_fields = ("task_id",)
     unseen: ClassVar = interface.Unseen(_UNSEEN_CALLBACK)
 
     def send(self, api: ScaleApi, payload: interface.Payload) -> Document | None:
