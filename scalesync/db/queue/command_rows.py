@@ -9,12 +9,16 @@ from sqlalchemy import Connection, Row, RowMapping, insert, select, text
 
 from scalesync.db.schema.queue import FILES, command_attempts, commands
 from scalesync.db.server_clock import utc_now
-from scalesync.db.statements import in_list
+from scalesync.db.statements import in_list, indexed
 from scalesync.models.commands import Attempt, AttemptStep, Command, CommandState, Outcome
 
 _FIELDS = tuple(field.name for field in fields(Command))
-_FILES = select(commands).where(
-    in_list(commands.c.resource, "names"), text(FILES), commands.c.state != CommandState.DISCARDED
+_FILES = indexed(
+    select(commands.c.resource, commands.c.state, commands.c.result).where(
+        in_list(commands.c.resource, "names"), text(FILES), commands.c.state != CommandState.DISCARDED
+    ),
+    commands,
+    "ix_commands_resource_kind",
 )
 _ADD = insert(command_attempts).values(at=utc_now())
 
@@ -36,9 +40,8 @@ def find(conn: Connection, command_id: int) -> Command | None:
 
 def file_addresses(conn: Connection, resources: Collection[str]) -> dict[str, str | None]:
     """Return the addresses of the queued files among `resources`; None for one that is not delivered."""
-    columns = (commands.c.resource, commands.c.state, commands.c.result)
     found: dict[str, str | None] = {}
-    for resource, state, result in conn.execute(_FILES.with_only_columns(*columns), {"names": [*resources]}):
+    for resource, state, result in conn.execute(_FILES, {"names": [*resources]}):
         delivered = state == CommandState.DELIVERED and result is not None
         address = json.loads(result).get("attachment_url") if delivered else None
         found[resource] = address or found.get(resource)
