@@ -21,7 +21,7 @@ from scalesync.annotations.overlap import Extent, box_iou, extent_of, iou, text_
 from scalesync.models.changes import DifferenceKind
 
 
-class Difference(NamedTuple):
+class AnnotationDifference(NamedTuple):
     """One difference between two responses."""
 
     kind: DifferenceKind
@@ -54,7 +54,7 @@ class ResponseDiff(NamedTuple):
     """None: the task had no other response before `after` since it is here."""
     after: StoredResponse | None
     """None: the task had no response at all."""
-    differences: list[Difference]
+    differences: list[AnnotationDifference]
 
     @property
     def complete(self) -> bool:
@@ -86,17 +86,17 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-def compare_responses(task_type: str | None, before: str, after: str) -> list[Difference]:
+def compare_responses(task_type: str | None, before: str, after: str) -> list[AnnotationDifference]:
     """Return what differs between two responses, JSON texts; NOT_COMPARED if that may not be everything."""
     # Files are fetched long after the response, and those of the earlier one may be gone by then.
     if result_urls(task_type, before) or result_urls(task_type, after):
-        return [Difference(DifferenceKind.NOT_COMPARED)]
+        return [AnnotationDifference(DifferenceKind.NOT_COMPARED)]
     one, other = flatten(task_type, before), flatten(task_type, after)
     found = differences(one.annotations, other.annotations)
-    return found if one.read and other.read else [*found, Difference(DifferenceKind.NOT_COMPARED)]
+    return found if one.read and other.read else [*found, AnnotationDifference(DifferenceKind.NOT_COMPARED)]
 
 
-def differences(before: Sequence[Annotation], after: Sequence[Annotation]) -> list[Difference]:
+def differences(before: Sequence[Annotation], after: Sequence[Annotation]) -> list[AnnotationDifference]:
     """Return what differs, in the order of the later response; what was removed comes last."""
     pairs, removed, added = _pairs(_numbered(before), _numbered(after))
     found = [(there.ordinal, each) for here, there in pairs for each in _compare(here, there)]
@@ -198,12 +198,12 @@ def _closeness(one: _Numbered, other: _Numbered) -> float:
     return near if one.row.label == other.row.label else 0.0
 
 
-def _compare(before: _Numbered, after: _Numbered) -> Iterator[Difference]:
+def _compare(before: _Numbered, after: _Numbered) -> Iterator[AnnotationDifference]:
     """Yield what differs between two annotations that are the same one."""
     here, there = before.row, after.row
 
-    def difference(kind: DifferenceKind, share: float | None = None) -> Difference:
-        return Difference(
+    def difference(kind: DifferenceKind, share: float | None = None) -> AnnotationDifference:
+        return AnnotationDifference(
             kind,
             before.ordinal,
             after.ordinal,
@@ -226,5 +226,5 @@ def _compare(before: _Numbered, after: _Numbered) -> Iterator[Difference]:
         yield difference(DifferenceKind.CHANGED)
 
 
-def _difference(kind: DifferenceKind, row: Annotation, **more: Any) -> Difference:
-    return Difference(kind, uuid=row.uuid, geometry=row.geometry, frame=row.frame, **more)
+def _difference(kind: DifferenceKind, row: Annotation, **more: Any) -> AnnotationDifference:
+    return AnnotationDifference(kind, uuid=row.uuid, geometry=row.geometry, frame=row.frame, **more)

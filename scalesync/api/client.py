@@ -6,7 +6,6 @@ Hazard: reads are retried, writes never are. A write that got no answer may have
 import copy
 import logging
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import inf
@@ -19,14 +18,12 @@ from scalesync.api.rate_limiter import RateLimiter
 from scalesync.api.request import ApiRequest, build, log_exchange, offset_of, query_of
 from scalesync.api.transport import Response, Transport
 from scalesync.clock import Clock
-from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent, UnreadablePageError
+from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.api import BatchFilter, BatchStatus, Document, Page, TaskFilter
 from scalesync.retry import retry_delay
 
 log = logging.getLogger("scalesync.api")
 
-_VERSIONED = re.compile(r"/v\d+$")
-_NOT_AN_API_STATUSES = (301, 302, 303, 307, 308, 404, 405)
 FIRST_SECONDS = 20.0
 """For the first attempt of a read, at least, even if the patience is shorter."""
 RETRY_SECONDS = 1.0
@@ -202,6 +199,10 @@ class ScaleApi:
         payload = dict(params) if patch is None else {**params, "patch": patch}
         return self._write(build("POST", "projects/{}/setParams", name, payload=payload), responses.document)
 
+    def create(self, route: str, *names: str, payload: object) -> Document:
+        """Create an object that is not mirrored, such as a file; return it as the API describes it."""
+        return self._write(build("POST", route, *names, payload=payload), responses.document)
+
     # Everything else ------------------------------------------------------------------------------------
 
     def call(self, method: str, route: str, *names: str, payload: object = None) -> Any:
@@ -238,17 +239,11 @@ class ScaleApi:
                     policy=policy,
                 )
                 if wait is None or self._clock.over:
-                    self._advise_url(request, error)
+                    responses.advise_url(request, error, self.options.url)
                     raise
                 self._back_off(request, attempts, wait, error)
                 if self._clock.over:
                     raise
-
-    def _advise_url(self, request: ApiRequest, error: ScaleException) -> None:
-        """Add advice on the URL to the error of a list that every API has: perhaps `/v1` is missing."""
-        no_list = error.code in _NOT_AN_API_STATUSES or isinstance(error, UnreadablePageError)
-        if no_list and "{}" not in request.route and not _VERSIONED.search(self.options.url):
-            error.advice = error.advice or f"Should the API's address end in /v1? It is {self.options.url}."
 
     def _write(self, request: ApiRequest, parse: _Parse[_T]) -> _T:
         """Send a write once and return its parsed answer."""

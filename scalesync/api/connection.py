@@ -12,6 +12,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 
 from scalesync import __version__
+from scalesync.api.file_form import FileForm
 from scalesync.api.interruptible_connect import SendTracker, tracked
 from scalesync.api.request import ApiRequest
 
@@ -76,6 +77,12 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
+def _headers_of(body: bytes | FileForm | None) -> Mapping[str, str]:
+    if isinstance(body, FileForm):
+        return body.headers
+    return {} if body is None else _JSON_HEADER
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Pool, path prefix and headers, resolved once per connection (requests would for every call)."""
@@ -116,12 +123,12 @@ class Connection:
         if self._route is None:
             self._route = self._resolve_route()
         route = self._route
-        target = f"{route.start}/{request.path}"
+        target, body = f"{route.start}/{request.path}", request.body
         return route.pool.urlopen(
             request.method,
             f"{target}?{request.query}" if request.query else target,
-            body=request.body,
-            headers=route.headers if request.body is None else {**route.headers, **_JSON_HEADER},
+            body=body.chunks() if isinstance(body, FileForm) else body,
+            headers={**route.headers, **_headers_of(body)},
             timeout=timeout,
             retries=self._adapter.max_retries,
             redirect=False,

@@ -8,6 +8,7 @@ from datetime import datetime
 from math import inf
 from urllib.parse import quote, urlencode
 
+from scalesync.api.file_form import FileForm
 from scalesync.errors import ScaleInvalidRequest
 from scalesync.models.api import BatchFilter, TaskFilter
 from scalesync.timestamps import format_instant
@@ -28,7 +29,7 @@ class ApiRequest:
     path: str
     """Percent-encoded, without the API's URL."""
     query: str = ""
-    body: bytes | None = None
+    body: bytes | FileForm | None = None
     seconds: float = inf
     """Time limit for the request, if shorter than the client's."""
 
@@ -44,11 +45,11 @@ class ApiRequest:
 def build(method: str, route: str, *names: str, query: str = "", payload: object = None) -> ApiRequest:
     """Build a request to `route`; each `{}` becomes the next of `names`, percent-encoded.
 
-    `payload` None: no body. Raises ScaleInvalidRequest for a name that is invalid in a path and for a payload
-    that is not JSON.
+    `payload` None: no body; a FileForm is sent as a form, anything else as JSON. Raises ScaleInvalidRequest
+    for a name that is invalid in a path and for a payload that is not JSON.
     """
     path = route.format(*(_segment(name) for name in names))
-    body = None if payload is None else _json(payload)
+    body = payload if payload is None or isinstance(payload, FileForm) else _json(payload)
     return ApiRequest(method, route, path, query, body)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from scalesync.api.file_form import FileForm
 from scalesync.api.request import ApiRequest, offset_of, offset_token
 from scalesync.api.transport import Response
 from scalesync.errors import BY_STATUS, ScaleException, ScaleNoAnswer, UnreadablePageError
@@ -15,9 +16,13 @@ from scalesync.models.api import BatchStatus, Document, Page
 
 _T = TypeVar("_T")
 _MAX_MESSAGE = 1000
-_NAMED_OBJECT = re.compile(r'\b(?:unique_id|batch|project|task)\b[^"]{0,16}"([^"]+)"', re.IGNORECASE)
+_NAMED_OBJECT = re.compile(
+    r'\b(?:unique_id|reference_id|batch|project|task)\b[^"]{0,16}"([^"]+)"', re.IGNORECASE
+)
 _NAMED_TASK = re.compile(r"\btask\b\W{0,4}\b([0-9a-f]{24})\b", re.IGNORECASE)
 """How a refusal's message names objects (documented for a unique_id and its task; else assumed)."""
+_VERSIONED = re.compile(r"/v\d+$")
+_NOT_AN_API_STATUSES = (301, 302, 303, 307, 308, 404, 405)
 _BRACE = ord("{")
 _OK = (b"OK", b'"OK"')
 MAX_TOTAL = 10**12
@@ -179,6 +184,13 @@ def error_from(request: ApiRequest, response: Response) -> ScaleException | None
     return error
 
 
+def advise_url(request: ApiRequest, error: ScaleException, url: str) -> None:
+    """Add advice on the URL to the error of a list that every API has: perhaps `/v1` is missing."""
+    no_list = error.code in _NOT_AN_API_STATUSES or isinstance(error, UnreadablePageError)
+    if no_list and "{}" not in request.route and not _VERSIONED.search(url):
+        error.advice = error.advice or f"Should the API's address end in /v1? It is {url}."
+
+
 def _names_another(message: str, request: ApiRequest) -> bool:
     """Return whether a refusal's message names objects, but none that occurs in the request."""
     # Such a message may be the answer to another request. One that names nothing is believed.
@@ -193,7 +205,11 @@ def _request_texts(request: ApiRequest) -> Iterator[str]:
     """Yield all texts in a request's path, query and body."""
     yield from map(unquote, request.path.split("/"))
     yield from (value for _, value in parse_qsl(request.query))
-    rest: list[Any] = [] if request.body is None else [msgspec.json.decode(request.body)]
+    body = request.body
+    if isinstance(body, FileForm):
+        yield from (body.name, *body.fields.values())
+        return
+    rest: list[Any] = [] if body is None else [msgspec.json.decode(body)]
     while rest:
         value = rest.pop()
         if isinstance(value, str):

@@ -11,7 +11,7 @@ from scalesync.errors import IncompleteError
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
-    from scalesync.annotations.difference import Difference, ResponseDiff, StoredResponse
+    from scalesync.annotations.difference import AnnotationDifference, ResponseDiff, StoredResponse
 
 
 @click.command()
@@ -78,7 +78,7 @@ def _print(found: "ResponseDiff") -> None:
     print_line(pluralize(count, "difference", "differences"))
 
 
-def _label(each: "Difference") -> str | None:
+def _label(each: "AnnotationDifference") -> str | None:
     """Return both labels of what was relabelled, or the one of anything else."""
     if each.label_before == each.label_after or each.before_ordinal is None:
         return each.label_after

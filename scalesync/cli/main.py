@@ -25,6 +25,7 @@ _MODULES = {
     "docs": "setup_and_status",
     "export": "export",
     "fetch-results": "fetch_results",
+    "file": "files",
     "init": "setup_and_status",
     "project": "resources",
     "queue": "queue",

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "kind", "name", "state", "sends", "reason")
 
 _FIELDS = (
-    "outcome", "scope", "depends_on", "priority", "sends", "failures", "created_at", "sent_at", "not_before",
-    "leased_until", "owner", "finished_at", "result",
+    "outcome", "scope", "depends_on", "needs", "priority", "sends", "failures", "created_at", "sent_at",
+    "not_before", "leased_until", "owner", "finished_at", "result",
 )  # fmt: skip
 _STEP = ("at", "fence", "step", "http_status", "outcome", "detail")
 _STEP_COLUMNS = ("at", "claim", "step", "http_status", "outcome", "detail")
@@ -48,6 +48,7 @@ def as_dict(shown: CommandView) -> dict[str, object]:
     command = shown.command
     fields = {name: getattr(command, name) for name in command.__dataclass_fields__ if name != "payload"}
     fields["result"] = None if command.result is None else json.loads(command.result)
+    fields["needs"] = list(command.needed_files) or None
     return fields | {"display": shown.display, "waits_for": shown.waits_for, "reason": shown.reason}
 
 

@@ -111,6 +111,13 @@ def task_clear_unique_id(context: Context, /, **named: Any) -> None:
     _change_each(context, named, lambda tx, **one: tx.clear_task_unique_id(**one))
 
 
+@click.command("send-callback")
+@_named_tasks
+def task_send_callback(context: Context, /, **named: Any) -> None:
+    """Queue requests to send the callbacks of tasks again."""
+    _change_each(context, named, lambda tx, **one: tx.send_callback(**one))
+
+
 @click.command("set-metadata")
 @click.argument("name", type=NAME)
 @_METADATA
@@ -137,6 +144,13 @@ def _change_each(context: Context, named: dict[str, Any], *changes: "Callable[..
     queue_commands(context, add, as_json=named["json"])
 
 
-TASK = (task_audit, task_tag, task_set_metadata, task_set_unique_id, task_clear_unique_id)
+TASK = (
+    task_audit,
+    task_tag,
+    task_set_metadata,
+    task_set_unique_id,
+    task_clear_unique_id,
+    task_send_callback,
+)
 BATCH = (batch_set_metadata,)
 """Subcommands that `resources` adds to its groups."""

@@ -24,6 +24,7 @@ from scalesync.client.objects import (
 )
 from scalesync.client.online import Online, StudioBatch, StudioLabelerAssignment, StudioProjectGroup, Teammate
 from scalesync.client.reads import Reads
+from scalesync.client.unmirrored import UnmirroredWrites
 from scalesync.client.writes import WriteMode, Writes
 from scalesync.errors import ConfigurationError, ScaleException, ScaleInvalidRequest, ScalesyncError
 from scalesync.mirror import Mirror
@@ -54,7 +55,7 @@ TaskTemplate = ProjectTemplate
 """The official name."""
 
 
-class ScaleClient(Reads, Writes, Online):
+class ScaleClient(Reads, UnmirroredWrites, Online):
     """A client with the methods of the official one, over a mirror.
 
     Lists and single objects come from the mirror, writes go through its queue. Errors are those of scalesync,
@@ -126,7 +127,7 @@ def _iterated(items: Iterator[Any]) -> Iterator[Any]:
         raise_as_official(error)
 
 
-for _part in (Reads, Writes, Online):
+for _part in (Reads, Writes, UnmirroredWrites, Online):
     for _name, _method in list(vars(_part).items()):
         if callable(_method) and not _name.startswith("_"):
             setattr(ScaleClient, _name, _with_official_errors(_method))

@@ -1,15 +1,12 @@
-"""Methods of a ScaleClient for what is neither mirrored nor queued: teams, Studio, templates, files."""
+"""Methods of a ScaleClient for what is neither mirrored nor queued: teams, Studio, templates."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from scalesync.client.objects import (
     ApiObject,
-    EvaluationTask,
     Fields,
-    File,
     ProjectTemplate,
-    TrainingTask,
 )
 from scalesync.client.task_filters import value_of
 from scalesync.client.writes import ONLY_READS, WRITING, WriteMode
@@ -87,36 +84,10 @@ class StudioBatch(ApiObject):
 
 
 class Online:
-    """Methods that call the API at once. Raises ScaleNotSent where it cannot be reached.
-
-    Files and quality tasks cannot be looked up at the API, so they are sent once and never repeated: raises
-    ScaleNoAnswer if it is unknown whether one was made.
-    """
+    """Methods that call the API at once. Raises ScaleNotSent where it cannot be reached."""
 
     mirror: Mirror
     writes: WriteMode
-
-    # Files and quality tasks --------------------------------------------------------------------------------
-
-    def import_file(self, file_url: str, **fields: Any) -> File:
-        """Have Scale fetch a file, and return it."""
-        return File(self._made("files/import", file_url=file_url, **fields), self)
-
-    def create_evaluation_task(self, task_type: Any, **body: Any) -> EvaluationTask:
-        """Create a task with an `expected_response`, by which annotators are checked (Rapid projects)."""
-        return EvaluationTask(self._made("evaluation_tasks/{}", str(value_of(task_type)), **body), self)
-
-    def create_training_task(self, task_type: Any, **body: Any) -> TrainingTask:
-        """Create a task with an `expected_response`, by which annotators are trained (Rapid projects)."""
-        return TrainingTask(self._made("training_tasks/{}", str(value_of(task_type)), **body), self)
-
-    def _made(self, route: str, *names: str, **body: Any) -> Fields:
-        """Make an object at Scale at once, and return it."""
-        if self.writes == "queue":
-            msg = "Files and quality tasks are sent at once, and never queued."
-            raise ConfigurationError(msg, advice='Make the client with writes="send".')
-        made: Fields = self._call("POST", route, *names, **body)
-        return made
 
     def get_project_template(self, project_name: str) -> ProjectTemplate:
         """Return the template of a project's tasks, which chat and textcollection have."""

@@ -17,7 +17,7 @@ from scalesync.errors import (
 )
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
-from scalesync.models.commands import Enqueued
+from scalesync.models.commands import CommandState, Enqueued
 
 if TYPE_CHECKING:
     from scalesync.queue.transaction import Transaction
@@ -212,8 +212,8 @@ class Writes:
             return Written(queued)
         return Written(queued, self._send(queued.command_id))
 
-    def _send(self, command_id: int) -> Fields:
-        """Send a command and what it waits for, and return its result."""
+    def _send(self, command_id: int) -> Fields | None:
+        """Send a command and what it waits for, and return its result; None if a delivered one has none."""
         summary = self.mirror.dispatch_only(command_id, patience=self.patience)
         if summary.error is not None:
             raise summary.error
@@ -224,13 +224,19 @@ class Writes:
             # the finalize of its batch, and keep its unique_id or name from the next create.
             self.mirror.queue.discard_refused(command_id)
             raise
-        if result is None:
-            waits = self.mirror.queue.why(command_id)
-            reason = next((each.reason for each in waits if each.reason), "has not ended").rstrip(".")
-            raise ScaleNoAnswer(
-                f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
-            )
-        return result
+        if result is not None:
+            return result
+        waits = self.mirror.queue.why(command_id)
+        command = waits[0].command
+        # A delivered one may have no result, such as a clear by unique_id whose task nobody finds any more.
+        if command.state is CommandState.DELIVERED:
+            return None
+        if command.left_to_a_person and command.error_code == ScaleDuplicateResource.code:
+            raise ScaleDuplicateResource(str(command.hold_reason))
+        reason = next((each.reason for each in reversed(waits) if each.reason), "has not ended").rstrip(".")
+        raise ScaleNoAnswer(
+            f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
+        )
 
     def _changed(
         self, task: "str | Task", add: "Callable[[Transaction, dict[str, str | None]], Enqueued]"

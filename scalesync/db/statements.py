@@ -73,6 +73,16 @@ class in_list(_Condition):  # noqa: N801 - reads as a function of SQL
         super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
 
 
+class in_json(_Condition):  # noqa: N801 - reads as a function of SQL
+    """The condition that a column's value is in the JSON list of another column."""
+
+    name = "in_json"
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], listed: sa.ColumnElement[str]) -> None:
+        super().__init__(column, listed)
+
+
 class has_any(_Condition):  # noqa: N801 - reads as a function of SQL
     """The condition that a JSON list in a column has one of these texts."""
 
@@ -124,6 +134,18 @@ def _sqlite_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> 
 def _postgres_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} = ANY ({values})"
+
+
+@compiles(in_json, "sqlite")
+def _sqlite_in_json(element: in_json, compiler: SQLCompiler, **options: Any) -> str:
+    column, listed = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({listed}))"  # noqa: S608 - both are SQL already
+
+
+@compiles(in_json, "postgresql")
+def _postgres_in_json(element: in_json, compiler: SQLCompiler, **options: Any) -> str:
+    column, listed = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY (ARRAY(SELECT jsonb_array_elements_text({listed})))"
 
 
 @compiles(has_any, "sqlite")

@@ -1,5 +1,6 @@
 """Queue commands for Scale. Nothing here calls the API: `dispatch` sends them later."""
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,6 +13,7 @@ from scalesync.models.commands import Enqueued
 if TYPE_CHECKING:
     # Slow to import, and a sync does not need them.
     from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
+    from scalesync.queue.file_commands import FileOptions
     from scalesync.queue.management import Queue
     from scalesync.queue.transaction import BatchOptions, ProjectOptions, TaskOptions, Transaction
 
@@ -116,6 +118,33 @@ class Submissions(Connected):
         with self.transaction() as tx:
             return tx.audit_task(task_id, unique_id=unique_id, accepted=accepted, comments=comments)
 
+    def send_callback(self, task_id: str | None = None, *, unique_id: str | None = None) -> Enqueued:
+        """Queue a request to send the callback of a task again."""
+        with self.transaction() as tx:
+            return tx.send_callback(task_id, unique_id=unique_id)
+
+    def create_evaluation_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are checked (Rapid projects)."""
+        with self.transaction() as tx:
+            return tx.create_evaluation_task(type, body, allow_duplicates=allow_duplicates)
+
+    def create_training_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are trained (Rapid projects)."""
+        with self.transaction() as tx:
+            return tx.create_training_task(type, body, allow_duplicates=allow_duplicates)
+
     def set_task_tags(
         self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
     ) -> Enqueued:
@@ -186,3 +215,13 @@ class Submissions(Connected):
         """Queue new parameters of a project; they replace the latest ones or (`patch`) merge into them."""
         with self.transaction() as tx:
             return tx.update_project(name, params, patch=patch)
+
+    def import_file(self, file_url: str, **fields: "Unpack[FileOptions]") -> Enqueued:
+        """Queue the import of a file, which Scale fetches from a URL."""
+        with self.transaction() as tx:
+            return tx.import_file(file_url, **fields)
+
+    def upload_file(self, path: str | os.PathLike[str], **fields: "Unpack[FileOptions]") -> Enqueued:
+        """Queue the upload of a file, which is read again when it is sent, and must be the same then."""
+        with self.transaction() as tx:
+            return tx.upload_file(path, **fields)

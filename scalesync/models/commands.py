@@ -1,11 +1,12 @@
 """Commands of the write queue: kinds, states, outcomes, and the values around claims and pauses."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 GENERATED = "scalesync-"
-"""Prefix of a unique_id that was generated from its task's content."""
+"""Prefix of a unique_id or reference_id that was generated from the content of its task or file."""
 
 
 class CommandKind(StrEnum):
@@ -25,6 +26,11 @@ class CommandKind(StrEnum):
     UPDATE_TASK_UNIQUE_ID = "update_task_unique_id"
     CLEAR_TASK_UNIQUE_ID = "clear_task_unique_id"
     SET_BATCH_METADATA = "set_batch_metadata"
+    IMPORT_FILE = "import_file"
+    UPLOAD_FILE = "upload_file"
+    SEND_CALLBACK = "send_callback"
+    CREATE_EVALUATION_TASK = "create_evaluation_task"
+    CREATE_TRAINING_TASK = "create_training_task"
 
 
 APPLIED_ONCE = (
@@ -33,6 +39,8 @@ APPLIED_ONCE = (
     CommandKind.CREATE_BATCH,
     CommandKind.FINALIZE_BATCH,
     CommandKind.CREATE_PROJECT,
+    CommandKind.IMPORT_FILE,
+    CommandKind.UPLOAD_FILE,
 )
 """The kinds that the API does not apply a second time, however late a repeated request arrives."""
 
@@ -96,11 +104,14 @@ class NewCommand:
     payload: str
     """Canonical JSON text for its handler."""
     resource: str
-    """`task:<unique_id>`, `batch:<name>` or `project:<name>`; commands on one resource are sent in order."""
+    """`task:<unique_id>`, `batch:<name>`, `project:<name>` or `file:<reference_id>`; commands on one resource
+    are sent in order."""
     scope: str | None = None
     """`batch:<name>` for a batch's create, its tasks' creates and its finalize."""
     depends_on: str | None = None
     """Another resource, whose create must be delivered first if it was queued before this command."""
+    needs: tuple[str, ...] = ()
+    """The resources of files that must be delivered first: their addresses go into the payload."""
     idempotency_key: str | None = None
     """Unique among commands that are neither dead nor discarded; None: not compared."""
     priority: int = 0
@@ -149,13 +160,27 @@ class Command:
     audit_task see its handler."""
     discard_requested: bool
     result: str | None
-    """JSON text: `{"task_id": ...}` for a task, `{"name": ...}` for other objects."""
+    """JSON text: `{"task_id": ...}` for a task, `{"id": ..., "attachment_url": ...}` for a file, else
+    `{"name": ...}`."""
     error_code: int | None
     error: str | None
     created_at: datetime
     finished_at: datetime | None
     target: str | None = None
     """For a change of a task by unique_id: the task_id found at its first arming, which is never replaced."""
+    needs: str | None = None
+    """A list as JSON text: the resources of files whose addresses it waits for."""
+
+    @property
+    def needed_files(self) -> tuple[str, ...]:
+        """The resources in `needs`."""
+        return () if self.needs is None else tuple(json.loads(self.needs))
+
+    @property
+    def left_to_a_person(self) -> bool:
+        """Whether it is held because nobody can see if it was applied: a person retries or discards it."""
+        doubtful = self.state is CommandState.IN_DOUBT and self.hold_reason is not None
+        return doubtful and self.hold_reason == self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +188,13 @@ class Claim:
     """A command that one process owns until its lease ends."""
 
     command: Command
-    """As claimed; its `fence` identifies this claim."""
+    """As claimed, with the addresses of files that it refers to; its `fence` identifies this claim."""
     since_sent: float | None = None
     """Seconds since the last arming, by the database's clock; None: no request of it can have an effect."""
     since_created: float | None = None
     """Seconds since this queue created its resource, or the one it depends on; None: it did not."""
+    missing_files: tuple[str, ...] = ()
+    """Resources of the files that it needs and that have no address here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,3 +257,5 @@ class Enqueued:
     """The unsent create that was discarded together with this command."""
     mirrored: str | None = None
     """The key of the object that the mirror has already under this name."""
+    attachment: str | None = None
+    """For a file: what stands for its address in the body of a task, which is sent once the file is there."""

@@ -36,6 +36,10 @@ class ResponseClass(StrEnum):
     """It may have been applied, or may yet be."""
 
 
+QUEUE_WIDE = frozenset({ResponseClass.NOT_SENT, ResponseClass.THROTTLED, ResponseClass.ACCESS_DENIED})
+"""What concerns all commands."""
+
+
 @dataclass(frozen=True, slots=True)
 class SendContext:
     """What the meaning of an answer depends on besides the answer."""

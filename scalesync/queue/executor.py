@@ -12,6 +12,7 @@ from scalesync.models.api import Document
 from scalesync.models.commands import AttemptStep, Claim, CommandState, Outcome, Settlement
 from scalesync.queue import settlements
 from scalesync.queue.classify_response import (
+    QUEUE_WIDE,
     QueueWideSignal,
     ResponseClass,
     SendContext,
@@ -25,9 +26,6 @@ from scalesync.queue.timing import backoff
 
 Steps = Generator[str, None, "CommandExecutor"]
 """Yields the name of each step just before it is taken; returns the executor once it is settled."""
-
-_MALFORMED = (400, 422)
-_QUEUE_WIDE = frozenset({ResponseClass.NOT_SENT, ResponseClass.THROTTLED, ResponseClass.ACCESS_DENIED})
 
 
 @dataclass
@@ -104,6 +102,8 @@ class CommandExecutor:
         found = self._look_up(handler)
         if isinstance(found, ScaleException):
             return self._release_after_failed_look_up(found)
+        if isinstance(found, interface.Unseen):
+            return settlements.unseen_before_send(self.claim_state, found)
         if not isinstance(found, interface.Absent):
             return self._settle_by_look_up(handler, found)
         if self.claim_state.settle_left:
@@ -114,9 +114,7 @@ class CommandExecutor:
             return settlements.retry_until_settled(self.claim_state, self.deps.random())
         # No effect after the settle time: the earlier request was not applied, and the doubt is over.
         self.claim_state = replace(self.claim_state, ambiguous=False)
-        if self.command.discard_requested:
-            return settlements.release(self.claim_state)
-        return settlements.give_up(self.command) if self.claim_state.exhausted else None
+        return settlements.after_doubt(self.claim_state)
 
     def _look_up_after_send(
         self, handler: interface.CommandHandler, answer: ScaleException | None
@@ -127,10 +125,14 @@ class CommandExecutor:
         found = self._look_up(handler)
         if isinstance(found, ScaleException):
             # 400 and 422 to a look-up: no object can have such a name, so there is none.
-            if answer is None or found.code not in _MALFORMED:
+            if answer is None or found.code not in (400, 422):
                 self.claim_state = replace(self.claim_state, ambiguous=True)
                 return self._release_after_failed_look_up(found)
             found = interface.Absent()
+        if isinstance(found, interface.Unseen):
+            if answer is None:
+                return self._delivered(handler, Outcome.APPLIED, None)
+            return settlements.unseen_after_refusal(self.claim_state, self.deps.random(), found, answer)
         if isinstance(found, interface.Present) and answer is None:
             return self._delivered(handler, Outcome.APPLIED, found.document)
         if isinstance(found, interface.Absent) or (
@@ -141,20 +143,20 @@ class CommandExecutor:
 
     def _look_up(self, handler: interface.CommandHandler) -> interface.LookUp | ScaleException:
         """Ask the API for the effect; return what it shows, or the error. Logs the step."""
-        self.looks += 1
+        self.looks += handler.unseen is None
         found = handler.try_look_up(self.deps.api, self.command, self.claim.since_created)
         if isinstance(found, errors.ScaleResourceNotFound):
             self.log.add("look", ResponseClass.NOT_VISIBLE_YET, found)
         elif isinstance(found, ScaleException):
             self.log.add("look", interface.LookUpOutcome.FAILED, found)
-        else:
+        elif not isinstance(found, interface.Unseen):  # of which nothing was asked
             self.log.add("look", found.outcome)
         return found
 
     def _release_after_failed_look_up(self, error: ScaleException) -> Settlement:
         """Release the command after a look-up or a preparation that failed: nothing new is known."""
         meaning = classify(error, SendContext())
-        if meaning in _QUEUE_WIDE:
+        if meaning in QUEUE_WIDE:
             return self._release_with_signal(meaning, error)
         return settlements.retry_lookup(self.claim_state, self.deps.random(), error)
 
@@ -169,6 +171,8 @@ class CommandExecutor:
         return settlements.refuse_impossible(found)
 
     def _prepare(self, handler: interface.CommandHandler) -> interface.Prepared | Settlement:
+        if self.claim.missing_files:
+            return settlements.hold_without_file(self.claim_state)
         try:
             prepared = handler.prepare(self.deps.api, self.command)
         except ScaleException as error:
@@ -176,9 +180,7 @@ class CommandExecutor:
             self.log.add("prepare", meaning, error)
             if meaning is not ResponseClass.REFUSED or error.about_another:
                 return self._release_after_failed_look_up(error)
-            # The object is gone, perhaps by our own earlier request: final only after the settle time.
-            wait = self.claim_state.settle_left
-            return settlements.release(self.claim_state, wait=wait) if wait else settlements.reject(error)
+            return settlements.unprepared(self.claim_state, error, handler.unseen)
         if prepared.no_op is None:
             return prepared
         self.log.add("prepare", Outcome.NO_OP)
@@ -239,7 +241,7 @@ class CommandExecutor:
         self.sends += 1
         meaning = classify(error, self._send_context(handler))
         self.log.add("send", meaning, error)
-        if meaning in _QUEUE_WIDE:
+        if meaning in QUEUE_WIDE:
             return self._release_with_signal(meaning, error)
         match meaning:
             case ResponseClass.NEEDS_LOOKUP | ResponseClass.REFUSED:
@@ -274,7 +276,7 @@ class CommandExecutor:
         store, signal = self.deps.store, self.signal
         if signal is not None and signal.meaning is not ResponseClass.NOT_SENT:
             store.pause(signal.seconds, pause_reason(signal.error))
-        answer = None if handler is None or self.document is None else (handler.stream, self.document)
+        answer = (handler.stream, self.document) if handler and handler.stream and self.document else None
         return store.settle(self.claim, settlement, self.log.steps, answer=answer)
 
     def _delivered(

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from scalesync.errors import QueueError
+from scalesync.models.attachments import resources_in
 from scalesync.models.commands import GENERATED, CommandKind, Creation, NewCommand
 
 MAX_NAME_BYTES = 2_000
@@ -30,18 +31,20 @@ def create_task(task_type: str, body: Mapping[str, Any], *, duplicate: str | Non
     given = {name: value for name, value in body.items() if value is not None}
     for name in ("unique_id", "project", "batch"):
         if name in given:
-            _require_name(name, given[name])
+            require_name(name, given[name])
     # A unique_id is what makes a second send harmless: the API answers it with 409 (documented).
     if "unique_id" not in given:
         given["unique_id"] = _unique_id(task_type, given, duplicate)
     unique_id, project, batch = given["unique_id"], given.get("project"), given.get("batch")
     resource = f"task:{unique_id}"
+    payload = canonical({"type": task_type, "body": given})
     return NewCommand(
         kind=CommandKind.CREATE_TASK,
-        payload=canonical({"type": task_type, "body": given}),
+        payload=payload,
         resource=resource,
         scope=None if batch is None else f"batch:{batch}",
         depends_on=f"batch:{batch}" if batch else f"project:{project}" if project else None,
+        needs=resources_in(payload),
         idempotency_key=resource,
         creates=_creation("tasks", unique_id, type=task_type, project=project, batch=batch),
     )
@@ -77,7 +80,7 @@ def change_tags(
     """Return the command that sets, adds or deletes tags of a task, as `kind` says; each tag once."""
     given = list(dict.fromkeys(tags)) if not isinstance(tags, str) else [tags]
     for tag in given:
-        _require_name("tag", tag)
+        require_name("tag", tag)
     if not given and kind is not CommandKind.SET_TASK_TAGS:
         raise QueueError("There is no tag to add or to delete.", advice="Name at least one.")
     return change_task(kind, task_id, unique_id, tags=given)
@@ -94,13 +97,44 @@ def update_task_unique_id(
     new_unique_id: str, *, task_id: str | None = None, unique_id: str | None = None
 ) -> NewCommand:
     """Return the command that gives a task another unique_id; later commands name it by its id or by that."""
-    _require_name("new unique_id", new_unique_id)
+    require_name("new unique_id", new_unique_id)
     return change_task(CommandKind.UPDATE_TASK_UNIQUE_ID, task_id, unique_id, new_unique_id=new_unique_id)
 
 
 def clear_task_unique_id(*, task_id: str | None = None, unique_id: str | None = None) -> NewCommand:
     """Return the command that takes a task's unique_id away, so that another task can have it."""
     return change_task(CommandKind.CLEAR_TASK_UNIQUE_ID, task_id, unique_id)
+
+
+def send_callback(*, task_id: str | None = None, unique_id: str | None = None) -> NewCommand:
+    """Return the command that has the callback of a task sent again."""
+    return change_task(CommandKind.SEND_CALLBACK, task_id, unique_id)
+
+
+def create_quality_task(
+    kind: CommandKind, task_type: str, body: Mapping[str, Any], *, duplicate: str | None = None
+) -> NewCommand:
+    """Return the command that creates an evaluation or training task, as `kind` says.
+
+    The same content is one task, unless `duplicate`, a unique text, makes it another one.
+    """
+    _require_type(task_type)
+    given = {name: value for name, value in body.items() if value is not None}
+    for name in ("unique_id", "project", "batch"):
+        if name in given:
+            require_name(name, given[name])
+    payload = canonical({"type": task_type, "body": given})
+    name = given.get("unique_id") or _unique_id(task_type, given, duplicate)
+    resource = f"{kind.removeprefix('create_')}:{name}"
+    project, batch = given.get("project"), given.get("batch")
+    return NewCommand(
+        kind=kind,
+        payload=payload,
+        resource=resource,
+        depends_on=f"batch:{batch}" if batch else f"project:{project}" if project else None,
+        needs=resources_in(payload),
+        idempotency_key=resource,
+    )
 
 
 def change_task(
@@ -112,7 +146,7 @@ def change_task(
     """
     for name, value in (("task id", task_id), ("unique_id", unique_id)):
         if value is not None:
-            _require_name(name, value)
+            require_name(name, value)
     if task_id is None and unique_id is None:
         raise QueueError("The task has to be named.", advice="Give its id or its unique_id.")
     return NewCommand(
@@ -124,8 +158,8 @@ def change_task(
 
 def create_batch(name: str, project: str, **more: Any) -> NewCommand:
     """Return the command that creates a batch; `more`: further fields of `POST /batches`, None left out."""
-    _require_name("batch", name)
-    _require_name("project", project)
+    require_name("batch", name)
+    require_name("project", project)
     given = {key: value for key, value in more.items() if value is not None}
     return NewCommand(
         kind=CommandKind.CREATE_BATCH,
@@ -140,7 +174,7 @@ def create_batch(name: str, project: str, **more: Any) -> NewCommand:
 
 def finalize_batch(name: str) -> NewCommand:
     """Return the command that finalizes a batch; it stays behind the creates queued for the batch before."""
-    _require_name("batch", name)
+    require_name("batch", name)
     return NewCommand(
         kind=CommandKind.FINALIZE_BATCH,
         payload=canonical({"name": name}),
@@ -153,7 +187,7 @@ def finalize_batch(name: str) -> NewCommand:
 
 def set_batch_metadata(name: str, metadata: Mapping[str, Any]) -> NewCommand:
     """Return the command that replaces a batch's metadata; it waits for the batch's create if queued."""
-    _require_name("batch", name)
+    require_name("batch", name)
     return NewCommand(
         kind=CommandKind.SET_BATCH_METADATA,
         payload=canonical({"name": name, "metadata": _object(metadata)}),
@@ -163,7 +197,7 @@ def set_batch_metadata(name: str, metadata: Mapping[str, Any]) -> NewCommand:
 
 def create_project(name: str, task_type: str, params: Mapping[str, Any], **more: Any) -> NewCommand:
     """Return the command that creates a project; `more`: `rapid`, `studio`, `dataset_id`."""
-    _require_name("project", name)
+    require_name("project", name)
     _require_type(task_type)
     given = {_API_NAMES.get(key, key): value for key, value in more.items() if value is not None}
     return NewCommand(
@@ -178,7 +212,7 @@ def create_project(name: str, task_type: str, params: Mapping[str, Any], **more:
 def update_project(name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> NewCommand:
     """Return the command that sets a project's params; they replace the latest, or with `patch` merge in."""
     # No idempotency key: setting the same params again later can be intended.
-    _require_name("project", name)
+    require_name("project", name)
     return NewCommand(
         kind=CommandKind.UPDATE_PROJECT,
         payload=canonical({"name": name, "params": dict(params), "patch": patch}),
@@ -222,7 +256,7 @@ def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -
     return f"{GENERATED}{blake2b(text.encode(), digest_size=16, person=_HASH_PERSON).hexdigest()}"
 
 
-def _require_name(what: str, name: object) -> None:
+def require_name(what: str, name: object) -> None:
     """Raise QueueError if `name` is no valid name."""
     # Spaces are not trimmed: "X" and "X " are two projects.
     if not isinstance(name, str) or not name:
@@ -236,7 +270,7 @@ def _require_name(what: str, name: object) -> None:
 
 def _require_type(task_type: object) -> None:
     """Raise QueueError if `task_type` is no valid type name; unlike other names it may not be blank."""
-    _require_name("task type", task_type.strip() if isinstance(task_type, str) else task_type)
+    require_name("task type", task_type.strip() if isinstance(task_type, str) else task_type)
 
 
 def _creation(stream: str, name: str, **like: str | None) -> Creation:

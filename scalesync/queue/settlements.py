@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from scalesync.errors import ScaleException, ScaleNoAnswer
 from scalesync.models.commands import Claim, Command, CommandState, Outcome, Settlement
-from scalesync.queue.handlers.interface import Conflict, Foreign, TooLate
+from scalesync.queue.handlers.interface import Conflict, Foreign, TooLate, Unseen
 from scalesync.queue.timing import Timing, backoff
 
 _HTTP_CONFLICT = 409
@@ -117,8 +117,13 @@ def reject(error: ScaleException) -> Settlement:
     return Settlement(CommandState.DEAD, outcome, error_code=error.code, error=error.message)
 
 
-def give_up(command: Command) -> Settlement:
-    """Return the settlement of a command that has no tries left: dead, with its last error."""
+def after_doubt(state: ClaimState) -> Settlement | None:
+    """Return the settlement of a command without effect: withdrawn, or dead without tries; None: send it."""
+    command = state.command
+    if command.discard_requested:
+        return release(state)
+    if not state.exhausted:
+        return None
     return Settlement(
         CommandState.DEAD, Outcome.EXHAUSTED, error_code=command.error_code, error=command.error
     )
@@ -138,9 +143,57 @@ def hold(state: ClaimState, reason: str) -> Settlement:
     return Settlement(back_to, ambiguous=state.ambiguous, hold_reason=reason)
 
 
+def hold_without_file(state: ClaimState) -> Settlement:
+    """Hold a command that needs the address of a file that has none here."""
+    name = state.claim.missing_files[0].partition(":")[2]
+    reason = f"It needs the address of the file {name!r}, which this queue did not get from Scale."
+    return hold(state, f"{reason} Queue the file again under that reference_id, or discard this command.")
+
+
 def hold_external(state: ClaimState, found: Foreign) -> Settlement:
     """Hold a command whose object was changed by somebody else; let go of it if it was withdrawn."""
     if not state.command.discard_requested:
         return hold(state, found.words)
     # Withdrawn: a person need not look, but our own request may still arrive until the settle time is over.
     return release(state, wait=state.settle_left) if state.settle_left else Settlement(CommandState.QUEUED)
+
+
+def unprepared(state: ClaimState, error: ScaleException, unseen: Unseen | None) -> Settlement:
+    """Settle a command that cannot be sent, because what it is about is missing or not as it was queued."""
+    # `unseen`: an earlier request may have been applied, and another send was to show that.
+    if unseen is not None and state.ambiguous:
+        return hold_unseen(f"{error.message} {unseen.words}")
+    # Gone perhaps by our own earlier request: final only after the settle time.
+    return release(state, wait=state.settle_left) if state.settle_left else reject(error)
+
+
+def unseen_before_send(state: ClaimState, found: Unseen) -> Settlement | None:
+    """Hold a command in doubt that nobody can look up; None: sending it again shows what is there."""
+    return None if found.taken and not state.must_not_resend else hold_unseen(found.words)
+
+
+def unseen_after_refusal(
+    state: ClaimState, chance: float, found: Unseen, refusal: ScaleException
+) -> Settlement:
+    """Settle a send that was refused and cannot be looked up: reject it, send it once more, or hold it."""
+    if found.taken is None:
+        doubtful = state.ambiguous or refusal.about_another
+        return hold_unseen(found.words) if doubtful else reject(refusal)
+    if refusal.code == _HTTP_CONFLICT and not refusal.about_another:
+        return hold_unseen(found.taken, _HTTP_CONFLICT)
+    # A refusal may be the answer to another request. Sent again, ours is refused the same way, or with a 409
+    # if the first one was applied. That proves nothing if there was a request without an answer before it.
+    if refusal.about_another or not state.ambiguous:
+        return put_in_doubt(state, chance, refusal)
+    command = state.command
+    repeated = (command.error_code, command.error) == (refusal.code, refusal.message)
+    if repeated and command.failures == 1:
+        return reject(refusal)
+    return hold_unseen(f"{found.words} It was refused when it was sent again: {refusal.message}")
+
+
+def hold_unseen(reason: str, error_code: int | None = None) -> Settlement:
+    """Hold a command of which nobody can see whether it was applied; see `Command.left_to_a_person`."""
+    return Settlement(
+        CommandState.IN_DOUBT, ambiguous=True, hold_reason=reason, error_code=error_code, error=reason
+    )

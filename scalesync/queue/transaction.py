@@ -1,6 +1,9 @@
 """Queue commands in one database transaction: all of them are queued, or none. Part of the Python API."""
 
+import os
+import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 from scalesync.db.caller_transaction import Connection, savepoint
@@ -8,9 +11,11 @@ from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import BATCHES
 from scalesync.db.queue import enqueue, listing, mirror_lookup
 from scalesync.errors import QueueError
+from scalesync.models import attachments
 from scalesync.models.commands import CommandKind, Enqueued, NewCommand
-from scalesync.queue import bulk_submit, new_commands
+from scalesync.queue import bulk_submit, file_commands, new_commands
 from scalesync.queue.bulk_submit import SubmitResult, TaskTemplate
+from scalesync.queue.file_commands import FileOptions
 
 
 class TaskOptions(TypedDict, total=False):
@@ -128,6 +133,36 @@ class Transaction:
             new_commands.audit_task(**self._named(task_id, unique_id), accepted=accepted, comments=comments)
         )
 
+    def send_callback(self, task_id: str | None = None, *, unique_id: str | None = None) -> Enqueued:
+        """Queue a request to send the callback of a task again."""
+        return self.enqueue(new_commands.send_callback(**self._named(task_id, unique_id)))
+
+    def create_evaluation_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are checked (Rapid projects)."""
+        return self._quality_task(CommandKind.CREATE_EVALUATION_TASK, type, body, allow_duplicates)
+
+    def create_training_task(
+        self,
+        type: str,  # noqa: A002 - Scale's word
+        body: Mapping[str, Any],
+        *,
+        allow_duplicates: bool = False,
+    ) -> Enqueued:
+        """Queue a task with an `expected_response`, by which annotators are trained (Rapid projects)."""
+        return self._quality_task(CommandKind.CREATE_TRAINING_TASK, type, body, allow_duplicates)
+
+    def _quality_task(
+        self, kind: CommandKind, task_type: str, body: Mapping[str, Any], allow_duplicates: bool
+    ) -> Enqueued:
+        duplicate = uuid.uuid4().hex if allow_duplicates else None
+        return self.enqueue(new_commands.create_quality_task(kind, task_type, body, duplicate=duplicate))
+
     def set_task_tags(
         self, task_id: str | None = None, *, unique_id: str | None = None, tags: Iterable[str]
     ) -> Enqueued:
@@ -195,6 +230,17 @@ class Transaction:
     def update_project(self, name: str, params: Mapping[str, Any], *, patch: bool | None = None) -> Enqueued:
         """Queue new parameters of a project; they replace the latest ones or (`patch`) merge into them."""
         return enqueue.enqueue(self._conn, new_commands.update_project(name, params, patch=patch))
+
+    def import_file(self, file_url: str, **fields: Unpack[FileOptions]) -> Enqueued:
+        """Queue the import of a file, which Scale fetches; `.attachment` stands for it in tasks."""
+        return self._file(file_commands.import_file(file_url, **fields))
+
+    def upload_file(self, path: str | os.PathLike[str], **fields: Unpack[FileOptions]) -> Enqueued:
+        """Queue the upload of a file, which must be the same when it is sent; `.attachment` as above."""
+        return self._file(file_commands.upload_file(path, **fields))
+
+    def _file(self, order: NewCommand) -> Enqueued:
+        return replace(self.enqueue(order), attachment=attachments.reference(order.resource))
 
     def _named(self, task_id: str | None, unique_id: str | None) -> dict[str, str | None]:
         """Return a task's names, with the unique_id that the mirror has for its id."""

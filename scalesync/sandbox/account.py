@@ -24,7 +24,7 @@ class AppliedWrites:
 
     Writes are `created`, `finalized`, `canceled` and `versioned`. Kinds are `task` (by task_id),
     `unique_id` (the same writes by the unique_id that the task was created with), `batch` and `project`
-    (by name).
+    (by name), `file` (by reference_id, or by id without one) and `quality_task` (by unique_id, or by id).
     """
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import parse_qs, unquote
 
 from starlette.requests import Request
@@ -143,5 +144,7 @@ async def _body(request: Request) -> object:
             if isinstance(value, str):
                 fields[name] = value
             else:
-                fields[name] = {"name": value.filename, "size": value.size, "type": value.content_type}
+                digest = sha256(await value.read()).hexdigest()
+                described = {"name": value.filename, "size": value.size, "type": value.content_type}
+                fields[name] = {**described, "sha256": digest}
         return fields

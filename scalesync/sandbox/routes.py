@@ -5,13 +5,11 @@ from operator import attrgetter
 
 from scalesync.sandbox import batches, projects, task_writes, team
 from scalesync.sandbox.account import SandboxAccount
-from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.http import api_route, body, query, strings, text
 from scalesync.sandbox.json_codec import Doc, as_strings
 from scalesync.sandbox.pagination import is_yes
 from scalesync.sandbox.tasks import TaskRecord
-from scalesync.sandbox.validation import RAPID_TYPES, check_params
 
 
 def _tasks(account: SandboxAccount, params: Params) -> bytes:
@@ -32,21 +30,6 @@ def _audit(account: SandboxAccount, task_id: str, fields: Doc) -> bytes:
     return b"OK"  # the bare text that the official client expects
 
 
-def _create_quality_task(account: SandboxAccount, task_type: str, fields: Doc) -> Doc:
-    """Create an evaluation or training task: Rapid only, with an expected response (official client)."""
-    if task_type not in RAPID_TYPES:
-        raise HttpError(400, f'Task type "{task_type}" is not supported.')
-    if not fields.get("expected_response"):
-        raise HttpError(400, "expected_response is required.")
-    project = account.project(fields["project"]) if fields.get("project") else None
-    if project is not None and not project.get("rapid"):
-        raise HttpError(400, f'Project "{project["name"]}" is not a Rapid project.')
-    check_params(task_type, (projects.latest_params(project) if project else {}) | fields)
-    new_id = account.new_id(account.now())
-    task: Doc = {**fields, "id": new_id, "type": task_type, "created_at": account.stamp()}
-    return account.save("quality_tasks", new_id, task)
-
-
 _get, _post, _put, _delete = (partial(api_route, method) for method in ("GET", "POST", "PUT", "DELETE"))
 _tags = (task_writes.change_tags, attrgetter("method"), lambda request: as_strings(request.body))
 _assign = strings("emails"), strings("projects")
@@ -63,8 +46,9 @@ ROUTES = [
     _post("/task/{id}/setMetadata", task_writes.set_metadata, body),
     *(route("/task/{id}/tags", *_tags) for route in (_post, _put, _delete)),
     _post("/task/{id}/audit", _audit, body),
-    _post("/evaluation_tasks/{type}", _create_quality_task, body),
-    _post("/training_tasks/{type}", _create_quality_task, body),
+    _post("/task/{id}/send-callback", task_writes.send_callback),
+    _post("/evaluation_tasks/{type}", team.create_quality_task, body),
+    _post("/training_tasks/{type}", team.create_quality_task, body),
     _get("/batches", batches.list_batches, query, lists="batches"),
     _post("/batches", batches.create_batch, body),
     _get("/batches/{name}", SandboxAccount.batch),

@@ -1,26 +1,35 @@
-"""Manage files, teammates and Studio, the rest of what the official client offers."""
+"""Manage files, quality tasks, teammates and Studio, the rest of what the official client offers."""
 
 import random
 
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import batch_status
 from scalesync.sandbox.errors import HttpError, not_found
-from scalesync.sandbox.json_codec import Doc
+from scalesync.sandbox.json_codec import Doc, as_object, decode_body
+from scalesync.sandbox.projects import latest_params
 from scalesync.sandbox.templates import new_uuid
+from scalesync.sandbox.validation import RAPID_TYPES, check_params
 
 ROLES = ("labeler", "member", "manager", "admin")
+
+_FILE_FIELDS = ("project_name", "reference_id", "metadata", "display_name")
 
 OWNER = "owner@customer.example"
 """The one teammate that every account has."""
 
 
 def upload_file(account: SandboxAccount, fields: Doc) -> Doc:
-    """Store the description of an uploaded file without its bytes, and return it with its attachment_url."""
+    """Store description and digest of an uploaded file, and return it with its attachment_url."""
     file = fields.get("file")
     if not isinstance(file, dict):
         raise HttpError(400, "file is required.")
+    metadata = fields.get("metadata")
+    if isinstance(metadata, str):
+        # A form has texts only.
+        fields = {**fields, "metadata": as_object(decode_body(metadata.encode()))}
     mime_type = {"mime_type": file["type"]} if file["type"] else {}
-    return _add_file(account, fields, {"filename": file["name"], **mime_type})
+    described = {"filename": file["name"], "size": file["size"], **mime_type}
+    return _add_file(account, fields, described, digest=file["sha256"])
 
 
 def import_file(account: SandboxAccount, fields: Doc) -> Doc:
@@ -31,16 +40,41 @@ def import_file(account: SandboxAccount, fields: Doc) -> Doc:
     return _add_file(account, fields, {"filename": url.rpartition("/")[2]})
 
 
-def _add_file(account: SandboxAccount, fields: Doc, described: Doc) -> Doc:
-    new_id = account.new_id(account.now())
+def _add_file(account: SandboxAccount, fields: Doc, described: Doc, digest: str | None = None) -> Doc:
+    """Store a file, and return it; raises HttpError 409 for a reference_id that a file has (documented)."""
+    new_id, reference_id = account.new_id(account.now()), fields.get("reference_id")
+    key = f"reference {reference_id}" if reference_id else new_id
+    if key in account.objects["files"]:
+        holder = account.objects["files"][key]["shown"]["id"]
+        raise HttpError(
+            409, f'The reference_id ("{reference_id}") is already used for a different file ({holder}).'
+        )
     file: Doc = {
         "id": new_id,
         "attachment_url": f"scaledata://{new_id}/{new_uuid(account.rng)}",
         **described,
         "created_at": account.stamp(),
-        **{name: fields[name] for name in ("project_name", "metadata", "display_name") if name in fields},
+        **{name: fields[name] for name in _FILE_FIELDS if name in fields},
     }
-    return account.save("files", new_id, file)
+    account.save("files", key, {"shown": file, "sha256": digest})
+    account.applied.add("file", reference_id or new_id, "created")
+    return file
+
+
+def create_quality_task(account: SandboxAccount, task_type: str, fields: Doc) -> Doc:
+    """Create an evaluation or training task: Rapid only, with an expected response (official client)."""
+    if task_type not in RAPID_TYPES:
+        raise HttpError(400, f'Task type "{task_type}" is not supported.')
+    if not fields.get("expected_response"):
+        raise HttpError(400, "expected_response is required.")
+    project = account.project(fields["project"]) if fields.get("project") else None
+    if project is not None and not project.get("rapid"):
+        raise HttpError(400, f'Project "{project["name"]}" is not a Rapid project.')
+    check_params(task_type, (latest_params(project) if project else {}) | fields)
+    new_id = account.new_id(account.now())
+    task: Doc = {**fields, "id": new_id, "type": task_type, "created_at": account.stamp()}
+    account.applied.add("quality_task", fields.get("unique_id") or new_id, "created")
+    return account.save("quality_tasks", new_id, task)
 
 
 def teammates(account: SandboxAccount) -> list[Doc]:

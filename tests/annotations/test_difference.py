@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scalesync.annotations.difference import Difference, compare_responses, differences
+from scalesync.annotations.difference import AnnotationDifference, compare_responses, differences
 from scalesync.annotations.models import Annotation
 from scalesync.models.changes import DifferenceKind
 
@@ -19,12 +19,14 @@ def box(label: str, left: int = 0, **more: Any) -> Box:
     return {"type": "box", "label": label, "left": left, "top": 0, "width": 10, "height": 10, **more}
 
 
-def compared(before: list[Box], after: list[Box], kind: str = "imageannotation") -> list[Difference]:
+def compared(
+    before: list[Box], after: list[Box], kind: str = "imageannotation"
+) -> list[AnnotationDifference]:
     """Return what differs between two responses with these annotations."""
     return compare_responses(kind, *(json.dumps({"annotations": each}) for each in (before, after)))
 
 
-def said(found: list[Difference]) -> list[tuple[str, str | None, str | None]]:
+def said(found: list[AnnotationDifference]) -> list[tuple[str, str | None, str | None]]:
     """Return kind and labels of differences."""
     return [(each.kind.value, each.label_before, each.label_after) for each in found]
 
@@ -57,7 +59,7 @@ def test_each_kind_of_difference_has_its_word() -> None:
         ("removed", "x", None),
     ]
     assert [each.iou for each in found] == [None, pytest.approx(1 / 3), None, 0.0, None, None, None]
-    assert found[1] == Difference(KINDS.MOVED, 1, 1, "b", "box", None, "car", "car", found[1].iou)
+    assert found[1] == AnnotationDifference(KINDS.MOVED, 1, 1, "b", "box", None, "car", "car", found[1].iou)
     assert (found[5].before_ordinal, found[5].after_ordinal) == (None, 4)
     assert (found[6].before_ordinal, found[6].after_ordinal) == (4, None)
 

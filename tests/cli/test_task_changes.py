@@ -67,6 +67,7 @@ def test_what_is_queued_is_what_was_asked_for(offline: Scalesync) -> None:
         ("task", "set-metadata", "t1", "--metadata", '{"n": 1}'),
         ("task", "set-unique-id", "t1", "--to", "new"),
         ("task", "clear-unique-id", "--unique-id", "u1"),
+        ("task", "send-callback", "t2"),
         ("batch", "set-metadata", "b", "--metadata", "{}"),
     ):
         done = offline(*arguments)
@@ -82,6 +83,7 @@ def test_what_is_queued_is_what_was_asked_for(offline: Scalesync) -> None:
         ("set_task_metadata", "task#t1", {"task_id": "t1", "metadata": {"n": 1}}),
         ("update_task_unique_id", "task#t1", {"task_id": "t1", "new_unique_id": "new"}),
         ("clear_task_unique_id", "task:u1", {"unique_id": "u1"}),
+        ("send_callback", "task:u2", {"task_id": "t2", "unique_id": "u2"}),
         ("set_batch_metadata", "batch:b", {"name": "b", "metadata": {}}),
     ]
 

@@ -1,5 +1,7 @@
 """Writes of the drop-in: sent at once, queued for later, or refused; each has its effect once."""
 
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from scalesync.errors import (
     ScaleUnauthorized,
 )
 from scalesync.sandbox import SandboxServer
+from scalesync.sandbox.task_writes import cancel_task
 from tests.client.conftest import Connect
 from tests.support.sandboxes import StartSandbox
 
@@ -79,11 +82,75 @@ def test_a_client_that_only_reads_refuses_every_write(sandbox: SandboxServer, co
         lambda: client.create_batch("P", "B"),
         lambda: client.update_project("P", instruction="x"),
         lambda: client.import_file("https://example.com/1.jpg"),
+        lambda: client.upload_file(__file__),
+        lambda: client.create_training_task(BOX, **IMAGE),
         lambda: client.invite_teammates(["ann@example.com"], "member"),
     ):
         with pytest.raises(ConfigurationError, match=r"only reads|sent at once"):
             write()
     assert client.mirror.queue.depth()[0].open == 0
+
+
+def test_a_write_that_is_delivered_without_a_result_has_ended(
+    sandbox: SandboxServer, client: ScaleClient
+) -> None:
+    """After a restored backup: the task was known by its unique_id alone, and has lost that as it was to."""
+    task_id = str(client.create_task(BOX, **IMAGE, unique_id="one").id)
+    task = Task({"unique_id": "one"}, client)
+    client.writes = "queue"
+    task.cancel(clear_unique_id=True)
+    client.mirror.queue.distrust()
+    with sandbox.backend.locked():
+        cancel_task(sandbox.backend.live, task_id, clear_unique_id=True)
+    client.writes = "send"
+    task.cancel(clear_unique_id=True)
+    assert client.mirror.queue.depth()[0].open == 0
+
+
+def test_files_are_sent_at_once_and_are_the_same_file_twice(
+    sandbox: SandboxServer, client: ScaleClient, tmp_path: Path
+) -> None:
+    """By path, as an open file, or from a URL; the address goes into a task."""
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"bytes")
+    with picture.open("rb") as file:
+        one = client.upload_file(file=file, project_name="P", metadata={"n": 1})
+    two = client.import_file("https://example.com/1.jpg", reference_id="two")
+    assert client.upload_file(picture, project_name="P", metadata={"n": 1}).id == one.id
+    kept = [each["shown"] for each in sandbox.backend.live.objects["files"].values()]
+    assert [(each["id"], each["attachment_url"]) for each in kept] == [
+        (each.id, each.attachment_url) for each in (one, two)
+    ]
+    task = client.create_task(BOX, **{**IMAGE, "attachment": one.attachment_url})
+    assert task.params["attachment"].startswith("scaledata://")
+
+
+@pytest.mark.parametrize("writes", ["queue", "send"])
+def test_a_file_without_a_path_is_refused(
+    sandbox: SandboxServer, connect: Connect, writes: str, tmp_path: Path
+) -> None:
+    """Also one that only has the name of another."""
+    client = connect(sandbox, writes=writes)
+    named = BytesIO(b"bytes")
+    named.name = str(tmp_path / "1.jpg")
+    (tmp_path / "1.jpg").write_bytes(b"others")
+    for file in (BytesIO(b"bytes"), named):
+        with pytest.raises(ConfigurationError, match="has no path"):
+            client.upload_file(file)
+    assert client.mirror.queue.depth()[0].open == 0
+
+
+def test_a_reference_id_that_is_taken_is_the_official_error(client: ScaleClient) -> None:
+    """Here or at Scale."""
+    url = "https://example.com/1.jpg"
+    client.import_file(url, reference_id="one")
+    with client.mirror.connections().api() as api:
+        api.create("files/import", payload={"file_url": url, "reference_id": "two"})
+    for name in ("one", "two"):
+        with pytest.raises(scaleapi.exceptions.ScaleDuplicateResource):
+            client.import_file(url, reference_id=name)
+    with pytest.raises(scaleapi.exceptions.ScaleInvalidRequest):
+        client.import_file("nowhere")
 
 
 def test_refusals_are_the_official_errors(client: ScaleClient) -> None:

@@ -73,6 +73,7 @@ def test_no_statement_of_a_claim_reads_the_whole_table(database: Database) -> No
                 "placed",
                 "grouped",
                 "earlier",
+                "file",
             )
             for line in scans:
                 assert line.split()[1] not in tables or " USING " in line, (statement, shown)

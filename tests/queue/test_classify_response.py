@@ -57,13 +57,14 @@ def test_a_refusal_is_final_only_if_no_earlier_request_can_have_been_applied(kin
 
 
 def test_a_402_is_about_the_task_type_or_about_the_account() -> None:
-    """It refuses a create_task; anything else it refuses for everybody."""
+    """It refuses the create of a task of a type; anything else it refuses for everybody."""
     meanings = {
         kind: classify(answered(402), SendContext(rejects_402=handler.rejects_402))
         for kind, handler in HANDLERS.items()
     }
 
-    assert meanings.pop("create_task") is ResponseClass.REFUSED
+    for kind in ("create_task", "create_evaluation_task", "create_training_task"):
+        assert meanings.pop(kind) is ResponseClass.REFUSED
     assert set(meanings.values()) == {ResponseClass.ACCESS_DENIED}
     assert (
         classify(answered(402), SendContext(ambiguous=True, rejects_402=True)) is ResponseClass.NEEDS_LOOKUP

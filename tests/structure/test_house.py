@@ -15,6 +15,7 @@ LEAVES = {
     "clock.py",
     "export/counts.py",
     "lease_owner.py",
+    "models/attachments.py",
     "models/changes.py",
     "models/columns.py",
     "sandbox/errors.py",

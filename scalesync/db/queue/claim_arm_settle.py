@@ -5,19 +5,21 @@ fence is no longer the command's cannot arm or settle it any more; it can only r
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from scalesync.db.queue import pause
 from scalesync.db.queue.claim_conditions import due, matches, pending
-from scalesync.db.queue.command_rows import command_of, log
+from scalesync.db.queue.command_rows import command_of, file_addresses, log
 from scalesync.db.queue.discard_cascade import cascade, discard_matching
 from scalesync.db.queue.rescue import rescue
 from scalesync.db.queue.selection import first_claimable, unblocked
 from scalesync.db.schema.queue import CREATES, IN_DOUBT, KEYED, SENDING, UNHELD, WAITING, commands
 from scalesync.db.server_clock import seconds_from_now, seconds_until, utc_now
 from scalesync.db.statements import ONCE, in_list, indexed
+from scalesync.models.attachments import with_addresses
 from scalesync.models.commands import AttemptStep, Claim, Command, CommandState, Outcome, Settlement
 from scalesync.models.queue_state import PausedBy
 
@@ -228,11 +230,19 @@ def _claim_ids(conn: sa.Connection, ids: list[int], owner: str, lease: float) ->
     # RETURNING has no order, on either database: the claims are sorted again below.
     names = {row[name] for row in rows for name in ("resource", "depends_on")} - {None}
     created: dict[str, float] = dict(conn.execute(_CREATED_AGO, {"names": list(names)}).all())
+    found = [(command_of(row), row["since_sent"]) for row in rows]
+    needed = {resource for command, _ in found for resource in command.needed_files}
+    addresses = file_addresses(conn, needed) if needed else {}
     claims = [
         Claim(
-            command_of(row), row["since_sent"], created.get(row["resource"], created.get(row["depends_on"]))
+            replace(command, payload=with_addresses(command.payload, addresses))
+            if command.needs
+            else command,
+            since_sent,
+            created.get(command.resource, created.get(command.depends_on or "")),
+            tuple(resource for resource in command.needed_files if not addresses.get(resource)),
         )
-        for row in rows
+        for command, since_sent in found
     ]
     return sorted(claims, key=lambda one: (one.command.priority, one.command.id))
 

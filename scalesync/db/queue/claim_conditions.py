@@ -19,7 +19,7 @@ from sqlalchemy.sql.selectable import NamedFromClause
 
 from scalesync.db.schema.queue import CONTAINERS, CREATES, IN_FLIGHT, UNSETTLED, WAITING, commands
 from scalesync.db.server_clock import utc_now
-from scalesync.db.statements import indexed
+from scalesync.db.statements import in_json, indexed
 from scalesync.models.commands import CommandKind, CommandState
 
 Commands = sa.Table | NamedFromClause
@@ -32,7 +32,7 @@ def blockers(c: Commands) -> list[sa.ColumnElement[Any]]:
     """Return one expression per rule: the smallest id that blocks `c`, or NULL.
 
     In order: another command on its resource, earlier or in flight; the create of its batch or project; for a
-    finalize, an earlier create of a task in its batch.
+    finalize, an earlier create of a task in its batch; a file whose address it needs.
     """
     # Each lookup names its index: without ANALYZE, SQLite would choose any index on `state`, and each claim
     # would read all finished commands.
@@ -40,6 +40,7 @@ def blockers(c: Commands) -> list[sa.ColumnElement[Any]]:
         sa.func.coalesce(_first_before(c, same_resource, "ix_commands_unsettled"), _in_flight(c)),
         _first_before(c, creates_parent, "ix_commands_containers"),
         _first_before(c, creates_batch_task, "ix_commands_scope"),
+        sa.case((c.c.needs.is_not(None), _undelivered_file(c))),
     ]
 
 
@@ -113,6 +114,14 @@ def _in_flight(c: Commands) -> sa.ScalarSelect[int | None]:
     same = sa.and_(o.c.resource == c.c.resource, o.c.id != c.c.id, matches(o, IN_FLIGHT))
     query = indexed(sa.select(o.c.id).where(same).limit(_ONE), o, "ux_commands_resource_in_flight")
     return query.correlate(c).scalar_subquery()
+
+
+def _undelivered_file(c: Commands) -> sa.ScalarSelect[int | None]:
+    """Return the first file that `c` needs and that is not delivered, queued before `c` or anew after it."""
+    e = commands.alias("file")
+    needed = sa.and_(in_json(e.c.resource, c.c.needs), matches(e, UNSETTLED))
+    first = sa.select(e.c.id).where(needed).order_by(e.c.id).limit(_ONE)
+    return indexed(first, e, "ix_commands_unsettled").correlate(c).scalar_subquery()
 
 
 def _literal(value: StrEnum) -> sa.ColumnElement[str]:

@@ -1,16 +1,25 @@
 """Read commands from their rows, name them for people, and read and write the log of their steps."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, insert, select
+from sqlalchemy import Connection, Row, RowMapping, insert, select, text
 
-from scalesync.db.schema.queue import command_attempts, commands
+from scalesync.db.schema.queue import FILES, command_attempts, commands
 from scalesync.db.server_clock import utc_now
+from scalesync.db.statements import in_list, indexed
 from scalesync.models.commands import Attempt, AttemptStep, Command, CommandState, Outcome
 
 _FIELDS = tuple(field.name for field in fields(Command))
+_FILES = indexed(
+    select(commands.c.resource, commands.c.state, commands.c.result).where(
+        in_list(commands.c.resource, "names"), text(FILES), commands.c.state != CommandState.DISCARDED
+    ),
+    commands,
+    "ix_commands_resource_kind",
+)
 _ADD = insert(command_attempts).values(at=utc_now())
 
 
@@ -27,6 +36,16 @@ def find(conn: Connection, command_id: int) -> Command | None:
     """Return the command with this id, or None."""
     row = conn.execute(select(commands).where(commands.c.id == command_id)).one_or_none()
     return None if row is None else command_of(row)
+
+
+def file_addresses(conn: Connection, resources: Collection[str]) -> dict[str, str | None]:
+    """Return the addresses of the queued files among `resources`; None for one that is not delivered."""
+    found: dict[str, str | None] = {}
+    for resource, state, result in conn.execute(_FILES, {"names": [*resources]}):
+        delivered = state == CommandState.DELIVERED and result is not None
+        address = json.loads(result).get("attachment_url") if delivered else None
+        found[resource] = address or found.get(resource)
+    return found
 
 
 def named(command_id: int, kind: str, resource: str) -> str:

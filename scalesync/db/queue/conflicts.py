@@ -7,8 +7,10 @@ from decimal import Decimal
 from scalesync import advice
 from scalesync.annotations.urls import without_signatures
 from scalesync.db.queue.mirror_lookup import MirroredObject
-from scalesync.errors import BatchSealedError, ConflictError
+from scalesync.errors import BatchSealedError, ConflictError, QueueError
+from scalesync.models.attachments import without_references
 from scalesync.models.commands import GENERATED, Command, CommandKind, Creation, NewCommand
+from scalesync.parsing.json_equality import same_value
 from scalesync.payload_comparison import Difference, differences
 
 _MANY = 3
@@ -31,6 +33,14 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
 
 
+def is_same(new: NewCommand, payload: str) -> bool:
+    """Return whether a command has the content of the queued one with its key; where a file lies is none."""
+    if new.kind != CommandKind.UPLOAD_FILE:
+        return same_value(payload, new.payload)
+    one, other = ({**json.loads(text), "path": None} for text in (payload, new.payload))
+    return bool(one == other)
+
+
 def unlike(new: NewCommand, found: MirroredObject) -> list[Difference]:
     """Return where a mirrored object with the name of a create differs from it: (path, ours, theirs)."""
     creation = new.creates
@@ -40,7 +50,7 @@ def unlike(new: NewCommand, found: MirroredObject) -> list[Difference]:
     if creation.name.startswith(GENERATED):
         batch, theirs = dict(creation.match_on).get("batch"), found.document.get("batch")
         return [] if batch in (None, theirs) else [("batch", batch, theirs)]
-    return differences(new.kind, json.loads(new.payload), found.document)
+    return differences(new.kind, json.loads(without_references(new.payload)), found.document)
 
 
 def mirrored_clash(
@@ -55,6 +65,15 @@ def mirrored_clash(
     key = "" if found.key == creation.name else f" {found.key}"
     where = f"The mirrored object{key} in {creation.stream} has the name {creation.name!r}"
     return ConflictError(f"{where}, and is another one: {_some(said, '; ')}.")
+
+
+def unknown_file(resource: str) -> QueueError:
+    """Return the error for a command that refers to a file which is not in the queue."""
+    name = resource.partition(":")[2]
+    return QueueError(
+        f"It refers to the file {name!r}, and no file of this reference_id is queued here.",
+        advice="Queue the file first, or give its address.",
+    )
 
 
 def sealed(new: NewCommand, sealed_by: int) -> BatchSealedError:

@@ -1,5 +1,6 @@
 """Discard commands that had no effect, with all commands that can never run without them."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -9,11 +10,13 @@ from scalesync.db.queue import mirror_lookup, seals
 from scalesync.db.queue.command_rows import log, named
 from scalesync.db.schema.queue import CREATES, UNSETTLED, commands
 from scalesync.db.server_clock import utc_now
-from scalesync.db.statements import chunks
+from scalesync.db.statements import chunks, has_any
 from scalesync.models.commands import AttemptStep, CommandKind, CommandState, Outcome
 
 _C = commands.c
 _CONTAINERS = (CommandKind.CREATE_BATCH, CommandKind.CREATE_PROJECT)
+_FILES = (CommandKind.IMPORT_FILE, CommandKind.UPLOAD_FILE)
+_CREATES = (CommandKind.CREATE_TASK, *_CONTAINERS, *_FILES)
 
 WITHOUT_EFFECT = and_(_C.state.in_((CommandState.QUEUED, CommandState.DEAD)), _C.ambiguous.is_(false()))
 """Commands that are not claimed and of which no request had or can still have an effect."""
@@ -65,8 +68,9 @@ def cascade(conn: Connection, discarded: Iterable[DiscardedCommand]) -> tuple[in
     """Discard the commands that can never run after these discards; return their ids.
 
     These are unsent commands later than a discarded create, about its resource or inside the batch or project
-    that it was to make, and their dependents in turn; unless another command makes the object, or the mirror
-    has it. Commands that may have had an effect stay. Batches that discarded commands sealed are opened.
+    that it was to make, those in need of its file, and their dependents in turn; unless another command makes
+    the object, or the mirror has it. Commands that may have had an effect stay. Batches that discarded
+    commands sealed are opened.
     """
     found: list[int] = []
     wave = list(discarded)
@@ -113,7 +117,7 @@ def cancel_unsent_creates(conn: Connection, resources: Collection[str]) -> dict[
 
 def _orphaned(conn: Connection, discarded: Iterable[DiscardedCommand]) -> dict[str, DiscardedCommand]:
     """Return the discarded creates by resource, without those whose object exists or is made elsewhere."""
-    orphans = {gone.resource: gone for gone in discarded if gone.kind.startswith("create_")}
+    orphans = {gone.resource: gone for gone in discarded if gone.kind in _CREATES}
     for chunk in chunks(list(orphans)):
         others = conn.scalars(select(_C.resource).where(_C.resource.in_(chunk), _LIVE)).all()
         for resource in {*others, *mirror_lookup.held(conn, chunk)}:
@@ -134,4 +138,10 @@ def _dependents(conn: Connection, orphans: Mapping[str, DiscardedCommand]) -> di
                 # An earlier command was queued when another object had the name: it does not depend on this.
                 if command_id > orphans[resource].id:
                     causes[command_id] = orphans[resource]
+        files = [resource for resource in chunk if orphans[resource].kind in _FILES]
+        needing = select(_C.id, _C.needs).where(
+            text(UNSETTLED), _C.needs.is_not(None), has_any(_C.needs, files)
+        )
+        for command_id, needs in conn.execute(needing) if files else ():
+            causes[command_id] = next(orphans[one] for one in json.loads(needs) if one in orphans)
     return causes

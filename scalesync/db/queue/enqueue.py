@@ -12,19 +12,18 @@ import msgspec
 import sqlalchemy as sa
 
 from scalesync.db.queue import discard_cascade, mirror_lookup, seals
-from scalesync.db.queue.command_rows import command_of, log
-from scalesync.db.queue.conflicts import clash, mirrored_clash, sealed, unlike
+from scalesync.db.queue.command_rows import command_of, file_addresses, log
+from scalesync.db.queue.conflicts import clash, is_same, mirrored_clash, sealed, unknown_file, unlike
 from scalesync.db.schema.queue import KEYED, UNSETTLED, commands
 from scalesync.db.server_clock import utc_now
 from scalesync.db.statements import in_list, insert_into
 from scalesync.errors import QueueError
 from scalesync.models.commands import AttemptStep, CommandKind, CommandState, Enqueued, NewCommand, Outcome
-from scalesync.parsing.json_equality import same_value
 
 _CHUNK = 500
 _BULK_LOCK = 0x5CA1E5
 _C = commands.c
-_ORDER = ("kind", "resource", "scope", "depends_on", "payload", "idempotency_key", "priority")
+_ORDER = ("kind", "resource", "scope", "depends_on", "needs", "payload", "idempotency_key", "priority")
 _GIVEN = ("cid", *_ORDER)
 _KEYED = sa.select(commands).where(in_list(_C.idempotency_key, "keys"), sa.text(KEYED))
 
@@ -106,7 +105,7 @@ def _enqueue_round(conn: sa.Connection, orders: _Round) -> dict[str, EnqueueResu
     """Return results by resource; without those whose key another transaction inserted meanwhile."""
     answers: dict[str, EnqueueResult] = {}
     # In this order: a repetition of a queued command gets its number even if the batch was sealed since.
-    for settle in (_already_queued, _already_mirrored, _sealed):
+    for settle in (_already_queued, _without_files, _already_mirrored, _sealed):
         answers |= settle(conn, {name: new for name, new in orders.items() if name not in answers})
     rest = {name: new for name, new in orders.items() if name not in answers}
     return answers | _insert(conn, rest)
@@ -119,11 +118,19 @@ def _already_queued(conn: sa.Connection, orders: _Round) -> dict[str, EnqueueRes
     if by_key:
         for row in conn.execute(_KEYED, {"keys": list(by_key)}):
             name = by_key[row.idempotency_key]
-            if same_value(row.payload, orders[name].payload):
+            if is_same(orders[name], row.payload):
                 answers[name] = Enqueued(row.id, new=False)
             else:
                 answers[name] = clash(orders[name], command_of(row))
     return answers
+
+
+def _without_files(conn: sa.Connection, orders: _Round) -> dict[str, EnqueueResult]:
+    """Return errors for the commands that refer to files which are not in the queue."""
+    needed = {resource for new in orders.values() for resource in new.needs}
+    known = file_addresses(conn, needed) if needed else {}
+    missing = {name: [one for one in new.needs if one not in known] for name, new in orders.items()}
+    return {name: unknown_file(resources[0]) for name, resources in missing.items() if resources}
 
 
 def _already_mirrored(conn: sa.Connection, orders: _Round) -> dict[str, EnqueueResult]:
@@ -187,6 +194,7 @@ def _insert_all(
     # A parameter for each value takes three times as long, most of it spent on the text of the statement.
     rows = [{"cid": uuid.uuid4().hex} | {name: getattr(new, name) for name in _ORDER} for new in orders]
     for row in rows:
+        row["needs"] = row["needs"] or None
         row["depends_on"] = None if row["depends_on"] == row["resource"] else row["depends_on"]
         if conn.dialect.name == "postgresql":
             row["payload"] = msgspec.Raw(row["payload"].encode())

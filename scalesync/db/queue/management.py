@@ -30,14 +30,17 @@ def discard(conn: sa.Connection, command_id: int) -> DiscardResult:
     """Discard a command and its dependents, at once if no request of it can have an effect.
 
     Otherwise the discard is requested: it is carried out before the next sending, or when the API shows that
-    the command was not applied. A discarded finalize opens its batch again. Raises QueueError if there is no
-    such command, or if it is dead with an unknown effect while another command occupies its resource.
+    the command was not applied. One that is held because nobody can see whether it was applied is discarded
+    at once: the person has read that. A discarded finalize opens its batch again. Raises QueueError if there
+    is no such command, or if it is dead with an unknown effect while another one occupies its resource.
     """
     command = _locked(conn, command_id)
     if command.state is CommandState.DISCARDED:
         return DiscardResult(command_id, DiscardAnswer.DISCARDED)
     if command.state is CommandState.DELIVERED:
         return DiscardResult(command_id, DiscardAnswer.TOO_LATE, instead=_instead(command))
+    if command.left_to_a_person:
+        _end_doubt(conn, command, AttemptStep("discard", "doubt ended", detail=command.error))
     # Nothing matches if the command is being sent, in doubt, or dead with an unknown effect.
     gone = discard_matching(conn, _C.id == command_id, Outcome.WITHDRAWN, {})
     if gone:
@@ -49,7 +52,8 @@ def discard(conn: sa.Connection, command_id: int) -> DiscardResult:
 def retry(conn: sa.Connection, command_id: int) -> None:
     """Queue a dead command again (look it up first if its effect is unknown), or release a held one.
 
-    Raises QueueError, with nothing changed, for any other command, and if a newer command replaced it.
+    One that is held because nobody can see whether it was applied is sent again. Raises QueueError, with
+    nothing changed, for any other command, and if a newer command replaced it.
     """
     _retry(conn, _locked(conn, command_id))
 
@@ -123,7 +127,9 @@ def distrust(conn: sa.Connection) -> int:
 
 
 def _retry(conn: sa.Connection, command: Command) -> None:
-    if command.state in _WAITING and command.hold_reason is not None:
+    if command.left_to_a_person:
+        _end_doubt(conn, command, AttemptStep("retry", "queued"), error=None, error_code=None)
+    elif command.state in _WAITING and command.hold_reason is not None:
         _change(conn, command, AttemptStep("retry", "released"), hold_reason=None, not_before=None)
     elif command.state is CommandState.DEAD:
         _refuse_overtaken(conn, command)
@@ -131,6 +137,12 @@ def _retry(conn: sa.Connection, command: Command) -> None:
     else:
         msg = f"{_named(command)} is {words(command.state)}: only what is dead or held can be retried."
         raise QueueError(msg)
+
+
+def _end_doubt(conn: sa.Connection, command: Command, step: AttemptStep, **values: object) -> None:
+    """Take a command that nobody can look up out of doubt, by a person's word."""
+    ended = {"state": CommandState.QUEUED, "ambiguous": False, "sent_at": None, "not_before": None}
+    _change(conn, command, step, **ended, hold_reason=None, discard_requested=False, failures=0, **values)
 
 
 def _locked(conn: sa.Connection, command_id: int) -> Command:

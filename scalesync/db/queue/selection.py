@@ -30,7 +30,7 @@ FRONT = 200
 # Literals, not parameters: Postgres plans for the LIMIT 1 and the bounds that it sees.
 _LARGEST_ID: sa.ColumnElement[int] = sa.literal_column(str(2**62))
 _SMALLEST_ID: sa.ColumnElement[int] = sa.literal_column("0")
-_NEEDED = ("id", "kind", "state", "resource", "scope", "depends_on", "not_before", "priority")
+_NEEDED = ("id", "kind", "state", "resource", "scope", "depends_on", "needs", "not_before", "priority")
 
 Ids = sa.Select[int]
 _LIMIT: sa.ColumnElement[int] = sa.bindparam("limit", type_=sa.Integer)

@@ -53,4 +53,5 @@ _partial("ix_commands_leases", _C.leased_until, _C.owner, where=SENDING)
 # For the blockers of a command, in the order of `claim_conditions.blockers`.
 _partial("ix_commands_unsettled", _C.resource, _C.id, where=UNSETTLED)
 _partial("ix_commands_containers", _C.resource, _C.id, where=f"{CONTAINERS} AND {UNSETTLED}")
+_partial("ix_commands_needing", _C.id, where=f"needs IS NOT NULL AND {UNSETTLED}")
 _partial("ix_commands_scope", _C.scope, _C.id, where=f"kind = 'create_task' AND {UNSETTLED}")

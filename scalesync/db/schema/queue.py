@@ -29,7 +29,8 @@ UNTIMED = "not_before IS NULL"
 IN_DOUBT = "state = 'in_doubt'"
 SENDING = "state = 'sending'"
 IN_FLIGHT = "state IN ('sending', 'in_doubt')"
-CREATES = "kind IN ('create_task', 'create_batch', 'create_project')"
+CREATES = "kind IN ('create_task', 'create_batch', 'create_project', 'import_file', 'upload_file')"
+FILES = "kind IN ('import_file', 'upload_file')"
 CONTAINERS = "kind IN ('create_batch', 'create_project')"
 """Creates that commands on other resources wait for."""
 KEYED = "state NOT IN ('dead', 'discarded')"
@@ -54,7 +55,7 @@ commands = Table(
         doc="`queued`, `sending`, `in_doubt`, `delivered`, `dead` or `discarded`",
     ),
     Column("outcome", Text, doc="how it ended, such as `applied`, `rejected` or `withdrawn`"),
-    Column("resource", Text, nullable=False, doc="what stays in order: a task, a batch or a project"),
+    Column("resource", Text, nullable=False, doc="what stays in order: a task, a batch, a project or a file"),
     Column("scope", Text, doc="the batch that it belongs to"),
     Column("depends_on", Text, doc="the batch or project whose creation it waits for"),
     Column("payload", Json, nullable=False, doc="what is sent"),
@@ -110,6 +111,7 @@ commands = Table(
     Column(
         "target", Text, doc="of a change by `unique_id`, the id that it found for its task before it was sent"
     ),
+    Column("needs", Json, doc="the files whose addresses it waits for, as a list of their `resource`"),
     one_of("state", CommandState),
     one_of("outcome", Outcome),
     CheckConstraint("(state = 'sending') = (leased_until IS NOT NULL)", name="leased"),

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from scalesync.models.commands import CommandKind
 from scalesync.queue.handlers.batches import CreateBatch, FinalizeBatch, SetBatchMetadata
+from scalesync.queue.handlers.files import ImportFile, UploadFile
 from scalesync.queue.handlers.interface import CommandHandler
 from scalesync.queue.handlers.projects import CreateProject, UpdateProject
 from scalesync.queue.handlers.task_changes import (
@@ -17,6 +18,7 @@ from scalesync.queue.handlers.task_changes import (
     UpdateUniqueId,
 )
 from scalesync.queue.handlers.tasks import CancelTask, CreateTask
+from scalesync.queue.handlers.unrepeatable import CreateEvaluationTask, CreateTrainingTask, SendCallback
 
 HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
     {
@@ -34,6 +36,11 @@ HANDLERS: Mapping[str, CommandHandler] = MappingProxyType(
         CommandKind.UPDATE_TASK_UNIQUE_ID: UpdateUniqueId(),
         CommandKind.CLEAR_TASK_UNIQUE_ID: ClearUniqueId(),
         CommandKind.SET_BATCH_METADATA: SetBatchMetadata(),
+        CommandKind.IMPORT_FILE: ImportFile(),
+        CommandKind.UPLOAD_FILE: UploadFile(),
+        CommandKind.SEND_CALLBACK: SendCallback(),
+        CommandKind.CREATE_EVALUATION_TASK: CreateEvaluationTask(),
+        CommandKind.CREATE_TRAINING_TASK: CreateTrainingTask(),
     }
 )
 """By `commands.kind`."""

@@ -73,9 +73,20 @@ class Foreign:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The API has no way to ask for the effect: whether an earlier request was applied cannot be seen."""
+
+    words: str
+    """What a person reads who has to decide."""
+    taken: str | None = None
+    """The same after a 409; None for kinds without a name that the API takes only once. For the others
+    another send takes the place of the look-up: it creates the object, or shows that it is there."""
+
+
 Seen = Present | Conflict | TooLate | Foreign
 """Results that settle a command at once."""
-LookUp = Seen | Absent
+LookUp = Seen | Absent | Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +104,15 @@ class Prepared:
 class CommandHandler(ABC):
     """One kind of command. Stateless: one object serves all threads."""
 
-    stream: ClassVar[str]
-    """The mirrored stream that the answer is an object of."""
+    stream: ClassVar[str | None]
+    """The mirrored stream that the answer is an object of; None: it is not mirrored."""
+    result_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields of the answer that name the object; none given: the key of the stream."""
     resend_before_settle: ClassVar[bool] = True
     """Whether the API refuses a second application by itself, so that sending again while the first request
     may still arrive is harmless."""
+    unseen: ClassVar[Unseen | None] = None
+    """The result of every look-up, of a kind that the API cannot be asked about."""
     rejects_402: ClassVar[bool] = False
     """Whether a 402 concerns this command only, and not the whole account."""
 
@@ -146,10 +161,10 @@ class CommandHandler(ABC):
         return Prepared()
 
     def result(self, document: Document) -> str | None:
-        """Return the object's key as the JSON text of `commands.result`; None if it has none."""
-        key = MAPPINGS[self.stream].key
-        named = fields_of(document).get(key)
-        return json.dumps({key: named}) if isinstance(named, str) and named else None
+        """Return what names the object as the JSON text of `commands.result`; None if anything is missing."""
+        fields = fields_of(document)
+        found = {name: fields.get(name) for name in self.result_fields or (MAPPINGS[str(self.stream)].key,)}
+        return json.dumps(found) if all(isinstance(each, str) and each for each in found.values()) else None
 
     def frees_key(self, payload: Payload) -> bool:  # noqa: ARG002 - as above
         """Return whether the effect frees the resource's name for another object."""

@@ -46,7 +46,7 @@ def lost_its_name(command: Command) -> interface.LookUp:
 class TaskChange(interface.CommandHandler):
     """A change of one task, given by its id or its unique_id."""
 
-    stream = "tasks"
+    stream: ClassVar[str | None] = "tasks"
     resend_before_settle = False
 
     @abstractmethod

@@ -1,10 +1,12 @@
 """Handlers for tasks: create by unique_id, and cancel."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from scalesync.api.client import ScaleApi
 from scalesync.models.api import Document
+from scalesync.models.attachments import without_references
 from scalesync.models.commands import Command
 from scalesync.payload_comparison import first_difference, params_of
 from scalesync.queue.handlers import interface
@@ -32,7 +34,8 @@ class CreateTask(interface.CommandHandler):
 
     def look_up(self, api: ScaleApi, command: Command) -> interface.LookUp:
         """Find the task by unique_id; it is the command's if type, project, batch and params are the same."""
-        payload = interface.payload_of(command)
+        # The address of a file that is not delivered here, as after `queue distrust`, cannot be compared.
+        payload = json.loads(without_references(command.payload))
         found = find_by_unique_id(api, payload["body"]["unique_id"])
         if found is None:
             return interface.Absent()

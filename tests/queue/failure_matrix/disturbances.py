@@ -84,8 +84,15 @@ class Scenario:
 
 
 def applicable(case: Case, behavior: ApiBehavior) -> bool:
-    """Return whether a case can meet a behavior: only creates are answered 409 for their own first effect."""
-    return WriteOutcome.ECHO not in behavior.writes or case.name.startswith("create_")
+    """Return whether a case can meet a behavior.
+
+    Only creates are answered 409 for their own first effect. And where neither a look-up nor another send can
+    show the effect, nobody can tell another's refusal that names nothing.
+    """
+    if case.appends:
+        alone = case.unseen and WriteOutcome.NAMELESS_400 in behavior.writes
+        return WriteOutcome.ECHO not in behavior.writes and not alone
+    return WriteOutcome.ECHO not in behavior.writes or case.name.startswith(("create_", "import_", "upload_"))
 
 
 PAIRS = [(case, behavior) for case in CASES for behavior in BEHAVIORS if applicable(case, behavior)]
@@ -173,7 +180,7 @@ def _judge(sim: Simulation, case: Case, behavior: ApiBehavior, command_id: int) 
     sim.timeline.advance(sim.protections.timing.settle)
     happened = case.happened(sim.server.backend)
     command = sim.command(command_id)
-    if command.state is CommandState.DELIVERED and happened == 1:
+    if case.ended_well(command, sim.server.backend):
         return None
     if command.state is CommandState.DEAD and happened == 0 and behavior.refuses:
         return None

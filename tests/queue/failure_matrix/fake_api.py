@@ -8,6 +8,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 from scalesync.api.client import ScaleApi
+from scalesync.api.file_form import FileForm
 from scalesync.api.options import ApiOptions
 from scalesync.api.request import ApiRequest
 from scalesync.api.transport import Response, Transport
@@ -24,6 +25,7 @@ from scalesync.sandbox.pagination import is_yes, render_task
 from scalesync.sandbox.projects import create_project, set_params
 from scalesync.sandbox.switches import Switches
 from scalesync.sandbox.tasks import TaskRecord
+from scalesync.sandbox.team import create_quality_task, import_file, upload_file
 from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 KEY = "live_0123456789abcdef"
@@ -106,9 +108,9 @@ _STATUSES: Mapping[StrEnum, int] = {
     ReadOutcome.BAD_KEY: 401,
 }
 _ABOUT_ANOTHER = (WriteOutcome.MIXED_UP_400, WriteOutcome.SWAPPED_400)
-_CREATES = frozenset({"task/{}", "batches", "projects"})
+_CREATES = frozenset({"task/{}", "batches", "projects", "files/import", "files/upload"})
 """What is answered 409 the second time; a proxy that repeats anything else is not told from a refusal."""
-_OTHERS = {"task_id": "f" * 24, "unique_id": "another's", "name": "another's"}
+_OTHERS = {"task_id": "f" * 24, "unique_id": "another's", "name": "another's", "reference_id": "another's"}
 """What the answer to another's request has in place of our names; everything else in it is as ours."""
 _Result = tuple[int, bytes]
 _Operation = Callable[[SandboxAccount, list[str], Doc], object]
@@ -169,7 +171,7 @@ class FakeApi:
             for part, place in zip(request.path.split("/"), request.route.split("/"), strict=True)
             if place == "{}"
         ]
-        given: Doc = parse_qs(request.query) if request.body is None else json.loads(request.body)
+        given = _given(request)
         try:
             with self.backend.locked():
                 answer = operation(account or self.backend.live, names, given)
@@ -196,6 +198,18 @@ class FakeApi:
         return Response(status, body, self.timeline.now(), self.retry_after if status == 429 else None)
 
 
+def _given(request: ApiRequest) -> Doc:
+    """Return the query or the body of a request, as the sandbox reads it."""
+    if request.body is None:
+        return parse_qs(request.query)
+    if not isinstance(request.body, FileForm):
+        return cast("Doc", json.loads(request.body))
+    form = request.body
+    assert sum(map(len, form.chunks())) == int(form.headers["Content-Length"])
+    described = {"name": form.name, "size": form.size, "type": None, "sha256": form.digest}
+    return {**form.fields, "file": described}
+
+
 def _refusal(status: int, message: str) -> bytes:
     return encode({"status_code": status, "error": message})
 
@@ -213,7 +227,7 @@ def _of_another(body: bytes) -> bytes:
 def _copied(account: SandboxAccount) -> SandboxAccount:
     copy = SandboxAccount("live", account.switches, now=account.now, seed=0)
     copy.load("tasks", [(record.task_id, record.raw) for record in account.tasks])
-    for kind in ("batches", "projects"):
+    for kind in ("batches", "projects", "files", "quality_tasks"):
         copy.load(kind, [(name, encode(doc)) for name, doc in account.objects[kind].items()])
     return copy
 
@@ -265,6 +279,17 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
     ),
     ("POST", "batches"): lambda account, _, given: create_batch(account, given),
     ("POST", "batches/{}/finalize"): lambda account, names, _: finalize_batch(account, names[0]),
+    ("POST", "files/import"): lambda account, _, given: import_file(account, given),
+    ("POST", "files/upload"): lambda account, _, given: upload_file(account, given),
+    **{
+        ("POST", f"{kind}_tasks/{{}}"): lambda account, names, given: create_quality_task(
+            account, names[0], given
+        )
+        for kind in ("evaluation", "training")
+    },
+    ("POST", "task/{}/send-callback"): lambda account, names, _: _rendered(
+        account, task_writes.send_callback(account, names[0])
+    ),
     ("POST", "projects"): lambda account, _, given: create_project(account, given),
     ("POST", "projects/{}/setParams"): lambda account, names, given: set_params(account, names[0], given),
 }

@@ -1,21 +1,27 @@
 """The API without HTTP is the sandbox over HTTP, and its faults are what they say."""
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scalesync.api import ApiOptions, ScaleApi
+from scalesync.api.file_form import FileForm
 from scalesync.db.database import Database
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.api import Document, Page, TaskFilter
+from scalesync.queue.file_commands import described
 from scalesync.retry import RetryPolicy
 from scalesync.sandbox import SandboxServer
+from tests.queue.failure_matrix.cases import QUALITY
 from tests.queue.failure_matrix.fake_api import KEY, LATE, FakeApi, FakeApiClient, ReadOutcome, WriteOutcome
 from tests.queue.failure_matrix.virtual_time import Timeline, VirtualClock
 
 TASK = {"instruction": "Look.", "attachment": "https://example.com/1.jpg", "project": "p", "batch": "b/1"}
+FORM = FileForm(__file__, "a.py", *described(Path(__file__)), {"reference_id": "g", "metadata": '{"n": 1}'})
 Call = Callable[[ScaleApi], object]
 
 CALLS: list[Call] = [
@@ -47,9 +53,16 @@ CALLS: list[Call] = [
     lambda api: api.cancel_task(_only(api), clear_unique_id=True),
     lambda api: api.cancel_task(_only(api)),
     lambda api: api.task(_only(api)),
+    lambda api: api.change_task(_only(api), "send-callback"),
+    lambda api: api.create("files/import", payload={"file_url": "https://a/b", "reference_id": "f"}),
+    lambda api: api.create("files/import", payload={"file_url": "https://a/b", "reference_id": "f"}),
+    lambda api: api.create("files/upload", payload=FORM),
+    lambda api: api.create("files/upload", payload=FORM),
+    lambda api: api.create("training_tasks/{}", "imageannotation", payload=QUALITY),
+    lambda api: api.create("evaluation_tasks/{}", "imageannotation", payload={"unique_id": "q"}),
 ]
 """Every operation that the queue uses, with and without success, in an order that makes sense."""
-MOVING = {"task_id", "id", "projectId", "created_at", "updated_at", "completed_at"}
+MOVING = {"task_id", "attachment_url", "id", "projectId", "created_at", "updated_at", "completed_at"}
 
 
 def _only(api: ScaleApi) -> str:
@@ -75,8 +88,8 @@ def _told(call: Call, api: ScaleApi) -> object:
         return _plain(call(api), api)
     except ScaleException as error:
         words = str(error)
-        if "different task" in words:
-            words = words.replace(_only(api), "(id)")
+        if "different task" in words or "different file" in words:
+            words = re.sub("[0-9a-f]{24}", "(id)", words)
         return type(error), error.code, words
 
 
