@@ -205,13 +205,13 @@ class ScaleApi:
 
     # Everything else ------------------------------------------------------------------------------------
 
-    def call(self, method: str, route: str, *names: str, payload: object = None) -> Any:
+    def call(self, method: str, route: str, *names: str, payload: object = None, query: str = "") -> Any:
         """Call an endpoint that is neither mirrored nor queued, such as teams; return the JSON value.
 
         Each `{}` of the route becomes the next of `names`. A GET is retried, anything else is sent once.
         """
         send = self._read if method == "GET" else self._write
-        return send(build(method, route, *names, payload=payload), responses.any_json)
+        return send(build(method, route, *names, payload=payload, query=query), responses.any_json)
 
     # One request ----------------------------------------------------------------------------------------
 

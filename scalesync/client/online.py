@@ -1,16 +1,18 @@
 """Methods of a ScaleClient for what is neither mirrored nor queued: teams, Studio, templates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
+from scalesync.api.request import query_of
 from scalesync.client.objects import (
     ApiObject,
     Fields,
     ProjectTemplate,
 )
-from scalesync.client.task_filters import value_of
+from scalesync.client.task_filters import several, value_of
 from scalesync.client.writes import ONLY_READS, WRITING, WriteMode
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, ScaleNoAnswer
 from scalesync.mirror import Mirror
 
 
@@ -83,6 +85,22 @@ class StudioBatch(ApiObject):
         self.total, self.completed = json.get("total"), json.get("completed")
 
 
+class V2Task(ApiObject):
+    """A task of the newer API. Every field is an attribute; times are texts."""
+
+    key = "task_id"
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a field; None for one that the API left out."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._json.get(name)
+
+    def to_dict(self) -> Fields:
+        """Return the JSON object."""
+        return self.as_dict()
+
+
 class Online:
     """Methods that call the API at once. Raises ScaleNotSent where it cannot be reached."""
 
@@ -92,6 +110,43 @@ class Online:
     def get_project_template(self, project_name: str) -> ProjectTemplate:
         """Return the template of a project's tasks, which chat and textcollection have."""
         return ProjectTemplate(self._call("GET", "projects/{}/taskTemplates", project_name), self)
+
+    def v2_get_tasks(
+        self,
+        project_id: str | None = None,
+        project_name: str | None = None,
+        batch_id: str | None = None,
+        batch_name: str | None = None,
+        status: Any = None,
+        completed_after: datetime | None = None,
+        completed_before: datetime | None = None,
+        limit: int | None = None,
+        expand: Iterable[Any] | None = None,
+        opts: Iterable[Any] | None = None,
+    ) -> Iterator[V2Task]:
+        """Yield tasks of the newer API, page by page, always asked of it."""
+        filters: Fields = {
+            "project_id": project_id,
+            "project_name": project_name,
+            "batch_id": batch_id,
+            "batch_name": batch_name,
+            "status": value_of(status),
+            "completed_after": completed_after,
+            "completed_before": completed_before,
+            "limit": limit,
+            "expand": several(expand),
+            "opts": several(opts),
+        }
+        token = None
+        while True:
+            with self.mirror.connections().api(version="v2") as api:
+                page = api.call("GET", "tasks", query=query_of(**filters, next_token=token))
+            yield from (V2Task(each, self) for each in page["tasks"])
+            before, token = token, page.get("next_token")
+            if token is None:
+                return
+            if token == before:
+                raise ScaleNoAnswer("The API gave the same next_token twice, so that its list has no end.")
 
     # The team -----------------------------------------------------------------------------------------------
 

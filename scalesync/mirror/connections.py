@@ -114,11 +114,16 @@ class Connections:
             claim_for_account(conn, self.account())
 
     @contextmanager
-    def api(self, options: "ApiOptions | None" = None) -> "Iterator[ScaleApi]":
-        """Yield a client; without `options` it is for reads. Raises ConfigurationError without a key."""
+    def api(self, options: "ApiOptions | None" = None, *, version: str | None = None) -> "Iterator[ScaleApi]":
+        """Yield a client; without `options` it is for reads. Raises ConfigurationError without a key.
+
+        `version`, such as `v2`, replaces the one at the end of the API's URL.
+        """
         from scalesync.api.client import ScaleApi
 
         options = options or self._read_options()
+        if version is not None:
+            options = replace(options, url=f"{options.url.removesuffix('/v1')}/{version}")
         with ScaleApi(self.settings.require_key().reveal(), options, clock=self.clock) as api:
             yield api
 

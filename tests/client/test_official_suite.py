@@ -15,7 +15,7 @@ from scalesync.sandbox import SandboxServer
 from tests.support.sandboxes import TEST_KEY
 
 _OTHERWISE = {
-    "test_files_upload": "files are not uploaded yet, and its picture is not in the source distribution",
+    "test_files_upload": "its picture is not in the source distribution",
     "test_process_tasks_endpoint_args_with_optional_project_name": "it calls a private method",
 }
 """Tests that do not pass, each with the reason."""
