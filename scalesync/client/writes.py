@@ -169,6 +169,8 @@ class Writes:
     ) -> Project:
         """Create a project, and return it. Raises ScaleDuplicateResource for a name that is taken."""
         more: Fields = {"rapid": rapid or None, "studio": studio or None, "dataset_id": dataset_id}
+        if (task_type or type) is None:
+            raise ScaleInvalidRequest("A project needs the type of its tasks.")
         kind = str(value_of(task_type or type))
         created, _ = self._create(
             lambda tx: tx.create_project(project_name, kind, params or {}, **more),

@@ -245,3 +245,10 @@ def test_wrong_arguments_are_refused(
     """In one sentence."""
     with pytest.raises(ConfigurationError, match=words):
         connect(sandbox, **options)
+
+
+def test_a_project_without_a_type_is_refused(client: ScaleClient) -> None:
+    """Under neither of the two names that the type has."""
+    with pytest.raises(ScaleInvalidRequest, match="type of its tasks"):
+        client.create_project("P")
+    assert client.get_projects() == []
