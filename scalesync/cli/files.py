@@ -25,7 +25,7 @@ def _described(command: _F) -> _F:
         ),
         click.option("--display-name", type=NAME, metavar="TEXT", help="Its name for people."),
         click.option("--project", type=NAME, help="The project it is for."),
-        click.option("--reference-id", type=NAME, help="Its own name; else made from the content."),
+        click.option("--reference-id", type=NAME, help="Its own name; else from name and content."),
     ):
         command = option(command)
     return json_option(click.pass_obj(command))  # type: ignore[return-value]

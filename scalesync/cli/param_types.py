@@ -114,18 +114,31 @@ def _pair(value: object) -> tuple[str, object]:
         return key, text
     try:
         return key[:-1], json.loads(text)
+    except RecursionError:
+        raise click.BadParameter(f"What follows {key}= is nested too deeply.") from None
     except ValueError as error:
         raise click.BadParameter(f"What follows {key}= is not JSON: {error}.") from error
 
 
+_JSON_WORDS = {"", "null", "true", "false"}
+"""Values that are no object and that nobody means as the name of a file."""
+
+
 def _object(value: object) -> dict[str, object]:
     text, where = str(value), "It"
-    if not text.lstrip().startswith("{"):
-        where = "stdin" if text == "-" else text
-        # utf-8-sig: files written on Windows may begin with a byte order mark, which JSON forbids.
-        text = click.File(encoding="utf-8-sig").convert(text, None, click.get_current_context()).read()
+    if text.strip() in _JSON_WORDS or text.lstrip()[:1] in {"[", '"'}:
+        raise click.BadParameter(f"{value!r} is not a JSON object.")
     try:
+        if not text.lstrip().startswith("{"):
+            where = "stdin" if text == "-" else text
+            # utf-8-sig: files written on Windows may begin with a byte order mark, which JSON forbids.
+            with click.File(encoding="utf-8-sig").convert(text, None, click.get_current_context()) as file:
+                text = file.read()
         found = json.loads(text)
+    except RecursionError:
+        raise click.BadParameter(f"{where} is nested too deeply.") from None
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{where} is not text in UTF-8.") from None
     except ValueError as error:
         raise click.BadParameter(f"{where} is not JSON: {error}.") from error
     if not isinstance(found, dict):

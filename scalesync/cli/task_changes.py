@@ -136,7 +136,12 @@ def _change_each(context: Context, named: dict[str, Any], *changes: "Callable[..
         raise ConfigurationError(
             "Name tasks by their ids, or by --unique-id.", advice="Give exactly one of the two."
         )
-    tasks = [{"task_id": each} for each in task_ids] + [{"unique_id": each} for each in unique_ids]
+    # Each task once: a review or a callback would otherwise be made as often as its task is named.
+    tasks = [
+        {name: each}
+        for name, given in (("task_id", task_ids), ("unique_id", unique_ids))
+        for each in dict.fromkeys(given)
+    ]
 
     def add(tx: "Transaction") -> "list[Enqueued]":
         return [change(tx, **one) for one in tasks for change in changes]

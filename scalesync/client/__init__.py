@@ -94,6 +94,9 @@ class ScaleClient(Reads, UnmirroredWrites, Online):
         self.mirror = Mirror(chosen, api_key=api_key, api_url=api_instance_url).keeping_open()
         self.writes: WriteMode = writes
         given = timedelta(seconds=max_age) if isinstance(max_age, int | float) else max_age
+        if given is not None and (not isinstance(given, timedelta) or given < timedelta()):
+            msg = f"max_age={max_age!r} is no age."
+            raise ConfigurationError(msg, advice="Give seconds, 0 or more, or a timedelta.")
         self.max_age = read_max_age(os.environ) if given is None else given
         self.patience = patience
 

@@ -7,7 +7,7 @@ from typing import Any
 from scalesync.client import task_filters
 from scalesync.client.objects import Batch, Batchlist, Fields, Project, Task, Tasklist
 from scalesync.client.task_filters import PAGE_SIZE, check_names, position_of, token_of, value_of
-from scalesync.errors import ConfigurationError, ScaleResourceNotFound
+from scalesync.errors import ConfigurationError, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
 from scalesync.models.api import TASK_STATUSES, BatchFilter, TaskFilter
@@ -120,6 +120,8 @@ class Reads:
         check_names(filters, task_filters.BATCH_FILTERS, "batches")
         chosen = task_filters.batch_filter(filters, self.mirror.now())
         limit, offset = task_filters.page_size(filters.get("limit")), int(filters.get("offset") or 0)
+        if offset < 0:
+            raise ScaleInvalidRequest("offset is a number from 0.")
         if self._is_too_old():
             return self._batches_of_api(chosen, limit, offset)
         wanted = task_filters.selected_batches(chosen)

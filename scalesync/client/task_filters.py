@@ -130,6 +130,8 @@ def time_of(given: object, now: datetime) -> datetime | None:
 def page_size(given: object) -> int:
     """Return the number of objects of a page. Raises ScaleInvalidRequest unless it is from 1 to 100."""
     limit = PAGE_SIZE if given is None else given
+    if isinstance(limit, str) and limit.isascii() and limit.isdecimal() and len(limit) < 4:
+        limit = int(limit)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PAGE_SIZE:
         raise ScaleInvalidRequest(f"limit is a number from 1 to {PAGE_SIZE}.")
     return limit

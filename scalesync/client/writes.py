@@ -18,6 +18,7 @@ from scalesync.errors import (
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror import Mirror
 from scalesync.models.commands import CommandState, Enqueued
+from scalesync.models.queue_state import DiscardAnswer
 
 if TYPE_CHECKING:
     from scalesync.queue.transaction import Transaction
@@ -38,6 +39,10 @@ _TASK_TYPES = (
     "videoplaybackannotation",
 )  # fmt: skip
 """The types for which older clients had a method `create_<type>_task`."""
+
+
+def _still_queued(command_id: int) -> str:
+    return f"Command {command_id} stays in the queue: `scalesync queue why {command_id}` says more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +223,9 @@ class Writes:
         """Send a command and what it waits for, and return its result; None if a delivered one has none."""
         summary = self.mirror.dispatch_only(command_id, patience=self.patience)
         if summary.error is not None:
+            # Not sent, or refused with the whole account: the caller is told, and will write it again.
+            if self.mirror.queue.discard([command_id])[0].answer is not DiscardAnswer.DISCARDED:
+                summary.error.advice = _still_queued(command_id)
             raise summary.error
         try:
             result = self.mirror.queue.result(command_id)
@@ -236,9 +244,7 @@ class Writes:
         if command.left_to_a_person and command.error_code == ScaleDuplicateResource.code:
             raise ScaleDuplicateResource(str(command.hold_reason))
         reason = next((each.reason for each in reversed(waits) if each.reason), "has not ended").rstrip(".")
-        raise ScaleNoAnswer(
-            f"Command {command_id} {reason}.", advice=f"`scalesync queue why {command_id}` says more."
-        )
+        raise ScaleNoAnswer(f"Command {command_id} {reason}.", advice=_still_queued(command_id))
 
     def _changed(
         self, task: "str | Task", add: "Callable[[Transaction, dict[str, str | None]], Enqueued]"

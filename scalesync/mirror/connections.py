@@ -13,7 +13,7 @@ from weakref import finalize
 from scalesync.clock import Clock
 from scalesync.db import migrate
 from scalesync.db.database import Database
-from scalesync.db.mirror.account import Account, claim_for_account, fingerprint, mode_of
+from scalesync.db.mirror.account import Account, check_account, claim_for_account, fingerprint, mode_of
 from scalesync.retry import RetryPolicy
 from scalesync.settings import Settings
 
@@ -85,16 +85,18 @@ class Connections:
 
     @contextmanager
     def database(
-        self, check: Callable[[Database], object] = migrate.check_schema, *, create: bool = False
+        self, check: Callable[[Database], object] | None = None, *, create: bool = False
     ) -> Iterator[Database]:
         """Yield the database once `check` has passed; by default its schema is checked.
 
-        `create`: create a missing SQLite file. Raises DatabaseError, and the errors of `check`.
+        Of a database that stays open also whether it is that of the key's account. `create`: create a missing
+        SQLite file. Raises DatabaseError, and the errors of `check`.
         """
         from scalesync.sync.outage_backoff import OutageBackoff, log_unavailable
 
         outages = OutageBackoff(self.clock, log_unavailable, self.wait_seconds, self.clock.ends_at)
         url, kept = self.settings.database_url, None if create else self.kept
+        check = check or (migrate.check_schema if kept is None else self._check_own)
         connect = partial(Database.open, url, create=create) if kept is None else kept.take
         # A kept one that does not pass, perhaps because its file was replaced, is closed there.
         database = outages.open_database(connect, check)
@@ -103,6 +105,11 @@ class Connections:
         finally:
             if kept is None:
                 database.close()
+
+    def _check_own(self, database: Database) -> None:
+        migrate.check_schema(database)
+        with database.read() as conn:
+            check_account(conn, self.account())
 
     def check_and_claim(self, database: Database) -> None:
         """Check the schema, and claim an unclaimed mirror for the key's account.

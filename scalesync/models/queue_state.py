@@ -36,6 +36,8 @@ class QueueStats:
     dead: int
     in_doubt: int
     held: int
+    held_in_doubt: int = 0
+    """Commands that are both."""
 
     @property
     def needs_a_person(self) -> bool:

@@ -20,7 +20,7 @@ class FileOptions(TypedDict, total=False):
     """Fields of a new file, of which any may be left out (documented)."""
 
     reference_id: str | None
-    """Unique in the account, so that the file is not made twice; left out: made from the content."""
+    """Unique in the account, so that the file is not made twice; left out: made from its name and content."""
     project_name: str | None
     """The project that it is for."""
     display_name: str | None
@@ -33,7 +33,8 @@ def import_file(file_url: str, **fields: Any) -> NewCommand:
 
     Raises QueueError for what is no URL.
     """
-    if not isinstance(file_url, str) or "://" not in file_url:
+    scheme, _, place = file_url.partition("://") if isinstance(file_url, str) else ("", "", "")
+    if not place or scheme.lower() == "file" or any(mark.isspace() for mark in file_url):
         raise QueueError(f"{file_url!r} is not a URL.", advice="Give the address that Scale fetches it from.")
     return _file_command(CommandKind.IMPORT_FILE, {}, {"file_url": file_url, **fields})
 

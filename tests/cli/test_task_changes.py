@@ -1,6 +1,7 @@
 """Changes of what exists, from the command line: offline, all or nothing."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,13 @@ def _queued(scalesync: Scalesync) -> list[tuple[str, str, dict[str, object]]]:
         (("task", "tag", "t", "--add", "a", "--remove", "a"), "'a' is added and removed"),
         (("task", "tag", "t", "--add", ""), "--add"),
         (("task", "set-metadata", "t"), "--metadata"),
-        (("task", "set-metadata", "t", "--metadata", "[1]"), "[1]"),
+        (("task", "set-metadata", "t", "--metadata", "[1]"), "is not a JSON object"),
+        (("task", "set-metadata", "t", "--metadata", "null"), "is not a JSON object"),
+        (("task", "set-metadata", "t", "--metadata", '{"a":' + "[" * 5000 + "]" * 5000 + "}"), "too deeply"),
+        (("task", "create", "annotation", "metadata:=" + "[" * 5000 + "]" * 5000), "too deeply"),
+        (("file", "import", "file:///etc/passwd"), "is not a URL"),
+        (("file", "import", "https://"), "is not a URL"),
+        (("file", "import", "https://a b"), "is not a URL"),
         (("task", "set-unique-id", "t"), "--to"),
         (("task", "set-unique-id", "--to", "new"), "exactly one of the two"),
         (("task", "set-unique-id", "t", "--to", ".."), "cannot be sent"),
@@ -95,3 +102,17 @@ def test_changes_of_several_tasks_are_queued_together_or_not_at_all(offline: Sca
     assert _queued(offline) == []
     printed = json.loads(offline("task", "audit", "t1", "t2", "--accept", "--json").out)
     assert printed["queued"] == [1, 2]
+
+
+def test_a_file_that_is_no_text_is_no_metadata(offline: Scalesync, tmp_path: Path) -> None:
+    """One sentence says so."""
+    (tmp_path / "bad.json").write_bytes(b'{"a": 1}\xff')
+    done = offline("task", "set-metadata", "t", "--metadata", str(tmp_path / "bad.json"))
+    check_refusal(done, 2, "is not text in UTF-8")
+
+
+def test_a_task_that_is_named_twice_is_reviewed_once(offline: Scalesync) -> None:
+    """A review is applied as often as it is sent."""
+    assert offline("task", "audit", "t", "t", "--accept").code == 0
+    assert offline("task", "send-callback", "t", "t").code == 0
+    assert [kind for kind, _, _ in _queued(offline)] == ["audit_task", "send_callback"]

@@ -1,5 +1,7 @@
 """Writes of the drop-in: sent at once, queued for later, or refused; each has its effect once."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import scaleapi
 from scalesync.client import ScaleClient, Task
 from scalesync.errors import (
     ConfigurationError,
+    DatabaseError,
     ScaleDuplicateResource,
     ScaleInvalidRequest,
     ScaleNoAnswer,
@@ -18,7 +21,7 @@ from scalesync.errors import (
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.task_writes import cancel_task
 from tests.client.conftest import Connect
-from tests.support.sandboxes import StartSandbox
+from tests.support.sandboxes import LIVE_KEY, StartSandbox
 
 BOX = "imageannotation"
 IMAGE: dict[str, Any] = {
@@ -252,3 +255,45 @@ def test_a_project_without_a_type_is_refused(client: ScaleClient) -> None:
     with pytest.raises(ScaleInvalidRequest, match="type of its tasks"):
         client.create_project("P")
     assert client.get_projects() == []
+
+
+@pytest.mark.parametrize("other", ["another key", "another address"])
+def test_a_client_of_another_account_neither_reads_nor_queues(
+    sandbox: SandboxServer, connect: Connect, sqlite_url: str, other: str
+) -> None:
+    """Or what it asked for would be done to the account of the mirror, by its next dispatch."""
+    mine = connect(sandbox, max_age=0)
+    mine.create_project("P", BOX, {"instruction": "Box."})
+    key = "live_other" if other == "another key" else LIVE_KEY
+    url = sandbox.url if other == "another key" else sandbox.url.replace("127.0.0.1", "localhost")
+    theirs = ScaleClient(key, api_instance_url=url, database=sqlite_url)
+    calls: list[Callable[[], object]] = [
+        lambda: theirs.create_batch("P", "B"),
+        lambda: theirs.tasks(limit=1),
+        lambda: theirs.get_project("P"),
+    ]
+    for call in calls:
+        with pytest.raises(DatabaseError, match="another"):
+            call()
+    assert list(mine.mirror.queue.commands()) == []
+
+
+def test_a_write_that_was_not_sent_is_not_sent_later(sandbox: SandboxServer, connect: Connect) -> None:
+    """Its caller had the error, and writes it again."""
+    client = connect(sandbox, max_age=0)
+    client.create_project("P", BOX, {"instruction": "Box."})
+    sandbox.backend.faults.replace(["401:100%@POST /batches"])
+    with pytest.raises(ScaleUnauthorized):
+        client.create_batch("P", "B")
+    sandbox.backend.faults.replace([])
+    client.mirror.queue.resume()
+    client.mirror.dispatch()
+    assert list(client.mirror.queue.commands()) == []
+    assert list(client.get_batches()) == []
+
+
+@pytest.mark.parametrize("max_age", ["x", -1, timedelta(seconds=-1)])
+def test_an_age_that_is_none_is_refused(max_age: Any) -> None:
+    """Before anything is read."""
+    with pytest.raises(ConfigurationError, match="is no age"):
+        ScaleClient("live_x", max_age=max_age)

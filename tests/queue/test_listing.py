@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from scalesync.cli.queue_format import attention_sentences
 from scalesync.db.database import Database
 from scalesync.db.queue import listing as views
 from scalesync.db.queue.claim_arm_settle import claim
@@ -211,7 +212,10 @@ def test_depth_counts_what_is_open_and_what_needs_a_person(database: Database) -
     with database.read() as conn:
         depth = queue_stats(conn)
     assert depth.by_state == {"queued": 4, "sending": 1, "in_doubt": 2}
-    assert (depth.open, depth.dead, depth.in_doubt, depth.held) == (7, 1, 2, 2)
+    assert (depth.open, depth.dead, depth.in_doubt, depth.held, depth.held_in_doubt) == (7, 1, 2, 2, 1)
+    assert list(attention_sentences(depth)) == [
+        "4 commands need a person: 1 dead, 1 in doubt, 2 held: see `scalesync queue list`"
+    ]
     assert depth.needs_a_person
     assert depth.oldest_seconds == pytest.approx(3600, abs=10)
 

@@ -58,7 +58,22 @@ def claim_for_account(conn: Connection, mine: Account, *, adopt: bool = False) -
     # Insert first, then read: of two processes that start at the same time, one is checked against the other.
     first = insert_into(conn.dialect.name, mirror).values({"id": 1, **asdict(mine)})
     conn.execute(first.on_conflict_do_nothing())
-    held = conn.execute(select(mirror)).one()
+    held = read_account(conn)
+    if held is None or not _is_differing(held, mine, adopt=adopt):
+        return
+    taken = {"account_fingerprint": mine.account_fingerprint, "api_url": mine.api_url}
+    conn.execute(update(mirror).values(taken))
+
+
+def check_account(conn: Connection, mine: Account) -> None:
+    """Raise DatabaseError if the database mirrors another account, mode or API; changes nothing."""
+    held = read_account(conn)
+    if held is not None:
+        _is_differing(held, mine)
+
+
+def _is_differing(held: Account, mine: Account, *, adopt: bool = False) -> bool:
+    """Return whether key or API address are others, which raises DatabaseError without `adopt`."""
     if held.mode != mine.mode:
         raise DatabaseError(
             f"This database mirrors {held.mode} data, and the key is a {mine.mode} key.",
@@ -72,12 +87,9 @@ def claim_for_account(conn: Connection, mine: Account, *, adopt: bool = False) -
         )
         if old != new
     ]
-    if not differing:
-        return
-    if not adopt:
+    if differing and not adopt:
         raise DatabaseError(
             f"This database was made with another {' and another '.join(differing)}.",
             advice=advice.ANOTHER_DB_OR_ADOPT,
         )
-    taken = {"account_fingerprint": mine.account_fingerprint, "api_url": mine.api_url}
-    conn.execute(update(mirror).values(taken))
+    return bool(differing)

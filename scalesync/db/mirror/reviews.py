@@ -19,16 +19,16 @@ _AT_ONCE = 500
 _INTO = [bulk_insert.InsertTarget.of(table, table.c.keys()) for table in TABLES]
 _DELETE = [sa.delete(table).where(in_list(table.c.task_id, "tasks")) for table in TABLES]
 
-_LEFT_BEHIND = [
-    sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")).limit(1) for table in TABLES
-]
+_HERE = sa.union_all(
+    *(sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")) for table in TABLES)
+).limit(1)
 
 
 def write(conn: sa.Connection, rows: Sequence[Row]) -> None:
     """Replace the audits and attempts of these tasks, whose derived values are known."""
     # Also for tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
     task_ids = [row.key for row in rows]
-    for statement in _DELETE if rows else ():
+    for statement in _DELETE if _any_here(conn, task_ids) else ():
         conn.execute(statement, {"tasks": task_ids})
     derived = [row.derived for row in rows if row.derived]
     _insert(conn, [ReviewRows(each.audits, each.attempts) for each in derived])
@@ -36,8 +36,7 @@ def write(conn: sa.Connection, rows: Sequence[Row]) -> None:
 
 def any_left_behind(conn: sa.Connection, pages: Sequence[TaskInserts]) -> bool:
     """Return whether rows of these tasks are here: somebody deleted only the tasks."""
-    task_ids = [head.key for page in pages for head in page.heads]
-    return any(conn.scalar(here, {"tasks": task_ids}) is not None for here in _LEFT_BEHIND)
+    return _any_here(conn, [head.key for page in pages for head in page.heads])
 
 
 def write_new(conn: sa.Connection, pages: Sequence[TaskInserts]) -> None:
@@ -56,6 +55,10 @@ def backfill(conn: sa.Connection) -> None:
     while found := conn.execute(portion.where(c.task_id > last)).all():
         _insert(conn, [review_rows(task_id, extra) for task_id, extra in found])
         last = found[-1].task_id
+
+
+def _any_here(conn: sa.Connection, task_ids: list[str]) -> bool:
+    return bool(task_ids) and conn.scalar(_HERE, {"tasks": task_ids}) is not None
 
 
 def _insert(conn: sa.Connection, reviews: Iterable[ReviewRows]) -> None:

@@ -25,6 +25,9 @@ def queue_stats(conn: Connection) -> QueueStats:
     held, oldest_held = _count(conn, and_(pending(_C), _C.c.hold_reason.is_not(None)), "ix_commands_held")
     sending, oldest_sending = _count(conn, matches(_C, SENDING), "ix_commands_leases")
     in_doubt, _ = _count(conn, matches(_C, IN_DOUBT), "ix_commands_in_doubt")
+    held_in_doubt, _ = _count(
+        conn, and_(matches(_C, IN_DOUBT), _C.c.hold_reason.is_not(None)), "ix_commands_in_doubt"
+    )
     dead, _ = _count(conn, _C.c.state == literal_column("'dead'"), "ix_commands_state")
     counts = {
         CommandState.QUEUED: waiting + held - in_doubt,
@@ -41,6 +44,7 @@ def queue_stats(conn: Connection) -> QueueStats:
         dead=dead,
         in_doubt=in_doubt,
         held=held,
+        held_in_doubt=held_in_doubt,
     )
 
 

@@ -19,7 +19,8 @@ from scalesync.queue.handlers import interface
 
 _THERE = (
     "Scale has a file with this reference_id: most likely this one, but its attachment_url cannot be asked"
-    " for. Discard this command, and queue the file again under another reference_id."
+    " for. Discard this command and, with it, the tasks that need the file; then queue both again under"
+    " another reference_id, before a finalize of their batch is sent."
 )
 _UNKNOWN = (
     "Whether the file is at Scale cannot be asked. Retry this command to send it again, which shows that, or"
