@@ -208,6 +208,9 @@ class Writes:
         """
         if self.writes == "refuse":
             raise ConfigurationError(ONLY_READS, advice=WRITING)
+        if self.writes == "send":
+            # Before anything is queued: the next dispatch would send it to the account of the mirror.
+            self.mirror.check_account()
         try:
             with self.mirror.transaction() as tx:
                 queued = add(tx)

@@ -85,18 +85,16 @@ class Connections:
 
     @contextmanager
     def database(
-        self, check: Callable[[Database], object] | None = None, *, create: bool = False
+        self, check: Callable[[Database], object] = migrate.check_schema, *, create: bool = False
     ) -> Iterator[Database]:
         """Yield the database once `check` has passed; by default its schema is checked.
 
-        Of a database that stays open also whether it is that of the key's account. `create`: create a missing
-        SQLite file. Raises DatabaseError, and the errors of `check`.
+        `create`: create a missing SQLite file. Raises DatabaseError, and the errors of `check`.
         """
         from scalesync.sync.outage_backoff import OutageBackoff, log_unavailable
 
         outages = OutageBackoff(self.clock, log_unavailable, self.wait_seconds, self.clock.ends_at)
         url, kept = self.settings.database_url, None if create else self.kept
-        check = check or (migrate.check_schema if kept is None else self._check_own)
         connect = partial(Database.open, url, create=create) if kept is None else kept.take
         # A kept one that does not pass, perhaps because its file was replaced, is closed there.
         database = outages.open_database(connect, check)
@@ -105,11 +103,6 @@ class Connections:
         finally:
             if kept is None:
                 database.close()
-
-    def _check_own(self, database: Database) -> None:
-        migrate.check_schema(database)
-        with database.read() as conn:
-            check_account(conn, self.account())
 
     def check_and_claim(self, database: Database) -> None:
         """Check the schema, and claim an unclaimed mirror for the key's account.
@@ -210,6 +203,12 @@ class Connected:
         """Close the database that `keeping_open` keeps; the next call opens it again."""
         if self._kept is not None:
             self._kept.close()
+
+    def check_account(self) -> None:
+        """Raise DatabaseError if the mirror belongs to another account than the key's; change nothing."""
+        connections = self.connections()
+        with connections.database() as database, database.read() as conn:
+            check_account(conn, connections.account())
 
     def _with_settings(self, settings: Settings, wait_seconds: float) -> Self:
         """Return a copy with other settings, with the same clock and the same open database."""

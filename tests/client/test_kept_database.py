@@ -131,8 +131,7 @@ def test_a_program_that_ends_closes_it(sandbox: SandboxServer, sqlite_url: str) 
     Mirror(sqlite_url, api_key="live_0123456789abcdef", api_url=sandbox.url).init()
     program = (
         "import sys; from scalesync.client import ScaleClient\n"
-        f"client = ScaleClient('live_0123456789abcdef', api_instance_url={sandbox.url!r},"
-        " database=sys.argv[1], writes='queue')\n"
+        "client = ScaleClient('live_0123456789abcdef', database=sys.argv[1], writes='queue')\n"
         f"client.create_task('imageannotation', attachment={PICTURE!r}, unique_id='one')\n"
     )
     ran = subprocess.run(
