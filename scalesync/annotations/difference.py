@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import datetime
 from itertools import product
 from math import hypot
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -100,22 +100,10 @@ def differences(before: Sequence[Annotation], after: Sequence[Annotation]) -> li
     """Return what differs, in the order of the later response; what was removed comes last."""
     pairs, removed, added = _pairs(_numbered(before), _numbered(after))
     found = [(there.ordinal, each) for here, there in pairs for each in _compare(here, there)]
-    found += [
-        (
-            each.ordinal,
-            _difference(
-                DifferenceKind.ADDED, each.row, after_ordinal=each.ordinal, label_after=each.row.label
-            ),
-        )
-        for each in added
-    ]
+    found += [(each.ordinal, _difference(DifferenceKind.ADDED, None, each)) for each in added]
     found.sort(key=lambda each: each[0])
-    return [difference for _, difference in found] + [
-        _difference(
-            DifferenceKind.REMOVED, each.row, before_ordinal=each.ordinal, label_before=each.row.label
-        )
-        for each in removed
-    ]
+    gone = [_difference(DifferenceKind.REMOVED, each, None) for each in removed]
+    return [difference for _, difference in found] + gone
 
 
 def _numbered(rows: Sequence[Annotation]) -> list[_Numbered]:
@@ -201,30 +189,29 @@ def _closeness(one: _Numbered, other: _Numbered) -> float:
 def _compare(before: _Numbered, after: _Numbered) -> Iterator[AnnotationDifference]:
     """Yield what differs between two annotations that are the same one."""
     here, there = before.row, after.row
-
-    def difference(kind: DifferenceKind, share: float | None = None) -> AnnotationDifference:
-        return AnnotationDifference(
-            kind,
-            before.ordinal,
-            after.ordinal,
-            there.uuid or here.uuid,
-            there.geometry,
-            there.frame,
-            here.label,
-            there.label,
-            share,
-        )
-
     if here.label != there.label:
-        yield difference(DifferenceKind.RELABELLED)
+        yield _difference(DifferenceKind.RELABELLED, before, after)
     if any(here[at] != there[at] for at in _PLACE):
         share = iou(before.extent, after.extent) if before.extent and after.extent else None
         if here.text_start is not None and there.text_start is not None:
             share = text_iou(here, there)
-        yield difference(DifferenceKind.MOVED, share)
+        yield _difference(DifferenceKind.MOVED, before, after)._replace(iou=share)
     if any(here[at] != there[at] for at in _CONTENT):
-        yield difference(DifferenceKind.CHANGED)
+        yield _difference(DifferenceKind.CHANGED, before, after)
 
 
-def _difference(kind: DifferenceKind, row: Annotation, **more: Any) -> AnnotationDifference:
-    return AnnotationDifference(kind, uuid=row.uuid, geometry=row.geometry, frame=row.frame, **more)
+def _difference(
+    kind: DifferenceKind, before: _Numbered | None, after: _Numbered | None
+) -> AnnotationDifference:
+    """Return a difference of an annotation that at least one of the responses has."""
+    rows = [each.row for each in (after, before) if each]
+    return AnnotationDifference(
+        kind,
+        before and before.ordinal,
+        after and after.ordinal,
+        next((row.uuid for row in rows if row.uuid), None),
+        rows[0].geometry,
+        rows[0].frame,
+        before and before.row.label,
+        after and after.row.label,
+    )

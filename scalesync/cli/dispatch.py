@@ -126,8 +126,7 @@ def _raise_if_incomplete(
     """Raise an error with advice unless everything was done that can be done here."""
     if error_of_stop := _stop_error(summary, pause):
         raise error_of_stop
-    in_doubt = stats.in_doubt - stats.held_in_doubt
-    queue_format.raise_if_person_needed(dead=stats.dead, in_doubt=in_doubt, held=stats.held)
+    queue_format.raise_if_person_needed(dead=stats.dead, in_doubt=stats.unheld_in_doubt, held=stats.held)
     # While another process is sending, open commands are not left for later.
     others_sending = stats.by_state.get("sending", 0) > 0
     if summary.ended == "enough" or reconcile_only or others_sending or not stats.open:

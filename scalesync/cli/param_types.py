@@ -112,12 +112,17 @@ def _pair(value: object) -> tuple[str, object]:
         raise click.BadParameter(f"{value!r} is neither KEY=VALUE nor KEY:=JSON.")
     if not key.endswith(":"):
         return key, text
+    return key[:-1], _json(text, f"What follows {key}=")
+
+
+def _json(text: str, where: str) -> object:
+    """Return the value of a JSON text; `where` names it in the error."""
     try:
-        return key[:-1], json.loads(text)
+        return json.loads(text)
     except RecursionError:
-        raise click.BadParameter(f"What follows {key}= is nested too deeply.") from None
+        raise click.BadParameter(f"{where} is nested too deeply.") from None
     except ValueError as error:
-        raise click.BadParameter(f"What follows {key}= is not JSON: {error}.") from error
+        raise click.BadParameter(f"{where} is not JSON: {error}.") from error
 
 
 _JSON_WORDS = {"", "null", "true", "false"}
@@ -128,19 +133,15 @@ def _object(value: object) -> dict[str, object]:
     text, where = str(value), "It"
     if text.strip() in _JSON_WORDS or text.lstrip()[:1] in {"[", '"'}:
         raise click.BadParameter(f"{value!r} is not a JSON object.")
-    try:
-        if not text.lstrip().startswith("{"):
-            where = "stdin" if text == "-" else text
-            # utf-8-sig: files written on Windows may begin with a byte order mark, which JSON forbids.
-            with click.File(encoding="utf-8-sig").convert(text, None, click.get_current_context()) as file:
+    if not text.lstrip().startswith("{"):
+        where = "stdin" if text == "-" else text
+        # utf-8-sig: files written on Windows may begin with a byte order mark, which JSON forbids.
+        with click.File(encoding="utf-8-sig").convert(text, None, click.get_current_context()) as file:
+            try:
                 text = file.read()
-        found = json.loads(text)
-    except RecursionError:
-        raise click.BadParameter(f"{where} is nested too deeply.") from None
-    except UnicodeDecodeError:
-        raise click.BadParameter(f"{where} is not text in UTF-8.") from None
-    except ValueError as error:
-        raise click.BadParameter(f"{where} is not JSON: {error}.") from error
+            except UnicodeDecodeError:
+                raise click.BadParameter(f"{where} is not text in UTF-8.") from None
+    found = _json(text, where)
     if not isinstance(found, dict):
         raise click.BadParameter(f"{where} is not a JSON object.")
     return found

@@ -123,8 +123,8 @@ def queue_sentences(stats: QueueStats, pause: PauseState) -> Iterator[str]:
 def attention_sentences(stats: QueueStats) -> Iterator[str]:
     """Yield a sentence on the commands that need a person, if there are any."""
     if stats.needs_a_person:
-        in_doubt = stats.in_doubt - stats.held_in_doubt
-        yield f"{_attention_text(stats.dead, in_doubt, stats.held)}: see `scalesync queue list`"
+        text = _attention_text(stats.dead, stats.unheld_in_doubt, stats.held)
+        yield f"{text}: see `scalesync queue list`"
 
 
 def pause_sentence(pause: PauseState) -> str:

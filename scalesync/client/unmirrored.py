@@ -41,12 +41,11 @@ class UnmirroredWrites(Writes):
         written = self._write(add)
         if fields.get("reference_id") and not written.queued.new:
             raise ScaleDuplicateResource(f"The reference_id {fields['reference_id']!r} is already used.")
-        queued, command_id = (
-            {"id": None, "attachment_url": written.queued.attachment},
-            written.queued.command_id,
-        )
-        # A file that was queued before may be at Scale already.
-        result = written.result or (command_id and self.mirror.queue.result(command_id))
+        command_id, result = written.queued.command_id, written.result
+        if result is None and command_id is not None:
+            # A file that was queued before may be at Scale already.
+            result = self.mirror.queue.result(command_id)
+        queued = {"id": None, "attachment_url": written.queued.attachment}
         return File({**fields, **queued, **(result or {})}, self)
 
     # Quality tasks and callbacks ----------------------------------------------------------------------------

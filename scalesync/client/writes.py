@@ -174,9 +174,10 @@ class Writes:
     ) -> Project:
         """Create a project, and return it. Raises ScaleDuplicateResource for a name that is taken."""
         more: Fields = {"rapid": rapid or None, "studio": studio or None, "dataset_id": dataset_id}
-        if (task_type or type) is None:
+        given = value_of(task_type or type)
+        if given is None:
             raise ScaleInvalidRequest("A project needs the type of its tasks.")
-        kind = str(value_of(task_type or type))
+        kind = str(given)
         created, _ = self._create(
             lambda tx: tx.create_project(project_name, kind, params or {}, **more),
             f"The project {project_name!r} is there already.",

@@ -125,7 +125,8 @@ class byte_order(FunctionElement[str]):  # noqa: N801 - reads as a function of S
 
 
 @compiles(in_list, "sqlite")
-def _sqlite_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(in_json, "sqlite")
+def _sqlite_in_list(element: in_list | in_json, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - both are SQL already
 
@@ -134,12 +135,6 @@ def _sqlite_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> 
 def _postgres_in_list(element: in_list, compiler: SQLCompiler, **options: Any) -> str:
     column, values = (compiler.process(each, **options) for each in element.clauses)
     return f"{column} = ANY ({values})"
-
-
-@compiles(in_json, "sqlite")
-def _sqlite_in_json(element: in_json, compiler: SQLCompiler, **options: Any) -> str:
-    column, listed = (compiler.process(each, **options) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({listed}))"  # noqa: S608 - both are SQL already
 
 
 @compiles(in_json, "postgresql")

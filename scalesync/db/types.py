@@ -90,6 +90,14 @@ Serial = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 """An id given by the database; SQLite generates ids only in a column of type INTEGER."""
 
 
+def numbered_key(task: str, ordinal: str) -> tuple[sa.Column[str], sa.Column[int]]:
+    """Return the key columns of a table whose rows are numbered within a task, with what they mean."""
+    return (
+        sa.Column("task_id", sa.Text, primary_key=True, doc=task),
+        sa.Column("ordinal", sa.BigInteger, primary_key=True, autoincrement=False, doc=ordinal),
+    )
+
+
 def one_of(column: str, values: type[StrEnum]) -> sa.CheckConstraint:
     """Return the CHECK constraint that restricts a column to the values of an enum."""
     return sa.CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)

@@ -74,7 +74,7 @@ def order(client: ScaleClient, batch: str, count: int) -> None:
 
 
 def wait_for(batch: Batch, seconds: float) -> None:
-    """Look at the batch until no task of it is pending, for so many seconds at most."""
+    """Wait until no task of the batch is pending, at most until the time is over, and print its counts."""
     until = time.monotonic() + seconds
     while batch.get_status().get("pending") and time.monotonic() < until:
         time.sleep(0.2)

@@ -40,6 +40,11 @@ class QueueStats:
     """Commands that are both."""
 
     @property
+    def unheld_in_doubt(self) -> int:
+        """Commands in doubt without those that are held, which `held` counts."""
+        return self.in_doubt - self.held_in_doubt
+
+    @property
     def needs_a_person(self) -> bool:
         """Whether any command is dead, in doubt or held."""
         return bool(self.dead or self.in_doubt or self.held)

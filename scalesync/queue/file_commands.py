@@ -3,13 +3,13 @@
 import os
 import stat
 from collections.abc import Mapping
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypedDict
 
 from scalesync.errors import QueueError
-from scalesync.models.commands import GENERATED, CommandKind, NewCommand
-from scalesync.queue.new_commands import canonical, require_name
+from scalesync.models.commands import CommandKind, NewCommand
+from scalesync.queue.new_commands import canonical, generated_name, require_name
 
 MAX_BYTES = 80 << 20
 """Of a file that is uploaded (documented: 80 MB)."""
@@ -85,9 +85,7 @@ def _file_command(
             require_name(name, body[name])
     # A reference_id is what makes a second send harmless: the API answers it with 409 (documented).
     if "reference_id" not in body:
-        text = canonical([kind, content, body])
-        digest = blake2b(text.encode(), digest_size=16, person=_HASH_PERSON).hexdigest()
-        body["reference_id"] = f"{GENERATED}{digest}"
+        body["reference_id"] = generated_name([kind, content, body], _HASH_PERSON)
     project, resource = body.get("project_name"), f"file:{body['reference_id']}"
     return NewCommand(
         kind=kind,

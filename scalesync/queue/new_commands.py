@@ -252,8 +252,13 @@ def _holds_unstorable(value: object) -> bool:
 
 def _unique_id(task_type: str, body: Mapping[str, Any], duplicate: str | None) -> str:
     content = {name: value for name, value in body.items() if name != "batch"}
-    text = canonical([task_type, content, duplicate])
-    return f"{GENERATED}{blake2b(text.encode(), digest_size=16, person=_HASH_PERSON).hexdigest()}"
+    return generated_name([task_type, content, duplicate], _HASH_PERSON)
+
+
+def generated_name(content: object, person: bytes) -> str:
+    """Return a name made from a content; `person` keeps names of different kinds of objects apart."""
+    digest = blake2b(canonical(content).encode(), digest_size=16, person=person)
+    return f"{GENERATED}{digest.hexdigest()}"
 
 
 def require_name(what: str, name: object) -> None:

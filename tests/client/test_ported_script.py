@@ -25,7 +25,7 @@ MADE_UP = {"id", "task_id", "projectId", "created_at", "updated_at", "completed_
 
 @contextmanager
 def _again_and_again(seconds: float, act: Callable[[], object]) -> Iterator[None]:
-    """Call `act` after every so many seconds in a thread while the block lasts; no call may fail."""
+    """Call `act` in a thread, every `seconds`, while the block lasts; no call may fail."""
     over, went_well = threading.Event(), []
 
     def repeat() -> None:

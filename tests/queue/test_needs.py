@@ -69,7 +69,7 @@ def test_the_addresses_of_files_take_the_places_of_references(
 
 
 def test_a_task_waits_for_its_files_and_says_so(env: DispatchEnv) -> None:
-    """Whatever its priority; `why` leads to the first file that is not there."""
+    """A higher priority changes nothing; `why` leads to the first file that is not there."""
     ids = env.put(file("a"), file("b"), new_commands.create_task(BOX, {"attachment": A, "also": B}))
     with env.database.read() as conn:
         assert [shown.command.id for shown in listing.why(conn, ids[2])] == [ids[2], ids[0]]

@@ -104,22 +104,18 @@ def _selected(given: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return day_as_text(given) if isinstance(given.type, sa.Date) else given
 
 
-_IDS = (
-    "command_id",
-    "task_id",
-    "first_seen_at",
-    "seen_at",
-    "before_digest",
-    "after_ordinal",
-    "before_ordinal",
-)
-"""Columns of views that, if there, order their rows."""
+_IDS = ("command_id", "task_id", "first_seen_at", "seen_at", "before_digest")
+"""Columns of views that, if there, order their rows; they are never empty, or behind one that is unique."""
+_ORDINALS = ("after_ordinal", "before_ordinal")
+"""The same, but one of them may be empty."""
 
 
 def _key(source: sa.Table) -> Sequence[sa.ColumnElement[Any]]:
     """Return the columns that order the rows: a table's key; of a view, its ids or all text columns."""
     key: list[sa.ColumnElement[Any]] = list(source.primary_key) or [
-        source.c[each].nulls_first() for each in _IDS if each in source.c
+        # Only where they are needed: with NULLS FIRST, Postgres cannot read a view in the order of an index.
+        *(source.c[each] for each in _IDS if each in source.c),
+        *(source.c[each].nulls_first() for each in _ORDINALS if each in source.c),
     ]
     texts = (each for each in source.columns if kind_of(each) in (ColumnKind.TEXT, ColumnKind.DAY))
     return key or [each.nulls_first() for each in texts]

@@ -2,19 +2,12 @@
 
 from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, Table, Text
 
-from scalesync.db.types import Instant, Json, Serial, metadata
+from scalesync.db.types import Instant, Json, Serial, metadata, numbered_key
 
 annotations = Table(
     "annotations",
     metadata,
-    Column("task_id", Text, primary_key=True, doc="its task"),
-    Column(
-        "ordinal",
-        BigInteger,
-        primary_key=True,
-        autoincrement=False,
-        doc="from 0, in the order of the response",
-    ),
+    *numbered_key("its task", "from 0, in the order of the response"),
     Column("uuid", Text, doc="its own id, if it has one"),
     Column("label", Text, doc="what it was labelled as"),
     Column(
@@ -42,14 +35,7 @@ annotations = Table(
 annotation_links = Table(
     "annotation_links",
     metadata,
-    Column("task_id", Text, primary_key=True, doc="their task"),
-    Column(
-        "ordinal",
-        BigInteger,
-        primary_key=True,
-        autoincrement=False,
-        doc="from 0, in the order of the response",
-    ),
+    *numbered_key("their task", "from 0, in the order of the response"),
     Column("kind", Text, nullable=False, doc="`relationship`, `link` or `ref`"),
     Column("uuid", Text, doc="its own id, if it has one"),
     Column("source", Text, doc="the `uuid` of an annotation"),

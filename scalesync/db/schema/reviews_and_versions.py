@@ -2,20 +2,13 @@
 
 from sqlalchemy import BigInteger, Column, Double, Index, Table, Text
 
-from scalesync.db.types import Instant, Json, metadata, one_of
+from scalesync.db.types import Instant, Json, metadata, numbered_key, one_of
 from scalesync.models.changes import DifferenceKind
 
 task_audits = Table(
     "task_audits",
     metadata,
-    Column("task_id", Text, primary_key=True, doc="the audited task"),
-    Column(
-        "ordinal",
-        BigInteger,
-        primary_key=True,
-        autoincrement=False,
-        doc="from 0, in the order of the API: newest first",
-    ),
+    *numbered_key("the audited task", "from 0, in the order of the API: newest first"),
     Column("source", Text, doc="`customer` or `scale`"),
     Column("result", Text, doc="`accepted`, `fixed`, `commented` or `rejected`"),
     Column("comments", Text, doc="what the reviewer wrote"),
@@ -30,14 +23,7 @@ task_audits = Table(
 task_attempts = Table(
     "task_attempts",
     metadata,
-    Column("task_id", Text, primary_key=True, doc="their task"),
-    Column(
-        "ordinal",
-        BigInteger,
-        primary_key=True,
-        autoincrement=False,
-        doc="from 0, in the order of the API",
-    ),
+    *numbered_key("their task", "from 0, in the order of the API"),
     Column("response", Json, doc="what this attempt came to, as in `tasks`"),
     Column("extra", Json, doc="everything else that the attempt holds"),
     sqlite_with_rowid=False,
