@@ -143,6 +143,7 @@ def test_status_shows_the_queue(queued: Scalesync) -> None:
         "dead": 0,
         "in_doubt": 0,
         "held": 0,
+        "held_in_doubt": 0,
     }
 
 

@@ -1,5 +1,6 @@
 """Writes of the drop-in: sent at once, queued for later, or refused; each has its effect once."""
 
+from contextlib import closing
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import scaleapi
 
 from scalesync.client import ScaleClient, Task
+from scalesync.db.database import Database
 from scalesync.errors import (
     ConfigurationError,
     DatabaseError,
@@ -17,9 +19,11 @@ from scalesync.errors import (
     ScaleNoAnswer,
     ScaleUnauthorized,
 )
+from scalesync.models.commands import CommandState
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.task_writes import cancel_task
 from tests.client.conftest import Connect
+from tests.support.commands import NOON, change
 from tests.support.sandboxes import LIVE_KEY, StartSandbox
 
 BOX = "imageannotation"
@@ -94,7 +98,7 @@ def test_a_client_that_only_reads_refuses_every_write(sandbox: SandboxServer, co
 
 
 def test_a_write_that_is_delivered_without_a_result_has_ended(
-    sandbox: SandboxServer, client: ScaleClient
+    sandbox: SandboxServer, client: ScaleClient, sqlite_url: str
 ) -> None:
     """After a restored backup: the task was known by its unique_id alone, and has lost that as it was to."""
     task_id = str(client.create_task(BOX, **IMAGE, unique_id="one").id)
@@ -102,6 +106,8 @@ def test_a_write_that_is_delivered_without_a_result_has_ended(
     client.writes = "queue"
     task.cancel(clear_unique_id=True)
     client.mirror.queue.distrust()
+    with closing(Database.open(sqlite_url)) as database:  # so long ago that the API shows all of it
+        change(database, 1, CommandState.DELIVERED, finished_at=NOON)
     with sandbox.backend.locked():
         cancel_task(sandbox.backend.live, task_id, clear_unique_id=True)
     client.writes = "send"
