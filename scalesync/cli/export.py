@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
     "task_audits", "task_attempts", "replaced_responses", "annotation_differences", "commands",
-    "command_attempts", "runs",
+    "command_attempts", "runs", "attachments",
 )  # fmt: skip
 VIEWS = (
     "task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "reviewers",

@@ -45,6 +45,7 @@ CASES = (
     ("submissions", Selection(status="completed"), ""),
 )
 _EMPTY = {
+    "attachments",
     "annotation_links",
     "command_attempts",
     "runs",

@@ -1,6 +1,6 @@
-"""Tables derived from tasks: annotations, result files, and the history of changes. A public contract."""
+"""Tables derived from tasks: annotations, files, and the history of changes. A public contract."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, Table, Text
 
 from scalesync.db.types import Instant, Json, Serial, metadata, numbered_key
 
@@ -78,6 +78,20 @@ task_files = Table(
     info={"doc": "one row for each file and each task whose response names it"},
 )
 """The files that tasks' responses name; several tasks may share one file."""
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("url", Text, primary_key=True, doc="its address as tasks name it, without its signature"),
+    Column("width", Integer, doc="pixels, of the picture as browsers show it; empty: not known"),
+    Column("height", Integer, doc="pixels, likewise"),
+    Column("bytes", BigInteger, doc="size of the file; empty: not known"),
+    Column("content_type", Text, doc="what its server calls it, such as `image/png`"),
+    Column("path", Text, doc="where the file is kept; empty: it was not kept"),
+    Column("checked_at", Instant, doc="when it was last asked for"),
+    Column("error", Text, doc="why its size is not known, or the file is not here"),
+    info={"doc": "one row for each attachment of a task that was asked for"},
+)
 
 task_changes = Table(
     "task_changes",
