@@ -78,6 +78,8 @@ def change_tags(
     kind: CommandKind, tags: Iterable[str], *, task_id: str | None = None, unique_id: str | None = None
 ) -> NewCommand:
     """Return the command that sets, adds or deletes tags of a task, as `kind` says; each tag once."""
+    if not isinstance(tags, Iterable):
+        raise QueueError(f"The tags are {tags!r}.", advice="Give a list of texts, an empty one for none.")
     given = list(dict.fromkeys(tags)) if not isinstance(tags, str) else [tags]
     for tag in given:
         require_name("tag", tag)

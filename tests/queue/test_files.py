@@ -95,7 +95,7 @@ def test_another_content_under_the_same_reference_id_is_a_conflict(env: Dispatch
         file_commands.import_file("https://example.com/2.jpg", reference_id="one"),
         file_commands.upload_file(picture, reference_id="one"),
     ):
-        with pytest.raises(ConflictError, match="of 'one'"):
+        with pytest.raises(ConflictError, match="another import_file of 'one'"):
             env.put(order)
 
 

@@ -114,6 +114,7 @@ def test_what_the_api_refuses_is_dead_with_its_words(
 _CHANGES: list[tuple[str, Callable[[], object], str]] = [
     ("no task", new_commands.clear_task_unique_id, "has to be named"),
     ("no tag", lambda: new_commands.change_tags(_ADD, [], task_id="t"), "no tag to add"),
+    ("None for tags", lambda: new_commands.change_tags(_SET, None, task_id="t"), "tags are None"),  # type: ignore[arg-type]
     ("an empty tag", lambda: new_commands.change_tags(_SET, [""], task_id="t"), "not empty"),
     ("metadata in a list", lambda: new_commands.set_task_metadata([1], task_id="t"), "must be an object"),  # type: ignore[arg-type]
     ("batch metadata in a text", lambda: new_commands.set_batch_metadata("b", "x"), "must be an object"),  # type: ignore[arg-type]

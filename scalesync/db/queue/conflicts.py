@@ -30,7 +30,7 @@ def clash(new: NewCommand, existing: Command) -> ConflictError:
     there_and_here = (json.loads(text, parse_float=Decimal) for text in (existing.payload, new.payload))
     found = list(_differences(*there_and_here))
     fields = _some([f"{path} ({_shown(one)} there, {_shown(other)} here)" for path, one, other in found])
-    return ConflictError(f"There is another {new.kind} of {name!r}, {there}: it differs in {fields}.")
+    return ConflictError(f"There is another {existing.kind} of {name!r}, {there}: it differs in {fields}.")
 
 
 def is_same(new: NewCommand, payload: str) -> bool:
