@@ -17,6 +17,7 @@ from scalesync.cli.param_types import DURATION, GIVEN
 _MODULES = {
     "backup": "setup_and_status",
     "batch": "resources",
+    "browse": "browse",
     "changes": "lists",
     "check": "setup_and_status",
     "demo": "sandbox",

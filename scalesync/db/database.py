@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, exc
 
+from scalesync import advice
 from scalesync.db import postgres
 from scalesync.db.error_translation import database_error
 from scalesync.db.sqlite import (
@@ -21,8 +22,11 @@ from scalesync.db.sqlite import (
 )
 from scalesync.db.url import display_url, parse, without_secrets
 from scalesync.db.wal import check_log
-from scalesync.errors import DatabaseError, DatabaseUnavailableError
+from scalesync.errors import DatabaseError, DatabaseUnavailableError, IncompleteError
 from scalesync.sqlite_files import check_file
+
+# Steps of SQLite's virtual machine between two looks at the clock: less than a millisecond.
+_STEPS_BETWEEN_CHECKS = 10_000
 
 
 class Database:
@@ -79,6 +83,30 @@ class Database:
         if self.is_sqlite:
             return self._transaction({BEGIN: "DEFERRED"})
         return self._transaction({BEGIN: postgres.READING})
+
+    @contextmanager
+    def read_within(self, seconds: float) -> Iterator[Connection]:
+        """Open a reading transaction whose statements are ended after `seconds`, on Postgres each of them.
+
+        Raises IncompleteError for a statement that was ended.
+        """
+        ends = time.monotonic() + seconds
+        with self.read() as connection:
+            driver: Any = connection.connection.driver_connection
+            if self.is_sqlite:
+                driver.set_progress_handler(lambda: time.monotonic() > ends, _STEPS_BETWEEN_CHECKS)
+            else:
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1_000))}")
+            try:
+                yield connection
+            except exc.DBAPIError as error:
+                if time.monotonic() < ends:
+                    raise
+                msg = f"The database took longer than {seconds:g} s."
+                raise IncompleteError(msg, advice=advice.FEWER_AT_ONCE) from error
+            finally:
+                if self.is_sqlite:
+                    driver.set_progress_handler(None, 0)
 
     def examine(self) -> str:
         """Return remarks about a Postgres server as a phrase; empty if there are none, and for SQLite.

@@ -1,1 +1,1 @@
-"""Read-only pages and the report of one mirror: HTTP, templates, charts and shapes."""
+"""Read-only pages over one mirror: `scalesync browse`."""

@@ -84,7 +84,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "queue reconcile": ("queue reconcile --timeout 5s",),
     "dispatch": ("dispatch --dry-run", "dispatch --json", "dispatch --timeout 5s"),
 }
-APART = {"sandbox", "demo"}
+APART = {"sandbox", "demo", "browse"}
 """Run until they are stopped, or with a mirror of their own: processes below."""
 QUEUEING = ("project create", "batch create", "task create", "task cancel")
 FIRST = (*QUEUEING, "sync", "dispatch")

@@ -1,0 +1,153 @@
+"""The application: which page answers which address, in which form, and errors as pages."""
+
+import logging
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from scalesync.errors import (
+    ConfigurationError,
+    DatabaseError,
+    IncompleteError,
+    QueueError,
+    ScalesyncError,
+)
+from scalesync.web import lists
+from scalesync.web.addresses import address, segment, web_link
+from scalesync.web.pages import NoSuchPageError, PageFunction, PageRequest, WebPage, plain
+from scalesync.web.safety import Access, guarded
+
+if TYPE_CHECKING:
+    from scalesync.mirror import Mirror
+
+_log = logging.getLogger(__name__)
+_STATIC = Path(__file__).parent / "static"
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (NoSuchPageError, 404),
+    (ConfigurationError, 400),
+    (QueueError, 400),
+    (IncompleteError, 504),
+    (DatabaseError, 503),
+)
+"""The first class that an error has decides."""
+
+
+class MenuEntry(NamedTuple):
+    """A page in the menu."""
+
+    path: str
+    title: str
+
+
+def home(request: PageRequest) -> WebPage:  # noqa: ARG001 - a page takes its request
+    """Return the links to all pages."""
+    links = [entry._asdict() for entry in MENU]
+    return WebPage("home.html", {"title": "scalesync"}, {"pages": links})
+
+
+PAGES: dict[str, PageFunction] = {"/": home, "/tasks": lists.tasks}
+"""The pages by their path."""
+NAMED_PAGES: dict[str, PageFunction] = {}
+"""The pages of one object each, by the path before its name."""
+MENU = (MenuEntry("/tasks", "Tasks"),)
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates: everything is escaped, and a value that is not given is an error."""
+    made = Environment(
+        loader=PackageLoader("scalesync.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(address=address, segment=segment, web_link=web_link)
+    made.filters["plain"] = plain
+    return made
+
+
+def make_app(mirror: "Mirror", access: Access) -> ASGIApp:
+    """Return the pages over a mirror, which should keep its database open."""
+    static = StaticFiles(directory=_STATIC)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["raw_path"].decode("latin-1")
+        if path.startswith("/static/"):
+            # The name without the folder's, as a mount would have it.
+            await static({**scope, "path": path.removeprefix("/static")}, receive, send)
+            return
+        request = Request(scope)
+        response = await run_in_threadpool(respond, mirror, path, request.scope["query_string"])
+        await response(scope, receive, send)
+
+    return guarded(answer, access)
+
+
+def respond(mirror: "Mirror", raw_path: str, query_string: bytes) -> Response:
+    """Return the answer to a request for a path as it was sent: a page, or an error as a page."""
+    path, form = raw_path, "html"
+    for suffix in ("json", "csv"):
+        # Before decoding: a dot that belongs to a name is percent-encoded.
+        if raw_path.endswith(f".{suffix}"):
+            path, form = raw_path.removesuffix(f".{suffix}"), suffix
+    query = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    request = PageRequest(mirror, path, "", query, form)
+    try:
+        page = _page(request)
+        return _response(page, request)
+    except (ScalesyncError, NoSuchPageError) as error:
+        return _response(_error_page(error), request)
+    except Exception as error:  # noqa: BLE001 - a page that fails ends no server, and shows no traceback
+        _log.error("%s failed", raw_path, exc_info=error)
+        return _response(_error_page(error), request)
+
+
+def _page(request: PageRequest) -> WebPage:
+    """Return the page at a path. Raises NoSuchPageError if there is none."""
+    if request.path in PAGES:
+        return PAGES[request.path](request)
+    # `/index.json`: the home page has no name to put a suffix behind.
+    if request.path == "/index":
+        return PAGES["/"](request)
+    for start, page in NAMED_PAGES.items():
+        name = request.path.removeprefix(start)
+        if name != request.path and name:
+            return page(replace(request, name=unquote(name)))
+    raise NoSuchPageError("There is no such page.")
+
+
+def _response(page: WebPage, request: PageRequest) -> Response:
+    if request.form == "json":
+        return Response(page.json(), page.status, page.headers, "application/json")
+    if request.form == "csv":
+        if page.table is None:
+            page = (
+                _error_page(NoSuchPageError("This page has no rows for CSV.")) if page.status < 400 else page
+            )
+            return Response(f"{page.values['message']}\n", page.status, media_type="text/plain")
+        return Response(page.table.csv(), page.status, page.headers, "text/csv; charset=utf-8")
+    values = {"menu": MENU, "path": request.path, "query": request.query, **page.values}
+    html = environment().get_template(page.template).render(values)
+    return Response(html.encode(errors="replace"), page.status, page.headers, "text/html; charset=utf-8")
+
+
+def _error_page(error: Exception) -> WebPage:
+    """Return the page of an error: its sentence and advice; those of a bug say nothing about it."""
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+    message = "These pages failed; the terminal of `scalesync browse` says why."
+    if isinstance(error, ScalesyncError | NoSuchPageError):
+        message = str(error)
+    advice = getattr(error, "advice", "")
+    values = {"title": "Not shown", "message": message, "advice": advice, "status": status}
+    document = {"error": message, "advice": advice}
+    return WebPage("error.html", values, document, status=status)

@@ -1,0 +1,103 @@
+"""What a page is made from and what it answers: one value as HTML, as JSON and as CSV."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from scalesync.errors import ConfigurationError
+from scalesync.export.csv_jsonl import csv_lines, to_json
+from scalesync.models.columns import Column, ColumnKind
+from scalesync.timestamps import format_instant
+
+if TYPE_CHECKING:
+    from scalesync.mirror import Mirror
+
+Query = Sequence[tuple[str, str]]
+"""Names and values after the question mark of an address, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """What a page is asked for."""
+
+    mirror: "Mirror"
+    path: str
+    """As it was sent, without `.json` or `.csv`: percent-encoded."""
+    name: str
+    """The decoded rest of the path, such as a task's id; empty if there is none."""
+    query: Query
+    form: str = "html"
+    """Or `json` or `csv`."""
+
+    def one(self, name: str, default: str = "") -> str:
+        """Return a value of the address. Raises ConfigurationError if it is there twice."""
+        found = [value for key, value in self.query if key == name and value]
+        if len(found) > 1:
+            raise ConfigurationError(f"{name} is in the address {len(found)} times.", advice="Leave one.")
+        return found[0] if found else default
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """Return a whole number from 0 to `most`. Raises ConfigurationError for anything else."""
+        text = self.one(name, str(default))
+        # Digits of other scripts are numbers to Python too, and thousands of digits take long to read.
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+            msg = f"{name} is not a whole number from 0 to {most}."
+            raise ConfigurationError(msg, advice="Correct the address, or leave it out.")
+        return int(text)
+
+
+class Table(NamedTuple):
+    """The rows that a page answers as CSV."""
+
+    columns: Sequence[Column]
+    rows: Iterator[Sequence[object]] | Sequence[Sequence[object]]
+
+    @classmethod
+    def of(cls, names: Sequence[str], objects: Sequence[Mapping[str, Any]]) -> "Table":
+        """Return the values of these names of each object; objects and lists in them as JSON."""
+        rows = [[_cell(each.get(name)) for name in names] for each in objects]
+        return cls([Column(name, ColumnKind.UNDECLARED) for name in names], rows)
+
+    def csv(self) -> bytes:
+        """Return the table as CSV, in which a spreadsheet runs nothing."""
+        return b"".join(line + b"\n" for line in csv_lines(self.columns, iter(self.rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """The answer to a request: the same content in three forms."""
+
+    template: str
+    values: Mapping[str, object]
+    """What the template shows."""
+    document: object
+    """What `.json` answers: plain values, times, and JSON texts as msgspec.Raw."""
+    table: Table | None = None
+    """What `.csv` answers; None: this page has no rows."""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def json(self) -> bytes:
+        """Return the document as JSON, times in the API's form, NaN and infinity as null."""
+        return msgspec.json.encode(self.document, enc_hook=to_json)
+
+
+class NoSuchPageError(Exception):
+    """There is no page at this address, or nothing here has that name."""
+
+
+PageFunction = Callable[[PageRequest], WebPage]
+
+
+def _cell(value: object) -> object:
+    return msgspec.json.encode(value, enc_hook=to_json).decode() if isinstance(value, dict | list) else value
+
+
+def plain(value: object) -> object:
+    """Return a value as a page shows it: None as nothing, times in the API's form."""
+    if value is None:
+        return ""
+    return format_instant(value) if isinstance(value, datetime) else value

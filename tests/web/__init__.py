@@ -1,0 +1,1 @@
+"""The pages of `scalesync browse`, on both databases."""

@@ -1,0 +1,15 @@
+"""Browsers over mirrors of both kinds."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.pages import Browser
+
+
+@pytest.fixture
+def browser(database_url: str) -> Iterator[Browser]:
+    """Return a browser over a fresh mirror of each kind in turn."""
+    made = Browser(database_url)
+    yield made
+    made.close()
