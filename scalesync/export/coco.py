@@ -9,7 +9,7 @@ import msgspec
 
 from scalesync.db.export.drawn_shapes import DrawnShape, Image, ImageShapes, SkippedAnnotations
 from scalesync.export.counts import ExportCounts, joined
-from scalesync.export.outlines import MAX_PIXELS, Outline, area, bounds, outline_of
+from scalesync.export.outlines import Outline, area, bounds, outline_of
 
 UNLABELED = "unlabeled"
 """The category of shapes without a label."""
@@ -37,23 +37,12 @@ class _Geometry(NamedTuple):
         return left >= 0 and top >= 0 and left + wide <= width and top + high <= height
 
 
-class _TaskDetails(msgspec.Struct):
-    """The fields of a task's params or metadata that describe its image."""
-
-    attachment: object = None
-    width: object = None
-    height: object = None
-
-
-_decode_details = msgspec.json.Decoder(_TaskDetails).decode
-
-
 def coco_lines(image_shapes: ImageShapes, counts: ExportCounts) -> Iterator[bytes]:
     """Yield the lines of one COCO file; only the category names are held in memory.
 
-    Ids count from 1, in order of task ids. An image's size is `width` and `height` in the task's params or
-    metadata, else the extent of its shapes, else 0. Annotations that COCO cannot hold are counted as left
-    out: written and left out add up to all annotations of the selected tasks.
+    Ids count from 1, in order of task ids. An image of unknown size gets the extent of its shapes, else 0.
+    Annotations that COCO cannot hold are counted as left out: written and left out add up to all annotations
+    of the selected tasks.
     """
     # COCO wants categories before images before annotations: three passes over the mirror in one transaction,
     # instead of one pass with everything in memory.
@@ -103,34 +92,15 @@ def _skip_reason(of: SkippedAnnotations) -> str:
 
 
 def _encode_image(number: int, image: Image, shapes: Iterable[DrawnShape], counts: ExportCounts) -> bytes:
-    size = known_size(image)
+    size = image.picture.size
     if size is None:
         size = _extent_of_shapes(shapes)
         counts.alter(_SIZE_FROM_SHAPES if all(size) else _SIZE_UNKNOWN, 1)
-    attachment = _read_details(image.params).attachment
-    name = attachment if isinstance(attachment, str) else image.task_id
+    name = image.task_id if image.picture.url is None else image.picture.url
     width, height = size
     return _encode(
         {"id": number, "file_name": name, "width": width, "height": height, "task_id": image.task_id}
     )
-
-
-def known_size(image: Image) -> tuple[int, int] | None:
-    """Return width and height of an image in pixels, None if nothing but its shapes shows them."""
-    for details in map(_read_details, (image.params, image.metadata)):
-        width, height = details.width, details.height
-        if not isinstance(width, int | float) or not isinstance(height, int | float):
-            continue
-        if min(width, height) > 0 and max(width, height) <= MAX_PIXELS:
-            return math.ceil(width), math.ceil(height)
-    return None
-
-
-def _read_details(text: str | None) -> _TaskDetails:
-    try:
-        return _decode_details(text) if text else _TaskDetails()
-    except msgspec.DecodeError:
-        return _TaskDetails()
 
 
 def _extent_of_shapes(shapes: Iterable[DrawnShape]) -> tuple[int, int]:
@@ -146,7 +116,7 @@ def _annotations(
 ) -> Iterator[bytes]:
     number = 0
     for image_id, image, shapes in images_with_shapes(image_shapes):
-        size = known_size(image)
+        size = image.picture.size
         for shape in shapes:
             outline, what = outline_of(shape), PLURAL.get(shape.geometry, shape.geometry)
             if outline is None:

@@ -7,12 +7,11 @@ from math import hypot
 import msgspec
 
 from scalesync.db.export.drawn_shapes import DrawnShape
+from scalesync.db.export.pictures import MAX_PIXELS
 
 Corner = tuple[float, float]
 Outline = Sequence[Corner]
 
-MAX_PIXELS = 2**31
-"""Pixels; no picture is larger, and areas of larger shapes would overflow a double."""
 _ROUNDING = 1e-12
 """Share of the bounding box below which an area is a rounding error."""
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, not_, or_, select
 
 from scalesync.annotations.models import Geometry
+from scalesync.db.export.pictures import Picture, with_pictures
 from scalesync.db.export.rows import stream
 from scalesync.db.filters import equal, where
 from scalesync.db.schema.annotations_and_changes import annotations
@@ -27,9 +28,7 @@ class Image(NamedTuple):
     """A task about one image."""
 
     task_id: str
-    params: str | None
-    """A JSON object, or any other JSON value that the API sent instead; likewise `metadata`."""
-    metadata: str | None
+    picture: Picture
 
 
 class DrawnShape(NamedTuple):
@@ -78,7 +77,13 @@ class ImageShapes:
         Tasks in error are left out: their missing shapes do not mean an empty image.
         """
         columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
-        yield from starmap(Image, stream(self.conn, _images(self.wanted, *columns)))
+        found = with_pictures(self.conn, stream(self.conn, _images(self.wanted, *columns)))
+        yield from starmap(Image, found)
+
+    def image_count(self) -> int:
+        """Return the number of images."""
+        images = _images(self.wanted, tasks.c.task_id).order_by(None).subquery()
+        return self.conn.execute(select(func.count()).select_from(images)).scalar_one()
 
     def shapes(self) -> Iterator[DrawnShape]:
         """Yield the shapes ordered by task_id, and within a task in the order of the response."""
