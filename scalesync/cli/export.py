@@ -10,7 +10,7 @@ import click
 
 from scalesync.cli.atomic_files import atomic_directory, atomic_write
 from scalesync.cli.context import Context
-from scalesync.cli.filters import filters, selection_from, warn_of_filters
+from scalesync.cli.filters import annotation_filters, filters, selection_from, warn_of_filters
 from scalesync.cli.output import output_errors, print_data, single_line
 from scalesync.errors import ConfigurationError
 
@@ -44,6 +44,7 @@ _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
     help="Write to FILE, whole or not at all.",
 )
 @filters("tasks")
+@annotation_filters
 @click.pass_obj
 def export(context: Context, /, table: str, partition: bool, output: Path | None, **options: object) -> None:
     """Write a table, a view or a dataset.

@@ -46,6 +46,15 @@ _OPTIONS = {
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 
+_ANNOTATION_OPTIONS = {
+    "geometry": click.option(
+        "--geometry", type=NAME, multiple=True, help="Only annotations of it; several times for more."
+    ),
+    "label": click.option(
+        "--label", type=NAME, multiple=True, help="Only annotations with it; several times for more."
+    ),
+}
+
 _STREAM_OPTIONS = {
     "tasks": tuple(_OPTIONS),
     "batches": ("project", "status", "since", "until", "limit", "missing"),
@@ -63,6 +72,13 @@ def filters(stream: str) -> Callable[[_F], _F]:
         return command
 
     return decorate
+
+
+def annotation_filters(command: _F) -> _F:
+    """Add the filter options of annotations to a command."""
+    for name in reversed(_ANNOTATION_OPTIONS):
+        command = _ANNOTATION_OPTIONS[name](command)
+    return command
 
 
 def warn_of_unknown(context: "Context", names: Iterable[tuple[str, object]], *, listed: bool = False) -> None:
@@ -99,13 +115,13 @@ def warn_of_filters(context: "Context", stream: str, options: dict[str, object])
 def selection_from(stream: str, options: dict[str, object]) -> "Selection":
     """Build a selection from options. Raises ConfigurationError for a filter that the stream lacks.
 
-    Filters of other tables and views are checked when they are queried.
+    Filters of other tables and views, and of annotations, are checked when they are queried.
     """
     from scalesync.models.selection import Selection
 
     given = {name: value for name, value in options.items() if value not in (None, False, ())}
     for name in given:
-        if name not in _STREAM_OPTIONS.get(stream, _OPTIONS):
+        if name not in _ANNOTATION_OPTIONS and name not in _STREAM_OPTIONS.get(stream, _OPTIONS):
             raise ConfigurationError(
                 f"--{name.replace('_', '-')} does not apply to {stream}.", advice="Leave it out."
             )

@@ -20,7 +20,7 @@ from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines
 from scalesync.export.fiftyone import fiftyone_lines
 from scalesync.models.columns import QueryResult
-from scalesync.models.selection import EVERYTHING, Selection
+from scalesync.models.selection import EVERYTHING, OF_ANNOTATIONS, Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +56,10 @@ class Export:
         if self.format in _DATASETS and self.name not in ("tasks", "annotations"):
             msg = f"The format {self.format} is made of tasks with their annotations, not of {self.name}."
             raise ConfigurationError(msg, advice="Export tasks, or choose jsonl, csv or parquet.")
+        for name in OF_ANNOTATIONS if self.name in MAPPINGS and self.format not in _DATASETS else ():
+            if getattr(self.wanted, name) is not None:
+                msg = f"--{name} does not apply to {self.name}."
+                raise ConfigurationError(msg, advice="Export annotations, or leave it out.")
 
 
 class Exporter:
@@ -91,8 +95,8 @@ class Exporter:
                 yield from coco_lines(drawn_shapes.ImageShapes(conn, wanted), counts)
             elif export.format is Format.FIFTYONE:
                 # The limit counts written tasks, and not every task can be written.
-                documents = query.documents(conn, TASKS, replace(wanted, limit=None))
-                yield from fiftyone_lines(documents, counts, limit=wanted.limit)
+                documents = query.documents(conn, TASKS, replace(wanted.of_tasks(), limit=None))
+                yield from fiftyone_lines(documents, counts, wanted)
             elif export.format is Format.JSONL and name in MAPPINGS:
                 yield from counts.counting(query.documents(conn, MAPPINGS[name], wanted))
             else:

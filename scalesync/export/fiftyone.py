@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from scalesync.export.counts import ExportCounts, joined
+from scalesync.models.selection import EVERYTHING, Selection
 
 _BY_URL = ("videoannotation", "videoplaybackannotation")
 _NEEDED = {"box": ("left", "top", "width", "height"), "point": ("x", "y")}
@@ -48,6 +49,7 @@ _COMPATIBLE_VALUES: dict[str, Callable[[Any], bool]] = {
     "tags": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
 }
 """Reserved names that an attribute may have if its value fits the label's own field."""
+_IN_FILES = "tasks whose annotations are in files or masks, which are not filtered"
 _MAX_DEPTH = 50
 """Nesting of an attribute's value; MongoDB stores 100 levels of a whole document."""
 
@@ -67,19 +69,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 def fiftyone_lines(
-    documents: Iterable[bytes], counts: ExportCounts, *, limit: int | None = None
+    documents: Iterable[bytes], counts: ExportCounts, wanted: Selection = EVERYTHING
 ) -> Iterator[bytes]:
-    """Yield the lines of one JSON array of at most `limit` completed tasks, in constant memory.
+    """Yield the lines of one JSON array of completed tasks, in constant memory.
 
     Tasks are as the API sent them, without the parts that the importer cannot read; `counts` counts those.
     Tasks of videos get a `task` object with their params. Tasks that are not completed are skipped.
+    Of `wanted` its limit and its filters of annotations apply.
     """
     yield b"["
-    yield from joined(counts.counting(islice(_elements(documents, counts), limit)))
+    yield from joined(counts.counting(islice(_elements(documents, counts, wanted), wanted.limit)))
     yield b"]"
 
 
-def _elements(documents: Iterable[bytes], counts: ExportCounts) -> Iterator[bytes]:
+def _elements(documents: Iterable[bytes], counts: ExportCounts, wanted: Selection) -> Iterator[bytes]:
     forms: dict[str, type] = {}
     for document in documents:
         try:
@@ -93,7 +96,7 @@ def _elements(documents: Iterable[bytes], counts: ExportCounts) -> Iterator[byte
         if not isinstance(task.response, dict):
             counts.leave_out("tasks without a response")
             continue
-        readable = _ReadableResponse(task.response, forms)
+        readable = _ReadableResponse(task.response, forms, wanted)
         reason = readable.filter_video() if task.type in _BY_URL else readable.filter_image()
         if reason is not None:
             counts.leave_out(reason)
@@ -120,6 +123,7 @@ class _ReadableResponse:
     response: _Object
     known_forms: Mapping[str, type]
     """The type (str or list) of each global attribute in earlier tasks, which the importer then expects."""
+    wanted: Selection
     forms: dict[str, type] = field(default_factory=dict)
     is_changed: bool = False
     left_out: Counter[str] = field(default_factory=Counter)
@@ -128,6 +132,8 @@ class _ReadableResponse:
 
     def filter_video(self) -> str | None:
         """Return why the importer cannot read this response of a video, None if it can."""
+        if self.wanted != self.wanted.of_tasks():
+            return _IN_FILES
         files = [self.response[name] for name in ("annotations", "events") if name in self.response]
         if not files or not all(_has_text(each, "url") for each in files):
             return "tasks of videos that name no file of annotations"
@@ -140,9 +146,13 @@ class _ReadableResponse:
         if isinstance(annotations, dict):
             if not _has_text(annotations.get("combined"), "indexedImage"):
                 return "tasks without an image of indexes, nor a list of annotations"
+            if self.wanted != self.wanted.of_tasks():
+                return _IN_FILES
             self._keep_mapping()
         elif isinstance(annotations, list):
-            self.response["annotations"] = [each for each in annotations if self._keeps(each)]
+            chosen = [each for each in annotations if self._is_chosen(each)]
+            self.is_changed = len(chosen) < len(annotations)
+            self.response["annotations"] = [each for each in chosen if self._keeps(each)]
         elif "error" in self.response:
             return "tasks whose response is an error"
         else:
@@ -150,6 +160,11 @@ class _ReadableResponse:
         self._keep_globals()
         is_empty = not self.response["annotations"] and not self.response.get("global_attributes")
         return "tasks of which FiftyOne can read nothing" if is_empty and self.left_out else None
+
+    def _is_chosen(self, annotation: object) -> bool:
+        """Return whether the filters of annotations choose one; each without a filter, of any form."""
+        given = annotation if isinstance(annotation, dict) else {}
+        return self.wanted.has_annotation(given.get("type"), given.get("label"))
 
     def _leave_out(self, reason: str) -> None:
         self.left_out[reason] += 1

@@ -12,6 +12,7 @@ from scalesync.mirror.connections import Connected
 from scalesync.models.changes import Change
 from scalesync.models.selection import (
     BatchFilters,
+    ExportFilters,
     ProjectFilters,
     Selection,
     TaskFilters,
@@ -199,7 +200,7 @@ class Queries(Connected):
 
         return SqlRows(self.exporter, statement, timeout)
 
-    def rows(self, table: str, **filters: Unpack[TaskFilters]) -> "pa.RecordBatchReader":
+    def rows(self, table: str, **filters: Unpack[ExportFilters]) -> "pa.RecordBatchReader":
         """Return the rows of a table or a view as an Arrow reader, in constant memory.
 
         The filters are those of `export`. Needs pyarrow. Raises ConfigurationError for an unknown table, and
@@ -221,7 +222,7 @@ class Queries(Connected):
         file: IO[bytes],
         *,
         format: str = "jsonl",  # noqa: A002 - as the option
-        **filters: Unpack[TaskFilters],
+        **filters: Unpack[ExportFilters],
     ) -> "ExportCounts":
         """Write a table, a view or a dataset to a binary file; return the counts.
 
@@ -239,7 +240,7 @@ class Queries(Connected):
         return counts
 
     def export_partitions(
-        self, table: str, directory: str | os.PathLike[str], **filters: Unpack[TaskFilters]
+        self, table: str, directory: str | os.PathLike[str], **filters: Unpack[ExportFilters]
     ) -> "ExportCounts":
         """Write a table or a view as Parquet files by project and month, below an empty directory."""
         from scalesync.export.counts import ExportCounts

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, TypedDict
@@ -25,6 +25,10 @@ class Selection:
     """One, or any of several."""
     tags: tuple[str, ...] | None = None
     """Tasks with any of these tags."""
+    geometry: str | tuple[str, ...] | None = None
+    """Of annotations: one, or any of several."""
+    label: str | tuple[str, ...] | None = None
+    """Of annotations: one, or any of several."""
     since: datetime | None = None
     """Created at this instant or later."""
     until: datetime | None = None
@@ -49,6 +53,17 @@ class Selection:
         for since, until in (("since", "until"), *RANGES):
             check_order(getattr(self, since), getattr(self, until))
 
+    def of_tasks(self) -> "Selection":
+        """Return the selection without its filters for annotations."""
+        return replace(self, geometry=None, label=None)
+
+    def has_annotation(self, geometry: object, label: object) -> bool:
+        """Return whether its filters for annotations choose one with this geometry and this label."""
+        return all(
+            wanted is None or value in ((wanted,) if isinstance(wanted, str) else wanted)
+            for wanted, value in ((self.geometry, geometry), (self.label, label))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectCounts:
@@ -69,10 +84,13 @@ RANGES = {
 
 EVERYTHING = Selection()
 
-FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status")
+OF_ANNOTATIONS = ("geometry", "label")
+"""The fields of a selection that filter annotations, and no tasks."""
+
+FILTERS = ("project", "batch", "status", "type", "unique_id", "customer_review_status", *OF_ANNOTATIONS)
 """The fields of a selection that take a text, and are named as the column that they filter."""
 
-SEVERAL = ("unique_id", "customer_review_status", "tags")
+SEVERAL = ("unique_id", "customer_review_status", "tags", *OF_ANNOTATIONS)
 """The fields that take several texts too."""
 
 FILTERED_COLUMNS = {
@@ -119,6 +137,14 @@ class TaskFilters(BatchFilters, total=False):
     completed_until: When
     updated_since: When
     updated_until: When
+
+
+class ExportFilters(TaskFilters, total=False):
+    """Filters for rows and datasets."""
+
+    geometry: str | Sequence[str]
+    """Annotations of this geometry, or any of several; other rows need such a column."""
+    label: str | Sequence[str]
 
 
 def selection_of(filters: Mapping[str, Any], now: datetime) -> Selection:

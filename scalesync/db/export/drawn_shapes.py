@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, not_, or_, select
 
 from scalesync.annotations.models import Geometry
+from scalesync.db.export.pictures import Picture, with_pictures
 from scalesync.db.export.rows import stream
-from scalesync.db.filters import where
+from scalesync.db.filters import equal, where
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.mirror import tasks
-from scalesync.models.selection import Selection
+from scalesync.models.selection import OF_ANNOTATIONS, Selection
 
 # Task types that ask for boxes or polygons: without any in the response, the image is exported as empty.
 _TYPES = ("imageannotation", "annotation", "polygonannotation")
@@ -27,9 +28,7 @@ class Image(NamedTuple):
     """A task about one image."""
 
     task_id: str
-    params: str | None
-    """A JSON object, or any other JSON value that the API sent instead; likewise `metadata`."""
-    metadata: str | None
+    picture: Picture
 
 
 class DrawnShape(NamedTuple):
@@ -60,7 +59,10 @@ class SkippedAnnotations(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ImageShapes:
-    """The shapes on the selected images; all methods see the snapshot of the connection's transaction."""
+    """The shapes on the selected images; all methods see the snapshot of the connection's transaction.
+
+    Filters of annotations choose shapes, not images: an image without a chosen shape is one all the same.
+    """
 
     conn: Connection
     wanted: Selection
@@ -75,7 +77,13 @@ class ImageShapes:
         Tasks in error are left out: their missing shapes do not mean an empty image.
         """
         columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
-        yield from starmap(Image, stream(self.conn, _images(self.wanted, *columns)))
+        found = with_pictures(self.conn, stream(self.conn, _images(self.wanted, *columns)))
+        yield from starmap(Image, found)
+
+    def image_count(self) -> int:
+        """Return the number of images."""
+        images = _images(self.wanted, tasks.c.task_id).order_by(None).subquery()
+        return self.conn.execute(select(func.count()).select_from(images)).scalar_one()
 
     def shapes(self) -> Iterator[DrawnShape]:
         """Yield the shapes ordered by task_id, and within a task in the order of the response."""
@@ -89,7 +97,7 @@ class ImageShapes:
         found = (
             select(_A.geometry, has_frame, of_error, func.count())
             .join_from(annotations, tasks, _A.task_id == tasks.c.task_id)
-            .where(*where(tasks, self.wanted), or_(not_(_DRAWN), of_error))
+            .where(*_tasks_of(self.wanted), or_(not_(_DRAWN), of_error), *self._chosen_annotations())
             .group_by(_A.geometry, has_frame, of_error)
             .order_by(_A.geometry, has_frame, of_error)
         )
@@ -100,22 +108,29 @@ class ImageShapes:
     def tasks_in_error(self) -> int:
         """Return the number of selected tasks in error that asked for shapes or have some."""
         asked = or_(tasks.c.type.in_(_TYPES), _has_shapes())
-        found = select(func.count()).select_from(tasks).where(*where(tasks, self.wanted))
+        found = select(func.count()).select_from(tasks).where(*_tasks_of(self.wanted))
         return self.conn.execute(found.where(asked, _is_error())).scalar_one()
 
     def _drawn(self) -> tuple[ColumnElement[bool], ...]:
         """Return the conditions for the shapes of the selected images."""
         # Every task with a shape is an image, so the query for images is needed for its limit only.
-        chosen = select(tasks.c.task_id).where(*where(tasks, self.wanted), not_(_is_error()))
+        chosen = select(tasks.c.task_id).where(*_tasks_of(self.wanted), not_(_is_error()))
         if self.wanted.limit is not None:
             chosen = _images(self.wanted, tasks.c.task_id)
-        return _DRAWN, _A.task_id.in_(chosen)
+        return _DRAWN, _A.task_id.in_(chosen), *self._chosen_annotations()
+
+    def _chosen_annotations(self) -> Iterator[ColumnElement[bool]]:
+        return equal(annotations, self.wanted, OF_ANNOTATIONS)
+
+
+def _tasks_of(wanted: Selection) -> Iterator[ColumnElement[bool]]:
+    return where(tasks, wanted.of_tasks())
 
 
 def _images(wanted: Selection, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     answered = and_(tasks.c.type.in_(_TYPES), tasks.c.response.is_not(None))
     is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))
-    images = select(*columns).where(*where(tasks, wanted), is_image)
+    images = select(*columns).where(*_tasks_of(wanted), is_image)
     return images.order_by(tasks.c.task_id).limit(wanted.limit)
 
 

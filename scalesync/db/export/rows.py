@@ -16,7 +16,7 @@ from scalesync.db.schema.views import VIEWS
 from scalesync.db.types import Instant, Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.columns import Column, ColumnKind
-from scalesync.models.selection import EVERYTHING, FILTERED_COLUMNS, FILTERS, Selection
+from scalesync.models.selection import EVERYTHING, FILTERED_COLUMNS, FILTERS, OF_ANNOTATIONS, Selection
 
 # Rows held in memory while streaming.
 _AT_ONCE = 200
@@ -131,11 +131,19 @@ def _chosen(
     statement = statement.where(*equal(source, wanted, own))
     nothing: dict[str, Any] = dict.fromkeys([*own, "limit"])
     rest = replace(wanted, **nothing)
+    _check_annotation_filters(source, rest)
     # Filters that are left are about the row's task; so is the default filter that hides missing tasks.
     if rest == EVERYTHING and source.name in VIEWS:
         # Views show no missing tasks anyway, and may have rows whose task is not mirrored yet.
         return statement
     return statement.where(source.c.task_id.in_(sa.select(tasks.c.task_id).where(*where(tasks, rest))))
+
+
+def _check_annotation_filters(source: sa.Table, wanted: Selection) -> None:
+    """Raise ConfigurationError for a filter of annotations that is left, since no task has its column."""
+    for name in OF_ANNOTATIONS:
+        if getattr(wanted, name) is not None:
+            raise ConfigurationError(f"--{name} does not apply to {source.name}.", advice="Leave it out.")
 
 
 def _check(source: sa.Table, wanted: Selection) -> None:

@@ -16,7 +16,7 @@ from scalesync.db.queue.command_rows import command_of, named, words
 from scalesync.db.schema.queue import UNSETTLED, commands
 from scalesync.models.commands import Command, CommandKind, CommandState, Outcome
 from scalesync.models.queue_state import CommandView, DisplayState
-from scalesync.models.selection import RANGES, Selection
+from scalesync.models.selection import OF_ANNOTATIONS, RANGES, Selection
 from scalesync.timestamps import format_instant
 
 _AT_ONCE = 500
@@ -169,7 +169,7 @@ def queued_tasks(conn: Connection, wanted: Selection) -> Iterator[bytes]:
     apply to the time of queueing.
     """
     # Only tasks at the API have these: a filter on one of them selects no queued task.
-    at_the_api = ("status", "customer_review_status", *chain.from_iterable(RANGES))
+    at_the_api = ("status", "customer_review_status", *OF_ANNOTATIONS, *chain.from_iterable(RANGES))
     if any(getattr(wanted, name) is not None for name in at_the_api):
         return iter(())
     conditions = [matches(_C, f"kind = '{CommandKind.CREATE_TASK}'"), matches(_C, UNSETTLED)]
