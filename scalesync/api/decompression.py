@@ -13,16 +13,28 @@ _NO_ENCODING = {"", "identity", "aws-chunked", "utf-8"}
 """Encodings that change no byte; the last two are invalid, but object stores send them (observed)."""
 
 
-def decompress(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield a decompressed body in small pieces. Raises zlib.error, EOFError or ValueError if malformed."""
+def is_compressed(encoding: str) -> bool:
+    """Return whether a Content-Encoding changes the bytes of a body."""
+    return bool(_named(encoding))
+
+
+def decompress(chunks: Iterable[bytes], encoding: str, *, by_magic: bool = True) -> Iterator[bytes]:
+    """Yield a decompressed body in small pieces. Raises zlib.error, EOFError or ValueError if malformed.
+
+    `by_magic`: a body that is gzip without saying so, or once more, is decompressed as well.
+    """
     # A file that is stored compressed can be compressed once more for transport, and servers do not always
     # say that a body is compressed: the second look is at its magic bytes.
-    named = {each.strip().lower() for each in encoding.split(",")} - _NO_ENCODING
+    named = _named(encoding)
     if named - {"gzip", "x-gzip"}:
         raise ValueError("an encoding that was not asked for")
     if named:
         chunks = _gunzip(chunks)
-    return _gunzip_if_magic(iter(chunks))
+    return _gunzip_if_magic(iter(chunks)) if by_magic else iter(chunks)
+
+
+def _named(encoding: str) -> set[str]:
+    return {each.strip().lower() for each in encoding.split(",")} - _NO_ENCODING
 
 
 def _gunzip_if_magic(chunks: Iterator[bytes]) -> Iterator[bytes]:

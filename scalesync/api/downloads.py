@@ -11,14 +11,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http.client import HTTPException
-from typing import Self
-from urllib.parse import urljoin
+from typing import Self, TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from scalesync.api.connection import KeyAuth, PerThread
-from scalesync.api.decompression import decompress
+from scalesync.api.decompression import decompress, is_compressed
+from scalesync.api.download_answers import (
+    Answer,
+    Span,
+    error_of_status,
+    is_empty,
+    place_of_part,
+    redirect_target,
+)
 from scalesync.api.interruptible_connect import SendTracker
 from scalesync.api.options import ApiOptions
 from scalesync.api.ssrf import Address, SafeConnection, check_host, may_send_key, parse_address
@@ -32,8 +39,7 @@ from scalesync.retry import RetryPolicy, retry_delay
 _READ_SIZE = 256 * 1024
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-EXPIRED = (403, 404, 410)
-"""Statuses that servers answer to an expired signed URL."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class DownloadOptions:
     """Whether addresses of this machine and of private networks are allowed."""
     insecure_http: bool = False
     """Whether the key may go to `api_url` unencrypted."""
+    as_sent: bool = False
+    """Whether files are kept as they are, also if they are gzip themselves; else those are decompressed."""
     retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=4, cap=8.0))
     """Its `seconds` are replaced by those above."""
 
@@ -111,9 +119,15 @@ class Downloads:
             connection.tracker.abort("the process was asked to stop")
 
     def fetch(self, url: str) -> Download:
-        """Download the file at `url`, with retries.
+        """Download the file at `url`, with retries; raises as `read` does."""
+        return self.read(url, self._download)
 
-        Raises ScaleException, whose `.message` is one sentence without signature and key.
+    def read(self, url: str, take: Callable[[Answer], _T], span: Span | None = None) -> _T:
+        """Ask for the file at `url`, or a part of it, and return what `take` makes of the answer.
+
+        A server may answer with the whole in place of the part. `take` is called again for each retry. Raises
+        ScaleException, whose `.message` is one sentence without signature and key, and what `take` raises
+        except OSError, EOFError and ValueError, which are taken for those of the transport.
         """
         started, attempts = self._clock.monotonic(), 0
         policy = replace(self._options.retry, seconds=self._options.seconds)
@@ -121,7 +135,7 @@ class Downloads:
             attempts += 1
             left = self._options.seconds - (self._clock.monotonic() - started)
             try:
-                return self._attempt(url, max(left, 0.001))
+                return self._attempt(url, take, span, max(left, 0.001))
             except ScaleException as error:
                 wait = retry_delay(
                     error,
@@ -134,19 +148,25 @@ class Downloads:
                     raise
                 self._clock.sleep(wait)
 
-    def _attempt(self, url: str, seconds: float) -> Download:
+    def _attempt(self, url: str, take: Callable[[Answer], _T], span: Span | None, seconds: float) -> _T:
         """Request the file once, within `seconds`."""
         connection = self._connections.mine()
         try:
             with self._watchdog.watching(connection.tracker, seconds):
-                return self._follow(connection, url)
+                return self._follow(connection, url, take, span)
         except (OSError, EOFError, zlib.error, HTTPError, HTTPException, ValueError) as error:
             if isinstance(error, ScaleException):
                 raise
             raise self._failure(connection.tracker, error) from error
 
-    def _follow(self, connection: SafeConnection, url: str) -> Download:
-        """Follow redirects to the file and read it."""
+    def _follow(
+        self, connection: SafeConnection, url: str, take: Callable[[Answer], _T], span: Span | None
+    ) -> _T:
+        """Follow redirects to the file and take the answer."""
+        # A part is one of the bytes that are sent: compressed for transport, it could not be read alone.
+        headers = (
+            {} if span is None else {"Range": "bytes={}-{}".format(*span), "Accept-Encoding": "identity"}
+        )
         address, send_key = parse_address(url), self._auth is not None
         for _ in range(_MAX_REDIRECTS + 1):
             if self._clock.stopping.is_set():
@@ -156,10 +176,11 @@ class Downloads:
             # Once a redirect has left the allowed origins the key is not sent again, even if the next one
             # leads back: whoever redirects could otherwise choose where a request with the key goes.
             send_key = send_key and may_send_key(address, self._api)
-            with connection.open(address, self._auth if send_key else None, self._timeouts()) as response:
+            auth = self._auth if send_key else None
+            with connection.open(address, auth, self._timeouts(), headers) as response:
                 if response.status_code not in _REDIRECT_STATUSES:
-                    return self._read_body(connection.tracker, response, address)
-                address = _redirect_target(address, response.headers.get("Location"))
+                    return take(self._answer(connection.tracker, response, address, span))
+                address = redirect_target(address, response.headers.get("Location"))
         raise ScaleException(f"It was redirected more than {_MAX_REDIRECTS} times.")
 
     def _timeouts(self) -> tuple[float, float]:
@@ -167,25 +188,47 @@ class Downloads:
         # Twice, so that the limit of the whole file, which has the clearer message, always comes first.
         return min(options.connect_timeout, options.seconds), min(options.read_timeout, 2 * options.seconds)
 
-    def _read_body(self, tracker: SendTracker, response: requests.Response, address: Address) -> Download:
-        """Read the body of a 200. Raises ScaleException for any other status and for too large a file."""
+    def _answer(
+        self, tracker: SendTracker, response: requests.Response, address: Address, span: Span | None
+    ) -> Answer:
+        """Return the answer if it is a file or the part asked for. Raises ScaleException for any other."""
         now = served_at(response.raw.headers) or self._clock.now()
-        if response.status_code != 200:
+        length, encoding = (response.headers.get(name, "") for name in ("Content-Length", "Content-Encoding"))
+        start, size = 0, int(length) if length.isdecimal() and not is_compressed(encoding) else None
+        is_part = span is not None and response.status_code == 206
+        if is_part:
+            start, size = place_of_part(response.headers.get("Content-Range", ""), span, address.host)
+        elif span is not None and is_empty(response):
+            size = 0
+        elif response.status_code != 200:
             asked = parse_retry_after(response.headers.get("Retry-After"), now)
-            raise _error_of_status(response.status_code, address.host, asked)
-        self._check_size(int(response.headers.get("Content-Length", "0") or 0))
-        pieces, size, digest = list[bytes](), 0, hashlib.sha256()
-        for piece in decompress(_chunks(response), response.headers.get("Content-Encoding", "")):
+            raise error_of_status(response.status_code, address.host, asked)
+        pieces = iter(()) if size == 0 else self._pieces(tracker, response, encoding)
+        content_type = response.headers.get("Content-Type", "")
+        return Answer(pieces, start, is_part, is_compressed(encoding), size, content_type, now)
+
+    def _pieces(self, tracker: SendTracker, response: requests.Response, encoding: str) -> Iterator[bytes]:
+        """Yield the decompressed body; raises ScaleException once it is too large."""
+        size = 0
+        for piece in decompress(_chunks(response), encoding, by_magic=not self._options.as_sent):
             size += len(piece)
-            self._check_size(size)
-            digest.update(piece)
-            pieces.append(piece)
+            self.check_size(size)
+            yield piece
         # A connection that is cut off can look like the regular end of a body without a length.
         if tracker.late:
             raise TimeoutError
-        return Download(b"".join(pieces), digest.hexdigest(), now)
 
-    def _check_size(self, size: int) -> None:
+    def _download(self, answer: Answer) -> Download:
+        """Return the whole file, in memory."""
+        self.check_size(answer.size or 0)
+        pieces, digest = list[bytes](), hashlib.sha256()
+        for piece in answer.pieces:
+            digest.update(piece)
+            pieces.append(piece)
+        return Download(b"".join(pieces), digest.hexdigest(), answer.served_at)
+
+    def check_size(self, size: int) -> None:
+        """Raise ScaleException if a file of this size, in bytes, is larger than is allowed."""
         if size > self._options.largest:
             message = f"The file is larger than the limit of {self._options.largest:,} bytes."
             raise ScaleException(message, advice="Give a larger `--max-size`.")
@@ -198,28 +241,6 @@ class Downloads:
         if tracker.sent:
             return ScaleNoAnswer(f"The file did not come whole: {reason_of(error)}.")
         return ScaleNotSent(f"The file's server could not be reached: {reason_of(error)}.")
-
-
-def _redirect_target(address: Address, location: str | None) -> Address:
-    """Return the target of a redirect. Raises ScaleException if there is none, or it leaves https."""
-    if not location:
-        raise ScaleException(f"{address.host} redirects without saying where to.")
-    target = parse_address(urljoin(address.url, location))
-    if (address.scheme, target.scheme) == ("https", "http"):
-        raise ScaleException(f"{address.host} redirects from https to http.")
-    return target
-
-
-def _error_of_status(status: int, host: str, retry_after: float | None) -> ScaleException:
-    """Return the error for an HTTP status."""
-    message, advice = f"{host} answered {status}", ""
-    if status in EXPIRED:
-        message += ": the link may have expired"
-        advice = "Run it again after a `scalesync sync`, which brings new links where Scale has any."
-    elif status == 401:
-        message += ": it wants another key, or any"
-        advice = "Set SCALE_API_KEY to a live key of the account."
-    return ScaleException(f"{message}.", status, advice=advice, retry_after=retry_after)
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:

@@ -139,11 +139,11 @@ class SafeConnection:
         self._environment = requests.Session()
 
     def open(
-        self, address: Address, auth: KeyAuth | None, timeouts: tuple[float, float]
+        self, address: Address, auth: KeyAuth | None, timeouts: tuple[float, float], headers: dict[str, str]
     ) -> requests.Response:
-        """Send one GET and return the answer, redirect or not, with its body unread."""
+        """Send one GET with more headers; return the answer, redirect or not, with its body unread."""
         # Bypasses `requests.Session`: it would read redirect bodies of any size and keep cookies.
-        request = requests.Request("GET", address.url, headers=_HEADERS, auth=auth).prepare()
+        request = requests.Request("GET", address.url, headers=_HEADERS | headers, auth=auth).prepare()
         parts = urlsplit(request.url or "")
         # requests parses the URL again; if it understands another host than the checked one, refuse.
         if (parts.scheme, parts.hostname) != (address.scheme, address.host):

@@ -16,7 +16,8 @@ from scalesync.errors import IncompleteError, InterruptedRunError
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
-    from scalesync.sync.result_files import FetchEvent, FetchSummary
+    from scalesync.sync.download_events import DownloadSummary, FetchEvent
+    from scalesync.sync.result_files import FetchSummary
 
 
 MAX_REASONS = 10
@@ -55,7 +56,7 @@ def run(mirror: "Mirror", *, quiet: bool, **options: Any) -> "FetchSummary":
     with progress(_FetchTracker(), quiet=quiet) as on_event:
         summary = mirror.fetch_results(**options, on_event=on_event)
     if not quiet:
-        _print_reasons(summary)
+        print_reasons(summary, "result file", "result files")
     return summary
 
 
@@ -71,7 +72,7 @@ class _FetchTracker(Tracker):
 
     def count(self, event: "FetchEvent") -> None:
         """Count an event."""
-        from scalesync.sync.result_files import FetchStarted
+        from scalesync.sync.download_events import FetchStarted
 
         if isinstance(event, FetchStarted):
             self._files = event.files
@@ -87,21 +88,19 @@ class _FetchTracker(Tracker):
         return f"{counter}: {self._done:,} of {self._files:,} files"
 
 
-def summary_as_dict(summary: "FetchSummary") -> dict[str, object]:
+def summary_as_dict(summary: "DownloadSummary") -> dict[str, object]:
     """Return the summary for machines."""
     return asdict(summary) | {"complete": summary.complete, "seconds": round(summary.seconds, 3)}
 
 
-def _print_reasons(summary: "FetchSummary") -> None:
-    """Say on stderr why files failed: a line for each reason, with how many it holds for."""
+def print_reasons(summary: "DownloadSummary", one: str, many: str) -> None:
+    """Say on stderr why files failed: a line for each reason, with how many files it holds for."""
     reasons = sorted(summary.reasons, key=lambda reason: -reason.files)
     for reason in reasons[:MAX_REASONS]:
-        files = (
-            "" if reason.files == 1 else f"{pluralize(reason.files, 'result file', 'result files')}, such as "
-        )
+        files = "" if reason.files == 1 else f"{pluralize(reason.files, one, many)}, such as "
         click.echo(single_line(f"{files}{reason.url}: {reason.error}"), err=True)
     if others := reasons[MAX_REASONS:]:
-        files = pluralize(sum(reason.files for reason in others), "result file", "result files")
+        files = pluralize(sum(reason.files for reason in others), one, many)
         click.echo(f"{files} for {pluralize(len(others), 'other reason', 'other reasons')}", err=True)
 
 

@@ -25,6 +25,7 @@ _MODULES = {
     "dispatch": "dispatch",
     "docs": "setup_and_status",
     "export": "export",
+    "fetch-attachments": "fetch_attachments",
     "fetch-results": "fetch_results",
     "file": "files",
     "init": "setup_and_status",

@@ -3,21 +3,24 @@
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 from scalesync.db import migrate
 from scalesync.errors import ConfigurationError
 from scalesync.mirror.connections import Connected
-from scalesync.models.selection import check_name
+from scalesync.models.selection import TaskFilters, check_name, selection_of
 from scalesync.timestamps import When, instant_of
 
 if TYPE_CHECKING:
     # Slow to import, and only some methods need them.
     from scalesync.models.api import BatchStatus
     from scalesync.models.sync import Run
+    from scalesync.sync.attachments import AttachmentEvent, AttachmentSummary
+    from scalesync.sync.download_events import FetchEvent
     from scalesync.sync.events import SyncEvent
     from scalesync.sync.planner import Plan, SyncRequest
-    from scalesync.sync.result_files import FetchEvent, FetchSummary
+    from scalesync.sync.result_files import FetchSummary
     from scalesync.sync.runner import SyncSummary
     from scalesync.sync.verify.models import Verification, VerifyEvent
 
@@ -120,7 +123,8 @@ class SyncAndVerify(Connected):
         machine and of private networks. A file that fails raises nothing: the table `result_files` has the
         reason, and the next call tries again. Without a key, files that need none are fetched.
         """
-        from scalesync.sync.result_files import Fetcher, FetchOptions, UrlRefresher
+        from scalesync.sync.download_events import FetchOptions
+        from scalesync.sync.result_files import Fetcher, UrlRefresher
 
         options = FetchOptions(workers, max_size, timeout, allow_private)
         connections = self.connections()
@@ -137,6 +141,45 @@ class SyncAndVerify(Connected):
         ):
             urls = UrlRefresher(database, api)
             return Fetcher(database, downloads, connections.clock, on_event, workers, urls).run()
+
+    def fetch_attachments(
+        self,
+        *,
+        to: str | Path | None = None,
+        refresh: bool = False,
+        workers: int = 8,
+        max_size: int = 64 << 20,
+        timeout: float = 300.0,
+        allow_private: bool = False,
+        on_event: "Callable[[AttachmentEvent], None]" = ignore,
+        **filters: Unpack[TaskFilters],
+    ) -> "AttachmentSummary":
+        """Read the sizes of the pictures that tasks name; `.complete`: all were read.
+
+        With a directory `to` the whole files are kept in it. What is known, or kept, is not asked for again,
+        unless `refresh`. The filters choose the tasks; the other options are those of `fetch_results`. What
+        fails raises nothing: the table `attachments` has the reason, and the next call tries again.
+        """
+        from scalesync.sync.attachment_files import AttachmentDirectory
+        from scalesync.sync.attachments import AttachmentFetcher
+        from scalesync.sync.download_events import FetchOptions
+
+        options = FetchOptions(workers, max_size, timeout, allow_private)
+        connections = self.connections()
+        settings, clock = connections.settings, connections.clock
+        key = None if settings.key is None else settings.key.reveal()
+        directory = None if to is None else AttachmentDirectory(Path(to).absolute())
+        check = migrate.check_schema if key is None else connections.check_and_claim
+        wanted = selection_of(filters, clock.now())
+        with (
+            connections.database(check) as database,
+            options.downloads(
+                settings.api_url, key, clock, insecure_http=settings.insecure_http, as_sent=True
+            ) as downloads,
+        ):
+            return AttachmentFetcher(
+                database, downloads, clock, on_event, workers, wanted, directory, refresh=refresh
+            ).run()
 
     def batch_status(self, name: str) -> "BatchStatus":
         """Return the API's present counts of a batch. Raises ScaleResourceNotFound if there is none."""

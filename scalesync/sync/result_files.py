@@ -3,24 +3,29 @@
 Open it for `scalesync fetch-results`: which files are wanted, expired links, failures, the summary.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from scalesync.annotations.json_values import is_text, unmarked
 from scalesync.api.client import ScaleApi
-from scalesync.api.downloads import EXPIRED, Download, DownloadOptions, Downloads
+from scalesync.api.download_answers import EXPIRED
+from scalesync.api.downloads import Download, Downloads
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.db.mirror import query, result_files, upsert
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.result_files import FetchedFile
-from scalesync.errors import ConfigurationError, ScaleException
+from scalesync.errors import ScaleException
 from scalesync.json_sanitizing import sanitize
-
-POLL_SECONDS = 0.25
-"""Seconds between two checks for a stop."""
+from scalesync.sync.download_events import (
+    POLL_SECONDS,
+    DownloadSummary,
+    FetchStarted,
+    FetchWatcher,
+    FileFailed,
+    FileSaved,
+)
 
 _BATCH_SIZE = 100
 """Files whose addresses are read from the mirror together."""
@@ -32,116 +37,14 @@ _UNREAD = (
 _GONE = "No task's response names this file any more."
 
 
-@dataclass(frozen=True, slots=True)
-class FetchOptions:
-    """Limits of fetching. Raises ConfigurationError if one is not positive."""
-
-    workers: int = 8
-    """Files fetched at the same time."""
-    max_size: int = 64 << 20
-    """Largest file, in bytes."""
-    timeout: float = 300.0
-    """Seconds for one file, all attempts included."""
-    allow_private: bool = False
-    """Whether files may be fetched from private network addresses."""
-
-    def __post_init__(self) -> None:
-        if not min(self.workers, self.max_size, self.timeout) > 0:
-            raise ConfigurationError(
-                "Workers, size and time must be more than 0.", advice="Leave them out for what is usual."
-            )
-
-    def downloads(
-        self, api_url: str, key: str | None, clock: Clock, *, insecure_http: bool = False
-    ) -> Downloads:
-        """Return a downloader with these limits; it sends `key` to the API's own origin only."""
-        options = DownloadOptions(
-            api_url,
-            self.max_size,
-            self.timeout,
-            allow_private=self.allow_private,
-            insecure_http=insecure_http,
-        )
-        return Downloads(key, options, clock=clock)
-
-
-@dataclass(frozen=True, slots=True)
-class FetchStarted:
-    """Fetching begins; `files` are wanted."""
-
-    name: ClassVar = "begun"
-    files: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileSaved:
-    """A file is in the database, and so are the annotations of the tasks that name it."""
-
-    name: ClassVar = "kept"
-    url: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class FileFailed:
-    """A file could not be fetched or read; the next run tries it again."""
-
-    name: ClassVar = "failed"
-    url: str
-    error: str
-
-
-FetchEvent = FetchStarted | FileSaved | FileFailed
-
-FetchWatcher = Callable[[FetchEvent], None]
-"""Called with one event at a time, from one thread only."""
-
-
 @dataclass
-class FetchFailure:
-    """One reason for which files could not be fetched or read."""
-
-    error: str
-    """A sentence, equal for all these files."""
-    files: int
-    url: str
-    """Address of the first of them, without its signature."""
-    advice: str
-    """What may help; empty if only running again does."""
-
-
-@dataclass
-class FetchSummary:
+class FetchSummary(DownloadSummary):
     """Result of one `scalesync fetch-results`."""
 
-    fetched: int = 0
-    """Files that arrived and were read."""
-    failed: int = 0
     unread: int = 0
     """Failed files that arrived and could not be read."""
-    bytes: int = 0
-    """Bytes of the fetched files, as received."""
     annotations: int = 0
     """Rows written for the tasks that name them."""
-    reasons: list[FetchFailure] = field(default_factory=list)
-    """Reasons of the failed files, in the order of their first file."""
-    stopped: bool = False
-    """Whether it was stopped, so that files may be left."""
-    seconds: float = 0.0
-
-    @property
-    def complete(self) -> bool:
-        """Whether every wanted file was fetched and read."""
-        return not (self.failed or self.stopped)
-
-    def fail(self, url: str, error: str, advice: str) -> None:
-        """Count a file that failed."""
-        self.failed += 1
-        reason = next((each for each in self.reasons if each.error == error), None)
-        if reason is None:
-            self.reasons.append(FetchFailure(error, 1, url, advice))
-        else:
-            reason.files += 1
 
 
 @dataclass(frozen=True, slots=True)

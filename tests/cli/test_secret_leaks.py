@@ -44,6 +44,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "status": ("status", "status --json"),
     "sync": ("sync --dry-run", "sync --full --json", "sync --results --allow-private"),
     "verify": ("verify --deep --json",),
+    "fetch-attachments": ("fetch-attachments --sizes --json", "fetch-attachments --to kept --allow-private"),
     "fetch-results": ("fetch-results --json", "fetch-results --allow-private"),
     "docs": ("docs", "docs tables"),
     "changes": ("changes", "changes --json"),

@@ -11,8 +11,8 @@ import pytest
 
 from scalesync.queue import events as queue_events
 from scalesync.sandbox import SandboxServer
+from scalesync.sync import download_events
 from scalesync.sync import events as sync_events
-from scalesync.sync import result_files
 from tests.support.cli_process import COMMAND, Scalesync, execute
 
 Start = Callable[..., SandboxServer]
@@ -161,7 +161,7 @@ def test_events_are_logged_under_these_names() -> None:
     """Whoever filters a log by them finds them under the same names in every version."""
     of_sync, of_results, of_queue = (
         [event.name for event in get_args(events)]
-        for events in (sync_events.SyncEvent, result_files.FetchEvent, queue_events.DispatchEvent)
+        for events in (sync_events.SyncEvent, download_events.FetchEvent, queue_events.DispatchEvent)
     )
 
     assert of_sync == [

@@ -19,7 +19,8 @@ from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.annotations_and_changes import annotations, result_files
 from scalesync.models.changes import SeenBy
 from scalesync.retry import RetryPolicy
-from scalesync.sync.result_files import Fetcher, FetchEvent, FetchSummary, FetchWatcher, UrlRefresher
+from scalesync.sync.download_events import FetchEvent, FetchWatcher
+from scalesync.sync.result_files import Fetcher, FetchSummary, UrlRefresher
 
 KEY = "live_0123456789abcdef"
 

@@ -25,7 +25,7 @@ from scalesync.db.schema.annotations_and_changes import annotations, result_file
 from scalesync.db.schema.mirror import tasks
 from scalesync.sandbox import SandboxServer, Switches
 from scalesync.sandbox.result_files import content
-from scalesync.sync.result_files import FileSaved
+from scalesync.sync.download_events import FileSaved
 from tests.support.file_server import (
     KEY,
     LONG_AGO,
