@@ -1,5 +1,6 @@
 """Open a mirror's database and its transactions; database errors are translated into messages for people."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,10 @@ from scalesync.db.url import display_url, parse, without_secrets
 from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError, DatabaseUnavailableError
 from scalesync.sqlite_files import check_file
+
+# Ctrl-C in the middle of a fetch makes SQLAlchemy log that it cannot close its cursors any more. Without a
+# handler of somebody's, Python would print that with a traceback.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
 class Database:

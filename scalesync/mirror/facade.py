@@ -11,6 +11,7 @@ from scalesync.account_adoption import Initialized, adopt_or_claim, check_key
 from scalesync.db import migrate
 from scalesync.db.database import Database
 from scalesync.db.mirror.account import describe_key
+from scalesync.mirror.exports import Exports
 from scalesync.mirror.queries import Queries
 from scalesync.mirror.submissions import Submissions
 from scalesync.mirror.sync_and_verify import SyncAndVerify, ignore
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from scalesync.queue.events import DispatchEvent
 
 
-class Mirror(Queries, SyncAndVerify, Submissions):
+class Mirror(Queries, Exports, SyncAndVerify, Submissions):
     """A local copy of a Scale account, and a queue of commands for Scale.
 
     Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` call the API and
