@@ -52,7 +52,7 @@ def atomic_directory(path: Path, may_replace: Callable[[Path], bool]) -> Iterato
     with _translate_errors(path):
         target = path.resolve()
         if target.exists() and not (target.is_dir() and may_replace(target)):
-            msg = f"{path} holds something else than a dataset made by --partition."
+            msg = f"{path} holds something else than an earlier export."
             raise ConfigurationError(msg, advice="Name another directory with -o, or remove this one.")
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
             new, old = Path(temporary, "made"), Path(temporary, "before")

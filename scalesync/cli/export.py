@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from scalesync.cli import export_directory
 from scalesync.cli.atomic_files import atomic_directory, atomic_write
 from scalesync.cli.context import Context
 from scalesync.cli.filters import annotation_filters, filters, selection_from, warn_of_filters
@@ -16,7 +17,7 @@ from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from scalesync.export.counts import ExportCounts
-    from scalesync.export.exporter import Export, Exporter
+    from scalesync.export.exporter import DirectoryOptions, Export
 
 TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
@@ -28,7 +29,7 @@ VIEWS = (
     "task_responses", "annotation_changes", "weekly_labels", "image_annotations", "monthly_completion",
     "duplicate_tasks", "submissions",
 )  # fmt: skip
-FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone")
+FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone", *export_directory.FORMATS)
 _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
 
 
@@ -43,6 +44,7 @@ _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
     metavar="FILE",
     help="Write to FILE, whole or not at all.",
 )
+@export_directory.directory_options
 @filters("tasks")
 @annotation_filters
 @click.pass_obj
@@ -50,18 +52,22 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     """Write a table, a view or a dataset.
 
     jsonl gives tasks, batches and projects as the API sent them, and of every other table or view an object
-    a row; csv and parquet give rows of all. coco and fiftyone are datasets made of tasks.
+    a row; csv and parquet give rows of all. coco and fiftyone are datasets made of tasks; yolo and
+    huggingface are, too, and are directories with the pictures.
     """
     from scalesync.export.exporter import Export, Format
 
+    given = {name: options.pop(name) for name in export_directory.DEFAULTS}
     plan = Export(table, Format(str(options.pop("format"))), selection_from(table, options))
     # Everything that can be wrong with the options is checked before the output is opened.
     _check_options(plan.format, output, partition=partition)
+    directory = export_directory.check_options(plan.format, output, given)
     warn_of_filters(context, table, options)
-    counts = _write(context.mirror().exporter, plan, output, partition=partition)
+    counts = _write(context, plan, output, partition=partition, directory=directory)
     if output is not None and not context.quiet:
         click.echo(single_line(f"{counts.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
     _print_counts(counts, plan.format)
+    export_directory.raise_if_incomplete(counts)
 
 
 def _print_counts(counts: "ExportCounts", format: str) -> None:  # noqa: A002 - as the option
@@ -69,11 +75,15 @@ def _print_counts(counts: "ExportCounts", format: str) -> None:  # noqa: A002 - 
         click.echo(f"{number:,} {what}", err=True)
     for reason, number in counts.reasons.most_common():
         click.echo(f"{number:,} left out: {reason}", err=True)
-    if counts.left_out:
+    if counts.left_out and format not in export_directory.FORMATS:
         click.echo(f"{counts.left_out:,} left out, which {format} cannot hold.", err=True)
 
 
-_UNITS = {"coco": "annotations", "fiftyone": "tasks"}
+_UNITS = {
+    "coco": "annotations",
+    "fiftyone": "tasks",
+    **dict.fromkeys(export_directory.FORMATS, "annotations"),
+}
 """The unit that a dataset counts; other formats count rows of the table."""
 
 
@@ -86,14 +96,23 @@ def _check_options(format: str, output: Path | None, *, partition: bool) -> None
         raise ConfigurationError("Parquet is nothing for a terminal.", advice="Name a file with -o.")
 
 
-def _write(exporter: "Exporter", plan: "Export", output: Path | None, *, partition: bool) -> "ExportCounts":
+def _write(
+    context: Context,
+    plan: "Export",
+    output: Path | None,
+    *,
+    partition: bool,
+    directory: "DirectoryOptions | None",
+) -> "ExportCounts":
     from scalesync.export.counts import ExportCounts
     from scalesync.export.parquet import holds_partitions
 
-    counts = ExportCounts()
+    counts, exporter = ExportCounts(), context.mirror().exporter
+    if output is not None and directory is not None:
+        return export_directory.write_directory(exporter, plan, output, directory, quiet=context.quiet)
     if output is not None and partition:
-        with atomic_directory(output, holds_partitions) as directory:
-            exporter.partitions(plan, directory, counts)
+        with atomic_directory(output, holds_partitions) as made:
+            exporter.partitions(plan, made, counts)
     elif plan.format == "parquet":
         with _stdout_file() if output is None else atomic_write(output) as file:
             exporter.parquet(plan, file, counts)

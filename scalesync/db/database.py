@@ -1,5 +1,6 @@
 """Open a mirror's database and its transactions; database errors are translated into messages for people."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -25,6 +26,9 @@ from scalesync.db.wal import check_log
 from scalesync.errors import DatabaseError, DatabaseUnavailableError, IncompleteError
 from scalesync.sqlite_files import check_file
 
+# Ctrl-C in the middle of a fetch makes SQLAlchemy log that it cannot close its cursors any more. Without a
+# handler of somebody's, Python would print that with a traceback.
+logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 # Steps of SQLite's virtual machine between two looks at the clock: less than a millisecond.
 _STEPS_BETWEEN_CHECKS = 10_000
 

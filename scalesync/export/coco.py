@@ -1,7 +1,8 @@
 """Export boxes and polygons on images as COCO, the dataset format of object detection."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import groupby
 from typing import NamedTuple
 
@@ -70,17 +71,23 @@ def category_names(image_shapes: ImageShapes) -> list[str]:
     return sorted({category_of(label) for label in image_shapes.labels()})
 
 
-def images_with_shapes(image_shapes: ImageShapes) -> Iterator[tuple[int, Image, Iterable[DrawnShape]]]:
-    """Yield each image with its number and shapes; read the shapes before the next image."""
+def images_with_shapes(
+    image_shapes: ImageShapes,
+) -> Generator[tuple[int, Image, Iterable[DrawnShape]], None, None]:
+    """Yield each image with its number and shapes; read the shapes before the next image.
+
+    Close it if it is not read to its end, before the connection is closed.
+    """
     # A merge join: images and shapes both come in the order of task ids.
-    groups = groupby(image_shapes.shapes(), key=lambda shape: shape.task_id)
-    following = next(groups, None)
-    for number, image in enumerate(image_shapes.images(), 1):
-        if following is not None and following[0] == image.task_id:
-            yield number, image, following[1]
-            following = next(groups, None)
-        else:
-            yield number, image, ()
+    with closing(image_shapes.shapes()) as shapes, closing(image_shapes.images()) as images:
+        groups = groupby(shapes, key=lambda shape: shape.task_id)
+        following = next(groups, None)
+        for number, image in enumerate(images, 1):
+            if following is not None and following[0] == image.task_id:
+                yield number, image, following[1]
+                following = next(groups, None)
+            else:
+                yield number, image, ()
 
 
 def _skip_reason(of: SkippedAnnotations) -> str:

@@ -19,6 +19,8 @@ class ExportCounts:
     """Items left out, by reason, such as `boxes without an area`."""
     altered: Counter[str] = field(default_factory=Counter, compare=False)
     """Items written in another form than the mirror holds, by a sentence that describes it."""
+    unfinished: Counter[str] = field(default_factory=Counter, compare=False)
+    """Pictures that a later export may have, by what they lack; with one, the export is incomplete."""
 
     def counting(self, items: Iterable[_T]) -> Iterator[_T]:
         """Yield the items and count them as written."""

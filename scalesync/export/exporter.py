@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,7 +18,12 @@ from scalesync.export import arrow, parquet
 from scalesync.export.coco import coco_lines
 from scalesync.export.counts import ExportCounts
 from scalesync.export.csv_jsonl import csv_lines, json_lines
+from scalesync.export.dataset_folder import DatasetFolder
 from scalesync.export.fiftyone import fiftyone_lines
+from scalesync.export.huggingface import write_huggingface
+from scalesync.export.picture_dataset import PictureDataset, PictureDone, PictureFiles
+from scalesync.export.splits import Splits, parse_splits
+from scalesync.export.yolo import YoloKind, write_yolo
 from scalesync.models.columns import QueryResult
 from scalesync.models.selection import EVERYTHING, OF_ANNOTATIONS, Selection
 
@@ -37,9 +42,37 @@ class Format(StrEnum):
     """Boxes and polygons on images."""
     FIFTYONE = "fiftyone"
     """The input of FiftyOne's importer of Scale's labels."""
+    YOLO = "yolo"
+    """A directory of pictures and labels for Ultralytics."""
+    HUGGINGFACE = "huggingface"
+    """A directory of pictures with metadata, Hugging Face's `imagefolder`."""
 
 
-_DATASETS = (Format.COCO, Format.FIFTYONE)
+DIRECTORIES = (Format.YOLO, Format.HUGGINGFACE)
+"""The formats that are directories."""
+_DATASETS = (Format.COCO, Format.FIFTYONE, *DIRECTORIES)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryOptions:
+    """How a dataset of pictures is written."""
+
+    splits: Splits = field(default_factory=Splits)
+    pictures: PictureFiles = PictureFiles.COPY
+    yolo_kind: YoloKind = YoloKind.DETECT
+    lies_at: Path | None = None
+    """Where the directory will lie when it is complete; None: where it is written."""
+
+    @classmethod
+    def of(
+        cls, *, split: str, pictures: str, yolo_kind: str, lies_at: Path | None = None
+    ) -> "DirectoryOptions":
+        """Return the options that words describe. Raises ConfigurationError for one that there is not."""
+        for name, word, words in (("pictures", pictures, PictureFiles), ("yolo-kind", yolo_kind, YoloKind)):
+            if word not in set(words):
+                msg = f"There is no --{name} {word!r}."
+                raise ConfigurationError(msg, advice=f"Use {', '.join(words)}.")
+        return cls(parse_splits(split), PictureFiles(pictures), YoloKind(yolo_kind), lies_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +120,11 @@ class Exporter:
     def lines(self, export: Export, counts: ExportCounts) -> Iterator[bytes]:
         """Yield an export in any format but Parquet, line by line, in constant memory.
 
-        Raises ConfigurationError for an unknown table or a filter that it has no column for.
+        Raises ConfigurationError for an unknown table, a filter that it has no column for, and a format that
+        is a directory.
         """
+        if export.format in DIRECTORIES:
+            raise ConfigurationError(f"The format {export.format} is a directory.", advice="Name one.")
         name, wanted = export.name, export.wanted
         with self._reading() as conn:
             if export.format is Format.COCO:
@@ -106,6 +142,30 @@ class Exporter:
                         yield from json_lines(found.columns, written)
                     else:
                         yield from csv_lines(found.columns, written, counts)
+
+    def directory(
+        self,
+        export: Export,
+        directory: Path,
+        counts: ExportCounts,
+        options: DirectoryOptions,
+        on_event: Callable[[PictureDone], None],
+    ) -> None:
+        """Write a dataset of pictures below an empty directory, in constant memory.
+
+        Raises ConfigurationError for a format that is no directory.
+        """
+        if export.format not in DIRECTORIES:
+            raise ConfigurationError(f"The format {export.format} is no directory.", advice="Use `export`.")
+        folder = DatasetFolder(directory)
+        with self._reading() as conn:
+            shapes = drawn_shapes.ImageShapes(conn, export.wanted)
+            dataset = PictureDataset(shapes, folder, counts, options.splits, options.pictures, on_event)
+            if export.format is Format.YOLO:
+                write_yolo(dataset, options.yolo_kind, options.lies_at or directory)
+            else:
+                write_huggingface(dataset)
+        folder.sign(export.format)
 
     def total(self, stream: str, wanted: Selection) -> int:
         """Return the number of mirrored objects that a selection without its limit has."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from math import inf
 from threading import Lock
@@ -219,3 +220,7 @@ class Connected:
     def connections(self) -> Connections:
         """Return the connections of one call."""
         return Connections(self._settings, self._clock or Clock(), self._wait_seconds, self._kept)
+
+    def now(self) -> datetime:
+        """Return this machine's time, from which a span such as `7d` is subtracted."""
+        return self.connections().clock.now()

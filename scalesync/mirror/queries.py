@@ -1,18 +1,14 @@
-"""Read the mirror from Python: documents, rows, changes, status and exports. Works offline."""
+"""Read the mirror from Python: documents, changes and status. Works offline."""
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from scalesync.errors import ConfigurationError
 from scalesync.json_sanitizing import read_json
 from scalesync.mirror.connections import Connected
 from scalesync.models.changes import Change
 from scalesync.models.selection import (
     BatchFilters,
-    ExportFilters,
     ProjectFilters,
     Selection,
     TaskFilters,
@@ -23,12 +19,8 @@ from scalesync.status import Status, read_status
 from scalesync.timestamps import When, check_order, instant_of
 
 if TYPE_CHECKING:
-    # Slow to import, and only exports need them.
-    import pyarrow as pa
-
+    # Slow to import, and only one method needs it.
     from scalesync.annotations.difference import ResponseDiff
-    from scalesync.export.counts import ExportCounts
-    from scalesync.export.exporter import Export, Exporter, SqlRows
 
 Document = dict[str, Any]
 """An object as the API sent it."""
@@ -189,76 +181,6 @@ class Queries(Connected):
         with self.connections().database() as database, database.read() as conn:
             return replaced_responses.diff(conn, task_id, before, after)
 
-    def sql(self, statement: str, *, timeout: float = 60.0) -> "SqlRows":
-        """Return the rows of one read-only SQL statement: an iterator of dicts by column, and Arrow data.
-
-        In constant memory; nothing is asked before the first row is taken. The database refuses changes, and
-        works for at most `timeout` seconds. Raises ConfigurationError for a wrong statement, and for two
-        columns of the same name. JSON columns may be text.
-        """
-        from scalesync.export.exporter import SqlRows
-
-        return SqlRows(self.exporter, statement, timeout)
-
-    def rows(self, table: str, **filters: Unpack[ExportFilters]) -> "pa.RecordBatchReader":
-        """Return the rows of a table or a view as an Arrow reader, in constant memory.
-
-        The filters are those of `export`. Needs pyarrow. Raises ConfigurationError for an unknown table, and
-        for a filter that it has no column for.
-        """
-        return self.exporter.reader(self._export(table, "parquet", filters))
-
-    @property
-    def exporter(self) -> "Exporter":
-        """The exporter of this mirror: SQL results, tables, views and datasets."""
-        from scalesync.export.exporter import Exporter
-
-        connections = self.connections()
-        return Exporter(connections.database, connections.clock)
-
-    def export(
-        self,
-        table: str,
-        file: IO[bytes],
-        *,
-        format: str = "jsonl",  # noqa: A002 - as the option
-        **filters: Unpack[ExportFilters],
-    ) -> "ExportCounts":
-        """Write a table, a view or a dataset to a binary file; return the counts.
-
-        `format` and the filters are those of `scalesync export`. Raises ConfigurationError for an unknown
-        table or format, and for a filter that the table has no column for.
-        """
-        from scalesync.export.counts import ExportCounts
-        from scalesync.export.exporter import Format
-
-        plan, counts = self._export(table, format, filters), ExportCounts()
-        if plan.format is Format.PARQUET:
-            self.exporter.parquet(plan, file, counts)
-        else:
-            file.writelines(line + b"\n" for line in self.exporter.lines(plan, counts))
-        return counts
-
-    def export_partitions(
-        self, table: str, directory: str | os.PathLike[str], **filters: Unpack[ExportFilters]
-    ) -> "ExportCounts":
-        """Write a table or a view as Parquet files by project and month, below an empty directory."""
-        from scalesync.export.counts import ExportCounts
-
-        counts, target = ExportCounts(), Path(directory)
-        if not target.is_dir() or any(target.iterdir()):
-            msg = f"{target} is not an empty directory."
-            raise ConfigurationError(msg, advice="Make one, or name another.")
-        self.exporter.partitions(self._export(table, "parquet", filters), target, counts)
-        return counts
-
-    def _export(self, table: str, format: str, filters: Mapping[str, Any]) -> "Export":  # noqa: A002 - as above
-        from scalesync.export.exporter import Export, Format
-
-        if format not in set(Format):
-            raise ConfigurationError(f"There is no format {format!r}.", advice=f"Use {', '.join(Format)}.")
-        return Export(table, Format(format), selection_of(filters, self.now()))
-
     def _list(self, stream: str, filters: Mapping[str, Any]) -> Iterator[Document]:
         return _decoded(self.documents(stream, selection_of(filters, self.now())))
 
@@ -266,10 +188,6 @@ class Queries(Connected):
         check_name("name", key)
         found = self.document(stream, key)
         return None if found is None else read_json(found)
-
-    def now(self) -> datetime:
-        """Return this machine's time, from which a span such as `7d` is subtracted."""
-        return self.connections().clock.now()
 
 
 def _decoded(documents: Iterator[bytes]) -> Iterator[Document]:

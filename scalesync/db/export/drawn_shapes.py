@@ -1,6 +1,6 @@
 """Read the boxes and polygons drawn on images, for exports such as COCO."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ class ImageShapes:
         """Return the distinct labels of the shapes, unordered."""
         return list(self.conn.scalars(select(_A.label).distinct().where(*self._drawn())))
 
-    def images(self) -> Iterator[Image]:
+    def images(self) -> Generator[Image, None, None]:
         """Yield the selected tasks that were answered with shapes or asked for them, ordered by task_id.
 
         Tasks in error are left out: their missing shapes do not mean an empty image.
@@ -85,7 +85,7 @@ class ImageShapes:
         images = _images(self.wanted, tasks.c.task_id).order_by(None).subquery()
         return self.conn.execute(select(func.count()).select_from(images)).scalar_one()
 
-    def shapes(self) -> Iterator[DrawnShape]:
+    def shapes(self) -> Generator[DrawnShape, None, None]:
         """Yield the shapes ordered by task_id, and within a task in the order of the response."""
         statement = select(*(_A[name] for name in DrawnShape._fields)).where(*self._drawn())
         yield from starmap(DrawnShape, stream(self.conn, statement.order_by(_A.task_id, _A.ordinal)))

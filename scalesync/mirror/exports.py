@@ -1,0 +1,122 @@
+"""SQL results, rows and exports of the mirror from Python. Works offline."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Unpack
+
+from scalesync.errors import ConfigurationError
+from scalesync.mirror.connections import Connected
+from scalesync.models.selection import ExportFilters, selection_of
+
+if TYPE_CHECKING:
+    # Slow to import, and only exports need them.
+    import pyarrow as pa
+
+    from scalesync.export.counts import ExportCounts
+    from scalesync.export.exporter import Export, Exporter, SqlRows
+    from scalesync.export.picture_dataset import PictureDone
+
+
+class Exports(Connected):
+    """Methods of `Mirror` that give rows, files and directories, with the filters of `scalesync export`."""
+
+    def sql(self, statement: str, *, timeout: float = 60.0) -> "SqlRows":
+        """Return the rows of one read-only SQL statement: an iterator of dicts by column, and Arrow data.
+
+        In constant memory; nothing is asked before the first row is taken. The database refuses changes, and
+        works for at most `timeout` seconds. Raises ConfigurationError for a wrong statement, and for two
+        columns of the same name. JSON columns may be text.
+        """
+        from scalesync.export.exporter import SqlRows
+
+        return SqlRows(self.exporter, statement, timeout)
+
+    def rows(self, table: str, **filters: Unpack[ExportFilters]) -> "pa.RecordBatchReader":
+        """Return the rows of a table or a view as an Arrow reader, in constant memory.
+
+        The filters are those of `export`. Needs pyarrow. Raises ConfigurationError for an unknown table, and
+        for a filter that it has no column for.
+        """
+        return self.exporter.reader(self._export(table, "parquet", filters))
+
+    @property
+    def exporter(self) -> "Exporter":
+        """The exporter of this mirror: SQL results, tables, views and datasets."""
+        from scalesync.export.exporter import Exporter
+
+        connections = self.connections()
+        return Exporter(connections.database, connections.clock)
+
+    def export(
+        self,
+        table: str,
+        file: IO[bytes],
+        *,
+        format: str = "jsonl",  # noqa: A002 - as the option
+        **filters: Unpack[ExportFilters],
+    ) -> "ExportCounts":
+        """Write a table, a view or a dataset to a binary file; return the counts.
+
+        `format` and the filters are those of `scalesync export`. Raises ConfigurationError for an unknown
+        table or format, and for a filter that the table has no column for.
+        """
+        from scalesync.export.counts import ExportCounts
+        from scalesync.export.exporter import Format
+
+        plan, counts = self._export(table, format, filters), ExportCounts()
+        if plan.format is Format.PARQUET:
+            self.exporter.parquet(plan, file, counts)
+        else:
+            file.writelines(line + b"\n" for line in self.exporter.lines(plan, counts))
+        return counts
+
+    def export_partitions(
+        self, table: str, directory: str | os.PathLike[str], **filters: Unpack[ExportFilters]
+    ) -> "ExportCounts":
+        """Write a table or a view as Parquet files by project and month, below an empty directory."""
+        from scalesync.export.counts import ExportCounts
+
+        counts = ExportCounts()
+        self.exporter.partitions(self._export(table, "parquet", filters), _empty(directory), counts)
+        return counts
+
+    def export_directory(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        format: str,  # noqa: A002 - as the option
+        split: str = "0.8,0.1,0.1",
+        pictures: str = "copy",
+        yolo_kind: str = "detect",
+        on_event: "Callable[[PictureDone], None]" = lambda _: None,
+        **filters: Unpack[ExportFilters],
+    ) -> "ExportCounts":
+        """Write the pictures of tasks with their annotations below an empty directory; return the counts.
+
+        `format` is `yolo` or `huggingface`; the other options are those of `scalesync export`. The dataset is
+        incomplete if `unfinished` of the counts has anything. Raises ConfigurationError for a wrong option.
+        """
+        from scalesync.export.counts import ExportCounts
+        from scalesync.export.exporter import DirectoryOptions
+
+        plan, counts = self._export("tasks", format, filters), ExportCounts()
+        options = DirectoryOptions.of(split=split, pictures=pictures, yolo_kind=yolo_kind)
+        self.exporter.directory(plan, _empty(directory), counts, options, on_event)
+        return counts
+
+    def _export(self, table: str, format: str, filters: Mapping[str, Any]) -> "Export":  # noqa: A002 - as above
+        from scalesync.export.exporter import Export, Format
+
+        if format not in set(Format):
+            raise ConfigurationError(f"There is no format {format!r}.", advice=f"Use {', '.join(Format)}.")
+        return Export(table, Format(format), selection_of(filters, self.now()))
+
+
+def _empty(directory: str | os.PathLike[str]) -> Path:
+    """Return a directory as a path. Raises ConfigurationError unless it is there and empty."""
+    target = Path(directory)
+    if not target.is_dir() or any(target.iterdir()):
+        msg = f"{target} is not an empty directory."
+        raise ConfigurationError(msg, advice="Make one, or name another.")
+    return target
