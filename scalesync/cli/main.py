@@ -31,6 +31,7 @@ _MODULES = {
     "init": "setup_and_status",
     "project": "resources",
     "queue": "queue",
+    "report": "report",
     "sandbox": "sandbox",
     "sql": "sql",
     "status": "setup_and_status",

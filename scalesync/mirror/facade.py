@@ -13,6 +13,7 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.account import describe_key
 from scalesync.mirror.browsing import Browsing
 from scalesync.mirror.exports import Exports
+from scalesync.mirror.overview import Overviews
 from scalesync.mirror.queries import Queries
 from scalesync.mirror.submissions import Submissions
 from scalesync.mirror.sync_and_verify import SyncAndVerify, ignore
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from scalesync.queue.events import DispatchEvent
 
 
-class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing):
+class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews):
     """A local copy of a Scale account, and a queue of commands for Scale.
 
     Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` call the API and

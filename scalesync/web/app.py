@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,8 +22,9 @@ from scalesync.errors import (
     QueueError,
     ScalesyncError,
 )
-from scalesync.web import lists
+from scalesync.web import lists, overview_pages
 from scalesync.web.addresses import address, segment, web_link
+from scalesync.web.charts import script_json
 from scalesync.web.pages import NoSuchPageError, PageFunction, PageRequest, WebPage, plain
 from scalesync.web.safety import Access, guarded
 
@@ -48,17 +50,15 @@ class MenuEntry(NamedTuple):
     title: str
 
 
-def home(request: PageRequest) -> WebPage:  # noqa: ARG001 - a page takes its request
-    """Return the links to all pages."""
-    links = [entry._asdict() for entry in MENU]
-    return WebPage("home.html", {"title": "scalesync"}, {"pages": links})
-
-
-PAGES: dict[str, PageFunction] = {"/": home, "/tasks": lists.tasks}
+PAGES: dict[str, PageFunction] = {
+    "/": overview_pages.home,
+    "/tasks": lists.tasks,
+    "/labels": overview_pages.labels,
+}
 """The pages by their path."""
 NAMED_PAGES: dict[str, PageFunction] = {}
 """The pages of one object each, by the path before its name."""
-MENU = (MenuEntry("/tasks", "Tasks"),)
+MENU = (MenuEntry("/tasks", "Tasks"), MenuEntry("/labels", "Labels"))
 
 
 @cache
@@ -73,6 +73,7 @@ def environment() -> Environment:
     )
     made.globals.update(address=address, segment=segment, web_link=web_link)
     made.filters["plain"] = plain
+    made.filters["script_json"] = lambda spec: Markup(script_json(spec))  # noqa: S704 - escaped there
     return made
 
 

@@ -73,6 +73,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "project update": ("project update p --params {} --patch",),
     "sql": ("sql 'SELECT 1'", "sql --format json 'SELECT 2'", "sql SELEC"),
     "export": ("export tasks -o tasks.jsonl", "export commands --format csv -o commands.csv", "export runs"),
+    "report": ("report -o report.html --with-samples 3", "report"),
     "backup": ("backup copy.db", "backup copy.db"),
     "queue list": ("queue list --all", "queue list --all --json"),
     "queue show": ("queue show 1", "queue show 1 --json"),

@@ -124,4 +124,4 @@ def test_there_is_a_page_for_nothing(browser: Browser) -> None:
     """An empty mirror has pages too, and an unknown address is one with 404."""
     assert "No task here" in words(browser.page("/tasks"))
     assert "There is no such page." in words(browser.page("/nowhere", 404))
-    assert browser.json("/index.json")["pages"]
+    assert browser.json("/index.json")["freshness"]["warnings"]

@@ -57,7 +57,8 @@ def run(context: Context, tasks: int) -> None:
         submissions.run(stage, sandbox_options)
     stage.title("The mirror stays here until the next demo; ask it anything")
     here = f"{program_name()} --db {shlex.quote(str(path))}"
-    click.echo(f"{path}\n  {here} status\n  {here} task list")
+    commands = ("status", "task list", "browse", "report -o report.html")
+    click.echo("\n".join([str(path), *(f"  {here} {command}" for command in commands)]))
 
 
 @contextmanager

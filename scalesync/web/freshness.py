@@ -1,0 +1,132 @@
+"""How current and how complete a mirror is, in sentences and rows for its pages and its report."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from scalesync.models.sync import RunState
+from scalesync.timestamps import format_instant
+
+if TYPE_CHECKING:
+    from scalesync.models.queue_state import PauseState, QueueStats
+    from scalesync.models.sync import VerificationRecord
+    from scalesync.status import Status
+
+PROOF_AGE = timedelta(days=7)
+"""Age from which on a proof is called old."""
+
+
+def freshness(status: "Status") -> dict[str, Any]:
+    """Return what pages and the report show of a status, as plain values."""
+    return {
+        "database": status.database,
+        "at": format_instant(status.now),
+        "warnings": list(warnings(status)),
+        "streams": [
+            {
+                # A name of SQLAlchemy's own kind of text, which JSON does not take.
+                "stream": "".join(stream),
+                "rows": counts.here,
+                "missing_at_the_api": counts.missing,
+                "complete_up_to": _instant(status.watermarks.get(stream)),
+                "behind": span(status.behind(stream)),
+            }
+            for stream, counts in status.counts.items()
+        ],
+        "proof": proof_sentence(status),
+        "queue": queue_rows(status.queue),
+        "queue_sentences": list(queue_sentences(status.queue, status.gate)),
+    }
+
+
+def warnings(status: "Status") -> Iterator[str]:
+    """Yield a sentence for each thing that keeps the mirror from being known complete and right."""
+    unknown = [stream for stream in status.counts if stream not in status.watermarks]
+    if len(unknown) == len(status.counts):
+        yield "This mirror was never synced completely: what is here may be any part of the account."
+    elif unknown:
+        yield f"Never synced completely: {', '.join(unknown)}."
+    if status.open_windows:
+        left = _number(status.open_windows, "part")
+        yield f"A sync is not done, {left} of it to be read: run `scalesync sync` to go on."
+    last = status.runs[0] if status.runs else None
+    if last is not None and last.state is RunState.INCOMPLETE:
+        yield f"The last sync (run {last.id}) ended incomplete: {last.error or 'no reason was kept'}"
+    for stream in status.ahead():
+        yield f"{stream}: complete up to an instant that is still to come by this machine's clock."
+    if status.files_wanted:
+        yield f"{_number(status.files_wanted, 'result file')} not fetched: their annotations are left out."
+    if status.files_unread:
+        yield f"{_number(status.files_unread, 'result file')} could not be read: annotations are left out."
+    yield from _proof_warnings(status)
+
+
+def _proof_warnings(status: "Status") -> Iterator[str]:
+    proven, last = status.proven, status.verified
+    if last is not None and last.drift:
+        found = _number(last.drift, "object")
+        yield f"The last verification, as of {format_instant(last.as_of)}, found that {found} differed."
+    if last is not None and last.unproven:
+        yield f"The last verification could not compare everything: {last.unproven}"
+    if proven is None:
+        yield "Not proven equal to the API yet: `scalesync verify` does that."
+    elif status.now - proven.as_of > PROOF_AGE:
+        yield f"The last proof is old: {span((status.now - proven.as_of).total_seconds())}."
+
+
+def proof_sentence(status: "Status") -> str:
+    """Return when the mirror was last found equal to the API as a whole, and how that was compared."""
+    proven = status.proven
+    if proven is None:
+        return "Not proven equal to the API yet."
+    behind = f", but {_number(proven.behind, 'object')} changed since the last sync" if proven.behind else ""
+    return f"Proven equal to the API as of {format_instant(proven.as_of)}, by {_method(proven)}{behind}."
+
+
+def _method(verified: "VerificationRecord") -> str:
+    return "whole documents" if verified.deep else "counts"
+
+
+def queue_rows(stats: "QueueStats") -> list[dict[str, object]]:
+    """Return the states of commands and their numbers, those that need a person marked."""
+    rows = [(state.replace("_", " "), number, False) for state, number in stats.by_state.items()]
+    rows += [("held", stats.held, True), ("dead", stats.dead, True)]
+    in_doubt = "in doubt"
+    return [
+        {"state": state, "commands": number, "needs_a_person": needs or state == in_doubt}
+        for state, number, needs in rows
+        if number
+    ]
+
+
+def queue_sentences(stats: "QueueStats", pause: "PauseState") -> Iterator[str]:
+    """Yield sentences on the queue: what is open, what needs a person, and a pause."""
+    if stats.open:
+        yield f"{_number(stats.open, 'command')} open, the oldest {span(stats.oldest_seconds)} old."
+    people = stats.dead + stats.unheld_in_doubt + stats.held
+    if people:
+        needs = "needs" if people == 1 else "need"
+        yield f"{_number(people, 'command')} {needs} a person: see `scalesync queue list`."
+    if pause.paused:
+        until = "until `scalesync queue resume`" if pause.seconds is None else f"for {span(pause.seconds)}"
+        yield f"Nothing is sent {until}: {pause.reason}"
+    if not stats.open and not stats.dead:
+        yield "Nothing waits to be sent."
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def span(seconds: float | None) -> str:
+    """Return a length of time in days, hours, minutes or seconds; None: `never`."""
+    if seconds is None:
+        return "never"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
