@@ -14,7 +14,7 @@ import click
 from scalesync.cli.context import Context
 from scalesync.cli.output import print_line
 from scalesync.cli.param_types import NAME, number_type
-from scalesync.errors import ConfigurationError
+from scalesync.errors import ConfigurationError, how_to_install
 
 _LIBRARIES = ("jinja2", "starlette", "uvicorn")
 _VARIABLE = "SCALESYNC_BROWSE_TOKEN"
@@ -80,7 +80,7 @@ def _require_libraries() -> None:
     # Finding a spec does not import it, which would be slow.
     if any(find_spec(name) is None for name in _LIBRARIES):
         msg = "The pages need packages that are not installed."
-        raise ConfigurationError(msg, advice="Run `pip install 'scalesync[web]'`.")
+        raise ConfigurationError(msg, advice=how_to_install("web"))
 
 
 def _check_host(host: str, *, asked: bool) -> None:
