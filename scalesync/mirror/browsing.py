@@ -1,19 +1,25 @@
 """Read what the pages of `scalesync browse` show: one short transaction for each call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from scalesync.mirror.connections import Connected
-from scalesync.models.selection import Selection
+from scalesync.models.selection import Selection, check_name
 
 if TYPE_CHECKING:
     from scalesync.db.caller_transaction import Connection
+    from scalesync.models.queue_state import CommandView, PauseState, QueueStats
 
 PAGE_SECONDS = 5.0
 """How long the database may be at work on one page."""
+
+URGENT, WAITING = 100, 100
+"""Commands on a page of the queue: those that need a person, and open ones."""
+_LOOKED_AT = 500
+"""Open commands that are looked at for one page."""
 
 Place = tuple[datetime | None, str]
 """Time of creation and key of an object: its place in the order of creation."""
@@ -32,6 +38,66 @@ class ObjectPage:
     """Behind it lie older ones, as far as is known; None: none."""
     stopped: bool
     """Whether the search stopped before the page was full, so that the next one goes on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetails:
+    """What the mirror has of one task."""
+
+    document: bytes
+    """As the API sent it, JSON."""
+    row: StoredRow
+    """The short columns of the task."""
+    annotations: list[StoredRow]
+    first: int
+    """The number of the first of these."""
+    total: int
+    """How many annotations the task has."""
+    beside: dict[str, list[StoredRow]]
+    """Rows of other tables: `links`, `audits`, `attempts`, `changes`, `responses`."""
+    differences: list[StoredRow]
+    """What differs between its responses, the latest first."""
+    newer: str | None
+    """The next newer task of the selection; None: there is none nearby."""
+    older: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskBrief:
+    """What a thumbnail shows of a task."""
+
+    columns: StoredRow
+    """`type`, and JSON texts: `params`, `metadata`."""
+    annotations: list[StoredRow]
+    """The first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDetails:
+    """What the mirror has of one batch."""
+
+    document: bytes | None
+    """As the API sent it, JSON; None: only tasks name this batch."""
+    counts: StoredRow
+    """`tasks_pending`, `tasks_completed`, `tasks_error`, `tasks_canceled`; None: not counted."""
+    counted_at: datetime | None
+    """None: counted now, if `counts` has numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """Commands of the queue as people see them."""
+
+    stats: "QueueStats"
+    pause: "PauseState"
+    urgent: "list[CommandView]"
+    """Those that need a person."""
+    urgent_more: bool
+    """Whether there are more of these."""
+    waiting: "list[CommandView]"
+    """Other open ones in the order of their ids."""
+    behind: int | None
+    """The id behind which more may wait; None: nothing does."""
 
 
 class Browsing(Connected):
@@ -64,3 +130,85 @@ class Browsing(Connected):
             return ObjectPage(rows, found.goes_on, back, found.stopped)
         front = (places[0] if places else start) if start is not None else None
         return ObjectPage(rows, front, found.goes_on, found.stopped)
+
+    def task_details(self, task_id: str, wanted: Selection, first: int, most: int) -> TaskDetails | None:
+        """Return a task with up to `most` annotations from number `first`, None if it is not here.
+
+        Its neighbours are those of the selection, to which it need not belong itself.
+        """
+        from scalesync.db.mirror import neighbours, page_rows, query
+        from scalesync.db.mirror.documents import TASKS
+
+        check_name("task_id", task_id)
+        with self._reading() as conn:
+            document, place = query.find(conn, TASKS, task_id), neighbours.place_of(conn, TASKS, task_id)
+            if document is None or place is None:
+                return None
+            beside = {
+                newer: neighbours.Walk(TASKS, wanted, newer).portion(conn, 1, place).places
+                for newer in (True, False)
+            }
+            return TaskDetails(
+                document,
+                page_rows.summaries(conn, TASKS, [task_id])[0],
+                page_rows.annotations_of(conn, task_id, first, most),
+                first,
+                page_rows.annotation_count(conn, task_id),
+                page_rows.rows_beside(conn, task_id),
+                page_rows.differences_of(conn, task_id),
+                *(next((found.key for found in beside[newer]), None) for newer in (True, False)),
+            )
+
+    def task_briefs(self, task_ids: Sequence[str], most: int) -> dict[str, TaskBrief]:
+        """Return tasks with up to `most` annotations of each, by id; without those that are not here."""
+        from scalesync.db.mirror import page_rows
+
+        with self._reading() as conn:
+            columns = page_rows.picture_columns(conn, task_ids)
+            drawn = page_rows.first_annotations(conn, list(columns), most)
+            return {task_id: TaskBrief(found, drawn[task_id]) for task_id, found in columns.items()}
+
+    def kept_attachments(self, links: Sequence[str]) -> dict[str, StoredRow]:
+        """Return what is known of attachments: rows of `attachments` by their unsigned address."""
+        from scalesync.db.mirror import page_rows
+
+        with self._reading() as conn:
+            return page_rows.kept_attachments(conn, links)
+
+    def batch_details(self, name: str) -> BatchDetails:
+        """Return a batch with the numbers of its tasks: the stored ones, else as far as it can be counted."""
+        from scalesync.db.mirror import page_rows, query
+        from scalesync.db.mirror.documents import BATCHES
+
+        check_name("batch", name)
+        with self._reading() as conn:
+            row = next(iter(page_rows.summaries(conn, BATCHES, [name])), {})
+            counted_at = row.get("counted_at")
+            counts = row if counted_at is not None else page_rows.batch_counts(conn, name)
+            numbers = {key: counts[key] for key in page_rows.BATCH_COUNTS}
+            return BatchDetails(query.find(conn, BATCHES, name), numbers, counted_at)
+
+    def queue_page(self, after: int = 0) -> QueuePage:
+        """Return what needs a person, and what is open behind the command `after`."""
+        from scalesync.db.queue import listing, pause, stats
+        from scalesync.models.queue_state import DisplayState
+
+        needing = (DisplayState.DEAD, DisplayState.HELD, DisplayState.IN_DOUBT)
+        with self._reading() as conn:
+            urgent = [
+                each
+                for state in needing
+                for each in listing.list_commands(conn, display=state, finished=False, limit=URGENT + 1)
+            ]
+            others = list(listing.list_commands(conn, after=after, finished=False, limit=_LOOKED_AT))
+            waiting = [each for each in others if each.display not in needing]
+            whole = len(others) < _LOOKED_AT
+            last = waiting[WAITING - 1] if len(waiting) > WAITING else None if whole else others[-1]
+            return QueuePage(
+                stats.queue_stats(conn),
+                pause.pause_state(conn),
+                urgent[:URGENT],
+                len(urgent) > URGENT,
+                waiting[:WAITING],
+                None if last is None else last.command.id,
+            )

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,10 +22,11 @@ from scalesync.errors import (
     QueueError,
     ScalesyncError,
 )
-from scalesync.web import lists, overview_pages
+from scalesync.web import batches, lists, overview_pages, queue_and_sql, task
 from scalesync.web.addresses import address, segment, web_link
 from scalesync.web.charts import script_json
-from scalesync.web.pages import NoSuchPageError, PageFunction, PageRequest, WebPage, plain
+from scalesync.web.files import kept_file
+from scalesync.web.pages import NoSuchPageError, PageFunction, PageRequest, WebPage, as_text, plain
 from scalesync.web.safety import Access, guarded
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _STATIC = Path(__file__).parent / "static"
+_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NoSuchPageError, 404),
     (ConfigurationError, 400),
@@ -54,11 +56,20 @@ PAGES: dict[str, PageFunction] = {
     "/": overview_pages.home,
     "/tasks": lists.tasks,
     "/labels": overview_pages.labels,
+    "/batches": batches.batches,
+    "/queue": queue_and_sql.queue,
+    "/sql": queue_and_sql.sql,
 }
 """The pages by their path."""
-NAMED_PAGES: dict[str, PageFunction] = {}
+NAMED_PAGES: dict[str, PageFunction] = {"/task/": task.task, "/batches/": batches.batch}
 """The pages of one object each, by the path before its name."""
-MENU = (MenuEntry("/tasks", "Tasks"), MenuEntry("/labels", "Labels"))
+MENU = (
+    MenuEntry("/tasks", "Tasks"),
+    MenuEntry("/labels", "Labels"),
+    MenuEntry("/batches", "Batches"),
+    MenuEntry("/queue", "Queue"),
+    MenuEntry("/sql", "SQL"),
+)
 
 
 @cache
@@ -72,7 +83,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(address=address, segment=segment, web_link=web_link)
-    made.filters["plain"] = plain
+    made.filters.update(plain=plain, shown=as_text)
     made.filters["script_json"] = lambda spec: Markup(script_json(spec))  # noqa: S704 - escaped there
     return made
 
@@ -104,8 +115,7 @@ def respond(mirror: "Mirror", raw_path: str, query_string: bytes) -> Response:
     query = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     request = PageRequest(mirror, path, "", query, form)
     try:
-        page = _page(request)
-        return _response(page, request)
+        return kept_file(mirror, query) if raw_path == "/file" else _response(_page(request), request)
     except (ScalesyncError, NoSuchPageError) as error:
         return _response(_error_page(error), request)
     except Exception as error:  # noqa: BLE001 - a page that fails ends no server, and shows no traceback
@@ -128,15 +138,17 @@ def _page(request: PageRequest) -> WebPage:
 
 
 def _response(page: WebPage, request: PageRequest) -> Response:
+    if page.stream is not None:
+        return StreamingResponse(page.stream, page.status, page.headers, _TYPES[request.form])
     if request.form == "json":
-        return Response(page.json(), page.status, page.headers, "application/json")
+        return Response(page.json(), page.status, page.headers, _TYPES["json"])
     if request.form == "csv":
         if page.table is None:
             page = (
                 _error_page(NoSuchPageError("This page has no rows for CSV.")) if page.status < 400 else page
             )
             return Response(f"{page.values['message']}\n", page.status, media_type="text/plain")
-        return Response(page.table.csv(), page.status, page.headers, "text/csv; charset=utf-8")
+        return Response(page.table.csv(), page.status, page.headers, _TYPES["csv"])
     values = {"menu": MENU, "path": request.path, "query": request.query, **page.values}
     html = environment().get_template(page.template).render(values)
     return Response(html.encode(errors="replace"), page.status, page.headers, "text/html; charset=utf-8")

@@ -41,7 +41,9 @@ class PageRequest:
 
     def number(self, name: str, default: int, most: int) -> int:
         """Return a whole number from 0 to `most`. Raises ConfigurationError for anything else."""
-        text = self.one(name, str(default))
+        text = self.one(name)
+        if not text:
+            return default
         # Digits of other scripts are numbers to Python too, and thousands of digits take long to read.
         if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
             msg = f"{name} is not a whole number from 0 to {most}."
@@ -79,10 +81,12 @@ class WebPage:
     """What `.csv` answers; None: this page has no rows."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Iterator[bytes] | None = None
+    """The whole answer as JSON or CSV, where it may be long."""
 
     def json(self) -> bytes:
         """Return the document as JSON, times in the API's form, NaN and infinity as null."""
-        return msgspec.json.encode(self.document, enc_hook=to_json)
+        return msgspec.json.encode(_as_document(self.document), enc_hook=to_json)
 
 
 class NoSuchPageError(Exception):
@@ -96,8 +100,34 @@ def _cell(value: object) -> object:
     return msgspec.json.encode(value, enc_hook=to_json).decode() if isinstance(value, dict | list) else value
 
 
+def _as_document(value: object) -> object:
+    """Return a value for JSON, with all times within in the API's form."""
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, Mapping):
+        return {name: _as_document(each) for name, each in value.items()}
+    return [_as_document(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def plain(value: object) -> object:
     """Return a value as a page shows it: None as nothing, times in the API's form."""
     if value is None:
         return ""
     return format_instant(value) if isinstance(value, datetime) else value
+
+
+_LONGEST = 2_000
+"""Characters of a value that a page shows; the JSON of the page has all."""
+
+
+def as_text(value: object) -> str:
+    """Return any value of a document as short text: texts as they are, everything else as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return format_instant(value)
+    try:
+        text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=to_json).decode()
+    except (RecursionError, msgspec.MsgspecError, OverflowError):
+        text = "a value that is nested too deeply"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} … ({len(text):,} characters)"

@@ -16,9 +16,9 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.export.exporter import Format
 from scalesync.export.splits import Splits
 from tests.export.test_yolo import ODD_LABELS, ROTATED
+from tests.support.drawn_pictures import draw, extent
 from tests.support.export_account import box, polygon, written
 from tests.support.picture_account import COLORS, directory_of, fill, keep, picture_task, ten_pictures
-from tests.support.drawn_pictures import draw, extent
 
 
 @pytest.fixture(autouse=True)

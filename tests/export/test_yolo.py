@@ -13,6 +13,7 @@ from scalesync.db.mirror.documents import TASKS
 from scalesync.export.exporter import Format
 from scalesync.models.selection import Selection
 from tests.support.databases import opened
+from tests.support.drawn_pictures import draw, extent
 from tests.support.export_account import Doc, box, polygon, task, written
 from tests.support.picture_account import (
     COLORS,
@@ -24,7 +25,6 @@ from tests.support.picture_account import (
     ten_pictures,
     url_of,
 )
-from tests.support.drawn_pictures import draw, extent
 from tests.support.yolo_reader import load_yolo
 
 ROTATED = {

@@ -11,8 +11,8 @@ from scalesync.export.counts import ExportCounts
 from scalesync.export.exporter import DirectoryOptions, Export, Format
 from scalesync.export.picture_dataset import PictureDone
 from scalesync.models.selection import EVERYTHING, Selection
-from tests.support.export_account import Doc, box, task, ways_out, written
 from tests.support.drawn_pictures import Rectangle, draw
+from tests.support.export_account import Doc, box, task, ways_out, written
 
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 EVERYTHING_IN_TRAIN = "train=1"

@@ -1,17 +1,27 @@
 """Read the rows that a page shows, of few objects by their keys and in bounded number."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from scalesync.annotations.urls import unsigned_url
 from scalesync.db.mirror.documents import StreamMapping
-from scalesync.db.schema.annotations_and_changes import annotation_links, annotations, task_changes
+from scalesync.db.schema.annotations_and_changes import (
+    annotation_links,
+    annotations,
+    attachments,
+    task_changes,
+)
 from scalesync.db.schema.mirror import tasks
-from scalesync.db.schema.reviews_and_versions import replaced_responses, task_attempts, task_audits
+from scalesync.db.schema.reviews_and_versions import annotation_differences, task_attempts, task_audits
+from scalesync.db.schema.views import VIEWS
 from scalesync.db.statements import in_list
 
 Row = dict[str, Any]
 """Columns by name."""
+
+BATCH_COUNTS = ("tasks_pending", "tasks_completed", "tasks_error", "tasks_canceled")
 
 MOST = 10_000
 """Rows of one kind that are read for one page."""
@@ -30,11 +40,18 @@ def summaries(conn: Connection, mapping: StreamMapping, keys: list[str]) -> list
     return [found[key] for key in keys if key in found]
 
 
+def picture_columns(conn: Connection, task_ids: Sequence[str]) -> dict[str, Row]:
+    """Return the columns that say what a task's picture is, by task; without those that are not here."""
+    c = tasks.c
+    query = select(c.task_id, c.type, c.params, c.metadata).where(in_list(c.task_id, "tasks"))
+    return {row["task_id"]: dict(row) for row in conn.execute(query, {"tasks": list(task_ids)}).mappings()}
+
+
 def annotations_of(conn: Connection, task_id: str, first: int, limit: int) -> list[Row]:
     """Return up to `limit` annotations of a task, from the one with the number `first`."""
     c = annotations.c
     query = select(annotations).where(c.task_id == task_id, c.ordinal >= first).order_by(c.ordinal)
-    return _rows(conn, query.limit(limit))
+    return _rows(conn, query, limit)
 
 
 def first_annotations(conn: Connection, task_ids: list[str], each: int) -> dict[str, list[Row]]:
@@ -58,10 +75,9 @@ def rows_beside(conn: Connection, task_id: str) -> dict[str, list[Row]]:
 
     Of `changes` the newest; `responses` has their digests and times, newest first, without their content.
     """
-    task = tasks.c.task_id
-    now = select(tasks.c.response_digest, tasks.c.synced_at).where(task == task_id)
-    kept = replaced_responses.c
-    before = select(kept.response_digest, kept.first_seen_at, kept.replaced_at, kept.bytes)
+    kept = VIEWS["task_responses"].c
+    versions = select(kept.response_digest, kept.first_seen_at, kept.replaced_at)
+    versions = versions.where(kept.task_id == task_id).order_by(kept.replaced_at.desc().nulls_first())
     newest = select(task_changes).where(task_changes.c.task_id == task_id).order_by(task_changes.c.id.desc())
     numbered = {"links": annotation_links, "audits": task_audits, "attempts": task_attempts}
     return {
@@ -70,10 +86,33 @@ def rows_beside(conn: Connection, task_id: str) -> dict[str, list[Row]]:
             for name, table in numbered.items()
         },
         "changes": _rows(conn, newest),
-        "responses": _rows(conn, now.where(tasks.c.response_digest.is_not(None)))
-        + _rows(conn, before.where(kept.task_id == task_id).order_by(kept.replaced_at.desc())),
+        "responses": _rows(conn, versions),
     }
 
 
-def _rows(conn: Connection, query: Select[*tuple[Any, ...]]) -> list[Row]:
-    return [dict(row) for row in conn.execute(query.limit(MOST)).mappings()]
+def differences_of(conn: Connection, task_id: str) -> list[Row]:
+    """Return what differs between a task's responses, one after the other, the latest first."""
+    c = annotation_differences.c
+    query = select(annotation_differences).where(c.task_id == task_id)
+    return _rows(conn, query.order_by(c.seen_at.desc(), c.after_digest, c.before_digest, c.ordinal))
+
+
+def kept_attachments(conn: Connection, links: Iterable[str]) -> dict[str, Row]:
+    """Return the rows of attachments by their address without signature."""
+    urls = list(dict.fromkeys(map(unsigned_url, links)))
+    query = select(attachments).where(in_list(attachments.c.url, "urls"))
+    return {row["url"]: dict(row) for row in conn.execute(query, {"urls": urls}).mappings()}
+
+
+def batch_counts(conn: Connection, name: str) -> Row:
+    """Return the numbers of a batch's present tasks by status; None for all if they are more than MOST."""
+    c = tasks.c
+    of_batch = select(c.status).where(c.batch == name, c.missing_since.is_(None)).limit(MOST + 1).subquery()
+    found = conn.execute(select(of_batch.c.status, func.count()).group_by(of_batch.c.status)).all()
+    number = {status: int(rows) for status, rows in found}
+    known = sum(number.values()) <= MOST
+    return {key: number.get(key.removeprefix("tasks_"), 0) if known else None for key in BATCH_COUNTS}
+
+
+def _rows(conn: Connection, query: Select[*tuple[Any, ...]], limit: int = MOST) -> list[Row]:
+    return [dict(row) for row in conn.execute(query.limit(limit)).mappings()]

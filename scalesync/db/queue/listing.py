@@ -58,12 +58,13 @@ def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
     kind: str | None = None,
     batch: str | None = None,
     finished: bool = True,
+    after: int | None = None,
     limit: int | None = None,
 ) -> Iterator[CommandView]:
     """Yield commands in the order of their ids, in constant memory; a filter that is None is not applied.
 
     `batch` selects the create of that batch, the creates of its tasks and its finalize. Without `finished`,
-    delivered and discarded commands are left out, and not read.
+    delivered and discarded commands are left out, and not read. `after`: only those with a greater id.
     """
     wanted: list[ColumnElement[bool]] = [] if finished else [matches(_C, UNSETTLED)]
     if display is not None:
@@ -72,6 +73,8 @@ def list_commands(  # noqa: PLR0913 - by name, and each of them a filter
         wanted.append(_C.c.kind == kind)
     if batch is not None:
         wanted.append(_C.c.scope == f"batch:{batch}")
+    if after is not None:
+        wanted.append(_C.c.id > after)
     # The exact display state is computed in Python, so the limit is applied after that and not in SQL.
     found = (one for one in _pages(conn, wanted) if display in (None, one.display))
     return islice(found, limit)
