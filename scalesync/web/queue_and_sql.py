@@ -8,6 +8,7 @@ from scalesync.errors import ConfigurationError
 from scalesync.export.csv_jsonl import csv_lines, json_lines
 from scalesync.models.commands import Command
 from scalesync.models.queue_state import CommandView, DisplayState
+from scalesync.web.charts import SCRIPTS, chart_of
 from scalesync.web.pages import PageRequest, Table, WebPage, as_text
 
 SQL_SECONDS = 10.0
@@ -98,19 +99,22 @@ def sql(request: PageRequest) -> WebPage:
         raise ConfigurationError("The statement is too long for an address.", advice="Use `scalesync sql -`.")
     if not statement.strip():
         empty: dict[str, object] = {"title": "SQL", "statement": "", "columns": None, "rows": []}
-        return WebPage("sql.html", empty | {"more": False}, [], Table([], []))
+        return WebPage("sql.html", empty | {"more": False, "chart": None, "scripts": ()}, [], Table([], []))
     if request.form != "html":
         # All rows, as they come: an answer may be larger than the memory.
         return WebPage("sql.html", {}, None, stream=_begun(_lines(request, statement)))
     with request.mirror.exporter.answer(statement, seconds=SQL_SECONDS) as answer:
-        rows = [[as_text(value) for value in row] for row in islice(answer.rows, _ROWS_SHOWN + 1)]
+        found = list(islice(answer.rows, _ROWS_SHOWN + 1))
         columns = [column.name for column in answer.columns]
+    rows = [[as_text(value) for value in row] for row in found]
     values = {
         "title": "SQL",
         "statement": statement,
         "columns": columns,
         "rows": rows[:_ROWS_SHOWN],
         "more": len(rows) > _ROWS_SHOWN,
+        "chart": chart_of(columns, found[:_ROWS_SHOWN]),
+        "scripts": SCRIPTS,
     }
     return WebPage("sql.html", values, None)
 
