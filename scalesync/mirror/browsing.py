@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scalesync.mirror.connections import Connected
 from scalesync.models.selection import Selection, check_name
@@ -40,6 +40,15 @@ class ObjectPage:
     """Whether the search stopped before the page was full, so that the next one goes on with it."""
 
 
+class Neighbour(NamedTuple):
+    """The next task of a selection, in one direction."""
+
+    task_id: str | None
+    """None: there is none nearby."""
+    behind: Place | None
+    """Where the search for it goes on, if it stopped."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskDetails:
     """What the mirror has of one task."""
@@ -57,9 +66,9 @@ class TaskDetails:
     """Rows of other tables: `links`, `audits`, `attempts`, `changes`, `responses`."""
     differences: list[StoredRow]
     """What differs between its responses, the latest first."""
-    newer: str | None
-    """The next newer task of the selection; None: there is none nearby."""
-    older: str | None
+    newer: "Neighbour"
+    """The next newer task of the selection."""
+    older: "Neighbour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +153,6 @@ class Browsing(Connected):
             document, place = query.find(conn, TASKS, task_id), neighbours.place_of(conn, TASKS, task_id)
             if document is None or place is None:
                 return None
-            beside = {
-                newer: neighbours.Walk(TASKS, wanted, newer).portion(conn, 1, place).places
-                for newer in (True, False)
-            }
             return TaskDetails(
                 document,
                 page_rows.summaries(conn, TASKS, [task_id])[0],
@@ -156,7 +161,7 @@ class Browsing(Connected):
                 page_rows.annotation_count(conn, task_id),
                 page_rows.rows_beside(conn, task_id),
                 page_rows.differences_of(conn, task_id),
-                *(next((found.key for found in beside[newer]), None) for newer in (True, False)),
+                *(_neighbour(conn, wanted, place, newer=newer) for newer in (True, False)),
             )
 
     def task_briefs(self, task_ids: Sequence[str], most: int) -> dict[str, TaskBrief]:
@@ -212,3 +217,14 @@ class Browsing(Connected):
                 waiting[:WAITING],
                 None if last is None else last.command.id,
             )
+
+
+def _neighbour(conn: "Connection", wanted: Selection, place: Place, *, newer: bool) -> Neighbour:
+    from scalesync.db.mirror import neighbours
+    from scalesync.db.mirror.documents import TASKS
+
+    walk = neighbours.Walk(TASKS, wanted, newer, neighbours.NEARBY)
+    found = walk.portion(conn, 1, neighbours.Place(*place))
+    if found.places:
+        return Neighbour(found.places[0].key, None)
+    return Neighbour(None, found.goes_on if found.stopped else None)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from scalesync.json_sanitizing import format_json, read_json
-from scalesync.mirror.browsing import TaskDetails
-from scalesync.web.addresses import TASK_FILTERS, address, filters_in, segment, selection_from
+from scalesync.mirror.browsing import Neighbour, TaskDetails
+from scalesync.web.addresses import TASK_FILTERS, address, filters_in, place_text, segment, selection_from
 from scalesync.web.annotation_items import Item, items_of, nested, tone_of
 from scalesync.web.pages import NoSuchPageError, PageRequest, Table, WebPage, as_text
 from scalesync.web.pictures import links_of, media_of
@@ -98,12 +98,15 @@ def _portion(request: PageRequest, filters: Mapping[str, Any], found: TaskDetail
 
 
 def _neighbours(request: PageRequest, filters: Mapping[str, Any], found: TaskDetails) -> dict[str, Any]:
-    def at(task_id: str | None) -> str | None:
-        return task_id and address(f"/task/{segment(task_id)}", filters)
+    def at(found: Neighbour, name: str) -> str | None:
+        if found.task_id is not None:
+            return address(f"/task/{segment(found.task_id)}", filters)
+        # Not nearby: the list searches on, and says where it stops.
+        return found.behind and address("/tasks", filters, **{name: place_text(found.behind)})
 
     return {
-        "newer": at(found.newer),
-        "older": at(found.older),
+        "newer": at(found.newer, "newer"),
+        "older": at(found.older, "older"),
         "list_address": address("/tasks", filters),
         "self_path": request.path,
         "filters": filters,
@@ -142,6 +145,6 @@ def _as_json(found: TaskDetails) -> dict[str, object]:
         "annotations_total": found.total,
         **beside,
         "differences": found.differences,
-        "newer": found.newer,
-        "older": found.older,
+        "newer": found.newer.task_id,
+        "older": found.older.task_id,
     }

@@ -7,7 +7,7 @@ from statistics import median
 
 from tests.benchmark.account import CORPORA
 
-SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading")
+SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages")
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 

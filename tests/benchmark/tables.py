@@ -10,6 +10,9 @@ from tests.benchmark.targets import Target
 
 HEADS = ("", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests")
 
+_BY_THEMSELVES = ("no-change", "pages")
+"""Stages whose time does not grow with the number of tasks."""
+
 
 def show(results: Results, targets: Sequence[Target], console: Console) -> None:
     """Print a table for each stage, database and corpus, and one of the targets."""
@@ -41,7 +44,7 @@ def _cells(ours: Result, one: Result) -> tuple[str, ...]:
         f"{one.seconds:.2f}",
         f"{one.fastest:.2f}",
         f"{one.slowest:.2f}",
-        "" if one.stage == "no-change" else f"{one.rate:,.0f}",
+        "" if one.stage in _BY_THEMSELVES else f"{one.rate:,.0f}",
         beside(ours, one),
         f"{one.cpu:.2f}",
         f"{one.peak / 1e6:.0f}" if one.peak else "",
@@ -78,7 +81,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _speeds(results: Results) -> Iterator[tuple[str, ...]]:
     for group in results.groups():
         for one in group:
-            if one.rounds and one.stage != "no-change":
+            if one.rounds and one.stage not in _BY_THEMSELVES:
                 yield (
                     f"{title([one])}, {one.tasks:,}",
                     one.name,
@@ -91,7 +94,7 @@ def _speeds(results: Results) -> Iterator[tuple[str, ...]]:
 
 def _idle(results: Results) -> Iterator[tuple[str, ...]]:
     for one in results.all:
-        if one.rounds and one.stage == "no-change":
+        if one.rounds and one.stage in _BY_THEMSELVES:
             name = f"`{one.name}`, {one.tasks:,} tasks"
             yield name, f"{one.seconds:.2f}", f"{one.cpu:.2f}", f"{one.requests}", _memory(one)
 

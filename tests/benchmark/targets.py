@@ -63,6 +63,8 @@ VERIFY = 15e-6
 """Seconds for each task of a clean mirror, at most."""
 SUBMISSIONS = 20_000 / 3
 """A second, from a file into the queue, at least."""
+PAGE = 0.3
+"""Seconds in which 95 of 100 requests for any page are answered, at most."""
 DISPATCH_SHARE = 0.88
 """Of the tasks a second that the workers could send if nothing but the API took time, at least."""
 
@@ -88,6 +90,7 @@ def targets(results: Results) -> list[Target]:
         *_resumed(results),
         *_verified(results),
         *_queue(results),
+        *_pages(results),
     ]
 
 
@@ -169,6 +172,15 @@ def _queue(results: Results) -> Iterator[Target]:
     if sent:
         name = f"{DISPATCH}, {SENDING_LATENCY * 1000:.0f} ms a request: share of workers / latency"
         yield _at_least(name, DISPATCH_SHARE, sent.rate * SENDING_LATENCY / SENDING_WORKERS, "{:.2f}")
+
+
+def _pages(results: Results) -> Iterator[Target]:
+    for engine in ("sqlite", "postgres"):
+        found = [one for one in results.all if (one.stage, one.engine) == ("pages", engine) and one.rounds]
+        if found:
+            slowest = max(found, key=lambda one: one.seconds)
+            name = f"slowest page, {engine}, {slowest.tasks:,} tasks ({slowest.name}): 95th percentile"
+            yield _at_most(name, PAGE, slowest.seconds, "{:.3f} s")
 
 
 def _at_least(name: str, wanted: float, measured: float, form: str) -> Target:

@@ -4,7 +4,7 @@ Every walk is bounded: filters that no index answers are applied to a limited nu
 says where it stopped. So a page costs the same in a mirror of any size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,8 +16,10 @@ from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.statements import byte_order
 from scalesync.models.selection import Selection
 
-_PORTIONS = (500, 4_000, 16_000)
+_PORTIONS = (500, 2_000, 8_000)
 """Objects looked at by one query after the other, until enough of them are selected."""
+NEARBY = (100, 2_000)
+"""The same for the neighbours of one object."""
 _BY_INDEX = ("project", "batch", "unique_id")
 """Filters that an index answers, in the order of creation or for few rows."""
 
@@ -50,12 +52,14 @@ class Walk:
     mapping: StreamMapping
     wanted: Selection
     newer: bool = False
+    portions: Sequence[int] = _PORTIONS
+    """The most objects that are looked at, query by query."""
 
     def portion(self, conn: Connection, limit: int, start: Place | None = None) -> Portion:
         """Return up to `limit` selected objects behind `start`; None: from the beginning."""
         found: list[Place] = []
         looked_at = start
-        for size in _PORTIONS:
+        for size in self.portions:
             rows = self._rows(conn, looked_at, size)
             for created_at, key, chosen in rows:
                 if chosen and len(found) == limit:
