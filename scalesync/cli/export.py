@@ -65,7 +65,7 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     warn_of_filters(context, table, options)
     counts = _write(context, plan, output, partition=partition, directory=directory)
     if output is not None and not context.quiet:
-        click.echo(single_line(f"{counts.written:,} {_UNITS.get(plan.format, table)} in {output}"), err=True)
+        click.echo(single_line(f"{_written(counts, plan)} in {output}"), err=True)
     _print_counts(counts, plan.format)
     export_directory.raise_if_incomplete(counts)
 
@@ -79,11 +79,14 @@ def _print_counts(counts: "ExportCounts", format: str) -> None:  # noqa: A002 - 
         click.echo(f"{counts.left_out:,} left out, which {format} cannot hold.", err=True)
 
 
-_UNITS = {
-    "coco": "annotations",
-    "fiftyone": "tasks",
-    **dict.fromkeys(export_directory.FORMATS, "annotations"),
-}
+def _written(counts: "ExportCounts", plan: "Export") -> str:
+    """Return how much was written, in the unit that the format counts."""
+    if plan.format in export_directory.FORMATS:
+        return f"{counts.written:,} annotations on {counts.pictures:,} pictures"
+    return f"{counts.written:,} {_UNITS.get(plan.format, plan.name)}"
+
+
+_UNITS = {"coco": "annotations", "fiftyone": "tasks"}
 """The unit that a dataset counts; other formats count rows of the table."""
 
 

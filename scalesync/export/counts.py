@@ -13,6 +13,8 @@ class ExportCounts:
     """Counts that grow as an export is written."""
 
     written: int = 0
+    pictures: int = field(default=0, compare=False)
+    """Pictures of a dataset that is a directory, with an annotation or without."""
     left_out: int = 0
     """Selected items that the format cannot hold."""
     reasons: Counter[str] = field(default_factory=Counter, compare=False)

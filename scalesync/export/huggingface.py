@@ -106,6 +106,7 @@ def write_huggingface(dataset: PictureDataset) -> None:
                 splits[picture.split] = _SplitFiles(file, stack.enter_context(TemporaryFile()))
             splits[picture.split].add(picture)
             counts.written += len(picture.shapes)
+            counts.pictures += 1
         for split in splits.values():
             split.finish()
     bare = [name for name, split in splits.items() if not split.annotated]

@@ -67,6 +67,7 @@ def write_yolo(dataset: PictureDataset, kind: YoloKind, target: Path) -> None:
             label_file = Path(picture.file_name).with_suffix(".txt")
             folder.write(f"labels/{picture.split}/{label_file}", b"".join(lines))
             counts.written += len(lines)
+            counts.pictures += 1
     names = "".join(f"  {index}: {yaml_text(name)}\n" for index, name in enumerate(dataset.categories()))
     places = "".join(f"{split}: images/{split}\n" for split in splits)
     head = f"path: {yaml_text(str(target.absolute()))}\n{places}names:"

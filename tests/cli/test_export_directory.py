@@ -47,6 +47,7 @@ def test_a_dataset_is_written_whole(name: str, mirror: Scalesync) -> None:
     if name == "yolo":
         data = load_yolo(made / "data.yaml")
         assert sum(len(picture.boxes) for picture in data.pictures) == written
+        assert f" on {len(data.pictures):,} pictures in made\n" in done.err
         assert {stat.S_IMODE(picture.path.stat().st_mode) for picture in data.pictures} == {0o600}
     else:
         rows = [json.loads(line) for line in (made / "train" / "metadata.jsonl").read_text().splitlines()]

@@ -77,6 +77,10 @@ def test_columns_have_their_types(database: Database, tmp_path: Path) -> None:
             keep(database, task_id, (100, 90), tmp_path / f"{task_id}.png")
     counts = directory_of(database, tmp_path / "hf", Format.HUGGINGFACE, split="8,1,1")
     found = loaded(tmp_path / "hf", tmp_path)
+    # Types are taken from the first ten megabytes.
+    for split in shapes:
+        with_objects = [bool(row["objects"]["bbox"]) for row in metadata(tmp_path / "hf", split)]
+        assert with_objects == [True] * (len(with_objects) - 1) + [False]
     assert {name: len(rows) for name, rows in found.items()} == {"train": 3, "validation": 2, "test": 2}
     for rows in found.values():
         assert rows.features["objects"] == {
