@@ -56,21 +56,21 @@ def fetch_attachments(context: Context, /, json: bool, sizes: bool, to: Path | N
         if json:
             print_json(summary_as_dict(summary))
         elif not context.quiet:
-            _print_summary(summary, kept=to is not None)
+            print_summary(summary, kept=to is not None)
         _raise_if_incomplete(summary)
 
 
 def _run(context: Context, clock: Clock, options: dict[str, Any]) -> "AttachmentSummary":
     """Fetch with progress on stderr, and print the reasons of failures there."""
     given = {name: value for name, value in options.items() if value not in (None, False, ())}
-    with progress(_AttachmentTracker(), quiet=context.quiet) as on_event:
+    with progress(AttachmentTracker(), quiet=context.quiet) as on_event:
         summary = context.mirror(clock).fetch_attachments(**given, on_event=on_event)
     if not context.quiet:
         print_reasons(summary, "attachment", "attachments")
     return summary
 
 
-class _AttachmentTracker(Tracker):
+class AttachmentTracker(Tracker):
     """Counts attachments, and the tasks that were looked at."""
 
     log = logging.getLogger("scalesync.attachments")
@@ -99,7 +99,7 @@ class _AttachmentTracker(Tracker):
         return f"{counter}: {self._done:,} done, {self._tasks:,} of {self._total:,} tasks looked at"
 
 
-def _print_summary(summary: "AttachmentSummary", *, kept: bool) -> None:
+def print_summary(summary: "AttachmentSummary", *, kept: bool) -> None:
     """Print on stderr what was fetched, what has no size, and what failed."""
     files = pluralize(summary.fetched, "attachment", "attachments")
     size = f" ({summary.bytes:,} bytes)" if kept else ""

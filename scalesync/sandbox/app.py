@@ -12,30 +12,22 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from scalesync.sandbox import routes, routes_control
+from scalesync.sandbox import routes, routes_control, routes_files
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.fault_injection import Exchange, inject
 from scalesync.sandbox.faults import FaultKind
 from scalesync.sandbox.http import error_response
-from scalesync.sandbox.result_files import RESULTS_PATH, content
+from scalesync.sandbox.media import MEDIA_PATH
+from scalesync.sandbox.result_files import RESULTS_PATH
 from scalesync.sandbox.timestamps import http_date
 
 _log = logging.getLogger(__name__)
 
 
-async def _result_file(request: Request) -> Response:
-    """Return a file that a response names. It needs no key, and any signature is valid."""
-    kind, name = request.path_params["kind"], request.path_params["name"]
-    file = content(kind, name)
-    if file is None:
-        return error_response(404, "There is no such file.")
-    return Response(file, media_type="image/png" if kind == "images" else "application/json")
-
-
 _COUNTED_ROUTES = [
     *routes.ROUTES,
-    Route(f"{RESULTS_PATH}/{{kind}}/{{name}}", _result_file, methods=["GET"]),
+    *routes_files.ROUTES,
 ]
 """The routes whose requests are counted, and into which faults are injected."""
 
@@ -48,6 +40,7 @@ class SandboxApp:
         self._late_writes: set[asyncio.Task[None]] = set()
         app = Starlette(routes=[*_COUNTED_ROUTES, *routes_control.ROUTES], exception_handlers=_HANDLERS)
         app.state.backend = backend
+        self._plain = app
         self._app = GZipMiddleware(app, minimum_size=500, compresslevel=1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,18 +49,20 @@ class SandboxApp:
         path = scope["raw_path"].decode("ascii")
         scope = {**scope, "path": path}
         send = self._with_date(send)
-        if not path.startswith(("/v1/", f"{RESULTS_PATH}/")):
+        if not path.startswith(("/v1/", f"{RESULTS_PATH}/", f"{MEDIA_PATH}/")):
             await self._app(scope, receive, send)
             return
+        # A part is one of the file as it is: compressed on the way, it would be one of something else.
+        app = self._plain if path.startswith(f"{MEDIA_PATH}/") else self._app
         # Counted before a fault is drawn, so that requests lost to a fault count too.
         self._backend.requests[f"{scope['method']} {_route_path(scope)}"] += 1
         for fault in self._backend.faults.draw(scope["method"], path.removeprefix("/v1")):
             if fault.kind is not FaultKind.LATENCY:
                 late_writes = self._late_writes
-                await inject(fault, Exchange(self._app, scope, receive, send, self._retry_after, late_writes))
+                await inject(fault, Exchange(app, scope, receive, send, self._retry_after, late_writes))
                 return
             await asyncio.sleep(fault.seconds)
-        await self._app(scope, receive, send)
+        await app(scope, receive, send)
 
     def _retry_after(self, seconds: float) -> str | None:
         form = self._backend.options.switches.retry_after

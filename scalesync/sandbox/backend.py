@@ -10,6 +10,7 @@ from scalesync.sandbox.account import KINDS, AppliedWrites, Mode, SandboxAccount
 from scalesync.sandbox.churn import churn
 from scalesync.sandbox.faults import FaultPlan
 from scalesync.sandbox.filters import Params
+from scalesync.sandbox.media import MEDIA, insert_media_urls
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.persistence import PUT_COUNT, StateFile
 from scalesync.sandbox.result_files import RESULTS, insert_result_urls
@@ -36,6 +37,8 @@ class Backend:
         """How often each route, such as `POST /task/{id}/cancel`, was requested, with or without a fault."""
         self.results_url = RESULTS
         """The address of the result files, set once the sandbox listens."""
+        self.media_url = MEDIA
+        """The address of the attachments, likewise."""
         self.before_list: BeforeList | None = None
         """A test's hook, called before each list is answered, so that changes land between pages.
 
@@ -108,7 +111,8 @@ class Backend:
     def documents(self, kind: str) -> list[bytes]:
         """Return every live task, batch or project as JSON text, in the order of its list."""
         with self.locked():
-            return [insert_result_urls(text, self.results_url) for text in self.live.documents(kind)]
+            results = (insert_result_urls(text, self.results_url) for text in self.live.documents(kind))
+            return [insert_media_urls(text, self.media_url) for text in results]
 
     def prepare_list(self, kind: str, params: Params) -> None:
         """Call the hook and make the changes that come before each list."""

@@ -8,6 +8,7 @@ from scalesync.sandbox import task_writes
 from scalesync.sandbox.account import SandboxAccount
 from scalesync.sandbox.batches import create_batch, finalize_batch
 from scalesync.sandbox.errors import TASK_NOT_FOUND, HttpError
+from scalesync.sandbox.media import MEDIA
 from scalesync.sandbox.projects import set_params
 
 Change = Callable[[SandboxAccount, random.Random], object]
@@ -65,7 +66,7 @@ def _create(account: SandboxAccount, rng: random.Random) -> None:
     open_batches = [batch for batch in account.batches.values() if batch["status"] != "completed"]
     body = {
         "instruction": "Draw a box around each car.",
-        "attachment": f"https://pictures.sandbox.example/{rng.getrandbits(40):010x}.jpg",
+        "attachment": f"{MEDIA}/pictures/{rng.getrandbits(40):010x}.png",
         "geometries": {"box": {"objects_to_annotate": ["car"]}},
         "metadata": {"by": "churn"},
     }

@@ -16,6 +16,7 @@ from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.errors import HttpError
 from scalesync.sandbox.filters import Params
 from scalesync.sandbox.json_codec import Doc, as_object, as_strings, decode_body, encode
+from scalesync.sandbox.media import insert_media_urls
 from scalesync.sandbox.pagination import render_task
 from scalesync.sandbox.result_files import insert_result_urls
 from scalesync.sandbox.tasks import TaskRecord
@@ -83,7 +84,8 @@ def api_route(
         # Encoded under the lock too: another request must not change a document in the middle.
         with backend.locked():
             returned = operation(account, *names, *(read(call) for read in readers))
-            return json_response(_encoded(returned, account, backend.results_url))
+            text = _encoded(returned, account, backend.results_url)
+            return json_response(insert_media_urls(text, backend.media_url))
 
     return Route(f"/v1{path}", endpoint, methods=[method])
 

@@ -2,11 +2,10 @@
 
 import random
 import re
-import struct
-import zlib
 from collections.abc import Callable
 
 from scalesync.sandbox.json_codec import Doc, encode
+from scalesync.sandbox.media import png
 from scalesync.sandbox.templates import TEMPLATES, fill, new_uuid
 
 RESULTS = "https://results.sandbox.example"
@@ -14,6 +13,9 @@ RESULTS = "https://results.sandbox.example"
 
 RESULTS_PATH = "/results"
 """Where the server offers the files."""
+
+_FRAMES = 8
+"""Of a video, as `parts/frames` in templates.json has them."""
 
 _LINK = re.compile(re.escape(RESULTS.encode()) + rb'([^"\\]*)')
 
@@ -47,7 +49,7 @@ def _playback(rng: random.Random) -> bytes:
     """Return the tracks of a video by uuid, each with its key frames."""
     tracks: Doc = {}
     for track in fill("parts/tracks", rng):
-        keys = sorted(rng.sample(range(300), rng.randint(1, 4)))
+        keys = sorted(rng.sample(range(_FRAMES), rng.randint(1, 4)))
         frames = [
             {"key": key, **fill("shapes/box", rng), "attributes": {}, "timestamp": key * 40} for key in keys
         ]
@@ -57,9 +59,9 @@ def _playback(rng: random.Random) -> bytes:
 
 def _events(rng: random.Random) -> bytes:
     """Return the events of a video (their form is assumed)."""
-    starts = sorted(rng.sample(range(300), 2))
+    starts = sorted(rng.sample(range(_FRAMES), 2))
     events = [
-        {"uuid": new_uuid(rng), "label": label, "start": start, "end": start + rng.randint(1, 60)}
+        {"uuid": new_uuid(rng), "label": label, "start": start, "end": rng.randint(start, _FRAMES - 1)}
         for label, start in zip(("braking", "turning"), starts, strict=True)
     ]
     return encode(events)
@@ -81,12 +83,7 @@ def _camera(rng: random.Random, tracks: list[Doc], camera: int) -> Doc:
 
 def _image(rng: random.Random) -> bytes:
     """Return a PNG of one pixel."""
-    pixel = zlib.compress(b"\0" + rng.randbytes(3))
-    parts = ((b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)), (b"IDAT", pixel), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    )
+    return png(1, b"\0\0", rng.randbytes(3), 1)
 
 
 _MAKERS: dict[str, Callable[[random.Random], bytes]] = {

@@ -16,6 +16,7 @@ from scalesync.sandbox.app import SandboxApp
 from scalesync.sandbox.backend import Backend
 from scalesync.sandbox.churn import annotate
 from scalesync.sandbox.fault_injection import TrackedProtocol
+from scalesync.sandbox.media import MEDIA_PATH
 from scalesync.sandbox.options import SandboxOptions
 from scalesync.sandbox.result_files import RESULTS_PATH
 from scalesync.sandbox.timestamps import Clock, system_clock
@@ -91,6 +92,7 @@ class SandboxServer:
             raise
         self.port = listener.getsockname()[1]
         self.backend.results_url = f"{self.control_url}{RESULTS_PATH}"
+        self.backend.media_url = f"{self.control_url}{MEDIA_PATH}"
         self._runner.get_loop()  # made here, so that `stop` finds it however early it comes
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="sandbox", daemon=True)
         self._thread.start()

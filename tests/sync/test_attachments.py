@@ -1,5 +1,6 @@
 """Attachments: asked for once each, known by a true size or a sentence, tried again where they failed."""
 
+import gzip
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +130,50 @@ def test_a_size_that_stands_late_in_a_file(
     assert fetch_attachments(database).complete
     assert known(database) == {"late": (640, 480)}
     assert len(file_server.asked) <= (9 if parts else 1)
+
+
+def test_files_that_are_compressed_on_the_way(
+    database: Database, file_server: FileServer, tmp_path: Path
+) -> None:
+    """A drawing that a store holds compressed has its size and its own bytes, asked for in parts or not."""
+    drawing = b'<svg width="30" height="40">' + b" " * 100_000 + b"</svg>"
+    packed = gzip.compress(drawing)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        place = {"Content-Encoding": "gzip"}
+        if "Range" in handler.headers:
+            place["Content-Range"] = f"bytes 0-49/{len(packed)}"
+            respond(handler, packed[:50], "image/svg+xml", 206, place)
+        else:
+            respond(handler, packed, "image/svg+xml", 200, place)
+
+    file_server.files["a.svg"] = answer
+    name_attachments(database, one=file_server.url("a.svg", None))
+
+    assert fetch_attachments(database).complete
+    assert known(database) == {"a.svg": (30, 40)}
+    assert fetch_attachments(database, tmp_path / "kept").complete
+    assert list(files_in(tmp_path / "kept").values()) == [drawing]
+    assert known(database, "bytes")["a.svg"] == (len(drawing),)
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_size(
+    database: Database, file_server: FileServer
+) -> None:
+    """Its parts are not put together: the next run reads it again."""
+    one, other = ranged(tiff(640, 480, pixels=100_000)), ranged(tiff(640, 480, pixels=110_000))
+    answers = iter((one, other, other, other))
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        next(answers)(handler)
+
+    file_server.files["a.tif"] = answer
+    name_attachments(database, one=file_server.url("a.tif", None))
+
+    assert fetch_attachments(database).failed == 1
+    assert "changed while it was read" in str(error_of(database, "a.tif"))
+    assert fetch_attachments(database).complete
+    assert known(database) == {"a.tif": (640, 480)}
 
 
 def test_files_are_kept_whole_with_their_sizes(

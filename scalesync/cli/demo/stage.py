@@ -1,11 +1,12 @@
 """Steps that both halves of the demo use: titles, sync, dispatch and SQL queries."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
-from scalesync.cli import dispatch
+from scalesync.cli import dispatch, fetch_attachments
 from scalesync.cli.output import escape_controls, print_text
 from scalesync.cli.progress import progress
 from scalesync.cli.sql import print_answer
@@ -23,6 +24,8 @@ class Stage:
 
     mirror: Mirror
     clock: Clock
+    attachments: Path
+    """The directory in which they are kept."""
     quiet: bool
 
     def title(self, text: str) -> None:
@@ -40,6 +43,15 @@ class Stage:
         if not summary.complete:
             raise IncompleteError("The demo's sync did not complete.")
         print_changes(summary)
+
+    def keep_attachments(self, **filters: Any) -> None:
+        """Keep the attachments of the chosen tasks. Raises IncompleteError if one is missing."""
+        options = {"to": self.attachments, "allow_private": True, **filters}
+        with progress(fetch_attachments.AttachmentTracker(), quiet=self.quiet) as on_event:
+            summary = self.mirror.fetch_attachments(on_event=on_event, **options)
+        fetch_attachments.print_summary(summary, kept=True)
+        if not summary.complete:
+            raise IncompleteError("The demo's attachments did not all come.")
 
     def dispatch(self, patience: float, **options: Any) -> None:
         """Dispatch with short time limits, and print the summary."""

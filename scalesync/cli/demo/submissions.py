@@ -13,6 +13,8 @@ from scalesync.models.queue_state import DisplayState
 from scalesync.queue.transaction import Transaction
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.sandbox.backend import Backend
+from scalesync.sandbox.media import MEDIA_PATH
+from scalesync.sandbox.server import HOST
 
 TASKS = 50
 PROJECT, BATCH = "Night scenes", "night 1"
@@ -38,13 +40,14 @@ GROUP BY t.batch, b.status, t.status"""  # noqa: S608 - a name of our own, shown
 
 def run(stage: Stage, options: SandboxOptions) -> None:
     """Run the second half. Raises IncompleteError unless every command had its effect exactly once."""
+    pictures = f"http://{HOST}:{options.port}{MEDIA_PATH}/pictures"
     stage.title("Pull the plug: no API, no network. Submit a project, a batch, 50 tasks and a finalize")
     with stage.mirror.transaction() as tx:
-        _submit(tx)
+        _submit(tx, pictures)
     _show_queue(stage)
     stage.title("Submit the same again: nothing is queued twice")
     with stage.mirror.transaction() as tx:
-        before = _submit(tx)
+        before = _submit(tx, pictures)
     print_text(f"{before} of {before} were queued before")
     stage.title("Try to send it now: the API is away, and nothing is lost")
     stage.dispatch(patience=0.5)
@@ -59,27 +62,28 @@ def run(stage: Stage, options: SandboxOptions) -> None:
             "A sync brings nothing new: what a dispatch delivers is in the mirror with the same commit"
         )
         stage.sync()
+        stage.keep_attachments(project=PROJECT)
     stage.title("The same rows in SQL")
     stage.query(ROWS)
 
 
-def _submit(tx: Transaction) -> int:
-    """Queue all commands, and return how many of them were queued before."""
+def _submit(tx: Transaction, pictures: str) -> int:
+    """Queue all commands, with pictures at that address; return how many of them were queued before."""
     answers = [
         tx.create_project(PROJECT, "imageannotation", {"instruction": "Box every car."}, studio=True),
         tx.create_batch(BATCH, PROJECT),
     ]
-    tasks = tx.create_tasks("imageannotation", _tasks())
+    tasks = tx.create_tasks("imageannotation", _tasks(pictures))
     answers.append(tx.finalize_batch(BATCH))
     return len(tasks.already_queued) + sum(not answer.new for answer in answers)
 
 
-def _tasks() -> Iterator[dict[str, object]]:
+def _tasks(pictures: str) -> Iterator[dict[str, object]]:
     for number in range(1, TASKS + 1):
         yield {
             "project": PROJECT,
             "batch": BATCH,
-            "attachment": f"https://example.com/night/{number:02}.jpg",
+            "attachment": f"{pictures}/night-{number:02}.png",
             "metadata": {"frame": number},
         }
 

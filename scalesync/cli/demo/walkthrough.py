@@ -26,6 +26,9 @@ _PREFIX, _STATE = "scalesync-demo-", "scale.db"
 CHANGES = 60
 """Changes at the API between the two syncs."""
 
+PICTURE_DAYS = 30
+"""How old the tasks are whose attachments the demo keeps, so that they can be looked at without its API."""
+
 QUESTIONS = (
     (
         "How far is each project?",
@@ -52,8 +55,11 @@ def run(context: Context, tasks: int) -> None:
         with SandboxServer(sandbox_options) as server:
             sandbox_options = replace(sandbox_options, port=server.port)
             settings = Settings(database_url(str(path)), server.url, Secret("live_demo"))
-            stage = Stage(Mirror.from_settings(settings, clock), clock, quiet=context.quiet)
+            mirror = Mirror.from_settings(settings, clock)
+            stage = Stage(mirror, clock, directory / "attachments", quiet=context.quiet)
             _mirror(stage, server, tasks)
+            stage.title(f"Pictures, sounds and point clouds of the last {PICTURE_DAYS} days, kept beside it")
+            stage.keep_attachments(since=f"{PICTURE_DAYS}d")
         submissions.run(stage, sandbox_options)
     stage.title("The mirror stays here until the next demo; ask it anything")
     here = f"{program_name()} --db {shlex.quote(str(path))}"
