@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -82,7 +82,7 @@ def findings(
     json: bool,
     **options: Any,
 ) -> None:
-    """List annotations that look wrong: on a terminal the first 30, otherwise all.
+    """List what looks wrong: on a terminal 30, otherwise all.
 
     `scalesync docs findings` says what each rule means. The other options choose tasks, but for --limit,
     which limits what is listed. Ends with 1 if --fail-on finds something, and if annotations are known to be
@@ -91,21 +91,16 @@ def findings(
     _check(rule, fail_on, formats=1 + json + counts if csv else 0)
     mirror, wanted = context.mirror(), selection_from("tasks", options)
     warn_of_filters(context, "tasks", options)
-    is_table = not (csv or json or counts)
-    limit = SCREENFUL if is_table and options["limit"] is None and sys.stdout.isatty() else wanted.limit
-    # A search that is to find what makes the command fail, or is to count, does not end at the limit.
-    search = replace(wanted, limit=None if fail_on or counts or limit != wanted.limit else limit)
-    seen: Counter[str] = Counter()
+    if not (csv or json or counts) and options["limit"] is None and sys.stdout.isatty():
+        wanted = replace(wanted, limit=SCREENFUL)
+    # A search that is to fail, to count, or to say how many more there are does not end at the limit.
+    whole = counts or bool(fail_on) or sys.stdout.isatty()
     with progress(_FindingsTracker(), quiet=context.quiet, bars=counts) as on_event:
-        found = _counted(mirror.search_findings(rule, search, iou, on_event), seen)
-        if not counts:
-            _print(islice(found, limit), as_csv=csv, as_json=json)
-        listed = seen.total()
-        deque(found, maxlen=0)
-    if counts:
-        _print_counts({name: seen[name] for name in FindingRule if name in rule or not rule}, as_json=json)
-    elif is_table and sys.stdout.isatty() and seen.total() > listed:
-        print_line(f"{seen.total() - listed:,} more findings: `--limit 0` lists all.")
+        found = mirror.search_findings(rule, replace(wanted, limit=None) if whole else wanted, iou, on_event)
+        if counts:
+            seen = _print_counts(found, rule, as_json=json)
+        else:
+            seen = _print(found, wanted.limit, as_csv=csv, as_json=json)
     _raise_if_wrong(seen, fail_on, mirror.unseen_in(wanted))
 
 
@@ -121,30 +116,41 @@ def _check(rules: Sequence[str], fail_on: Sequence[str], *, formats: int) -> Non
         raise ConfigurationError(msg, advice=f"Add --rule {missed[0]}.")
 
 
+def _print(found: Iterator[Finding], limit: int | None, *, as_csv: bool, as_json: bool) -> Counter[str]:
+    """Print findings up to a limit; return how many there are by rule, also of those behind it."""
+    seen: Counter[str] = Counter()
+    listed = _counted(islice(found, limit), seen)
+    if as_json:
+        print_lines(as_json_line(finding._asdict()) for finding in listed)
+    elif as_csv:
+        from scalesync.export.csv_jsonl import csv_lines
+        from scalesync.models.columns import Column, ColumnKind
+
+        kinds = (ColumnKind.TEXT, ColumnKind.TEXT, ColumnKind.INTEGER, ColumnKind.TEXT)
+        print_data(csv_lines([Column(*each) for each in zip(COLUMNS, kinds, strict=True)], listed))
+    else:
+        print_table(COLUMNS, listed)
+    more = sum(1 for _ in _counted(found, seen))
+    if more and sys.stdout.isatty() and not (as_csv or as_json):
+        print_line(f"{more:,} more findings: `--limit 0` lists all.")
+    return seen
+
+
 def _counted(found: Iterable[Finding], seen: Counter[str]) -> Iterator[Finding]:
     for finding in found:
         seen[finding.rule] += 1
         yield finding
 
 
-def _print(found: Iterable[Finding], *, as_csv: bool, as_json: bool) -> None:
-    if as_json:
-        print_lines(as_json_line(finding._asdict()) for finding in found)
-    elif as_csv:
-        from scalesync.export.csv_jsonl import csv_lines
-        from scalesync.models.columns import Column, ColumnKind
-
-        kinds = (ColumnKind.TEXT, ColumnKind.TEXT, ColumnKind.INTEGER, ColumnKind.TEXT)
-        print_data(csv_lines([Column(*each) for each in zip(COLUMNS, kinds, strict=True)], found))
-    else:
-        print_table(COLUMNS, found)
-
-
-def _print_counts(counts: Mapping[str, int], *, as_json: bool) -> None:
+def _print_counts(found: Iterable[Finding], rules: Sequence[str], *, as_json: bool) -> Counter[str]:
+    """Print how many findings there are by each rule that was asked for, and return it."""
+    seen = Counter[str](finding.rule for finding in found)
+    counts = {name: seen[name] for name in _RULES if name in rules or not rules}
     if as_json:
         print_json(counts)
     else:
         print_table(("rule", "findings"), list(counts.items()))
+    return seen
 
 
 def _raise_if_wrong(seen: Mapping[str, int], fail_on: Sequence[str], unseen: "UnseenAnnotations") -> None:
