@@ -21,6 +21,7 @@ from scalesync.cli.demo.walkthrough import CHANGES
 from scalesync.cli.error_handling import INTERRUPTED
 from scalesync.cli.main import cli
 from scalesync.db.database import Database
+from scalesync.db.schema.findings.rules import RULES
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.schema.views import VIEWS
 from scalesync.db.schema_docs import FOLDER as DOCS
@@ -281,6 +282,12 @@ def test_a_generated_page_is_what_the_schema_makes(name: str) -> None:
     assert (DOCS / f"{name}.md").read_text() == page(name)
     for table in documented(name):
         assert [column.name for column in table.columns if not meaning(column)] == []
+
+
+def test_the_rules_of_findings_are_those_declared() -> None:
+    """In their order, with what each means, its limits and what it costs."""
+    rows = [[f"`{rule.name}`", rule.meaning, rule.limits, rule.cost] for rule in RULES]
+    assert table_rows("Rules") == rows
 
 
 def test_every_switch_and_fault_of_the_sandbox_is_named() -> None:

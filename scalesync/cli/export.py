@@ -27,7 +27,7 @@ TABLES = (
 VIEWS = (
     "task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "reviewers",
     "task_responses", "annotation_changes", "weekly_labels", "image_annotations", "monthly_completion",
-    "duplicate_tasks", "submissions",
+    "duplicate_tasks", "submissions", "annotation_findings",
 )  # fmt: skip
 FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone", *export_directory.FORMATS)
 _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."

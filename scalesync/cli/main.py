@@ -28,6 +28,7 @@ _MODULES = {
     "fetch-attachments": "fetch_attachments",
     "fetch-results": "fetch_results",
     "file": "files",
+    "findings": "findings",
     "init": "setup_and_status",
     "project": "resources",
     "queue": "queue",

@@ -63,6 +63,11 @@ class _Condition(FunctionElement[bool]):
         return self
 
 
+def list_parameter(name: str, item_type: TypeEngine[Any]) -> sa.BindParameter[list[Any]]:
+    """Return the parameter of this name that takes a list: an array on Postgres, JSON on SQLite."""
+    return sa.bindparam(name, type_=_List(item_type))
+
+
 class in_list(_Condition):  # noqa: N801 - reads as a function of SQL
     """The condition that a column's value is in the list passed as the parameter of this name."""
 
@@ -70,7 +75,7 @@ class in_list(_Condition):  # noqa: N801 - reads as a function of SQL
     inherit_cache = True
 
     def __init__(self, column: sa.ColumnElement[Any], parameter: str) -> None:
-        super().__init__(column, sa.bindparam(parameter, type_=_List(column.type)))
+        super().__init__(column, list_parameter(parameter, column.type))
 
 
 class in_json(_Condition):  # noqa: N801 - reads as a function of SQL

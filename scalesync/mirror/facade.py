@@ -12,6 +12,7 @@ from scalesync.db import migrate
 from scalesync.db.database import Database
 from scalesync.db.mirror.account import describe_key
 from scalesync.mirror.browsing import Browsing
+from scalesync.mirror.checking import Checking
 from scalesync.mirror.exports import Exports
 from scalesync.mirror.overview import Overviews
 from scalesync.mirror.queries import Queries
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from scalesync.queue.events import DispatchEvent
 
 
-class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews):
+class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, Checking):
     """A local copy of a Scale account, and a queue of commands for Scale.
 
     Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` call the API and

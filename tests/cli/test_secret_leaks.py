@@ -49,6 +49,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "docs": ("docs", "docs tables"),
     "changes": ("changes", "changes --json"),
     "diff": (f"diff {ID}", f"diff {ID} --json"),
+    "findings": ("findings", "findings --json --rule tiny --fail-on any", "findings --counts"),
     "task list": ("task list --queued", "task list --json --limit 3"),
     "task show": (f"task show {ID}",),
     "task create": ("task create annotation attachment=https://example.com/1.jpg unique_id=u",),

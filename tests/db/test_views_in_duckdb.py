@@ -26,6 +26,7 @@ AS_TEXT = {
     "image_annotations",
     "monthly_completion",
     "duplicate_tasks",
+    "annotation_findings",
 }
 """Views that DuckDB has SQLite run; it takes every column of such a view for text."""
 

@@ -10,8 +10,14 @@ from scalesync.db.database import Database
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.mirror.query import documents
 from scalesync.db.queue import command_rows
-from scalesync.db.schema.annotations_and_changes import annotations, task_changes
-from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.annotations_and_changes import (
+    annotations,
+    attachments,
+    result_files,
+    task_changes,
+    task_files,
+)
+from scalesync.db.schema.mirror import projects, tasks
 from scalesync.db.schema.queue import commands
 from scalesync.db.schema.reviews_and_versions import annotation_differences, replaced_responses
 from scalesync.db.schema.sync import watermarks
@@ -19,6 +25,18 @@ from scalesync.db.schema.views import VIEWS
 from tests.support.view_oracle import Answer, Exported
 from tests.support.view_oracle_of_versions import ANSWERS
 
+TABLES = (
+    tasks,
+    projects,
+    annotations,
+    attachments,
+    result_files,
+    task_files,
+    task_changes,
+    replaced_responses,
+    annotation_differences,
+)
+"""Those that views read, apart from their documents."""
 _INTERPOLATED = ("_hours", "mean_seconds")
 """How the names of columns end that are computed and rounded."""
 
@@ -42,7 +60,7 @@ def exported(database: Database) -> Exported:
             commands=[command_rows.command_of(row) for row in conn.execute(select(commands))],
             rows={
                 str(table.name): [dict(row) for row in conn.execute(select(table)).mappings()]
-                for table in (tasks, task_changes, replaced_responses, annotation_differences)
+                for table in TABLES
             },
         )
 

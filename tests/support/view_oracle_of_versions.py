@@ -7,6 +7,7 @@ from statistics import fmean, median, quantiles
 from typing import Any
 
 from tests.support import view_oracle
+from tests.support.finding_oracle import findings
 from tests.support.view_oracle import Answer, Doc, Exported, audits_of, duration, share, when, word
 
 _RESULTS = ("accepted", "fixed", "commented", "rejected")
@@ -158,6 +159,12 @@ def duplicate_tasks(exported: Exported) -> Iterator[Answer]:
             }
 
 
+def annotation_findings(exported: Exported) -> Iterator[Answer]:
+    """Annotation by annotation."""
+    for found in findings(exported.rows):
+        yield dict(zip(("rule", "task_id", "ordinal", "detail"), found, strict=True))
+
+
 ANSWERS: dict[str, Callable[[Exported], Iterator[Answer]]] = {
     answer.__name__: answer
     for answer in (
@@ -174,6 +181,7 @@ ANSWERS: dict[str, Callable[[Exported], Iterator[Answer]]] = {
         image_annotations,
         monthly_completion,
         duplicate_tasks,
+        annotation_findings,
     )
 }
 """By the name of the view."""

@@ -104,9 +104,9 @@ def _selected(given: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return day_as_text(given) if isinstance(given.type, sa.Date) else given
 
 
-_IDS = ("command_id", "task_id", "first_seen_at", "seen_at", "before_digest")
+_IDS = ("command_id", "task_id", "first_seen_at", "seen_at", "before_digest", "rule")
 """Columns of views that, if there, order their rows; they are never empty, or behind one that is unique."""
-_ORDINALS = ("after_ordinal", "before_ordinal")
+_ORDINALS = ("after_ordinal", "before_ordinal", "ordinal")
 """The same, but one of them may be empty."""
 
 

@@ -230,3 +230,13 @@ Table(
     Column("task_completed_at", Instant, comment="of the task, once it is here"),
     comment="one row for each command that creates a task",
 )
+
+Table(
+    "annotation_findings",
+    views,
+    Column("rule", Text, comment="by its name; the page on findings says what each means"),
+    Column("task_id", Text, comment="as in `annotations`"),
+    Column("ordinal", BigInteger, comment="as in `annotations`; empty where it is about the task as a whole"),
+    Column("detail", Text, comment="the numbers or words that explain it"),
+    comment="one row for each annotation and rule that finds it wrong, and each such task",
+)
