@@ -1,6 +1,8 @@
 """The rules of findings find what is wrong, by the view and by the search, and nothing else."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from pathlib import Path
+from random import Random
 from runpy import run_path
 from typing import Any
 
@@ -19,11 +21,11 @@ from scalesync.db.schema.mirror import projects, tasks
 from scalesync.db.schema.views import VIEWS
 from scalesync.models.findings import Finding, FindingRule
 from scalesync.models.selection import EVERYTHING, Selection
-from tests.readme import ROOT
 from tests.support import finding_oracle
 from tests.support.commands import NOON, mirror
 from tests.support.finding_cases import CASES, TAXONOMY, box, image
 
+MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
 TABLES = (tasks, projects, annotations, attachments, result_files, task_files)
 
 
@@ -160,8 +162,39 @@ def test_filters_reach_the_search_and_missing_tasks_are_in_neither(database: Dat
 
 def test_each_rule_is_declared_once_and_the_migration_has_it() -> None:
     """The view's text is that of the rules, whose names are those of the command, in the same order."""
-    made = run_path(str(ROOT / "migrations" / "versions" / "0017_annotation_findings.py"))
+    made = run_path(str(MIGRATIONS / "0017_annotation_findings.py"))
     assert made["SQLITE"] == view("sqlite")
     assert made["POSTGRES"] == view("postgresql")
     assert [rule.name for rule in RULES] == list(FindingRule)
     assert list(CASES) == list(FindingRule)
+
+
+def test_boxes_far_apart_in_a_frame_are_compared_with_their_neighbours(database: Database) -> None:
+    """Random boxes, many of them nearly copies of others, in a video with few labels and many frames."""
+    rng = Random(5)
+    frames: list[list[Any]] = []
+    for _ in range(12):
+        boxes = [
+            box(
+                rng.uniform(0, 900),
+                rng.uniform(0, 900),
+                rng.uniform(5, 300),
+                rng.uniform(5, 300),
+                label=label,
+            )
+            for label in rng.choices(("a", "b", None), k=14)
+        ]
+        copies = [
+            {
+                name: each * rng.uniform(0.97, 1.03) if isinstance(each, float) else each
+                for name, each in rng.choice(boxes).items()
+            }
+            for _ in range(8)
+        ]
+        frames.append(rng.sample([*boxes, *copies], k=22))
+    frames.append(frames[-1])
+    hold(database, 1, {"type": "videoannotation", "response": {"annotations": frames}})
+    found = Counter(row[0] for row in check(database))
+    assert found["overlap"] > 20
+    for iou in (0.02, 0.3, 0.7, 0.95):
+        check(database, iou)

@@ -4,6 +4,7 @@ from tests.mutations.mutated_copy import Variant
 from tests.mutations.variants_of_answers import ANSWERS
 from tests.mutations.variants_of_api import API
 from tests.mutations.variants_of_exports import EXPORTS
+from tests.mutations.variants_of_findings import FINDINGS
 from tests.mutations.variants_of_input import INPUT
 from tests.mutations.variants_of_proofs import EQUALITY, PROOFS
 from tests.mutations.variants_of_results import RESULTS
@@ -510,4 +511,5 @@ VARIANTS = (
     *RESULTS,
     *SESSION,
     *EXPORTS,
+    *FINDINGS,
 )

@@ -80,8 +80,8 @@ def outlines(corners: str, readable: str, first: int) -> Tables:
     measured = f"""NOT MATERIALIZED (
     SELECT m.task_id, m.ordinal, m.geometry, m.frame, m.elements, m.points,
         m."left", m.top, m.width, m.height,
-        abs(coalesce(m.steps, 0) + coalesce(m.x_last * m.y_0 - m.x_0 * m.y_last, 0)) / 2 AS area, m.repeated,
-        m.x_0, m.y_0, m.x_1, m.y_1, m.x_2, m.y_2, m.x_3, m.y_3
+        abs(coalesce(m.steps, 0) + coalesce(m.x_last * m.y_0 - m.x_0 * m.y_last, 0)) / 2 AS area,
+        m.repeated, m.x_0, m.y_0, m.x_1, m.y_1, m.x_2, m.y_2, m.x_3, m.y_3
     FROM (
         SELECT s.task_id, s.ordinal, max(s.geometry) AS geometry, max(s.frame) AS frame,
             count(s.place) AS elements, count(CASE WHEN {readable} THEN 1 END) AS points,
@@ -99,8 +99,7 @@ def outlines(corners: str, readable: str, first: int) -> Tables:
 
 
 _BOXES = """NOT MATERIALIZED (
-    SELECT a.task_id, a.ordinal, coalesce(a.frame, -9223372036854775807) AS frame,
-        coalesce('=' || a.label, '') AS label, coalesce(a.rotation, 0) AS rotation,
+    SELECT a.task_id, a.ordinal, a.frame, a.label, coalesce(a.rotation, 0) AS rotation,
         a."left", a.top, a.width, a.height, a."left" + a.top AS place
     FROM annotations AS a
     WHERE a.geometry = 'box' AND abs(a."left") < 1e9 AND abs(a.top) < 1e9
@@ -110,7 +109,8 @@ _BOXES = """NOT MATERIALIZED (
 # of left + top, each of them has a neighbour that is no further away.
 _REACH = "((1.0 - {iou}) / {iou} + 1e-9) * (n.width + n.height)"
 _NEAR = f"""MATERIALIZED (
-    SELECT n.*
+    SELECT n.task_id, n.ordinal, n.rotation, n."left", n.top, n.width, n.height,
+        coalesce(n.frame, -9223372036854775807) AS frame, coalesce('=' || n.label, '') AS label
     FROM (
         SELECT b.*, lead(b.place) OVER w - b.place AS ahead, b.place - lag(b.place) OVER w AS behind
         FROM boxes AS b
