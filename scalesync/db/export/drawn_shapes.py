@@ -44,6 +44,7 @@ class DrawnShape(NamedTuple):
     height: float | None
     vertices: str | None
     attributes: str | None
+    rotation: float | None = None
 
 
 class SkippedAnnotations(NamedTuple):
