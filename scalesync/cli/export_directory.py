@@ -34,8 +34,8 @@ _OPTIONS = (
     ),
 )
 _ADVICE = (
-    "Fetch the attachments that are missing, with their sizes; choose another --split if a split lacks"
-    " annotations. Then export again."
+    "Run `scalesync fetch-attachments --to DIR` for pictures, and choose another --split for annotations;"
+    " then export again."
 )
 
 

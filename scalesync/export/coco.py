@@ -10,7 +10,7 @@ import msgspec
 
 from scalesync.db.export.drawn_shapes import DrawnShape, Image, ImageShapes, SkippedAnnotations
 from scalesync.export.counts import ExportCounts, joined
-from scalesync.export.outlines import Outline, area, bounds, outline_of
+from scalesync.export.outlines import Outline, area, bounds, is_turned_back, outline_of
 
 UNLABELED = "unlabeled"
 """The category of shapes without a label."""
@@ -19,6 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 _SIZE_FROM_SHAPES = "images of unknown size: how far their shapes reach is written"
 _SIZE_UNKNOWN = "images of unknown size, written as 0"
+TURNED_BACK = "rotated boxes that do not say where their corners are, written as upright ones"
 PLURAL = {"box": "boxes", "polygon": "polygons"}
 """What shapes of a geometry are called in sentences."""
 
@@ -135,6 +136,7 @@ def _annotations(
                 continue
             if size is not None and not geometry.is_within(*size):
                 counts.alter(f"{what} reach beyond their image", 1)
+            counts.alter(TURNED_BACK, is_turned_back(shape))
             number += 1
             ids = {"id": number, "image_id": image_id, "category_id": categories[category_of(shape.label)]}
             attributes = msgspec.Raw(shape.attributes or "{}")

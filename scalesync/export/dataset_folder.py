@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from itertools import accumulate
 from pathlib import Path
 from typing import IO
 
@@ -56,7 +57,9 @@ class DatasetFolder:
 
     def make(self, name: str) -> None:
         """Make a directory, which may stay empty."""
-        (self.root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One by one: with `parents`, those above the last would be open to everybody.
+        for part in accumulate(Path(name).parts, lambda above, below: f"{above}/{below}"):
+            (self.root / part).mkdir(mode=0o700, exist_ok=True)
 
     def place(self, source: Path, name: str, *, link: bool) -> bool:
         """Copy a file into the folder, or link it where the file system can; False if it is not there."""

@@ -31,11 +31,15 @@ def outline_of(shape: DrawnShape) -> Outline | None:
     return corners if usable else None
 
 
-def _corners(shape: DrawnShape) -> Outline:
+def _vertices(shape: DrawnShape) -> list[_Point]:
     try:
-        vertices = _points(shape.vertices or "[]")
+        return _points(shape.vertices or "[]")
     except msgspec.DecodeError:
-        vertices = []
+        return []
+
+
+def _corners(shape: DrawnShape) -> Outline:
+    vertices = _vertices(shape)
     # A rotated box has vertices too, and its left, top, width and height do not describe it: vertices first.
     if len(vertices) >= 3:
         return [(point.x, point.y) for point in vertices]
@@ -43,6 +47,11 @@ def _corners(shape: DrawnShape) -> Outline:
     if left is None or top is None or width is None or height is None:
         return []
     return rectangle(left, top, left + width, top + height)
+
+
+def is_turned_back(shape: DrawnShape) -> bool:
+    """Return whether a shape is rotated without saying where its corners are: its outline is upright."""
+    return bool(shape.rotation) and len(_vertices(shape)) < 3
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> Outline:

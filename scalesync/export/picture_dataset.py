@@ -13,10 +13,17 @@ from urllib.parse import urlsplit
 from scalesync.annotations.urls import unsigned_url
 from scalesync.db.export.drawn_shapes import DrawnShape, Image, ImageShapes
 from scalesync.db.export.pictures import Picture
-from scalesync.export.coco import PLURAL, category_names, category_of, count_undrawn, images_with_shapes
+from scalesync.export.coco import (
+    PLURAL,
+    TURNED_BACK,
+    category_names,
+    category_of,
+    count_undrawn,
+    images_with_shapes,
+)
 from scalesync.export.counts import ExportCounts
 from scalesync.export.dataset_folder import DatasetFolder, stem_of
-from scalesync.export.outlines import Outline, area, clipped, is_within, outline_of
+from scalesync.export.outlines import Outline, area, clipped, is_turned_back, is_within, outline_of
 from scalesync.export.splits import Splits
 
 TO_FETCH = "pictures_to_fetch.jsonl"
@@ -148,6 +155,7 @@ class PictureDataset:
             elif not (visible := clipped(outline, *size)) or not area(visible):
                 self.counts.leave_out(f"{what} outside their picture")
             else:
+                self.counts.alter(TURNED_BACK, is_turned_back(shape))
                 self.counts.alter(f"{what} clipped to their picture", not is_within(outline, *size))
                 yield LabeledShape(indexes[category_of(shape.label)], shape.geometry, outline, visible)
 

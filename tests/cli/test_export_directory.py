@@ -59,7 +59,7 @@ def test_a_dataset_is_written_whole(name: str, mirror: Scalesync) -> None:
 def test_a_dataset_without_its_pictures_is_incomplete(name: str, mirror: Scalesync) -> None:
     """What there is is written, and the exit code is 1: without sizes, and without files."""
     know_pictures(mirror, None)
-    execute(mirror.mirror, "UPDATE attachments SET width = NULL WHERE url LIKE '%1%'")
+    execute(mirror.mirror, "UPDATE attachments SET width = NULL WHERE rowid % 2")
     done = mirror("-q", "export", "tasks", "--format", name, "-o", "made")
     check_refusal(done, 1, "The dataset is incomplete", "pictures of unknown size", "were not fetched")
     assert (mirror.directory / "made" / "pictures_to_fetch.jsonl").read_text()
@@ -158,3 +158,21 @@ def test_python_writes_the_same(mirror: Scalesync) -> None:
             here.export_directory(target / "new", **words)  # type: ignore[arg-type]
     with (target / "file").open("wb") as file, pytest.raises(ConfigurationError, match="is a directory"):
         here.export("tasks", file, format="yolo")
+
+
+def test_fetched_pictures_make_a_whole_dataset(mirror: Scalesync) -> None:
+    """What `fetch-attachments` keeps of the sandbox is all that is needed: true sizes, and the files."""
+    assert (
+        mirror("fetch-attachments", "--type", "imageannotation", "--allow-private", "--to", "kept").code == 0
+    )
+    words = ("export", "tasks", "--type", "imageannotation", "--split", "1", "--format")
+    done = mirror(*words, "yolo", "--yolo-kind", "segment", "--pictures", "link", "-o", "yolo")
+    data = load_yolo(mirror.directory / "yolo" / "data.yaml")
+    images = json.loads(mirror(*words[:4], "--format", "coco").out)
+    assert (done.code, len(data.pictures)) == (0, len(images["images"])), done.err
+    assert sum(len(picture.segments) for picture in data.pictures) == len(images["annotations"])
+    assert {(each["width"], each["height"]) for each in images["images"]} == {(1920, 1080)}
+    assert {picture.path.stat().st_nlink for picture in data.pictures} == {2}
+    done = mirror(*words, "huggingface", "-o", "hf")
+    assert done.code == 0, done.err
+    assert len([*(mirror.directory / "hf" / "train").glob("*.png")]) == len(data.pictures)

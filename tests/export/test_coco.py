@@ -57,6 +57,17 @@ def test_small_shapes_far_from_the_corner_have_their_area(database: Database) ->
     assert [each["area"] for each in found["annotations"]] == [0.125]
 
 
+def test_a_rotated_box_without_its_corners_is_counted(database: Database) -> None:
+    """It is written as an upright one; with corners, or not rotated, it is what it is."""
+    corners = polygon("", (5, 0), (9, 3), (6, 7), (2, 4))["vertices"]
+    shapes = [{**box("a", n, 1), "rotation": rotation} for n, rotation in enumerate((0.5, 0, 0.5))]
+    written(database, TASKS, [drawn(*shapes[:2], {**shapes[2], "vertices": corners}, width=99, height=99)])
+    found, tally = exported(database, Format.COCO)
+    assert [each["bbox"] for each in found["annotations"]] == [[0, 1, 10, 5], [1, 1, 10, 5], [2, 0, 7, 7]]
+    what = "rotated boxes that do not say where their corners are, written as upright ones"
+    assert tally.altered == {what: 1}
+
+
 def test_a_task_in_error_is_no_image(database: Database) -> None:
     """Nobody has looked at it: it is not one without objects. Its shapes, if it has any, are counted."""
     fault = {"error": "cannot fetch"}

@@ -127,6 +127,9 @@ def test_the_readme_names_the_categories(database: Database, tmp_path: Path) -> 
         {"image": datasets.Image(), **loaded(tmp_path / "hf", tmp_path)["train"].features}
         | {"objects": features["objects"]}
     )
+    # The directory's own name is enough: its README does not stand in the way.
+    alone = datasets.load_dataset(str(tmp_path / "hf"), cache_dir=str(tmp_path / "other cache"))
+    assert alone["train"].column_names == ["image", "task_id", "width", "height", "objects"]
     (program,) = re.findall("```python\n(.*?)```", card, re.DOTALL)
     scope: dict[str, Any] = {}
     exec(program.replace('data_dir="."', f"data_dir={str(tmp_path / 'hf')!r}"), scope)

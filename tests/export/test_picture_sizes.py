@@ -37,9 +37,11 @@ def test_the_true_size_comes_first(database: Database) -> None:
     given = [
         task("1", params={"attachment": f"{URL}?X-Amz-Signature=1", **declared}, response={}),
         task("2", params={"attachment": "https://example.com/b.jpg", **declared}, response={}),
-        task("3", params={"attachment": ["x"]}, metadata=declared, response={}),
+        task("3", params={"attachment": 7}, metadata=declared, response={}),
         task("4", params={"attachment": "https://example.com/c.jpg"}, response={}),
         task("5", response={}),
+        task("6", params={"attachments": [{"type": "image", "content": URL}]}, response={}),
+        task("7", params={"attachments": [URL, "https://example.com/c.jpg"]}, response={}),
     ]
     written(database, TASKS, given)
     kept(database, a={"width": 640, "height": 480, "path": "/x/a.jpg"}, c={"error": "gone", "path": "/x/c"})
@@ -48,6 +50,8 @@ def test_the_true_size_comes_first(database: Database) -> None:
         ("https://example.com/b.jpg", (3, 3), None),
         (None, (3, 3), None),
         ("https://example.com/c.jpg", None, "/x/c"),
+        (None, None, None),
+        (URL, (640, 480), "/x/a.jpg"),
         (None, None, None),
     ]
 

@@ -108,6 +108,13 @@ def test_a_rotated_box_keeps_its_corners(
     assert counts.altered == ({altered: 1} if altered else {})
 
 
+def test_a_rotated_box_without_its_corners_is_counted(database: Database, tmp_path: Path) -> None:
+    """It is written as an upright one, for want of anything better."""
+    _, counts = one_task(database, tmp_path / "y", {**box("a", 1, 1), "rotation": 1}, yolo_kind="obb")
+    what = "rotated boxes that do not say where their corners are, written as upright ones"
+    assert (counts.written, counts.altered) == (1, {what: 1})
+
+
 def test_a_polygon_is_an_outline_or_what_is_around_it(database: Database, tmp_path: Path) -> None:
     """Its corners, the upright box, or the smallest rectangle; the last two are counted."""
     shape = polygon("a", (10, 10), (30, 10), (20, 20))

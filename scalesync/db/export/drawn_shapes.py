@@ -44,6 +44,7 @@ class DrawnShape(NamedTuple):
     height: float | None
     vertices: str | None
     attributes: str | None
+    rotation: float | None = None
 
 
 class SkippedAnnotations(NamedTuple):
@@ -76,7 +77,7 @@ class ImageShapes:
 
         Tasks in error are left out: their missing shapes do not mean an empty image.
         """
-        columns = (tasks.c.task_id, tasks.c.params, tasks.c.metadata)
+        columns = (tasks.c.task_id, tasks.c.type, tasks.c.params, tasks.c.metadata)
         found = with_pictures(self.conn, stream(self.conn, _images(self.wanted, *columns)))
         yield from starmap(Image, found)
 
