@@ -62,7 +62,9 @@ def fetch_attachments(context: Context, /, json: bool, sizes: bool, to: Path | N
 
 def _run(context: Context, clock: Clock, options: dict[str, Any]) -> "AttachmentSummary":
     """Fetch with progress on stderr, and print the reasons of failures there."""
-    given = {name: value for name, value in options.items() if value not in (None, False, ())}
+    given = {name: value for name, value in options.items() if value is not None and value != ()}
+    # As in lists, a limit of 0 is none.
+    given = {name: value for name, value in given.items() if name != "limit" or value}
     with progress(AttachmentTracker(), quiet=context.quiet) as on_event:
         summary = context.mirror(clock).fetch_attachments(**given, on_event=on_event)
     if not context.quiet:

@@ -62,9 +62,8 @@ class AttachmentDirectory:
     def keep(self, downloads: Downloads, wanted: WantedAttachment) -> AttachmentRow:
         """Fetch a file, read its size, and keep it if it is as it should be; raises as `read_sizes` does."""
         with self._writing():
-            handle, name = mkstemp(dir=self.path / _UNFINISHED)
+            handle, name = self._new_file()
             try:
-                _lock(handle)
                 received = downloads.read(wanted.link, partial(self._receive, downloads, handle))
                 row = wanted.row(partial(_read_at, handle), *received)
                 final = self._place(wanted, os.pread(handle, HEAD, 0), row.content_type or "")
@@ -74,6 +73,15 @@ class AttachmentDirectory:
                 os.close(handle)
                 Path(name).unlink(missing_ok=True)
         return replace(row, path=str(final))
+
+    def _new_file(self) -> tuple[int, str]:
+        """Return an open file for what is being received, and its path; it is locked. Raises OSError."""
+        while True:
+            handle, name = mkstemp(dir=self.path / _UNFINISHED)
+            # Between the two steps another process may take it for one that was left.
+            if _lock(handle) and os.fstat(handle).st_nlink:
+                return handle, name
+            os.close(handle)
 
     def _place(self, wanted: WantedAttachment, head: bytes, content_type: str) -> Path:
         suffix = picture_format(head) or _SUFFIXES.get(content_type) or wanted.suffix or "bin"
@@ -118,7 +126,7 @@ def _write_at(handle: int, content: bytes, offset: int) -> int:
 def _lock(handle: int) -> bool:
     """Lock an open file; return whether no other process has."""
     if os.name != "posix":
-        return False
+        return True
     import fcntl
 
     try:

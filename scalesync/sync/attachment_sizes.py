@@ -18,6 +18,8 @@ from scalesync.parsing.picture_sizes import HEAD, ReadAt, UnreadablePictureError
 
 _FIRST_PART, _LARGEST_PART = 16 * 1024, 4 << 20
 """Bytes asked for at first, and at most at a time: each further part is four times as large as the last."""
+_NO_PARTS = (400, 405, 416, 501)
+"""Statuses of servers that refuse to be asked for a part of a file."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}(?=:)")
 _SUFFIX = re.compile(r"\.([A-Za-z0-9]{1,8})$", re.ASCII)
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}")
@@ -105,9 +107,14 @@ class _RemoteFile:
     def row(self) -> AttachmentRow:
         """Return what is known of it then; raises ScaleException and UnreadablePictureError."""
         link, span = self.wanted.link, (0, self.step - 1)
-        row = self.downloads.read(link, self._begin, span)
+        try:
+            row = self.downloads.read(link, self._begin, span)
+        except ScaleException as error:
+            if error.code not in _NO_PARTS:
+                raise
+            row = None
         if row is None and not self.parts:
-            # A part of what is compressed for transport says nothing: read as much of the whole as is needed.
+            # Or it is compressed for transport, so that a part says nothing: read on as far as is needed.
             row = self.downloads.read(link, self._begin)
         return row or self._row(self.read_at)
 

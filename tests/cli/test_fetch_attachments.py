@@ -89,6 +89,7 @@ def test_filters_are_those_of_lists(mirrored: Scalesync, file_server: FileServer
     """A name that nobody knows is warned of, and a limit is one of tasks."""
     done = fetch(mirrored, "--sizes", "--limit", "2", "--type", "imageannotation")
     assert "attachments of 2 tasks looked at" in done.err or "attachment of 2 tasks looked at" in done.err
+    assert fetch(mirrored, "--sizes", "--limit", "0", "--type", "none").code == 0
     unknown = fetch(mirrored, "--sizes", "--type", "imageanotation")
     assert unknown.code == 0
     assert "no type 'imageanotation' is known here: did you mean 'imageannotation'?" in unknown.err
@@ -103,6 +104,7 @@ def test_bad_input_is_a_sentence(mirrored: Scalesync, file_server: FileServer, t
     check_refusal(fetch(mirrored, "--to", tmp_path / "file" / "below"), 2, "Cannot write into")
     check_refusal(fetch(mirrored, "--to", tmp_path / "\udcff"), 2, "no text")
     check_refusal(fetch(mirrored, "--sizes", "--max-size", "0"), 2, "max-size")
+    check_refusal(fetch(mirrored, "--sizes", "--timeout", "0s"), 2, "more than 0")
     assert file_server.asked == []
 
 

@@ -176,6 +176,27 @@ def test_a_file_that_changes_while_it_is_read_has_no_size(
     assert known(database) == {"a.tif": (640, 480)}
 
 
+@pytest.mark.parametrize("status", [400, 405, 416, 501])
+def test_a_server_that_refuses_parts_is_asked_for_the_whole(
+    database: Database, file_server: FileServer, status: int
+) -> None:
+    """And no more of that is read than is needed."""
+    picture = png(640, 480, pixels=5 << 20)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if "Range" in handler.headers:
+            respond(handler, b"", status=status)
+        else:
+            respond(handler, picture)
+
+    file_server.files["a.png"] = answer
+    name_attachments(database, one=file_server.url("a.png", None))
+
+    assert fetch_attachments(database).complete
+    assert known(database) == {"a.png": (640, 480)}
+    assert len(file_server.asked) <= 3
+
+
 def test_files_are_kept_whole_with_their_sizes(
     database: Database, file_server: FileServer, tmp_path: Path
 ) -> None:
