@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scalesync.errors import IncompleteError
 from scalesync.mirror.connections import Connected
 from scalesync.models.selection import Selection, check_name
 
 if TYPE_CHECKING:
     from scalesync.db.caller_transaction import Connection
+    from scalesync.models.findings import Finding
     from scalesync.models.queue_state import CommandView, PauseState, QueueStats
 
 PAGE_SECONDS = 5.0
 """How long the database may be at work on one page."""
+_FINDING_SECONDS = 1.0
+"""The same for the findings of one task: boxes are compared with one another."""
 
 URGENT, WAITING = 100, 100
 """Commands on a page of the queue: those that need a person, and open ones."""
@@ -163,6 +167,16 @@ class Browsing(Connected):
                 page_rows.differences_of(conn, task_id),
                 *(_neighbour(conn, wanted, place, newer=newer) for newer in (True, False)),
             )
+
+    def task_findings(self, task_id: str) -> "list[Finding] | None":
+        """Return what the rules find wrong in one task, None if that takes too long."""
+        from scalesync.db.export import findings
+
+        try:
+            with self.connections().database() as database, database.read_within(_FINDING_SECONDS) as conn:
+                return findings.findings_of(conn, task_id)
+        except IncompleteError:
+            return None
 
     def task_briefs(self, task_ids: Sequence[str], most: int) -> dict[str, TaskBrief]:
         """Return tasks with up to `most` annotations of each, by id; without those that are not here."""

@@ -284,3 +284,18 @@ def test_an_unknown_task_is_a_page_with_404(browser: Browser) -> None:
     browser.page("/task/%FF", 404)
     browser.page("/task/", 404)
     assert rows(browser.page("/tasks")) == [["No task here is like that."]]
+
+
+def test_what_the_rules_find_is_on_the_page(database: Database, browser: Browser) -> None:
+    """With the annotation that it is about."""
+    box = {"type": "box", "left": 1, "top": 1, "width": 500, "height": 0.5, "label": "car"}
+    hold(database, "t", "imageannotation", {"annotations": [{**box, "height": 400}, box]})
+    known = list(browser.mirror.findings())
+    found = browser.json("/task/t.json")["findings"]
+    assert [(each["rule"], each["ordinal"]) for each in found] == [
+        (each.rule, each.ordinal) for each in known
+    ]
+    assert known
+    document = browser.page("/task/t")
+    assert "Findings" in words(document)
+    assert "#a1" in links(document)
