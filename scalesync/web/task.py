@@ -110,6 +110,7 @@ def _neighbours(request: PageRequest, filters: Mapping[str, Any], found: TaskDet
     return {
         "newer": at(found.newer, "newer"),
         "older": at(found.older, "older"),
+        "versions_address": f"/versions/{segment(request.name)}",
         "list_address": address("/tasks", filters),
         "self_path": request.path,
         "filters": filters,
