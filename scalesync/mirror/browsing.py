@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from scalesync.errors import IncompleteError
 from scalesync.mirror.connections import Connected
 from scalesync.models.selection import Selection, check_name
 
 if TYPE_CHECKING:
     from scalesync.db.caller_transaction import Connection
+    from scalesync.models.findings import Finding
     from scalesync.models.queue_state import CommandView, PauseState, QueueStats
 
 PAGE_SECONDS = 5.0
 """How long the database may be at work on one page."""
+_FINDING_SECONDS = 1.0
+"""The same for the findings of one task: boxes are compared with one another."""
 
 URGENT, WAITING = 100, 100
 """Commands on a page of the queue: those that need a person, and open ones."""
@@ -69,6 +73,21 @@ class TaskDetails:
     newer: "Neighbour"
     """The next newer task of the selection."""
     older: "Neighbour"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskVersions:
+    """Two responses of a task."""
+
+    columns: StoredRow
+    """`type`, and JSON texts: `params`, `metadata`."""
+    versions: list[StoredRow]
+    """Digest and times of all of its responses, the one of now first."""
+    before: StoredRow | None
+    """With its content, JSON; None: there is no such response."""
+    after: StoredRow | None
+    differences: list[StoredRow]
+    """What was found to differ between the two when the later one came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +182,37 @@ class Browsing(Connected):
                 page_rows.differences_of(conn, task_id),
                 *(_neighbour(conn, wanted, place, newer=newer) for newer in (True, False)),
             )
+
+    def task_versions(self, task_id: str, before: str = "", after: str = "") -> TaskVersions | None:
+        """Return two responses of a task by their digests, by default the last two; None: no such task."""
+        from scalesync.db.mirror import page_rows
+
+        for name, text in (("task_id", task_id), ("before", before or "-"), ("after", after or "-")):
+            check_name(name, text)
+        with self._reading() as conn:
+            columns = page_rows.picture_columns(conn, [task_id]).get(task_id)
+            if columns is None:
+                return None
+            known = page_rows.versions_of(conn, task_id)
+            later, earlier = ([each["response_digest"] for each in known[:2]] + ["-", "-"])[:2]
+            pair = (before or earlier, after or later)
+            two = [page_rows.version(conn, task_id, digest) for digest in pair]
+            differences = [
+                each
+                for each in page_rows.differences_of(conn, task_id)
+                if (each["before_digest"], each["after_digest"]) == pair
+            ]
+            return TaskVersions(columns, known, two[0], two[1], differences)
+
+    def task_findings(self, task_id: str) -> "list[Finding] | None":
+        """Return what the rules find wrong in one task, None if that takes too long."""
+        from scalesync.db.export import findings
+
+        try:
+            with self.connections().database() as database, database.read_within(_FINDING_SECONDS) as conn:
+                return findings.findings_of(conn, task_id)
+        except IncompleteError:
+            return None
 
     def task_briefs(self, task_ids: Sequence[str], most: int) -> dict[str, TaskBrief]:
         """Return tasks with up to `most` annotations of each, by id; without those that are not here."""

@@ -22,7 +22,7 @@ from scalesync.errors import (
     QueueError,
     ScalesyncError,
 )
-from scalesync.web import batches, lists, overview_pages, queue_and_sql, task
+from scalesync.web import batches, lists, overview_pages, queue_and_sql, task, versions
 from scalesync.web.addresses import address, segment, web_link
 from scalesync.web.charts import script_json
 from scalesync.web.files import kept_file
@@ -61,7 +61,11 @@ PAGES: dict[str, PageFunction] = {
     "/sql": queue_and_sql.sql,
 }
 """The pages by their path."""
-NAMED_PAGES: dict[str, PageFunction] = {"/task/": task.task, "/batches/": batches.batch}
+NAMED_PAGES: dict[str, PageFunction] = {
+    "/task/": task.task,
+    "/versions/": versions.versions,
+    "/batches/": batches.batch,
+}
 """The pages of one object each, by the path before its name."""
 MENU = (
     MenuEntry("/tasks", "Tasks"),

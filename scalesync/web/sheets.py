@@ -85,7 +85,10 @@ def sheets_of(
     if len(pictures) > 1 and numbers:
         # Frames without annotations are pictures too.
         numbers = sorted({*numbers, *range(min(len(pictures), _MOST_FRAMES))})
-    frame = request.number("frame", numbers[0], 2**53) if numbers else None
+    # Begin where something is drawn: events have frames too.
+    begin = min((item.frame for item in items if item.outline and item.frame is not None), default=None)
+    first = numbers[0] if begin is None and numbers else begin
+    frame = request.number("frame", first, 2**53) if first is not None else None
     drawn: dict[str, list[Item]] = {}
     for item in items:
         if item.outline is not None:

@@ -8,6 +8,7 @@ import msgspec
 
 from scalesync.json_sanitizing import format_json, read_json
 from scalesync.mirror.browsing import Neighbour, TaskDetails
+from scalesync.models.findings import Finding
 from scalesync.web.addresses import TASK_FILTERS, address, filters_in, place_text, segment, selection_from
 from scalesync.web.annotation_items import Item, items_of, nested, tone_of
 from scalesync.web.pages import NoSuchPageError, PageRequest, Table, WebPage, as_text
@@ -51,6 +52,7 @@ def task(request: PageRequest) -> WebPage:
     kept = request.mirror.kept_attachments(links) if links else {}
     items = items_of(found.annotations)
     labels = _labels(items)
+    findings = request.mirror.task_findings(request.name)
     values = {
         "title": f"Task {request.name}",
         "task_id": request.name,
@@ -64,11 +66,12 @@ def task(request: PageRequest) -> WebPage:
         "text": segments_of(document, found.annotations),
         "beside": _beside(found, items),
         "differences": found.differences,
+        "findings": findings,
         "document_text": _document_text(found.document),
         **_neighbours(request, filters, found),
     }
     table = Table.of(ANNOTATION_COLUMNS, found.annotations)
-    return WebPage("task.html", values, _as_json(found), table)
+    return WebPage("task.html", values, _as_json(found, findings), table)
 
 
 def _fact(found: TaskDetails, document: Mapping[str, Any], name: str) -> object:
@@ -107,6 +110,7 @@ def _neighbours(request: PageRequest, filters: Mapping[str, Any], found: TaskDet
     return {
         "newer": at(found.newer, "newer"),
         "older": at(found.older, "older"),
+        "versions_address": f"/versions/{segment(request.name)}",
         "list_address": address("/tasks", filters),
         "self_path": request.path,
         "filters": filters,
@@ -137,7 +141,7 @@ def _document_text(document: bytes) -> tuple[str, bool]:
     return text[:_LONG_DOCUMENT], len(text) <= _LONG_DOCUMENT
 
 
-def _as_json(found: TaskDetails) -> dict[str, object]:
+def _as_json(found: TaskDetails, findings: Sequence[Finding] | None) -> dict[str, object]:
     beside = {name: [nested(row) for row in rows] for name, rows in found.beside.items()}
     return {
         "task": msgspec.Raw(found.document),
@@ -145,6 +149,7 @@ def _as_json(found: TaskDetails) -> dict[str, object]:
         "annotations_total": found.total,
         **beside,
         "differences": found.differences,
+        "findings": None if findings is None else [finding._asdict() for finding in findings],
         "newer": found.newer.task_id,
         "older": found.older.task_id,
     }

@@ -181,3 +181,16 @@ def test_connections_that_died_while_idle_are_replaced(postgres_url: str) -> Non
             everybody = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             conn.execute(text(f"SELECT pg_terminate_backend(pid) {everybody}"))
         assert count(database) == 0
+
+
+def test_a_short_read_ends_a_statement_that_takes_too_long(database: Database) -> None:
+    """With a sentence; other errors stay what they are, and the next read has all of its time again."""
+    endless = text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT max(i) FROM n"
+    )
+    with pytest.raises(IncompleteError, match=r"took longer than 0\.2 s"), database.read_within(0.2) as conn:
+        conn.execute(endless)
+    with pytest.raises(DatabaseError), database.read_within(5) as conn:
+        conn.execute(text("SELECT none FROM nothing"))
+    with database.read() as conn:
+        assert conn.scalar(text("SELECT 1")) == 1

@@ -284,3 +284,39 @@ def test_an_unknown_task_is_a_page_with_404(browser: Browser) -> None:
     browser.page("/task/%FF", 404)
     browser.page("/task/", 404)
     assert rows(browser.page("/tasks")) == [["No task here is like that."]]
+
+
+def test_what_the_rules_find_is_on_the_page(database: Database, browser: Browser) -> None:
+    """With the annotation that it is about."""
+    box = {"type": "box", "left": 1, "top": 1, "width": 500, "height": 0.5, "label": "car"}
+    hold(database, "t", "imageannotation", {"annotations": [{**box, "height": 400}, box]})
+    known = list(browser.mirror.findings())
+    found = browser.json("/task/t.json")["findings"]
+    assert [(each["rule"], each["ordinal"]) for each in found] == [
+        (each.rule, each.ordinal) for each in known
+    ]
+    assert known
+    document = browser.page("/task/t")
+    assert "Findings" in words(document)
+    assert "#a1" in links(document)
+
+
+def test_two_responses_are_side_by_side(database: Database, browser: Browser) -> None:
+    """With what changed in each of them, and only for a task that had two."""
+    box = {"type": "box", "left": 1, "top": 1, "width": 5, "height": 5, "label": "car"}
+    added = {"type": "point", "x": 3, "y": 4, "label": "<new>"}
+    hold(database, "t", "imageannotation", {"annotations": [box]})
+    assert "no two such responses" in words(browser.page("/versions/t", 404))
+    hold(database, "t", "imageannotation", {"annotations": [{**box, "label": "bus"}, added]})
+    assert "/versions/t" in links(browser.page("/task/t"))
+    document = browser.page("/versions/t")
+    assert len(of_class(document, "drawn")) == 3
+    assert len(of_class(document, "changed")) == 3
+    kinds = [row[:3] for row in rows(document)]
+    assert kinds == [["relabelled", "0: car", "0: bus"], ["added", "", "1: <new>"]]
+    found = browser.json("/versions/t.json")
+    assert found["before"]["response"]["annotations"][0]["label"] == "car"
+    assert len(browser.csv("/versions/t.csv").splitlines()) == 3
+    browser.page(f"/versions/t?before={found['after']['response_digest']}&after=none", 404)
+    browser.page("/versions/none", 404)
+    browser.page("/versions/t?after=%00", 400)

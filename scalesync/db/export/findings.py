@@ -14,8 +14,8 @@ from scalesync.db.schema.findings.query import search
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import watermarks
 from scalesync.db.statements import list_parameter
-from scalesync.models.findings import Finding, FindingRule, FindingsProgress, UnseenAnnotations
-from scalesync.models.selection import Selection
+from scalesync.models.findings import DEFAULT_IOU, Finding, FindingRule, FindingsProgress, UnseenAnnotations
+from scalesync.models.selection import EVERYTHING, Selection
 
 TASKS_AT_ONCE = 1_000
 """Tasks that one statement searches."""
@@ -46,6 +46,13 @@ def findings(conn: sa.Connection, asked: FindingsQuery) -> Iterator[Finding | Fi
                 return
         done += len(keys)
         yield FindingsProgress(done, max(done, total), found)
+
+
+def findings_of(conn: sa.Connection, task_id: str) -> list[Finding]:
+    """Return the findings of one task by all rules, those of the whole task first."""
+    asked = FindingsQuery(tuple(FindingRule), DEFAULT_IOU, EVERYTHING)
+    rows = conn.execute(_statement(conn, asked), {"keys": [task_id], "iou": asked.iou})
+    return _in_order([task_id], rows)
 
 
 def unseen(conn: sa.Connection, wanted: Selection) -> UnseenAnnotations:

@@ -75,9 +75,6 @@ def rows_beside(conn: Connection, task_id: str) -> dict[str, list[Row]]:
 
     Of `changes` the newest; `responses` has their digests and times, newest first, without their content.
     """
-    kept = VIEWS["task_responses"].c
-    versions = select(kept.response_digest, kept.first_seen_at, kept.replaced_at)
-    versions = versions.where(kept.task_id == task_id).order_by(kept.replaced_at.desc().nulls_first())
     newest = select(task_changes).where(task_changes.c.task_id == task_id).order_by(task_changes.c.id.desc())
     numbered = {"links": annotation_links, "audits": task_audits, "attempts": task_attempts}
     return {
@@ -86,8 +83,22 @@ def rows_beside(conn: Connection, task_id: str) -> dict[str, list[Row]]:
             for name, table in numbered.items()
         },
         "changes": _rows(conn, newest),
-        "responses": _rows(conn, versions),
+        "responses": versions_of(conn, task_id),
     }
+
+
+def versions_of(conn: Connection, task_id: str) -> list[Row]:
+    """Return digest and times of a task's responses, the one of now first."""
+    c = VIEWS["task_responses"].c
+    query = select(c.response_digest, c.first_seen_at, c.replaced_at).where(c.task_id == task_id)
+    return _rows(conn, query.order_by(c.replaced_at.desc().nulls_first()))
+
+
+def version(conn: Connection, task_id: str, digest: str) -> Row | None:
+    """Return one response of a task with its content, None if it was not kept."""
+    c = VIEWS["task_responses"].c
+    query = select(c.response_digest, c.first_seen_at, c.replaced_at, c.response)
+    return next(iter(_rows(conn, query.where(c.task_id == task_id, c.response_digest == digest), 1)), None)
 
 
 def differences_of(conn: Connection, task_id: str) -> list[Row]:
