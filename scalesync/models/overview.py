@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scalesync.models.selection import ObjectCounts
+
 ROWS = 1_000
 """The most rows of one list of an overview; its total says how many there are."""
 
@@ -81,6 +83,8 @@ class Overview:
     """Days and weeks from then on, and tasks, their annotations and batches created since; None: all."""
     computed_at: datetime
     """By this machine's clock."""
+    objects: dict[str, ObjectCounts]
+    """By stream, of all projects and times."""
     by_status: dict[str | None, int]
     """Numbers of tasks."""
     days: list[DayCounts]

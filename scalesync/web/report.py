@@ -36,7 +36,7 @@ def report_of(status: "Status", overview: Overview, samples: Sequence[SampleTask
         "policy": _policy(scripts, styles),
         "scripts": [Markup(text) for text in scripts],  # noqa: S704 - files of this package
         "styles": [Markup(text) for text in styles],  # noqa: S704 - files of this package
-        "freshness": freshness(status),
+        "freshness": freshness(status, status.counts),
         "scope": scope_sentence(overview),
         "counted_at": overview.computed_at,
         "charts": overview_charts(overview),

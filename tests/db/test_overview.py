@@ -34,7 +34,8 @@ def check(database: Database, project: str | None = None, since: datetime | None
     assert [(week.week, week.completed) for week in found.weeks] == [
         (week.week, week.completed) for week in wanted.weeks
     ]
-    assert replace(found, weeks=[]) == replace(wanted, weeks=[])
+    assert replace(found, weeks=[], objects={}) == replace(wanted, weeks=[])
+    assert found.objects["tasks"].here == len(exported(database).tasks)
     return found
 
 

@@ -53,7 +53,13 @@ def overview(**fields: object) -> Overview:
     """Return an overview of nothing but `fields`."""
     empty: dict[str, object] = {name: [] for name in ("days", "weeks", "reviews", "labels", "batches")}
     totals = {f"{name}_total": 0 for name in ("projects", "labels", "batches")}
-    usual: dict[str, object] = {"project": None, "since": None, "computed_at": NOW, "by_status": {}}
+    usual: dict[str, object] = {
+        "project": None,
+        "since": None,
+        "computed_at": NOW,
+        "objects": {},
+        "by_status": {},
+    }
     return Overview(**{**usual, **empty, **totals, **fields})  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from scalesync.annotations.models import Geometry
 from scalesync.db.filters import day_as_text, where
+from scalesync.db.mirror import query
 from scalesync.db.schema.annotations_and_changes import annotations, task_changes
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.schema.sync import runs
@@ -75,6 +76,7 @@ def overview(conn: Connection, project: str | None, since: datetime | None, now:
         project,
         since,
         now,
+        query.counts(conn),
         _by_status(conn, wanted),
         _days(conn, wanted),
         _weeks(conn, wanted),
