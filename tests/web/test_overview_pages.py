@@ -240,3 +240,6 @@ def test_the_charts_are_drawn_under_the_policy_of_the_pages(account: Browser) ->
         )
         known = account.mirror.overview().by_status
         assert told == [f"tasks: {number}; status: {status}" for status, number in known.items()]
+        shown.page.hover("#by-status [aria-roledescription=bar]")
+        hint = shown.page.locator("#by-status [title]").get_attribute("title")
+        assert hint == "tasks: {}\nstatus: {}".format(*next((n, status) for status, n in known.items()))
