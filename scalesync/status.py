@@ -91,6 +91,7 @@ class Status:
     database: str
     account: "account.Account | None"
     counts: "dict[str, ObjectCounts]"
+    """By stream; empty if they were not asked for."""
     watermarks: dict[str, datetime]
     open_windows: int
     runs: "list[Run]"
@@ -120,8 +121,13 @@ class Status:
         return [stream for stream, at in self.watermarks.items() if at - self.now > CLOCKS_DIFFER]
 
 
-def read_status(conn: "Connection", database: str, now: datetime, *, recent: int) -> Status:
-    """Read the status of the mirror, with the last `recent` runs; `now` is this machine's time."""
+def read_status(
+    conn: "Connection", database: str, now: datetime, *, recent: int, count: bool = True
+) -> Status:
+    """Read the status of the mirror, with the last `recent` runs; `now` is this machine's time.
+
+    Without `count` its `counts` are empty: of a large mirror they take longer than all the rest.
+    """
     from scalesync.db.mirror import account, query
     from scalesync.db.queue import pause, stats
     from scalesync.db.sync import runs, verifications, window_ledger
@@ -131,7 +137,7 @@ def read_status(conn: "Connection", database: str, now: datetime, *, recent: int
     return Status(
         database,
         account.read_account(conn),
-        query.counts(conn),
+        query.counts(conn) if count else {},
         runs.read_watermarks(conn),
         0 if run is None else window_ledger.count(conn, run.id, WindowState.OPEN),
         runs.recent(conn, recent),

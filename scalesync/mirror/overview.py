@@ -44,13 +44,19 @@ class Overviews(Connected):
     def samples(
         self, number: int, *, project: str | None = None, since: When | None = None
     ) -> "list[SampleTask]":
-        """Return the `number` newest tasks with shapes on an image, and these shapes.
+        """Return the `number` newest tasks with shapes, with their annotations; fewer if there are no more.
 
-        `project`: only of this one; `since`: created since. Fewer if there are no more.
+        `project`: only of this one; `since`: created since.
         """
-        from scalesync.db.mirror import overview
+        from scalesync.db.mirror import overview, page_rows
+        from scalesync.models.overview import SHAPES, SampleTask
 
         connections = self.connections()
         wanted = selection_of({"project": project, "since": since}, connections.clock.now())
         with connections.database() as database, database.read() as conn:
-            return overview.samples(conn, wanted, number)
+            chosen = overview.drawn_tasks(conn, wanted, number)
+            drawn = page_rows.first_annotations(conn, list(chosen), SHAPES)
+            return [
+                SampleTask(task_id, of, drawn[task_id], page_rows.annotation_count(conn, task_id))
+                for task_id, of in chosen.items()
+            ]

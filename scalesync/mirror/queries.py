@@ -35,11 +35,11 @@ _OBJECTS_AT_ONCE = 200
 class Queries(Connected):
     """Methods of `Mirror` that read the local copy, with the filters of the command line."""
 
-    def status(self, *, recent: int = 5) -> Status:
-        """Return counts, watermarks, queue, verifications and the `recent` last runs."""
+    def status(self, *, recent: int = 5, count: bool = True) -> Status:
+        """Return counts (unless `count` is False), watermarks, queue, verifications, `recent` last runs."""
         connections = self.connections()
         with connections.database() as database, database.read() as conn:
-            return read_status(conn, database.url_shown, connections.clock.now(), recent=recent)
+            return read_status(conn, database.url_shown, connections.clock.now(), recent=recent, count=count)
 
     def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
         """Yield tasks in constant memory, in one transaction until the iterator is exhausted or closed."""

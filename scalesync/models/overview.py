@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from scalesync.models.selection import ObjectCounts
 
 ROWS = 1_000
 """The most rows of one list of an overview; its total says how many there are."""
@@ -80,6 +83,8 @@ class Overview:
     """Days and weeks from then on, and tasks, their annotations and batches created since; None: all."""
     computed_at: datetime
     """By this machine's clock."""
+    objects: dict[str, ObjectCounts]
+    """By stream, of all projects and times."""
     by_status: dict[str | None, int]
     """Numbers of tasks."""
     days: list[DayCounts]
@@ -116,31 +121,16 @@ class OverviewMark:
     """The last change of a task, also by an answer to a command."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleShape:
-    """A shape that was drawn on an image: columns of its row in `annotations`."""
-
-    label: str | None
-    geometry: str
-    left: float | None
-    top: float | None
-    width: float | None
-    height: float | None
-    vertices: str | None
-    """JSON list of points."""
+SHAPES = 500
+"""The most annotations of one sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleTask:
-    """A task with the shapes of its response, and nothing of its picture or instruction."""
+    """A task with its annotations, and nothing of its picture or instruction."""
 
     task_id: str
     project: str | None
-    completed_at: datetime | None
-    shapes: list[SampleShape]
-    """In the order of the response, up to SHAPES."""
-    shapes_total: int
-
-
-SHAPES = 500
-"""The most shapes of one sample."""
+    annotations: list[dict[str, Any]]
+    """Rows of `annotations` in the order of the response, up to SHAPES."""
+    annotations_total: int

@@ -71,7 +71,7 @@ def spec_of(
             "view": {"stroke": None},
             "axis": {"labelLimit": 220, "titleFontWeight": "normal", "gridOpacity": 0.35},
             "range": {"category": list(COLORS)},
-            "mark": {"color": COLORS[0]},
+            "mark": {"color": COLORS[0], "tooltip": True},
         },
         "data": {"values": [dict(zip(columns, row, strict=True)) for row in rows]},
         **drawing,
@@ -110,7 +110,10 @@ def chart_of(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Chart 
     up = next((place for place, kind in enumerate(kinds) if kind == "quantitative"), None)
     if across is None or up is None:
         return None
-    pairs = [(row[across], row[up]) for row in values if row[across] is not None and row[up] is not None]
+    # A text that is missing is a bar of its own; a time that is missing has no place.
+    absent = NOTHING if kinds[across] == "nominal" else None
+    given = [(absent if row[across] is None else row[across], row[up]) for row in values]
+    pairs = [pair for pair in given if None not in pair]
     kind = kinds[across] or ""
     shown = sorted(pairs[:_ROWS]) if kind == "temporal" else pairs[:_BARS]
     if not shown:
@@ -141,7 +144,8 @@ def _left_out(shown: int, usable: int, rows: int) -> str:
     if shown < usable:
         parts.append(f"the first {shown:,} of {usable:,} rows are drawn")
     if usable < rows:
-        parts.append(f"{rows - usable:,} rows lack one of the two values")
+        lacking = rows - usable
+        parts.append(f"{lacking:,} {'row lacks' if lacking == 1 else 'rows lack'} one of the two values")
     return "; ".join(parts)
 
 

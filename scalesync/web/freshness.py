@@ -1,6 +1,6 @@
 """How current and how complete a mirror is, in sentences and rows for its pages and its report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,40 +9,46 @@ from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from scalesync.models.queue_state import PauseState, QueueStats
+    from scalesync.models.selection import ObjectCounts
     from scalesync.models.sync import VerificationRecord
     from scalesync.status import Status
+
+_STREAMS = ("tasks", "batches", "projects")
 
 PROOF_AGE = timedelta(days=7)
 """Age from which on a proof is called old."""
 
 
-def freshness(status: "Status") -> dict[str, Any]:
-    """Return what pages and the report show of a status, as plain values."""
+def freshness(status: "Status", counts: "Mapping[str, ObjectCounts]") -> dict[str, Any]:
+    """Return what pages and the report show of a status and its counts, as plain values.
+
+    Numbers that are not in `counts` are None.
+    """
     return {
         "database": status.database,
         "at": format_instant(status.now),
         "warnings": list(warnings(status)),
-        "streams": [
-            {
-                # A name of SQLAlchemy's own kind of text, which JSON does not take.
-                "stream": "".join(stream),
-                "rows": counts.here,
-                "missing_at_the_api": counts.missing,
-                "complete_up_to": _instant(status.watermarks.get(stream)),
-                "behind": span(status.behind(stream)),
-            }
-            for stream, counts in status.counts.items()
-        ],
+        "streams": [_stream(status, stream, counts.get(stream)) for stream in _STREAMS],
         "proof": proof_sentence(status),
         "queue": queue_rows(status.queue),
         "queue_sentences": list(queue_sentences(status.queue, status.gate)),
     }
 
 
+def _stream(status: "Status", stream: str, counts: "ObjectCounts | None") -> dict[str, Any]:
+    return {
+        "stream": stream,
+        "rows": counts and counts.here,
+        "missing_at_the_api": counts and counts.missing,
+        "complete_up_to": _instant(status.watermarks.get(stream)),
+        "behind": span(status.behind(stream)),
+    }
+
+
 def warnings(status: "Status") -> Iterator[str]:
     """Yield a sentence for each thing that keeps the mirror from being known complete and right."""
-    unknown = [stream for stream in status.counts if stream not in status.watermarks]
-    if len(unknown) == len(status.counts):
+    unknown = [stream for stream in _STREAMS if stream not in status.watermarks]
+    if len(unknown) == len(_STREAMS):
         yield "This mirror was never synced completely: what is here may be any part of the account."
     elif unknown:
         yield f"Never synced completely: {', '.join(unknown)}."

@@ -11,14 +11,14 @@ from scalesync.db.mirror import overview
 from scalesync.db.schema.annotations_and_changes import task_changes
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import runs
+from scalesync.mirror import Mirror
 from scalesync.models.overview import Overview
-from scalesync.models.selection import Selection
-from tests.support.commands import NOON
+from tests.support.commands import NOON, mirror
 from tests.support.overview_oracle import expected
 from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import sync
 from tests.support.view_checks import exported
-from tests.support.view_edge_cases import ODD, hold_corners
+from tests.support.view_edge_cases import ODD, done, hold_corners
 from tests.support.view_oracle import when
 
 
@@ -34,7 +34,8 @@ def check(database: Database, project: str | None = None, since: datetime | None
     assert [(week.week, week.completed) for week in found.weeks] == [
         (week.week, week.completed) for week in wanted.weeks
     ]
-    assert replace(found, weeks=[]) == replace(wanted, weeks=[])
+    assert replace(found, weeks=[], objects={}) == replace(wanted, weeks=[])
+    assert found.objects["tasks"].here == len(exported(database).tasks)
     return found
 
 
@@ -105,18 +106,19 @@ def test_the_mark_differs_after_any_change_of_tasks(database: Database) -> None:
     assert mark() == seen[-1]
 
 
-def test_samples_are_the_newest_tasks_with_shapes(database: Database) -> None:
-    """With their shapes in order, of images only, cut at a number that is said."""
+def test_samples_are_the_newest_tasks_with_shapes(database: Database, database_url: str) -> None:
+    """With their annotations in order, as rows; those that are not drawn choose no task."""
     hold_corners(database)
-    with database.read() as conn:
-        found = overview.samples(conn, Selection(), 3)
+    mirror(database, "tasks", **done(950, "2031-01-02T00:00:00.000Z", created_at="2031-01-01T00:00:00.000Z"))
+    found = Mirror(database_url).samples(3)
     known = exported(database)
     drawn = {task_id for task_id, _, geometry in known.drawn if geometry == "box"}
     dated = [doc for doc in known.tasks if doc["task_id"] in drawn and when(doc, "created_at")]
     dated.sort(key=lambda doc: (-(when(doc, "created_at") or NOON).timestamp(), doc["task_id"]))
     assert [each.task_id for each in found] == [doc["task_id"] for doc in dated[:3]]
-    assert [len(each.shapes) for each in found] == [each.shapes_total for each in found]
-    assert found[0].shapes[0].geometry == "box"
-    with database.read() as conn:
-        assert {each.project for each in overview.samples(conn, Selection(project="p"), 50)} == {"p"}
-        assert overview.samples(conn, Selection(project="of nobody"), 50) == []
+    for each in found:
+        rows = [(row["label"], row["geometry"]) for row in each.annotations]
+        assert rows == [(label, kind) for task_id, label, kind in known.drawn if task_id == each.task_id]
+        assert each.annotations_total == len(rows)
+    assert {each.project for each in Mirror(database_url).samples(50, project="p")} == {"p"}
+    assert Mirror(database_url).samples(50, project="of nobody") == []

@@ -27,6 +27,7 @@ def expected(known: Exported, project: str | None, since: datetime | None, now: 
         project=project,
         since=since,
         computed_at=now,
+        objects={},
         by_status=dict(Counter(word(doc, "status") for doc in recent)),
         days=_days(mine, since),
         weeks=_weeks(mine, since),

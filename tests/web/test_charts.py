@@ -23,6 +23,7 @@ from tests.support.sandboxes import StartSandbox
 from tests.support.sync_env import sync
 
 HOSTILE = "</script><script>alert(1)</script> <!-- \u2028 \"&' .a[0] 東京 \U0001f600 \u202e"
+NAN = float("nan")
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 Rows = list[tuple[object, ...]]
@@ -53,7 +54,13 @@ def overview(**fields: object) -> Overview:
     """Return an overview of nothing but `fields`."""
     empty: dict[str, object] = {name: [] for name in ("days", "weeks", "reviews", "labels", "batches")}
     totals = {f"{name}_total": 0 for name in ("projects", "labels", "batches")}
-    usual: dict[str, object] = {"project": None, "since": None, "computed_at": NOW, "by_status": {}}
+    usual: dict[str, object] = {
+        "project": None,
+        "since": None,
+        "computed_at": NOW,
+        "objects": {},
+        "by_status": {},
+    }
     return Overview(**{**usual, **empty, **totals, **fields})  # type: ignore[arg-type]
 
 
@@ -220,6 +227,7 @@ def test_one_day_in_a_wrong_year_presses_no_other_together() -> None:
     [
         (("status", "tasks"), [("a", 1), ("b", 2.5)], "bar", [("a", 1), ("b", 2.5)]),
         (("n", "status"), [(1, "a"), (2, "a")], "point", [("a", 1), ("a", 2)]),
+        (("at", "n"), [("2026-01-02", 1), (None, 5)], "line", [("2026-01-02", 1)]),
         (
             ("day", "n"),
             [("2026-01-02", 2), ("2026-01-01", 1)],
@@ -234,7 +242,12 @@ def test_one_day_in_a_wrong_year_presses_no_other_together() -> None:
             [("2026-01-02T00:00:00.000Z", 1), ("2026-01-02T00:00:00.000Z", 2)],
         ),
         (("at", "n"), [("2026-01-02T00:00:00", 1)], "bar", [("2026-01-02T00:00:00", 1)]),
-        (("x", "n"), [("a", None), (None, 1), ("b", float("nan")), ("c", 3)], "bar", [("c", 3)]),
+        (
+            ("x", "n"),
+            [("a", None), (None, 1), ("b", float("nan")), ("c", 3)],
+            "bar",
+            [("(none)", 1), ("c", 3)],
+        ),
         ((HOSTILE, "a.b[0]"), [(HOSTILE, 1)], "bar", [(HOSTILE, 1)]),
         (("x", "n"), [("a", 10**400), ("b", 10**300)], "bar", [("b", float(10**300))]),
     ],
@@ -261,7 +274,7 @@ def test_an_answer_with_texts_and_numbers_has_a_chart(
         (("n",), [(1,)]),
         (("a", "b"), [("x", "y")]),
         (("a", "n"), []),
-        (("a", "n"), [("x", None), (None, 2)]),
+        (("a", "n"), [("2026-01-01", None), (None, 2)]),
         (("a", "n"), [("x", True)]),
         (("a", "n"), [("x", 1), ("y", "z")]),
         ((), []),

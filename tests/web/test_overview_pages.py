@@ -64,6 +64,10 @@ def test_the_first_page_has_every_chart_with_its_table(account: Browser) -> None
         "by-status", "per-day", "per-week", "reviews", "labels", "batches",
     ]  # fmt: skip
     assert rows(figures[0]) == [[status, f"{number:,}"] for status, number in known.by_status.items()]
+    streams = {row[0]: row[1:3] for row in rows(document)[:3]}
+    assert streams == {
+        name: [f"{account.mirror.count(name):,}", "0"] for name in ("tasks", "batches", "projects")
+    }
     for figure in figures:
         assert len(rows(figure)) > 2
         assert [script.get("type") for script in tagged(figure, "script")] == ["application/json"]
@@ -225,6 +229,8 @@ def test_too_many_overviews_at_once_are_refused(browser: Browser) -> None:
 def test_the_charts_are_drawn_under_the_policy_of_the_pages(account: Browser) -> None:
     """In a browser: nothing is forbidden, nothing comes from elsewhere, and marks say their values."""
     with PagesServer(account.mirror, "127.0.0.1", 0, None) as server, opened(server.url) as shown:
+        # The server has overviews of its own: its first page may load itself again until there is one.
+        shown.page.wait_for_selector("figure.drawn", timeout=60_000)
         shown.wait_for_charts()
         assert (shown.violations(), shown.messages) == ([], [])
         assert all(address.startswith(server.url) for address in shown.requests)
@@ -234,3 +240,6 @@ def test_the_charts_are_drawn_under_the_policy_of_the_pages(account: Browser) ->
         )
         known = account.mirror.overview().by_status
         assert told == [f"tasks: {number}; status: {status}" for status, number in known.items()]
+        shown.page.hover("#by-status [aria-roledescription=bar]")
+        hint = shown.page.locator("#by-status [title]").get_attribute("title")
+        assert hint == "tasks: {}\nstatus: {}".format(*next((n, status) for status, n in known.items()))

@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import insert
 
 from scalesync.db.database import Database
+from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.sync import verifications
 from scalesync.mirror import Mirror
-from scalesync.models.overview import SampleShape, SampleTask
+from scalesync.models.overview import SampleTask
 from scalesync.web.report import report_of
 from tests.support.chromium import needs_chromium, opened
 from tests.support.commands import mirror
@@ -124,7 +125,7 @@ def test_names_of_strangers_stay_text(database: Database, made: Made) -> None:
     policy, *_ = [each.get("content", "") for each in tagged(document, "meta") if each.get("http-equiv")]
     scripts = [script for script in tagged(document, "script") if script.get("type") is None]
     assert [_sum(script.text or "") in policy for script in scripts] == [True] * 4
-    assert [each.text for each in document.iter(f"{SVG}title")] == [f"{HOSTILE} (box)"]
+    assert [each.text for each in document.iter(f"{SVG}title")] == [f"0: {HOSTILE} (box)"]
     assert words(parsed(made(project=HOSTILE))).startswith(f"Report of project {plain}")
 
 
@@ -148,7 +149,9 @@ def test_nothing_private_is_in_the_report(database: Database, made: Made) -> Non
 
 def test_what_loads_something_is_not_in_the_report(made: Made) -> None:
     """No element names another file, and the policy allows nothing but the scripts and styles inside."""
-    document = parsed(made())
+    report = made()
+    assert b"sourceMappingURL" not in report
+    document = parsed(report)
     for each in document.iter():
         assert not {"src", "href", "action", "srcset", "data"} & set(each.keys())
     (policy,) = [each.get("content", "") for each in tagged(document, "meta") if each.get("http-equiv")]
@@ -156,49 +159,39 @@ def test_what_loads_something_is_not_in_the_report(made: Made) -> None:
     assert not re.search("unsafe|https?:|data:|self", policy)
 
 
-def along(geometry: str, vertices: str) -> SampleShape:
-    """Return a shape along some points."""
-    return SampleShape("a", geometry, None, None, None, None, vertices)
+def shape(geometry: str, **columns: object) -> dict[str, object]:
+    """Return a row of `annotations`."""
+    usual = dict.fromkeys(annotations.c.keys()) | {"task_id": "t", "ordinal": 0, "label": "car"}
+    return usual | {"geometry": geometry} | columns
 
 
 @pytest.mark.parametrize(
-    ("shape", "element", "box"),
+    ("row", "element", "attributes"),
     [
-        (SampleShape("a", "box", 10, 20, 30, 40, None), {"x": "10.0", "width": "30.0"}, "2 12 46 56"),
-        (SampleShape("a", "point", 10, 20, None, None, None), {"cx": "10.0", "r": "2"}, "2 12 16 16"),
-        (SampleShape("a", "ellipse", 0, 0, 4, 2, None), {"rx": "2.0", "cy": "1.0"}, "-8 -8 20 18"),
-        (
-            SampleShape(
-                "a", "line", None, None, None, None, '[{"x":0,"y":1},{"x":2,"y":3},{"x":"a"},null,5]'
-            ),
-            {"points": "0,1 2,3"},
-            "-8 -7 18 18",
-        ),
-        (
-            SampleShape(
-                "a", "polygon", None, None, None, None, '[{"x":0,"y":0},{"x":2.5,"y":0},{"x":1,"y":1}]'
-            ),
-            {"points": "0,0 2.5,0 1,1"},
-            "-8 -8 18.5 17",
-        ),
-        (SampleShape("a", "box", None, 1, 2, 3, None), {}, "-8 -8 16 16"),
-        (SampleShape("a", "box", float("nan"), 1, 2, 3, None), {}, "-8 -8 16 16"),
-        (along("polygon", '{"x": 1}'), {}, "-8 -8 16 16"),
+        (shape("box", left=10, top=20, width=30, height=40), "rect", {"x": "10", "width": "30"}),
+        (shape("line", vertices='[{"x":0,"y":1},{"x":2,"y":3}]'), "polyline", {"points": "0,1 2,3"}),
+        (shape("polygon", vertices='[{"x":0,"y":0},{"x":2,"y":0},{"x":1,"y":1}]'), "polygon", {}),
+        (shape("box", left=None, top=1, width=2, height=3), "", {}),
+        (shape("box", left=float("nan"), top=1, width=2, height=3), "", {}),
+        (shape("polygon", vertices="no JSON"), "", {}),
+        (shape("entity", text="secret words"), "", {}),
     ],
 )
-def test_a_sample_is_an_outline_on_a_sheet_that_holds_it(
-    made: Made, database_url: str, shape: SampleShape, element: dict[str, str], box: str
+def test_a_sample_is_drawn_as_outlines(
+    database_url: str, row: dict[str, object], element: str, attributes: dict[str, str]
 ) -> None:
-    """Of each kind of shape; what has no place is counted as not drawn."""
+    """On a sheet that holds them, each with its label; what has no place is counted as not drawn."""
     known = Mirror(database_url)
-    sample = SampleTask("t", None, None, [shape], 3)
+    sample = SampleTask("t", "p", [row], 3)
     document = parsed(report_of(known.status(), known.overview(), [sample]))
     (drawing,) = document.iter(f"{SVG}svg")
-    found = [dict(each.items()) for each in of_class(drawing, "shape")]
-    assert drawing.get("viewBox") == box
-    assert [element.items() <= each.items() for each in found] == ([True] if element else [])
-    assert f"{len(found)} shapes, {3 - len(found)} more not drawn" in words(document)
-    assert len(made()) > 0
+    found = of_class(drawing, "shape")
+    assert [each.tag for each in found] == ([f"{SVG}{element}"] if element else [])
+    assert all(attributes.items() <= dict(each.items()).items() for each in found)
+    assert [each.text for each in drawing.iter(f"{SVG}title")] == [f"0: car ({row['geometry']})"] * len(found)
+    number = "1 shape, and 2 annotations" if element else "0 shapes, and 3 annotations"
+    assert f"t, p: {number} not drawn" in words(document)
+    assert "secret" not in words(document)
 
 
 @needs_chromium

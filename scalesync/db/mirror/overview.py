@@ -13,22 +13,20 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from scalesync.annotations.models import Geometry
 from scalesync.db.filters import day_as_text, where
+from scalesync.db.mirror import query
 from scalesync.db.schema.annotations_and_changes import annotations, task_changes
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.schema.sync import runs
 from scalesync.db.schema.views import VIEWS
-from scalesync.db.statements import byte_order, in_list
+from scalesync.db.statements import byte_order
 from scalesync.models.overview import (
     ROWS,
-    SHAPES,
     BatchShare,
     DayCounts,
     LabelUse,
     Overview,
     OverviewMark,
     ProjectReviews,
-    SampleShape,
-    SampleTask,
     WeekTimes,
 )
 from scalesync.models.selection import Selection
@@ -36,11 +34,15 @@ from scalesync.models.selection import Selection
 _REVIEWS = ("accepted", "fixed", "commented", "rejected")
 
 _A = annotations.c
-# A shape with a frame is in a video or on a page of a document: several of them would be drawn on one sheet.
-_DRAWN = (
-    _A.geometry.in_([Geometry.BOX, Geometry.POLYGON, Geometry.LINE, Geometry.POINT, Geometry.ELLIPSE]),
-    _A.frame.is_(None),
+_SHAPES = (
+    Geometry.BOX,
+    Geometry.POLYGON,
+    Geometry.LINE,
+    Geometry.POINT,
+    Geometry.ELLIPSE,
+    Geometry.CUBOID,
 )
+"""What can be drawn."""
 
 
 class _monday(FunctionElement[str]):  # noqa: N801 - reads as a function of SQL
@@ -74,6 +76,7 @@ def overview(conn: Connection, project: str | None, since: datetime | None, now:
         project,
         since,
         now,
+        query.counts(conn),
         _by_status(conn, wanted),
         _days(conn, wanted),
         _weeks(conn, wanted),
@@ -197,26 +200,11 @@ def _first(conn: Connection, query: Select[*tuple[Any, ...]]) -> tuple[list[Any]
     return [row[:-1] for row in rows], rows[0].total if rows else 0
 
 
-def samples(conn: Connection, wanted: Selection, number: int) -> list[SampleTask]:
-    """Return the newest `number` of the selected tasks that have shapes on an image, newest first."""
-    drawn = select(_A.task_id).where(_A.task_id == tasks.c.task_id, *_DRAWN).exists()
-    columns = (tasks.c.task_id, tasks.c.project, tasks.c.completed_at)
-    query = select(*columns).where(*where(tasks, wanted), tasks.c.created_at.is_not(None), drawn)
+def drawn_tasks(conn: Connection, wanted: Selection, number: int) -> dict[str, str | None]:
+    """Return the newest `number` of the selected tasks that have shapes, newest first, with their project."""
+    drawn = select(_A.task_id).where(_A.task_id == tasks.c.task_id, _A.geometry.in_(_SHAPES)).exists()
+    query = select(tasks.c.task_id, tasks.c.project).where(
+        *where(tasks, wanted), tasks.c.created_at.is_not(None), drawn
+    )
     newest = query.order_by(tasks.c.created_at.desc(), byte_order(tasks.c.task_id)).limit(number)
-    chosen = conn.execute(newest).all()
-    shapes = _shapes(conn, [task_id for task_id, _, _ in chosen])
-    return [SampleTask(*row, *shapes.get(row[0], ([], 0))) for row in chosen]
-
-
-def _shapes(conn: Connection, task_ids: list[str]) -> dict[str, tuple[list[SampleShape], int]]:
-    """Return by task its first SHAPES shapes, and the number of all."""
-    place = func.row_number().over(partition_by=_A.task_id, order_by=_A.ordinal).label("place")
-    total = func.count().over(partition_by=_A.task_id).label("total")
-    columns = (_A.label, _A.geometry, _A.left, _A.top, _A.width, _A.height, _A.vertices)
-    every = select(_A.task_id, place, total, *columns).where(in_list(_A.task_id, "task_ids"), *_DRAWN)
-    placed = every.subquery()
-    query = select(placed).where(placed.c.place <= SHAPES).order_by(placed.c.task_id, placed.c.place)
-    found: dict[str, tuple[list[SampleShape], int]] = {}
-    for task_id, _, count, *values in conn.execute(query, {"task_ids": task_ids}):
-        found.setdefault(task_id, ([], count))[0].append(SampleShape(*values))
-    return found
+    return {row.task_id: row.project for row in conn.execute(newest)}

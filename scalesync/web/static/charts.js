@@ -15,7 +15,7 @@
     place.hidden = false;
     try {
       await vegaEmbed(place, JSON.parse(data.textContent), options);
-      figure.querySelector("details").open = false;
+      figure.querySelectorAll("details").forEach((table) => { table.open = false; });
       figure.classList.add("drawn");
     } catch (error) {
       place.textContent = `This chart cannot be drawn: ${error.message}`;
