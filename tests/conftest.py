@@ -7,7 +7,12 @@ import pytest
 
 LONGEST = ("test_house", "test_readme", "test_wheel", "test_processes", "test_chaos")
 
-pytest_plugins = ["tests.support.databases", "tests.support.sandboxes", "tests.support.forked_cli"]
+pytest_plugins = [
+    "tests.support.databases",
+    "tests.support.sandboxes",
+    "tests.support.forked_cli",
+    "tests.support.shown_account",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

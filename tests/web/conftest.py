@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.chromium import end_browser
 from tests.support.pages import Browser
 
 
@@ -13,3 +14,10 @@ def browser(database_url: str) -> Iterator[Browser]:
     made = Browser(database_url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _browser_ended() -> Iterator[None]:
+    """End Chromium, which all tests of a process share, behind the last of them."""
+    yield
+    end_browser()
