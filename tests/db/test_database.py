@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, text, update
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.schema.sync import watermarks
-from scalesync.errors import DatabaseError
+from scalesync.errors import DatabaseError, IncompleteError
 from tests.db.test_upserts import NOON
 from tests.support.databases import opened
 
@@ -186,7 +186,8 @@ def test_connections_that_died_while_idle_are_replaced(postgres_url: str) -> Non
 def test_a_short_read_ends_a_statement_that_takes_too_long(database: Database) -> None:
     """With a sentence; other errors stay what they are, and the next read has all of its time again."""
     endless = text(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT max(i) FROM n"
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000)"
+        " SELECT max(i) FROM n"
     )
     with pytest.raises(IncompleteError, match=r"took longer than 0\.2 s"), database.read_within(0.2) as conn:
         conn.execute(endless)
