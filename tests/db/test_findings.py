@@ -23,7 +23,7 @@ from scalesync.models.findings import Finding, FindingRule
 from scalesync.models.selection import EVERYTHING, Selection
 from tests.support import finding_oracle
 from tests.support.commands import NOON, mirror
-from tests.support.finding_cases import CASES, TAXONOMY, box, image
+from tests.support.finding_cases import CASES, FACE, TAXONOMY, box, image
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
 TABLES = (tasks, projects, annotations, attachments, result_files, task_files)
@@ -198,3 +198,82 @@ def test_boxes_far_apart_in_a_frame_are_compared_with_their_neighbours(database:
     assert found["overlap"] > 20
     for iou in (0.02, 0.3, 0.7, 0.95):
         check(database, iou)
+
+
+ODD: tuple[Any, ...] = (
+    1e308,
+    -1e308,
+    5e-324,
+    -1e-200,
+    2**70,
+    10**400,
+    0,
+    -0.0,
+    3,
+    2.5,
+    "5",
+    "",
+    True,
+    None,
+    [],
+    {},
+    [1],
+    {"x": 1},
+)
+"""Values where a number, a text or a list is expected."""
+
+
+def odd_task(rng: Random) -> dict[str, Any]:
+    """Return a task in which anything may be anything, though most of it is in its place."""
+
+    def any_of(*usual: Any) -> Any:
+        return rng.choice(ODD) if rng.random() < 0.15 else rng.choice(usual)
+
+    def number() -> Any:
+        return any_of(0, 1, 2, 3, 10, 50.5, 99, 100)
+
+    def listed() -> Any:
+        return any_of(
+            ["a", "b"],
+            ["a", {"choice": "b", "subchoices": ["c", 5]}],
+            {"a": {}, "name": "b"},
+            [{"name": "a"}],
+        )
+
+    def drawn() -> Any:
+        kind = any_of("box", "box", "polygon", "line", "cuboid", "ellipse", "point", "of no kind")
+        corners = [
+            any_of({"x": number(), "y": number(), "description": rng.choice(list(FACE))})
+            for _ in range(rng.randrange(7))
+        ]
+        place = {name: number() for name in ("left", "top", "width", "height", "x", "y")}
+        about = {"label": any_of("a", "b", "c", "name", "box"), "rotation": any_of(0, None, 1)}
+        attributes = any_of(None, {"a": any_of("a", "b", ["a", "z", 1]), "q": any_of("x")}, ["a"])
+        return any_of({"type": kind, "vertices": any_of(corners), "attributes": attributes, **place, **about})
+
+    params = {
+        "width": number(),
+        "height": number(),
+        "attachment": any_of("https://pictures.example/1.png", "x?sig=1"),
+        "geometries": any_of(
+            None, {"box": {"objects_to_annotate": listed()}, "line": {}}, [{"objects_to_annotate": listed()}]
+        ),
+        "labels": any_of(None, listed()),
+        "annotation_attributes": any_of(None, {"a": {"choices": listed()}, "b": listed()}, listed()),
+    }
+    return {
+        "type": any_of("imageannotation", "polygonannotation", "cuboidannotation"),
+        "status": any_of("completed", "pending"),
+        "params": any_of({name: each for name, each in params.items() if rng.random() < 0.7}),
+        "metadata": any_of({"width": number(), "height": number()}),
+        "response": any_of({"annotations": any_of([drawn() for _ in range(rng.randrange(6))])}),
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_anything_is_judged_alike(seed: int, database: Database) -> None:
+    """Whatever is where a number, a text or a list is expected: no error, and one answer."""
+    rng = Random(seed)
+    for number in range(1, 150):
+        hold(database, number, odd_task(rng))
+    assert len(check(database)) > 100

@@ -97,7 +97,7 @@ class About:
             pages = self.pages if isinstance(self.pages, list) else []
             page = _object(pages[frame]) if frame is not None and 0 <= frame < len(pages) else {}
             size = page.get("width"), page.get("height")
-        if not all(map(_is_number, size)) or min(size) <= 0:
+        if not all(map(_is_number, size)) or min(size) < 1:
             return None
         return size[0], size[1]
 
@@ -107,7 +107,8 @@ class About:
         corners: list[Point] | None = None
         if row["geometry"] in ("box", "point") and not turned:
             if None not in (row["left"], row["top"]):
-                right, bottom = row["left"] + (row["width"] or 0), row["top"] + (row["height"] or 0)
+                wide, high = (row["width"] or 0, row["height"] or 0) if row["geometry"] == "box" else (0, 0)
+                right, bottom = row["left"] + wide, row["top"] + high
                 corners = [(row["left"], row["top"]), (right, bottom)]
         elif row["geometry"] in ("polygon", "line", "ellipse") or row["geometry"] == "box":
             corners = points(row)
@@ -161,16 +162,20 @@ def _offered(taxonomy: Mapping[str, Any]) -> Iterator[tuple[str, set[str]]]:
     everywhere: set[str] = set()
     for place in ("objects_to_annotate", "labels", "categories", "features"):
         given = taxonomy.get(place)
-        everywhere |= set(_texts(given, None))
         if isinstance(given, dict) and place != "features":
-            everywhere |= set(given)
+            everywhere |= {
+                *given,
+                *_texts([each for each in given.values() if not isinstance(each, str)], None),
+            }
+        else:
+            everywhere |= set(_texts(given, None))
     geometries = taxonomy.get("geometries")
     if isinstance(geometries, dict):
         for geometry, shape in geometries.items():
-            if found := set(_texts(_object(shape).get("objects_to_annotate"), None)):
+            if found := set(_texts(_object(shape).get("objects_to_annotate"), "objects_to_annotate")):
                 yield geometry, found
     for shape in geometries if isinstance(geometries, list) else []:
-        everywhere |= set(_texts(_object(shape).get("objects_to_annotate"), None))
+        everywhere |= set(_texts(_object(shape).get("objects_to_annotate"), "objects_to_annotate"))
     if everywhere:
         yield "*", everywhere
 
@@ -277,17 +282,16 @@ def side(a: Point, b: Point, c: Point) -> float:
 
 
 def _cuboid(row: Row) -> Iterator[tuple[str, str]]:
-    named: dict[str, Point] = {}
+    places: dict[str, set[Point]] = defaultdict(set)
     for each in loaded(row["vertices"]) or []:
         x: Any = _object(each).get("x")
         y: Any = _object(each).get("y")
-        if _is_number(x) and _is_number(y):
-            named[str(_object(each).get("description"))] = x, y
+        if _is_number(x) and _is_number(y) and max(abs(x), abs(y)) < 1e15:
+            places[str(_object(each).get("description"))].add((x, y))
+    named = {name: found.pop() for name, found in places.items() if len(found) == 1}
     face = [named.get(f"face-{corner}") for corner in ("topleft", "topright", "bottomright", "bottomleft")]
-    corners = [each for each in face if each is not None]
-    if len(corners) == 4 and any(
-        side(corners[at], corners[(at + 1) % 4], corners[(at + 2) % 4]) < 0 for at in range(4)
-    ):
+    turns = [[face[(at + step) % 4] for step in range(3)] for at in range(4)]
+    if any(side(*corners) < 0 for turn in turns if len(corners := [each for each in turn if each]) == 3):
         yield "crossed_cuboid", "face"
         return
     ends = [

@@ -61,15 +61,21 @@ def small_polygon(_say: Dialect) -> str:
     )
 
 
+def _end(alias: str, side: str) -> str:
+    """Return where an alias ends to the right or at the bottom; a point has no width and no height."""
+    start = f'{alias}."left"' if side == "width" else f"{alias}.top"
+    return f"({start} + CASE WHEN {alias}.geometry = 'point' THEN 0 ELSE coalesce({alias}.{side}, 0) END)"
+
+
 def box_outside(say: Dialect) -> str:
     """Return the condition that a box or point reaches beyond its picture."""
     width, height = say.picture("a", "width"), say.picture("a", "height")
     return (
         "a.geometry IN ('box', 'point') AND coalesce(a.rotation, 0) = 0"
+        ' AND a."left" IS NOT NULL AND a.top IS NOT NULL'
         f' AND (a."left" < -{MARGIN} OR a.top < -{MARGIN}'
-        f' OR a."left" + coalesce(a.width, 0) > {width} + {MARGIN}'
-        f" OR a.top + coalesce(a.height, 0) > {height} + {MARGIN})"
-        f" AND {width} > 0 AND {height} > 0"
+        f" OR {_end('a', 'width')} > {width} + {MARGIN} OR {_end('a', 'height')} > {height} + {MARGIN})"
+        f" AND {width} >= 1 AND {height} >= 1"
     )
 
 
@@ -79,7 +85,7 @@ def outline_outside(say: Dialect) -> str:
     return (
         f'o.points > 0 AND (o."left" < -{MARGIN} OR o.top < -{MARGIN}'
         f' OR o."left" + o.width > {width} + {MARGIN} OR o.top + o.height > {height} + {MARGIN})'
-        f" AND {width} > 0 AND {height} > 0"
+        f" AND {width} >= 1 AND {height} >= 1"
     )
 
 
@@ -88,13 +94,11 @@ def extent(alias: str) -> Sql:
 
     def detail(say: Dialect) -> str:
         left, top = f'{alias}."left"', f"{alias}.top"
-        right, bottom = (
-            f"{start} + coalesce({alias}.{side}, 0)" for start, side in ((left, "width"), (top, "height"))
-        )
+        right, bottom = _end(alias, "width"), _end(alias, "height")
         picture = [say.number(f"({say.picture(alias, side)})") for side in ("width", "height")]
         return (
-            f"{say.number(left)} || ', ' || {say.number(top)} || ' to ' || {say.number(f'({right})')} || ', '"
-            f" || {say.number(f'({bottom})')} || ' of ' || {picture[0]} || ' x ' || {picture[1]}"
+            f"{say.number(left)} || ', ' || {say.number(top)} || ' to ' || {say.number(right)} || ', '"
+            f" || {say.number(bottom)} || ' of ' || {picture[0]} || ' x ' || {picture[1]}"
         )
 
     return detail

@@ -146,8 +146,15 @@ IOU = "s.both_areas / (s.areas - s.both_areas) AS iou"
 
 def cuboids(named_corners: str) -> Tables:
     """Return the table of cuboids by their corners, from the SQL of one row for each named vertex."""
+
+    def only(axis: str, description: str) -> str:
+        # A corner that is named twice is at no known place.
+        is_readable = "abs(k.x) < 1e15 AND abs(k.y) < 1e15"
+        value = f"(CASE WHEN k.named = '{description}' AND {is_readable} THEN k.{axis} END)"
+        return f"CASE WHEN min{value} = max{value} THEN max{value} END"
+
     columns = ", ".join(
-        f"max(CASE WHEN k.named = '{description}' THEN k.{axis} END) AS {axis}_{name}"
+        f"{only(axis, description)} AS {axis}_{name}"
         for name, description in _CORNERS.items()
         for axis in _AXES
     )

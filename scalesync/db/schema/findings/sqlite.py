@@ -78,15 +78,16 @@ _ATTRIBUTE = (
     "CASE WHEN typeof(s.key) = 'text' THEN s.key WHEN s.type = 'object' THEN json_extract(s.value, '$.name')"
     " WHEN s.type = 'text' THEN s.value END"
 )
+_IS_LISTED = "json_type(d.taxonomy, '$[5]') IN ('array', 'object')"
 _ATTRIBUTES = f"""(
         SELECT {_LINE} || group_concat(json_quote({_ATTRIBUTE}), {_LINE}) || {_LINE}
         FROM json_each(d.taxonomy, '$[5]') AS s
-        WHERE typeof({_ATTRIBUTE}) = 'text')"""
+        WHERE {_IS_LISTED} AND typeof({_ATTRIBUTE}) = 'text')"""
 _CHOICES = f"""(
         SELECT group_concat(json_quote({_ATTRIBUTE}) || '=' || json_quote(n.atom), {_LINE}) || {_LINE}
         FROM json_each(d.taxonomy, '$[5]') AS s
         CROSS JOIN json_tree(CASE WHEN s.type = 'object' THEN s.value ELSE '{{}}' END, '$.choices') AS n
-        WHERE typeof({_ATTRIBUTE}) = 'text' AND n.type = 'text' AND {_NAMED})"""
+        WHERE {_IS_LISTED} AND typeof({_ATTRIBUTE}) = 'text' AND n.type = 'text' AND {_NAMED})"""
 
 _FACTS = (
     (
@@ -153,7 +154,7 @@ _PAIRS = pairs(
 
 def _coordinate(axis: str) -> str:
     value = f"json_extract(v.value, '$.{axis}')"
-    is_number = f"json_type(v.value, '$.{axis}') IN ('integer', 'real') AND abs({value}) < 1e15"
+    is_number = f"json_type(v.value, '$.{axis}') IN ('integer', 'real')"
     return f"CASE WHEN {is_number} THEN {value} END AS {axis}"
 
 
