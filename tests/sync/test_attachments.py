@@ -13,6 +13,7 @@ import pytest
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.models.selection import Selection
+from scalesync.retry import RetryPolicy
 from scalesync.sync.attachments import AttachmentEvent, TasksLookedAt
 from scalesync.sync.download_events import FileSaved
 from tests.support.attachment_env import error_of, fetch_attachments, files_in, known, name_attachments
@@ -224,6 +225,25 @@ def test_files_are_kept_whole_with_their_sizes(
     assert set(files_in(folder).values()) == set(files.values())
 
 
+def test_nothing_of_a_broken_try_stays_in_a_file(
+    database: Database, file_server: FileServer, tmp_path: Path
+) -> None:
+    """Also where the next one brings fewer bytes."""
+    picture = png(3, 4)
+    tries = iter((b"x" * 50_000, picture))
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        sent = next(tries)
+        respond(handler, sent, headers={"Content-Length": "99999"} if sent != picture else None)
+        handler.close_connection = True
+
+    file_server.files["a.png"] = answer
+    name_attachments(database, one=file_server.url("a.png", None))
+
+    assert fetch_attachments(database, tmp_path / "kept").complete
+    assert list(files_in(tmp_path / "kept").values()) == [picture]
+
+
 def test_a_directory_that_was_moved_is_known_again(
     database: Database, file_server: FileServer, tmp_path: Path
 ) -> None:
@@ -385,7 +405,7 @@ def test_a_host_that_is_away_is_not_asked_for_every_file(database: Database) -> 
         name_attachments(database, one={"attachments": urls})
         began = time.monotonic()
 
-        summary = fetch_attachments(database)
+        summary = fetch_attachments(database, retry=RetryPolicy(attempts=4, base=1.0))
 
     assert (summary.fetched, summary.failed) == (1, 300)
     assert [reason.files for reason in summary.reasons] == [300]
