@@ -1,6 +1,7 @@
 """Hand out the files of attachments that `fetch-attachments` kept, and no others."""
 
 from hashlib import sha256
+from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ def kept_file(mirror: "Mirror", query: Query) -> FileResponse:
     if row is None or not row["path"]:
         raise NoSuchPageError("No file was kept for this attachment.")
     path = _checked(row)
-    content_type = str(row["content_type"] or "")
+    # The suffix was chosen by what is in the file; its server may call it anything.
+    content_type = guess_type(path.name)[0] or str(row["content_type"] or "")
     shown = content_type.startswith(_SHOWN)
     return FileResponse(
         path,
