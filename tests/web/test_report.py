@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -17,7 +18,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.sync import verifications
 from scalesync.mirror import Mirror
-from scalesync.models.overview import SampleTask
+from scalesync.models.overview import LabelUse, SampleTask
 from scalesync.web.report import report_of
 from tests.support.chromium import needs_chromium, opened
 from tests.support.commands import mirror
@@ -131,6 +132,16 @@ def test_names_of_strangers_stay_text(database: Database, made: Made) -> None:
 
 def _sum(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_what_is_no_text_in_utf8_is_written_all_the_same(database_url: str) -> None:
+    """A lone surrogate is a question mark in tables, and itself in data."""
+    known = Mirror(database_url)
+    label = LabelUse("\ud800", "box", 1, 1, 1)
+    overview = replace(known.overview(), labels=[label], labels_total=1)
+    document = parsed(report_of(known.status(), overview))
+    assert rows(document)[-1] == ["?", "box", "1", "1", "1"]
+    assert specs(document)["labels"]["data"]["values"][0]["label"] == "\ud800"  # type: ignore[index]
 
 
 def test_nothing_private_is_in_the_report(database: Database, made: Made) -> None:
