@@ -77,6 +77,9 @@ def kinds(tasks: int, turns: int) -> Mapping[str, Sequence[str]]:
         "/batches/NAME": [f"/batches/{name.replace(' ', '%20')}" for name in batches],
         "/queue": ["/queue"] * turns,
         "/sql of one task": [f"/sql?q=SELECT+*+FROM+tasks+WHERE+task_id+%3D+%27{one}%27" for one in ids],
+        # Last: the first of them has the tasks counted, beside which the others would be slower.
+        "/labels": ["/labels"] * turns,
+        "/": ["/"] * turns,
     }
 
 

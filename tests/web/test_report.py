@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -17,7 +18,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.annotations_and_changes import annotations
 from scalesync.db.schema.sync import verifications
 from scalesync.mirror import Mirror
-from scalesync.models.overview import SampleTask
+from scalesync.models.overview import LabelUse, SampleTask
 from scalesync.web.report import report_of
 from tests.support.chromium import needs_chromium, opened
 from tests.support.commands import mirror
@@ -133,6 +134,16 @@ def _sum(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
+def test_what_is_no_text_in_utf8_is_written_all_the_same(database_url: str) -> None:
+    """A lone surrogate is a question mark in tables, and itself in data."""
+    known = Mirror(database_url)
+    label = LabelUse("\ud800", "box", 1, 1, 1)
+    overview = replace(known.overview(), labels=[label], labels_total=1)
+    document = parsed(report_of(known.status(), overview))
+    assert rows(document)[-1] == ["?", "box", "1", "1", "1"]
+    assert specs(document)["labels"]["data"]["values"][0]["label"] == "\ud800"  # type: ignore[index]
+
+
 def test_nothing_private_is_in_the_report(database: Database, made: Made) -> None:
     """No instruction, no attachment, no metadata, no response's link: with samples neither."""
     private = {
@@ -175,6 +186,7 @@ def shape(geometry: str, **columns: object) -> dict[str, object]:
         (shape("box", left=float("nan"), top=1, width=2, height=3), "", {}),
         (shape("polygon", vertices="no JSON"), "", {}),
         (shape("entity", text="secret words"), "", {}),
+        (shape("box", label=None, text="secret words", left=1, top=1, width=2, height=3), "rect", {}),
     ],
 )
 def test_a_sample_is_drawn_as_outlines(
@@ -188,10 +200,12 @@ def test_a_sample_is_drawn_as_outlines(
     found = of_class(drawing, "shape")
     assert [each.tag for each in found] == ([f"{SVG}{element}"] if element else [])
     assert all(attributes.items() <= dict(each.items()).items() for each in found)
-    assert [each.text for each in drawing.iter(f"{SVG}title")] == [f"0: car ({row['geometry']})"] * len(found)
+    assert [each.text for each in drawing.iter(f"{SVG}title")] == [
+        f"0: {row['label'] or 'no label'} ({row['geometry']})" for _ in found
+    ]
     number = "1 shape, and 2 annotations" if element else "0 shapes, and 3 annotations"
     assert f"t, p: {number} not drawn" in words(document)
-    assert "secret" not in words(document)
+    assert "secret" not in "".join(document.itertext())
 
 
 @needs_chromium
