@@ -3,10 +3,12 @@
 import json
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -100,3 +102,17 @@ def served(url: str) -> Iterator[PagesServer]:
     """Serve the pages of the mirror at a URL over HTTP."""
     with PagesServer(Mirror(url), "127.0.0.1", 0, None) as server:
         yield server
+
+
+def counted(url: str, *addresses: str) -> None:
+    """Wait until the tasks are counted for pages that show their numbers, given as JSON."""
+    until = time.monotonic() + 60
+    for address in addresses:
+        while not _is_counted(url + address):
+            assert time.monotonic() < until
+
+
+def _is_counted(address: str) -> bool:
+    with urlopen(address) as answer:
+        told = json.load(answer)
+    return told["counted_at"] is not None and not told["being_counted"]
