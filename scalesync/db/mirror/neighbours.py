@@ -59,27 +59,28 @@ class Walk:
         """Return up to `limit` selected objects behind `start`; None: from the beginning."""
         found: list[Place] = []
         looked_at = start
-        for size in self.portions:
-            rows = self._rows(conn, looked_at, size)
-            for created_at, key, chosen in rows:
-                if chosen and len(found) == limit:
-                    return Portion(found, found[-1], stopped=False)
-                if chosen:
-                    found.append(Place(created_at, key))
-            if len(rows) < size:
-                return Portion(found, None, stopped=False)
-            looked_at = Place(*rows[-1][:2])
-        return Portion(found, looked_at, stopped=True)
-
-    def _rows(self, conn: Connection, start: Place | None, size: int) -> list[tuple[Any, ...]]:
-        """Return time, key and whether it is selected, of the next objects in the order."""
-        rows: list[tuple[Any, ...]] = []
-        # In two queries, each in the order of an index: with NULLS LAST, Postgres would sort all.
+        # One part after the other, each in the order of an index: with NULLS LAST, Postgres would sort all.
         for dated in (not self.newer, self.newer):
-            if len(rows) < size:
-                query = self._query(start, dated=dated).limit(size - len(rows))
-                rows += [tuple(row) for row in conn.execute(query)]
-        return rows
+            for size in self.portions:
+                query = self._query(looked_at, dated=dated)
+                found += self._selected(conn, query.limit(size), limit + 1 - len(found))
+                if len(found) > limit:
+                    return Portion(found[:limit], found[limit - 1], stopped=False)
+                last = conn.execute(query.offset(size - 1).limit(1)).first()
+                if last is None:
+                    break
+                looked_at = Place(*last[:2])
+            else:
+                return Portion(found, looked_at, stopped=True)
+        return Portion(found, None, stopped=False)
+
+    def _selected(self, conn: Connection, looked_at: Select[*tuple[Any, ...]], limit: int) -> Iterator[Place]:
+        """Yield the first of the objects looked at that are selected; the database counts off the others."""
+        rows = looked_at.subquery()
+        created, key = rows.c.created_at, rows.c[self.mapping.key]
+        order = (each.asc() if self.newer else each.desc() for each in (created, byte_order(key)))
+        for row in conn.execute(select(created, key).where(rows.c.chosen).order_by(*order).limit(limit)):
+            yield Place(row[0], row[1])
 
     def _query(self, start: Place | None, *, dated: bool) -> Select[*tuple[Any, ...]]:
         table = self.mapping.table
