@@ -1,7 +1,8 @@
 """README and documentation cannot drift: their commands are run, queries asked, tables held against the code.
 
-Two commands are marked. The demo command is run for real, in a copy of the checkout, by `test_wheel.py`.
-The test command is only checked to be what `.ci/run` runs: a suite that runs itself would never end.
+Three commands are marked. The demo command is run for real, in a copy of the checkout, by `test_wheel.py`,
+and what the pages command starts by `test_browser_demo.py`. The test command is only checked to be what
+`.ci/run` runs: a suite that runs itself would never end.
 """
 
 import os
@@ -138,7 +139,7 @@ def test_the_questions_have_the_answers_of_the_demo(
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No block escapes by its language or its marker."""
     assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python", "text"}
-    assert {block.marker for block in BLOCKS} == {"", "demo command", "test command"}
+    assert {block.marker for block in BLOCKS} == {"", "demo command", "pages command", "test command"}
     assert (len(blocks("sh")), len(blocks("sql"))) >= (3, 3)
     assert TEXT.count("```") == 2 * len(BLOCKS)
 

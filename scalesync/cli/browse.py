@@ -5,20 +5,26 @@ import secrets
 import signal
 import threading
 import webbrowser
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from scalesync.cli.context import Context
+from scalesync.cli.context import Context, enable_gc
 from scalesync.cli.output import print_line
 from scalesync.cli.param_types import NAME, number_type
+from scalesync.cli.sandbox import require_sandbox
 from scalesync.errors import ConfigurationError, how_to_install
+
+if TYPE_CHECKING:
+    from scalesync.mirror import Mirror
 
 _LIBRARIES = ("jinja2", "starlette", "uvicorn")
 _VARIABLE = "SCALESYNC_BROWSE_TOKEN"
 _SHORTEST_TOKEN = 16
+_DEMO_TASKS = 500
 
 
 @click.command()
@@ -40,6 +46,7 @@ _SHORTEST_TOKEN = 16
     "--token-file", type=click.Path(path_type=Path), metavar="FILE", help="Read the token from FILE."
 )
 @click.option("--open/--no-open", default=False, help="Open the pages in a browser.")
+@click.option("--demo", is_flag=True, help="Show a made-up account instead, without a key.")
 @click.pass_obj
 def browse(
     context: Context,
@@ -47,6 +54,7 @@ def browse(
     host: str,
     open: bool,  # noqa: A002 - the option's name
     *,
+    demo: bool,
     token: bool,
     token_file: Path | None,
 ) -> None:
@@ -55,13 +63,25 @@ def browse(
     known = _token_given(token_file)
     from scalesync.web.server import PagesServer
 
-    mirror = context.mirror()
-    mirror.as_of()  # says what is wrong with the database before anybody opens a page
     _check_host(host, asked=token or known is not None)
     chosen = known or (secrets.token_urlsafe(24) if token else None)
-    with PagesServer(mirror, host, port, chosen) as server:
+    with ExitStack() as stack:
+        mirror = stack.enter_context(_made_up(context)) if demo else context.mirror()
+        mirror.as_of()  # says what is wrong with the database before anybody opens a page
+        server = stack.enter_context(PagesServer(mirror, host, port, chosen))
         shown = server.url if known or chosen is None else f"{server.url}?token={chosen}"
         _serve(shown, open_it=open)
+
+
+def _made_up(context: Context) -> AbstractContextManager["Mirror"]:
+    """Return the mirror of a made-up account, which is gone at the end of the block."""
+    require_sandbox()
+    from scalesync.cli.demo.walkthrough import made_up_mirror
+
+    enable_gc()
+    if not context.quiet:
+        click.echo(f"A made-up account of {_DEMO_TASKS} tasks; it is gone when this ends.", err=True)
+    return made_up_mirror(_DEMO_TASKS)
 
 
 def _serve(shown: str, *, open_it: bool) -> None:

@@ -67,7 +67,7 @@ def sandbox(context: Context, /, latency: str | None, switch: tuple[str, ...], *
 @click.pass_obj
 def demo(context: Context, tasks: int) -> None:
     """Show it all on a made-up account, without a key."""
-    _require_sandbox()
+    require_sandbox()
     from scalesync.cli.demo.walkthrough import run
 
     enable_gc()
@@ -76,7 +76,7 @@ def demo(context: Context, tasks: int) -> None:
 
 def _options(latency: str | None, switches: tuple[str, ...], options: dict[str, object]) -> "SandboxOptions":
     """Return the sandbox's options. Raises ConfigurationError for an invalid one."""
-    _require_sandbox()
+    require_sandbox()
     from scalesync.sandbox import SandboxOptions, Switches, parse_switch
 
     try:
@@ -88,7 +88,8 @@ def _options(latency: str | None, switches: tuple[str, ...], options: dict[str, 
         raise ConfigurationError(f"{error}.", advice="See `scalesync sandbox --help`.") from error
 
 
-def _require_sandbox() -> None:
+def require_sandbox() -> None:
+    """Raise ConfigurationError if a package is missing that the sandbox needs."""
     # The package has two names; finding a spec does not import it, which would be slow.
     multipart = find_spec("python_multipart") or find_spec("multipart")
     if multipart is None or find_spec("starlette") is None or find_spec("uvicorn") is None:

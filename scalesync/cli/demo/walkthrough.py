@@ -1,4 +1,7 @@
-"""The demo's first half: mirror a made-up account, change it, sync again and query it in SQL."""
+"""The demo's first half: mirror a made-up account, change it, sync again and query it in SQL.
+
+Also that mirror alone, for the pages of `browse --demo`.
+"""
 
 import os
 import shlex
@@ -17,6 +20,7 @@ from scalesync.cli.demo.stage import Stage
 from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.output import program_name
 from scalesync.clock import Clock
+from scalesync.errors import InterruptedRunError
 from scalesync.mirror import Mirror
 from scalesync.sandbox import SandboxOptions, SandboxServer
 from scalesync.settings import Secret, Settings, database_url
@@ -65,6 +69,31 @@ def run(context: Context, tasks: int) -> None:
     here = f"{program_name()} --db {shlex.quote(str(path))}"
     commands = ("status", "task list", "browse", "report -o report.html")
     click.echo("\n".join([str(path), *(f"  {here} {command}" for command in commands)]))
+
+
+@contextmanager
+def made_up_mirror(tasks: int) -> Iterator[Mirror]:
+    """Yield the mirror of a made-up account, complete and proven; both are gone at the end of the block.
+
+    The account's API serves its pictures until then. Raises InterruptedRunError if it was stopped before.
+    """
+    clock = Clock()
+    with (
+        tempfile.TemporaryDirectory(prefix="scalesync-pages-") as directory,
+        SandboxServer(SandboxOptions(tasks=tasks)) as server,
+    ):
+        path = Path(directory) / "scalesync.db"
+        mirror = Mirror.from_settings(
+            Settings(database_url(str(path)), server.url, Secret("live_demo")), clock
+        )
+        with graceful_shutdown(clock, "this step"):
+            mirror.init()
+            for step in (mirror.sync, lambda: mirror.fetch_results(allow_private=True), mirror.verify):
+                if not clock.stopping.is_set():
+                    step()
+        if clock.stopping.is_set():
+            raise InterruptedRunError("The demo was stopped.")
+        yield mirror
 
 
 @contextmanager
