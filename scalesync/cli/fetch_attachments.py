@@ -11,7 +11,7 @@ from scalesync.cli.error_handling import graceful_shutdown
 from scalesync.cli.fetch_results import print_reasons, summary_as_dict
 from scalesync.cli.filters import filters, warn_of_filters
 from scalesync.cli.output import pluralize, print_json, single_line
-from scalesync.cli.param_types import SECONDS, SIZE, json_option, workers_option
+from scalesync.cli.param_types import DISK_SIZE, SECONDS, json_option, workers_option
 from scalesync.cli.progress import Tracker, progress
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError, IncompleteError, InterruptedRunError
@@ -34,7 +34,7 @@ _REASON_ADVICE = "`attachments.error` says of each why."
 @click.option("--refresh", is_flag=True, help="Ask again for what is known or kept.")
 @filters("tasks")
 @workers_option("Files fetched at once, 1 to 64.")
-@click.option("--max-size", type=SIZE, default="64MB", help="Leave out files larger than this.")
+@click.option("--max-size", type=DISK_SIZE, default="64MB", help="Leave out files larger than this.")
 @click.option("--timeout", type=SECONDS, default="5m", help="How long one file may take.")
 @click.option("--allow-private", is_flag=True, help="Also from this machine and private networks.")
 @json_option

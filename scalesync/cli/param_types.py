@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any, TypeVar
 
@@ -74,12 +75,13 @@ def _span(value: object) -> timedelta:
     return span
 
 
-def _size(value: object) -> int:
+def _size(most: int, value: object) -> int:
     # At most nine digits: enough for the limit, and no number is too long to compute with.
     match = re.fullmatch(r"(\d{1,9}) ?([kMG]?)B?", str(value).strip(), re.IGNORECASE | re.ASCII)
     size = int(match[1]) << 10 * _SIZE_UNITS.index(match[2].upper()) if match else 0
-    if not 0 < size <= MAX_FILE_BYTES:
-        raise click.BadParameter(f"{value!r} is no size up to 256MB. Write for example 500kB or 64MB.")
+    if not 0 < size <= most:
+        named = f"{most >> 20}MB" if most < 1 << 30 else f"{most >> 30}GB"
+        raise click.BadParameter(f"{value!r} is no size up to {named}. Write for example 500kB or 64MB.")
     return size
 
 
@@ -153,7 +155,9 @@ DURATION = ParsedType("span", _span)
 """A time span such as 90s, 15m, 2h or 1d."""
 SECONDS = ParsedType("span", lambda value: _span(value).total_seconds())
 """The same, in seconds."""
-SIZE = ParsedType("size", _size)
+SIZE = ParsedType("size", partial(_size, MAX_FILE_BYTES))
+DISK_SIZE = ParsedType("size", partial(_size, 64 << 30))
+"""Of files that are written as they come, and never held in memory."""
 """A number of bytes such as 500kB or 64MB, in steps of 1,024."""
 GIVEN = ParsedType("text", _given)
 """Text such as a path or a URL; an empty value is an error, not a missing option."""

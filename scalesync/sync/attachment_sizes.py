@@ -18,6 +18,9 @@ from scalesync.parsing.picture_sizes import HEAD, ReadAt, UnreadablePictureError
 
 _FIRST_PART, _LARGEST_PART = 16 * 1024, 4 << 20
 """Bytes asked for at first, and at most at a time: each further part is four times as large as the last."""
+_LARGEST_HEAD = 64 << 20
+"""Bytes that are held in memory of a file whose size stands late in it."""
+_TOO_LATE = "The picture's size is not found within the first part of its file."
 _NO_PARTS = (400, 405, 416, 501)
 """Statuses of servers that refuse to be asked for a part of a file."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}(?=:)")
@@ -133,10 +136,11 @@ class _RemoteFile:
         return next((part.content[offset - part.start :] for part in held), b"")
 
     def _load(self, offset: int, size: int) -> bytes:
-        """Ask for another part and return it; raises ScaleException if more is needed than is allowed."""
+        """Ask for another part and return it; raises UnreadablePictureError if it becomes too much."""
         self.step = min(self.step * 4, _LARGEST_PART)
         wanted = max(self.step, size)
-        self.downloads.check_size(sum(len(part.content) for part in self.parts) + wanted)
+        if sum(len(part.content) for part in self.parts) + wanted > _LARGEST_HEAD:
+            raise UnreadablePictureError(_TOO_LATE)
         take = partial(self._content, offset, wanted)
         content = self.downloads.read(self.wanted.link, take, (offset, offset + wanted - 1))
         self.parts.append(_Part(offset, content))
@@ -171,6 +175,8 @@ class _Stream:
         """Return bytes of the body; fewer only at its end."""
         while len(self.content) < offset + size and (piece := next(self.answer.pieces, None)) is not None:
             self.content += piece
+            if len(self.content) > _LARGEST_HEAD:
+                raise UnreadablePictureError(_TOO_LATE)
         return bytes(self.content[offset : offset + size])
 
 
