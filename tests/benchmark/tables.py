@@ -54,7 +54,7 @@ def _cells(ours: Result, one: Result) -> tuple[str, ...]:
 
 def beside(ours: Result, one: Result) -> str:
     """Return how scalesync compares with another peer; "" where that has no meaning."""
-    if ours is one or not ours.rounds or one.name.startswith("scalesync"):
+    if ours is one or not ours.rounds or one.name.startswith("scalesync") or one.stage in _BY_THEMSELVES:
         return ""
     if one.name == FLOOR:
         return f"{one.rate / ours.rate:.2f} x its time"
