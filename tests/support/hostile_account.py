@@ -1,12 +1,14 @@
 """An account in which strangers wrote scripts, elements, addresses and odd characters in every place."""
 
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from scalesync.mirror import Mirror
 from scalesync.sandbox import SandboxServer
 from scalesync.sandbox.batches import create_batch
 from scalesync.sandbox.media import MEDIA
 from scalesync.sandbox.projects import create_project
+from scalesync.web.addresses import segment
 from tests.support.shown_account import put
 
 SCRIPT = "<script>alert(1)</script>"
@@ -30,6 +32,15 @@ ODD = (
 )
 """Texts of annotations."""
 TASK, TEXT, TO_RUN = "a" * 24, "b" * 24, "c" * 24
+
+
+class HostilePages(NamedTuple):
+    """The pages over the mirror of a hostile account."""
+
+    origin: str
+    pictures: str
+    addresses: list[str]
+    """Of every page, without the origin, in several forms where it has them."""
 
 
 def fill(server: SandboxServer) -> None:
@@ -64,3 +75,16 @@ def queue(mirror: Mirror) -> None:
         tx.create_project(f"{PROJECT} 2", "imageannotation", {"instruction": INSTRUCTION})
         tx.create_task("imageannotation", {"attachment": PROJECT, "unique_id": SCRIPT})
         tx.cancel_task(TASK)
+
+
+def addresses() -> list[str]:
+    """Return the address of every page without its server, in several forms where it has them."""
+    project, batch = quote(PROJECT), segment(BATCH)
+    statement = quote(f'SELECT label, count(*) AS "{SCRIPT}" FROM annotations GROUP BY label')
+    return [
+        "", f"?project={project}", "tasks", "tasks?view=grid", f"tasks?project={project}&tags={SCRIPT}",
+        f"task/{TASK}", f"task/{TEXT}?project={project}", f"task/{TO_RUN}", "labels",
+        f"labels?project={project}", "batches", f"batches?project={project}", f"batches/{batch}", "queue",
+        f"sql?q={statement}", "sql", f"sql?q={SCRIPT}", f"task/{project}", f"versions/{TASK}",
+        f"tasks?{project}={project}",
+    ]  # fmt: skip

@@ -54,6 +54,18 @@ _PAN = """() => {
   const r = document.querySelector(".pan").getBoundingClientRect();
   return [r.x, r.y, r.width, r.height];
 }"""
+_THUMBNAILS = """() => {
+  const rectangle = (each) => {
+    const found = each.getBoundingClientRect();
+    return [found.x, found.y, found.width, found.height];
+  };
+  return [...document.querySelectorAll(".grid li")].filter((each) => each.querySelector(".stage:not(.blank)"))
+    .map((each) => [each.querySelector("b").textContent, rectangle(each.querySelector("img")),
+      [...each.querySelectorAll("svg .drawn")].map(rectangle)]);
+}"""
+_ALL_LOADED = """(number) => [...document.querySelectorAll(".grid img")]
+  .filter((each) => each.complete && each.naturalWidth).length === number
+  && document.querySelectorAll(".stage.blank img").length === 1"""
 _HAS_LOADED = """(name) => {
   const picture = document.querySelector(".stage img");
   return picture.src.endsWith(name) && picture.complete && picture.naturalWidth > 0;
@@ -144,6 +156,24 @@ def test_boxes_lie_where_their_rows_say(
         shown.page.locator("[data-zoom=reset]").click()
         assert check_places(shown, BOXES, PICTURE)[0] < before[0]
         assert shown.messages == []
+
+
+@of_sqlite
+def test_thumbnails_have_their_boxes_at_their_places(pages: str) -> None:
+    """Of wide and of high pictures, each shown as a whole."""
+    with opened(pages.replace("task/", "tasks?view=grid"), viewport=WIDE) as shown:
+        shown.page.wait_for_function(_ALL_LOADED, arg=2)
+        found = {name: (sheet, shapes) for name, sheet, shapes in shown.page.evaluate(_THUMBNAILS)}
+    assert set(found) == {"a" * 24, FRAMES}
+    first_page = [{**box, "left": box["left"] / 3} for box in BOXES]
+    for name, boxes, size in (("a" * 24, BOXES, PICTURE), (FRAMES, first_page, PAGE)):
+        sheet, shapes = found[name]
+        scale = min(sheet[2] / size[0], sheet[3] / size[1])
+        left, top = (sheet[n] + (sheet[n + 2] - size[n] * scale) / 2 for n in (0, 1))
+        for box, shape in zip(boxes, shapes, strict=True):
+            x, y = min(box["left"], box["left"] + box["width"]), min(box["top"], box["top"] + box["height"])
+            assert shape[:2] == pytest.approx([left + x * scale, top + y * scale], abs=1)
+            assert shape[2:] == pytest.approx([abs(box[n]) * scale for n in ("width", "height")], abs=1)
 
 
 def drag(shown: OpenedPage) -> None:
