@@ -101,6 +101,8 @@ class Status:
     """Files named in responses and not fetched yet: their annotations are not in the tables."""
     files_unread: int
     """Files that were fetched and could not be parsed: their annotations are incomplete."""
+    responses_unread: int
+    """Tasks with a response of which a part has a form that is not known, and is not in `annotations`."""
     replaced_responses: int
     """Responses of tasks that others replaced, and that are kept."""
     replaced_response_bytes: int
@@ -145,6 +147,7 @@ def read_status(
         pause.pause_state(conn),
         query.files_wanted(conn),
         query.files_unread(conn),
+        query.responses_unread(conn),
         *query.replaced_responses_size(conn),
         verifications.last(conn),
         verifications.last_proof(conn),

@@ -290,6 +290,7 @@ FROM live AS t
         AND NOT EXISTS (SELECT 1 FROM annotations AS a WHERE a.task_id = t.task_id)
         AND NOT EXISTS (SELECT 1 FROM task_files AS l JOIN result_files AS r ON r.url = l.url
             WHERE l.task_id = t.task_id AND r.read_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM unread_responses AS u WHERE u.task_id = t.task_id)
     AND (1 = 1)
 ), lists(part) AS (VALUES (1), (2), (3), (4), (5), (6))
 SELECT likely(coalesce(part_a.rule, part_o.rule, part_p.rule, part_c.rule, part_e.rule, part_t.rule)) AS rule, coalesce(part_a.task_id, part_o.task_id, part_p.task_id, part_c.task_id, part_e.task_id, part_t.task_id) AS task_id, coalesce(part_a.ordinal, part_o.ordinal, part_p.ordinal, part_c.ordinal, part_e.ordinal, part_t.ordinal) AS ordinal, coalesce(part_a.detail, part_o.detail, part_p.detail, part_c.detail, part_e.detail, part_t.detail) AS detail
@@ -546,4 +547,5 @@ FROM live AS t
         AND NOT EXISTS (SELECT 1 FROM annotations AS a WHERE a.task_id = t.task_id)
         AND NOT EXISTS (SELECT 1 FROM task_files AS l JOIN result_files AS r ON r.url = l.url
             WHERE l.task_id = t.task_id AND r.read_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM unread_responses AS u WHERE u.task_id = t.task_id)
     AND (1 = 1)"""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
     "task_audits", "task_attempts", "replaced_responses", "annotation_differences", "commands",
-    "command_attempts", "runs", "attachments",
+    "command_attempts", "runs", "attachments", "unread_responses",
 )  # fmt: skip
 VIEWS = (
     "task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "reviewers",

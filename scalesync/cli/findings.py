@@ -167,6 +167,10 @@ def _raise_if_wrong(seen: Mapping[str, int], fail_on: Sequence[str], unseen: "Un
         tasks = pluralize(unseen.tasks_in_files, "task has", "tasks have")
         reasons.append(f"{tasks} annotations in files that are not here, or were not read.")
         advice.append("Run `scalesync fetch-results`.")
+    if unseen.responses_unread:
+        tasks = pluralize(unseen.responses_unread, "task has", "tasks have")
+        reasons.append(f"{tasks} a response of which a part has a form that is not known.")
+        advice.append("Look at the tasks in `unread_responses`.")
     if reasons:
         raise IncompleteError(" ".join(reasons), advice=" ".join(advice))
 

@@ -119,6 +119,7 @@ def _status_as_json(current: "Status") -> dict[str, object]:
         "behind_seconds": {stream: current.behind(stream) for stream in current.counts},
         "result_files_wanted": current.files_wanted,
         "result_files_unread": current.files_unread,
+        "responses_unread": current.responses_unread,
         "replaced_responses": current.replaced_responses,
         "replaced_response_bytes": current.replaced_response_bytes,
     }
@@ -176,6 +177,10 @@ def _print_what_is_left(current: "Status") -> None:
         unread = output.pluralize(current.files_unread, "result file was", "result files were")
         text = f"{unread} fetched and could not be read: `result_files.error` says why"
         output.print_text(f"\n{text}, and `scalesync fetch-results` tries again.")
+    if current.responses_unread:
+        unread = output.pluralize(current.responses_unread, "task has a response", "tasks have a response")
+        text = f"{unread} of which a part has a form that scalesync does not know"
+        output.print_text(f"\n{text}: it is in `tasks`; `unread_responses` says whose.")
 
 
 def _print_replaced_responses(current: "Status") -> None:

@@ -27,6 +27,9 @@ _OLDER_FORMS = REVISIONS[: REVISIONS.index("0008")]
 # At these revisions audits and attempts were in no table of their own.
 _WITHOUT_REVIEWS = REVISIONS[: REVISIONS.index("0013")]
 
+# At these revisions nothing said which tasks have a response that was not understood completely.
+_WITHOUT_UNREAD = REVISIONS[REVISIONS.index("0008") : REVISIONS.index("0016")]
+
 # The key of the Postgres advisory lock for upgrades.
 _LOCK = 0x5CA1E5_0001
 
@@ -70,6 +73,10 @@ def upgrade(database: Database) -> tuple[str | None, str]:
                 from scalesync.db.mirror.annotations import make_anew
 
                 make_anew(connection)
+            if found in _WITHOUT_UNREAD:
+                from scalesync.db.mirror.annotations import record_unread
+
+                record_unread(connection)
             if found in _WITHOUT_REVIEWS:
                 from scalesync.db.mirror import reviews
 

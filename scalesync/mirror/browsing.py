@@ -66,6 +66,10 @@ class TaskDetails:
     """The number of the first of these."""
     total: int
     """How many annotations the task has."""
+    files_waiting: int
+    """How many of its result files are not here, or were not read completely."""
+    unread: bool
+    """Whether a part of its response, or of a result file, is no annotation: its form is not known."""
     beside: dict[str, list[StoredRow]]
     """Rows of other tables: `links`, `audits`, `attempts`, `changes`, `responses`."""
     differences: list[StoredRow]
@@ -178,6 +182,8 @@ class Browsing(Connected):
                 page_rows.annotations_of(conn, task_id, first, most),
                 first,
                 page_rows.annotation_count(conn, task_id),
+                page_rows.files_waiting(conn, task_id),
+                page_rows.is_unread(conn, task_id),
                 page_rows.rows_beside(conn, task_id),
                 page_rows.differences_of(conn, task_id),
                 *(_neighbour(conn, wanted, place, newer=newer) for newer in (True, False)),

@@ -56,3 +56,5 @@ class UnseenAnnotations(NamedTuple):
     """Whether the tasks are known to be complete up to some time."""
     tasks_in_files: int
     """Tasks with a result file that is not here, or was not read completely."""
+    responses_unread: int
+    """Tasks with a response of which a part has a form that is not known."""

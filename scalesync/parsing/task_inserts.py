@@ -53,8 +53,8 @@ class TaskInserts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Ids of the tasks that have none, except `with_files`."""
     with_files: tuple[TaskResponse, ...]
     """Responses that name files: their annotations are made where the files are."""
-    unread: int
-    """Number of responses that were not understood completely."""
+    unread: tuple[str, ...]
+    """Ids of the tasks whose responses were not understood completely, except `with_files`."""
     repeated: int
     """Number of names that documents and JSON objects in them have twice."""
 
@@ -85,7 +85,7 @@ def make_page_inserter(
             tuple(sorted(batches - {None})),
             tuple([row.key for row, known in pairs if known.annotations == ()]),
             tuple([response_of(row) for row, known in pairs if known.annotations is None]),
-            sum(not known.read for known in inline),
+            tuple([row.key for row, known in pairs if known.annotations is not None and not known.read]),
             sum(row.repeated + (known.repeated or 0) for row, known in pairs),
         )
 

@@ -60,11 +60,18 @@ def warnings(status: "Status") -> Iterator[str]:
         yield f"The last sync (run {last.id}) ended incomplete: {last.error or 'no reason was kept'}"
     for stream in status.ahead():
         yield f"{stream}: complete up to an instant that is still to come by this machine's clock."
+    yield from _annotation_warnings(status)
+    yield from _proof_warnings(status)
+
+
+def _annotation_warnings(status: "Status") -> Iterator[str]:
     if status.files_wanted:
         yield f"{_number(status.files_wanted, 'result file')} not fetched: their annotations are left out."
     if status.files_unread:
         yield f"{_number(status.files_unread, 'result file')} could not be read: annotations are left out."
-    yield from _proof_warnings(status)
+    if status.responses_unread:
+        tasks = _number(status.responses_unread, "task")
+        yield f"Of {tasks} a part of the response has a form that is not known, and may be in no annotation."
 
 
 def _proof_warnings(status: "Status") -> Iterator[str]:

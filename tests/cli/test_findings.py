@@ -65,6 +65,9 @@ def test_what_is_not_here_is_said(scalesync: Scalesync, synced: Scalesync) -> No
     assert videos.code == 1
     assert "annotations in files that are not here" in videos.err
     assert synced("findings", *IMAGES).code == 0
+    strange = synced("findings", "--type", "chat")
+    assert strange.code == 1
+    assert "of which a part has a form that is not known" in strange.err
     empty = scalesync.having(SCALESYNC_DB="empty.db")
     assert empty("init").code == 0
     never = empty("findings")

@@ -136,6 +136,7 @@ def test_status_for_machines_holds_the_same(synced: Scalesync) -> None:
         "gate",
         "result_files_wanted",
         "result_files_unread",
+        "responses_unread",
         "verified",
         "proven",
     }

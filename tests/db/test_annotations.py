@@ -4,11 +4,11 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
-from scalesync.db.mirror import annotations
+from scalesync.db.mirror import annotations, query
 from scalesync.db.mirror import result_files as result_files_db
 from scalesync.db.mirror.documents import TASKS, to_row
 from scalesync.db.mirror.upsert import write_rows
@@ -17,9 +17,12 @@ from scalesync.db.schema.annotations_and_changes import (
     result_files,
     task_changes,
     task_files,
+    unread_responses,
 )
 from scalesync.db.schema.annotations_and_changes import annotations as rows
+from scalesync.db.schema.sync import runs
 from scalesync.models.changes import SeenBy
+from scalesync.models.selection import Selection
 from scalesync.models.sync import WriteCounts
 from scalesync.timestamps import format_instant
 from tests.db.test_upserts import at, task, wait_until_blocked, write
@@ -112,6 +115,41 @@ def test_a_response_of_no_known_form_is_counted(database: Database) -> None:
     assert write(database, TASKS, [strange, task("b", type="holography")], at(0)) == WriteCounts(
         new=2, unread=1
     )
+
+
+def unread(database: Database) -> list[str]:
+    """Return the tasks whose response was not understood completely."""
+    with database.read() as conn:
+        return list(conn.scalars(select(unread_responses.c.task_id).order_by(unread_responses.c.task_id)))
+
+
+def test_which_responses_were_not_understood_is_kept(database: Database) -> None:
+    """Also those of which a part was, until the task has a response that is; status counts them."""
+    annotated(database, task_id="part", response={"annotations": {"left": {"url": 1}}})
+    write(database, TASKS, [task("none", type="holography", response={"waves": []})], at(0))
+    annotated(database, task_id="all", response=boxes("car"))
+    assert unread(database) == ["none", "part"]
+    with database.read() as conn:
+        assert query.responses_unread(conn) == 2
+        assert query.responses_unread(conn, Selection(batch="b")) == 1
+
+    write(database, TASKS, [task("part", type="imageannotation", response=boxes("car"))], at(1))
+
+    assert unread(database) == ["none"]
+
+
+@pytest.mark.parametrize("counted", [0, 2])
+def test_an_upgrade_notes_which_responses_were_not_understood(database: Database, counted: int) -> None:
+    """If a run ever met one: no run that met none has to be looked through."""
+    annotated(database, task_id="part", response={"annotations": {"left": {"url": 1}}})
+    annotated(database, task_id="all", response=boxes("car"))
+    write(database, TASKS, [task("none", type="holography", response={"waves": []})], at(0))
+    with database.write() as conn:
+        ended = {"started_at": at(0), "finished_at": at(1), "state": "complete"}
+        conn.execute(insert(runs).values(kind="full", responses_unread=counted, **ended))
+        downgrade(conn, "0015")
+    upgrade(database)
+    assert unread(database) == (["none", "part"] if counted else [])
 
 
 def test_an_upgrade_flattens_what_is_here(database: Database) -> None:

@@ -14,7 +14,13 @@ from scalesync.db.export.findings import FindingsQuery
 from scalesync.db.export.findings import findings as searched
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import mark_missing
-from scalesync.db.schema.annotations_and_changes import annotations, attachments, result_files, task_files
+from scalesync.db.schema.annotations_and_changes import (
+    annotations,
+    attachments,
+    result_files,
+    task_files,
+    unread_responses,
+)
 from scalesync.db.schema.findings.query import view
 from scalesync.db.schema.findings.rules import RULES
 from scalesync.db.schema.mirror import projects, tasks
@@ -26,7 +32,7 @@ from tests.support.commands import NOON, mirror
 from tests.support.finding_cases import CASES, FACE, TAXONOMY, box, image
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
-TABLES = (tasks, projects, annotations, attachments, result_files, task_files)
+TABLES = (tasks, projects, annotations, attachments, result_files, task_files, unread_responses)
 
 
 def hold(database: Database, number: int, doc: Any) -> str:

@@ -57,6 +57,7 @@ _EMPTY = {
     "task_audits",
     "task_attempts",
     "reviewers",
+    "unread_responses",
     "duplicate_tasks",
     "monthly_completion",
 }

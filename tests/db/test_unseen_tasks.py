@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, delete, insert, select
 
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
@@ -17,6 +17,7 @@ from scalesync.db.schema.annotations_and_changes import (
     result_files,
     task_changes,
     task_files,
+    unread_responses,
 )
 from scalesync.db.schema.mirror import tasks
 from scalesync.models.changes import SeenBy
@@ -28,7 +29,9 @@ from tests.db.test_annotations import boxes
 from tests.db.test_upserts import at, task, wait_until_blocked
 from tests.support.databases import opened
 
-_TABLES = (tasks, annotations, annotation_links, task_files, result_files, task_changes)
+_TABLES = (
+    tasks, annotations, annotation_links, task_files, result_files, task_changes, unread_responses,
+)  # fmt: skip
 _FILE = {"annotations": {"url": "https://files.example/1.json?signature=a"}}
 _TASKS = [
     task("a", type="imageannotation", status="completed", batch="b", response=boxes("car", "bus")),
@@ -99,12 +102,14 @@ def test_rows_left_behind_are_replaced(database: Database, response: dict[str, o
     with database.write() as conn:
         write_rows(conn, TASKS, [task("a", **fields, response=boxes("car", "bus"))], SeenBy(at(0)))
         conn.execute(delete(tasks))
+        conn.execute(insert(unread_responses).values(task_id="a"))
 
     _write(database, task("a", **fields, response=response), 1)
 
     with database.read() as conn:
         labels = conn.scalars(select(annotations.c.label)).all()
         links = conn.scalars(select(annotation_links.c.task_id)).all()
+        assert conn.scalars(select(unread_responses.c.task_id)).all() == []
     assert (labels, len(links)) == (["van"] if response == boxes("van") else [], 1 if response else 0)
 
 

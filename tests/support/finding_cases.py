@@ -304,8 +304,8 @@ CASES: Cases = {
             image(params={"attachment": "x"}),
             image(type="annotation"),
             image(type="namedentityrecognition"),
-            image(type="of no known type"),
-            image(type=None),
+            image(type="polygonannotation"),
+            image(type="categorization", response={}),
             image(response={"links": []}),
         ],
         [
@@ -314,7 +314,7 @@ CASES: Cases = {
             image(status="error"),
             image(status=None),
             image(box()),
-            image({"label": "of no geometry"}),
+            image(type="of no known type"),
             image("no object"),
             {"type": "categorization", "status": "completed", "response": {"category": "a"}},
             {

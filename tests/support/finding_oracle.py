@@ -29,7 +29,8 @@ def findings(rows: Mapping[str, Sequence[Row]], iou: float = 0.9) -> Iterator[Fo
         if task["missing_since"] is not None:
             continue
         mine = drawn[task["task_id"]]
-        if task["status"] == "completed" and not mine and task["task_id"] not in waiting:
+        left_out = waiting | {row["task_id"] for row in rows["unread_responses"]}
+        if task["status"] == "completed" and not mine and task["task_id"] not in left_out:
             yield "completed_empty", task["task_id"], None, "completed without an annotation"
         about = About(task, projects.get(task["project"]), sizes)
         for row in mine:

@@ -320,3 +320,18 @@ def test_two_responses_are_side_by_side(database: Database, browser: Browser) ->
     browser.page(f"/versions/t?before={found['after']['response_digest']}&after=none", 404)
     browser.page("/versions/none", 404)
     browser.page("/versions/t?after=%00", 400)
+
+
+def test_what_no_annotation_shows_is_said(database: Database, browser: Browser) -> None:
+    """A response of unknown form, and a result file that is not here; nothing of a response that was read."""
+    hold(database, "strange", "chat", {"annotations": [{"key": "rating", "value": 5}]})
+    hold(database, "file", "videoannotation", {"annotations": {"url": "https://files.example/1.json"}})
+    hold(database, "read", "imageannotation", {"annotations": []})
+
+    assert "a form that is not known" in words(browser.page("/task/strange"))
+    assert "1 result file is not here" in words(browser.page("/task/file"))
+    complete = {name: browser.json(f"/task/{name}.json") for name in ("strange", "file", "read")}
+    assert [name for name, page in complete.items() if page["annotations_complete"]] == ["read"]
+    assert not [each for each in complete["strange"]["findings"] if each["rule"] == "completed_empty"]
+    assert "Annotations are missing" not in words(browser.page("/task/read"))
+    assert "Of 1 task a part of the response" in words(browser.page("/"))

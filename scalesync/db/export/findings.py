@@ -67,7 +67,8 @@ def unseen(conn: sa.Connection, wanted: Selection) -> UnseenAnnotations:
         .where(result_files.c.read_at.is_(None), *where(tasks, replace(wanted, limit=None)))
     )
     known = sa.select(sa.func.count()).select_from(watermarks).where(watermarks.c.stream == "tasks")
-    return UnseenAnnotations(bool(conn.scalar(known)), conn.execute(waiting).scalar_one())
+    unread = query.responses_unread(conn, replace(wanted, limit=None))
+    return UnseenAnnotations(bool(conn.scalar(known)), conn.execute(waiting).scalar_one(), unread)
 
 
 def _statement(conn: sa.Connection, asked: FindingsQuery) -> sa.TextClause:

@@ -1,4 +1,4 @@
-"""Fill `annotations`, `annotation_links` and `task_files` from the responses of tasks.
+"""Fill `annotations` and the tables beside it from the responses of tasks.
 
 Rows of a task are always replaced as a whole, in the transaction that writes the task.
 """
@@ -18,8 +18,10 @@ from scalesync.db.schema.annotations_and_changes import (
     annotations,
     result_files,
     task_files,
+    unread_responses,
 )
 from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.sync import runs
 from scalesync.db.statements import chunks, in_list, insert_into
 from scalesync.db.types import Json
 from scalesync.parsing.annotation_rows import TaskResponse, numbered, task_response, threads_in
@@ -35,12 +37,14 @@ LONGEST_ADDRESS = 1_600
 """Bytes of a file's address without its signature; Postgres refuses index entries above about 2,700."""
 _DELETE = {
     table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
-    for table in (annotations, annotation_links, task_files)
+    for table in (annotations, annotation_links, task_files, unread_responses)
 }
+_FLATTENED = (annotations, annotation_links, unread_responses)
+_ANY_HERE = sa.select(sa.or_(*(sa.exists().where(in_list(table.c.task_id, "tasks")) for table in _FLATTENED)))
 _response_of = task_response(TASKS.spec)
 _LEFT_BEHIND = {
     table: sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")).limit(1)
-    for table in (annotations, annotation_links, task_files)
+    for table in (annotations, annotation_links, task_files, unread_responses)
 }
 _FETCHED = sa.select(result_files.c.url).where(
     in_list(result_files.c.url, "urls"), result_files.c.content.is_not(None)
@@ -70,13 +74,14 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
     addresses = {each.task_id: _addresses(each) for each in answered if each.derived is None}
     named = {each.task_id: _noted(addresses.get(each.task_id, ())) for each in answered}
     # Also for tasks that are new here: somebody may have deleted a row of `tasks` and nothing else.
-    _remove(conn, (annotations, annotation_links), named)
+    if conn.scalar(_ANY_HERE, {"tasks": list(named)}):
+        _remove(conn, _FLATTENED, named)
     _name_files(conn, named)
     # 2. Flatten each response and insert the rows in portions.
     shapes, ties = _Rows(conn, _SHAPES), _Rows(conn, _TIES)
     fetched = _fetched(conn, {url for urls in named.values() for url in urls})
     unread_files: dict[str, str] = {}
-    count = unread = 0
+    count, unread = 0, list[str]()
     for each in answered:
         if each.derived is None:
             # One task's files at a time: each may be as large as the limit of a download.
@@ -90,14 +95,16 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
         shapes.add(drawn)
         ties.add(linked)
         count += len(drawn)
-        unread += not (read and len(named[each.task_id]) == len(addresses.get(each.task_id, ())))
+        if not (read and len(named[each.task_id]) == len(addresses.get(each.task_id, ()))):
+            unread.append(each.task_id)
     shapes.insert()
     ties.insert()
+    _insert_unread(conn, unread)
     # 3. Without `read_at` a file counts as not read, so that the next run fetches it again.
     for url, reason in unread_files.items():
         noted = sa.update(result_files).where(result_files.c.url == url)
         conn.execute(noted.values(read_at=None, error=reason))
-    return AnnotationCounts(count, unread, unread_files)
+    return AnnotationCounts(count, len(unread), unread_files)
 
 
 def write_tasks(conn: sa.Connection, rows: Sequence[Row]) -> int:
@@ -112,20 +119,27 @@ def any_left_behind(conn: sa.Connection, pages: Sequence[TaskInserts]) -> bool:
     without = [task_id for page in pages for task_id in page.without_annotations]
     return any(
         conn.scalar(_LEFT_BEHIND[table], {"tasks": task_ids}) is not None
-        for table, task_ids in ((annotations, without), (annotation_links, every), (task_files, every))
+        for table, task_ids in (
+            (annotations, without),
+            (annotation_links, every),
+            (task_files, every),
+            (unread_responses, every),
+        )
     )
 
 
 def write_new(conn: sa.Connection, pages: Sequence[TaskInserts]) -> int:
     """Write the annotations of tasks just inserted; return the number of responses not understood.
 
-    Raises IntegrityError if there are annotations of such a task already.
+    Raises IntegrityError if rows of such a task are here already.
     """
     for page in pages:
         bulk_insert.write_flat(conn, annotations, page.annotations)
         bulk_insert.write_flat(conn, annotation_links, page.links)
+    unread = [task_id for page in pages for task_id in page.unread]
+    _insert_unread(conn, unread)
     files = [response for page in pages for response in page.with_files]
-    return sum(page.unread for page in pages) + (write(conn, files).unread if files else 0)
+    return len(unread) + (write(conn, files).unread if files else 0)
 
 
 def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:
@@ -187,6 +201,28 @@ def make_anew(conn: sa.Connection) -> int:
         write_again(conn, ids)
         done, last = done + len(ids), ids[-1]
     return done
+
+
+def record_unread(conn: sa.Connection) -> None:
+    """Record which of the stored responses were not understood completely, after an upgrade."""
+    # Runs count such responses: where none ever met one, nothing has to be read.
+    if not conn.scalar(sa.select(sa.func.max(runs.c.responses_unread))):
+        return
+    portion = sa.select(tasks.c.task_id).order_by(tasks.c.task_id).limit(_AT_ONCE)
+    last = ""
+    while ids := conn.scalars(portion.where(tasks.c.task_id > last)).all():
+        unread = []
+        for each in list(_answered(conn, ids)):
+            files = _contents(conn, _noted(_addresses(each)))
+            if not flatten(each.type, each.response, files).read:
+                unread.append(each.task_id)
+        _insert_unread(conn, unread)
+        last = ids[-1]
+
+
+def _insert_unread(conn: sa.Connection, task_ids: Sequence[str]) -> None:
+    if task_ids:
+        conn.execute(sa.insert(unread_responses), [{"task_id": task_id} for task_id in task_ids])
 
 
 def _answered(conn: sa.Connection, task_ids: Collection[str]) -> Iterator[TaskResponse]:

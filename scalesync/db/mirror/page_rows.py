@@ -11,7 +11,10 @@ from scalesync.db.schema.annotations_and_changes import (
     annotation_links,
     annotations,
     attachments,
+    result_files,
     task_changes,
+    task_files,
+    unread_responses,
 )
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.reviews_and_versions import annotation_differences, task_attempts, task_audits
@@ -68,6 +71,20 @@ def annotation_count(conn: Connection, task_id: str) -> int:
     """Return how many annotations a task has, by its last number."""
     last = conn.scalar(select(func.max(annotations.c.ordinal)).where(annotations.c.task_id == task_id))
     return 0 if last is None else int(last) + 1
+
+
+def files_waiting(conn: Connection, task_id: str) -> int:
+    """Return how many of a task's result files are not here, or were not read completely."""
+    waiting = select(func.count()).join_from(task_files, result_files, result_files.c.url == task_files.c.url)
+    return conn.execute(
+        waiting.where(task_files.c.task_id == task_id, result_files.c.read_at.is_(None))
+    ).scalar_one()
+
+
+def is_unread(conn: Connection, task_id: str) -> bool:
+    """Return whether not every part of a task's response, or of its result files, is in `annotations`."""
+    found = select(unread_responses.c.task_id).where(unread_responses.c.task_id == task_id)
+    return conn.scalar(found) is not None
 
 
 def rows_beside(conn: Connection, task_id: str) -> dict[str, list[Row]]:

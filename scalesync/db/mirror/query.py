@@ -6,11 +6,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, UnaryExpression, exists, false, func, or_, select
+from sqlalchemy import Column, Connection, Select, UnaryExpression, exists, false, func, not_, or_, select
 
 from scalesync.db.filters import inclusive, where
 from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document, to_object
-from scalesync.db.schema.annotations_and_changes import result_files, task_files
+from scalesync.db.schema.annotations_and_changes import result_files, task_files, unread_responses
 from scalesync.db.schema.reviews_and_versions import replaced_responses
 from scalesync.db.statements import ONCE, byte_order, in_list
 from scalesync.db.types import Json
@@ -18,6 +18,12 @@ from scalesync.errors import ConfigurationError
 from scalesync.models.selection import EVERYTHING, ObjectCounts, Selection
 from scalesync.models.sync import Window
 
+_UNREAD_FILE = exists().where(
+    task_files.c.task_id == TASKS.table.c[TASKS.key],
+    task_files.c.url == result_files.c.url,
+    result_files.c.fetched_at.is_not(None),
+    result_files.c.read_at.is_(None),
+)
 # Rows held in memory while streaming; a task's response may have megabytes.
 _AT_ONCE = 200
 
@@ -187,14 +193,16 @@ def files_unread(conn: Connection) -> int:
 
 def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
     """Return the number of selected tasks with a result file that could not be read completely."""
-    columns, key = result_files.c, TASKS.table.c[TASKS.key]
-    unread = exists().where(
-        task_files.c.task_id == key,
-        task_files.c.url == columns.url,
-        columns.fetched_at.is_not(None),
-        columns.read_at.is_(None),
-    )
-    counting = select(func.count()).select_from(TASKS.table).where(unread, *where(TASKS.table, wanted))
+    counting = select(func.count()).select_from(TASKS.table).where(_UNREAD_FILE, *where(TASKS.table, wanted))
+    return conn.execute(counting).scalar_one()
+
+
+def responses_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
+    """Return the number of selected tasks with a response of which a part has a form that is not known."""
+    table, key = TASKS.table, TASKS.table.c[TASKS.key]
+    joined = unread_responses.join(table, key == unread_responses.c.task_id)
+    # What is wrong with a file is said of the file.
+    counting = select(func.count()).select_from(joined).where(not_(_UNREAD_FILE), *where(table, wanted))
     return conn.execute(counting).scalar_one()
 
 

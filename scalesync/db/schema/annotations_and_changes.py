@@ -93,6 +93,14 @@ attachments = Table(
     info={"doc": "one row for each attachment of a task that was asked for"},
 )
 
+unread_responses = Table(
+    "unread_responses",
+    metadata,
+    Column("task_id", Text, primary_key=True, doc="the task"),
+    info={"doc": "one row for each task of whose response not every part is in `annotations`"},
+)
+"""The form of such a response, or of a part of it, is not known, or one of its files could not be read."""
+
 task_changes = Table(
     "task_changes",
     metadata,

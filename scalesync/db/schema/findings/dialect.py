@@ -185,6 +185,7 @@ ROWS = {
     {rules}WHERE t.status = 'completed'
         AND NOT EXISTS (SELECT 1 FROM annotations AS a WHERE a.task_id = t.task_id)
         AND NOT EXISTS (SELECT 1 FROM task_files AS l JOIN result_files AS r ON r.url = l.url
-            WHERE l.task_id = t.task_id AND r.read_at IS NULL)""",
+            WHERE l.task_id = t.task_id AND r.read_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM unread_responses AS u WHERE u.task_id = t.task_id)""",
 }
 """By source: its FROM, and WHERE up to the conditions of rules; where both databases have the same."""

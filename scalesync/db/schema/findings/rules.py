@@ -145,7 +145,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         FindingRule.COMPLETED_EMPTY,
         "a completed task has no annotation at all",
-        "Tasks of which a result file is not here, or not read, are left out.",
+        "Tasks of which a result file is not here, or a part was not read, are left out.",
         "a look at each task",
         (Case(Source.EMPTY, always, lambda _say: "'completed without an annotation'"),),
     ),

@@ -1,4 +1,4 @@
-"""What is known of the pictures and other files that tasks ask about: size, type, and where one is kept.
+"""What is known of the files that tasks ask about, and which responses were not understood completely.
 
 Revision ID: 0016
 Revises: 0015
@@ -29,7 +29,13 @@ def upgrade() -> None:
         sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("url", name=op.f("pk_attachments")),
     )
+    op.create_table(
+        "unread_responses",
+        sa.Column("task_id", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_unread_responses")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("unread_responses")
     op.drop_table("attachments")
