@@ -19,6 +19,7 @@ from tests.support.hostile_account import (
 )
 
 pytestmark = needs_chromium
+of_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 _LINKS = """() => [...document.querySelectorAll("[href], [src], [action], [data-source]")].flatMap((each) =>
   ["href", "src", "action", "data-source"].map((name) => each.getAttribute(name)).filter((each) => each))"""
@@ -42,7 +43,11 @@ _LINES = """() => {
 _RUN = re.compile("javascript:|data:|vbscript:", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize(
+    ("database_url", "scripts"),
+    [("sqlite", True), ("sqlite", False), ("postgres", True)],
+    indirect=["database_url"],
+)
 def test_every_page_is_quiet(pages: HostilePages, scripts: bool) -> None:
     """No dialog, no error, nothing forbidden, no request but to the server and for the pictures."""
     with opened(pages.origin, java_script_enabled=scripts) as shown:
@@ -65,6 +70,7 @@ def test_every_page_is_quiet(pages: HostilePages, scripts: bool) -> None:
         assert errors == ["sql", "task", "tasks"]
 
 
+@of_sqlite
 def test_what_strangers_wrote_is_read_as_they_wrote_it(pages: HostilePages) -> None:
     """Labels, names, instructions, values, texts."""
     with opened(f"{pages.origin}task/{TASK}") as shown:
@@ -85,7 +91,7 @@ def test_what_strangers_wrote_is_read_as_they_wrote_it(pages: HostilePages) -> N
         assert NOTHING.replace("\x00", "") in whole.replace("\ufffd", "")
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@of_sqlite
 def test_without_scripts_all_that_is_text_is_there(pages: HostilePages) -> None:
     """Every line that a page has with them, but for what scripts do: zoom, hide, copy, draw."""
     lines: dict[bool, list[set[str]]] = {}
