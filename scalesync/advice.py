@@ -43,7 +43,7 @@ ANOTHER_DB_OR_ADOPT = (
 NAME_BACKUP_OR_OVERWRITE = "Name another file, or replace it with --overwrite."
 ONE_READING_STATEMENT = "Give one statement that only reads; `scalesync sql` cannot change anything."
 FEWER_AT_ONCE = "Ask for less, or try again when the database has less to do."
-ASK_LESS = "Ask for less, or give it more time with --timeout."
+ASK_LESS = "Ask for less, or give it more time: `scalesync sql` has --timeout."
 NO_PARTITION = "Leave --partition out."
 LIST_TABLES = "`scalesync export -h` has all."
 

@@ -196,18 +196,28 @@ def _checked_key(text: str) -> str:
 
 
 def _read_key_file(path: Path) -> str:
+    text = read_secret(path, "key", option="--api-key-file")
+    if not text.strip():
+        msg = f"The key file {path} is empty."
+        raise ConfigurationError(msg, advice="Put the API key into it.")
+    return text
+
+
+def read_secret(path: Path, what: str, *, option: str) -> str:
+    """Return the text of a file with a secret; warn if others can read it.
+
+    Raises ConfigurationError, which names `what` and the option, for a file that cannot be read.
+    """
     try:
         text = path.read_text()
         readable = readable_by_others(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        msg = f"The key file {path} cannot be read: {reason}."
-        raise ConfigurationError(msg, advice="Correct --api-key-file.") from error
+        msg = f"The {what} file {path} cannot be read: {reason}."
+        raise ConfigurationError(msg, advice=f"Correct {option}.") from error
     if readable:
-        logging.getLogger("scalesync").warning("The key file %s can be read by others: chmod 600 it.", path)
-    if not text.strip():
-        msg = f"The key file {path} is empty."
-        raise ConfigurationError(msg, advice="Put the API key into it.")
+        log = logging.getLogger("scalesync")
+        log.warning("The %s file %s can be read by others: chmod 600 it.", what, path)
     return text
 
 

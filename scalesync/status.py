@@ -1,6 +1,6 @@
 """The facts that `scalesync check` and `scalesync status` print."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.models.selection import ObjectCounts
-from scalesync.models.sync import Run, VerificationRecord
+from scalesync.models.sync import Run, RunState, VerificationRecord
 from scalesync.sqlite_files import readable_by_others
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ MAX_SKEW = 60.0
 """Seconds by which this machine's clock may differ from the API's without an error in `check`."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 """Difference of the clocks from which on `status` warns."""
+STREAMS = ("tasks", "batches", "projects")
+NEVER_SYNCED = "This mirror was never synced completely: what is here may be any part of the account."
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,40 @@ class Status:
     def ahead(self) -> list[str]:
         """Return the streams whose watermark is ahead of this machine's clock by more than CLOCKS_DIFFER."""
         return [stream for stream, at in self.watermarks.items() if at - self.now > CLOCKS_DIFFER]
+
+    def sync_gaps(self) -> Iterator[str]:
+        """Yield a sentence for each reason for which objects may be missing or old."""
+        unknown = [stream for stream in STREAMS if stream not in self.watermarks]
+        if len(unknown) == len(STREAMS):
+            yield NEVER_SYNCED
+        elif unknown:
+            yield f"Never synced completely: {', '.join(unknown)}."
+        if self.open_windows:
+            left = number_of(self.open_windows, "part")
+            yield f"A sync is not done, {left} of it to be read: run `scalesync sync` to go on."
+        last = self.runs[0] if self.runs else None
+        if last is not None and last.state is RunState.INCOMPLETE:
+            yield f"The last sync (run {last.id}) ended incomplete: {last.error or 'no reason was kept'}"
+
+    def file_gaps(self) -> Iterator[str]:
+        """Yield a sentence for each reason for which annotations in result files are not here."""
+        if self.files_wanted:
+            files = number_of(self.files_wanted, "result file")
+            yield f"{files} not fetched: annotations are left out. `scalesync fetch-results` brings them."
+        if self.files_unread:
+            files = number_of(self.files_unread, "result file")
+            yield f"{files} could not be read: annotations are left out."
+
+    def response_gaps(self) -> Iterator[str]:
+        """Yield a sentence if responses have parts of which no annotation could be made."""
+        if self.responses_unread:
+            tasks = number_of(self.responses_unread, "task")
+            yield f"Of {tasks} a part of the response has no known form: it may be in no annotation."
+
+
+def number_of(number: int, what: str) -> str:
+    """Return a number with the noun that it counts, such as `2 tasks`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def read_status(

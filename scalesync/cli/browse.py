@@ -17,6 +17,7 @@ from scalesync.cli.output import print_line
 from scalesync.cli.param_types import NAME, number_type
 from scalesync.cli.sandbox import require_sandbox
 from scalesync.errors import ConfigurationError, how_to_install
+from scalesync.settings import read_secret
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
@@ -115,12 +116,7 @@ def _token_given(file: Path | None) -> str | None:
     """Return the token of a file or the environment, None if there is none."""
     found = os.environ.get(_VARIABLE) or None
     if file is not None:
-        try:
-            found = file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            msg = f"The token cannot be read from {file}: {reason}."
-            raise ConfigurationError(msg, advice="Name a file that holds it.") from error
+        found = read_secret(file, "token", option="--token-file").strip()
     if found is None:
         return None
     # A cookie holds it as it is, and only such tokens cannot be guessed.

@@ -12,7 +12,7 @@ from scalesync.cli import export_directory
 from scalesync.cli.atomic_files import atomic_directory, atomic_write
 from scalesync.cli.context import Context
 from scalesync.cli.filters import annotation_filters, filters, selection_from, warn_of_filters
-from scalesync.cli.output import output_errors, print_data, single_line
+from scalesync.cli.output import output_errors, print_data, print_warnings, single_line
 from scalesync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ VIEWS = (
     "task_responses", "annotation_changes", "weekly_labels", "image_annotations", "monthly_completion",
     "duplicate_tasks", "submissions", "annotation_findings",
 )  # fmt: skip
+_OF_THIS_MIRROR = ("commands", "command_attempts", "runs", "submissions", "attachments", "unread_responses")
+"""What the API has nothing of."""
+_OF_ANNOTATIONS = (
+    "annotations", "annotation_links", "annotation_differences", "annotation_findings", "annotation_changes",
+    "image_annotations", "label_counts", "weekly_labels",
+)  # fmt: skip
+"""What result files add to."""
 FORMATS = ("jsonl", "csv", "parquet", "coco", "fiftyone", *export_directory.FORMATS)
 _EPILOG = f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}."
 
@@ -63,11 +70,24 @@ def export(context: Context, /, table: str, partition: bool, output: Path | None
     _check_options(plan.format, output, partition=partition)
     directory = export_directory.check_options(plan.format, output, given)
     warn_of_filters(context, table, options)
+    _warn_of_gaps(context, plan)
     counts = _write(context, plan, output, partition=partition, directory=directory)
     if output is not None and not context.quiet:
         click.echo(single_line(f"{_written(counts, plan)} in {output}"), err=True)
     _print_counts(counts, plan.format)
     export_directory.raise_if_incomplete(counts)
+
+
+def _warn_of_gaps(context: Context, plan: "Export") -> None:
+    """Print on stderr why what is exported is not known to be complete."""
+    if context.quiet or plan.name in _OF_THIS_MIRROR:
+        return
+    status = context.mirror().status(recent=1, count=False)
+    print_warnings(status.sync_gaps())
+    # Datasets are made of what is in responses themselves.
+    is_dataset = plan.format not in ("jsonl", "csv", "parquet")
+    if is_dataset or plan.name in _OF_ANNOTATIONS:
+        print_warnings([*([] if is_dataset else status.file_gaps()), *status.response_gaps()])
 
 
 def _print_counts(counts: "ExportCounts", format: str) -> None:  # noqa: A002 - as the option

@@ -42,7 +42,7 @@ _OPTIONS = {
     "completed_until": click.option("--completed-until", type=INSTANT, help="Only completed before."),
     "updated_since": click.option("--updated-since", type=INSTANT, help="Only updated since then."),
     "updated_until": click.option("--updated-until", type=INSTANT, help="Only updated before."),
-    "limit": click.option("--limit", type=number_type(0), metavar="N", help="List at most N; 0 lists all."),
+    "limit": click.option("--limit", type=number_type(0), metavar="N", help="At most N; 0 for all."),
     "missing": click.option("--missing", is_flag=True, help="Also those that are gone at the API."),
 }
 

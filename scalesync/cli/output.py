@@ -146,6 +146,12 @@ def program_name() -> str:
     return f"{shlex.quote(sys.executable)} -m scalesync"
 
 
+def print_warnings(sentences: Iterable[str]) -> None:
+    """Print each sentence on stderr as a warning."""
+    for sentence in sentences:
+        click.echo(single_line(with_program_name(f"Warning: {sentence}")), err=True)
+
+
 def with_program_name(text: str) -> str:
     """Return a sentence with its `scalesync ...` commands as they can be called here."""
     return text.replace("`scalesync ", f"`{program_name()} ") if "`scalesync " in text else text

@@ -11,7 +11,7 @@ import click
 from scalesync.cli.atomic_files import atomic_write
 from scalesync.cli.context import Context
 from scalesync.cli.filters import warn_of_unknown
-from scalesync.cli.output import output_errors, single_line, with_program_name
+from scalesync.cli.output import output_errors, print_warnings, single_line
 from scalesync.cli.param_types import INSTANT, NAME, number_type
 from scalesync.errors import ConfigurationError, how_to_install
 
@@ -68,8 +68,7 @@ def _warn(context: Context, status: "Status") -> None:
 
     if context.quiet:
         return
-    for sentence in warnings(status):
-        click.echo(single_line(with_program_name(f"Warning: {sentence}")), err=True)
+    print_warnings(warnings(status))
     if sys.stderr.isatty():
         click.echo("Counting tasks: of a million this takes some 15 seconds.", err=True)
 

@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl, unquote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +23,7 @@ from scalesync.errors import (
     QueueError,
     ScalesyncError,
 )
+from scalesync.status import NEVER_SYNCED
 from scalesync.web import batches, lists, overview_pages, queue_and_sql, task, versions
 from scalesync.web.addresses import address, segment, web_link
 from scalesync.web.charts import script_json
@@ -100,7 +102,10 @@ def make_app(mirror: "Mirror", access: Access) -> ASGIApp:
         path = scope["raw_path"].decode("latin-1")
         if path.startswith("/static/"):
             # The name without the folder's, as a mount would have it.
-            await static({**scope, "path": path.removeprefix("/static")}, receive, send)
+            try:
+                await static({**scope, "path": path.removeprefix("/static")}, receive, send)
+            except HTTPException as error:
+                await PlainTextResponse(f"{error.detail}\n", error.status_code)(scope, receive, send)
             return
         request = Request(scope)
         response = await run_in_threadpool(respond, mirror, path, request.scope["query_string"])
@@ -153,7 +158,10 @@ def _response(page: WebPage, request: PageRequest) -> Response:
             )
             return Response(f"{page.values['message']}\n", page.status, media_type="text/plain")
         return Response(page.table.csv(), page.status, page.headers, _TYPES["csv"])
-    values = {"menu": MENU, "path": request.path, "query": request.query, **page.values}
+    # An error has its own sentence, and asks the database nothing more.
+    unknown = page.status < 400 and request.mirror.as_of() is None
+    values = {"gaps": [NEVER_SYNCED] if unknown else [], **page.values}
+    values |= {"menu": MENU, "path": request.path, "query": request.query}
     html = environment().get_template(page.template).render(values)
     return Response(html.encode(errors="replace"), page.status, page.headers, "text/html; charset=utf-8")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from scalesync.models.sync import RunState
+from scalesync.status import STREAMS, number_of
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from scalesync.models.selection import ObjectCounts
     from scalesync.models.sync import VerificationRecord
     from scalesync.status import Status
-
-_STREAMS = ("tasks", "batches", "projects")
 
 PROOF_AGE = timedelta(days=7)
 """Age from which on a proof is called old."""
@@ -28,7 +26,7 @@ def freshness(status: "Status", counts: "Mapping[str, ObjectCounts]") -> dict[st
         "database": status.database,
         "at": format_instant(status.now),
         "warnings": list(warnings(status)),
-        "streams": [_stream(status, stream, counts.get(stream)) for stream in _STREAMS],
+        "streams": [_stream(status, stream, counts.get(stream)) for stream in STREAMS],
         "proof": proof_sentence(status),
         "queue": queue_rows(status.queue),
         "queue_sentences": list(queue_sentences(status.queue, status.gate)),
@@ -47,37 +45,18 @@ def _stream(status: "Status", stream: str, counts: "ObjectCounts | None") -> dic
 
 def warnings(status: "Status") -> Iterator[str]:
     """Yield a sentence for each thing that keeps the mirror from being known complete and right."""
-    unknown = [stream for stream in _STREAMS if stream not in status.watermarks]
-    if len(unknown) == len(_STREAMS):
-        yield "This mirror was never synced completely: what is here may be any part of the account."
-    elif unknown:
-        yield f"Never synced completely: {', '.join(unknown)}."
-    if status.open_windows:
-        left = _number(status.open_windows, "part")
-        yield f"A sync is not done, {left} of it to be read: run `scalesync sync` to go on."
-    last = status.runs[0] if status.runs else None
-    if last is not None and last.state is RunState.INCOMPLETE:
-        yield f"The last sync (run {last.id}) ended incomplete: {last.error or 'no reason was kept'}"
+    yield from status.sync_gaps()
     for stream in status.ahead():
         yield f"{stream}: complete up to an instant that is still to come by this machine's clock."
-    yield from _annotation_warnings(status)
+    yield from status.file_gaps()
+    yield from status.response_gaps()
     yield from _proof_warnings(status)
-
-
-def _annotation_warnings(status: "Status") -> Iterator[str]:
-    if status.files_wanted:
-        yield f"{_number(status.files_wanted, 'result file')} not fetched: their annotations are left out."
-    if status.files_unread:
-        yield f"{_number(status.files_unread, 'result file')} could not be read: annotations are left out."
-    if status.responses_unread:
-        tasks = _number(status.responses_unread, "task")
-        yield f"Of {tasks} a part of the response has a form that is not known, and may be in no annotation."
 
 
 def _proof_warnings(status: "Status") -> Iterator[str]:
     proven, last = status.proven, status.verified
     if last is not None and last.drift:
-        found = _number(last.drift, "object")
+        found = number_of(last.drift, "object")
         yield f"The last verification, as of {format_instant(last.as_of)}, found that {found} differed."
     if last is not None and last.unproven:
         yield f"The last verification could not compare everything: {last.unproven}"
@@ -92,8 +71,10 @@ def proof_sentence(status: "Status") -> str:
     proven = status.proven
     if proven is None:
         return "Not proven equal to the API yet."
-    behind = f", but {_number(proven.behind, 'object')} changed since the last sync" if proven.behind else ""
-    return f"Proven equal to the API as of {format_instant(proven.as_of)}, by {_method(proven)}{behind}."
+    proof = f"Proven equal to the API as of {format_instant(proven.as_of)}, by {_method(proven)}"
+    if not proven.behind:
+        return f"{proof}."
+    return f"{proof}, but {number_of(proven.behind, 'object')} changed since the last sync."
 
 
 def _method(verified: "VerificationRecord") -> str:
@@ -115,11 +96,11 @@ def queue_rows(stats: "QueueStats") -> list[dict[str, object]]:
 def queue_sentences(stats: "QueueStats", pause: "PauseState") -> Iterator[str]:
     """Yield sentences on the queue: what is open, what needs a person, and a pause."""
     if stats.open:
-        yield f"{_number(stats.open, 'command')} open, the oldest {span(stats.oldest_seconds)} old."
+        yield f"{number_of(stats.open, 'command')} open, the oldest {span(stats.oldest_seconds)} old."
     people = stats.dead + stats.unheld_in_doubt + stats.held
     if people:
         needs = "needs" if people == 1 else "need"
-        yield f"{_number(people, 'command')} {needs} a person: see `scalesync queue list`."
+        yield f"{number_of(people, 'command')} {needs} a person: see `scalesync queue list`."
     if pause.paused:
         until = "until `scalesync queue resume`" if pause.seconds is None else f"for {span(pause.seconds)}"
         yield f"Nothing is sent {until}: {pause.reason}"
@@ -129,10 +110,6 @@ def queue_sentences(stats: "QueueStats", pause: "PauseState") -> Iterator[str]:
 
 def _instant(at: datetime | None) -> str | None:
     return None if at is None else format_instant(at)
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def span(seconds: float | None) -> str:

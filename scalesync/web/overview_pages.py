@@ -28,7 +28,7 @@ def home(request: PageRequest) -> WebPage:
     # What takes long to count is of the overview; all else is as it is now.
     now = freshness(request.mirror.status(recent=1, count=False), known.objects if known else {})
     charts = overview_charts(known) if known else []
-    values = _values("Overview", counted, filters, charts) | {"freshness": now}
+    values = _values("Overview", counted, filters, charts) | {"freshness": now, "gaps": []}
     document = {"freshness": now, **_document(counted)}
     days = [asdict(day) for day in known.days] if known else []
     return WebPage("overview.html", values, document, Table.of(_DAY_COLUMNS, days), headers=_headers(counted))
@@ -41,7 +41,13 @@ def labels(request: PageRequest) -> WebPage:
     rows = [asdict(label) for label in known.labels] if known else []
     charts = [label_chart(known)] if known else []
     values = _values("Labels", counted, filters, charts)
-    values |= {"columns": LABEL_COLUMNS, "rows": rows, "cut": labels_cut(known) if known else ""}
+    status = request.mirror.status(recent=1, count=False)
+    values |= {
+        "gaps": [*status.sync_gaps(), *status.file_gaps(), *status.response_gaps()],
+        "columns": LABEL_COLUMNS,
+        "rows": rows,
+        "cut": labels_cut(known) if known else "",
+    }
     document = {"labels": rows, "labels_total": known and known.labels_total, **_counted_at(counted)}
     return WebPage("labels.html", values, document, Table.of(LABEL_COLUMNS, rows), headers=_headers(counted))
 

@@ -191,3 +191,20 @@ def test_no_export_takes_the_place_of_a_database(mirror: Scalesync) -> None:
     assert queued.code == 0
     assert mirror("queue", "list").out.count("create_task") == 1
     assert mirror("export", "tasks", "-o", "no-database-wal").code == 0
+
+
+def test_what_is_not_known_to_be_complete_is_said(scalesync: Scalesync, mirror: Scalesync) -> None:
+    """On stderr: a mirror that was never synced, files that are not here; nothing of our own rows."""
+    empty = scalesync.having(SCALESYNC_DB="empty.db")
+    assert empty("init").code == 0
+    for words in (("tasks",), ("annotations",), ("tasks", "--format", "coco"), ("annotation_findings",)):
+        done = empty("export", *words)
+        assert (done.code, "never synced completely" in done.err) == (0, True)
+    assert empty("export", "commands").err == ""
+    assert empty("-q", "export", "tasks").err == ""
+    of_annotations = mirror("export", "annotations").err
+    assert "result files not fetched" in of_annotations
+    assert "has no known form" in of_annotations
+    coco = mirror("export", "tasks", "--format", "coco").err
+    assert ("not fetched" in coco, "has no known form" in coco) == (False, True)
+    assert mirror("export", "tasks").err == ""

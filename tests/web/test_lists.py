@@ -125,3 +125,9 @@ def test_there_is_a_page_for_nothing(browser: Browser) -> None:
     assert "No task here" in words(browser.page("/tasks"))
     assert "There is no such page." in words(browser.page("/nowhere", 404))
     assert browser.json("/index.json")["freshness"]["warnings"]
+
+
+def test_pages_of_a_mirror_that_was_never_synced_say_so(browser: Browser) -> None:
+    """Each of them: an empty list is no proof that there is nothing."""
+    for address in ("/", "/tasks", "/labels", "/batches", "/queue", "/sql"):
+        assert words(browser.page(address)).count("never synced completely") == 1

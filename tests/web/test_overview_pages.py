@@ -112,7 +112,7 @@ def test_a_complete_and_proven_mirror_has_no_warning(database: Database, account
     values = {"scope": "[]", "everything": True, "deep": True, "drift": 0, "requests": 1}
     with database.write() as conn:
         conn.execute(insert(verifications).values(as_of=now, state="proven", **values))
-    told = [text for text in warned(account) if "result file" not in text]
+    told = [text for text in warned(account) if "annotation" not in text]
     assert told == []
     assert "Proven equal to the API as of" in words(account.page("/"))
     with database.write() as conn:

@@ -42,6 +42,12 @@ def test_every_answer_carries_the_headers(browser: Browser, address: str) -> Non
     assert "unsafe" not in policy
 
 
+@pytest.mark.parametrize("name", ["nope.css", "", "../safety.py", "style.css%00", "vendor"])
+def test_a_file_that_is_not_there_is_not_found(browser: Browser, name: str) -> None:
+    """Also one outside of the folder."""
+    assert browser.client.get(f"/static/{name}").status_code == 404
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_pages_are_only_read(browser: Browser, method: str) -> None:
     """Any other method is refused, on every page."""

@@ -35,16 +35,13 @@ _SHAPES = bulk_insert.InsertTarget.of(annotations, annotations.c.keys())
 _TIES = bulk_insert.InsertTarget.of(annotation_links, annotation_links.c.keys())
 LONGEST_ADDRESS = 1_600
 """Bytes of a file's address without its signature; Postgres refuses index entries above about 2,700."""
-_DELETE = {
-    table: sa.delete(table).where(in_list(table.c.task_id, "tasks"))
-    for table in (annotations, annotation_links, task_files, unread_responses)
-}
 _FLATTENED = (annotations, annotation_links, unread_responses)
+_OF_TASKS = (*_FLATTENED, task_files)
+_DELETE = {table: sa.delete(table).where(in_list(table.c.task_id, "tasks")) for table in _OF_TASKS}
 _ANY_HERE = sa.select(sa.or_(*(sa.exists().where(in_list(table.c.task_id, "tasks")) for table in _FLATTENED)))
 _response_of = task_response(TASKS.spec)
 _LEFT_BEHIND = {
-    table: sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")).limit(1)
-    for table in (annotations, annotation_links, task_files, unread_responses)
+    table: sa.select(table.c.task_id).where(in_list(table.c.task_id, "tasks")).limit(1) for table in _OF_TASKS
 }
 _FETCHED = sa.select(result_files.c.url).where(
     in_list(result_files.c.url, "urls"), result_files.c.content.is_not(None)
@@ -100,10 +97,7 @@ def write(conn: sa.Connection, answered: Sequence[TaskResponse]) -> AnnotationCo
     shapes.insert()
     ties.insert()
     _insert_unread(conn, unread)
-    # 3. Without `read_at` a file counts as not read, so that the next run fetches it again.
-    for url, reason in unread_files.items():
-        noted = sa.update(result_files).where(result_files.c.url == url)
-        conn.execute(noted.values(read_at=None, error=reason))
+    _mark_unread(conn, unread_files)
     return AnnotationCounts(count, len(unread), unread_files)
 
 
@@ -118,13 +112,8 @@ def any_left_behind(conn: sa.Connection, pages: Sequence[TaskInserts]) -> bool:
     every = [head.key for page in pages for head in page.heads]
     without = [task_id for page in pages for task_id in page.without_annotations]
     return any(
-        conn.scalar(_LEFT_BEHIND[table], {"tasks": task_ids}) is not None
-        for table, task_ids in (
-            (annotations, without),
-            (annotation_links, every),
-            (task_files, every),
-            (unread_responses, every),
-        )
+        conn.scalar(query, {"tasks": without if table is annotations else every}) is not None
+        for table, query in _LEFT_BEHIND.items()
     )
 
 
@@ -262,6 +251,13 @@ def _name_files(conn: sa.Connection, named: Mapping[str, Sequence[str]]) -> None
     for chunk in chunks(before - {str(row["url"]) for row in rows}):
         still = sa.exists().where(task_files.c.url == result_files.c.url)
         conn.execute(sa.delete(result_files).where(result_files.c.url.in_(chunk), ~still))
+
+
+def _mark_unread(conn: sa.Connection, files: Mapping[str, str]) -> None:
+    # Without `read_at` a file counts as not read, so that the next run fetches it again.
+    for url, reason in files.items():
+        noted = sa.update(result_files).where(result_files.c.url == url)
+        conn.execute(noted.values(read_at=None, error=reason))
 
 
 def _fetched(conn: sa.Connection, urls: Collection[str]) -> set[str]:
