@@ -61,10 +61,12 @@ def coco_lines(image_shapes: ImageShapes, counts: ExportCounts) -> Iterator[byte
 
 
 def count_undrawn(image_shapes: ImageShapes, counts: ExportCounts) -> None:
-    """Count the annotations that are no shapes on images as left out, and tasks in error as no images."""
+    """Count the annotations that are no shapes on images as left out, and tasks that are no images."""
     for item in image_shapes.undrawn():
         counts.leave_out(_skip_reason(item), item.number)
     counts.alter("tasks in error are no images", image_shapes.tasks_in_error())
+    not_understood = "tasks are no images: the form of their response is not known"
+    counts.alter(not_understood, image_shapes.tasks_not_understood())
 
 
 def category_names(image_shapes: ImageShapes) -> list[str]:

@@ -86,6 +86,17 @@ def test_a_task_in_error_is_no_image(database: Database) -> None:
     assert tally.reasons == {"annotations of tasks in error": 1}
 
 
+def test_a_response_of_unknown_form_is_no_empty_image(database: Database) -> None:
+    """Its shapes are somewhere in it: in each dataset the task would be a picture with nothing on it."""
+    strange = {"boxes": [box("a", 1, 1)]}
+    given = [task("strange", response=strange), task("empty", response={"annotations": []})]
+    written(database, TASKS, given)
+    for limit in (None, 5):
+        found, tally = exported(database, Format.COCO, limit=limit)
+        assert [each["task_id"] for each in found["images"]] == ["empty"]
+        assert tally.altered["tasks are no images: the form of their response is not known"] == 1
+
+
 def test_images_of_unknown_size_are_counted(database: Database) -> None:
     """Those with shapes reach as far as these; those without are 0 x 0. A box beyond its image is said."""
     given = [

@@ -11,7 +11,7 @@ from scalesync.annotations.models import Geometry
 from scalesync.db.export.pictures import Picture, with_pictures
 from scalesync.db.export.rows import stream
 from scalesync.db.filters import equal, where
-from scalesync.db.schema.annotations_and_changes import annotations
+from scalesync.db.schema.annotations_and_changes import annotations, unread_responses
 from scalesync.db.schema.mirror import tasks
 from scalesync.models.selection import OF_ANNOTATIONS, Selection
 
@@ -75,7 +75,8 @@ class ImageShapes:
     def images(self) -> Generator[Image, None, None]:
         """Yield the selected tasks that were answered with shapes or asked for them, ordered by task_id.
 
-        Tasks in error are left out: their missing shapes do not mean an empty image.
+        Tasks in error, and those of whose response nothing was understood, are left out: their missing shapes
+        do not mean an empty image.
         """
         columns = (tasks.c.task_id, tasks.c.type, tasks.c.params, tasks.c.metadata)
         found = with_pictures(self.conn, stream(self.conn, _images(self.wanted, *columns)))
@@ -112,6 +113,13 @@ class ImageShapes:
         found = select(func.count()).select_from(tasks).where(*_tasks_of(self.wanted))
         return self.conn.execute(found.where(asked, _is_error())).scalar_one()
 
+    def tasks_not_understood(self) -> int:
+        """Return the number of selected tasks that asked for shapes, and have a response of no known form."""
+        found = select(func.count()).select_from(tasks).where(*_tasks_of(self.wanted), _answered())
+        return self.conn.execute(
+            found.where(not_(_is_error()), _is_unread(), not_(_has_shapes()))
+        ).scalar_one()
+
     def _drawn(self) -> tuple[ColumnElement[bool], ...]:
         """Return the conditions for the shapes of the selected images."""
         # Every task with a shape is an image, so the query for images is needed for its limit only.
@@ -129,10 +137,17 @@ def _tasks_of(wanted: Selection) -> Iterator[ColumnElement[bool]]:
 
 
 def _images(wanted: Selection, *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    answered = and_(tasks.c.type.in_(_TYPES), tasks.c.response.is_not(None))
-    is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))
+    is_image = and_(not_(_is_error()), or_(and_(_answered(), not_(_is_unread())), _has_shapes()))
     images = select(*columns).where(*_tasks_of(wanted), is_image)
     return images.order_by(tasks.c.task_id).limit(wanted.limit)
+
+
+def _answered() -> ColumnElement[bool]:
+    return and_(tasks.c.type.in_(_TYPES), tasks.c.response.is_not(None))
+
+
+def _is_unread() -> ColumnElement[bool]:
+    return exists().where(unread_responses.c.task_id == tasks.c.task_id)
 
 
 def _has_shapes() -> ColumnElement[bool]:
