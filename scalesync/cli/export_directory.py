@@ -33,10 +33,8 @@ _OPTIONS = (
         "--yolo-kind", type=click.Choice(["detect", "segment", "obb"]), help="Of YOLO labels; else detect."
     ),
 )
-_ADVICE = (
-    "Run `scalesync fetch-attachments --to DIR` for pictures, and choose another --split for annotations;"
-    " then export again."
-)
+_FETCH = "Run `scalesync fetch-attachments --to DIR`, and export again."
+_SPLIT = "Choose another --split, by which each part has annotations."
 
 
 def directory_options(command: _F) -> _F:
@@ -116,4 +114,6 @@ def raise_if_incomplete(counts: "ExportCounts") -> None:
     """Raise IncompleteError with advice if a later export may have pictures that this one has not."""
     if counts.unfinished:
         lacking = ", ".join(f"{number:,} {what}" for what, number in counts.unfinished.most_common())
-        raise IncompleteError(f"The dataset is incomplete: {lacking}.", advice=_ADVICE)
+        advices = (_FETCH if what.startswith("pictures") else _SPLIT for what in counts.unfinished)
+        advice = " ".join(dict.fromkeys(advices))
+        raise IncompleteError(f"The dataset is incomplete: {lacking}.", advice=advice)

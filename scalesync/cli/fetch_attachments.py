@@ -118,9 +118,7 @@ def print_summary(summary: "AttachmentSummary", *, kept: bool) -> None:
 def _raise_if_incomplete(summary: "AttachmentSummary") -> None:
     """Raise an error with advice unless everything was had."""
     if summary.stopped:
-        raise InterruptedRunError(
-            "Stopped; what came is saved.", advice="Run `scalesync fetch-attachments` to go on."
-        )
+        raise InterruptedRunError("Stopped; what came is saved.", advice="Run the same again to go on.")
     if summary.failed:
         files = pluralize(summary.failed, "attachment", "attachments")
         advices = dict.fromkeys(reason.advice or _RETRY_ADVICE for reason in summary.reasons)
