@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from scalesync.models.overview import DayCounts, Overview
+from scalesync.status import number_of
 from scalesync.web.charts import (
     BAR_STEP,
     COLORS,
@@ -46,7 +47,7 @@ def _per_day(overview: Overview) -> Chart:
     shown = _without_gaps(overview.days)
     note = _dateless(overview)
     if older := len([day for day in overview.days if day.day < shown[0].day]):
-        note = f"The last {DAYS} days, without {older:,} earlier days with tasks. {note}".strip()
+        note = f"The last {DAYS} days, without {number_of(older, 'earlier day')} with tasks. {note}".strip()
     rows = [(day.day, day.created, day.completed) for day in shown]
     drawing = {
         **_line("day", "day (UTC)", "tasks per day", "what", "tasks"),
@@ -90,7 +91,7 @@ def _per_week(overview: Overview) -> Chart:
         "no longer than p50, nine in ten no longer than p90."
     )
     if older := len(overview.weeks) - len(rows):
-        note = f"The last {WEEKS} weeks, without {older:,} earlier weeks with tasks. {note}"
+        note = f"The last {WEEKS} weeks, without {number_of(older, 'earlier week')} with tasks. {note}"
     drawing = {
         **_line("week", "week of completion (UTC)", "hours", "which", "hours"),
         "transform": [{"fold": ["p50_hours", "p90_hours"], "as": ["which", "hours"]}],
