@@ -1,6 +1,7 @@
 """Open a mirror's database and its transactions; database errors are translated into messages for people."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -92,22 +93,26 @@ class Database:
         return self._transaction({BEGIN: postgres.READING})
 
     @contextmanager
-    def read_within(self, seconds: float) -> Iterator[Connection]:
+    def read_within(self, seconds: float | None) -> Iterator[Connection]:
         """Open a reading transaction whose statements are ended after `seconds`, on Postgres each of them.
 
-        Raises IncompleteError for a statement that was ended.
+        None: no limit, but Ctrl-C ends a statement, as it does on Postgres. Raises IncompleteError for a
+        statement that took too long.
         """
-        ends = time.monotonic() + seconds
+        ends = math.inf if seconds is None else time.monotonic() + seconds
         with self.read() as connection:
             driver: Any = connection.connection.driver_connection
             if self.is_sqlite:
                 driver.set_progress_handler(lambda: time.monotonic() > ends, _STEPS_BETWEEN_CHECKS)
-            else:
+            elif seconds is not None:
                 limit = f"SET LOCAL statement_timeout = {max(1, int(seconds * 1_000))}"
                 connection.exec_driver_sql(f"{limit}; {_FEW_ROWS}")
             try:
                 yield connection
             except exc.DBAPIError as error:
+                # Python's driver drops what a signal raises within the handler, and ends the statement.
+                if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_INTERRUPT" and seconds is None:
+                    raise KeyboardInterrupt from error
                 if time.monotonic() < ends:
                     raise
                 msg = f"The database took longer than {seconds:g} s."

@@ -74,7 +74,7 @@ class Checking(Connected):
         from scalesync.db.export import findings
 
         asked = findings.FindingsQuery(rules, iou, wanted)
-        with self.connections().database() as database, database.read() as conn:
+        with self.connections().database() as database, database.read_within(None) as conn:
             for found in findings.findings(conn, asked):
                 if isinstance(found, Finding):
                     yield found

@@ -28,7 +28,7 @@ class Overviews(Connected):
         connections = self.connections()
         now = connections.clock.now()
         first = None if since is None else instant_of(since, now)
-        with connections.database() as database, database.read() as conn:
+        with connections.database() as database, database.read_within(None) as conn:
             return overview.overview(conn, project, first, now)
 
     def overview_mark(self) -> "OverviewMark":

@@ -1,6 +1,8 @@
 """`scalesync findings`: what looks wrong, in the forms of other lists, and when it ends with 1."""
 
 import csv
+import signal
+import time
 from collections import Counter
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from scalesync import Mirror
 from scalesync.errors import ConfigurationError
 from scalesync.models.findings import Finding, FindingRule
-from tests.support.cli_process import Scalesync, check_refusal
+from tests.support.cli_process import Scalesync, check_refusal, execute
 from tests.support.sandboxes import StartSandbox
 
 IMAGES = ("--type", "imageannotation")
@@ -114,3 +116,23 @@ def test_findings_from_python(synced: Scalesync) -> None:
             mirror.findings(**wrong)
     with pytest.raises(ConfigurationError):
         mirror.findings("nonsense")
+
+
+def test_ctrl_c_ends_a_search_at_once(empty_mirror: Scalesync) -> None:
+    """Also in the middle of a statement that takes minutes: boxes of one label, of which no two are equal."""
+    boxes = (
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999)"
+        ' INSERT INTO annotations (task_id, ordinal, label, geometry, "left", top, width, height)'
+        " SELECT 't', i, 'a', 'box', 0, 0, 9, i + 1 FROM n"
+    )
+    task = "INSERT INTO tasks (task_id, digest, synced_at) VALUES ('t', '-', '2024-01-01T00:00:00.000Z')"
+    for statement in (task, boxes):
+        execute(empty_mirror.mirror, statement)
+    with empty_mirror.started("findings", "--rule", "overlap", "--iou", "1") as process:
+        time.sleep(3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        done = empty_mirror.ended(process)
+    assert (done.code, time.monotonic() - began < 5) == (130, True)
+    assert "Traceback" not in done.err
