@@ -87,6 +87,14 @@ class OverviewCache:
                 raise error
             return CountedOverview(entry.overview, entry.running)
 
+    def wait(self, seconds: float) -> None:
+        """Return when nothing is being counted, after `seconds` at most."""
+        ends = time.monotonic() + seconds
+        with self._lock:
+            running = [entry.done for entry in self._entries.values() if entry.running]
+        for done in running:
+            done.wait(max(0.0, ends - time.monotonic()))
+
     def _entry(self, key: _Key) -> _Entry:
         """Return the entry of a key, as the last one that was asked for; forget those asked for long ago."""
         entry = self._entries.pop(key, None) or _Entry()

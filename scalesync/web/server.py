@@ -9,13 +9,14 @@ import uvicorn
 
 from scalesync.errors import ConfigurationError
 from scalesync.web.app import make_app
+from scalesync.web.overview_cache import cache_of
 from scalesync.web.safety import Access
 
 if TYPE_CHECKING:
     from scalesync.mirror import Mirror
 
 _STOP_SECONDS = 2
-"""How long requests in hand may take when the server stops."""
+"""How long requests in hand, and counts, may take when the server stops."""
 
 
 class PagesServer:
@@ -56,6 +57,8 @@ class PagesServer:
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+        # A count that goes on loses its connection with the process.
+        cache_of(self._mirror).wait(_STOP_SECONDS)
         self._mirror.close()
 
     def _serve(self) -> None:

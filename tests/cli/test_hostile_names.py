@@ -190,7 +190,7 @@ def test_nothing_of_a_name_is_run_as_sql(hostile: Scalesync, database_url: str) 
 TWICE = """
 from scalesync.cli.main import cli
 for form in ("jsonl", "csv"):
-    cli(["export", "tasks", "--format", form], standalone_mode=False)
+    cli(["-q", "export", "tasks", "--format", form], standalone_mode=False)
 """
 
 

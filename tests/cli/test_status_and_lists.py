@@ -194,8 +194,8 @@ def test_names_cannot_command_a_terminal(mirror: Scalesync) -> None:
 
 def test_a_reader_that_leaves_early_gets_no_traceback(synced: Scalesync, forked_cli: Path) -> None:
     """`head -1` takes its line; nothing is said on stderr."""
-    commands = ("task list --json", "task list", "export tasks", "export tasks --format coco")
-    for words in (*commands, "export annotations --format csv", "changes", "sql TABLE"):
+    commands = ("task list --json", "task list", "export tasks", "-q export tasks --format coco")
+    for words in (*commands, "-q export annotations --format csv", "changes", "sql TABLE"):
         command = [str(forked_cli), *(word.replace("TABLE", "SELECT * FROM tasks") for word in words.split())]
         with subprocess.Popen(
             command, cwd=synced.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE

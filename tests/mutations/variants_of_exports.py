@@ -6,9 +6,16 @@ EXPORTS = (
     Variant(
         "a task in error is a COCO image",
         "db/export/drawn_shapes.py",
-        "is_image = and_(not_(_is_error()), or_(answered, _has_shapes()))",
-        "is_image = or_(answered, _has_shapes())",
+        "is_image = and_(not_(_is_error()), or_(and_(_answered(), not_(_is_unread())), _has_shapes()))",
+        "is_image = or_(and_(_answered(), not_(_is_unread())), _has_shapes())",
         ("export/test_coco.py::test_a_task_in_error_is_no_image[sqlite]",),
+    ),
+    Variant(
+        "a response of unknown form is an image with nothing on it",
+        "db/export/drawn_shapes.py",
+        "is_image = and_(not_(_is_error()), or_(and_(_answered(), not_(_is_unread())), _has_shapes()))",
+        "is_image = and_(not_(_is_error()), or_(_answered(), _has_shapes()))",
+        ("export/test_coco.py::test_a_response_of_unknown_form_is_no_empty_image[sqlite]",),
     ),
     Variant(
         "a shape without an area is a COCO annotation",

@@ -100,15 +100,15 @@ WINDOWS = (
     Variant(
         "annotations left behind stay with a task that has none",
         "db/mirror/annotations.py",
-        "for table, task_ids in ((annotations, without), (annotation_links, every), (task_files, every))",
-        "for table, task_ids in ((annotation_links, every), (task_files, every))",
+        "for table, query in _LEFT_BEHIND.items()",
+        "for table, query in _LEFT_BEHIND.items() if table is not annotations",
         (f"{_UNSEEN}[sqlite-annotations]",),
     ),
     Variant(
         "links left behind stay with a task that has none",
         "db/mirror/annotations.py",
-        "for table, task_ids in ((annotations, without), (annotation_links, every), (task_files, every))",
-        "for table, task_ids in ((annotations, without), (task_files, every))",
+        "for table, query in _LEFT_BEHIND.items()",
+        "for table, query in _LEFT_BEHIND.items() if table is not annotation_links",
         (f"{_UNSEEN}[sqlite-links]",),
     ),
     Variant(

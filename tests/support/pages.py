@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from scalesync.mirror import Mirror
 from scalesync.web.app import make_app
+from scalesync.web.overview_cache import cache_of
 from scalesync.web.safety import Access
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -47,6 +48,7 @@ class Browser:
     def close(self) -> None:
         """Close the mirror."""
         self.client.close()
+        cache_of(self.mirror).wait(60)
         self.mirror.close()
 
 

@@ -16,6 +16,7 @@ from scalesync.db.schema.annotations_and_changes import (
     result_files,
     task_changes,
     task_files,
+    unread_responses,
 )
 from scalesync.db.schema.mirror import projects, tasks
 from scalesync.db.schema.queue import commands
@@ -32,6 +33,7 @@ TABLES = (
     attachments,
     result_files,
     task_files,
+    unread_responses,
     task_changes,
     replaced_responses,
     annotation_differences,

@@ -44,9 +44,9 @@ def pages(tmp_path: Path) -> Iterator[str]:
 
 @needs_chromium
 def test_the_readme_leads_from_nothing_to_a_box_on_a_picture(pages: str) -> None:
-    """By the grid of tasks, in which the pictures are; the first page calls the mirror complete."""
+    """By the grid of tasks, in which the pictures are; the first page calls the mirror proven."""
     with opened(pages) as shown:
-        assert "Complete, as of the times below." in shown.page.inner_text("main")
+        assert "Proven equal to the API as of" in shown.page.inner_text("main")
         shown.page.get_by_role("link", name="Tasks", exact=True).click()
         shown.page.get_by_role("link", name="Grid").click()
         shown.page.locator(".grid li a", has=shown.page.locator("img")).locator(

@@ -104,8 +104,9 @@ RULES: tuple[Rule, ...] = (
         "two boxes of one label are over each other in one frame: their intersection, divided by their "
         f"union, is {DEFAULT_IOU} or more (`--iou`)",
         "Said of the later box. Turned boxes are compared, as they were before they were turned, with those "
-        "of the same `rotation`. Polygons are not compared.",
-        "a sorting of the boxes within each task",
+        "of the same `rotation`. Polygons, and boxes beyond 10^9, are not compared.",
+        "a sorting of the boxes within each task, and a look at each pair that crosses: 10,000 boxes of one "
+        "label that all cross each other take a minute",
         (
             Case(
                 Source.PAIRS,
@@ -119,7 +120,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         FindingRule.UNKNOWN_LABEL,
         "the label is none of those that the taxonomy offers for this geometry",
-        "Needs a taxonomy. An annotation without a label is no finding.",
+        "Needs a taxonomy. An annotation without a label is no finding, nor is a field, word, choice, event "
+        "or transcript, whose label is the name of a question.",
         "a look at each annotation; a reading of each task's `params` and of each different taxonomy",
         (
             Case(
