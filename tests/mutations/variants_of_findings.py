@@ -50,8 +50,8 @@ FINDINGS = (
     Variant(
         "a task whose file is not here is empty",
         "db/schema/findings/dialect.py",
-        'WHERE l.task_id = t.task_id AND r.read_at IS NULL)""",',
-        'WHERE l.task_id = t.task_id AND r.url IS NULL)""",',
+        "WHERE l.task_id = t.task_id AND r.read_at IS NULL)",
+        "WHERE l.task_id = t.task_id AND r.url IS NULL)",
         _TOGETHER,
     ),
     Variant(
