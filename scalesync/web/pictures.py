@@ -35,14 +35,18 @@ class Medium(NamedTuple):
     """Why nothing can be shown, as a sentence."""
 
 
+NO_PICTURE = Medium("", "", None, "The task names no attachment for this frame.")
+
+
 def links_of(task: Mapping[str, Any]) -> list[str]:
-    """Return the attachments that a task names, in their order: one, or one for each frame or page."""
+    """Return the attachments of a task: one, or one for each frame or page, empty where there is none."""
     params = task.get("params")
     given = params if isinstance(params, dict) else {}
     several = given.get("attachments")
-    listed = several if isinstance(several, list) else []
-    found = listed or [given.get("attachment")]
-    return [each.strip() for each in found[:_MOST] if isinstance(each, str) and each.strip()]
+    # The number of a frame is the place of its picture: what is no address keeps its place.
+    found = several[:_MOST] if isinstance(several, list) else []
+    links = [each.strip() if isinstance(each, str) else "" for each in found or [given.get("attachment")]]
+    return links if any(links) else []
 
 
 def media_of(task: Mapping[str, Any], kept: Mapping[str, Mapping[str, Any]]) -> list[Medium]:
@@ -51,7 +55,10 @@ def media_of(task: Mapping[str, Any], kept: Mapping[str, Mapping[str, Any]]) -> 
     First the file that `fetch-attachments` kept, then the address itself if it is one of the web.
     """
     known = _known_size(task)
-    return [_medium(task, link, kept.get(unsigned_url(link), {}), known) for link in links_of(task)]
+    return [
+        _medium(task, link, kept.get(unsigned_url(link), {}), known) if link else NO_PICTURE
+        for link in links_of(task)
+    ]
 
 
 def _medium(task: Mapping[str, Any], link: str, row: Mapping[str, Any], known: Size | None) -> Medium:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from scalesync.web.addresses import address
 from scalesync.web.annotation_items import Item
 from scalesync.web.pages import PageRequest
-from scalesync.web.pictures import Medium, Size, page_sizes, reached
+from scalesync.web.pictures import NO_PICTURE, Medium, Size, page_sizes, reached
 from scalesync.web.shapes import FROM_ABOVE, PICTURE, Point, written
 
 _MOST_LAYERS = 50
@@ -81,7 +81,7 @@ def sheets_of(
 ) -> Sheets:
     """Return the sheets of a task: that of its picture first, if there is one or a shape lies on it."""
     numbers = sorted({item.frame for item in items if item.frame is not None})
-    pictures = [each for each in media if each.kind in ("image", "video") or each.reason]
+    pictures = _pictures(media, by_frame=len(media) > 1 and bool(numbers))
     if len(pictures) > 1 and numbers:
         # Frames without annotations are pictures too.
         numbers = sorted({*numbers, *range(min(len(pictures), _MOST_FRAMES))})
@@ -113,6 +113,13 @@ def sheets_of(
         layers,
         request,
     )
+
+
+def _pictures(media: Sequence[Medium], *, by_frame: bool) -> list[Medium]:
+    """Return what is shown on sheets, `by_frame` with something in the place of what is not."""
+    found = [each if each.kind in ("image", "video") or each.reason else None for each in media]
+    # The number of a frame is the place of its picture.
+    return [each or NO_PICTURE for each in found] if by_frame else [each for each in found if each]
 
 
 class _Shown(NamedTuple):
@@ -168,8 +175,7 @@ def _medium(pictures: Sequence[Medium], frame: int | None, sizes: Sequence[Size 
     if pictures:
         own = frame is not None and len(pictures) > 1
         place = frame if own and frame is not None else 0
-        missing = Medium("", "", None, "The task names no attachment for this frame.")
-        found = pictures[place] if 0 <= place < len(pictures) else missing
+        found = pictures[place] if 0 <= place < len(pictures) else NO_PICTURE
     # A page of a PDF is no picture, but its size is known.
     if frame is not None and 0 <= frame < len(sizes) and sizes[frame] is not None:
         return found._replace(size=sizes[frame])

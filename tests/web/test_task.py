@@ -140,15 +140,19 @@ def test_frames_are_links_without_scripts(database: Database, browser: Browser) 
     """The shapes of a frame are shown with its own picture; those of others are there and hidden."""
     frame = [{"type": "box", "left": 1, "top": 1, "width": 5, "height": 5, "label": "a"}]
     pictures = [f"https://example.com/{number}.jpg" for number in range(3)]
-    found = from_files("videoannotation", [{"annotations": frame}] * 3)
-    hold(database, "t", "videoannotation", None, params={"attachments": pictures})
+    found = from_files("videoannotation", [{"annotations": frame}] * 6)
+    odd = [None, "https://example.com/3.mp3", "https://example.com/5.jpg"]
+    hold(database, "t", "videoannotation", None, params={"attachments": [*pictures, *odd]})
     store(database, annotations, found.annotations)
     for number in range(3):
         document = browser.page(f"/task/t?frame={number}")
         shown = [g for g in document.iter(f"{SVG}g") if "off" not in g.get("class", "").split()]
         assert [g.get("data-frame") for g in shown] == [None, str(number)]
         assert [img.get("src") for img in tagged(document, "img")] == [pictures[number]]
-        assert ordinals(document, "t") == [0, 1, 2]
+        assert ordinals(document, "t") == list(range(6))
+    assert [img.get("src") for img in tagged(browser.page("/task/t?frame=5"), "img")] == [odd[2]]
+    for number in (3, 4):
+        assert "names no attachment for this frame" in words(browser.page(f"/task/t?frame={number}"))
     assert {link for link in links(browser.page("/task/t?frame=1")) if "t?frame=" in link} == {
         "/task/t?frame=0",
         "/task/t?frame=2",
