@@ -217,7 +217,7 @@ def test_one_day_in_a_wrong_year_presses_no_other_together() -> None:
     days = [DayCounts("0001-01-01", 1, 0), DayCounts("2026-11-01", 2, 1), DayCounts("2026-11-03", 1, 1)]
     chart = charts(overview(by_status={"completed": 4}, days=days))["per-day"]
     assert chart.rows[-3:] == [("2026-11-01", 2, 1), ("2026-11-02", 0, 0), ("2026-11-03", 1, 1)]
-    assert "without 1 earlier days with tasks" in chart.note
+    assert "without 1 earlier day with tasks" in chart.note
     early = charts(overview(days=[DayCounts("0001-01-01", 1, 0)]))["per-day"]
     assert early.rows == [("0001-01-01", 1, 0)]
 
