@@ -2,6 +2,7 @@
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -102,9 +103,12 @@ class Database:
         ends = math.inf if seconds is None else time.monotonic() + seconds
         with self.read() as connection:
             driver: Any = connection.connection.driver_connection
-            if self.is_sqlite:
+            # The handler takes Python's lock again and again: without a limit it is for signals alone, which
+            # only the main thread gets.
+            in_main = threading.current_thread() is threading.main_thread()
+            if self.is_sqlite and (seconds is not None or in_main):
                 driver.set_progress_handler(lambda: time.monotonic() > ends, _STEPS_BETWEEN_CHECKS)
-            elif seconds is not None:
+            elif seconds is not None and not self.is_sqlite:
                 limit = f"SET LOCAL statement_timeout = {max(1, int(seconds * 1_000))}"
                 connection.exec_driver_sql(f"{limit}; {_FEW_ROWS}")
             try:

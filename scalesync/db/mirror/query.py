@@ -199,10 +199,10 @@ def tasks_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
 
 def responses_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
     """Return the number of selected tasks with a response of which a part has a form that is not known."""
-    table, key = TASKS.table, TASKS.table.c[TASKS.key]
-    joined = unread_responses.join(table, key == unread_responses.c.task_id)
-    # What is wrong with a file is said of the file.
-    counting = select(func.count()).select_from(joined).where(not_(_UNREAD_FILE), *where(table, wanted))
+    table, unread = TASKS.table, unread_responses.c.task_id
+    # What is wrong with a file is said of the file. No join: SQLite would begin it with all tasks.
+    selected = exists().where(table.c[TASKS.key] == unread, not_(_UNREAD_FILE), *where(table, wanted))
+    counting = select(func.count()).select_from(unread_responses).where(selected)
     return conn.execute(counting).scalar_one()
 
 
