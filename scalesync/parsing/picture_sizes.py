@@ -10,7 +10,7 @@ from os import SEEK_CUR, SEEK_END, SEEK_SET
 from typing import Literal
 
 ReadAt = Callable[[int, int], bytes]
-"""Returns up to so many bytes of a file from an offset on; none at or behind its end."""
+"""Takes an offset and a size; returns up to that number of bytes of a file, none at or behind its end."""
 
 HEAD = 1024
 """Bytes by which the format of a file is known."""

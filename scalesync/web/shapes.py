@@ -1,6 +1,6 @@
 """Turn rows of `annotations` into outlines for SVG, in the pixels of their picture or in metres from above.
 
-Whatever a row holds, nothing here raises: what cannot be drawn has no outline, and is shown as text.
+No content of a row makes this raise: an annotation that cannot be drawn has no outline, and is shown as text.
 """
 
 import math

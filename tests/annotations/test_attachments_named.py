@@ -1,4 +1,4 @@
-"""Which attachments a task names, whatever form its params have."""
+"""The attachments of a task are found in params of any form."""
 
 import json
 

@@ -12,7 +12,7 @@ from tests.support.databases import migrate, opened
 SHAPES = 3
 """Annotations of each completed task."""
 PROJECTS, TASKS_OF_A_BATCH, COMMANDS_SHARE = 12, 1_000, 10
-"""Projects; tasks of each batch; and one task in so many has a delivered command."""
+"""The number of projects, of tasks in each batch, and of tasks for each one with a delivered command."""
 
 _FIRST = 1_600_000_000
 _APART = 30
@@ -64,7 +64,7 @@ class _Dialect:
 
 
 def fill(url: str, tasks: int) -> None:
-    """Create a mirror at a URL with so many tasks, their annotations, batches and history, and commands."""
+    """Create a mirror of `tasks` tasks at a URL, with annotations, batches, history and commands."""
     migrate(url)
     with opened(url) as database, database.write() as conn:
         for statement in _statements(_Dialect(database, tasks), tasks):

@@ -149,7 +149,7 @@ class _Slow:
 
 
 def _slow_task(mirrored: Scalesync, file_server: FileServer, number: int) -> _Slow:
-    """Write a task with so many slow pictures."""
+    """Write a task with `number` slow pictures."""
     slow = _Slow()
     file_server.files |= {f"{each}.png": slow for each in range(number)}
     urls = [file_server.url(f"{each}.png", None) for each in range(number)]

@@ -278,7 +278,7 @@ def odd_task(rng: Random) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_anything_is_judged_alike(seed: int, database: Database) -> None:
-    """Whatever is where a number, a text or a list is expected: no error, and one answer."""
+    """Any value in the place of a number, a text or a list gives no error, and one answer."""
     rng = Random(seed)
     for number in range(1, 150):
         hold(database, number, odd_task(rng))

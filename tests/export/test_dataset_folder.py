@@ -40,7 +40,7 @@ def test_ids_of_scale_are_names_as_they_are() -> None:
 
 @given(text(characters(exclude_categories=())))
 def test_every_text_comes_back_from_yaml(given_text: str) -> None:
-    """Whatever it holds; half a character comes back as it is, or is refused by the reader only."""
+    """Any text is read back equal; half a character comes back as it is, or only the reader refuses it."""
     quoted = yaml_text(given_text)
     assert len(quoted.splitlines()) == 1
     quoted.encode()
@@ -69,7 +69,7 @@ def test_an_earlier_export_is_known_again(made: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mine.txt", "labels/train/mine.txt", ".hidden", "new/place/x.jpg"])
 def test_a_folder_with_a_file_of_somebody_else_is_none(made: Path, name: str) -> None:
-    """Wherever it lies, whatever it is called, and in place of another, too."""
+    """A file is noticed in any folder, under any name, and in place of another."""
     (made / name).parent.mkdir(parents=True, exist_ok=True)
     (made / name).write_bytes(b"")
     assert not is_earlier_export(made)

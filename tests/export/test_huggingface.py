@@ -62,7 +62,7 @@ def test_boxes_are_where_the_pixels_are(database: Database, tmp_path: Path) -> N
 
 
 def test_columns_have_their_types(database: Database, tmp_path: Path) -> None:
-    """Whatever comes first: whole numbers and fractions, pictures without objects, in every split."""
+    """Load each split: it may begin with whole numbers, fractions or a picture without objects."""
     ids = [f"{n:024x}" for n in range(99)]
     shapes = {
         "train": [[], [box("a", 1, 1)], [box("a", 1.5, 1.25)]],
