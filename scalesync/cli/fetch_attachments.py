@@ -8,7 +8,7 @@ import click
 
 from scalesync.cli.context import Context
 from scalesync.cli.error_handling import graceful_shutdown
-from scalesync.cli.fetch_results import print_reasons, summary_as_dict
+from scalesync.cli.fetch_results import advice_for, print_reasons, summary_as_dict
 from scalesync.cli.filters import filters, warn_of_filters
 from scalesync.cli.output import pluralize, print_json, single_line
 from scalesync.cli.param_types import DISK_SIZE, SECONDS, json_option, workers_option
@@ -121,8 +121,8 @@ def _raise_if_incomplete(summary: "AttachmentSummary") -> None:
         raise InterruptedRunError("Stopped; what came is saved.", advice="Run the same again to go on.")
     if summary.failed:
         files = pluralize(summary.failed, "attachment", "attachments")
-        advices = dict.fromkeys(reason.advice or _RETRY_ADVICE for reason in summary.reasons)
-        raise IncompleteError(f"{files} could not be had.", advice=" ".join([*advices, _REASON_ADVICE]))
+        advice = f"{advice_for(summary, _RETRY_ADVICE)} {_REASON_ADVICE}"
+        raise IncompleteError(f"{files} could not be had.", advice=advice)
 
 
 COMMANDS = (fetch_attachments,)

@@ -104,6 +104,11 @@ def print_reasons(summary: "DownloadSummary", one: str, many: str) -> None:
         click.echo(f"{files} for {pluralize(len(others), 'other reason', 'other reasons')}", err=True)
 
 
+def advice_for(summary: "DownloadSummary", retry: str) -> str:
+    """Return what may help with the failed files: each advice once, `retry` for those without one."""
+    return " ".join(dict.fromkeys(reason.advice or retry for reason in summary.reasons))
+
+
 def print_fetched(summary: "FetchSummary") -> None:
     """Print the numbers of fetched and failed files on stderr."""
     files = pluralize(summary.fetched, "result file", "result files")
@@ -122,9 +127,8 @@ def raise_if_incomplete(summary: "FetchSummary") -> None:
     if summary.failed:
         files = pluralize(summary.failed, "result file", "result files")
         what = {0: "fetched", summary.failed: "read"}.get(summary.unread, "fetched or read")
-        # Each advice once, in the order of the reasons.
-        advices = dict.fromkeys(reason.advice or _RETRY_ADVICE for reason in summary.reasons)
-        raise IncompleteError(f"{files} could not be {what}.", advice=" ".join([*advices, _REASON_ADVICE]))
+        advice = f"{advice_for(summary, _RETRY_ADVICE)} {_REASON_ADVICE}"
+        raise IncompleteError(f"{files} could not be {what}.", advice=advice)
 
 
 COMMANDS = (fetch_results,)

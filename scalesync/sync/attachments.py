@@ -4,7 +4,7 @@ Open it for `scalesync fetch-attachments`: which attachments are wanted, failure
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
@@ -20,7 +20,13 @@ from scalesync.models.selection import Selection
 from scalesync.parsing.picture_sizes import UnreadablePictureError
 from scalesync.sync.attachment_files import AttachmentDirectory
 from scalesync.sync.attachment_sizes import WantedAttachment, read_sizes
-from scalesync.sync.download_events import POLL_SECONDS, DownloadSummary, FileFailed, FileSaved
+from scalesync.sync.download_events import (
+    DownloadSummary,
+    FileFailed,
+    FileSaved,
+    download_pool,
+    finished_downloads,
+)
 
 _TASKS_AT_ONCE = 200
 _LONGEST_URL = 2_000
@@ -116,13 +122,8 @@ class AttachmentFetcher:
             total = query.total(conn, TASKS, self.wanted)
         limit = total if self.wanted.limit is None else min(total, self.wanted.limit)
         self.watch(TasksLookedAt(0, limit))
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="attachment") as pool:
-            try:
-                self._work(pool, self._wanted(limit, self.clock.now()))
-            except BaseException:
-                self.clock.stopping.set()
-                self.downloads.cut_off()
-                raise
+        with download_pool(self.workers, "attachment", self.downloads, self.clock) as pool:
+            self._work(pool, self._wanted(limit, self.clock.now()))
         self.summary.stopped = self.clock.stopping.is_set()
         self.summary.seconds = self.clock.monotonic() - began
         return self.summary
@@ -136,10 +137,7 @@ class AttachmentFetcher:
                 self.active[pool.submit(self._fetch, attachment)] = attachment
             if not self.active:
                 return
-            done, _ = wait(self.active, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            if self.clock.stopping.is_set():
-                self.downloads.cut_off()
-            self._finish(done)
+            self._finish(finished_downloads(self.active, self.downloads, self.clock))
 
     def _wanted(self, limit: int, began: datetime) -> Iterator[WantedAttachment]:
         """Yield each wanted attachment of the selected tasks once."""

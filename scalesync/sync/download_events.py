@@ -1,14 +1,18 @@
-"""Limits, events and result of fetching many files, which responses or tasks name."""
+"""Limits, threads, events and result of fetching many files, which responses or tasks name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from scalesync.api.downloads import DownloadOptions, Downloads
 from scalesync.clock import Clock
 from scalesync.errors import ConfigurationError
 
-POLL_SECONDS = 0.25
+_T = TypeVar("_T")
+
+_POLL_SECONDS = 0.25
 """Seconds between two checks for a stop."""
 
 
@@ -49,6 +53,28 @@ class FetchOptions:
         return Downloads(key, options, clock=clock)
 
 
+@contextmanager
+def download_pool(
+    workers: int, name: str, downloads: Downloads, clock: Clock
+) -> Iterator[ThreadPoolExecutor]:
+    """Yield threads for downloads; an error in the block stops all, and cuts off the active ones."""
+    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
+        try:
+            yield pool
+        except BaseException:
+            clock.stopping.set()
+            downloads.cut_off()
+            raise
+
+
+def finished_downloads(active: Collection[Future[_T]], downloads: Downloads, clock: Clock) -> set[Future[_T]]:
+    """Wait shortly, and return the downloads that have ended; after a stop the others are cut off."""
+    done, _ = wait(active, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+    if clock.stopping.is_set():
+        downloads.cut_off()
+    return done
+
+
 @dataclass(frozen=True, slots=True)
 class FetchStarted:
     """Fetching begins; `files` are wanted."""
@@ -59,7 +85,7 @@ class FetchStarted:
 
 @dataclass(frozen=True, slots=True)
 class FileSaved:
-    """A file is in the database, and so are the annotations of the tasks that name it."""
+    """A result file is saved with the annotations of its tasks, or what an attachment is."""
 
     name: ClassVar = "kept"
     url: str

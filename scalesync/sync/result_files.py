@@ -4,7 +4,7 @@ Open it for `scalesync fetch-results`: which files are wanted, expired links, fa
 """
 
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from scalesync.annotations.json_values import is_text, unmarked
@@ -19,12 +19,13 @@ from scalesync.db.mirror.result_files import FetchedFile
 from scalesync.errors import ScaleException
 from scalesync.json_sanitizing import sanitize
 from scalesync.sync.download_events import (
-    POLL_SECONDS,
     DownloadSummary,
     FetchStarted,
     FetchWatcher,
     FileFailed,
     FileSaved,
+    download_pool,
+    finished_downloads,
 )
 
 _BATCH_SIZE = 100
@@ -95,13 +96,8 @@ class Fetcher:
         began = self.clock.monotonic()
         with self.database.read() as conn:
             self.watch(FetchStarted(query.files_wanted(conn) + query.files_unread(conn)))
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="result") as pool:
-            try:
-                self._work(pool)
-            except BaseException:
-                self.clock.stopping.set()
-                self.downloads.cut_off()
-                raise
+        with download_pool(self.workers, "result", self.downloads, self.clock) as pool:
+            self._work(pool)
         self.summary.stopped = self.clock.stopping.is_set()
         self.summary.seconds = self.clock.monotonic() - began
         return self.summary
@@ -112,10 +108,7 @@ class Fetcher:
             self._fill(pool, wanted)
             if not self.active:
                 return
-            done, _ = wait(self.active, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            if self.clock.stopping.is_set():
-                self.downloads.cut_off()
-            for future in done:
+            for future in finished_downloads(self.active, self.downloads, self.clock):
                 self._finish(self.active.pop(future), future)
 
     def _wanted(self) -> Iterator[tuple[str, str | None]]:
