@@ -158,10 +158,10 @@ def _response(page: WebPage, request: PageRequest) -> Response:
             )
             return Response(f"{page.values['message']}\n", page.status, media_type="text/plain")
         return Response(page.table.csv(), page.status, page.headers, _TYPES["csv"])
-    # An error has its own sentence, and asks the database nothing more.
-    unknown = page.status < 400 and request.mirror.as_of() is None
-    values = {"gaps": [NEVER_SYNCED] if unknown else [], **page.values}
-    values |= {"menu": MENU, "path": request.path, "query": request.query}
+    values = {"menu": MENU, "path": request.path, "query": request.query, "gaps": [], **page.values}
+    # An error has its own sentence, and asks the database nothing more; nor do pages that say their gaps.
+    if "gaps" not in page.values and page.status < 400 and request.mirror.as_of() is None:
+        values["gaps"] = [NEVER_SYNCED]
     html = environment().get_template(page.template).render(values)
     return Response(html.encode(errors="replace"), page.status, page.headers, "text/html; charset=utf-8")
 
