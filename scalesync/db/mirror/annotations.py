@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from scalesync.annotations.flatten import flatten, result_urls
+from scalesync.annotations.models import Flattened
 from scalesync.annotations.urls import unsigned_url
 from scalesync.db import bulk_insert
 from scalesync.db.mirror.changes import UNKNOWN
@@ -148,10 +149,11 @@ def count_mismatches(conn: sa.Connection, task_ids: Iterable[str]) -> list[str]:
     for chunk in chunks(task_ids):
         counting = sa.select(annotations.c.task_id, sa.func.count()).where(annotations.c.task_id.in_(chunk))
         here = {row[0]: row[1] for row in conn.execute(counting.group_by(annotations.c.task_id))}
-        for each in list(_answered(conn, chunk)):
-            flat = flatten(each.type, each.response, _contents(conn, _noted(_addresses(each))))
-            if len(flat.annotations) != here.get(each.task_id, 0):
-                wrong.append(each.task_id)
+        wrong += [
+            each.task_id
+            for each in list(_answered(conn, chunk))
+            if len(_flattened(conn, each).annotations) != here.get(each.task_id, 0)
+        ]
     return wrong
 
 
@@ -200,12 +202,8 @@ def record_unread(conn: sa.Connection) -> None:
     portion = sa.select(tasks.c.task_id).order_by(tasks.c.task_id).limit(_AT_ONCE)
     last = ""
     while ids := conn.scalars(portion.where(tasks.c.task_id > last)).all():
-        unread = []
-        for each in list(_answered(conn, ids)):
-            files = _contents(conn, _noted(_addresses(each)))
-            if not flatten(each.type, each.response, files).read:
-                unread.append(each.task_id)
-        _insert_unread(conn, unread)
+        answered = list(_answered(conn, ids))
+        _insert_unread(conn, [each.task_id for each in answered if not _flattened(conn, each).read])
         last = ids[-1]
 
 
@@ -220,6 +218,11 @@ def _answered(conn: sa.Connection, task_ids: Collection[str]) -> Iterator[TaskRe
     wanted = sa.select(columns.task_id, columns.type, columns.response, sa.type_coerce(beside, Json))
     for task_id, kind, response, extra in conn.execute(wanted.where(columns.task_id.in_(task_ids))):
         yield TaskResponse(task_id, kind, threads_in(extra) if response is None else response)
+
+
+def _flattened(conn: sa.Connection, each: TaskResponse) -> Flattened:
+    """Return the rows of a stored response and of those of its files that are stored."""
+    return flatten(each.type, each.response, _contents(conn, _noted(_addresses(each))))
 
 
 def _addresses(each: TaskResponse) -> set[str]:
