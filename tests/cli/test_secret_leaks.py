@@ -49,6 +49,11 @@ CALLS: dict[str, tuple[str, ...]] = {
     "docs": ("docs", "docs tables"),
     "changes": ("changes", "changes --json"),
     "diff": (f"diff {ID}", f"diff {ID} --json"),
+    "publish": (
+        "publish lake --json --view label_counts",
+        "publish files --format parquet",
+        f"publish s3://{KEY}@h/p",
+    ),
     "findings": ("findings", "findings --json --rule tiny --fail-on any", "findings --counts"),
     "task list": ("task list --queued", "task list --json --limit 3"),
     "task show": (f"task show {ID}",),
