@@ -1,10 +1,12 @@
 """What may be pruned by its age, and what must stay whatever its age, on both databases."""
 
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 
 from scalesync.db.database import Database
 from scalesync.db.prune import PORTION, Pruner, give_free_room_back
@@ -24,6 +26,7 @@ from tests.support.databases import opened
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=90)
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 OLD, OLDER = NOW - timedelta(days=100), NOW - timedelta(days=200)
 TASKS, EVERYTHING = [Window("tasks")], [Window("projects"), Window("batches"), Window("tasks")]
 
@@ -90,6 +93,19 @@ def test_a_gap_that_nothing_closed_stays_known(database: Database) -> None:
 
     assert pruned(database, before=NOW) == {}
     assert runs_left(database) == [complete, incomplete, backfill]
+
+
+def test_runs_that_had_nothing_to_read_go_by_their_age(database: Database) -> None:
+    """Except the last of all, which `status` shows."""
+    ended = [OLDER, OLD, NOW, OLD]
+    kept = {"kind": "backfill", "state": "complete", "started_at": OLDER}
+    with database.write() as conn:
+        conn.execute(insert(runs), [{**kept, "finished_at": at} for at in ended])
+
+    assert pruned(database) == {"runs": 2}
+    with database.read() as conn:
+        left = conn.scalars(select(runs.c.finished_at).order_by(runs.c.id)).all()
+    assert left == [NOW, OLD]
 
 
 def test_the_open_run_and_the_first_ones_stay(database: Database) -> None:
@@ -198,10 +214,13 @@ def test_a_response_that_is_replaced_again_meanwhile_stays(postgres_url: str) ->
     with opened(postgres_url) as database:
         had(database, A, B)
         pruner = Pruner(database, [PrunableKind.RESPONSES], NOW + timedelta(days=8_000))
-        with database.write() as conn:
-            conn.execute(update(replaced_responses).values(replaced_at=NOW + timedelta(days=9_000)))
-            assert [each.rows for each in pruner.count()] == [1]
-        assert pruner.delete(lambda: False, lambda _event: None)[0].rows == 0
+        with ThreadPoolExecutor(1) as threads:
+            with database.write() as conn:
+                conn.execute(update(replaced_responses).values(replaced_at=NOW + timedelta(days=9_000)))
+                deleting = threads.submit(pruner.delete, lambda: False, lambda _event: None)
+                while not conn.execute(WAITING).scalar_one():
+                    time.sleep(0.01)
+            assert deleting.result()[0].rows == 0
         assert len(kept(database)) == 2
 
 
