@@ -7,7 +7,10 @@ from statistics import median
 
 from tests.benchmark.account import CORPORA
 
-SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages")
+SHOWN = (
+    *("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages"),
+    "hosts",
+)
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -25,6 +28,9 @@ RESUMED = "scalesync, run again to read the rest"
 DROP_IN = "scalesync's client, {}"
 OFFICIAL_READER = "official client, {}"
 """Readers of all tasks, by the method that they call."""
+SHARED_SYNC = "scalesync sync --workers 4, hosts: {}"
+SHARED_DISPATCH = "scalesync dispatch --workers 8, hosts: {}"
+"""Work that several hosts share, by their number."""
 METHODS = ("get_tasks", "tasks, page by page")
 
 
@@ -43,6 +49,8 @@ class Measurement:
     annotations: int = 0
     """Annotation rows in its database in the end; 0 if it writes none."""
     requests: int = 0
+    claims: int = 0
+    """How often the window that was claimed most was claimed, where several hosts share a sync."""
 
 
 @dataclass

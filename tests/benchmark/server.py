@@ -41,7 +41,14 @@ class Api:
 
     def requests(self) -> int:
         """Return the number of requests that it answered so far."""
-        with urllib.request.urlopen(f"{self.control}/requests", timeout=30) as answer:
+        return self._counted("requests")
+
+    def creations(self) -> int:
+        """Return the number of requests so far that were to create a task, those refused included."""
+        return self._counted("creations")
+
+    def _counted(self, what: str) -> int:
+        with urllib.request.urlopen(f"{self.control}/{what}", timeout=30) as answer:
             return int(answer.read())
 
 
@@ -74,12 +81,13 @@ class App:
     account: Account
     latency: float
     requests: int = 0
+    creations: int = 0
     routes: dict[tuple[str, str], Callable[[Query, list[str], bytes], Answer]] = field(init=False)
 
     def __post_init__(self) -> None:
         account = self.account
         self.routes = {
-            ("GET", "tasks"): lambda query, _names, _body: (200, account.page(query)),
+            ("GET", "tasks"): lambda query, _names, _body: self._tasks(query),
             ("GET", "task"): lambda _query, names, _body: _found(account.task(names[0])),
             ("POST", "task"): lambda _query, names, body: self._create(names[0], body),
             ("GET", "batches"): lambda query, names, _body: self._batches(query, names),
@@ -95,8 +103,8 @@ class App:
             if not message.get("more_body"):
                 break
         _, head, *names = [unquote(part) for part in scope["raw_path"].decode().split("/")]
-        if head == "requests":
-            status, text = 200, str(self.requests).encode()
+        if head in {"requests", "creations"}:
+            status, text = 200, str(getattr(self, head)).encode()
         else:
             self.requests += 1
             if self.latency:
@@ -111,7 +119,13 @@ class App:
         route = self.routes.get((method, names[0]))
         return _found(None) if route is None else route(query, names[1:], body)
 
+    def _tasks(self, query: Query) -> Answer:
+        if self.account.by_project and not query.get("project"):
+            return _refused(400, "A project has to be named.")
+        return 200, self.account.page(query)
+
     def _create(self, kind: str, body: bytes) -> Answer:
+        self.creations += 1
         try:
             return 200, self.account.create(kind, decode(body), time.time_ns() // 1_000_000)
         except DuplicateError:

@@ -35,6 +35,7 @@ runs = Table(
     Column("error", Text, doc="why it is incomplete"),
     Column("responses_unread", BigInteger, nullable=False, server_default="0", doc="not fully understood"),
     Column("values_replaced", BigInteger, nullable=False, server_default="0", doc="kept in another form"),
+    Column("opened_at", Instant, doc="the database's clock before the first request for it"),
     one_of("kind", RunKind),
     one_of("state", RunState),
     CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),
