@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.benchmark.account import CORPORA
 from tests.benchmark.results import ENGINES
 
-STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages")
+STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "large")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Options:
     latency: float
     engines: tuple[str, ...]
     corpora: tuple[str, ...]
+    keep: Path | None
     json: Path | None
     plot: Path | None
     markdown: bool
@@ -42,7 +43,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "tests.benchmark", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--only", default=",".join(STAGES), help="stages, separated by commas", metavar="STAGES")
+    add("--only", default=",".join(STAGES[:-1]), help="stages, separated by commas", metavar="STAGES")
     add("--tasks", type=int, default=20_000, help="tasks of the account that each peer copies")
     add("--large", type=int, default=200_000, help="tasks of the large account that only scalesync copies")
     add("--verified", type=int, default=100_000, help="tasks of the account that is verified")
@@ -56,6 +57,11 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--latency", type=float, default=0.15, help="seconds that a request takes in the stage `latency`")
     add("--engines", default=",".join(ENGINES), help="databases, separated by commas")
     add("--corpora", default=",".join(CORPORA), help="corpora of the stage `sync`; other stages copy plain")
+    add(
+        "--keep",
+        type=Path,
+        help="a directory for figures of `large`, which the next run does not repeat",
+    )
     add("--json", type=Path, help="a file for every figure")
     add("--plot", type=Path, help="a PNG for the speeds")
     add("--markdown", action="store_true", help="print the tables for benchmarks.md too")

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from statistics import median
 
-from tests.benchmark.account import CORPORA
+from tests.benchmark.account import CORPORA, GENERATED
 
-SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages")
+SHOWN = (
+    "sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages",
+    "large",
+)  # fmt: skip
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -43,6 +46,8 @@ class Measurement:
     annotations: int = 0
     """Annotation rows in its database in the end; 0 if it writes none."""
     requests: int = 0
+    disk: int = 0
+    """Bytes of the database afterwards; 0: not looked at."""
 
 
 @dataclass
@@ -86,6 +91,11 @@ class Result:
     def requests(self) -> int:
         """The most of any round."""
         return max(one.requests for one in self.rounds)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the database, the most of any round; 0 if nobody looked."""
+        return max(one.disk for one in self.rounds)
 
     @property
     def rate(self) -> float:
@@ -135,7 +145,7 @@ class Results:
 
     def groups(self) -> Iterator[list[Result]]:
         """Yield the results of each table: one stage, corpus and database; small accounts first."""
-        for place in product(SHOWN, CORPORA, ENGINES):
+        for place in product(SHOWN, (*CORPORA, GENERATED), ENGINES):
             found = [one for one in self.all if (one.stage, one.corpus, one.engine) == place]
             found = [one for one in found if one.rounds or one.failures]
             if found:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.benchmark.children import run_scalesync
 from tests.benchmark.documents import PROJECTS
 from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness, Peer
+from tests.benchmark.large import large
 from tests.benchmark.pages import pages
 from tests.benchmark.peers.protocol import Job
 from tests.benchmark.results import DROP_IN, METHODS, OFFICIAL_READER, CorpusFigures
@@ -155,5 +156,6 @@ ALL = {
     "resume": resume,
     "reading": reading,
     "pages": pages,
+    "large": large,
 }
 """By name."""
