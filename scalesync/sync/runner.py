@@ -12,7 +12,7 @@ from math import inf
 from typing import TypeVar
 
 from scalesync.clock import Clock
-from scalesync.db.mirror import batch_counts, upsert
+from scalesync.db.mirror import batch_counts, status_counts, upsert
 from scalesync.db.mirror.account import Account, claim_for_account
 from scalesync.db.mirror.documents import BATCHES, TASKS
 from scalesync.db.sync import runs, window_ledger, window_splits
@@ -24,7 +24,7 @@ from scalesync.errors import (
     ScaleResourceNotFound,
 )
 from scalesync.models.api import Page
-from scalesync.models.sync import Run, RunState, Window, WindowState
+from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.sync.engine import Engine
 from scalesync.sync.events import ClockWasAhead, ProjectRequired, RunStarted, SyncWatcher, WindowInconsistent
 from scalesync.sync.outage_backoff import OutageBackoff
@@ -213,6 +213,9 @@ class SyncRunner:
         engine.run(run, first_page)
         while not engine.stopping and self._reopen_short_windows(run):
             engine.run(run)
+        if run.kind is RunKind.FULL and not engine.stopping:
+            with self.store.database.write() as conn:
+                runs.refresh_statistics(conn)
         # 2. Look up batches that a task change may have reopened, then close the run in one transaction.
         failed = [] if engine.stopping else self._recheck_completed_batches(run)
         at = self.store.latest_page_at or run.started_at
@@ -220,6 +223,8 @@ class SyncRunner:
             runs.add_counts(conn, run.id, self.store.unreported())
             if not engine.stopping:
                 runs.finish(conn, run, at, failed)
+                # Those of a full run are counted: nobody knows what was done to the rows by hand before it.
+                status_counts.keep(conn, recount=run.kind is RunKind.FULL)
                 if TASKS.table.name in runs.read_watermarks(conn):
                     batch_counts.count_batches(conn, at)
             return runs.find(conn, run.id)

@@ -33,7 +33,7 @@ _COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
     ("sync, 0.1 % changed", ("--quiet", "sync")),
     ("status after it", ("status",)),
     ("verify after it", ("--quiet", "verify")),
-    ("report", ("--quiet", "report", "-o", "report.html", "--force")),
+    ("report", ("--quiet", "report", "-o", "report.html")),
 )
 """What is measured, in this order, with the command's arguments."""
 _CHANGED_BEFORE = "sync, 0.1 % changed"
