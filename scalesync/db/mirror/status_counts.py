@@ -7,7 +7,6 @@ from collections import Counter
 
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
-from scalesync.db.mirror import changes
 from scalesync.db.schema.annotations_and_changes import task_changes, task_counts
 from scalesync.db.schema.mirror import tasks
 
@@ -42,6 +41,8 @@ def keep(conn: Connection, *, recount: bool = False) -> None:
 
     Takes the task-write lock. Stores nothing if some task has no status: then they are counted each time.
     """
+    from scalesync.db.mirror import changes  # `status`, which only reads, needs nothing that writes
+
     changes.lock_task_writes(conn)
     last = conn.execute(select(func.coalesce(func.max(task_changes.c.id), 0))).scalar_one()
     kept_at = conn.execute(select(func.max(task_counts.c.change_id))).scalar_one()
