@@ -5,8 +5,10 @@ The account is generated, so that the server takes a few percent of one core and
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psycopg
@@ -22,25 +24,33 @@ from tests.benchmark.server import KEY, Api, running
 
 STAGE = "large"
 FIRST_SYNC = "first sync"
-_TURNS = 20
-"""Requests for each kind of page."""
+CHANGED_SYNC = "sync, 0.1 % changed"
+"""Before it, one task in a thousand changes."""
 
-_COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
+COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
     (FIRST_SYNC, ("--quiet", "sync")),
     ("status", ("status",)),
     ("sync, nothing new", ("--quiet", "sync")),
     ("verify", ("--quiet", "verify")),
-    ("sync, 0.1 % changed", ("--quiet", "sync")),
+    (CHANGED_SYNC, ("--quiet", "sync")),
     ("status after it", ("status",)),
     ("verify after it", ("--quiet", "verify")),
     ("report", ("--quiet", "report", "-o", "report.html")),
 )
 """What is measured, in this order, with the command's arguments."""
-_CHANGED_BEFORE = "sync, 0.1 % changed"
 
 
-def large(harness: Harness) -> None:
-    """Measure every part on each kind of database; those of a database in `--keep` are only shown again."""
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the stage does on each kind of database."""
+
+    commands: Sequence[tuple[str, Sequence[str]]] = COMMANDS
+    turns: int = 20
+    """Requests for each kind of page."""
+
+
+def large(harness: Harness, rehearsal: Rehearsal = Rehearsal()) -> None:
+    """Measure every part on each kind of database; one that `--keep` has all figures of is not repeated."""
     tasks = harness.options.tasks
     for engine in harness.options.engines:
         kept = None if harness.options.keep is None else harness.options.keep / f"{engine}-{tasks}.json"
@@ -49,20 +59,43 @@ def large(harness: Harness) -> None:
             continue
         # A server of its own, since the changes are made once.
         with running(tasks, corpus=GENERATED) as api, harness.fresh(engine) as url:
-            _measure(harness, api, Job(api.url, KEY, url, tasks), kept)
+            measure_parts(harness, api, Job(api.url, KEY, url, tasks), kept, rehearsal)
 
 
-def _measure(harness: Harness, api: Api, job: Job, kept: Path | None) -> None:
+def measure_parts(harness: Harness, api: Api, job: Job, kept: Path | None, rehearsal: Rehearsal) -> None:
+    """Run every command and ask for pages; what fails does not end it, unless it is the first sync.
+
+    After each part the results are written to the file `kept`.
+    """
     harness.init(api, job.database)
-    for name, arguments in _COMMANDS:
-        if name == _CHANGED_BEFORE:
+    for name, arguments in rehearsal.commands:
+        if name == CHANGED_SYNC:
             harness.say(f"  {api.change():,} tasks change")
-        if not _run(harness, name, arguments, api, job) and name == FIRST_SYNC:
-            break
-        _save(harness, job, kept, done=False)
-    else:
-        _pages(harness, job)
-        _save(harness, job, kept, done=True)
+        with _progress(harness, api):
+            succeeded = _run(harness, name, arguments, api, job)
+        _save(harness, job, kept, ended=False)
+        if name == FIRST_SYNC and not succeeded:
+            return
+    _pages(harness, job, rehearsal.turns)
+    _save(harness, job, kept, ended=True)
+
+
+@contextmanager
+def _progress(harness: Harness, api: Api) -> Iterator[None]:
+    """Say every half minute how many requests were answered, while the block runs."""
+    over, before = threading.Event(), api.requests()
+
+    def watch() -> None:
+        while not over.wait(30):
+            harness.say(f"  {api.requests() - before:,} requests so far")
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _run(harness: Harness, name: str, arguments: Sequence[str], api: Api, job: Job) -> bool:
@@ -80,10 +113,10 @@ def _placed(harness: Harness, arguments: Sequence[str]) -> list[str]:
     return [str(harness.directory / each) if each.endswith(".html") else each for each in arguments]
 
 
-def _pages(harness: Harness, job: Job) -> None:
+def _pages(harness: Harness, job: Job, turns: int) -> None:
     """Ask for pages of each kind; each kind has a result of its own."""
     harness.say(f"{STAGE}, {job.engine}, {job.tasks:,} tasks: pages")
-    for name, measured in measure(job.database, page_kinds(job.tasks, _TURNS)).items():
+    for name, measured in measure(job.database, page_kinds(job.tasks, turns)).items():
         result = harness.results.of(STAGE, f"page {name}", job.engine, job.tasks, GENERATED)
         harness.note(result, _returning(measured))
 
@@ -126,11 +159,12 @@ def _size(job: Job) -> int:
     return int(size)
 
 
-def _save(harness: Harness, job: Job, kept: Path | None, *, done: bool) -> None:
-    """Write the results of one kind of database to a file, whether or not all parts are `done`."""
+def _save(harness: Harness, job: Job, kept: Path | None, *, ended: bool) -> None:
+    """Write the results of one kind of database to a file, if there is one."""
     if kept is None:
         return
     results = [one for one in harness.results.all if (one.stage, one.engine) == (STAGE, job.engine)]
+    done = ended and not any(one.failures for one in results)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps({"done": done, "results": [asdict(one) for one in results]}, indent=1) + "\n")
 

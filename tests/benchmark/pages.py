@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,11 +44,11 @@ def measure(url: str, pages_of: Mapping[str, Sequence[str]]) -> dict[str, Measur
     found: dict[str, Measurement] = {}
     with _browsing(url) as (process, address):
         place = urlsplit(address)
-        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_LONGEST)
-        for name, addresses in pages_of.items():
-            seconds = sorted(_seconds(connection, one) for one in addresses)
-            late = seconds[min(len(seconds) - 1, int(_PERCENTILE * len(seconds)))]
-            found[name] = Measurement(late, peak=_memory(process.pid), requests=len(seconds))
+        with closing(http.client.HTTPConnection(place.hostname or "", place.port, timeout=_LONGEST)) as used:
+            for name, addresses in pages_of.items():
+                seconds = sorted(_seconds(used, one) for one in addresses)
+                late = seconds[min(len(seconds) - 1, int(_PERCENTILE * len(seconds)))]
+                found[name] = Measurement(late, peak=_memory(process.pid), requests=len(seconds))
     return found
 
 
