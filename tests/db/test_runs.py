@@ -143,7 +143,7 @@ def test_runs_come_newest_first(database: Database) -> None:
 
 
 def test_postgres_knows_after_a_first_sync_how_much_is_there(postgres_url: str) -> None:
-    """Its planner need not wait for autovacuum, which is off here; tables that others have locked are left."""
+    """Its planner need not wait for autovacuum, which is off here; locked tables are left out."""
     with running(60) as api, opened(postgres_url) as database:
         assert Mirror(postgres_url, api_key=KEY, api_url=api.url).sync().complete
         known = text("SELECT relname, reltuples FROM pg_class WHERE relname IN ('tasks', 'annotations')")
