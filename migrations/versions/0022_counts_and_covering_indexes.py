@@ -4,14 +4,14 @@ Those of tasks replace indexes of which each is the beginning of the new one. To
 read twice.
 
 Revision ID: 0022
-Revises: 0018
+Revises: 0019
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0022"
-down_revision: str | None = "0018"
+down_revision: str | None = "0019"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,8 @@ no statement needs them.
 
 from sqlalchemy import Column, Index, text
 
-import scalesync.db.schema.reviews_and_versions  # noqa: F401 - so does this
+import scalesync.db.schema.publishing
+import scalesync.db.schema.reviews_and_versions  # noqa: F401 - so do these
 from scalesync.db.schema.annotations_and_changes import result_files
 from scalesync.db.schema.mirror import UNFINISHED, batches, tasks
 from scalesync.db.schema.queue import (
