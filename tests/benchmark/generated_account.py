@@ -95,9 +95,12 @@ class GeneratedAccount:
         places = range(0, self._count, max(1, self._count // 100))
         return sum(len(self._maker.task(place)) for place in places) / max(1, len(places))
 
-    def change(self, now: int) -> int:
-        """Change every thousandth task, each time others, and return how many; pending ones are completed."""
-        changed = self._maker.change(now)
+    def change(self, now: int, *, recent: bool = False) -> int:
+        """Change one task in a thousand, each time others, and return how many; pending ones are completed.
+
+        With `recent` all of them are among the newest twentieth.
+        """
+        changed = self._maker.change(now, recent=recent)
         self._find.cache_clear()
         self._offsets.cache_clear()
         return changed

@@ -1,7 +1,7 @@
 """Make each task of a generated account from its place in order of creation, and nothing else."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from functools import cache
 
 from scalesync.sandbox.json_codec import Doc
@@ -47,7 +47,7 @@ def project_at(place: int) -> str:
     return _TURNS[place % len(_TURNS)]
 
 
-def status_at(place: int, pending: bool, changed: Mapping[int, tuple[int, int]]) -> str:
+def status_at(place: int, pending: bool, changed: Container[int]) -> str:
     """Return the status of a task that is one of the newest, which are `pending`, or is not."""
     if pending:
         return "completed" if place % PERIOD in changed else "pending"
@@ -72,8 +72,8 @@ class TaskMaker:
         self._count, self._seed = count, seed
         self.pending_from = count - count // 50
         """The place from which on tasks are pending."""
-        self.changed: dict[int, tuple[int, int]] = {}
-        """Number and time of the last change by offset in PERIOD."""
+        self.changed: dict[int, tuple[int, int, int]] = {}
+        """Number and time of a change by offset in PERIOD, and the place from which on it changed tasks."""
         self._changes = 0
         self._project_ids = {name: project_id(name).encode() for name in PROJECTS}
 
@@ -86,7 +86,7 @@ class TaskMaker:
 
     def updated(self, place: int) -> int:
         """Return when a task last changed, in milliseconds since 1970."""
-        change = self.changed.get(place % PERIOD)
+        change = self._change_of(place)
         if change is not None:
             return change[1] - place * 7_919 % 1_000
         return self.created(place) if place >= self.pending_from else self._completed(place)
@@ -140,17 +140,32 @@ class TaskMaker:
         ranks = _rank_of_project(project)
         return number // len(ranks) * len(_TURNS) + ranks[number % len(ranks)]
 
-    def change(self, now: int) -> int:
-        """Change one task in a thousand at `now`, each time others, and return how many."""
-        first = self._changes * 37
+    def change(self, now: int, *, recent: bool = False) -> int:
+        """Change one task in a thousand at `now`, each time others, and return how many.
+
+        With `recent` all of them are among the newest twentieth, otherwise spread over the whole account.
+        """
+        first, since = self._changes * 37, self._count - self._count // 20 if recent else 0
         self._changes += 1
-        offsets = {(first + number * _APART) % PERIOD for number in range(_CHANGED_OF_PERIOD)}
-        self.changed |= dict.fromkeys(offsets, (self._changes, now))
-        return sum(len(range(offset, self._count, PERIOD)) for offset in offsets)
+        number, apart = (_CHANGED_OF_PERIOD * 20, PERIOD // 80) if recent else (_CHANGED_OF_PERIOD, _APART)
+        offsets = {(first + turn * apart) % PERIOD for turn in range(number)} - self.changed.keys()
+        self.changed |= dict.fromkeys(offsets, (self._changes, now, since))
+        return sum(len(self._places(offset)) for offset in offsets)
+
+    def _places(self, offset: int) -> range:
+        """Return the places of the tasks that were changed at an offset."""
+        since = self.changed[offset][2]
+        periods = max(0, -(-(since - offset) // PERIOD))
+        return range(offset + periods * PERIOD, self._count, PERIOD)
+
+    def _change_of(self, place: int) -> tuple[int, int] | None:
+        """Return number and time of a task's change, or None."""
+        number, now, since = self.changed.get(place % PERIOD, (0, 0, self._count))
+        return (number, now) if place >= since else None
 
     def places_changed(self) -> list[int]:
         """Return the places of all tasks that were changed, in order."""
-        return sorted(place for offset in self.changed for place in range(offset, self._count, PERIOD))
+        return sorted(place for offset in self.changed for place in self._places(offset))
 
     def task(self, place: int) -> bytes:
         """Return a task as JSON text."""
@@ -169,7 +184,7 @@ class TaskMaker:
             self.batch(place).encode(),
             place,
         )
-        change = self.changed.get(place % PERIOD)
+        change = self._change_of(place)
         if status == "completed":
             done = self._completed(place) if place < self.pending_from else self.updated(place)
             boxes = (self._box(place, shape, 0 if change is None else change[0]) for shape in (0, 1))

@@ -25,7 +25,9 @@ from tests.benchmark.server import KEY, Api, running
 STAGE = "large"
 FIRST_SYNC = "first sync"
 CHANGED_SYNC = "sync, 0.1 % changed"
-"""Before it, one task in a thousand changes."""
+"""Before it, one task in a thousand changes, all over the account."""
+RECENT_SYNC = "sync, 0.1 % changed, recent ones"
+"""Before it, as many of the newest twentieth change."""
 
 COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
     (FIRST_SYNC, ("--quiet", "sync")),
@@ -35,6 +37,9 @@ COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
     (CHANGED_SYNC, ("--quiet", "sync")),
     ("status after it", ("status",)),
     ("verify after it", ("--quiet", "verify")),
+    ("publish", ("--quiet", "publish", "lake")),
+    (RECENT_SYNC, ("--quiet", "sync")),
+    ("publish after it", ("--quiet", "publish", "lake")),
     ("report", ("--quiet", "report", "-o", "report.html")),
 )
 """What is measured, in this order, with the command's arguments."""
@@ -69,8 +74,8 @@ def measure_parts(harness: Harness, api: Api, job: Job, kept: Path | None, rehea
     """
     harness.init(api, job.database)
     for name, arguments in rehearsal.commands:
-        if name == CHANGED_SYNC:
-            harness.say(f"  {api.change():,} tasks change")
+        if name in {CHANGED_SYNC, RECENT_SYNC}:
+            harness.say(f"  {api.change(recent=name == RECENT_SYNC):,} tasks change")
         with _progress(harness, api):
             succeeded = _run(harness, name, arguments, api, job)
         _save(harness, job, kept, ended=False)
@@ -101,7 +106,7 @@ def _progress(harness: Harness, api: Api) -> Iterator[None]:
 def _run(harness: Harness, name: str, arguments: Sequence[str], api: Api, job: Job) -> bool:
     """Run one command, note what it took and the size of the database, and return whether it succeeded."""
     result = harness.results.of(STAGE, f"scalesync {name}", job.engine, job.tasks, GENERATED)
-    harness.run(STAGE, _placed(harness, arguments), api, job, name=name)
+    harness.run(STAGE, _placed(harness, job, arguments), api, job, name=name)
     if not result.rounds:
         return False
     result.rounds[-1].disk = _size(job)
@@ -109,8 +114,11 @@ def _run(harness: Harness, name: str, arguments: Sequence[str], api: Api, job: J
     return True
 
 
-def _placed(harness: Harness, arguments: Sequence[str]) -> list[str]:
-    return [str(harness.directory / each) if each.endswith(".html") else each for each in arguments]
+def _placed(harness: Harness, job: Job, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with what they write placed in a directory of its own for the kind of database."""
+    place = harness.directory / job.engine
+    place.mkdir(exist_ok=True)
+    return [str(place / each) if each in {"lake", "report.html"} else each for each in arguments]
 
 
 def _pages(harness: Harness, job: Job, turns: int) -> None:

@@ -45,9 +45,9 @@ class Api:
         with urllib.request.urlopen(f"{self.control}/requests", timeout=30) as answer:
             return int(answer.read())
 
-    def change(self) -> int:
-        """Change one task in a thousand of a generated account, and return how many."""
-        with urllib.request.urlopen(f"{self.control}/change", timeout=60) as answer:
+    def change(self, *, recent: bool = False) -> int:
+        """Change one task in a thousand of a generated account, or as many recent ones; return how many."""
+        with urllib.request.urlopen(f"{self.control}/change{'?recent=yes' * recent}", timeout=60) as answer:
             return int(answer.read())
 
 
@@ -105,7 +105,8 @@ class App:
         if head == "requests":
             status, text = 200, str(self.requests).encode()
         elif head == "change" and isinstance(self.account, GeneratedAccount):
-            status, text = 200, str(self.account.change(time.time_ns() // 1_000_000)).encode()
+            changed = self.account.change(time.time_ns() // 1_000_000, recent=bool(scope["query_string"]))
+            status, text = 200, str(changed).encode()
         else:
             self.requests += 1
             if self.latency:
