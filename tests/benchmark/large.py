@@ -74,6 +74,8 @@ def measure_parts(harness: Harness, api: Api, job: Job, kept: Path | None, rehea
     """
     harness.init(api, job.database)
     for name, arguments in rehearsal.commands:
+        if name.startswith(harness.options.without):
+            continue
         if name in {CHANGED_SYNC, RECENT_SYNC}:
             harness.say(f"  {api.change(recent=name == RECENT_SYNC):,} tasks change")
         with _progress(harness, api):

@@ -31,6 +31,7 @@ class Options:
     engines: tuple[str, ...]
     corpora: tuple[str, ...]
     keep: Path | None
+    without: tuple[str, ...]
     json: Path | None
     plot: Path | None
     markdown: bool
@@ -62,12 +63,14 @@ def parse(arguments: Sequence[str]) -> Options:
         type=Path,
         help="a directory for figures of `large`, which the next run does not repeat",
     )
+    add("--without", default="", help="parts of `large` to leave out, such as publish", metavar="PARTS")
     add("--json", type=Path, help="a file for every figure")
     add("--plot", type=Path, help="a PNG for the speeds")
     add("--markdown", action="store_true", help="print the tables for benchmarks.md too")
     add("--alone", action="store_true", help="run only scalesync and the floor")
     add("--quick", action="store_true", help="few tasks, one round: to see that it works")
     given = vars(parser.parse_args(arguments))
+    given["without"] = tuple(filter(None, given["without"].split(",")))
     for name, known in (("only", STAGES), ("engines", ENGINES), ("corpora", tuple(CORPORA))):
         given[name] = tuple(given[name].split(","))
         if not set(given[name]) <= set(known):
