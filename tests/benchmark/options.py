@@ -9,7 +9,10 @@ from pathlib import Path
 from tests.benchmark.account import CORPORA
 from tests.benchmark.results import ENGINES
 
-STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "hosts")
+STAGES = (
+    "sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "hosts",
+    "large",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Options:
     shared_latency: float
     engines: tuple[str, ...]
     corpora: tuple[str, ...]
+    keep: Path | None
+    without: tuple[str, ...]
     json: Path | None
     plot: Path | None
     markdown: bool
@@ -45,7 +50,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "tests.benchmark", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--only", default=",".join(STAGES), help="stages, separated by commas", metavar="STAGES")
+    add("--only", default=",".join(STAGES[:-1]), help="stages, separated by commas", metavar="STAGES")
     add("--tasks", type=int, default=20_000, help="tasks of the account that each peer copies")
     add("--large", type=int, default=200_000, help="tasks of the large account that only scalesync copies")
     add("--verified", type=int, default=100_000, help="tasks of the account that is verified")
@@ -62,12 +67,19 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--shared-latency", type=float, default=0.3, help="seconds that a request takes in a sync there")
     add("--engines", default=",".join(ENGINES), help="databases, separated by commas")
     add("--corpora", default="plain,mixed", help="corpora of the stage `sync`; most others copy plain")
+    add(
+        "--keep",
+        type=Path,
+        help="a directory for figures of `large`, which the next run does not repeat",
+    )
+    add("--without", default="", help="parts of `large` to leave out, such as publish", metavar="PARTS")
     add("--json", type=Path, help="a file for every figure")
     add("--plot", type=Path, help="a PNG for the speeds")
     add("--markdown", action="store_true", help="print the tables for benchmarks.md too")
     add("--alone", action="store_true", help="run only scalesync and the floor")
     add("--quick", action="store_true", help="few tasks, one round: to see that it works")
     given = vars(parser.parse_args(arguments))
+    given["without"] = tuple(filter(None, given["without"].split(",")))
     for name, known in (("only", STAGES), ("engines", ENGINES), ("corpora", tuple(CORPORA))):
         given[name] = tuple(given[name].split(","))
         if not set(given[name]) <= set(known):

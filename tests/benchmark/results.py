@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from statistics import median
 
-from tests.benchmark.account import CORPORA
+from tests.benchmark.account import CORPORA, GENERATED
 
 SHOWN = (
-    *("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages"),
-    "hosts",
-)
+    "sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages",
+    "hosts", "large",
+)  # fmt: skip
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -51,6 +51,8 @@ class Measurement:
     requests: int = 0
     claims: int = 0
     """How often the window that was claimed most was claimed, where several hosts share a sync."""
+    disk: int = 0
+    """Bytes of the database afterwards; 0: not looked at."""
 
 
 @dataclass
@@ -94,6 +96,11 @@ class Result:
     def requests(self) -> int:
         """The most of any round."""
         return max(one.requests for one in self.rounds)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the database, the most of any round; 0 if nobody looked."""
+        return max(one.disk for one in self.rounds)
 
     @property
     def rate(self) -> float:
@@ -143,7 +150,7 @@ class Results:
 
     def groups(self) -> Iterator[list[Result]]:
         """Yield the results of each table: one stage, corpus and database; small accounts first."""
-        for place in product(SHOWN, CORPORA, ENGINES):
+        for place in product(SHOWN, (*CORPORA, GENERATED), ENGINES):
             found = [one for one in self.all if (one.stage, one.corpus, one.engine) == place]
             found = [one for one in found if one.rounds or one.failures]
             if found:

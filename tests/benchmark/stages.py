@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from tests.benchmark.children import run_scalesync
 from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness, Peer
 from tests.benchmark.hosts import hosts
+from tests.benchmark.large import large
 from tests.benchmark.pages import pages
 from tests.benchmark.peers.protocol import Job
 from tests.benchmark.results import DROP_IN, METHODS, OFFICIAL_READER, CorpusFigures
@@ -131,5 +132,6 @@ ALL = {
     "reading": reading,
     "pages": pages,
     "hosts": hosts,
+    "large": large,
 }
 """By name."""
