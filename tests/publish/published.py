@@ -28,9 +28,9 @@ def published(database: Database, target: Path, format: str = "delta", **options
     return Publisher(lambda: nullcontext(database), Clock(), lambda _: (), lambda _: None).publish(plan)
 
 
-def delta(target: Path, name: str, version: int | None = None) -> Rows:
+def delta(target: Path | str, name: str, version: int | None = None) -> Rows:
     """Return the rows of a Delta table, in the order of the table's key."""
-    return sorted_rows(name, DeltaTable(target / name, version=version).to_pyarrow_table().to_pylist())
+    return sorted_rows(name, DeltaTable(f"{target}/{name}", version=version).to_pyarrow_table().to_pylist())
 
 
 def parquet(target: Path, name: str) -> Rows:
@@ -64,10 +64,10 @@ def sorted_rows(name: str, rows: Rows) -> Rows:
     return sorted(rows, key=lambda row: [row[column] for column in key])
 
 
-def same(database: Database, target: Path, format: str = "delta") -> Iterator[str]:  # noqa: A002
+def same(database: Database, target: Path | str, format: str = "delta") -> Iterator[str]:  # noqa: A002
     """Yield the tables whose published rows are not those of the mirror."""
     for name in TABLES:
-        read = delta(target, name) if format == "delta" else parquet(target, name)
+        read = delta(target, name) if format == "delta" else parquet(Path(target), name)
         wanted = mirrored(database, name)
         if format == "parquet":
             # Names of directories may be shortened: the column has the whole name.
