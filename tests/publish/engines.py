@@ -1,5 +1,6 @@
 """Engines that read published tables in tests, by the calls that the page `engines` shows."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from scalesync.models.publishing import PARTITIONED
@@ -45,7 +47,9 @@ def sail_session() -> Iterator[Any]:
     server = SparkConnectServer(port=0)
     server.start(background=True)
     host, port = server.listening_address
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        # A process of xdist has no file of its own: the client takes that for its own doctests.
+        patch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
         # Its `toPandas` is not used.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         from pyspark.sql import SparkSession
