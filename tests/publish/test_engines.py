@@ -11,9 +11,12 @@ import pytest
 
 from scalesync.models.publishing import PARTITIONED
 from tests.publish.engines import WITHOUT_DIRECTORIES, Engines, Filter, listed
-from tests.publish.histories import NAMES, History
+from tests.publish.histories import History
 from tests.publish.published import TABLES, Rows, mirrored, published, sorted_rows
 from tests.support.databases import opened
+
+_MISREAD = ('a/b "é" = 100%', "x%2Fy", "NULL", "__HIVE_DEFAULT_PARTITION__", "語" * 90, "7", "'")
+"""Names of projects that one engine or another misreads where it looks for them in a path or in SQL."""
 
 
 @pytest.mark.parametrize("seed", range(100, 130))
@@ -64,13 +67,15 @@ def without(columns: tuple[str, ...], rows: Rows, name: str) -> Rows:
 
 def filters() -> list[Filter]:
     """Return filters by what the log has the values or the bounds of."""
-    instants = (datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 1, 31, 23, 59, 59, 999000, UTC))
+    midnight = datetime(2026, 2, 1, tzinfo=UTC)
     return [
-        *(Filter("project", eq, name) for name in NAMES if len(name) != 1),
+        *(Filter("project", eq, name) for name in _MISREAD),
         Filter("month", ge, "2026-02"),
         Filter("task_id", ge, "t0004"),
         Filter("status", eq, "pending"),
-        *(Filter("created_at", compare, at) for at in instants for compare in (ge, eq, lt)),
+        Filter("created_at", ge, midnight),
+        Filter("created_at", lt, midnight),
+        Filter("created_at", eq, midnight - timedelta(milliseconds=1)),
     ]
 
 
@@ -78,7 +83,7 @@ def test_engines_skip_no_file_that_has_rows(sqlite_url: str, tmp_path: Path, eng
     """What they keep of a filter's rows is what it keeps of all rows."""
     with opened(sqlite_url) as database:
         history = History(database, 200)
-        for _ in range(20):
+        for _ in range(12):
             history.step("create")
         published(database, tmp_path)
         rows = mirrored(database, "tasks")
@@ -89,7 +94,7 @@ def test_engines_skip_no_file_that_has_rows(sqlite_url: str, tmp_path: Path, eng
         for engine, read in engines.delta.items():
             found = read(str(tmp_path / "tasks"), None, chosen).to_pylist()
             assert sorted_rows("tasks", found) == wanted, (engine, chosen)
-    assert some > 15
+    assert some > 9
 
 
 def test_a_directory_that_was_vacuumed_is_read_by_a_pattern(
