@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 import yaml
 
 from scalesync.db.schema.partial_indexes import metadata
+from scalesync.db.schema.sync import watermarks
 from tests.publish.histories import History
 from tests.readme import BLOCKS, marked
 from tests.support.databases import opened
@@ -55,10 +57,11 @@ def test_the_sources_of_dbt_are_tables_of_the_mirror() -> None:
 
 
 def test_the_freshness_of_dbt_is_the_oldest_watermark(postgres_url: str) -> None:
-    """What one stream is complete up to counts, if the others are ahead."""
+    """What one stream is complete up to counts, if the others are ahead; without one of them nothing does."""
     (source,) = yaml.safe_load(marked("dbt sources"))["sources"]
+    found = []
     with opened(postgres_url) as database, database.write() as conn:
-        for stream, at in (("tasks", "2026-03-02"), ("batches", "2026-03-01"), ("projects", "2026-03-03")):
-            conn.execute(sa.text(f"INSERT INTO watermarks (stream, at) VALUES ('{stream}', '{at}Z')"))
-        found = conn.execute(sa.text(source["config"]["loaded_at_query"])).scalar_one()
-    assert f"{found:%Y-%m-%d}" == "2026-03-01"
+        for stream, day in (("tasks", 2), ("batches", 1), ("projects", 3)):
+            conn.execute(sa.insert(watermarks).values(stream=stream, at=datetime(2026, 3, day, tzinfo=UTC)))
+            found.append(conn.execute(sa.text(source["config"]["loaded_at_query"])).scalar_one())
+    assert found == [None, None, datetime(2026, 3, 1, tzinfo=UTC)]
