@@ -139,7 +139,8 @@ class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, 
     ) -> "DispatchSummary":
         """Send queued commands and settle those in doubt; return a summary.
 
-        Limits: `max` commands, `workers` at once, `rate` requests a second, `timeout` for one request;
+        Limits: `max` commands, `workers` at once, `rate` requests a second of all processes on one
+        Postgres together, `timeout` for one request;
         `settle_time` after that the API applies no request any more that was cut off. Ends after `patience`
         without progress; with `watch` it waits for new commands. A command that the API refuses is dead and
         raises nothing here, see `queue.result`. Raises ScalesyncError if it cannot start, and DatabaseError
