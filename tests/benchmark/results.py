@@ -7,7 +7,19 @@ from statistics import median
 
 from tests.benchmark.account import CORPORA
 
-SHOWN = ("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages")
+SHOWN = (
+    "sync",
+    "latency",
+    "no-change",
+    "scale",
+    "queue",
+    "dispatch",
+    "verify",
+    "resume",
+    "reading",
+    "pages",
+    "publish",
+)
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -19,6 +31,8 @@ ORM = "official client + SQLAlchemy ORM"
 DLT = "dlt rest_api"
 FLOOR = "floor: the driver alone, rows in memory"
 LOOP = "official client, a plain loop"
+PUBLISHED = "scalesync publish, everything, {}"
+PUBLISHED_AGAIN = "scalesync publish, what changed in 0.1 % of the tasks, {}"
 KILLED = "scalesync, killed when half of the tasks are written"
 RESUMED = "scalesync, run again to read the rest"
 

@@ -9,6 +9,7 @@ from tests.benchmark.documents import PROJECTS
 from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness, Peer
 from tests.benchmark.pages import pages
 from tests.benchmark.peers.protocol import Job
+from tests.benchmark.publishing import publish
 from tests.benchmark.results import DROP_IN, METHODS, OFFICIAL_READER, CorpusFigures
 from tests.benchmark.resume import resume
 from tests.benchmark.server import KEY
@@ -155,5 +156,6 @@ ALL = {
     "resume": resume,
     "reading": reading,
     "pages": pages,
+    "publish": publish,
 }
 """By name."""

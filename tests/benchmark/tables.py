@@ -10,7 +10,7 @@ from tests.benchmark.targets import Target
 
 HEADS = ("", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests")
 
-_BY_THEMSELVES = ("no-change", "pages")
+_BY_THEMSELVES = ("no-change", "pages", "publish")
 """Stages whose time does not grow with the number of tasks."""
 
 
