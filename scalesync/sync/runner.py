@@ -4,7 +4,6 @@ Open it for the order of these steps, and for what is repeated after a database 
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,9 +11,10 @@ from math import inf
 from typing import TypeVar
 
 from scalesync.clock import Clock
-from scalesync.db.mirror import batch_counts, upsert
+from scalesync.db.mirror import batch_counts, status_counts
 from scalesync.db.mirror.account import Account, claim_for_account
-from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.mirror.documents import TASKS
+from scalesync.db.server_clock import time_in
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import (
     AlreadyRunningError,
@@ -24,14 +24,14 @@ from scalesync.errors import (
     ScaleResourceNotFound,
 )
 from scalesync.models.api import Page
-from scalesync.models.sync import Run, RunState, Window, WindowState
+from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
+from scalesync.sync.completed_batches import recheck_completed_batches
 from scalesync.sync.engine import Engine
 from scalesync.sync.events import ClockWasAhead, ProjectRequired, RunStarted, SyncWatcher, WindowInconsistent
 from scalesync.sync.outage_backoff import OutageBackoff
 from scalesync.sync.planner import Plan, PlanningFacts, SyncRequest, plan
 from scalesync.sync.store import SyncStore
-from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, STREAMS, count, probe
-from scalesync.sync.window_progress import look_up
+from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, count, probe
 from scalesync.sync.write_buffer import SyncTotals
 
 T = TypeVar("T")
@@ -45,13 +45,13 @@ class SyncSummary:
     runs: list[Run] = field(default_factory=list)
     """The runs this process took part in, in their last state."""
     reached: bool = False
-    """Whether the requested run was started; a run that was left open has to end before."""
+    """Whether a run for the request was begun; one that was left open has to end before."""
     requests: int = 0
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether the requested run was started and every run of this process is complete."""
+        """Whether a run for the request was begun and every run of this process is complete."""
         return self.reached and all(run.state is RunState.COMPLETE for run in self.runs)
 
     @property
@@ -100,14 +100,18 @@ class SyncRunner:
         began, summary = self.clock.monotonic(), SyncSummary()
         deadline = None if self.time_limit is None else min(began + self.time_limit, self.clock.ends_at)
         engine = Engine(self.store, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
+        self.store.last_run = None
+        asked_at = began if self.clock.asked_at is None else self.clock.asked_at
         patience = self.store.api.options.retry.seconds
         outages = OutageBackoff(self.clock, self.watch, patience, inf if deadline is None else deadline)
         try:
             while not (summary.reached or summary.left_open or engine.stopping):
-                run, mine = self._retry_outage(outages, lambda _: self._open_or_start(request))
-                summary.reached = mine
+                run, ours = self._retry_outage(outages, lambda _: self._open_or_start(request, asked_at))
+                summary.reached = ours
                 summary.runs.append(run)
-                summary.runs[-1] = self._retry_outage(outages, partial(self._work_on, engine, run, mine=mine))
+                if run.state is RunState.OPEN:
+                    read = partial(self._work_on, engine, run, ours=ours)
+                    summary.runs[-1] = self._retry_outage(outages, read)
         except ScaleException:
             # After a stop or the deadline the client refuses further requests: that is no failure.
             if engine.error is not None or not engine.stopping:
@@ -141,36 +145,49 @@ class SyncRunner:
                 outages.wait(error, saved=self.store.saved)
                 again = True
 
-    def _open_or_start(self, request: SyncRequest) -> tuple[Run, bool]:
-        """Return the open run, or a new one, and whether this process started it."""
-        with self.store.database.read() as conn:
-            run = runs.open_run(conn)
-        if run is None:
-            return self._plan_and_start(request)
-        self._claim_mirror(run.started_at)
-        return run, False
+    def _open_or_start(self, request: SyncRequest, asked_at: float) -> tuple[Run, bool]:
+        """Return a run to work on, and whether it reads all that is asked for: the open one, or a new one.
+
+        A run that another process began after this one was asked is as good.
+        """
+        # Another process may be faster than our plan: then its run is found.
+        find = partial(self._find, request, asked_at)
+        if (found := find() or self._plan_and_start(request) or find()) is None:
+            msg = "The run that was open has just ended elsewhere."
+            raise AlreadyRunningError(msg, advice="Run `scalesync sync` again.")
+        return found
+
+    def _find(self, request: SyncRequest, asked_at: float) -> tuple[Run, bool] | None:
+        """Return the open run, or one that is for us, and whether it is; None if a new one is needed."""
+        found = self.store.find_run(request, self.clock.monotonic() - asked_at)
+        if found is not None:
+            self._claim_mirror(found[0].started_at)
+        return found
 
     def _claim_mirror(self, at: datetime) -> None:
         """Check that the mirror belongs to our account; a new one does from now on."""
         with self.store.database.write() as conn:
             claim_for_account(conn, replace(self.account, created_at=at))
 
-    def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool]:
-        """Plan and start a run; if another process was faster, return its run and False."""
+    def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool] | None:
+        """Plan and start a run, which is for us; return None if another process was faster."""
+        with self.store.database.read() as conn:
+            opened_at = time_in(conn, 0.0)
         facts = self._facts(request)
         planned = plan(request, facts)
         self._claim_mirror(facts.now)
         with self.store.database.write() as conn:
-            mine = runs.start(
+            begins = runs.start(
                 conn, planned.kind, facts.now, planned.windows, watermark_at=planned.watermark_at
             )
-            if mine:
+            run = runs.open_run(conn) if begins else None
+            if run is not None:
+                runs.set_opened_at(conn, run.id, opened_at)
                 runs.lower_watermarks(conn, facts.now)
-            run = runs.open_run(conn)
         if run is None:
-            msg = "The run that was open has just ended elsewhere."
-            raise AlreadyRunningError(msg, advice="Run `scalesync sync` again.")
-        return run, mine
+            self.first_page = None
+            return None
+        return run, True
 
     def _facts(self, request: SyncRequest) -> PlanningFacts:
         """Return the API's time, the watermarks and what else the plan depends on."""
@@ -202,24 +219,29 @@ class SyncRunner:
             msg = f"There is no project {name!r} in this account."
             raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
 
-    def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
+    def _work_on(self, engine: Engine, run: Run, again: bool, *, ours: bool) -> Run:
         """Read a run to its end, or until something stops this process, and return its last state."""
         with self.store.database.read() as conn:
             progress = tuple(window_ledger.progress(conn, run.id))
-        self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
-        first_page, self.first_page = self.first_page if mine else None, None
+        self.watch(RunStarted(run.kind, run.started_at, again or not ours, progress))
+        first_page, self.first_page = self.first_page, None
         self.store.run_started_at = run.started_at
         # 1. Read all windows; those whose parts do not add up again.
         engine.run(run, first_page)
         while not engine.stopping and self._reopen_short_windows(run):
             engine.run(run)
+        if run.kind is RunKind.FULL and not engine.stopping:
+            with self.store.database.write() as conn:
+                runs.refresh_statistics(conn)
         # 2. Look up batches that a task change may have reopened, then close the run in one transaction.
-        failed = [] if engine.stopping else self._recheck_completed_batches(run)
+        failed = [] if engine.stopping else recheck_completed_batches(self.store, run, self.workers)
         at = self.store.latest_page_at or run.started_at
         with self.store.database.write() as conn:
             runs.add_counts(conn, run.id, self.store.unreported())
             if not engine.stopping:
                 runs.finish(conn, run, at, failed)
+                # Those of a full run are counted: nobody knows what was done to the rows by hand before it.
+                status_counts.keep(conn, recount=run.kind is RunKind.FULL)
                 if TASKS.table.name in runs.read_watermarks(conn):
                     batch_counts.count_batches(conn, at)
             return runs.find(conn, run.id)
@@ -254,20 +276,3 @@ class SyncRunner:
         if window.created_to is not None and window.created_to < since:
             return whole
         return whole - count(self.store.api, replace(window, next_token=None, created_from=since))
-
-    def _recheck_completed_batches(self, run: Run) -> list[str]:
-        """Look up completed batches that had a task change, and write them; return the failures as texts.
-
-        Such a batch may have reopened, and no ordinary sync reads completed batches again.
-        """
-        failed: list[str] = []
-        with self.store.database.read() as conn:
-            complete_before = TASKS.table.name in runs.read_watermarks(conn)
-            names = batch_counts.completed_with_changes(conn, run.started_at if complete_before else None)
-        api, batches = self.store.api, STREAMS[BATCHES.table.name]
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
-            for looked_up in pool.map(lambda name: look_up(api, batches, [name]), names):
-                failed += (f"batches: {each}" for each in looked_up.failed)
-                with self.store.database.write() as conn:
-                    upsert.write_documents(conn, BATCHES, looked_up.found)
-        return failed

@@ -10,13 +10,20 @@ from typing import Any
 
 from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.timestamps import Span, format_millis, span_of
-from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks
+from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks, make_uneven_tasks
 from tests.benchmark.mixed_documents import make_mixed_tasks
 
 Query = Mapping[str, str]
 
-CORPORA: Mapping[str, Callable[[int, int], list[Task]]] = {"plain": make_tasks, "mixed": make_mixed_tasks}
+CORPORA: Mapping[str, Callable[[int, int], list[Task]]] = {
+    "plain": make_tasks,
+    "mixed": make_mixed_tasks,
+    "uneven": make_uneven_tasks,
+}
 """Functions that make the tasks of a corpus from a count and a seed."""
+
+GENERATED = "generated"
+"""The corpus of `GeneratedAccount`, which is kept nowhere and only in the stage `large`."""
 
 _KEY = attrgetter("key")
 _LAST_ID = "\x7f"
@@ -62,6 +69,8 @@ class Account:
     """Tasks, batches and projects, as a server lists them. Tasks can be added, and nothing else."""
 
     def __init__(self, tasks: int, seed: int, corpus: str = "plain") -> None:
+        self.by_project = corpus == "uneven"
+        """Whether tasks are listed of one project at a time only."""
         self.batches = make_batches(tasks, seed)
         self.projects = make_projects()
         self.tasks = CORPORA[corpus](tasks, seed)
@@ -71,6 +80,11 @@ class Account:
         self._updated: dict[TaskFilter, list[Task]] = {}
         for name in (None, *(project["name"] for project in self.projects)):
             self._list(TaskFilter(Span(), Span(), name, None, None))
+
+    @property
+    def bytes_per_task(self) -> float:
+        """The average of all tasks."""
+        return sum(len(task.raw) for task in self.tasks) / max(1, len(self.tasks))
 
     def page(self, query: Query) -> bytes:
         """Return a page of tasks, newest first, as JSON text."""

@@ -5,21 +5,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from statistics import median
 
-from tests.benchmark.account import CORPORA
+from tests.benchmark.account import CORPORA, GENERATED
 
 SHOWN = (
-    "sync",
-    "latency",
-    "no-change",
-    "scale",
-    "queue",
-    "dispatch",
-    "verify",
-    "resume",
-    "reading",
-    "pages",
-    "publish",
-)
+    "sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages",
+    "hosts", "large", "publish",
+)  # fmt: skip
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -39,6 +30,9 @@ RESUMED = "scalesync, run again to read the rest"
 DROP_IN = "scalesync's client, {}"
 OFFICIAL_READER = "official client, {}"
 """Readers of all tasks, by the method that they call."""
+SHARED_SYNC = "scalesync sync --workers 4, hosts: {}"
+SHARED_DISPATCH = "scalesync dispatch --workers 8, hosts: {}"
+"""Work that several hosts share, by their number."""
 METHODS = ("get_tasks", "tasks, page by page")
 
 
@@ -57,6 +51,10 @@ class Measurement:
     annotations: int = 0
     """Annotation rows in its database in the end; 0 if it writes none."""
     requests: int = 0
+    claims: int = 0
+    """How often the window that was claimed most was claimed, where several hosts share a sync."""
+    disk: int = 0
+    """Bytes of the database afterwards; 0: not looked at."""
 
 
 @dataclass
@@ -100,6 +98,11 @@ class Result:
     def requests(self) -> int:
         """The most of any round."""
         return max(one.requests for one in self.rounds)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the database, the most of any round; 0 if nobody looked."""
+        return max(one.disk for one in self.rounds)
 
     @property
     def rate(self) -> float:
@@ -149,7 +152,7 @@ class Results:
 
     def groups(self) -> Iterator[list[Result]]:
         """Yield the results of each table: one stage, corpus and database; small accounts first."""
-        for place in product(SHOWN, CORPORA, ENGINES):
+        for place in product(SHOWN, (*CORPORA, GENERATED), ENGINES):
             found = [one for one in self.all if (one.stage, one.corpus, one.engine) == place]
             found = [one for one in found if one.rounds or one.failures]
             if found:

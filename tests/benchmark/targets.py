@@ -22,6 +22,8 @@ from tests.benchmark.results import (
     PUBLISHED,
     PUBLISHED_AGAIN,
     RESUMED,
+    SHARED_DISPATCH,
+    SHARED_SYNC,
     TUNED,
     Result,
     Results,
@@ -72,6 +74,12 @@ PUBLISHED_CHANGES = 0.05
 """Of the time of publishing everything, for the changes in the newest thousandth of the tasks, at most."""
 PUBLISH_MEMORY = 300
 """MB at most, of a mirror of any size."""
+HOSTS = ((12_000, 3, 2.4), (40_000, 3, 2.6), (40_000, 4, 3.2))
+"""Tasks, hosts that copy them, and the times as fast as one host, at least."""
+UNEVEN = 0.9
+"""Of that gain, at least, where one project holds 90 % of the tasks."""
+TWO_DISPATCHING = 1.85
+"""Times as fast as one host, at least."""
 DISPATCH_SHARE = 0.88
 """Of the tasks a second that the workers could send if nothing but the API took time, at least."""
 
@@ -99,6 +107,7 @@ def targets(results: Results) -> list[Target]:
         *_queue(results),
         *_pages(results),
         *_published(results),
+        *_hosts(results),
     ]
 
 
@@ -201,6 +210,23 @@ def _published(results: Results) -> Iterator[Target]:
             yield _at_most(f"{name}: 0.1 % changed, share of the time", PUBLISHED_CHANGES, ratio, "{:.3f}")
             peak = max(first.peak, again.peak) / 1e6
             yield _at_most(f"{name}: peak memory in MB", PUBLISH_MEMORY, peak, "{:.0f}")
+
+
+def _hosts(results: Results) -> Iterator[Target]:
+    shared = {
+        (one.name, one.corpus, one.tasks): one.seconds
+        for one in results.all
+        if one.stage == "hosts" and one.rounds
+    }
+    wanted = [(SHARED_SYNC, "plain", *each) for each in HOSTS]
+    wanted += [(SHARED_SYNC, "uneven", tasks, hosts, UNEVEN * times) for tasks, hosts, times in HOSTS]
+    sent = {tasks for name, _, tasks in shared if name == SHARED_DISPATCH.format(1)}
+    wanted += [(SHARED_DISPATCH, "plain", tasks, 2, TWO_DISPATCHING) for tasks in sent]
+    for name, corpus, tasks, hosts, times in wanted:
+        one, several = (shared.get((name.format(number), corpus, tasks)) for number in (1, hosts))
+        if one and several:
+            title = f"{name.format(hosts)}, {corpus}, {tasks:,} tasks, against one host"
+            yield _at_least(title, times, one / several, "{:.2f} x")
 
 
 def _at_least(name: str, wanted: float, measured: float, form: str) -> Target:

@@ -41,7 +41,8 @@ ID = "0" * 24
 CALLS: dict[str, tuple[str, ...]] = {
     "init": ("init", "init --adopt"),
     "check": ("check", "check --json"),
-    "status": ("status", "status --json"),
+    "status": ("status", "status --json --sizes"),
+    "prune": ("prune --json", "prune --older-than 0s --yes", "prune --kind runs --yes --vacuum"),
     "sync": ("sync --dry-run", "sync --full --json", "sync --results --allow-private"),
     "verify": ("verify --deep --json",),
     "fetch-attachments": ("fetch-attachments --sizes --json", "fetch-attachments --to kept --allow-private"),

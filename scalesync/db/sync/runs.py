@@ -5,13 +5,15 @@ Hazard: a watermark that moves too far makes later syncs skip objects for ever.
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, update
 
-from scalesync.db.schema.mirror import batches, tasks
+from scalesync.db.schema.annotations_and_changes import annotations, task_changes
+from scalesync.db.schema.mirror import UNFINISHED, batches, tasks
 from scalesync.db.schema.sync import runs, watermarks, windows
+from scalesync.db.server_clock import time_in
 from scalesync.db.statements import insert_into
 from scalesync.db.sync import window_ledger, window_splits
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
@@ -50,6 +52,19 @@ def start(
         return False
     window_ledger.add(conn, run_id, planned)
     return True
+
+
+def set_opened_at(conn: Connection, run_id: int, at: datetime) -> None:
+    """Store when the first request for a run was made, by the database's clock."""
+    conn.execute(update(runs).where(runs.c.id == run_id).values(opened_at=at))
+
+
+def opened_within(conn: Connection, run: Run, seconds: float) -> bool:
+    """Return whether the first request for a run was made in the last `seconds`, by the database's clock."""
+    if run.opened_at is None:
+        return False
+    # A time to come is from a clock that was set back since: it proves nothing.
+    return timedelta(0) <= time_in(conn, 0.0) - run.opened_at <= timedelta(seconds=seconds)
 
 
 def add_counts(conn: Connection, run_id: int, done: RunCounts) -> None:
@@ -150,10 +165,21 @@ def _run(row: Row[Any]) -> Run:
     return Run(**values | {"kind": RunKind(values["kind"]), "state": RunState(values["state"])})
 
 
+def refresh_statistics(conn: Connection) -> None:
+    """Have Postgres look at the tables that a first sync fills, and skip those that others have locked.
+
+    SQLite needs none: its statements name their indexes where it matters.
+    """
+    # Autovacuum does it too, sooner or later; until then plans are those for empty tables. A role that does
+    # not own the tables gets a warning, which nobody sees.
+    if conn.dialect.name != "sqlite":
+        names = ", ".join(str(table.name) for table in (tasks, annotations, task_changes, batches, windows))
+        conn.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
+
+
 def oldest_unfinished_batch(conn: Connection) -> datetime | None:
     """Return when the oldest batch not completed here was created, or None if all are completed."""
-    unfinished = func.coalesce(batches.c.status, "") != "completed"
-    query = select(func.min(batches.c.created_at)).where(unfinished, batches.c.missing_since.is_(None))
+    query = select(func.min(batches.c.created_at)).where(text(UNFINISHED), batches.c.missing_since.is_(None))
     oldest: datetime | None = conn.execute(query).scalar_one()
     return oldest
 
