@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scalesync.db.database import Database
     from scalesync.db.mirror import account
     from scalesync.models.queue_state import PauseState, QueueStats
+    from scalesync.models.storage import DatabaseSizes
 
 MAX_SKEW = 60.0
 """Seconds by which this machine's clock may differ from the API's without an error in `check`."""
@@ -114,6 +115,8 @@ class Status:
     proven: "VerificationRecord | None"
     """The last verification that compared everything and found no difference."""
     now: datetime
+    sizes: "DatabaseSizes | None" = None
+    """What the tables take on the disk; None if that was not asked for."""
 
     def behind(self, stream: str) -> float | None:
         """Return the seconds since the stream was known complete, by this machine's clock; None: never."""

@@ -171,7 +171,16 @@ def options() -> Iterator[tuple[str, str, click.Option]]:
     """Yield (as the README writes it, its variable, the option) of the program and what talks to the API."""
     commands = [(cli, "", "SCALESYNC")] + [
         (cli.commands[name], f"{name} ", f"SCALESYNC_{name.upper().replace('-', '_')}")
-        for name in ("sync", "verify", "dispatch", "fetch-attachments", "fetch-results", "sql", "export")
+        for name in (
+            "sync",
+            "verify",
+            "dispatch",
+            "fetch-attachments",
+            "fetch-results",
+            "prune",
+            "sql",
+            "export",
+        )
     ]
     for command, words, prefix in commands:
         for param in command.params:

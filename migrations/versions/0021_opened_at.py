@@ -1,7 +1,7 @@
 """When a run began, by the database's clock: a sync that was asked for earlier takes it for its own.
 
 Revision ID: 0021
-Revises: 0018
+Revises: 0020
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0021"
-down_revision: str | None = "0018"
+down_revision: str | None = "0020"
 branch_labels = None
 depends_on = None
 

@@ -23,13 +23,17 @@ TABLES = (
     "tasks", "batches", "projects", "project_versions", "annotations", "annotation_links", "task_changes",
     "task_audits", "task_attempts", "replaced_responses", "annotation_differences", "commands",
     "command_attempts", "runs", "attachments", "unread_responses",
+    "partition_changes", "publications",
 )  # fmt: skip
 VIEWS = (
     "task_facts", "batch_progress", "label_counts", "daily_throughput", "review_quality", "reviewers",
     "task_responses", "annotation_changes", "weekly_labels", "image_annotations", "monthly_completion",
     "duplicate_tasks", "submissions", "annotation_findings",
 )  # fmt: skip
-_OF_THIS_MIRROR = ("commands", "command_attempts", "runs", "submissions", "attachments", "unread_responses")
+_OF_THIS_MIRROR = (
+    "commands", "command_attempts", "runs", "submissions", "attachments", "unread_responses",
+    "partition_changes", "publications",
+)  # fmt: skip
 """What the API has nothing of."""
 _OF_ANNOTATIONS = (
     "annotations", "annotation_links", "annotation_differences", "annotation_findings", "annotation_changes",

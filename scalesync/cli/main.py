@@ -31,6 +31,8 @@ _MODULES = {
     "findings": "findings",
     "init": "setup_and_status",
     "project": "resources",
+    "prune": "prune_and_sizes",
+    "publish": "publish",
     "queue": "queue",
     "report": "report",
     "sandbox": "sandbox",

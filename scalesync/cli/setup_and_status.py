@@ -15,6 +15,7 @@ import scalesync
 from scalesync.cli import output
 from scalesync.cli.context import Context
 from scalesync.cli.param_types import json_option
+from scalesync.cli.prune_and_sizes import print_sizes
 from scalesync.cli.queue_format import attention_sentences, queue_sentences
 from scalesync.timestamps import format_instant
 
@@ -65,11 +66,12 @@ def check(ctx: click.Context, json: bool) -> None:
 
 
 @click.command()
+@click.option("--sizes", is_flag=True, help="Also what each table takes on the disk.")
 @json_option
 @click.pass_obj
-def status(context: Context, json: bool) -> None:
+def status(context: Context, sizes: bool, json: bool) -> None:
     """Show what is here and how far behind it is."""
-    current = context.mirror().status()
+    current = context.mirror().status(sizes=sizes)
     if json:
         output.print_json(_status_as_json(current))
     else:
@@ -114,15 +116,19 @@ def _status_as_json(current: "Status") -> dict[str, object]:
     names = (
         "database", "account", "watermarks", "open_windows", "runs", "queue", "gate", "verified", "proven",
     )  # fmt: skip
-    return {name: getattr(current, name) for name in names} | {
-        "rows": current.counts,
-        "behind_seconds": {stream: current.behind(stream) for stream in current.counts},
-        "result_files_wanted": current.files_wanted,
-        "result_files_unread": current.files_unread,
-        "responses_unread": current.responses_unread,
-        "replaced_responses": current.replaced_responses,
-        "replaced_response_bytes": current.replaced_response_bytes,
-    }
+    return (
+        {name: getattr(current, name) for name in names}
+        | {
+            "rows": current.counts,
+            "behind_seconds": {stream: current.behind(stream) for stream in current.counts},
+            "result_files_wanted": current.files_wanted,
+            "result_files_unread": current.files_unread,
+            "responses_unread": current.responses_unread,
+            "replaced_responses": current.replaced_responses,
+            "replaced_response_bytes": current.replaced_response_bytes,
+        }
+        | ({} if current.sizes is None else {"sizes": current.sizes})
+    )
 
 
 def _print_status(current: "Status") -> None:
@@ -156,6 +162,9 @@ def _print_status(current: "Status") -> None:
         names = ("id", "kind", "started_at", "state", "requests", "rows_received", "rows_written", "error")
         columns = ("run", "kind", "as of", "state", "requests", "rows", "written", "error")
         output.print_table(columns, ([getattr(run, name) for name in names] for run in current.runs))
+    if current.sizes is not None:
+        output.print_text()
+        print_sizes(current.sizes)
 
 
 def _print_what_is_left(current: "Status") -> None:

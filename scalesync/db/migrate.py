@@ -15,7 +15,7 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = (*(f"{number:04}" for number in range(1, 19)), "0021")
+REVISIONS = tuple(f"{number:04}" for number in range(1, 22))
 """All revisions, oldest first; repeated here so that only an upgrade has to load Alembic."""
 
 # At these revisions responses were not flattened yet: an upgrade has to do it for all that are stored.
@@ -65,23 +65,31 @@ def upgrade(database: Database) -> tuple[str | None, str]:
 
             command.upgrade(_config(connection), "head")
             # In the same transaction: nobody sees the new schema with the old annotations.
-            if found in _WITHOUT_ANNOTATIONS:
-                from scalesync.db.mirror.annotations import backfill
-
-                backfill(connection)
-            elif found in _OLDER_FORMS:
-                from scalesync.db.mirror.annotations import make_anew
-
-                make_anew(connection)
-            if found in _WITHOUT_UNREAD:
-                from scalesync.db.mirror.annotations import record_unread
-
-                record_unread(connection)
-            if found in _WITHOUT_REVIEWS:
-                from scalesync.db.mirror import reviews
-
-                reviews.backfill(connection)
+            _make_rows_anew(connection, found)
         return found, head
+
+
+def _make_rows_anew(connection: Connection, found: str | None) -> None:
+    """Write the rows that an upgrade from the revision `found` makes from others."""
+    if found in _WITHOUT_ANNOTATIONS:
+        from scalesync.db.mirror.annotations import backfill
+
+        backfill(connection)
+    elif found in _OLDER_FORMS:
+        from scalesync.db.mirror.annotations import make_anew
+
+        make_anew(connection)
+    if found in _WITHOUT_UNREAD:
+        from scalesync.db.mirror.annotations import record_unread
+
+        record_unread(connection)
+    if found in _WITHOUT_REVIEWS:
+        from scalesync.db.mirror import reviews
+
+        reviews.backfill(connection)
+    # None of these marks partitions: what is published after an upgrade is published whole.
+    if found is not None:
+        connection.execute(text("DELETE FROM publications"))
 
 
 def check_schema(database: Database) -> None:

@@ -113,6 +113,14 @@ def _is_partition(path: Path, name: str) -> bool:
     return path.name.startswith(f"{name}=") and path.is_dir() and not path.is_symlink()
 
 
+def partition_path(project: str | None, month: str | None) -> str:
+    """Return the path of a partition's directory; of a name that is too long, the shortened one."""
+    first = _partition("project", project)
+    if len(first) > _MAX_NAME_BYTES and project is not None:
+        first = _shortened(project)
+    return f"{first}/{_partition('month', month)}"
+
+
 def _partition(name: str, value: str | None) -> str:
     if value is None:
         return f"{name}={_NULL_PARTITION}"

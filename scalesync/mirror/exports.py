@@ -1,7 +1,7 @@
 """SQL results, rows and exports of the mirror from Python. Works offline."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Unpack
 
@@ -11,11 +11,17 @@ from scalesync.models.selection import ExportFilters, selection_of
 
 if TYPE_CHECKING:
     # Slow to import, and only exports need them.
+    from collections.abc import Iterator
+    from datetime import timedelta
+
     import pyarrow as pa
 
+    from scalesync.db.caller_transaction import Connection
     from scalesync.export.counts import ExportCounts
     from scalesync.export.exporter import Export, Exporter, SqlRows
     from scalesync.export.picture_dataset import PictureDone
+    from scalesync.models.publishing import Publication
+    from scalesync.publish.publisher import Watch
 
 
 class Exports(Connected):
@@ -104,6 +110,45 @@ class Exports(Connected):
         options = DirectoryOptions.of(split=split, pictures=pictures, yolo_kind=yolo_kind)
         self.exporter.directory(plan, _empty(directory), counts, options, on_event)
         return counts
+
+    def publish(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        format: str = "delta",  # noqa: A002 - as the option
+        views: Sequence[str] = (),
+        compact: bool = False,
+        vacuum: "timedelta | None" = None,
+        short_retention: bool = False,
+        on_event: "Watch" = lambda _: None,
+    ) -> "Publication":
+        """Write what changed since `target` was last published, as tables for other engines.
+
+        `target` is a directory, or an s3://, gs:// or az:// address, with credentials from the environment;
+        `format` is `delta` or `parquet`. Afterwards small files are joined (`compact`), and those deleted
+        that have not counted for `vacuum`, which `short_retention` allows to be less than seven days. The
+        mirror was not known to be complete if `gaps` of the result has anything. Raises ConfigurationError
+        for a target that cannot be used, such as another mirror's tables.
+        """
+        from scalesync.models.publishing import PublishFormat
+        from scalesync.publish.publisher import Publisher, PublishPlan
+        from scalesync.publish.target import Target
+
+        if format not in set(PublishFormat):
+            msg = f"There is no format {format!r} to publish."
+            raise ConfigurationError(msg, advice=f"Use {', '.join(PublishFormat)}.")
+        place, form = Target.parse(os.fspath(target)), PublishFormat(format)
+        plan = PublishPlan(place, form, tuple(views), compact, vacuum, short_retention)
+        connections = self.connections()
+        return Publisher(connections.database, connections.clock, self._gaps, on_event).publish(plan)
+
+    def _gaps(self, conn: "Connection") -> "Iterator[str]":
+        from scalesync.status import read_status
+
+        status = read_status(conn, "", self.now(), recent=1, count=False)
+        yield from status.sync_gaps()
+        yield from status.file_gaps()
+        yield from status.response_gaps()
 
     def _export(self, table: str, format: str, filters: Mapping[str, Any]) -> "Export":  # noqa: A002 - as above
         from scalesync.export.exporter import Export, Format

@@ -15,6 +15,7 @@ from scalesync.mirror.browsing import Browsing
 from scalesync.mirror.checking import Checking
 from scalesync.mirror.exports import Exports
 from scalesync.mirror.overview import Overviews
+from scalesync.mirror.pruning import Pruning
 from scalesync.mirror.queries import Queries
 from scalesync.mirror.submissions import Submissions
 from scalesync.mirror.sync_and_verify import SyncAndVerify, ignore
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from scalesync.queue.events import DispatchEvent
 
 
-class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, Checking):
+class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, Checking, Pruning):
     """A local copy of a Scale account, and a queue of commands for Scale.
 
     Only `sync`, `plan_sync`, `verify`, `check`, `batch_status`, `dispatch` and `reconcile` call the API and
@@ -204,9 +205,10 @@ class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, 
         connections = mirror.connections()
         with (
             connections.database(connections.check_and_claim) as database,
+            connections.shared_rate(database) as rate,
             connections.api(
-                options.api_options(settings.api_url, insecure_http=settings.insecure_http)
+                options.api_options(settings.api_url, insecure_http=settings.insecure_http), shared_rate=rate
             ) as api,
         ):
-            store = DispatcherStore(database, new_owner_id(), options.timing)
+            store = DispatcherStore(database, new_owner_id(), options.timing, rate)
             return Dispatcher(store, api, connections.clock, on_event, options.timing, options).run()

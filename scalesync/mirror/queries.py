@@ -1,6 +1,7 @@
 """Read the mirror from Python: documents, changes and status. Works offline."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -35,11 +36,20 @@ _OBJECTS_AT_ONCE = 200
 class Queries(Connected):
     """Methods of `Mirror` that read the local copy, with the filters of the command line."""
 
-    def status(self, *, recent: int = 5, count: bool = True) -> Status:
-        """Return counts (unless `count` is False), watermarks, queue, verifications, `recent` last runs."""
+    def status(self, *, recent: int = 5, count: bool = True, sizes: bool = False) -> Status:
+        """Return counts (unless `count` is False), watermarks, queue, verifications, `recent` last runs.
+
+        With `sizes` also what each table takes on the disk; on SQLite that reads the whole file.
+        """
         connections = self.connections()
+        now = connections.clock.now()
         with connections.database() as database, database.read() as conn:
-            return read_status(conn, database.url_shown, connections.clock.now(), recent=recent, count=count)
+            found = read_status(conn, database.url_shown, now, recent=recent, count=count)
+            if not sizes:
+                return found
+            from scalesync.db.table_sizes import read_sizes
+
+            return replace(found, sizes=read_sizes(conn))
 
     def tasks(self, **filters: Unpack[TaskFilters]) -> Iterator[Document]:
         """Yield tasks in constant memory, in one transaction until the iterator is exhausted or closed."""

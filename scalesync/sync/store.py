@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
@@ -29,6 +30,10 @@ from scalesync.sync.window_progress import (
     WindowProgress,
 )
 
+if TYPE_CHECKING:
+    # Only mirrors on Postgres share a rate.
+    from scalesync.db.request_rate import SharedRequestRate
+
 
 @dataclass
 class SyncStore:
@@ -41,6 +46,8 @@ class SyncStore:
     """Seconds that a claim lasts unless it is extended."""
     keep_responses: bool = True
     """Whether responses of tasks that are replaced are kept; those found by a look-up are in any case."""
+    rate: "SharedRequestRate | None" = None
+    """The request rate of all processes, of whose refusals claims and pages learn; None: each has its own."""
     requests_reported: int = 0
     """How many of the client's requests are already counted in some run."""
     latest_page_at: datetime | None = None
@@ -72,6 +79,7 @@ class SyncStore:
     def claim_several(self, number: int) -> list[Window]:
         """Claim up to `number` free windows of the open run and return them."""
         with self.database.write() as conn:
+            self._notice_rate(conn)
             return window_ledger.claim_several(conn, self.owner, self.lease, number)
 
     def release_dead_owners(self) -> int:
@@ -145,11 +153,16 @@ class SyncStore:
             _end_windows(conn, pages, seen.at)
             runs.add_counts(conn, pages[0].window.run_id, self._counts(pages, written))
             self._correct_start(conn, pages[0].window.run_id, seen.at)
+            self._notice_rate(conn)
         for page in pages:
             page.progress.pages = page.number + 1
         self.saved += 1
         self.latest_page_at = seen.at
         return written
+
+    def _notice_rate(self, conn: Connection) -> None:
+        if self.rate is not None:
+            self.rate.notice(conn)
 
     def _correct_start(self, conn: Connection, run_id: int, served_at: datetime) -> None:
         if self.run_started_at is not None and served_at < self.run_started_at:

@@ -41,7 +41,8 @@ ID = "0" * 24
 CALLS: dict[str, tuple[str, ...]] = {
     "init": ("init", "init --adopt"),
     "check": ("check", "check --json"),
-    "status": ("status", "status --json"),
+    "status": ("status", "status --json --sizes"),
+    "prune": ("prune --json", "prune --older-than 0s --yes", "prune --kind runs --yes --vacuum"),
     "sync": ("sync --dry-run", "sync --full --json", "sync --results --allow-private"),
     "verify": ("verify --deep --json",),
     "fetch-attachments": ("fetch-attachments --sizes --json", "fetch-attachments --to kept --allow-private"),
@@ -49,6 +50,11 @@ CALLS: dict[str, tuple[str, ...]] = {
     "docs": ("docs", "docs tables"),
     "changes": ("changes", "changes --json"),
     "diff": (f"diff {ID}", f"diff {ID} --json"),
+    "publish": (
+        "publish lake --json --view label_counts",
+        "publish files --format parquet",
+        f"publish s3://{KEY}@h/p",
+    ),
     "findings": ("findings", "findings --json --rule tiny --fail-on any", "findings --counts"),
     "task list": ("task list --queued", "task list --json --limit 3"),
     "task show": (f"task show {ID}",),

@@ -213,3 +213,20 @@ def test_an_encoding_without_the_letters_is_no_obstacle(synced: Scalesync) -> No
 
     assert "Stra\\xdfen & \\u6771\\u4eac" in western("project", "list").out
     assert "Straßen & 東京" in western("export", "projects").out
+
+
+def test_status_says_what_each_table_takes(synced: Scalesync) -> None:
+    """Only if asked, as it reads the whole file; largest first, for people and for machines."""
+    plain, sized = synced("status", "--json").json, synced("status", "--sizes", "--json").json
+    shown = synced("status", "--sizes")
+
+    sizes = sized.pop("sizes")
+    assert isinstance(sizes, dict)
+    assert "sizes" not in plain
+    assert sized.keys() == plain.keys()
+    tables = {each["table"]: each for each in sizes["tables"]}
+    assert tables["tasks"]["rows"] == 1_000
+    assert tables["tasks"]["bytes"] > tables["batches"]["bytes"] > 0
+    assert (shown.code, shown.err) == (0, "")
+    assert f"The whole file: {sizes['bytes'] / 1e6:,.1f} MB, " in shown.out
+    assert shown.out.index("\ntasks ") < shown.out.index("\nThe whole file")

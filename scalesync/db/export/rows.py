@@ -1,7 +1,9 @@
 """Read rows of tables and views, with the same kinds of values from both databases."""
 
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +18,7 @@ from scalesync.db.schema.views import VIEWS
 from scalesync.db.types import Instant, Json
 from scalesync.errors import ConfigurationError
 from scalesync.models.columns import Column, ColumnKind
+from scalesync.models.publishing import Partition
 from scalesync.models.selection import EVERYTHING, FILTERED_COLUMNS, FILTERS, OF_ANNOTATIONS, Selection
 
 # Rows held in memory while streaming.
@@ -74,7 +77,7 @@ def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING
     if project is None or when is None:
         msg = f"{name} has no project and time to be partitioned by."
         raise ConfigurationError(msg, advice=advice.NO_PARTITION)
-    place = (project, _month(conn, when))
+    place = (project, month_of(conn, when))
     kept = [each for each in source.columns if each.name != "project"]
     statement = sa.select(*place, *map(_selected, kept))
     if of_task:
@@ -82,6 +85,42 @@ def rows_by_month(conn: sa.Connection, name: str, wanted: Selection = EVERYTHING
     first = (each.nulls_first() for each in place)
     statement = _chosen(source, statement, wanted).order_by(*first, *_key(source))
     return ExportedRows(tuple(map(_column, kept)), stream(conn, statement.limit(wanted.limit)))
+
+
+def rows_of_partition(conn: sa.Connection, name: str, partition: Partition) -> ExportedRows:
+    """Return the rows of a table about tasks of one project and month, in no order.
+
+    The columns are all of the table's but `project`, and then `project_name`. Rows of missing tasks are left
+    out, but not those of `task_changes`.
+    """
+    source = _source(name)
+    kept = [each for each in source.columns if each.name != "project"]
+    statement = sa.select(*map(_selected, kept), tasks.c.project.label("project_name"))
+    if source is not tasks:
+        statement = statement.join_from(tasks, source, tasks.c.task_id == source.c.task_id)
+    if name != "task_changes":
+        statement = statement.where(tasks.c.missing_since.is_(None))
+    statement = statement.where(*_within(conn, partition))
+    columns = (*map(_column, kept), Column("project_name", ColumnKind.TEXT))
+    return ExportedRows(columns, stream(conn, statement))
+
+
+def _within(conn: sa.Connection, partition: Partition) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions of a partition, in a form for the index of tasks by project and time."""
+    c = tasks.c
+    yield (
+        c.project == partition.project if partition.project else sa.or_(c.project.is_(None), c.project == "")
+    )
+    if not partition.month:
+        yield c.created_at.is_(None)
+    elif re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", partition.month):
+        first = datetime.fromisoformat(f"{partition.month}-01").replace(tzinfo=UTC)
+        yield c.created_at >= first
+        if partition.month != "9999-12":
+            yield c.created_at < (first + timedelta(days=31)).replace(day=1)
+    else:
+        # Of a time that somebody damaged: reading such a row is an error, and once repaired it is elsewhere.
+        yield month_of(conn, c.created_at) == partition.month
 
 
 def _source(name: str) -> sa.Table:
@@ -158,7 +197,8 @@ def _check(source: sa.Table, wanted: Selection) -> None:
             raise ConfigurationError(f"--{option} does not apply to {source.name}.", advice="Leave it out.")
 
 
-def _month(conn: sa.Connection, when: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+def month_of(conn: sa.Connection, when: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return the month of a time or a day, in UTC, as text such as 2026-11."""
     if isinstance(when.type, Instant) and conn.dialect.name == "postgresql":
         return sa.func.to_char(sa.func.timezone("UTC", when), "YYYY-MM")
     return sa.func.substr(sa.cast(sa.type_coerce(when, sa.Text), sa.Text), 1, 7)

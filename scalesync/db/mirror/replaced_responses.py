@@ -180,7 +180,9 @@ def _previous(
     kept = {each.digest: each for each in responses}
     if others and others[-1] not in kept:
         msg = f"The response that task {task_id} had before was not kept, so that it cannot be compared."
-        raise IncompleteError(msg, advice="`scalesync sync` keeps them, unless told not to.")
+        raise IncompleteError(
+            msg, advice="`scalesync sync` keeps them unless told not to, until `scalesync prune`."
+        )
     if others:
         return kept[others[-1]]
     place = responses.index(later)

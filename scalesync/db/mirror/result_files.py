@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from scalesync.annotations.flatten import result_urls
 from scalesync.annotations.urls import unsigned_url
-from scalesync.db.mirror import annotations
+from scalesync.db.mirror import annotations, partition_changes
 from scalesync.db.mirror.annotations import AnnotationCounts
 from scalesync.db.mirror.changes import lock_task_writes
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
@@ -102,7 +102,9 @@ def keep(conn: Connection, url: str, file: FetchedFile, at: datetime) -> Annotat
     if not conn.execute(update(result_files).where(_C.url == url).values(values)).rowcount:
         return None
     naming = select(task_files.c.task_id).where(task_files.c.url == url).order_by(task_files.c.task_id)
-    return annotations.write_again(conn, conn.scalars(naming).all())
+    named_by = conn.scalars(naming).all()
+    partition_changes.mark_tasks(conn, named_by)
+    return annotations.write_again(conn, named_by)
 
 
 def note_failure(conn: Connection, url: str, error: str, at: datetime) -> None:

@@ -17,6 +17,7 @@ from scalesync.db.mirror import (
     annotations,
     batch_counts,
     changes,
+    partition_changes,
     replaced_responses,
     reviews,
     unchanged_spelling,
@@ -81,6 +82,9 @@ def _write_tasks(
     batch = TASKS.positions["batch"]
     moved_from = {here[row.key]["batch"] for row in known}
     batch_counts.mark_stale(conn, {row.values[batch] for row in tasks} | moved_from)
+    # Of a task whose project or time of creation changed, both partitions.
+    before = partition_changes.of_stored(here[row.key] for row in known)
+    partition_changes.mark(conn, {*partition_changes.of_rows(tasks), *before})
     steps = [_change(row, here[row.key]) for row in known]
     changes.record_new(conn, [row.key for row in new], seen)
     changes.record(conn, steps, seen)

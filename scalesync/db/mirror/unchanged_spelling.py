@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, Text, and_, select, type_coerce, update
 
+from scalesync.db.mirror import partition_changes
 from scalesync.db.mirror.changes import UNKNOWN
 from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, fields_of
 from scalesync.db.statements import in_list
@@ -49,6 +50,8 @@ def only_respelled(
     stored = conn.execute(_STORED[mapping.table], {"keys": candidates}).mappings()
     alike = {found[mapping.key] for found in stored if _is_same(mapping, rows[found[mapping.key]], found)}
     columns = mapping.table.c
+    if mapping is TASKS:
+        partition_changes.mark(conn, set(partition_changes.of_stored(here[key] for key in alike)))
     # In the order of keys, as upserts write rows, so that two writers cannot deadlock. There are few batches
     # and projects: they are compared again each time.
     for key in sorted(alike) if mapping is TASKS else ():

@@ -15,13 +15,22 @@ import sqlalchemy as sa
 
 from scalesync.db import bulk_insert
 from scalesync.db.caller_transaction import savepoint
-from scalesync.db.mirror import annotations, batch_counts, changes, reviews, row_writes, unchanged_spelling
+from scalesync.db.mirror import (
+    annotations,
+    batch_counts,
+    changes,
+    partition_changes,
+    reviews,
+    row_writes,
+    unchanged_spelling,
+)
 from scalesync.db.mirror.documents import MAPPINGS, TASKS, StreamMapping, to_row
 from scalesync.db.mirror.numeric_limits import with_numeric_fallback
 from scalesync.db.statements import byte_order, chunks, in_list
 from scalesync.errors import InconsistentPageError
 from scalesync.models.api import Document
 from scalesync.models.changes import SeenBy
+from scalesync.models.publishing import Partition
 from scalesync.models.sync import WriteCounts
 from scalesync.parsing.row_parser import FORCE_REWRITE, Row
 from scalesync.parsing.task_inserts import TaskInserts
@@ -71,7 +80,9 @@ def insert_pages(conn: sa.Connection, pages: Sequence[TaskInserts], seen: SeenBy
             for page in pages:
                 bulk_insert.write_flat(conn, TASKS.table, page.tasks)
             batch_counts.mark_stale(conn, {name for page in pages for name in page.batches})
-            changes.record_new(conn, [head.key for page in pages for head in page.heads], seen)
+            heads = [head for page in pages for head in page.heads]
+            changes.record_new(conn, [head.key for head in heads], seen)
+            partition_changes.mark(conn, {Partition.of(head.project, head.created_at) for head in heads})
             reviews.write_new(conn, pages)
             unread = annotations.write_new(conn, pages)
     except (sa.exc.IntegrityError, sa.exc.DataError):
@@ -203,14 +214,15 @@ def mark_missing(
     for chunk in chunks(sorted(keys)):
         served = sa.or_(columns.synced_at <= at, columns.synced_at > at + CLOCK_TOLERANCE)
         going = sa.and_(columns[mapping.key].in_(chunk), columns.missing_since.is_(None), served)
-        batch = columns.batch if mapping is TASKS else sa.null()
         key = columns[mapping.key]
+        places = [columns.batch, columns.project, partition_changes.CREATED_AT] if mapping is TASKS else []
         locked = conn.execute(
-            sa.select(key, batch).where(going).order_by(byte_order(key)).with_for_update()
+            sa.select(key, *places).where(going).order_by(byte_order(key)).with_for_update()
         ).all()
-        touched.update(name for _, name in locked)
         if mapping is TASKS:
-            changes.record_missing(conn, [task_id for task_id, _ in locked], SeenBy(at, run_id))
+            touched.update(row.batch for row in locked)
+            changes.record_missing(conn, [row.task_id for row in locked], SeenBy(at, run_id))
+            partition_changes.mark(conn, {Partition.of(row.project, row.created_at) for row in locked})
         # `synced_at` too, so that a copy served before the 404 and written after it does not bring it back.
         marked += conn.execute(sa.update(table).where(going).values(missing_since=at, synced_at=at)).rowcount
     batch_counts.mark_stale(conn, touched)
@@ -230,6 +242,7 @@ def _by_keys(mapping: StreamMapping) -> sa.Select[*tuple[Any, ...]]:
     if mapping is TASKS:
         followed = {column for column in changes.TRACKED.values() if column != "missing_since"}
         wanted += [columns.updated_at, *(columns[name] for name in sorted(followed))]
+        wanted += [columns.project, partition_changes.CREATED_AT]
     return sa.select(*wanted).where(in_list(columns[mapping.key], "keys"))
 
 

@@ -7,6 +7,7 @@ no statement needs them.
 from sqlalchemy import Column, Index, text
 
 import scalesync.db.schema.annotations_and_changes
+import scalesync.db.schema.publishing
 import scalesync.db.schema.reviews_and_versions  # noqa: F401 - so do these
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.queue import (

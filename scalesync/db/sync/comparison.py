@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select, update
 
-from scalesync.db.mirror.changes import UNKNOWN
+from scalesync.db.mirror import partition_changes
+from scalesync.db.mirror.changes import UNKNOWN, lock_task_writes
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, versions_of
 from scalesync.db.schema.mirror import batches, project_versions, tasks
 from scalesync.db.statements import chunks
@@ -181,6 +182,9 @@ def batches_to_count(conn: Connection, window: Window, before: datetime, limit: 
 def force_rewrite(conn: Connection, mapping: StreamMapping, keys: Collection[str]) -> None:
     """Mark these objects so that their next copy replaces the row, even if it is older."""
     marked: dict[str, object] = {"digest": FORCE_REWRITE}
+    if mapping is TASKS and keys:
+        lock_task_writes(conn)
+        partition_changes.mark_tasks(conn, keys)
     if mapping is TASKS:
         # An unknown response makes the next write replace the annotations too.
         marked["response_digest"] = UNKNOWN

@@ -1,0 +1,264 @@
+"""Delta tables: data files written by pyarrow, and one commit of the log for each publication.
+
+deltalake's own writer holds more of a partition in memory, and is not used. The log says which publication it
+has: a commit and its number are one, however the process ends.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from time import time
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+from uuid import uuid4
+
+from scalesync.errors import ConfigurationError
+from scalesync.models.publishing import Partition
+from scalesync.publish.data_files import DataFile, fine_schema
+from scalesync.publish.published_table import (
+    OF_DELTA,
+    PARTITION_COLUMNS,
+    ChangedMeanwhileError,
+    PublicationStamp,
+    TableChange,
+    TableState,
+    TableWriter,
+    check_age,
+)
+from scalesync.publish.target import Target, check_only_ours, local_files
+from scalesync.timestamps import format_instant
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable
+
+    from scalesync.models.columns import Column
+
+APP = "scalesync:{}"
+"""The application in the log, with the mirror's name; its version is the last change that is included."""
+_HOUR = timedelta(hours=1)
+_LONGEST_NAME = 240
+"""Bytes of a directory's name, less the `project=` before it."""
+_BUFFER = 1024**2
+
+
+class DeltaWriter(TableWriter):
+    """A Delta table at a target."""
+
+    def __init__(self, target: Target, name: str, publisher: str) -> None:
+        """Prepare for the table `name`, published by the mirror called `publisher`."""
+        self._target, self._name, self._app = target, name, APP.format(publisher)
+        self._address = target.table(name)
+        self._table: DeltaTable | None = None
+
+    def state(self) -> TableState:
+        """Read the log. Raises ConfigurationError for a table that is not this mirror's."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        self._target.make(self._name)
+        try:
+            self._table = DeltaTable(self._address)
+        except TableNotFoundError:
+            self._table = None
+            check_only_ours(self._files(), self._address, OF_DELTA)
+            return TableState()
+        if self._table.transaction_version(self._app) is None:
+            msg = f"The Delta table at {self._address} was not published by this mirror."
+            raise ConfigurationError(msg, advice="Name another target, or remove that table.")
+        publication = self._table.transaction_version(f"{self._app}:publication")
+        content = str(self._table.transaction_version(f"{self._app}:content") or "")
+        return TableState(publication, self._table.version(), content)
+
+    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
+        """Return the schema of files, with times in microseconds."""
+        return fine_schema(columns)
+
+    def new_path(self, partition: Partition | None) -> str:  # noqa: ARG002 - the log says where a file belongs
+        """Return the path of a new file."""
+        # Without the partition's names: engines differ in how they read what has to be encoded in a path.
+        return f"parts/{uuid4()}.parquet"
+
+    def create(self, path: str) -> IO[bytes]:
+        """Create a file."""
+        files = self._files()
+        if self._target.is_local:
+            files.create_dir("parts", recursive=True)
+        opened: IO[bytes] = files.open_output_stream(path, buffer_size=_BUFFER)
+        return opened
+
+    def commit(self, change: TableChange, stamp: PublicationStamp) -> int | None:
+        """Add the files and remove those that they replace, in one version of the log."""
+        schema = _schema(self.file_schema(change.columns), partitioned=change.is_partitioned)
+        partition_by = list(PARTITION_COLUMNS) if change.is_partitioned else []
+        added = [_add(partition, file) for partition, file in change.files]
+        properties = self._properties(stamp, change.content)
+        if self._table is None:
+            return self._first_commit(schema, added, partition_by, properties)
+        self._add_columns(self._table, schema)
+        removed = _removed(self._table, change.replaced)
+        before = self._table.version()
+        self._or_changed(
+            lambda table: table.create_write_transaction(
+                [*added, *removed], "append", schema, partition_by, commit_properties=properties
+            ),
+            self._table,
+        )
+        return int(before) + 1
+
+    def delete(self, paths: Collection[str]) -> None:
+        """Delete files."""
+        files = self._files()
+        for path in paths:
+            if files.get_file_info(path).is_file:
+                files.delete_file(path)
+
+    def compact(self) -> None:
+        """Join small files by deltalake's means.
+
+        Raises ConfigurationError for the name of a project that is too long for them.
+        """
+        from deltalake import DeltaTable
+
+        table = DeltaTable(self._address)
+        if self._target.is_local:
+            for found in table.partitions():
+                if len(quote(found.get("project") or "", safe="")) > _LONGEST_NAME:
+                    msg = f"The name of a project is too long for compacting {self._name} in a directory."
+                    raise ConfigurationError(msg, advice="Leave out --compact: files are large already.")
+        table.optimize.compact()
+
+    def vacuum(self, age: timedelta, *, short: bool) -> int:
+        """Delete old files by deltalake's means, also those of publications that were killed."""
+        from deltalake import DeltaTable
+
+        check_age(age, short=short)
+        table = DeltaTable(self._address)
+        deleted = table.vacuum(
+            int(age / _HOUR), dry_run=False, enforce_retention_duration=not short, full=True
+        )
+        return len(deleted)
+
+    def _files(self) -> Any:
+        if self._target.is_local:
+            return local_files(self._address)
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow import fs
+
+        return fs.PyFileSystem(DeltaStorageHandler(self._address))
+
+    def _properties(self, stamp: PublicationStamp, content: str) -> "CommitProperties":
+        from deltalake import CommitProperties, Transaction
+
+        numbers = {
+            self._app: stamp.change_id,
+            f"{self._app}:publication": stamp.publication,
+            f"{self._app}:content": int(content or "0"),
+        }
+        said = {
+            "scalesync.change_id": str(stamp.change_id),
+            "scalesync.as_of": stamp.as_of and format_instant(stamp.as_of),
+        }
+        # Without retries of its own: whatever else was committed, we read the state anew.
+        return CommitProperties(
+            custom_metadata=said,
+            max_commit_retries=0,
+            app_transactions=[Transaction(app, version) for app, version in numbers.items()],
+        )
+
+    def _first_commit(
+        self, schema: "pa.Schema", added: list[Any], partition_by: list[str], properties: "CommitProperties"
+    ) -> int:
+        from deltalake import DeltaTable, Schema
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import create_table_with_add_actions
+
+        try:
+            create_table_with_add_actions(
+                self._address,
+                Schema.from_arrow(schema),
+                added,
+                mode="error",
+                partition_by=partition_by,
+                name=self._name,
+                commit_properties=properties,
+            )
+        except DeltaError as error:
+            if DeltaTable.is_deltatable(self._address):
+                raise self._changed() from error
+            raise
+        return 0
+
+    def _add_columns(self, table: "DeltaTable", schema: "pa.Schema") -> None:
+        """Add the columns that the table does not have yet; in older files they are NULL.
+
+        Raises ConfigurationError if one has another type.
+        """
+        from deltalake import Schema
+
+        wanted = {each.name: each for each in Schema.from_arrow(schema).fields}
+        here = {each.name: each for each in table.schema().fields}
+        for name in wanted.keys() & here.keys():
+            if wanted[name].type != here[name].type:
+                msg = f"The column {name} of {self._address} has another type than here."
+                raise ConfigurationError(msg, advice="Remove that table: it is published anew.")
+        if missing := [each for name, each in wanted.items() if name not in here]:
+            self._or_changed(lambda table: table.alter.add_columns(missing), table)
+
+    def _or_changed(self, act: Any, table: "DeltaTable") -> None:
+        """Change the table. Raises ChangedMeanwhileError if somebody else has changed it before."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        before = table.version()
+        try:
+            act(table)
+        except DeltaError as error:
+            if not DeltaTable.is_deltatable(self._address) or DeltaTable(self._address).version() != before:
+                raise self._changed() from error
+            raise
+
+    def _changed(self) -> ChangedMeanwhileError:
+        msg = f"Another process keeps changing the table {self._name} at {self._target.address}."
+        return ChangedMeanwhileError(msg, advice="Publish again when it has finished.")
+
+
+def _removed(table: "DeltaTable", replaced: Collection[Partition] | None) -> list[Any]:
+    """Return the actions that remove the files of these partitions, None of all."""
+    import pyarrow as pa
+    from deltalake.transaction import RemoveAction
+
+    now = int(time() * 1000)
+    return [
+        # The log has paths encoded, and the action encodes what it is given.
+        RemoveAction(unquote(each["path"]), True, now, each["size_bytes"], each.get("partition"))
+        for each in pa.table(table.get_add_actions()).to_pylist()
+        if replaced is None or _partition_of(each["partition"]) in replaced
+    ]
+
+
+def _partition_of(values: Mapping[str, str | None]) -> Partition:
+    return Partition(values["project"] or "", values["month"] or "")
+
+
+def _add(partition: Partition | None, file: DataFile) -> Any:
+    from deltalake.transaction import AddAction
+
+    statistics = {
+        "numRecords": file.rows,
+        "minValues": file.lowest,
+        "maxValues": file.highest,
+        "nullCount": file.nulls,
+    }
+    # An empty text is NULL in Delta's log anyway.
+    values = {} if partition is None else {name: value or None for name, value in partition._asdict().items()}
+    return AddAction(file.path, file.bytes, values, int(time() * 1000), True, json.dumps(statistics))
+
+
+def _schema(files: "pa.Schema", *, partitioned: bool) -> "pa.Schema":
+    """Return the schema of a table: that of its files, and the partition's columns."""
+    import pyarrow as pa
+
+    for name in PARTITION_COLUMNS if partitioned else ():
+        files = files.append(pa.field(name, pa.string()))
+    return files

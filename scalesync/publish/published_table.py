@@ -1,0 +1,123 @@
+"""What the forms of published tables have in common: their state, and a commit that replaces partitions."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import IO, TYPE_CHECKING
+
+from scalesync.errors import ConfigurationError, IncompleteError
+from scalesync.models.publishing import Partition
+from scalesync.publish.data_files import DataFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from scalesync.models.columns import Column
+
+PARTITION_COLUMNS = ("project", "month")
+
+OF_DELTA = re.compile(r"parts|_delta_log|project=.*|part-.*")
+"""Names in the directory of a Delta table that publishing made, or compaction."""
+OF_PARQUET = re.compile(r"project=.*|part-.*|_manifest\.json|\.scalesync-.*")
+"""Names in the directory of a table of Parquet files that publishing made."""
+SHORTEST_RETENTION = timedelta(days=7)
+"""Age below which files are deleted only if nobody uses them."""
+
+
+class ChangedMeanwhileError(IncompleteError):
+    """Another process changed the table after its state was read: nothing of ours is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What a published table says about itself."""
+
+    publication: int | None = None
+    """The number of the last publication; None: the table is not there."""
+    version: int | None = None
+    """Of a Delta table."""
+    content: str = ""
+    """A digest of the rows, of a table that is published as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """New files of a table, and those that they replace."""
+
+    columns: "Sequence[Column]"
+    """Columns of the files, without those of the partition."""
+    files: Sequence[tuple[Partition | None, DataFile]]
+    """None: the table has no partitions."""
+    replaced: Collection[Partition] | None
+    """Partitions whose earlier files do not count any more; None: of all of them."""
+    partitions: int
+    """The number of partitions written; 1 of a table without any."""
+    content: str = ""
+    """As in TableState."""
+    is_partitioned: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationStamp:
+    """What a published table says about its last change."""
+
+    publication: int
+    change_id: int
+    as_of: datetime | None
+
+
+def check_age(age: timedelta, *, short: bool) -> None:
+    """Raise ConfigurationError for an age at which files may still be in use, unless `short` allows it."""
+    if age < SHORTEST_RETENTION and not short:
+        msg = "Files that readers may still use would be deleted by --vacuum for less than 7d."
+        raise ConfigurationError(msg, advice="Add --allow-short-retention if nobody reads or publishes now.")
+
+
+class TableWriter(ABC):
+    """One published table. Methods raise OSError or an error of deltalake for what cannot be reached."""
+
+    @abstractmethod
+    def state(self) -> TableState:
+        """Read the state that the next `commit` replaces.
+
+        Raises ConfigurationError for a table that another mirror published, or that is none of ours.
+        """
+
+    @abstractmethod
+    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
+        """Return the schema of files with these columns."""
+
+    @abstractmethod
+    def new_path(self, partition: Partition | None) -> str:
+        """Return the path of a new file, which nobody has used."""
+
+    @abstractmethod
+    def create(self, path: str) -> IO[bytes]:
+        """Create a file."""
+
+    @abstractmethod
+    def commit(self, change: TableChange, stamp: PublicationStamp) -> int | None:
+        """Make the new files count, in one step; return the table's version, if it has one.
+
+        Raises ChangedMeanwhileError if the table is not as `state` found it.
+        """
+
+    @abstractmethod
+    def delete(self, paths: Collection[str]) -> None:
+        """Delete files that were never committed."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Join small files; does nothing where there are none."""
+
+    @abstractmethod
+    def vacuum(self, age: timedelta, *, short: bool) -> int:
+        """Delete files that have not counted for this long; return how many.
+
+        `short`: also for an age at which readers or writers may still use them.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to do
+        """Let others write the table."""
