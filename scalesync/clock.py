@@ -16,6 +16,8 @@ class Clock:
     """Set when the process should finish its current step and end; ends every sleep."""
     ends_at: float = inf
     """End of the time limit, on the monotonic clock: no sleep lasts longer."""
+    asked_at: float | None = None
+    """On the monotonic clock: when somebody asked for the work; None: when it is called."""
 
     @property
     def over(self) -> bool:

@@ -4,14 +4,14 @@ Those of tasks replace indexes of which each is the beginning of the new one. To
 read twice.
 
 Revision ID: 0022
-Revises: 0019
+Revises: 0021
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0022"
-down_revision: str | None = "0019"
+down_revision: str | None = "0021"
 branch_labels = None
 depends_on = None
 

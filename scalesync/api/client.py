@@ -20,6 +20,7 @@ from scalesync.api.transport import Response, Transport
 from scalesync.clock import Clock
 from scalesync.errors import ScaleException, ScaleNoAnswer, ScaleNotSent
 from scalesync.models.api import BatchFilter, BatchStatus, Document, Page, TaskFilter
+from scalesync.models.request_rate import SharedRate
 from scalesync.retry import retry_delay
 
 log = logging.getLogger("scalesync.api")
@@ -52,12 +53,15 @@ class ScaleApi:
         *,
         clock: Clock | None = None,
         random: Callable[[], float] = random.random,
+        shared_rate: SharedRate | None = None,
     ) -> None:
         self.options = options or ApiOptions()
         self._clock = clock or Clock()
         self._random = random
         self._transport = Transport(key, self.options, self._clock)
-        self._limiter = RateLimiter(self._clock, rate=self.options.rate, pause=self.options.retry.base)
+        self._limiter = RateLimiter(
+            self._clock, rate=self.options.rate, pause=self.options.retry.base, shared=shared_rate
+        )
         self._write_before = inf
         if self.options.sends_key_in_clear:
             log.warning("The API key goes unencrypted to %s, for all on the way to read.", self.options.host)

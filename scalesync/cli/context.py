@@ -25,6 +25,8 @@ class Context:
     patience: timedelta | None
     insecure_http: bool
     quiet: bool
+    asked_at: float = field(default_factory=Clock().monotonic)
+    """On the monotonic clock: when the command was given, before its slow imports."""
 
     def settings(self) -> Settings:
         """Return the settings. Raises ConfigurationError for an invalid option."""

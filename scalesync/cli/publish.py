@@ -1,6 +1,7 @@
 """`scalesync publish`: the mirror as tables that other engines read."""
 
 import logging
+import os
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ def publish(
     if allow_short_retention and vacuum is None:
         msg = "--allow-short-retention is for --vacuum."
         raise ConfigurationError(msg, advice="Add --vacuum, or leave it out.")
+    # Before deltalake is loaded: it logs its attempts to find credentials.
+    os.environ.setdefault("RUST_LOG", "error")
     mirror, chosen = context.mirror(), {"compact": compact, "short_retention": allow_short_retention}
     with sigterm_as_interrupt(), progress(_PublishTracker(), quiet=context.quiet) as on_event:
         done = mirror.publish(

@@ -84,7 +84,7 @@ def _sync_and_report(
     from scalesync.cli.progress import progress
     from scalesync.cli.sync_progress import SyncTracker
 
-    clock = Clock()
+    clock = Clock(asked_at=context.asked_at)
     with graceful_shutdown(clock), _as_interruption(clock):
         mirror = context.mirror(clock).waiting()
         with progress(SyncTracker(), quiet=context.quiet) as on_event:

@@ -6,7 +6,17 @@ On Postgres it moves on within a transaction (`clock_timestamp()`); on SQLite it
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, Float, String, TypeDecorator, bindparam, literal
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Dialect,
+    Float,
+    String,
+    TypeDecorator,
+    bindparam,
+    literal,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -63,6 +73,12 @@ class seconds_until(FunctionElement[float]):  # noqa: N801 - reads as a function
 
     def __init__(self, instant: ColumnElement[Any]) -> None:
         super().__init__(instant)
+
+
+def time_in(conn: Connection, seconds: float) -> datetime:
+    """Return the time of the database's clock in `seconds` seconds; a negative number is in the past."""
+    found: datetime = conn.execute(select(seconds_from_now(seconds))).scalar_one()
+    return found
 
 
 @compiles(utc_now, "sqlite")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     # The client and the sync take a while to load, and many calls need neither.
     from scalesync.api.client import ScaleApi
     from scalesync.api.options import ApiOptions
+    from scalesync.db.request_rate import SharedRequestRate
     from scalesync.sync.events import SyncWatcher
     from scalesync.sync.runner import SyncRunner
 
@@ -115,18 +116,38 @@ class Connections:
             claim_for_account(conn, self.account())
 
     @contextmanager
-    def api(self, options: "ApiOptions | None" = None, *, version: str | None = None) -> "Iterator[ScaleApi]":
+    def api(
+        self,
+        options: "ApiOptions | None" = None,
+        *,
+        version: str | None = None,
+        shared_rate: "SharedRequestRate | None" = None,
+    ) -> "Iterator[ScaleApi]":
         """Yield a client; without `options` it is for reads. Raises ConfigurationError without a key.
 
-        `version`, such as `v2`, replaces the one at the end of the API's URL.
+        `version`, such as `v2`, replaces the one at the end of the API's URL. `shared_rate`: that of all
+        processes that use it.
         """
         from scalesync.api.client import ScaleApi
 
         options = options or self._read_options()
         if version is not None:
             options = replace(options, url=f"{options.url.removesuffix('/v1')}/{version}")
-        with ScaleApi(self.settings.require_key().reveal(), options, clock=self.clock) as api:
+        key = self.settings.require_key().reveal()
+        with ScaleApi(key, options, clock=self.clock, shared_rate=shared_rate) as api:
             yield api
+
+    @contextmanager
+    def shared_rate(self, database: Database) -> "Iterator[SharedRequestRate | None]":
+        """Yield the request rate of all processes on this database; None on SQLite: each has its own."""
+        # On SQLite each turn would be a writing transaction, and wait for the pages that a sync writes.
+        if database.is_sqlite:
+            yield None
+            return
+        from scalesync.db.request_rate import SharedRequestRate
+
+        with closing(SharedRequestRate(database, self.clock)) as rate:
+            yield rate
 
     @contextmanager
     def sync_runner(
@@ -144,8 +165,12 @@ class Connections:
 
         # One clock for database, client and runner: a stop or the time limit ends all of their waits.
         limited = replace(self, clock=self.clock.allowing(time_limit))
-        with limited.database() as database, limited.api() as api:
-            store = SyncStore(database, api, new_owner_id(), self.settings.lease, keep_responses)
+        with (
+            limited.database() as database,
+            limited.shared_rate(database) as rate,
+            limited.api(shared_rate=rate) as api,
+        ):
+            store = SyncStore(database, api, new_owner_id(), self.settings.lease, keep_responses, rate)
             yield SyncRunner(store, limited.clock, watch, self.account(), workers, time_limit)
 
     def account(self) -> Account:

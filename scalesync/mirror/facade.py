@@ -205,9 +205,10 @@ class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, 
         connections = mirror.connections()
         with (
             connections.database(connections.check_and_claim) as database,
+            connections.shared_rate(database) as rate,
             connections.api(
-                options.api_options(settings.api_url, insecure_http=settings.insecure_http)
+                options.api_options(settings.api_url, insecure_http=settings.insecure_http), shared_rate=rate
             ) as api,
         ):
-            store = DispatcherStore(database, new_owner_id(), options.timing)
+            store = DispatcherStore(database, new_owner_id(), options.timing, rate)
             return Dispatcher(store, api, connections.clock, on_event, options.timing, options).run()

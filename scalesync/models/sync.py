@@ -138,6 +138,8 @@ class Run:
     error: str | None
     responses_unread: int
     values_replaced: int
+    opened_at: datetime | None = None
+    """The database's clock before the first request for it; None for runs of older versions."""
 
 
 @dataclass(frozen=True, slots=True)

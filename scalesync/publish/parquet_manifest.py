@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -228,5 +229,10 @@ def _store(address: str) -> Any:
         return fs.SubTreeFileSystem(
             place, fs.AzureFileSystem(account, os.environ.get("AZURE_STORAGE_ACCOUNT_KEY"))
         )
-    store, path = fs.FileSystem.from_uri(address)
-    return fs.SubTreeFileSystem(path, store)
+    if scheme == "s3":
+        # pyarrow finds the credentials and the region in the environment, but not always another endpoint.
+        endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
+        return fs.SubTreeFileSystem(
+            place, fs.S3FileSystem(endpoint_override=endpoint.netloc or None, scheme=endpoint.scheme or None)
+        )
+    return fs.SubTreeFileSystem(place, fs.GcsFileSystem())

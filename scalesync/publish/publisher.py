@@ -150,13 +150,16 @@ class _Snapshot:
                 change = self._partitions(name, writer, since, written)
             else:
                 change = self._whole(name, writer, state if since is not None else TableState(), written)
-            if change is None:
-                return PublishedTable(state.version, 0, 0, 0, self.change_id)
-            return self._commit(name, writer, change)
         except BaseException:
-            # Nobody refers to them. What a killed process leaves is removed by a vacuum.
-            with suppress(Exception):
-                writer.delete([file.path for _, file in written])
+            _discard(writer, written)
+            raise
+        if change is None:
+            return PublishedTable(state.version, 0, 0, 0, self.change_id)
+        try:
+            return self._commit(name, writer, change)
+        except ChangedMeanwhileError:
+            # After any other error the files may be committed.
+            _discard(writer, written)
             raise
 
     def _partitions(
@@ -205,6 +208,12 @@ class _Snapshot:
 
 
 _Written = list[tuple[Partition | None, DataFile]]
+
+
+def _discard(writer: TableWriter, written: _Written) -> None:
+    """Delete files to which nothing refers; what a killed process leaves is removed by a vacuum."""
+    with suppress(Exception):
+        writer.delete([file.path for _, file in written])
 
 
 def _files(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from scalesync.errors import ConfigurationError, how_to_install
 from scalesync.sqlite_files import is_of_database
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 STORES = ("s3", "gs", "az")
 """Schemes of the object stores."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST_REASON = 300
 _QUERY = re.compile(r"\?[^\s\"']*")
 
 _CHECK_ACCESS = "Check the address, and the credentials in the environment."
@@ -35,15 +37,22 @@ class Target:
         Raises ConfigurationError for another scheme, and for a URL that holds a password or parameters.
         """
         match = _SCHEME.match(given)
-        if match is None:
-            path = Path(given).expanduser().absolute()
-            if not given or (path.exists() and not path.is_dir()) or is_of_database(path):
-                shown = given or "An empty name"
-                raise ConfigurationError(
-                    f"{shown} is not a directory.", advice="Name a directory, or a new one."
-                )
-            return cls(str(path.resolve()), is_local=True)
-        scheme, parts = match[1].lower(), urlsplit(given)
+        try:
+            return cls._directory(given) if match is None else cls._store(match[1].lower(), urlsplit(given))
+        except (ValueError, RuntimeError) as error:
+            msg = f"{given!r} is neither a directory nor the address of one."
+            raise ConfigurationError(msg, advice="Name another target.") from error
+
+    @classmethod
+    def _directory(cls, given: str) -> "Target":
+        path = Path(given).expanduser().absolute()
+        if not given or (path.exists() and not path.is_dir()) or is_of_database(path):
+            msg = f"{given or 'An empty name'} is not a directory."
+            raise ConfigurationError(msg, advice="Name a directory, or a new one.")
+        return cls(str(path.resolve()), is_local=True)
+
+    @classmethod
+    def _store(cls, scheme: str, parts: SplitResult) -> "Target":
         if scheme not in STORES:
             msg = f"Tables are not published at addresses that begin with {scheme}://."
             raise ConfigurationError(msg, advice="Name a directory, or an s3://, gs:// or az:// address.")
@@ -66,7 +75,9 @@ class Target:
     def error(self, error: Exception) -> ConfigurationError:
         """Return an error of reading or writing here as a sentence, without what may be secret in it."""
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        line = _QUERY.sub("", reason.splitlines()[0])[:300].rstrip(". ")
+        # Errors of object stores are several lines, drawn as a tree for terminals.
+        lines = [line.strip(" ↳") for line in _COLOR.sub("", _QUERY.sub("", reason)).splitlines()]
+        line = ": ".join(filter(None, lines))[:_LONGEST_REASON].rstrip(". ")
         check = "Check its permissions and its free space." if self.is_local else _CHECK_ACCESS
         return ConfigurationError(f"Cannot publish at {self.address}: {line}.", advice=check)
 

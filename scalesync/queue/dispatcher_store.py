@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scalesync.db.database import Database
 from scalesync.db.mirror.upsert import apply_response
@@ -15,6 +16,10 @@ from scalesync.models.commands import AttemptStep, Claim, CommandState, Settleme
 from scalesync.models.queue_state import PausedBy, PauseState
 from scalesync.queue.timing import Timing
 
+if TYPE_CHECKING:
+    # Only mirrors on Postgres share a rate.
+    from scalesync.db.request_rate import SharedRequestRate
+
 log = logging.getLogger("scalesync.queue")
 
 
@@ -26,6 +31,8 @@ class DispatcherStore:
     owner: str
     """The owner of this process's claims, unique among all processes of all hosts."""
     timing: Timing
+    rate: "SharedRequestRate | None" = None
+    """The request rate of all processes, of whose refusals a claim learns; None: each has its own."""
 
     def claim(
         self,
@@ -41,6 +48,8 @@ class DispatcherStore:
         `in_hand`: a worker of this process has them.
         """
         with self.database.write() as conn:
+            if self.rate is not None:
+                self.rate.notice(conn)
             return claim_arm_settle.claim(
                 conn,
                 owner=self.owner,

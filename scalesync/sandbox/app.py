@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from collections import deque
 from typing import Any
 
 from starlette.applications import Starlette
@@ -38,6 +40,8 @@ class SandboxApp:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._late_writes: set[asyncio.Task[None]] = set()
+        self._answered: deque[float] = deque()
+        """When requests of the last second came."""
         app = Starlette(routes=[*_COUNTED_ROUTES, *routes_control.ROUTES], exception_handlers=_HANDLERS)
         app.state.backend = backend
         self._plain = app
@@ -56,6 +60,10 @@ class SandboxApp:
         app = self._plain if path.startswith(f"{MEDIA_PATH}/") else self._app
         # Counted before a fault is drawn, so that requests lost to a fault count too.
         self._backend.requests[f"{scope['method']} {_route_path(scope)}"] += 1
+        if self._over_the_rate_limit():
+            headers = {"retry-after": wait} if (wait := self._retry_after(1.0)) else None
+            await error_response(429, "Too many requests.", headers)(scope, receive, send)
+            return
         for fault in self._backend.faults.draw(scope["method"], path.removeprefix("/v1")):
             if fault.kind is not FaultKind.LATENCY:
                 late_writes = self._late_writes
@@ -63,6 +71,19 @@ class SandboxApp:
                 return
             await asyncio.sleep(fault.seconds)
         await app(scope, receive, send)
+
+    def _over_the_rate_limit(self) -> bool:
+        """Return whether this request exceeds the switch `rate_limit`; otherwise count it as answered."""
+        limit, now = self._backend.options.switches.rate_limit, time.monotonic()
+        if limit is None:
+            return False
+        while self._answered and self._answered[0] <= now - 1:
+            self._answered.popleft()
+        if len(self._answered) >= int(limit):
+            self._backend.requests["(over rate_limit)"] += 1
+            return True
+        self._answered.append(now)
+        return False
 
     def _retry_after(self, seconds: float) -> str | None:
         form = self._backend.options.switches.retry_after

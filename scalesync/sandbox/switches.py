@@ -10,6 +10,9 @@ from typing import Literal, get_args, get_type_hints
 LONGEST = 30 * 365 * 86_400.0
 """The most seconds in a switch, thirty years: calendars reach that far from any date in use."""
 
+MOST_REQUESTS = 100_000
+"""A second, in a switch; no sandbox answers as many."""
+
 
 @dataclass(frozen=True)
 class Switches:
@@ -74,6 +77,9 @@ class Switches:
     retry_after: Literal["seconds", "date", "none"] = "seconds"
     """The form of the Retry-After header of a 429."""
 
+    rate_limit: float | None = None
+    """Requests that the API answers in any second; the others get 429. None: any number."""
+
     clock_skew: float = 0.0
     """Seconds by which the API's clock is ahead of this machine's."""
 
@@ -84,6 +90,8 @@ class Switches:
                 raise ValueError(f"switch {name} is one of {', '.join(choices)}")
         if self.token_lifetime is not None and not 0 < self.token_lifetime <= LONGEST:
             raise ValueError("switch token_lifetime is a number of seconds above 0, or none")
+        if self.rate_limit is not None and not 1 <= self.rate_limit <= MOST_REQUESTS:
+            raise ValueError(f"switch rate_limit is a number from 1 to {MOST_REQUESTS:,}, or none")
         if self.total_cap < 0:
             raise ValueError("switch total_cap is not negative")
         if not -LONGEST <= self.clock_skew <= LONGEST:

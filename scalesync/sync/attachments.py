@@ -3,6 +3,7 @@
 Open it for `scalesync fetch-attachments`: which attachments are wanted, failures, the summary.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ from scalesync.sync.download_events import (
 )
 
 _TASKS_AT_ONCE = 200
+_PORTIONS = 256
+"""Portions of many selected tasks. Each host begins another one at random."""
 _LONGEST_URL = 2_000
 """Bytes of a URL that both databases take as a key; texts and pictures within a URL are longer."""
 _TOO_LONG = f"The address is longer than {_LONGEST_URL:,} bytes, and nothing is kept of it."
@@ -102,6 +105,7 @@ class AttachmentFetcher:
     """Where files are kept; None: only their sizes are read."""
     refresh: bool = False
     """Whether to ask for what is known as well."""
+    random: Callable[[], float] = random.random
     summary: AttachmentSummary = field(default_factory=AttachmentSummary)
     active: dict[Future[AttachmentRow], WantedAttachment] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
@@ -143,21 +147,30 @@ class AttachmentFetcher:
         """Yield each wanted attachment of the selected tasks once."""
         # The databases keep times to the millisecond.
         began = began.replace(microsecond=began.microsecond // 1000 * 1000)
-        last = ""
-        while self.summary.tasks < limit:
-            # From here on what was finished before is found in the table.
-            self.taken = {attachment.url for attachment in self.active.values()}
-            with self.database.read() as conn:
-                at_once = min(_TASKS_AT_ONCE, limit - self.summary.tasks)
-                page = attachments.named(conn, self.wanted, last, at_once)
-                known = attachments.known(conn, list({url for task in page for url in task.links or ()}))
-            if not page:
-                return
-            for task in page:
-                yield from self._of_task(task, known, began)
-            self.summary.tasks += len(page)
-            self.watch(TasksLookedAt(self.summary.tasks, limit))
-            last = page[-1].task_id
+        for after, last in self._portions(limit):
+            behind = after
+            while self.wanted.limit is None or self.summary.tasks < limit:
+                # From here on what was finished before, also by other hosts, is found in the table.
+                self.taken = {attachment.url for attachment in self.active.values()}
+                with self.database.read() as conn:
+                    left = _TASKS_AT_ONCE if self.wanted.limit is None else limit - self.summary.tasks
+                    page = attachments.named(conn, self.wanted, behind, last, min(_TASKS_AT_ONCE, left))
+                    known = attachments.known(conn, list({url for task in page for url in task.links or ()}))
+                if not page:
+                    break
+                for task in page:
+                    yield from self._of_task(task, known, began)
+                self.summary.tasks += len(page)
+                self.watch(TasksLookedAt(self.summary.tasks, max(limit, self.summary.tasks)))
+                behind = page[-1].task_id
+
+    def _portions(self, limit: int) -> list[tuple[str, str | None]]:
+        """Return ranges of task ids in random order, so that hosts seldom fetch the same; one if limited."""
+        if self.wanted.limit is not None:
+            return [("", None)]
+        with self.database.read() as conn:
+            found = attachments.portions(conn, self.wanted, max(_TASKS_AT_ONCE, limit // _PORTIONS))
+        return sorted(found, key=lambda _: self.random())
 
     def _of_task(
         self, task: TaskAttachments, known: dict[str, AttachmentRow], began: datetime

@@ -7,11 +7,9 @@ database write is made by the thread that calls `Engine.run`; reader threads onl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from scalesync.clock import Clock
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.sync import window_ledger, window_splits
 from scalesync.errors import (
     DatabaseUnavailableError,
     InconsistentPageError,
@@ -22,6 +20,7 @@ from scalesync.errors import (
 from scalesync.models.api import Page
 from scalesync.models.sync import Run, Window, WindowState
 from scalesync.sync.events import ObjectsMissing, OthersReading, RowsExpected, SyncWatcher, WindowInconsistent
+from scalesync.sync.free_windows import POLL_SECONDS, FreeWindows
 from scalesync.sync.parser_client import MIN_ROWS_FOR_PROCESS, ParserProcess
 from scalesync.sync.reader_pool import (
     PREFETCH_PAGES,
@@ -37,8 +36,8 @@ from scalesync.sync.window_progress import AcceptedPage, LookupResult, WindowPro
 from scalesync.sync.window_recovery import WindowRecovery
 from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
 
-POLL_SECONDS = 0.25
-"""Seconds between two attempts to claim a window."""
+QUIET_SECONDS = 0.5
+"""Seconds of waiting for others before it is worth a word."""
 
 
 @dataclass
@@ -59,12 +58,13 @@ class Engine:
     write_buffer: WriteBuffer = field(init=False)
     recovery: WindowRecovery = field(init=False)
     readers: ReaderPool = field(init=False)
-    next_claim_at: float = 0.0
+    supply: FreeWindows = field(init=False)
     next_heartbeat_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.write_buffer = WriteBuffer(self.store, self.clock, self.watch, self.totals)
         self.recovery = WindowRecovery(self.store, self.watch)
+        self.supply = FreeWindows(self.store, self.clock)
 
     def run(self, run: Run, newest: Page | None = None) -> None:
         """Read every window of `run` that can be claimed, and release all claims.
@@ -76,7 +76,9 @@ class Engine:
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fetch")
         parser = ParserProcess(TASKS.spec, repeats=not self.store.database.is_sqlite)
         with parser, relaxed_gc(), pool:
-            self.readers = ReaderPool(self.store.api, lambda: self.stopping, pool, parser, newest)
+            self.readers = ReaderPool(
+                self.store.api, lambda: self.stopping, self.supply, pool, parser, newest
+            )
             try:
                 # A run taken up again has parts, none of which alone would be worth the process.
                 if self.store.unread(run.id, TASKS) >= MIN_ROWS_FOR_PROCESS:
@@ -106,58 +108,51 @@ class Engine:
             progress.lost = True
         self.active.clear()
         self.write_buffer.pages.clear()
-        self.next_claim_at = 0.0
+        self.supply.look_soon()
 
     def _read_windows(self, run: Run) -> None:
         idle_since: float | None = None
+        said = False
+        self.supply.look_soon()
+        self.supply.resting = None
         while True:
             # 1. Claim windows for idle workers, handle what the readers delivered, write some of it.
-            none_free = self._claim_windows()
+            self.supply.look(run.id, self.workers - len(self.active))
+            self._claim_windows()
             if self.active or self.write_buffer.pages:
-                idle_since = None
+                idle_since, said = None, False
                 if self._handle_results():
                     self._write_some()
                 continue
             # 2. Nothing to do here: end, unless others hold windows that may be divided or become free.
-            if self.stopping or not self._windows_open(run):
+            if self.stopping or not self.supply.open:
                 return
             now = self.clock.monotonic()
             idle_since = idle_since if idle_since is not None else now
             # A lease long, so that no window of a dead process is left; less if nothing was written here.
             if now - idle_since > (self.store.lease if self.totals.written else self.store.lease / 6):
                 return
-            if none_free:
+            if not said and now - idle_since >= QUIET_SECONDS:
                 self.watch(OthersReading())
+                said = True
             self.clock.sleep(POLL_SECONDS)
 
-    def _windows_open(self, run: Run) -> bool:
-        with self.store.database.read() as conn:
-            return window_ledger.count(conn, run.id, WindowState.OPEN) > 0
-
-    def _claim_windows(self) -> bool:
-        """Claim a window for each idle worker; return whether none was free.
-
-        Claims nothing while writing falls behind, so that memory stays flat.
-        """
+    def _claim_windows(self) -> None:
+        """Claim a window for each idle worker; none while writing falls behind, so that memory stays flat."""
         idle = self.workers - len(self.active)
         behind = len(self.write_buffer.pages) >= PREFETCH_PAGES * self.workers
-        if idle <= 0 or behind or self.stopping or self.clock.monotonic() < self.next_claim_at:
-            return False
-        claimed = self.store.claim_several(idle)
-        if not claimed and (orphan := self.store.claim_from_dead_owners()):
-            claimed = [orphan]
-        elif len(claimed) < idle:
-            self.next_claim_at = self.clock.monotonic() + POLL_SECONDS
-        for window in claimed:
+        if idle <= 0 or behind or self.stopping:
+            return
+        for window in self.supply.claim(idle):
             progress = self.active[window.id] = WindowProgress(STREAMS[window.stream], window)
             self.store.prepare(progress)
             self.readers.read(progress)
-        return not claimed
 
     def _handle_results(self) -> bool:
         """Handle what the readers delivered; return whether to write now, or to wait for more pages."""
         results = self.readers.results(self.write_buffer.waiting_time(len(self.active), POLL_SECONDS))
         for progress, result in results:
+            self.supply.handled(progress)
             if not progress.lost:
                 self._handle(progress, result)
             if progress.lost:
@@ -192,7 +187,7 @@ class Engine:
     ) -> None:
         """Retry the window, give it up, or halt. The rows of a contradictory page are kept."""
         self.active.pop(progress.window.id, None)
-        self.next_claim_at = 0.0
+        self.supply.look_soon()
         match result:
             case _ if progress.lost:
                 return
@@ -212,32 +207,35 @@ class Engine:
                 raise result
 
     def _accept(self, page: AcceptedPage) -> None:
-        """Queue the page for writing; divide its window after the first page if enough is left to read."""
+        """Queue the page for writing; divide its window if others may wait for work and enough is left."""
         progress, window = page.progress, page.window
         first = page.number == 0
         if first and window.parent_id is None and window.api_total is not None:
             self.watch(RowsExpected(progress.stream.name, window.api_total))
         if window.next_token is None:
             self._end(replace(page, state=WindowState.CLOSED))
-        elif first and (parts := self._parts(page)):
+        elif page.paused and (parts := self._parts(progress)):
             self._end(replace(page, state=WindowState.SPLIT, parts=parts))
         else:
             self.write_buffer.add(page)
-            # After a first page the reader paused, because only now is it known that its window stays whole.
             progress.paused = page.paused
             self._read_on(progress)
 
-    def _parts(self, first: AcceptedPage) -> tuple[Window, ...]:
-        """Return the windows that should read the rest after a first page; empty: read on undivided."""
-        progress, window = first.progress, first.window
-        parts = progress.parts(
-            first.parsed, self.workers, partial(self.store.unread_share, progress, self.workers)
-        )
-        if not (parts and self.store.is_smaller_than_whole(window)):
+    def _parts(self, progress: WindowProgress) -> tuple[Window, ...]:
+        """Return the windows that should read the rest of a paused window; empty: read on undivided."""
+        if not progress.is_divisible:
             return ()
-        with self.store.database.read() as conn:
-            # Objects without a time of creation would be in none of the parts.
-            return () if window_splits.has_undated(conn, progress.stream.mapping, window.project) else parts
+        if self.supply.few and not progress.is_large:
+            # Another process may have divided one meanwhile.
+            self.supply.look(progress.window.run_id, idle=0, again=True)
+        if not (self.supply.few or progress.is_large):
+            return ()
+        parts = progress.parts()
+        if not (parts and self.store.is_dividable(progress)):
+            progress.whole = True
+            return ()
+        self.supply.divided(len(parts))
+        return parts
 
     def _read_on(self, progress: WindowProgress) -> None:
         """Let a paused reader go on, unless too many pages of its window wait to be written."""
@@ -290,8 +288,8 @@ class Engine:
     def _write_some(self) -> None:
         """Write the next buffered pages in one transaction, and let readers go on that paused for them."""
         for page in self.write_buffer.save_some():
-            if page.parts:
-                self.next_claim_at = 0.0
+            if page.state is not WindowState.OPEN:
+                self.supply.look_soon()
             if page.progress.lost:
                 self.active.pop(page.window.id, None)
             else:

@@ -3,7 +3,7 @@
 Pure functions: no clock, network or database. Open it for what a sync reads, and from which watermark on.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -93,6 +93,26 @@ def plan(request: SyncRequest, facts: PlanningFacts) -> Plan:
         windows += _PLANNERS[stream](request, facts, since)
     kind = RunKind.BACKFILL if request.partial else RunKind.INCREMENTAL if resumed else RunKind.FULL
     return Plan(kind, tuple(windows), None if request.partial else facts.now)
+
+
+def covers(
+    kind: RunKind, planned: Sequence[Window], request: SyncRequest, watermarks: Mapping[str, datetime]
+) -> bool:
+    """Return whether a run of `kind` with these windows reads all that a new run for `request` would.
+
+    A request for a part of the account is never covered, and a backfill covers nothing.
+    """
+    if request.partial or request.windows or kind is RunKind.BACKFILL:
+        return False
+    if not set(request.streams) <= {window.stream for window in planned}:
+        return False
+    for window in planned:
+        watermark = None if request.full else watermarks.get(window.stream)
+        begins = window.updated_from or window.created_from
+        late = begins is not None and (watermark is None or begins > watermark - request.lookback)
+        if late and window.stream in request.streams:
+            return False
+    return True
 
 
 def _plan_projects(request: SyncRequest, facts: PlanningFacts, since: datetime | None) -> Iterator[Window]:  # noqa: ARG001

@@ -15,6 +15,7 @@ from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS
 from scalesync.errors import InconsistentPageError, ScaleException, ScaleInvalidRequest, ScaleResourceNotFound
 from scalesync.models.api import Page
+from scalesync.sync.free_windows import FreeWindows
 from scalesync.sync.parsed_page import ParsedPage, parse_page
 from scalesync.sync.parser_client import MIN_ROWS_FOR_PROCESS, ParserProcess
 from scalesync.sync.streams import PAGE_SIZE, api_works_otherwise, is_everything
@@ -61,6 +62,8 @@ class ReaderPool:
     api: ScaleApi
     stopping: Callable[[], bool]
     """Whether nothing new should be begun; called from any thread."""
+    supply: FreeWindows
+    """If few windows wait to be claimed, those in hand are to be divided."""
     pool: ThreadPoolExecutor
     parser: ParserProcess
     first_page: Page | None = None
@@ -70,8 +73,8 @@ class ReaderPool:
     def read(self, progress: WindowProgress) -> None:
         """Start reading the window at its token, until a page is `paused` or something else results.
 
-        Paused are a window's first page, after which it may be divided, and each page that comes while
-        PREFETCH_PAGES others wait to be written. Call this again to continue.
+        Paused are pages after which the window may be divided, and each page that comes while PREFETCH_PAGES
+        others wait to be written. Call this again to continue.
         """
         self.pool.submit(self._read, progress)
 
@@ -129,7 +132,9 @@ class ReaderPool:
     def _may_go_on(self, page: AcceptedPage) -> bool:
         progress, more = page.progress, page.window.next_token is not None
         room = progress.waiting < PREFETCH_PAGES
-        return more and page.number > 0 and room and not (progress.lost or self.stopping())
+        if not (more and room) or progress.lost or self.stopping():
+            return False
+        return not self.supply.rests(progress)
 
     def _look_up(self, progress: WindowProgress, keys: list[str]) -> None:
         try:

@@ -3,7 +3,8 @@
 Open it for `scalesync fetch-results`: which files are wanted, expired links, failures, the summary.
 """
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -29,7 +30,10 @@ from scalesync.sync.download_events import (
 )
 
 _BATCH_SIZE = 100
-"""Files whose addresses are read from the mirror together."""
+"""Files whose addresses are read from the mirror together, at most."""
+
+_PORTIONS = 256
+"""Portions of the wanted files. Each host begins another one at random, so that few files come twice."""
 
 _UNREAD = (
     "What came is in `result_files.content`; run it again when the server has another file, or with a "
@@ -85,6 +89,9 @@ class Fetcher:
     watch: FetchWatcher
     workers: int
     links: UrlRefresher
+    random: Callable[[], float] = random.random
+    wanted: int = 0
+    """Files to be fetched when it began."""
     summary: FetchSummary = field(default_factory=FetchSummary)
     active: dict[Future[Download], str] = field(default_factory=dict)
 
@@ -95,7 +102,8 @@ class Fetcher:
         """
         began = self.clock.monotonic()
         with self.database.read() as conn:
-            self.watch(FetchStarted(query.files_wanted(conn) + query.files_unread(conn)))
+            self.wanted = query.files_wanted(conn) + query.files_unread(conn)
+        self.watch(FetchStarted(self.wanted))
         with download_pool(self.workers, "result", self.downloads, self.clock) as pool:
             self._work(pool)
         self.summary.stopped = self.clock.stopping.is_set()
@@ -112,16 +120,22 @@ class Fetcher:
                 self._finish(self.active.pop(future), future)
 
     def _wanted(self) -> Iterator[tuple[str, str | None]]:
-        """Yield each wanted file's unsigned address, once, and its latest link (None: no task names it)."""
-        last = ""
-        while True:
-            with self.database.read() as conn:
-                urls = result_files.pending(conn, last, _BATCH_SIZE)
-                found = result_files.addresses(conn, urls)
-            if not urls:
-                return
-            yield from ((url, found.get(url)) for url in urls)
-            last = urls[-1]
+        """Yield each wanted file's unsigned address, once, and its latest link (None: no task names it).
+
+        Those that another host has read by then are left out.
+        """
+        with self.database.read() as conn:
+            portions = result_files.portions(conn, max(1, self.wanted // _PORTIONS))
+        for after, last in sorted(portions, key=lambda _: self.random()):
+            begin = after
+            while True:
+                with self.database.read() as conn:
+                    urls = result_files.pending(conn, begin, last, _BATCH_SIZE)
+                    found = result_files.addresses(conn, urls)
+                if not urls:
+                    break
+                yield from ((url, found.get(url)) for url in urls)
+                begin = urls[-1]
 
     def _fill(self, pool: ThreadPoolExecutor, wanted: Iterator[tuple[str, str | None]]) -> None:
         """Submit a download for every idle worker, while there are wanted files."""

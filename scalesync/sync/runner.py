@@ -14,6 +14,7 @@ from scalesync.clock import Clock
 from scalesync.db.mirror import batch_counts, status_counts
 from scalesync.db.mirror.account import Account, claim_for_account
 from scalesync.db.mirror.documents import TASKS
+from scalesync.db.server_clock import time_in
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import (
     AlreadyRunningError,
@@ -44,13 +45,13 @@ class SyncSummary:
     runs: list[Run] = field(default_factory=list)
     """The runs this process took part in, in their last state."""
     reached: bool = False
-    """Whether the requested run was started; a run that was left open has to end before."""
+    """Whether a run for the request was begun; one that was left open has to end before."""
     requests: int = 0
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether the requested run was started and every run of this process is complete."""
+        """Whether a run for the request was begun and every run of this process is complete."""
         return self.reached and all(run.state is RunState.COMPLETE for run in self.runs)
 
     @property
@@ -99,14 +100,18 @@ class SyncRunner:
         began, summary = self.clock.monotonic(), SyncSummary()
         deadline = None if self.time_limit is None else min(began + self.time_limit, self.clock.ends_at)
         engine = Engine(self.store, self.clock, self.watch, self.workers, deadline, totals=summary.totals)
+        self.store.last_run = None
+        asked_at = began if self.clock.asked_at is None else self.clock.asked_at
         patience = self.store.api.options.retry.seconds
         outages = OutageBackoff(self.clock, self.watch, patience, inf if deadline is None else deadline)
         try:
             while not (summary.reached or summary.left_open or engine.stopping):
-                run, mine = self._retry_outage(outages, lambda _: self._open_or_start(request))
-                summary.reached = mine
+                run, ours = self._retry_outage(outages, lambda _: self._open_or_start(request, asked_at))
+                summary.reached = ours
                 summary.runs.append(run)
-                summary.runs[-1] = self._retry_outage(outages, partial(self._work_on, engine, run, mine=mine))
+                if run.state is RunState.OPEN:
+                    read = partial(self._work_on, engine, run, ours=ours)
+                    summary.runs[-1] = self._retry_outage(outages, read)
         except ScaleException:
             # After a stop or the deadline the client refuses further requests: that is no failure.
             if engine.error is not None or not engine.stopping:
@@ -140,36 +145,49 @@ class SyncRunner:
                 outages.wait(error, saved=self.store.saved)
                 again = True
 
-    def _open_or_start(self, request: SyncRequest) -> tuple[Run, bool]:
-        """Return the open run, or a new one, and whether this process started it."""
-        with self.store.database.read() as conn:
-            run = runs.open_run(conn)
-        if run is None:
-            return self._plan_and_start(request)
-        self._claim_mirror(run.started_at)
-        return run, False
+    def _open_or_start(self, request: SyncRequest, asked_at: float) -> tuple[Run, bool]:
+        """Return a run to work on, and whether it reads all that is asked for: the open one, or a new one.
+
+        A run that another process began after this one was asked is as good.
+        """
+        # Another process may be faster than our plan: then its run is found.
+        find = partial(self._find, request, asked_at)
+        if (found := find() or self._plan_and_start(request) or find()) is None:
+            msg = "The run that was open has just ended elsewhere."
+            raise AlreadyRunningError(msg, advice="Run `scalesync sync` again.")
+        return found
+
+    def _find(self, request: SyncRequest, asked_at: float) -> tuple[Run, bool] | None:
+        """Return the open run, or one that is for us, and whether it is; None if a new one is needed."""
+        found = self.store.find_run(request, self.clock.monotonic() - asked_at)
+        if found is not None:
+            self._claim_mirror(found[0].started_at)
+        return found
 
     def _claim_mirror(self, at: datetime) -> None:
         """Check that the mirror belongs to our account; a new one does from now on."""
         with self.store.database.write() as conn:
             claim_for_account(conn, replace(self.account, created_at=at))
 
-    def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool]:
-        """Plan and start a run; if another process was faster, return its run and False."""
+    def _plan_and_start(self, request: SyncRequest) -> tuple[Run, bool] | None:
+        """Plan and start a run, which is for us; return None if another process was faster."""
+        with self.store.database.read() as conn:
+            opened_at = time_in(conn, 0.0)
         facts = self._facts(request)
         planned = plan(request, facts)
         self._claim_mirror(facts.now)
         with self.store.database.write() as conn:
-            mine = runs.start(
+            begins = runs.start(
                 conn, planned.kind, facts.now, planned.windows, watermark_at=planned.watermark_at
             )
-            if mine:
+            run = runs.open_run(conn) if begins else None
+            if run is not None:
+                runs.set_opened_at(conn, run.id, opened_at)
                 runs.lower_watermarks(conn, facts.now)
-            run = runs.open_run(conn)
         if run is None:
-            msg = "The run that was open has just ended elsewhere."
-            raise AlreadyRunningError(msg, advice="Run `scalesync sync` again.")
-        return run, mine
+            self.first_page = None
+            return None
+        return run, True
 
     def _facts(self, request: SyncRequest) -> PlanningFacts:
         """Return the API's time, the watermarks and what else the plan depends on."""
@@ -201,12 +219,12 @@ class SyncRunner:
             msg = f"There is no project {name!r} in this account."
             raise ConfigurationError(msg, advice="`scalesync project list` shows those that are.") from error
 
-    def _work_on(self, engine: Engine, run: Run, again: bool, *, mine: bool) -> Run:
+    def _work_on(self, engine: Engine, run: Run, again: bool, *, ours: bool) -> Run:
         """Read a run to its end, or until something stops this process, and return its last state."""
         with self.store.database.read() as conn:
             progress = tuple(window_ledger.progress(conn, run.id))
-        self.watch(RunStarted(run.kind, run.started_at, again or not mine, progress))
-        first_page, self.first_page = self.first_page if mine else None, None
+        self.watch(RunStarted(run.kind, run.started_at, again or not ours, progress))
+        first_page, self.first_page = self.first_page, None
         self.store.run_started_at = run.started_at
         # 1. Read all windows; those whose parts do not add up again.
         engine.run(run, first_page)

@@ -17,17 +17,20 @@ TIME_RESOLUTION = timedelta(milliseconds=1)
 EARLIEST_TASK = datetime(2016, 1, 1, tzinfo=UTC)
 """Assumed begin of a window without a lower bound; only used to guess where to cut."""
 
-MIN_PART_ROWS = 500
-"""Rows of a part, at least: below that its first request costs more than it saves."""
+MIN_PART_ROWS = 1_000
+"""Rows of a part, at least: its last page is half empty on average, and it can be divided again."""
 
 MIN_SPLIT_ROWS = 1_000
-"""Unread rows from which dividing a planned window pays, if another worker has less to read."""
+"""Unread rows from which dividing a planned window pays, if little else is left to claim."""
 
-MIN_RESPLIT_ROWS = 100
+MIN_RESPLIT_ROWS = 300
 """Unread rows from which dividing a part pays: the run should not wait for its slowest part."""
 
 MAX_WINDOW_ROWS = 10_000
 """Unread rows from which a window is always divided, so that memory stays flat."""
+
+USUAL_PARTS = 64
+"""Parts of one division, unless they would be too small or too large: enough for several hosts."""
 
 MAX_PARTS = 2_000
 """Parts of one division, at most: parts that are still large are divided again."""
@@ -45,9 +48,9 @@ def is_newest_first(created: Sequence[datetime | None]) -> bool:
     return len(known) == len(created) and all(a >= b for a, b in pairwise(known))
 
 
-def part_count(left: int, workers: int) -> int:
-    """Return the number of parts into which to divide `left` unread rows for `workers`."""
-    rows = min(max(MIN_PART_ROWS, left / workers), MAX_WINDOW_ROWS / 2)
+def part_count(left: int) -> int:
+    """Return the number of parts into which to divide `left` unread rows, whoever reads them."""
+    rows = min(max(MIN_PART_ROWS, left / USUAL_PARTS), MAX_WINDOW_ROWS / 2)
     return min(MAX_PARTS, max(2, ceil(left / rows))) + TAIL_PARTS
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.caller_transaction import Connection
@@ -17,16 +18,21 @@ from scalesync.db.mirror.documents import StreamMapping
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.changes import SeenBy
-from scalesync.models.sync import RunCounts, Window, WindowState, WriteCounts
+from scalesync.models.sync import Run, RunCounts, RunState, Window, WindowState, WriteCounts
 from scalesync.parsing.row_parser import key_digest
 from scalesync.parsing.task_inserts import TaskInserts
 from scalesync.sync.parsed_page import ParsedPage
+from scalesync.sync.planner import SyncRequest, covers
 from scalesync.sync.window_progress import (
     MAX_STORED_BEFORE,
     AcceptedPage,
     LookupResult,
     WindowProgress,
 )
+
+if TYPE_CHECKING:
+    # Only mirrors on Postgres share a rate.
+    from scalesync.db.request_rate import SharedRequestRate
 
 
 @dataclass
@@ -40,34 +46,50 @@ class SyncStore:
     """Seconds that a claim lasts unless it is extended."""
     keep_responses: bool = True
     """Whether responses of tasks that are replaced are kept; those found by a look-up are in any case."""
+    rate: "SharedRequestRate | None" = None
+    """The request rate of all processes, of whose refusals claims and pages learn; None: each has its own."""
     requests_reported: int = 0
     """How many of the client's requests are already counted in some run."""
     latest_page_at: datetime | None = None
     """The API's clock on the last page saved here."""
     run_started_at: datetime | None = None
     """The API's clock when the active run was planned, or the earliest on a page since."""
+    last_run: int | None = None
+    """The newest run when `find_run` last looked; 0 if there was none, None before its first look."""
     saved: int = 0
     """Transactions that wrote pages or look-ups: grows whenever the mirror makes progress."""
 
-    def claim(self) -> Window | None:
-        """Claim a free window of the open run and return it; None if there is none."""
-        with self.database.write() as conn:
-            return window_ledger.claim(conn, self.owner, self.lease)
+    def find_run(self, request: SyncRequest, seconds: float) -> tuple[Run, bool] | None:
+        """Return the open run, or an ended one that is for `request`, and whether it is; None: neither.
+
+        A run is for the request if it covers it and its first request was made in the last `seconds`.
+        """
+        with self.database.read() as conn:
+            run = next(iter(runs.recent(conn, 1)), None)
+            before, self.last_run = self.last_run, run.id if run else 0
+            # One that has ended must have begun since our last look: that does not rest on any clock.
+            ended = run is not None and run.state is not RunState.OPEN
+            if run is None or run.state is RunState.INCOMPLETE or (ended and before in {None, run.id}):
+                return None
+            ours = runs.opened_within(conn, run, seconds) and covers(
+                run.kind, window_ledger.planned(conn, run.id), request, runs.read_watermarks(conn)
+            )
+        return None if ended and not ours else (run, ours)
 
     def claim_several(self, number: int) -> list[Window]:
         """Claim up to `number` free windows of the open run and return them."""
         with self.database.write() as conn:
+            self._notice_rate(conn)
             return window_ledger.claim_several(conn, self.owner, self.lease, number)
 
-    def claim_from_dead_owners(self) -> Window | None:
-        """Release the windows of processes of this machine that are gone, and claim one of them."""
+    def release_dead_owners(self) -> int:
+        """Free the windows of processes of this machine that are gone, and return their number."""
         with self.database.read() as conn:
             dead = [owner for owner in window_ledger.owners(conn) if owner_is_dead(owner)]
         if not dead:
-            return None
+            return 0
         with self.database.write() as conn:
-            window_ledger.release(conn, dead)
-        return self.claim()
+            return window_ledger.release(conn, dead)
 
     def prepare(self, progress: WindowProgress) -> None:
         """Load the keys that earlier claims received, and count what else the mirror has in the window."""
@@ -101,13 +123,18 @@ class SyncStore:
             streams = window_ledger.progress(conn, run_id)
         return sum(total - done for name, done, total in streams if name == mapping.table.name)
 
-    def unread_share(self, progress: WindowProgress, workers: int) -> float:
-        """Return the unread rows per worker; 0 if no window is free, so that a worker may be idle."""
-        run_id = progress.window.run_id
+    def count_open(self, run_id: int) -> tuple[int, int]:
+        """Return the number of open windows of a run, and of those that are free to claim."""
         with self.database.read() as conn:
-            if window_ledger.unclaimed(conn, run_id) == 0:
-                return 0.0
-        return self.unread(run_id, progress.stream.mapping) / workers
+            return window_ledger.count_open(conn, run_id, self.lease)
+
+    def is_dividable(self, progress: WindowProgress) -> bool:
+        """Return whether parts of the window would hold all of it, and each less than the whole."""
+        if not self.is_smaller_than_whole(progress.window):
+            return False
+        with self.database.read() as conn:
+            # Objects without a time of creation would be in none of the parts.
+            return not window_splits.has_undated(conn, progress.stream.mapping, progress.window.project)
 
     def save_together(self, pages: Sequence[AcceptedPage]) -> WriteCounts:
         """Write pages of one stream and one API time, and what they mean for their windows.
@@ -126,11 +153,16 @@ class SyncStore:
             _end_windows(conn, pages, seen.at)
             runs.add_counts(conn, pages[0].window.run_id, self._counts(pages, written))
             self._correct_start(conn, pages[0].window.run_id, seen.at)
+            self._notice_rate(conn)
         for page in pages:
             page.progress.pages = page.number + 1
         self.saved += 1
         self.latest_page_at = seen.at
         return written
+
+    def _notice_rate(self, conn: Connection) -> None:
+        if self.rate is not None:
+            self.rate.notice(conn)
 
     def _correct_start(self, conn: Connection, run_id: int, served_at: datetime) -> None:
         if self.run_started_at is not None and served_at < self.run_started_at:

@@ -4,6 +4,7 @@ Open it to add a stream, or for what one request reads: filters, page size, tota
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -83,10 +84,14 @@ def all_projects(api: ScaleApi) -> Page:
     """Return every project once, archived ones included, as one page without a total."""
     # Whether the plain list has archived projects is not documented: of a project in both lists the later
     # copy is taken. Each list has its own total, so that there is none here.
-    listed, archived = api.projects(), api.projects(archived=True)
+    with ThreadPoolExecutor(1, thread_name_prefix="projects") as pool:
+        beside = pool.submit(api.projects, archived=True)
+        listed = api.projects()
+        archived = beside.result()
     in_both = set(map(_name, archived.docs)) - {None}
     docs = (*(doc for doc in listed.docs if _name(doc) not in in_both), *archived.docs)
-    return replace(listed, docs=docs, total=None, replaced=listed.replaced + archived.replaced)
+    served_at, replaced = min(listed.served_at, archived.served_at), listed.replaced + archived.replaced
+    return replace(listed, docs=docs, total=None, served_at=served_at, replaced=replaced)
 
 
 def _name(doc: msgspec.Raw) -> str | None:

@@ -3,7 +3,7 @@
 Open it for the rules by which a page is accepted, a window divided, or an object looked up.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -89,6 +89,8 @@ class WindowProgress:
     """Distinct objects received that share their time of creation with the last one."""
     paused: bool = False
     """Whether its reader stopped, until the engine lets it go on."""
+    whole: bool = False
+    """Whether dividing was tried and is impossible."""
     began_empty: bool = False
     """Whether the mirror had no object within its bounds when it was claimed."""
     stored_before: int | None = None
@@ -118,6 +120,26 @@ class WindowProgress:
         # The instant at which a page ends belongs to the next part too, whose first page begins with it.
         few = MAX_STORED_BEFORE if self.accepted else 0
         return self.stored_before is not None and self.stored_before <= few
+
+    @property
+    def left(self) -> int:
+        """Rows that the API counted and no page brought yet."""
+        return (self.window.api_total or 0) - self.window.rows_received
+
+    @property
+    def is_large(self) -> bool:
+        """Whether too much is left for one reader, even if others wait for nothing."""
+        return self.left >= MAX_WINDOW_ROWS
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether dividing pays, and the pages so far tell read from unread."""
+        enough = MIN_SPLIT_ROWS if self.window.parent_id is None else MIN_RESPLIT_ROWS
+        if self.left < enough or self.whole or self.window.undivided:
+            return False
+        # Only in the documented order does the oldest row divide read from unread. Rows of its very time are
+        # read again by the next part: they must not be the most.
+        return self.in_order and self.oldest is not None and 2 * self.at_oldest <= self.window.rows_received
 
     @property
     def read_part(self) -> Window | None:
@@ -198,24 +220,12 @@ class WindowProgress:
         total = self.window.api_total
         return total is not None and self.window.rows_received >= total and total <= PAGE_SIZE
 
-    def parts(self, first: ParsedPage, workers: int, share: Callable[[], float]) -> tuple[Window, ...]:
-        """Return the windows that should read the rest after the first page; empty: read on undivided.
-
-        `share` returns the unread rows per worker; it is called only if the answer depends on it.
-        """
-        window, created = self.window, [row.created_at for row in first.heads]
-        if window.undivided:
+    def parts(self) -> tuple[Window, ...]:
+        """Return the windows that should read the rest of a divisible one; empty: it is too short in time."""
+        if self.oldest is None or self.newest is None:
             return ()
-        left = (window.api_total or 0) - window.rows_received
-        enough = MIN_SPLIT_ROWS if window.parent_id is None else MIN_RESPLIT_ROWS
-        # Dividing pays if this window holds more than the average worker still has to read.
-        if not (left >= MAX_WINDOW_ROWS or (left >= enough and left > share())):
-            return ()
-        # Only in the documented order does the end of the page divide read from unread.
-        if not is_newest_first(created) or not created or created[0] is None or created[-1] is None:
-            return ()
-        ahead = left / len(created)
-        parts = divide(window, created[-1], created[0], part_count(left, workers), ahead=ahead)
+        ahead = self.left / self.window.rows_received
+        parts = divide(self.window, self.oldest, self.newest, part_count(self.left), ahead=ahead)
         # The oldest first: its size is unknown, and the sooner it is begun, the sooner it can be divided
         # again.
         return parts[::-1]

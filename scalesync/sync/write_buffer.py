@@ -55,7 +55,7 @@ class WriteBuffer:
             return without_pages
         # A transaction of one page costs several times as much a page as a full one.
         first = self.pages[0]
-        awaited = bool(first.parts) or _begins_planned(first)
+        awaited = any(page.parts for page in self.pages) or _begins_planned(first)
         if awaited or len(self.pages) >= min(PAGES_PER_TRANSACTION, readers):
             return 0.0
         return max(0.0, self.since + MAX_WAIT_SECONDS - self.clock.monotonic())
@@ -64,10 +64,12 @@ class WriteBuffer:
         """Queue a page; one that divides its window goes first, because idle workers wait for the parts."""
         if not self.pages:
             self.since = self.clock.monotonic()
+        self.pages.append(page)
         if page.parts:
-            self.pages.appendleft(page)
-        else:
-            self.pages.append(page)
+            # With the pages of its window that wait: they keep their order.
+            first = [each for each in self.pages if each.progress is page.progress]
+            others = [each for each in self.pages if each.progress is not page.progress]
+            self.pages = deque((*first, *others))
 
     def save_some(self) -> list[AcceptedPage]:
         """Write the first pages that fit in one transaction, and return them.

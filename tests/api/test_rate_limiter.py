@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from scalesync.api.rate_limiter import FIRST_INTERVAL, MAX_INTERVAL, RateLimiter
+from scalesync.api.rate_limiter import RateLimiter
 from scalesync.clock import Clock
 from scalesync.errors import ScaleNotSent, ScaleTooManyRequests, ScaleTurnTooLate
+from scalesync.models.request_rate import FIRST_INTERVAL, MAX_INTERVAL
 from tests.support.scripted_server import SteppingClock
 
 

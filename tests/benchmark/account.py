@@ -10,12 +10,16 @@ from typing import Any
 
 from scalesync.sandbox.json_codec import Doc, encode
 from scalesync.sandbox.timestamps import Span, format_millis, span_of
-from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks
+from tests.benchmark.documents import Task, make_batches, make_projects, make_tasks, make_uneven_tasks
 from tests.benchmark.mixed_documents import make_mixed_tasks
 
 Query = Mapping[str, str]
 
-CORPORA: Mapping[str, Callable[[int, int], list[Task]]] = {"plain": make_tasks, "mixed": make_mixed_tasks}
+CORPORA: Mapping[str, Callable[[int, int], list[Task]]] = {
+    "plain": make_tasks,
+    "mixed": make_mixed_tasks,
+    "uneven": make_uneven_tasks,
+}
 """Functions that make the tasks of a corpus from a count and a seed."""
 
 GENERATED = "generated"
@@ -65,6 +69,8 @@ class Account:
     """Tasks, batches and projects, as a server lists them. Tasks can be added, and nothing else."""
 
     def __init__(self, tasks: int, seed: int, corpus: str = "plain") -> None:
+        self.by_project = corpus == "uneven"
+        """Whether tasks are listed of one project at a time only."""
         self.batches = make_batches(tasks, seed)
         self.projects = make_projects()
         self.tasks = CORPORA[corpus](tasks, seed)

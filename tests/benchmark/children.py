@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from tests.benchmark.peers.protocol import Job, Report
@@ -41,10 +42,12 @@ def run_peer(module: str, job: Job) -> Measurement:
     return measured
 
 
-def run_scalesync(arguments: Sequence[str], api: str, database: str) -> Measurement:
-    """Return what a scalesync command took. Raises FailedError."""
+def run_scalesync(
+    arguments: Sequence[str], api: str, database: str, variables: Mapping[str, str] = MappingProxyType({})
+) -> Measurement:
+    """Return what a scalesync command took, with further variables. Raises FailedError."""
     own = {"SCALESYNC_API_URL": api, "SCALESYNC_DB": database, "SCALE_API_KEY": KEY}
-    return _run([sys.executable, "-m", "scalesync", *arguments], environment() | own)[0]
+    return _run([sys.executable, "-m", "scalesync", *arguments], environment() | own | dict(variables))[0]
 
 
 def kill_peer(module: str, job: Job, when: Callable[[], bool]) -> Measurement:

@@ -56,8 +56,21 @@ def make_tasks(count: int, seed: int) -> list[Task]:
     return sorted((_make(place, at, rng) for place, at in enumerate(created)), key=lambda task: task.key)
 
 
-def _make(place: int, created: int, rng: random.Random) -> Task:
-    project, completed = PROJECTS[place % len(PROJECTS)], created + rng.randrange(HOUR, 72 * HOUR)
+def make_uneven_tasks(count: int, seed: int) -> list[Task]:
+    """Return tasks of which the first project holds 90 %, created within one month of the year."""
+    rng = random.Random(seed)
+    busy = START + YEAR // 2
+    made = []
+    for place in range(count):
+        large = place % 10 != 0
+        at = busy + rng.randrange(YEAR // 12) if large else START + rng.randrange(YEAR)
+        made.append(_make(place, at, rng, PROJECTS[0] if large else rng.choice(PROJECTS[1:])))
+    return sorted(made, key=lambda task: task.key)
+
+
+def _make(place: int, created: int, rng: random.Random, project: str | None = None) -> Task:
+    project = project or PROJECTS[place % len(PROJECTS)]
+    completed = created + rng.randrange(HOUR, 72 * HOUR)
     updated = completed + rng.randrange(HOUR, 48 * HOUR) if rng.random() < 0.3 else completed
     doc: Doc = {
         "task_id": new_id(created, rng),

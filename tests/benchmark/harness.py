@@ -1,5 +1,6 @@
 """Servers, databases and peers of a benchmark, and the methods that run and measure a peer."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tests.benchmark.children import FailedError, run_peer, run_scalesync
 from tests.benchmark.databases import fresh_postgres, fresh_sqlite, server_version
+from tests.benchmark.documents import PROJECTS
 from tests.benchmark.options import Options
 from tests.benchmark.peers.protocol import Job
 from tests.benchmark.results import (
@@ -125,6 +127,30 @@ class Harness:
     def init(self, api: Api, url: str) -> None:
         """Make scalesync's tables. Raises FailedError."""
         run_scalesync(["--quiet", "init"], api.url, url)
+
+    def submission(self, name: str, count: int) -> list[str]:
+        """Return the arguments that submit tasks which nobody has submitted yet."""
+        file = self.payloads(name, count)
+        return ["--quiet", "task", "create", "imageannotation", "--from", str(file)]
+
+    def payloads(self, name: str, count: int) -> Path:
+        """Return a file of tasks that nobody has submitted yet, a line each."""
+        file = self.directory / f"{name}.jsonl"
+        with file.open("w") as lines:
+            for number in range(count):
+                body = {
+                    "project": PROJECTS[0],
+                    "unique_id": f"{name}-{number:06d}",
+                    "instruction": "Draw a box around each **car**.",
+                    "attachment": f"https://pictures.example/{number:06d}.jpg",
+                    "attachment_type": "image",
+                    "geometries": {
+                        "box": {"objects_to_annotate": ["car"], "min_height": 10, "min_width": 10}
+                    },
+                    "metadata": {"row": number},
+                }
+                lines.write(json.dumps(body) + "\n")
+        return file
 
     def turn(self, stage: str, peer: Peer, api: Api, job: Job) -> Result:
         """Run a peer once, in a database that is ready, and add what it took to its result."""

@@ -9,7 +9,10 @@ from pathlib import Path
 from tests.benchmark.account import CORPORA
 from tests.benchmark.results import ENGINES
 
-STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "large")
+STAGES = (
+    "sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "hosts",
+    "large",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Options:
     large: int
     verified: int
     resumed: int
+    shared: tuple[int, ...]
+    hosts: tuple[int, ...]
     queued: int
     dispatched: int
     looped: int
@@ -28,6 +33,7 @@ class Options:
     rounds: int
     slow_rounds: int
     latency: float
+    shared_latency: float
     engines: tuple[str, ...]
     corpora: tuple[str, ...]
     keep: Path | None
@@ -56,8 +62,11 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--rounds", type=int, default=5, help="how often each peer runs, one after another")
     add("--slow-rounds", type=int, default=3, help="the same for other peers in `latency`")
     add("--latency", type=float, default=0.15, help="seconds that a request takes in the stage `latency`")
+    add("--shared", default="12000,40000", help="tasks of the accounts that several hosts copy together")
+    add("--hosts", default="1,2,3,4", help="numbers of hosts in the stage `hosts`, 1 among them")
+    add("--shared-latency", type=float, default=0.3, help="seconds that a request takes in a sync there")
     add("--engines", default=",".join(ENGINES), help="databases, separated by commas")
-    add("--corpora", default=",".join(CORPORA), help="corpora of the stage `sync`; other stages copy plain")
+    add("--corpora", default="plain,mixed", help="corpora of the stage `sync`; most others copy plain")
     add(
         "--keep",
         type=Path,
@@ -75,6 +84,8 @@ def parse(arguments: Sequence[str]) -> Options:
         given[name] = tuple(given[name].split(","))
         if not set(given[name]) <= set(known):
             parser.error(f"--{name} takes {', '.join(known)}")
+    for name in ("shared", "hosts"):
+        given[name] = tuple(map(int, given[name].split(",")))
     for path in (given["json"], given["plot"]):
         if path is not None and not path.resolve().parent.is_dir():
             parser.error(f"there is no directory for {path}")
@@ -83,5 +94,5 @@ def parse(arguments: Sequence[str]) -> Options:
     if given.pop("quick"):
         given |= {"tasks": 400, "large": 2_000, "verified": 2_000, "queued": 400, "dispatched": 100}
         given |= {"looped": 20, "rounds": 1, "slow_rounds": 1, "resumed": 4_000, "latency": 0.02}
-        given |= {"browsed": 20_000}
+        given |= {"browsed": 20_000, "shared": (2_000,), "hosts": (1, 2), "shared_latency": 0.02}
     return Options(**given)

@@ -9,7 +9,7 @@ from tests.benchmark.account import CORPORA, GENERATED
 
 SHOWN = (
     "sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages",
-    "large",
+    "hosts", "large",
 )  # fmt: skip
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
@@ -28,6 +28,9 @@ RESUMED = "scalesync, run again to read the rest"
 DROP_IN = "scalesync's client, {}"
 OFFICIAL_READER = "official client, {}"
 """Readers of all tasks, by the method that they call."""
+SHARED_SYNC = "scalesync sync --workers 4, hosts: {}"
+SHARED_DISPATCH = "scalesync dispatch --workers 8, hosts: {}"
+"""Work that several hosts share, by their number."""
 METHODS = ("get_tasks", "tasks, page by page")
 
 
@@ -46,6 +49,8 @@ class Measurement:
     annotations: int = 0
     """Annotation rows in its database in the end; 0 if it writes none."""
     requests: int = 0
+    claims: int = 0
+    """How often the window that was claimed most was claimed, where several hosts share a sync."""
     disk: int = 0
     """Bytes of the database afterwards; 0: not looked at."""
 

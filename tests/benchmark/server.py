@@ -42,7 +42,14 @@ class Api:
 
     def requests(self) -> int:
         """Return the number of requests that it answered so far."""
-        with urllib.request.urlopen(f"{self.control}/requests", timeout=30) as answer:
+        return self._counted("requests")
+
+    def creations(self) -> int:
+        """Return the number of requests so far that were to create a task, those refused included."""
+        return self._counted("creations")
+
+    def _counted(self, what: str) -> int:
+        with urllib.request.urlopen(f"{self.control}/{what}", timeout=30) as answer:
             return int(answer.read())
 
     def change(self, *, recent: bool = False) -> int:
@@ -80,18 +87,19 @@ class App:
     account: Account | GeneratedAccount
     latency: float
     requests: int = 0
+    creations: int = 0
     routes: dict[tuple[str, str], Callable[[Query, list[str], bytes], Answer]] = field(init=False)
 
     def __post_init__(self) -> None:
         account = self.account
         self.routes = {
-            ("GET", "tasks"): lambda query, _names, _body: (200, account.page(query)),
+            ("GET", "tasks"): lambda query, _names, _body: self._tasks(query),
             ("GET", "task"): lambda _query, names, _body: _found(account.task(names[0])),
             ("GET", "batches"): lambda query, names, _body: self._batches(query, names),
             ("GET", "projects"): lambda query, names, _body: self._projects(query, names),
         }
         if isinstance(account, Account):
-            self.routes["POST", "task"] = lambda _query, names, body: _create(account, names[0], body)
+            self.routes["POST", "task"] = lambda _query, names, body: self._create(account, names[0], body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -102,8 +110,8 @@ class App:
             if not message.get("more_body"):
                 break
         _, head, *names = [unquote(part) for part in scope["raw_path"].decode().split("/")]
-        if head == "requests":
-            status, text = 200, str(self.requests).encode()
+        if head in {"requests", "creations"}:
+            status, text = 200, str(getattr(self, head)).encode()
         elif head == "change" and isinstance(self.account, GeneratedAccount):
             changed = self.account.change(time.time_ns() // 1_000_000, recent=bool(scope["query_string"]))
             status, text = 200, str(changed).encode()
@@ -121,6 +129,18 @@ class App:
         route = self.routes.get((method, names[0]))
         return _found(None) if route is None else route(query, names[1:], body)
 
+    def _tasks(self, query: Query) -> Answer:
+        if isinstance(self.account, Account) and self.account.by_project and not query.get("project"):
+            return _refused(400, "A project has to be named.")
+        return 200, self.account.page(query)
+
+    def _create(self, account: Account, kind: str, body: bytes) -> Answer:
+        self.creations += 1
+        try:
+            return 200, account.create(kind, decode(body), time.time_ns() // 1_000_000)
+        except DuplicateError:
+            return _refused(409, "Another task has that unique_id.")
+
     def _batches(self, query: Query, names: list[str]) -> Answer:
         match names:
             case []:
@@ -135,13 +155,6 @@ class App:
         if names:
             return _found(self.account.project(names[0]))
         return 200, encode([] if query.get("archived") == "true" else self.account.projects)
-
-
-def _create(account: Account, kind: str, body: bytes) -> Answer:
-    try:
-        return 200, account.create(kind, decode(body), time.time_ns() // 1_000_000)
-    except DuplicateError:
-        return _refused(409, "Another task has that unique_id.")
 
 
 def _found(answer: Doc | bytes | None) -> Answer:

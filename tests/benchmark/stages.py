@@ -1,12 +1,10 @@
 """The stages of a benchmark, in the order in which they run. Only `sync` runs on each corpus."""
 
-import json
 from contextlib import ExitStack
-from pathlib import Path
 
 from tests.benchmark.children import run_scalesync
-from tests.benchmark.documents import PROJECTS
 from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness, Peer
+from tests.benchmark.hosts import hosts
 from tests.benchmark.large import large
 from tests.benchmark.pages import pages
 from tests.benchmark.peers.protocol import Job
@@ -87,39 +85,16 @@ def queue(harness: Harness) -> None:
         with harness.fresh("sqlite") as url:
             harness.init(api, url)
             job = Job(api.url, KEY, url, queued)
-            submit = _submit_arguments(harness, f"queued-{round_}", queued)
+            submit = harness.submission(f"queued-{round_}", queued)
             harness.run("queue", submit, api, job, name="task create --from")
         with harness.fresh("sqlite") as url:
             harness.init(api, url)
-            run_scalesync(_submit_arguments(harness, f"sent-{round_}", sent), api.url, url)
+            run_scalesync(harness.submission(f"sent-{round_}", sent), api.url, url)
             harness.run("dispatch", dispatch, api, Job(api.url, KEY, url, sent))
         if not (A_LOOP.missing or harness.options.alone):
-            payloads = str(_payloads(harness, f"looped-{round_}", looped))
+            payloads = str(harness.payloads(f"looped-{round_}", looped))
             job = Job(api.url, KEY, "sqlite:///none", looped, payloads=payloads)
             harness.turn("dispatch", A_LOOP, api, job)
-
-
-def _submit_arguments(harness: Harness, name: str, count: int) -> list[str]:
-    file = _payloads(harness, name, count)
-    return ["--quiet", "task", "create", "imageannotation", "--from", str(file)]
-
-
-def _payloads(harness: Harness, name: str, count: int) -> Path:
-    """Return a file of tasks that nobody has submitted yet, a line each."""
-    file = harness.directory / f"{name}.jsonl"
-    with file.open("w") as lines:
-        for number in range(count):
-            body = {
-                "project": PROJECTS[0],
-                "unique_id": f"{name}-{number:06d}",
-                "instruction": "Draw a box around each **car**.",
-                "attachment": f"https://pictures.example/{number:06d}.jpg",
-                "attachment_type": "image",
-                "geometries": {"box": {"objects_to_annotate": ["car"], "min_height": 10, "min_width": 10}},
-                "metadata": {"row": number},
-            }
-            lines.write(json.dumps(body) + "\n")
-    return file
 
 
 def verify(harness: Harness) -> None:
@@ -156,6 +131,7 @@ ALL = {
     "resume": resume,
     "reading": reading,
     "pages": pages,
+    "hosts": hosts,
     "large": large,
 }
 """By name."""

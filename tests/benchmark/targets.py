@@ -19,6 +19,8 @@ from tests.benchmark.results import (
     OURS,
     OURS_WIDE,
     RESUMED,
+    SHARED_DISPATCH,
+    SHARED_SYNC,
     TUNED,
     Result,
     Results,
@@ -65,6 +67,12 @@ SUBMISSIONS = 20_000 / 3
 """A second, from a file into the queue, at least."""
 PAGE = 0.3
 """Seconds in which 95 of 100 requests for any page are answered, at most."""
+HOSTS = ((12_000, 3, 2.4), (40_000, 3, 2.6), (40_000, 4, 3.2))
+"""Tasks, hosts that copy them, and the times as fast as one host, at least."""
+UNEVEN = 0.9
+"""Of that gain, at least, where one project holds 90 % of the tasks."""
+TWO_DISPATCHING = 1.85
+"""Times as fast as one host, at least."""
 DISPATCH_SHARE = 0.88
 """Of the tasks a second that the workers could send if nothing but the API took time, at least."""
 
@@ -91,6 +99,7 @@ def targets(results: Results) -> list[Target]:
         *_verified(results),
         *_queue(results),
         *_pages(results),
+        *_hosts(results),
     ]
 
 
@@ -181,6 +190,23 @@ def _pages(results: Results) -> Iterator[Target]:
             slowest = max(found, key=lambda one: one.seconds)
             name = f"slowest page, {engine}, {slowest.tasks:,} tasks ({slowest.name}): 95th percentile"
             yield _at_most(name, PAGE, slowest.seconds, "{:.3f} s")
+
+
+def _hosts(results: Results) -> Iterator[Target]:
+    shared = {
+        (one.name, one.corpus, one.tasks): one.seconds
+        for one in results.all
+        if one.stage == "hosts" and one.rounds
+    }
+    wanted = [(SHARED_SYNC, "plain", *each) for each in HOSTS]
+    wanted += [(SHARED_SYNC, "uneven", tasks, hosts, UNEVEN * times) for tasks, hosts, times in HOSTS]
+    sent = {tasks for name, _, tasks in shared if name == SHARED_DISPATCH.format(1)}
+    wanted += [(SHARED_DISPATCH, "plain", tasks, 2, TWO_DISPATCHING) for tasks in sent]
+    for name, corpus, tasks, hosts, times in wanted:
+        one, several = (shared.get((name.format(number), corpus, tasks)) for number in (1, hosts))
+        if one and several:
+            title = f"{name.format(hosts)}, {corpus}, {tasks:,} tasks, against one host"
+            yield _at_least(title, times, one / several, "{:.2f} x")
 
 
 def _at_least(name: str, wanted: float, measured: float, form: str) -> Target:

@@ -206,7 +206,7 @@ def test_an_upgrade_reads_again_what_is_here(database: Database) -> None:
             (at(1), at(2), None),
             (None, None, None),
         ]
-        assert result_files_db.pending(conn, "", 9) == [row.url for row in found if row.read_at is None]
+        assert result_files_db.pending(conn, "", None, 9) == [row.url for row in found if row.read_at is None]
     with database.write() as conn:
         downgrade(conn, "0007")
         came = conn.execute(text("SELECT count(*) FROM result_files WHERE fetched_at IS NOT NULL"))

@@ -206,7 +206,7 @@ def test_an_address_that_no_index_takes_is_left_out(database: Database, length: 
 
     assert outcome == WriteCounts(new=1, unread=1 - noted)
     with database.read() as conn:
-        assert len(result_files.pending(conn, "", 9)) == noted
+        assert len(result_files.pending(conn, "", None, 9)) == noted
 
 
 def test_a_savepoint_undoes_what_is_in_it_alone(database: Database) -> None:

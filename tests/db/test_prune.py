@@ -26,7 +26,7 @@ from tests.support.databases import opened
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=90)
-WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 OLD, OLDER = NOW - timedelta(days=100), NOW - timedelta(days=200)
 TASKS, EVERYTHING = [Window("tasks")], [Window("projects"), Window("batches"), Window("tasks")]
 

@@ -36,7 +36,7 @@ def ended(
     """End the windows of a run, in their order, and then the run."""
     with database.write() as conn:
         for state in states:
-            window = window_ledger.claim(conn, "me", 30)
+            window = next(iter(window_ledger.claim_several(conn, "me", 30, 1)), None)
             assert window is not None
             window_ledger.finish(conn, window, state, error if state is WindowState.FAILED else None)
         over = runs.finish(conn, run, at)
@@ -107,7 +107,7 @@ def test_of_planners_at_once_one_opens_a_run(database: Database) -> None:
     with database.read() as conn:
         run = runs.open_run(conn)
         assert run is not None
-        assert window_ledger.unclaimed(conn, run.id) == 3
+        assert window_ledger.count_open(conn, run.id, 30)[1] == 3
 
 
 def test_a_tally_loses_nothing(database: Database) -> None:

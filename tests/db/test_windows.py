@@ -39,7 +39,7 @@ def planned(database: Database, *given: Window) -> int:
 def claim(database: Database, owner: str = "me", lease: float = 30) -> Window:
     """Claim a window that must be there."""
     with database.write() as conn:
-        window = window_ledger.claim(conn, owner, lease)
+        window = next(iter(window_ledger.claim_several(conn, owner, lease, 1)), None)
     assert window is not None
     return window
 
@@ -57,7 +57,7 @@ def holds(database: Database, window: Window, owner: str = "me") -> bool:
 def free(database: Database) -> bool:
     """Return whether another process gets a window; it gives it up again."""
     with database.write() as conn:
-        window = window_ledger.claim(conn, "somebody else", 30)
+        window = next(iter(window_ledger.claim_several(conn, "somebody else", 30, 1)), None)
         window_ledger.release(conn, ["somebody else"])
     return window is not None
 
@@ -128,7 +128,7 @@ def test_leases_are_extended_and_given_up_by_owner(database: Database) -> None:
     with database.write() as conn:
         assert window_ledger.release(conn, ()) == 0
         assert window_ledger.release(conn, ["me", "nobody"]) == 1
-        assert window_ledger.unclaimed(conn, claim_run(conn)) == 1
+        assert window_ledger.count_open(conn, claim_run(conn), 30)[1] == 1
     assert free(database)
 
 
@@ -195,7 +195,7 @@ def test_what_a_window_received_is_forgotten_with_its_end(database: Database) ->
         assert conn.execute(select(window_pages)).all() == []
         assert window_ledger.failures(conn, run_id) == ["too few"]
         assert window_ledger.progress(conn, run_id) == [("tasks", 2, 9)]
-        again = window_ledger.claim(conn, "another", 30)
+        again = next(iter(window_ledger.claim_several(conn, "another", 30, 1)), None)
     assert again == replace(Window("tasks"), id=beginning.id, run_id=run_id, attempts=2, failures=1)
 
 
@@ -203,7 +203,7 @@ def test_an_empty_ledger_is_no_trouble(database: Database) -> None:
     """Nothing is claimed, counted or divided where there is nothing."""
     with database.write() as conn:
         window_ledger.add(conn, 7, ())
-        assert window_ledger.claim(conn, "me", 30) is None
+        assert next(iter(window_ledger.claim_several(conn, "me", 30, 1)), None) is None
         assert (
             window_ledger.owners(conn),
             window_ledger.streams(conn, 7),
@@ -241,7 +241,7 @@ def test_claims_at_once_share_the_windows(database: Database) -> None:
         mine: list[int] = []
         while True:
             with database.write() as conn:
-                window = window_ledger.claim(conn, f"owner {number}", 30)
+                window = next(iter(window_ledger.claim_several(conn, f"owner {number}", 30, 1)), None)
             if window is None:
                 return mine
             with database.write() as conn:

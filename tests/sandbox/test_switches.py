@@ -1,5 +1,6 @@
 """Each open question about the API: every reading can be chosen by name and makes a difference."""
 
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -283,6 +284,18 @@ def test_retry_after(start_sandbox: StartSandbox) -> None:
     assert NOON + timedelta(seconds=2) <= parsedate_to_datetime(date.headers["retry-after"])
     assert parsedate_to_datetime(date.headers["retry-after"]) <= NOON + timedelta(seconds=3)
     assert "retry-after" not in none.headers
+
+
+def test_rate_limit(start_sandbox: StartSandbox) -> None:
+    """What exceeds it within a second is refused and counted, and does nothing; later all is well."""
+    bench = Bench(start_sandbox, rate_limit=3)
+    answers = [bench.ask("POST", "/task/imageannotation", BODY) for _ in range(5)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert (answers[-1].headers["retry-after"], len(bench.server.backend.documents("tasks"))) == ("1", 3)
+    assert bench.server.backend.requests["(over rate_limit)"] == 2
+    time.sleep(1.01)
+    assert bench.ask("GET", "/tasks").status_code == 200
 
 
 def test_clock_skew(start_sandbox: StartSandbox) -> None:

@@ -56,7 +56,7 @@ def _dispatch(order: str) -> None:
         closing(Database.open(database_url)) as database,
         dispatch_env(database, api_url, timing=BRIEF) as env,
     ):
-        store = HookedStore(database, new_owner_id(), BRIEF, before, after)
+        store = HookedStore(database, new_owner_id(), BRIEF, before=before, after=after)
         env.dispatch(DispatchOptions(workers=1, only=[int(command_id)]), store=store)
 
 

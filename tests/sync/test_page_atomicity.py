@@ -45,8 +45,7 @@ def test_a_page_is_written_whole_or_not_at_all(database: Database, refused: Tabl
         runs.start(conn, RunKind.FULL, NOW, [Window("tasks")], watermark_at=NOW)
     with ScaleApi(KEY) as api:
         store = SyncStore(database, api, "me", lease=30)
-        window = store.claim()
-        assert window is not None
+        [window] = store.claim_several(1)
         reading, fetched = WindowProgress(STREAMS["tasks"], window), page("a", "b", total=3, token="t")
         taken = reading.accept(fetched)
         before = held(database)

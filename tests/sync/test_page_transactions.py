@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine, event, select
 
@@ -12,7 +13,7 @@ from scalesync.db.database import Database
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import windows
 from scalesync.db.sync import runs, window_ledger
-from scalesync.models.sync import RunKind, Window
+from scalesync.models.sync import RunKind, Window, WindowState
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import AcceptedPage, WindowProgress
@@ -67,6 +68,27 @@ def test_pages_of_several_windows_are_written_together(database: Database) -> No
         assert len(conn.scalars(select(tasks.c.task_id)).all()) == 6
 
 
+def test_a_division_is_written_first_and_behind_the_pages_of_its_window(database: Database) -> None:
+    """Also after many pages: none of them comes when the window is no longer open."""
+    with ScaleApi(KEY) as api:
+        own = SyncStore(database, api, "me", lease=30)
+        backlog, (other, divided) = begun(database, own)
+        for each in (taken(other, 2), taken(divided, 2), taken(other, 3), taken(divided, 3)):
+            backlog.add(each)
+        parts = (Window("tasks", "q", created_to=NOW),)
+        backlog.add(replace(taken(divided, 4), state=WindowState.SPLIT, parts=parts))
+
+        assert [page.number for page in backlog.pages if page.progress is divided] == [1, 2, 3]
+        assert {page.progress.window.project for page in list(backlog.pages)[:3]} == {"q"}
+        assert backlog.waiting_time(9, 5.0) == 0.0
+        while backlog.save_some():
+            pass
+    assert (other.lost, divided.lost) == (False, False)
+    with database.read() as conn:
+        assert len(conn.scalars(select(tasks.c.task_id)).all()) == 3 + 4
+        assert list(conn.scalars(select(windows.c.state).order_by(windows.c.id))) == ["open", "split", "open"]
+
+
 def test_one_lost_window_costs_the_others_nothing(database: Database) -> None:
     """Its page is dropped, of which nothing is written; those that were to go with it are written."""
     with ScaleApi(KEY) as api:
@@ -74,7 +96,7 @@ def test_one_lost_window_costs_the_others_nothing(database: Database) -> None:
         backlog, (lost, kept) = begun(database, own)
         with database.write() as conn:
             window_ledger.restart(conn, lost.window, "taken over")
-            assert window_ledger.claim(conn, "successor", 30) is not None
+            assert next(iter(window_ledger.claim_several(conn, "successor", 30, 1)), None) is not None
         for reading in (lost, kept):
             backlog.add(taken(reading, 2))
 

@@ -6,7 +6,7 @@ import pytest
 
 from scalesync.errors import ConfigurationError
 from scalesync.models.sync import RunKind, Window
-from scalesync.sync.planner import PlanningFacts, SyncRequest, plan
+from scalesync.sync.planner import Plan, PlanningFacts, SyncRequest, covers, plan
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WATERMARK = datetime(2026, 3, 1, 11, tzinfo=UTC)
@@ -98,3 +98,36 @@ def test_since_after_until_is_refused() -> None:
     """A window cannot end before it begins."""
     with pytest.raises(ConfigurationError, match=r"--since .* after --until"):
         SyncRequest(since=NOW, until=WATERMARK)
+
+
+CHANGES = plan(SyncRequest(), PlanningFacts(NOW, MARKS, oldest_unfinished_batch=NOW - timedelta(days=40)))
+EVERYTHING = plan(SyncRequest(full=True), PlanningFacts(NOW, MARKS))
+ONLY_TASKS = plan(SyncRequest(("tasks",)), PlanningFacts(NOW, MARKS))
+FIRST = plan(SyncRequest(), PlanningFacts(NOW, {}))
+OF_ONE = plan(SyncRequest(projects=("p",)), PlanningFacts(NOW, MARKS))
+
+
+@pytest.mark.parametrize(
+    ("other", "request_", "marks", "enough"),
+    [
+        (CHANGES, SyncRequest(), MARKS, True),
+        (CHANGES, SyncRequest(("batches",)), MARKS, True),
+        (EVERYTHING, SyncRequest(), MARKS, True),
+        (EVERYTHING, SyncRequest(full=True), MARKS, True),
+        (FIRST, SyncRequest(), {}, True),
+        (CHANGES, SyncRequest(lookback=timedelta(minutes=5)), MARKS, True),
+        (CHANGES, SyncRequest(lookback=timedelta(minutes=16)), MARKS, False),
+        (CHANGES, SyncRequest(full=True), MARKS, False),
+        (CHANGES, SyncRequest(), {}, False),
+        (ONLY_TASKS, SyncRequest(), MARKS, False),
+        (OF_ONE, SyncRequest(), MARKS, False),
+        (OF_ONE, SyncRequest(projects=("p",)), MARKS, False),
+        (EVERYTHING, SyncRequest(since=NOW - timedelta(days=1)), MARKS, False),
+        (EVERYTHING, SyncRequest(windows=(Window("tasks"),)), MARKS, False),
+    ],
+)
+def test_a_run_of_another_process_counts_only_if_it_reads_all_that_was_asked_for(
+    other: Plan, request_: SyncRequest, marks: dict[str, datetime], enough: bool
+) -> None:
+    """Its streams, from as far back, and nothing less than everything where everything is asked for."""
+    assert covers(other.kind, other.windows, request_, marks) is enough

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 
@@ -470,6 +471,34 @@ def test_two_at_once_come_to_the_same(database: Database, file_server: FileServe
     assert failures == []
     assert set(state(database).values()) == {(True, None)}
     assert len(labels(database)) == 20
+
+
+def test_hosts_that_fetch_at_once_seldom_ask_for_the_same_file(
+    database: Database, file_server: FileServer
+) -> None:
+    """Each begins with another portion, and leaves out what is here by then; all is fetched."""
+    content = frames("car")
+
+    def slowly(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.02)
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    for number in range(60):
+        file_server.files[f"{number:02}"] = slowly
+        save_task(database, f"t{number:02}", file_server.url(f"{number:02}"))
+
+    with ThreadPoolExecutor(3) as hosts:
+        ended = list(hosts.map(lambda _: fetch(database, workers=2), range(3)))
+
+    assert all(summary.complete for summary in ended)
+    assert len(state(database)) == 60
+    assert set(state(database).values()) == {(True, None)}
+    # In one order they would ask for nearly all three times.
+    assert len(set(file_server.asked)) == 60
+    assert len(file_server.asked) < 100
 
 
 def expiring(content: bytes) -> Callable[[BaseHTTPRequestHandler], None]:

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from scalesync.api.client import ScaleApi
 from scalesync.db.database import Database
 from scalesync.db.mirror.documents import TASKS
 from scalesync.db.mirror.upsert import write_rows
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import windows
+from scalesync.db.server_clock import time_in
 from scalesync.db.sync import runs, window_ledger
 from scalesync.errors import LeaseLostError
 from scalesync.lease_owner import new_owner_id, owner_is_dead
@@ -21,12 +23,13 @@ from scalesync.models.changes import SeenBy
 from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
 from scalesync.parsing.row_parser import key_digest
 from scalesync.sync.parsed_page import ParsedPage, parse_page
+from scalesync.sync.planner import SyncRequest
 from scalesync.sync.store import SyncStore
 from scalesync.sync.streams import PAGE_SIZE, STREAMS
 from scalesync.sync.window_progress import MAX_STORED_BEFORE, WindowProgress
 from tests.db.test_upserts import task
 from tests.support.sandboxes import StartSandbox
-from tests.support.sync_env import session
+from tests.support.sync_env import KEY, TASKS_ONLY, session
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -43,7 +46,7 @@ def open_run(database: Database, count: int = 1) -> Run:
 def claim(database: Database, owner: str, lease: float = 30) -> Window | None:
     """Claim a window in a transaction of its own."""
     with database.write() as conn:
-        return window_ledger.claim(conn, owner, lease)
+        return next(iter(window_ledger.claim_several(conn, owner, lease, 1)), None)
 
 
 def claimed(database: Database, owner: str, lease: float = 30) -> Window:
@@ -80,7 +83,7 @@ def test_only_one_run_is_open(database: Database) -> None:
     with database.write() as conn:
         assert not runs.start(conn, RunKind.FULL, NOW, [Window("tasks")], watermark_at=NOW)
         assert runs.open_run(conn) == first
-        assert window_ledger.unclaimed(conn, first.id) == 1
+        assert window_ledger.count_open(conn, first.id, 30)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -108,8 +111,7 @@ def test_a_process_that_was_stalled_cannot_write_over_its_successor(
     server = start_sandbox(tasks=150)
     open_run(database)
     with session(server, database) as stalled:
-        window = stalled.store.claim()
-        assert window is not None
+        [window] = stalled.store.claim_several(1)
         reading = WindowProgress(STREAMS["tasks"], window)
         page = parse_page(reading.stream, reading.stream.page(stalled.store.api, window, PAGE_SIZE))
         set_lease(database, NOW)
@@ -157,7 +159,7 @@ def test_a_failed_window_leaves_the_watermark(database: Database) -> None:
     """The run ends incomplete and says why."""
     run = open_run(database)
     with database.write() as conn:
-        window = window_ledger.claim(conn, "me", 30)
+        window = next(iter(window_ledger.claim_several(conn, "me", 30, 1)), None)
         assert window is not None
         window_ledger.finish(conn, window, WindowState.FAILED, "too few")
         ended = runs.finish(conn, run, NOW)
@@ -186,8 +188,7 @@ def _stored(database: Database, number: int) -> None:
 
 def _reading(store: SyncStore) -> WindowProgress:
     """Claim the window of the run, and return what a reader of it knows."""
-    window = store.claim()
-    assert window is not None
+    [window] = store.claim_several(1)
     return WindowProgress(STREAMS["tasks"], window)
 
 
@@ -232,3 +233,46 @@ def test_the_rest_of_a_window_taken_up_again_is_taken_to_be_new(
         reader.store.prepare(resumed)
     assert resumed.expects_new == (others == 0)
     assert not resumed.began_empty
+
+
+def find_run(
+    store: SyncStore, seconds: float = 30, request: SyncRequest = TASKS_ONLY
+) -> tuple[str, bool] | None:
+    """Return the state of the run that is found for a request made so long ago, and whether it is for it."""
+    found = store.find_run(request, seconds)
+    return found and (found[0].state.value, found[1])
+
+
+@pytest.mark.parametrize(("opened", "ours"), [(None, False), (-31, False), (-5, True), (60, False)], ids=str)
+def test_an_open_run_is_for_whoever_asked_before_its_first_request(
+    database: Database, opened: float | None, ours: bool
+) -> None:
+    """By the database's clock; a time to come shows that the clock was set back, and proves nothing."""
+    run = open_run(database)
+    with ScaleApi(KEY) as api, database.write() as conn:
+        if opened is not None:
+            runs.set_opened_at(conn, run.id, time_in(conn, opened))
+        store = SyncStore(database, api, "me", lease=30)
+
+    assert find_run(store) == ("open", ours)
+    assert find_run(store, request=SyncRequest(("tasks",), full=True)) == ("open", ours)
+    assert find_run(store, request=SyncRequest(("batches",))) == ("open", False)
+
+
+def test_a_run_that_ended_is_for_us_only_if_it_began_since_we_looked(database: Database) -> None:
+    """Else a clock that is set back would make an old one look new."""
+    with ScaleApi(KEY) as api:
+        early, late = (SyncStore(database, api, name, lease=30) for name in ("early", "late"))
+        assert find_run(early) is None
+        run = open_run(database)
+        with database.write() as conn:
+            runs.set_opened_at(conn, run.id, time_in(conn, -1))
+            [window] = window_ledger.claim_several(conn, "another", 30, 1)
+            window_ledger.finish(conn, window, WindowState.CLOSED)
+            runs.finish(conn, run, NOW)
+
+        assert find_run(late) is None
+        assert find_run(early, seconds=0.5) is None
+        early.last_run = 0
+        assert find_run(early) == ("complete", True)
+        assert find_run(early) is None

@@ -1,6 +1,6 @@
 """What a page means for its window, decided without a network or a database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -10,8 +10,10 @@ from scalesync.errors import InconsistentPageError
 from scalesync.models.api import Page
 from scalesync.models.sync import Window
 from scalesync.sync.parsed_page import ParsedPage
+from scalesync.sync.splitting import TIME_RESOLUTION
 from scalesync.sync.streams import STREAMS
 from scalesync.sync.window_progress import WindowProgress
+from tests.support.misbehaving_api import BEGAN, task
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -80,3 +82,50 @@ def test_a_list_without_a_count_is_as_long_as_it_is() -> None:
     projects = ParsedPage(Page((), None, None, has_more=False, served_at=NOW), ())
 
     assert read(projects, stream="projects").window.rows_received == 0
+
+
+def dated(*numbers: int, total: int, token: str | None = None) -> ParsedPage:
+    """Return a page of tasks that were created so many minutes after the first."""
+    docs = tuple(msgspec.Raw(msgspec.json.encode(task(number))) for number in numbers)
+    return ParsedPage(
+        Page(docs, total, token, token is not None, NOW), tuple(to_row(TASKS, doc) for doc in docs)
+    )
+
+
+def test_a_window_is_divided_after_any_page_behind_what_was_read() -> None:
+    """The part that was read ends above the oldest row, and the others begin with it: no row lies between."""
+    oldest = BEGAN + timedelta(minutes=1_998)
+    reading = read(dated(2_000, 1_999, total=2_000, token="t"), dated(1_998, 1_998, total=2_000, token="u"))
+
+    assert reading.is_divisible
+    parts, behind = reading.parts(), reading.read_part
+    assert parts[-1].created_to == oldest
+    assert behind is not None
+    assert (behind.created_from, behind.created_to) == (oldest + TIME_RESOLUTION, None)
+    # The oldest row is read again by the next part: here it does not count.
+    assert (reading.window.rows_received, behind.rows_received, behind.rows_within) == (3, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [dated(1, 2, total=2_000, token="t")],
+        [dated(2, 1, total=2_000, token="t"), dated(3, total=2_000, token="u")],
+        [page("a", total=2_000, token="t")],
+        [dated(9, 8, total=900, token="t")],
+    ],
+    ids=["oldest first", "out of order", "without times", "little left"],
+)
+def test_a_window_stays_whole_if_nothing_tells_read_from_unread(pages: list[ParsedPage]) -> None:
+    """Or if too little is left."""
+    assert not read(*pages).is_divisible
+
+
+def test_a_window_of_one_instant_is_not_divided() -> None:
+    """Most of what was read would be read again by the next part."""
+    docs = [msgspec.Raw(msgspec.json.encode(task(1, task_id=f"x{number}"))) for number in range(100)]
+    one_instant = ParsedPage(
+        Page(tuple(docs), 2_000, "t", True, NOW), tuple(to_row(TASKS, doc) for doc in docs)
+    )
+
+    assert not read(one_instant).is_divisible

@@ -37,13 +37,17 @@ class Wrong(Clock):
         return super().now() + timedelta(hours=next(self.hours))
 
 
+OWN = ("id", "api_url", "requests", "opened_at")
+"""Columns that differ between two mirrors of one account."""
+
+
 def content(database: Database) -> dict[str, list[str]]:
     """Return every row of the mirror."""
     found: dict[str, list[str]] = {}
     with database.read() as conn:
         for name in ACCOUNT:
             table = metadata.tables[name]
-            columns = [column for column in table.c if column.name not in ("id", "api_url", "requests")]
+            columns = [column for column in table.c if column.name not in OWN]
             found[name] = sorted(map(repr, conn.execute(select(*columns)).all()))
     return found
 

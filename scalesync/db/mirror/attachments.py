@@ -47,14 +47,32 @@ class AttachmentRow:
     error: str | None = None
 
 
-def named(conn: Connection, wanted: Selection, after: str, limit: int) -> list[TaskAttachments]:
-    """Return what up to `limit` of the selected tasks behind the task `after` name, in the order of task_id.
+def named(
+    conn: Connection, wanted: Selection, after: str, last: str | None, limit: int
+) -> list[TaskAttachments]:
+    """Return what up to `limit` of the selected tasks name, in the order of task_id.
 
-    The selection's own limit and order are ignored.
+    They are behind the task `after` and end with `last`; None: there is no last one. The selection's own
+    limit and order are ignored.
     """
     query = select(tasks.c.task_id, tasks.c.type, tasks.c.params)
-    query = query.where(*where(tasks, wanted), tasks.c.task_id > after).order_by(tasks.c.task_id).limit(limit)
-    return [TaskAttachments(task_id, _links(kind, params)) for task_id, kind, params in conn.execute(query)]
+    query = query.where(*where(tasks, wanted), tasks.c.task_id > after)
+    if last is not None:
+        query = query.where(tasks.c.task_id <= last)
+    found = conn.execute(query.order_by(tasks.c.task_id).limit(limit))
+    return [TaskAttachments(task_id, _links(kind, params)) for task_id, kind, params in found]
+
+
+def portions(conn: Connection, wanted: Selection, size: int) -> list[tuple[str, str | None]]:
+    """Divide the selected tasks into portions of `size`; return `after` and `last` of each, as `named` takes.
+
+    The last one is open. The selection's own limit and order are ignored.
+    """
+    place = func.row_number().over(order_by=tasks.c.task_id).label("place")
+    numbered = select(tasks.c.task_id, place).where(*where(tasks, wanted)).subquery()
+    every = select(numbered.c.task_id).where(numbered.c.place % size == 0).order_by(numbered.c.task_id)
+    ends: list[str] = list(conn.scalars(every))
+    return list(zip(["", *ends], [*ends, None], strict=True))
 
 
 def _links(kind: str | None, params: str | None) -> dict[str, tuple[str, bool]] | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from scalesync.annotations.flatten import result_urls
 from scalesync.annotations.urls import unsigned_url
@@ -34,10 +34,27 @@ class FetchedFile:
     """Time of the download, by the clock of the file's server."""
 
 
-def pending(conn: Connection, after: str, limit: int) -> list[str]:
-    """Return up to `limit` unsigned addresses after `after` of files not fetched or not read yet."""
+def pending(conn: Connection, after: str, last: str | None, limit: int) -> list[str]:
+    """Return up to `limit` unsigned addresses of files not fetched or not read yet, in their order.
+
+    They are behind `after` and end with `last`; None: there is no last one.
+    """
     query = select(_C.url).where(_C.read_at.is_(None), _C.url > after)
+    if last is not None:
+        query = query.where(_C.url <= last)
     return list(conn.scalars(query.order_by(_C.url).limit(limit)))
+
+
+def portions(conn: Connection, size: int) -> list[tuple[str, str | None]]:
+    """Divide the files of `pending` into portions of about `size`; return `after` and `last` of each.
+
+    The last one is open, so that files that are added meanwhile belong to it.
+    """
+    place = func.row_number().over(order_by=_C.url).label("place")
+    numbered = select(_C.url, place).where(_C.read_at.is_(None)).subquery()
+    every = select(numbered.c.url).where(numbered.c.place % size == 0).order_by(numbered.c.url)
+    ends: list[str] = list(conn.scalars(every))
+    return list(zip(["", *ends], [*ends, None], strict=True))
 
 
 def addresses(conn: Connection, urls: Collection[str]) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Tables of runs, their windows, watermarks and verifications."""
+"""Tables of runs, their windows, watermarks and verifications, and of the request rate."""
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -34,6 +35,7 @@ runs = Table(
     Column("error", Text, doc="why it is incomplete"),
     Column("responses_unread", BigInteger, nullable=False, server_default="0", doc="not fully understood"),
     Column("values_replaced", BigInteger, nullable=False, server_default="0", doc="kept in another form"),
+    Column("opened_at", Instant, doc="the database's clock before the first request for it"),
     one_of("kind", RunKind),
     one_of("state", RunState),
     CheckConstraint("(state = 'open') = (finished_at IS NULL)", name="finished"),
@@ -124,3 +126,23 @@ verifications = Table(
     sqlite_autoincrement=True,
     info={"doc": "one row for each verification"},
 )
+
+
+request_rate = Table(
+    "request_rate",
+    metadata,
+    Column(
+        "id",
+        Integer,
+        CheckConstraint("id = 1", name="one_row"),
+        primary_key=True,
+        autoincrement=False,
+        doc="always 1",
+    ),
+    Column("interval_seconds", Double, doc="between two requests of all, after a refusal; empty: no limit"),
+    Column("next_at", Instant, doc="when the next turn is free, by this database's clock"),
+    Column("paused_until", Instant, doc="nothing is sent before this time, as the API asked for"),
+    Column("slowed_at", Instant, doc="when the API's last refusal halved the rate"),
+    info={"doc": "one row: the request rate of all processes, which only those on Postgres share"},
+)
+"""One row, made by the migration."""

@@ -5,7 +5,7 @@ Hazard: a watermark that moves too far makes later syncs skip objects for ever.
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, update
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, u
 from scalesync.db.schema.annotations_and_changes import annotations, task_changes
 from scalesync.db.schema.mirror import UNFINISHED, batches, tasks
 from scalesync.db.schema.sync import runs, watermarks, windows
+from scalesync.db.server_clock import time_in
 from scalesync.db.statements import insert_into
 from scalesync.db.sync import window_ledger, window_splits
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
@@ -51,6 +52,19 @@ def start(
         return False
     window_ledger.add(conn, run_id, planned)
     return True
+
+
+def set_opened_at(conn: Connection, run_id: int, at: datetime) -> None:
+    """Store when the first request for a run was made, by the database's clock."""
+    conn.execute(update(runs).where(runs.c.id == run_id).values(opened_at=at))
+
+
+def opened_within(conn: Connection, run: Run, seconds: float) -> bool:
+    """Return whether the first request for a run was made in the last `seconds`, by the database's clock."""
+    if run.opened_at is None:
+        return False
+    # A time to come is from a clock that was set back since: it proves nothing.
+    return timedelta(0) <= time_in(conn, 0.0) - run.opened_at <= timedelta(seconds=seconds)
 
 
 def add_counts(conn: Connection, run_id: int, done: RunCounts) -> None:

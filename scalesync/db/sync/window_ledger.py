@@ -78,8 +78,8 @@ _FINISH = (
         state=sa.bindparam("now"), error=sa.bindparam("why"), owner=None, leased_until=None, next_token=None
     )
 )
-_COUNT_UNCLAIMED = sa.select(sa.func.count()).where(
-    windows.c.run_id == sa.bindparam("run"), windows.c.owner.is_(None), windows.c.state == WindowState.OPEN
+_COUNT_OPEN = sa.select(sa.func.count(), sa.func.count().filter(_FREE)).where(
+    windows.c.run_id == sa.bindparam("run"), windows.c.state == WindowState.OPEN
 )
 _PROGRESS = (
     sa.select(
@@ -104,11 +104,6 @@ def add(conn: sa.Connection, run_id: int, planned: Iterable[Window], *, parent_i
     ]
     if rows:
         conn.execute(sa.insert(windows), rows)
-
-
-def claim(conn: sa.Connection, owner: str, lease: float) -> Window | None:
-    """Claim and return the oldest free window of the open run for `lease` seconds; None if there is none."""
-    return next(iter(claim_several(conn, owner, lease, 1)), None)
 
 
 def claim_several(conn: sa.Connection, owner: str, lease: float, number: int) -> list[Window]:
@@ -243,9 +238,10 @@ def planned(conn: sa.Connection, run_id: int) -> list[Window]:
     return [_window(row) for row in found]
 
 
-def unclaimed(conn: sa.Connection, run_id: int) -> int:
-    """Return the number of open windows of a run without an owner."""
-    return int(conn.execute(_COUNT_UNCLAIMED, {"run": run_id}).scalar_one())
+def count_open(conn: sa.Connection, run_id: int, lease: float) -> tuple[int, int]:
+    """Return the number of open windows of a run, and of those that can be claimed for `lease` seconds."""
+    row = conn.execute(_COUNT_OPEN, {"run": run_id, "too_far": 2 * lease}).one()
+    return int(row[0]), int(row[1])
 
 
 def streams(conn: sa.Connection, run_id: int) -> list[str]:

@@ -106,7 +106,7 @@ def _dispatch(order: str) -> None:
     assert isinstance(database, CrashingDatabase)
     with closing(database), ScaleApi(KEY, reach, clock=clock) as api:
         crash = Crash(Point[point] if point else None, database)
-        store = HookedStore(database, new_owner_id(), TIMING, crash.before, crash.after)
+        store = HookedStore(database, new_owner_id(), TIMING, before=crash.before, after=crash.after)
         options = DispatchOptions(workers=4, only=[int(command_id)] if command_id else None)
         Dispatcher(store, api, clock, lambda _: None, TIMING, options).run()
 

@@ -1,0 +1,162 @@
+"""`scalesync publish`: what it prints, when it ends with 1, and what it refuses."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from scalesync import Mirror
+from scalesync.errors import ConfigurationError
+from scalesync.models.publishing import PARTITIONED, WHOLE
+from tests.support.cli_process import Scalesync, check_refusal, execute
+
+SHORT = "--allow-short-retention"
+WITHOUT_DELTALAKE = "import sys; sys.modules['deltalake'] = None; from scalesync.__main__ import main; main()"
+
+
+def complete(mirror: Scalesync) -> Scalesync:
+    """Return the mirror without what is known to be missing in it."""
+    execute(
+        mirror.mirror, "UPDATE result_files SET fetched_at = '2026-01-01T00:00:00.000Z', read_at = fetched_at"
+    )
+    execute(mirror.mirror, "UPDATE result_files SET read_at = '2026-01-01T00:00:00.000Z'")
+    execute(mirror.mirror, "DELETE FROM unread_responses")
+    return mirror
+
+
+def test_a_complete_mirror_is_published_with_0(mirror: Scalesync) -> None:
+    """JSON has what was done to each table, and as of when; the second time that is nothing."""
+    run = complete(mirror)
+    done = run("publish", "lake", "--json", "--view", "label_counts")
+    assert (done.code, done.err) == (0, "")
+    said: Any = done.json
+    [[watermark]] = execute(run.mirror, "SELECT min(at) FROM watermarks")
+    assert (said["as_of"], said["complete"], said["gaps"]) == (watermark, True, [])
+    assert list(said["tables"]) == [*PARTITIONED, *WHOLE, "label_counts"]
+    [[change]] = execute(run.mirror, "SELECT max(change_number) FROM partition_changes")
+    for name, table in said["tables"].items():
+        assert (table["version"], table["change_id"]) == (0, change)
+        rows = DeltaTable(run.directory / "lake" / name).to_pyarrow_table().num_rows
+        assert rows == table["rows"] == execute(run.mirror, f"SELECT count(*) FROM {name}")[0][0]
+    again: Any = run("publish", "lake", "--json").json
+    assert {(each["rows"], each["partitions"], each["version"]) for each in again["tables"].values()} == {
+        (0, 0, 0)
+    }
+
+
+def test_an_incomplete_mirror_is_published_with_1(mirror: Scalesync) -> None:
+    """And says why: it was never synced, or files are missing."""
+    check_refusal(mirror("publish", "lake"), 1, "result file", "fetch-results")
+    assert DeltaTable(mirror.directory / "lake" / "tasks").to_pyarrow_table().num_rows > 500
+    execute(mirror.mirror, "DELETE FROM watermarks")
+    done = mirror("publish", "files", "--format", "parquet", "--json")
+    check_refusal(done, 1, "never synced")
+    assert (done.json["complete"], done.json["as_of"]) == (False, None)
+
+
+def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
+    """Each in one sentence, with 2, and nothing is written."""
+    (mirror.directory / "file").write_text("x")
+    for target, word in (
+        ("file", "not a directory"),
+        ("scalesync.db", "not a directory"),
+        ("file/below", "Cannot publish"),
+        ("", "not a directory"),
+        ("s3://user:secret@bucket/path", "password"),
+        ("s3://bucket/path?token=secret", "parameters"),
+        ("https://example.com/x", "https://"),
+        ("s3:///path", "bucket"),
+        ("s3://[", "address"),
+        ("~nobody-of-this-name/x", "neither a directory"),
+    ):
+        done = mirror("publish", target)
+        check_refusal(done, 2, word)
+        assert "secret" not in done.out + done.err
+    check_refusal(mirror("publish", "lake", "--view", "nothing"), 2, "nothing")
+    check_refusal(mirror("publish", "lake", "--view", "tasks"), 2, "tasks")
+    check_refusal(mirror("publish", "lake", "--vacuum", "6d"), 2, "--allow-short-retention")
+    check_refusal(mirror("publish", "lake", "--allow-short-retention"), 2, "--vacuum")
+    assert {path.name for path in mirror.directory.iterdir()} <= {
+        "file", "scalesync.db", "scalesync.db-wal", "scalesync.db-shm",
+    }  # fmt: skip
+
+
+def test_somebody_elses_delta_table_is_refused(mirror: Scalesync) -> None:
+    """And stays as it is."""
+    import pyarrow as pa
+
+    path = mirror.directory / "lake" / "annotations"
+    write_deltalake(path, pa.table({"mine": [1]}))
+    check_refusal(mirror("publish", "lake"), 2, "annotations", "not published by this mirror")
+    assert DeltaTable(path).to_pyarrow_table().to_pylist() == [{"mine": 1}]
+
+
+def test_a_directory_that_may_not_be_written_is_refused(mirror: Scalesync) -> None:
+    """A path below a file stands for it: root may write everywhere."""
+    (mirror.directory / "lake").mkdir()
+    (mirror.directory / "lake" / "tasks").write_text("x")
+    check_refusal(mirror("publish", "lake"), 2, "Cannot publish at")
+
+
+def test_without_the_packages_it_says_what_to_install(mirror: Scalesync) -> None:
+    """Before anything is written."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DELTALAKE, "publish", "lake"],
+        cwd=mirror.directory, env=mirror.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "pip install '.[lake]'" in done.stderr, "Traceback" in done.stderr) == (
+        2,
+        True,
+        False,
+    )
+    assert not (mirror.directory / "lake").exists()
+
+
+def test_an_interrupted_publication_ends_with_130(mirror: Scalesync) -> None:
+    """And the next one goes on."""
+    run = complete(mirror)
+    command = Scalesync(run.directory, run.variables)
+    with command.started("publish", "lake") as process:
+        while not (run.directory / "lake" / "tasks").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        done = command.ended(process)
+    assert done.code in (130, 0)
+    assert "Traceback" not in done.err
+    assert run("publish", "lake").code == 0
+
+
+def test_compacting_and_vacuuming_are_options(mirror: Scalesync) -> None:
+    """Of both forms."""
+    run = complete(mirror)
+    for form in ("delta", "parquet"):
+        options = (
+            "publish",
+            form,
+            "--format",
+            form,
+            "--compact",
+            "--vacuum",
+            "0s",
+            "--allow-short-retention",
+        )
+        assert run(*options).code == 0
+        execute(run.mirror, "UPDATE tasks SET instruction = 'another'")
+        execute(run.mirror, "DELETE FROM publications")
+        done = run(*options)
+        assert (done.code, "deleted that no longer counted" in done.err) == (0, True)
+
+
+def test_the_mirror_publishes_from_python(mirror: Scalesync, tmp_path: Path) -> None:
+    """As the command does."""
+    with pytest.raises(ConfigurationError, match="no format"):
+        Mirror(mirror.mirror).publish(tmp_path / "x", format="iceberg")
+    with pytest.raises(ConfigurationError, match="no view"):
+        Mirror(mirror.mirror).publish(tmp_path / "x", views=["tasks"])
+    done = Mirror(mirror.mirror).publish(tmp_path / "x")
+    assert done.tables["tasks"].rows == DeltaTable(tmp_path / "x" / "tasks").to_pyarrow_table().num_rows

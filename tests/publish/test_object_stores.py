@@ -1,0 +1,110 @@
+"""Publishing to S3, served on this machine."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import pytest
+
+from scalesync.clock import Clock
+from scalesync.db.database import Database
+from scalesync.errors import ConfigurationError
+from scalesync.models.publishing import Publication, PublishFormat
+from scalesync.publish.publisher import Publisher, PublishPlan
+from scalesync.publish.target import Target
+from tests.publish.histories import History
+from tests.publish.published import mirrored, same
+from tests.support.databases import opened
+
+KEY = "canary-of-the-store"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Serve S3 on this machine, in a process of its own: deltalake may keep Python's lock while it waits."""
+    pytest.importorskip("moto.server")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        process.kill()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return an empty bucket, with its credentials in the environment."""
+    from pyarrow import fs
+
+    variables = {
+        "AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": KEY,
+    }  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    address = endpoint.removeprefix("http://")
+    store = fs.S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True)
+    store.create_dir("lake")
+    yield store
+    store.delete_dir_contents("lake")
+
+
+def publish(database: Database, form: str, address: str = "s3://lake/of/ours/") -> Publication:
+    """Publish to the bucket."""
+    plan = PublishPlan(Target.parse(address), PublishFormat(form))
+    return Publisher(lambda: nullcontext(database), Clock(), lambda _: (), lambda _: None).publish(plan)
+
+
+@pytest.mark.usefixtures("bucket")
+def test_delta_tables_on_s3(sqlite_url: str) -> None:
+    """Are the mirror, after each of two publications."""
+    with opened(sqlite_url) as database:
+        history = History(database, 21)
+        for _ in range(2):
+            for _ in range(8):
+                history.step()
+            publish(database, "delta")
+            assert list(same(database, "s3://lake/of/ours")) == []
+
+
+def test_parquet_files_on_s3(sqlite_url: str, bucket: Any) -> None:
+    """Are listed with directories of the right names, by a manifest that is one object."""
+    with opened(sqlite_url) as database:
+        history = History(database, 22, names=('a/b "é" = 100%', "x%2Fy", "p"))
+        for _ in range(2):
+            for _ in range(8):
+                history.step()
+            publish(database, "parquet")
+            with bucket.open_input_stream("lake/of/ours/tasks/_manifest.json") as stream:
+                listed = json.loads(stream.read())["partitions"]
+            rows = [row for path in listed for row in _read(bucket, f"lake/of/ours/tasks/{path}")]
+            wanted = mirrored(database, "tasks")
+            assert sorted(row["task_id"] for row in rows) == sorted(row["task_id"] for row in wanted)
+            assert {row["project_name"] for row in rows} == {row["project_name"] for row in wanted}
+
+
+def _read(store: Any, path: str) -> list[dict[str, Any]]:
+    from pyarrow import parquet
+
+    with store.open_input_file(path) as file:
+        found: list[dict[str, Any]] = parquet.ParquetFile(file).read().to_pylist()
+    return found
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("form", ["delta", "parquet"])
+def test_a_bucket_that_is_not_there_is_one_sentence(sqlite_url: str, form: str) -> None:
+    """Without the credentials."""
+    with opened(sqlite_url) as database:
+        with pytest.raises(ConfigurationError, match="Cannot publish at s3://nobody") as raised:
+            publish(database, form, "s3://nobody/x")
+        assert KEY not in str(raised.value)

@@ -1,0 +1,123 @@
+"""Parquet files with a manifest: what it lists is the mirror, however the files beside it came there."""
+
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet
+import pytest
+
+from scalesync.db.database import Database
+from scalesync.errors import ConfigurationError, IncompleteError
+from scalesync.models.publishing import PARTITIONED
+from tests.publish.histories import History
+from tests.publish.published import TABLES, manifest, published, same
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_files_of_the_manifest_are_the_mirror(database: Database, tmp_path: Path, seed: int) -> None:
+    """With rows and hashes; what was listed before is still there, for readers of an older manifest."""
+    history, before = History(database, seed), set[str]()
+    for _ in range(4):
+        for _ in range(6):
+            history.step()
+        published(database, tmp_path, "parquet")
+        assert list(same(database, tmp_path, "parquet")) == []
+        for name in TABLES:
+            for path, said in manifest(tmp_path, name)["partitions"].items():
+                content = (tmp_path / name / path).read_bytes()
+                rows = pyarrow.parquet.ParquetFile(tmp_path / name / path).metadata.num_rows
+                assert said == {"rows": rows, "bytes": len(content), "sha256": sha256(content).hexdigest()}
+        assert all((tmp_path / "tasks" / path).exists() for path in before)
+        before |= set(manifest(tmp_path, "tasks")["partitions"])
+
+
+def test_only_touched_partitions_get_new_files(database: Database, tmp_path: Path) -> None:
+    """All others keep theirs; and nothing changes if nothing did."""
+    history = History(database, 5)
+    for _ in range(20):
+        history.step()
+    published(database, tmp_path, "parquet")
+    for _ in range(5):
+        before = {name: manifest(tmp_path, name) for name in TABLES}
+        history.step()
+        done = published(database, tmp_path, "parquet")
+        for name in PARTITIONED:
+            gone = set(before[name]["partitions"]) - set(manifest(tmp_path, name)["partitions"])
+            assert len({path.rpartition("/")[0] for path in gone}) <= done.tables[name].partitions
+            if done.tables[name].partitions == 0:
+                assert manifest(tmp_path, name) == before[name]
+
+
+def test_another_engine_reads_the_names_of_projects(database: Database, tmp_path: Path) -> None:
+    """From the directories, as they are; and of any length from the column beside them."""
+    history = History(database, 6, names=("p", 'a/b "é" = 100%', "x%2Fy", "..", "NULL", "#?&+"))
+    for _ in range(30):
+        history.step()
+    published(database, tmp_path, "parquet")
+    paths = [str(tmp_path / "tasks" / path) for path in manifest(tmp_path, "tasks")["partitions"]]
+    query = (
+        "SELECT count(*), count(*) FILTER (project IS DISTINCT FROM project_name) "
+        "FROM read_parquet(?, hive_partitioning = true, hive_types_autocast = false)"
+    )
+    rows, differing = duckdb.connect().execute(query, [paths]).fetchall()[0]
+    assert rows > 10
+    assert differing == 0
+
+
+def test_a_vacuum_deletes_what_no_manifest_lists(database: Database, tmp_path: Path) -> None:
+    """If it is old enough, also what a killed publication left; and nothing that is not ours."""
+    history = History(database, 7)
+    for _ in range(20):
+        history.step()
+    published(database, tmp_path, "parquet")
+    for _ in range(5):
+        history.step("edit")
+    (tmp_path / "tasks" / "notes.txt").write_text("mine")
+    done = published(database, tmp_path, "parquet", vacuum=timedelta(days=7))
+    assert sum(done.deleted_files.values()) == 0
+    done = published(database, tmp_path, "parquet", vacuum=timedelta(0), short_retention=True)
+    assert done.deleted_files["tasks"] > 0
+    assert list(same(database, tmp_path, "parquet")) == []
+    there = {str(path.relative_to(tmp_path / "tasks")) for path in (tmp_path / "tasks").rglob("*.parquet")}
+    assert there == set(manifest(tmp_path, "tasks")["partitions"])
+    assert (tmp_path / "tasks" / "notes.txt").exists()
+
+
+def test_two_forms_do_not_share_a_directory(database: Database, tmp_path: Path) -> None:
+    """Nor does either with files of somebody else."""
+    published(database, tmp_path / "a", "parquet")
+    published(database, tmp_path / "b", "delta")
+    for target, form in (("a", "delta"), ("b", "parquet")):
+        with pytest.raises(ConfigurationError, match="has not put there"):
+            published(database, tmp_path / target, form)
+    (tmp_path / "c" / "tasks").mkdir(parents=True)
+    (tmp_path / "c" / "tasks" / "thesis.tex").touch()
+    for form in ("delta", "parquet"):
+        with pytest.raises(ConfigurationError, match="thesis"):
+            published(database, tmp_path / "c", form)
+
+
+def test_the_tables_of_another_mirror_are_refused(database: Database, tmp_path: Path) -> None:
+    """And stay as they are."""
+    published(database, tmp_path, "parquet")
+    with database.write() as conn:
+        conn.exec_driver_sql("UPDATE publisher SET name = 'another'")
+    with pytest.raises(ConfigurationError, match="not published by this mirror"):
+        published(database, tmp_path, "parquet")
+
+
+def test_one_at_a_time_publishes_to_a_directory(sqlite_url: str, tmp_path: Path) -> None:
+    """A second one waits, and says so when it has waited for too long."""
+    import fcntl
+
+    from tests.support.databases import opened
+
+    with opened(sqlite_url) as database:
+        published(database, tmp_path, "parquet")
+        with (tmp_path / "tasks" / ".scalesync-lock").open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with pytest.raises(IncompleteError, match="Another process"):
+                published(database, tmp_path, "parquet")
+        published(database, tmp_path, "parquet")
