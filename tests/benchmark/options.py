@@ -11,7 +11,7 @@ from tests.benchmark.results import ENGINES
 
 STAGES = (
     "sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "hosts",
-    "large",
+    "large", "publish",
 )  # fmt: skip
 
 
@@ -30,6 +30,7 @@ class Options:
     dispatched: int
     looped: int
     browsed: int
+    published: int
     rounds: int
     slow_rounds: int
     latency: float
@@ -59,6 +60,7 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--dispatched", type=int, default=2_000, help="tasks that are sent")
     add("--looped", type=int, default=200, help="tasks that the official client creates one by one")
     add("--browsed", type=int, default=1_000_000, help="tasks of the mirror whose pages are asked for")
+    add("--published", type=int, default=1_000_000, help="tasks of the mirror that is published")
     add("--rounds", type=int, default=5, help="how often each peer runs, one after another")
     add("--slow-rounds", type=int, default=3, help="the same for other peers in `latency`")
     add("--latency", type=float, default=0.15, help="seconds that a request takes in the stage `latency`")
@@ -94,5 +96,11 @@ def parse(arguments: Sequence[str]) -> Options:
     if given.pop("quick"):
         given |= {"tasks": 400, "large": 2_000, "verified": 2_000, "queued": 400, "dispatched": 100}
         given |= {"looped": 20, "rounds": 1, "slow_rounds": 1, "resumed": 4_000, "latency": 0.02}
-        given |= {"browsed": 20_000, "shared": (2_000,), "hosts": (1, 2), "shared_latency": 0.02}
+        given |= {
+            "browsed": 20_000,
+            "shared": (2_000,),
+            "hosts": (1, 2),
+            "shared_latency": 0.02,
+            "published": 4_000,
+        }
     return Options(**given)

@@ -9,7 +9,7 @@ from tests.benchmark.account import CORPORA, GENERATED
 
 SHOWN = (
     "sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages",
-    "hosts", "large",
+    "hosts", "large", "publish",
 )  # fmt: skip
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
@@ -22,6 +22,8 @@ ORM = "official client + SQLAlchemy ORM"
 DLT = "dlt rest_api"
 FLOOR = "floor: the driver alone, rows in memory"
 LOOP = "official client, a plain loop"
+PUBLISHED = "scalesync publish, everything, {}"
+PUBLISHED_AGAIN = "scalesync publish, what changed in 0.1 % of the tasks, {}"
 KILLED = "scalesync, killed when half of the tasks are written"
 RESUMED = "scalesync, run again to read the rest"
 

@@ -8,6 +8,7 @@ from tests.benchmark.hosts import hosts
 from tests.benchmark.large import large
 from tests.benchmark.pages import pages
 from tests.benchmark.peers.protocol import Job
+from tests.benchmark.publishing import publish
 from tests.benchmark.results import DROP_IN, METHODS, OFFICIAL_READER, CorpusFigures
 from tests.benchmark.resume import resume
 from tests.benchmark.server import KEY
@@ -133,5 +134,6 @@ ALL = {
     "pages": pages,
     "hosts": hosts,
     "large": large,
+    "publish": publish,
 }
 """By name."""

@@ -12,7 +12,7 @@ HEADS = (
     "", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests", "disk",
 )  # fmt: skip
 
-_BY_THEMSELVES = ("no-change", "pages", "large")
+_BY_THEMSELVES = ("no-change", "pages", "large", "publish")
 """Stages whose time does not grow with the number of tasks, or of which each row is other work."""
 
 
