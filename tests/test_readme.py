@@ -43,7 +43,7 @@ from tests.support.sync_env import sync
 Start = Callable[..., SandboxServer]
 
 BIN = Path(sys.executable).parent
-INTERNAL = {"window_pages"}
+INTERNAL = {"task_counts", "window_pages"}
 """Tables that are nobody's business."""
 
 

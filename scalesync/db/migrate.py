@@ -15,7 +15,7 @@ from scalesync.errors import DatabaseError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 22))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 23))
 """All revisions, oldest first; repeated here so that only an upgrade has to load Alembic."""
 
 # At these revisions responses were not flattened yet: an upgrade has to do it for all that are stored.

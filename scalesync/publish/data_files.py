@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from scalesync.models.columns import Column
 
-_GROUP_ROWS = 50_000
-_GROUP_BYTES = 16 * 1024**2
+_GROUP_ROWS = 20_000
+_GROUP_BYTES = 8 * 1024**2
 """Size of a row group, which is held in memory until it is written."""
 FILE_BYTES = 128 * 1024**2
 """Size from which on the rest goes to another file."""

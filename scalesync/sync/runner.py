@@ -4,7 +4,6 @@ Open it for the order of these steps, and for what is repeated after a database 
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,9 +11,9 @@ from math import inf
 from typing import TypeVar
 
 from scalesync.clock import Clock
-from scalesync.db.mirror import batch_counts, upsert
+from scalesync.db.mirror import batch_counts, status_counts
 from scalesync.db.mirror.account import Account, claim_for_account
-from scalesync.db.mirror.documents import BATCHES, TASKS
+from scalesync.db.mirror.documents import TASKS
 from scalesync.db.server_clock import time_in
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.errors import (
@@ -25,14 +24,14 @@ from scalesync.errors import (
     ScaleResourceNotFound,
 )
 from scalesync.models.api import Page
-from scalesync.models.sync import Run, RunState, Window, WindowState
+from scalesync.models.sync import Run, RunKind, RunState, Window, WindowState
+from scalesync.sync.completed_batches import recheck_completed_batches
 from scalesync.sync.engine import Engine
 from scalesync.sync.events import ClockWasAhead, ProjectRequired, RunStarted, SyncWatcher, WindowInconsistent
 from scalesync.sync.outage_backoff import OutageBackoff
 from scalesync.sync.planner import Plan, PlanningFacts, SyncRequest, plan
 from scalesync.sync.store import SyncStore
-from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, STREAMS, count, probe
-from scalesync.sync.window_progress import look_up
+from scalesync.sync.streams import BOUND_MARGIN, PAGE_SIZE, count, probe
 from scalesync.sync.write_buffer import SyncTotals
 
 T = TypeVar("T")
@@ -231,13 +230,18 @@ class SyncRunner:
         engine.run(run, first_page)
         while not engine.stopping and self._reopen_short_windows(run):
             engine.run(run)
+        if run.kind is RunKind.FULL and not engine.stopping:
+            with self.store.database.write() as conn:
+                runs.refresh_statistics(conn)
         # 2. Look up batches that a task change may have reopened, then close the run in one transaction.
-        failed = [] if engine.stopping else self._recheck_completed_batches(run)
+        failed = [] if engine.stopping else recheck_completed_batches(self.store, run, self.workers)
         at = self.store.latest_page_at or run.started_at
         with self.store.database.write() as conn:
             runs.add_counts(conn, run.id, self.store.unreported())
             if not engine.stopping:
                 runs.finish(conn, run, at, failed)
+                # Those of a full run are counted: nobody knows what was done to the rows by hand before it.
+                status_counts.keep(conn, recount=run.kind is RunKind.FULL)
                 if TASKS.table.name in runs.read_watermarks(conn):
                     batch_counts.count_batches(conn, at)
             return runs.find(conn, run.id)
@@ -272,20 +276,3 @@ class SyncRunner:
         if window.created_to is not None and window.created_to < since:
             return whole
         return whole - count(self.store.api, replace(window, next_token=None, created_from=since))
-
-    def _recheck_completed_batches(self, run: Run) -> list[str]:
-        """Look up completed batches that had a task change, and write them; return the failures as texts.
-
-        Such a batch may have reopened, and no ordinary sync reads completed batches again.
-        """
-        failed: list[str] = []
-        with self.store.database.read() as conn:
-            complete_before = TASKS.table.name in runs.read_watermarks(conn)
-            names = batch_counts.completed_with_changes(conn, run.started_at if complete_before else None)
-        api, batches = self.store.api, STREAMS[BATCHES.table.name]
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="batch") as pool:
-            for looked_up in pool.map(lambda name: look_up(api, batches, [name]), names):
-                failed += (f"batches: {each}" for each in looked_up.failed)
-                with self.store.database.write() as conn:
-                    upsert.write_documents(conn, BATCHES, looked_up.found)
-        return failed

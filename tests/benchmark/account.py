@@ -22,6 +22,9 @@ CORPORA: Mapping[str, Callable[[int, int], list[Task]]] = {
 }
 """Functions that make the tasks of a corpus from a count and a seed."""
 
+GENERATED = "generated"
+"""The corpus of `GeneratedAccount`, which is kept nowhere and only in the stage `large`."""
+
 _KEY = attrgetter("key")
 _LAST_ID = "\x7f"
 _ENVELOPE = ("callback_url", "instruction", "metadata", "unique_id", "tags", "project", "batch", "priority")
@@ -77,6 +80,11 @@ class Account:
         self._updated: dict[TaskFilter, list[Task]] = {}
         for name in (None, *(project["name"] for project in self.projects)):
             self._list(TaskFilter(Span(), Span(), name, None, None))
+
+    @property
+    def bytes_per_task(self) -> float:
+        """The average of all tasks."""
+        return sum(len(task.raw) for task in self.tasks) / max(1, len(self.tasks))
 
     def page(self, query: Query) -> bytes:
         """Return a page of tasks, newest first, as JSON text."""

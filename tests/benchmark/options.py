@@ -9,7 +9,10 @@ from pathlib import Path
 from tests.benchmark.account import CORPORA
 from tests.benchmark.results import ENGINES
 
-STAGES = ("sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "hosts")
+STAGES = (
+    "sync", "latency", "no-change", "scale", "queue", "verify", "resume", "reading", "pages", "hosts",
+    "large", "publish",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,15 @@ class Options:
     dispatched: int
     looped: int
     browsed: int
+    published: int
     rounds: int
     slow_rounds: int
     latency: float
     shared_latency: float
     engines: tuple[str, ...]
     corpora: tuple[str, ...]
+    keep: Path | None
+    without: tuple[str, ...]
     json: Path | None
     plot: Path | None
     markdown: bool
@@ -45,7 +51,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "tests.benchmark", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--only", default=",".join(STAGES), help="stages, separated by commas", metavar="STAGES")
+    add("--only", default=",".join(STAGES[:-1]), help="stages, separated by commas", metavar="STAGES")
     add("--tasks", type=int, default=20_000, help="tasks of the account that each peer copies")
     add("--large", type=int, default=200_000, help="tasks of the large account that only scalesync copies")
     add("--verified", type=int, default=100_000, help="tasks of the account that is verified")
@@ -54,6 +60,7 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--dispatched", type=int, default=2_000, help="tasks that are sent")
     add("--looped", type=int, default=200, help="tasks that the official client creates one by one")
     add("--browsed", type=int, default=1_000_000, help="tasks of the mirror whose pages are asked for")
+    add("--published", type=int, default=1_000_000, help="tasks of the mirror that is published")
     add("--rounds", type=int, default=5, help="how often each peer runs, one after another")
     add("--slow-rounds", type=int, default=3, help="the same for other peers in `latency`")
     add("--latency", type=float, default=0.15, help="seconds that a request takes in the stage `latency`")
@@ -62,12 +69,19 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--shared-latency", type=float, default=0.3, help="seconds that a request takes in a sync there")
     add("--engines", default=",".join(ENGINES), help="databases, separated by commas")
     add("--corpora", default="plain,mixed", help="corpora of the stage `sync`; most others copy plain")
+    add(
+        "--keep",
+        type=Path,
+        help="a directory for figures of `large`, which the next run does not repeat",
+    )
+    add("--without", default="", help="parts of `large` to leave out, such as publish", metavar="PARTS")
     add("--json", type=Path, help="a file for every figure")
     add("--plot", type=Path, help="a PNG for the speeds")
     add("--markdown", action="store_true", help="print the tables for benchmarks.md too")
     add("--alone", action="store_true", help="run only scalesync and the floor")
     add("--quick", action="store_true", help="few tasks, one round: to see that it works")
     given = vars(parser.parse_args(arguments))
+    given["without"] = tuple(filter(None, given["without"].split(",")))
     for name, known in (("only", STAGES), ("engines", ENGINES), ("corpora", tuple(CORPORA))):
         given[name] = tuple(given[name].split(","))
         if not set(given[name]) <= set(known):
@@ -82,5 +96,11 @@ def parse(arguments: Sequence[str]) -> Options:
     if given.pop("quick"):
         given |= {"tasks": 400, "large": 2_000, "verified": 2_000, "queued": 400, "dispatched": 100}
         given |= {"looped": 20, "rounds": 1, "slow_rounds": 1, "resumed": 4_000, "latency": 0.02}
-        given |= {"browsed": 20_000, "shared": (2_000,), "hosts": (1, 2), "shared_latency": 0.02}
+        given |= {
+            "browsed": 20_000,
+            "shared": (2_000,),
+            "hosts": (1, 2),
+            "shared_latency": 0.02,
+            "published": 4_000,
+        }
     return Options(**given)

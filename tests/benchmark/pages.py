@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,22 +30,25 @@ def pages(harness: Harness) -> None:
             harness.say(f"a mirror of {tasks:,} tasks on {engine}")
             fill(url, tasks)
             for _ in range(harness.options.rounds):
-                for name, measured in measure(url, tasks).items():
+                for name, measured in measure(url, kinds(tasks, TURNS)).items():
                     harness.say(f"pages, {engine}: {name}")
                     result = harness.results.of("pages", name, engine, tasks)
                     harness.note(result, lambda found=measured: found)  # type: ignore[misc]
 
 
-def measure(url: str, tasks: int, turns: int = TURNS) -> dict[str, Measurement]:
-    """Return the 95th percentile of the seconds of each kind of page, and the server's memory after it."""
+def measure(url: str, pages_of: Mapping[str, Sequence[str]]) -> dict[str, Measurement]:
+    """Return the 95th percentile of the seconds of each kind of page, and the server's memory after it.
+
+    The kinds come with their addresses.
+    """
     found: dict[str, Measurement] = {}
     with _browsing(url) as (process, address):
         place = urlsplit(address)
-        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_LONGEST)
-        for name, addresses in kinds(tasks, turns).items():
-            seconds = sorted(_seconds(connection, one) for one in addresses)
-            late = seconds[min(len(seconds) - 1, int(_PERCENTILE * len(seconds)))]
-            found[name] = Measurement(late, peak=_memory(process.pid), requests=len(seconds))
+        with closing(http.client.HTTPConnection(place.hostname or "", place.port, timeout=_LONGEST)) as used:
+            for name, addresses in pages_of.items():
+                seconds = sorted(_seconds(used, one) for one in addresses)
+                late = seconds[min(len(seconds) - 1, int(_PERCENTILE * len(seconds)))]
+                found[name] = Measurement(late, peak=_memory(process.pid), requests=len(seconds))
     return found
 
 

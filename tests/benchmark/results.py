@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from statistics import median
 
-from tests.benchmark.account import CORPORA
+from tests.benchmark.account import CORPORA, GENERATED
 
 SHOWN = (
-    *("sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages"),
-    "hosts",
-)
+    "sync", "latency", "no-change", "scale", "queue", "dispatch", "verify", "resume", "reading", "pages",
+    "hosts", "large", "publish",
+)  # fmt: skip
 """Stages with a table, in the order of the tables."""
 ENGINES = ("sqlite", "postgres")
 
@@ -22,6 +22,8 @@ ORM = "official client + SQLAlchemy ORM"
 DLT = "dlt rest_api"
 FLOOR = "floor: the driver alone, rows in memory"
 LOOP = "official client, a plain loop"
+PUBLISHED = "scalesync publish, everything, {}"
+PUBLISHED_AGAIN = "scalesync publish, what changed in 0.1 % of the tasks, {}"
 KILLED = "scalesync, killed when half of the tasks are written"
 RESUMED = "scalesync, run again to read the rest"
 
@@ -51,6 +53,8 @@ class Measurement:
     requests: int = 0
     claims: int = 0
     """How often the window that was claimed most was claimed, where several hosts share a sync."""
+    disk: int = 0
+    """Bytes of the database afterwards; 0: not looked at."""
 
 
 @dataclass
@@ -94,6 +98,11 @@ class Result:
     def requests(self) -> int:
         """The most of any round."""
         return max(one.requests for one in self.rounds)
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the database, the most of any round; 0 if nobody looked."""
+        return max(one.disk for one in self.rounds)
 
     @property
     def rate(self) -> float:
@@ -143,7 +152,7 @@ class Results:
 
     def groups(self) -> Iterator[list[Result]]:
         """Yield the results of each table: one stage, corpus and database; small accounts first."""
-        for place in product(SHOWN, CORPORA, ENGINES):
+        for place in product(SHOWN, (*CORPORA, GENERATED), ENGINES):
             found = [one for one in self.all if (one.stage, one.corpus, one.engine) == place]
             found = [one for one in found if one.rounds or one.failures]
             if found:

@@ -20,7 +20,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from scalesync.sandbox.json_codec import Doc, decode, encode
-from tests.benchmark.account import Account, DuplicateError, Query
+from tests.benchmark.account import GENERATED, Account, DuplicateError, Query
+from tests.benchmark.generated_account import GeneratedAccount
 
 ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
@@ -51,6 +52,11 @@ class Api:
         with urllib.request.urlopen(f"{self.control}/{what}", timeout=30) as answer:
             return int(answer.read())
 
+    def change(self, *, recent: bool = False) -> int:
+        """Change one task in a thousand of a generated account, or as many recent ones; return how many."""
+        with urllib.request.urlopen(f"{self.control}/change{'?recent=yes' * recent}", timeout=60) as answer:
+            return int(answer.read())
+
 
 @contextmanager
 def running(tasks: int, *, latency: float = 0.0, seed: int = 1, corpus: str = "plain") -> Iterator[Api]:
@@ -78,7 +84,7 @@ def running(tasks: int, *, latency: float = 0.0, seed: int = 1, corpus: str = "p
 class App:
     """An ASGI application over an account."""
 
-    account: Account
+    account: Account | GeneratedAccount
     latency: float
     requests: int = 0
     creations: int = 0
@@ -89,10 +95,11 @@ class App:
         self.routes = {
             ("GET", "tasks"): lambda query, _names, _body: self._tasks(query),
             ("GET", "task"): lambda _query, names, _body: _found(account.task(names[0])),
-            ("POST", "task"): lambda _query, names, body: self._create(names[0], body),
             ("GET", "batches"): lambda query, names, _body: self._batches(query, names),
             ("GET", "projects"): lambda query, names, _body: self._projects(query, names),
         }
+        if isinstance(account, Account):
+            self.routes["POST", "task"] = lambda _query, names, body: self._create(account, names[0], body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -105,6 +112,9 @@ class App:
         _, head, *names = [unquote(part) for part in scope["raw_path"].decode().split("/")]
         if head in {"requests", "creations"}:
             status, text = 200, str(getattr(self, head)).encode()
+        elif head == "change" and isinstance(self.account, GeneratedAccount):
+            changed = self.account.change(time.time_ns() // 1_000_000, recent=bool(scope["query_string"]))
+            status, text = 200, str(changed).encode()
         else:
             self.requests += 1
             if self.latency:
@@ -120,14 +130,14 @@ class App:
         return _found(None) if route is None else route(query, names[1:], body)
 
     def _tasks(self, query: Query) -> Answer:
-        if self.account.by_project and not query.get("project"):
+        if isinstance(self.account, Account) and self.account.by_project and not query.get("project"):
             return _refused(400, "A project has to be named.")
         return 200, self.account.page(query)
 
-    def _create(self, kind: str, body: bytes) -> Answer:
+    def _create(self, account: Account, kind: str, body: bytes) -> Answer:
         self.creations += 1
         try:
-            return 200, self.account.create(kind, decode(body), time.time_ns() // 1_000_000)
+            return 200, account.create(kind, decode(body), time.time_ns() // 1_000_000)
         except DuplicateError:
             return _refused(409, "Another task has that unique_id.")
 
@@ -160,18 +170,22 @@ def _refused(status: int, error: str) -> Answer:
 def main() -> None:
     """Print the addresses as one line of JSON, and serve until stdin ends."""
     given: dict[str, Any] = json.loads(sys.argv[1])
-    account = Account(given["tasks"], given["seed"], given["corpus"])
+    account: Account | GeneratedAccount
+    if given["corpus"] == GENERATED:
+        account = GeneratedAccount(given["tasks"], given["seed"])
+    else:
+        account = Account(given["tasks"], given["seed"], given["corpus"])
     # Named TCP, or asyncio leaves Nagle on and an answer waits 40 ms for the client's acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind((HOST, 0))
     listener.listen(2048)
     control = f"http://{HOST}:{listener.getsockname()[1]}"
-    size = sum(len(task.raw) for task in account.tasks) / max(1, len(account.tasks))
     config = uvicorn.Config(
         App(account, given["latency"]), lifespan="off", log_level="critical", access_log=False
     )
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    sys.stdout.write(json.dumps(asdict(Api(f"{control}/v1", control, given["corpus"], size))) + "\n")
+    api = Api(f"{control}/v1", control, given["corpus"], account.bytes_per_task)
+    sys.stdout.write(json.dumps(asdict(api)) + "\n")
     sys.stdout.flush()
     uvicorn.Server(config).run(sockets=[listener])
 

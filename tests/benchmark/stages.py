@@ -5,8 +5,10 @@ from contextlib import ExitStack
 from tests.benchmark.children import run_scalesync
 from tests.benchmark.harness import A_LOOP, BARE, SCALESYNC, WIDE, Harness, Peer
 from tests.benchmark.hosts import hosts
+from tests.benchmark.large import large
 from tests.benchmark.pages import pages
 from tests.benchmark.peers.protocol import Job
+from tests.benchmark.publishing import publish
 from tests.benchmark.results import DROP_IN, METHODS, OFFICIAL_READER, CorpusFigures
 from tests.benchmark.resume import resume
 from tests.benchmark.server import KEY
@@ -131,5 +133,7 @@ ALL = {
     "reading": reading,
     "pages": pages,
     "hosts": hosts,
+    "large": large,
+    "publish": publish,
 }
 """By name."""

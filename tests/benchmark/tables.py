@@ -8,10 +8,12 @@ from rich.table import Table
 from tests.benchmark.results import FLOOR, OURS, Result, Results, title
 from tests.benchmark.targets import Target
 
-HEADS = ("", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests")
+HEADS = (
+    "", "tasks", "s, median", "min", "max", "tasks/s", "scalesync is", "CPU s", "peak MB", "requests", "disk",
+)  # fmt: skip
 
-_BY_THEMSELVES = ("no-change", "pages")
-"""Stages whose time does not grow with the number of tasks."""
+_BY_THEMSELVES = ("no-change", "pages", "large", "publish")
+"""Stages whose time does not grow with the number of tasks, or of which each row is other work."""
 
 
 def show(results: Results, targets: Sequence[Target], console: Console) -> None:
@@ -49,6 +51,7 @@ def _cells(ours: Result, one: Result) -> tuple[str, ...]:
         f"{one.cpu:.2f}",
         f"{one.peak / 1e6:.0f}" if one.peak else "",
         f"{one.requests:,}",
+        _disk(one),
     )
 
 
@@ -67,7 +70,7 @@ def markdown(results: Results, targets: Sequence[Target]) -> str:
     met = [(one.name, one.wanted, one.measured, "yes" if one.reached else "no") for one in targets]
     tables = (
         (("work", "peer", "seconds (from, to)", "tasks/s", "scalesync is", "peak memory"), speeds),
-        (("command", "seconds", "seconds of CPU", "requests", "peak memory"), idle),
+        (("command", "seconds", "seconds of CPU", "requests", "peak memory", "disk"), idle),
         (("to be reached", "wanted", "measured", "reached"), met),
     )
     return "\n\n".join(_table(heads, rows) for heads, rows in tables if rows)
@@ -96,8 +99,14 @@ def _idle(results: Results) -> Iterator[tuple[str, ...]]:
     for one in results.all:
         if one.rounds and one.stage in _BY_THEMSELVES:
             name = f"`{one.name}`, {one.tasks:,} tasks"
-            yield name, f"{one.seconds:.2f}", f"{one.cpu:.2f}", f"{one.requests}", _memory(one)
+            engine = f", {one.engine}" if one.stage == "large" else ""
+            requests = f"{one.requests:,}"
+            yield name + engine, f"{one.seconds:.2f}", f"{one.cpu:.2f}", requests, _memory(one), _disk(one)
 
 
 def _memory(one: Result) -> str:
     return f"{one.peak / 1e6:.0f} MB" if one.peak else ""
+
+
+def _disk(one: Result) -> str:
+    return f"{one.disk / 1e6:,.0f} MB" if one.disk else ""

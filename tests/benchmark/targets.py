@@ -5,6 +5,7 @@ All times are medians of the rounds of one run.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from tests.benchmark.results import (
     DLT,
@@ -18,6 +19,8 @@ from tests.benchmark.results import (
     ORM,
     OURS,
     OURS_WIDE,
+    PUBLISHED,
+    PUBLISHED_AGAIN,
     RESUMED,
     SHARED_DISPATCH,
     SHARED_SYNC,
@@ -67,6 +70,10 @@ SUBMISSIONS = 20_000 / 3
 """A second, from a file into the queue, at least."""
 PAGE = 0.3
 """Seconds in which 95 of 100 requests for any page are answered, at most."""
+PUBLISHED_CHANGES = 0.05
+"""Of the time of publishing everything, for the changes in the newest thousandth of the tasks, at most."""
+PUBLISH_MEMORY = 300
+"""MB at most, of a mirror of any size."""
 HOSTS = ((12_000, 3, 2.4), (40_000, 3, 2.6), (40_000, 4, 3.2))
 """Tasks, hosts that copy them, and the times as fast as one host, at least."""
 UNEVEN = 0.9
@@ -99,6 +106,7 @@ def targets(results: Results) -> list[Target]:
         *_verified(results),
         *_queue(results),
         *_pages(results),
+        *_published(results),
         *_hosts(results),
     ]
 
@@ -190,6 +198,18 @@ def _pages(results: Results) -> Iterator[Target]:
             slowest = max(found, key=lambda one: one.seconds)
             name = f"slowest page, {engine}, {slowest.tasks:,} tasks ({slowest.name}): 95th percentile"
             yield _at_most(name, PAGE, slowest.seconds, "{:.3f} s")
+
+
+def _published(results: Results) -> Iterator[Target]:
+    for engine, form in product(("sqlite", "postgres"), ("delta", "parquet")):
+        first = results.find("publish", PUBLISHED.format(form), engine)
+        again = results.find("publish", PUBLISHED_AGAIN.format(form), engine)
+        if first and again:
+            name = f"publishing {first.tasks:,} tasks, {engine}, {form}"
+            ratio = again.seconds / first.seconds
+            yield _at_most(f"{name}: 0.1 % changed, share of the time", PUBLISHED_CHANGES, ratio, "{:.3f}")
+            peak = max(first.peak, again.peak) / 1e6
+            yield _at_most(f"{name}: peak memory in MB", PUBLISH_MEMORY, peak, "{:.0f}")
 
 
 def _hosts(results: Results) -> Iterator[Target]:

@@ -154,6 +154,47 @@ def test_many_threads_of_many_processes_keep_one_rate(postgres_url: str) -> None
     assert most <= 25 + 3 * 5  # each process may have five turns in hand
 
 
+class BusyApi:
+    """An API that answers 20 requests in any second, and refuses others for 0.3 s."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.answered: list[float] = []
+        self.refused = 0
+
+    def request(self, limiter: RateLimiter, ends: float) -> None:
+        """Make requests, each of 20 ms, until it is time to end."""
+        while time.monotonic() < ends:
+            started = limiter.acquire(60)
+            with self.lock:
+                recent = [at for at in self.answered[-20:] if at > time.monotonic() - 1]
+                if answers := len(recent) < 20:
+                    self.answered.append(time.monotonic())
+                else:
+                    self.refused += 1
+            time.sleep(0.02)
+            limiter.on_success() if answers else limiter.on_throttled(started, 0.3)
+
+    def threads(self, rate: SharedRequestRate | None, ends: float) -> list[threading.Thread]:
+        """Return four threads of one process, not started."""
+        limiter = RateLimiter(Clock(), rate=None, pause=1, shared=rate)
+        return [threading.Thread(target=self.request, args=(limiter, ends)) for _ in range(4)]
+
+
+def test_three_processes_are_refused_hardly_more_often_than_one(postgres_url: str) -> None:
+    """But for those of their first requests that are under way together; not three times as often."""
+    one, three, ends = BusyApi(), BusyApi(), time.monotonic() + 4
+    with sharing(postgres_url, 3) as rates:
+        threads = [*one.threads(None, ends), *(each for rate in rates for each in three.threads(rate, ends))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(three.answered) > 0.9 * len(one.answered)
+    assert 1 < three.refused <= 1.2 * one.refused + 8
+
+
 def test_a_database_that_is_away_neither_stops_nor_frees(mortal_server: PostgresServer) -> None:
     """The process goes on by its own rate, and shares it again once the database is back."""
     url = mortal_server.create("rates")

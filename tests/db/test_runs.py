@@ -3,9 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import text
+
+from scalesync import Mirror
 from scalesync.db.database import Database
 from scalesync.db.sync import runs, window_ledger
 from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, WindowState
+from tests.benchmark.documents import BOXES
+from tests.benchmark.server import KEY, running
+from tests.support.databases import opened
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 ENDED = BEGAN + timedelta(minutes=7)
@@ -134,3 +140,15 @@ def test_runs_come_newest_first(database: Database) -> None:
         assert runs.recent(conn, 2)[0] == last
         days = [run.started_at.day for run in runs.recent(conn, 2)]
     assert days == [3, 2]
+
+
+def test_postgres_knows_after_a_first_sync_how_much_is_there(postgres_url: str) -> None:
+    """Its planner need not wait for autovacuum, which is off here; locked tables are left out."""
+    with running(60) as api, opened(postgres_url) as database:
+        assert Mirror(postgres_url, api_key=KEY, api_url=api.url).sync().complete
+        known = text("SELECT relname, reltuples FROM pg_class WHERE relname IN ('tasks', 'annotations')")
+        with database.read() as conn:
+            assert dict(conn.execute(known).all()) == {"tasks": 60, "annotations": 60 * BOXES}
+        with database.write() as conn, database.write() as other:
+            conn.execute(text("LOCK TABLE tasks"))
+            runs.refresh_statistics(other)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from scalesync.sandbox import SandboxServer, Switches
+from scalesync.sandbox import SandboxServer
 from tests.support.cli_process import Scalesync, scalesync_in
 
 Start = Callable[..., SandboxServer]
-REFUSED = "(over rate_limit)"
 
 
 def together(ready: Scalesync, *command: str, processes: int) -> Sequence[dict[str, Any]]:
@@ -46,11 +45,3 @@ def test_three_dispatchers_keep_one_rate(ready: Scalesync, start_sandbox: Start)
     assert requests >= 60
     assert requests <= 20 * seconds + 3 * 2  # each may have taken two turns ahead
     assert len(server.backend.documents("tasks")) == 60
-
-
-def refused(ready: Scalesync, start_sandbox: Start, processes: int) -> int:
-    """Sync an account of 4,000 tasks from an API that allows 20 requests a second; return its refusals."""
-    server = start_sandbox(tasks=4_000, switches=Switches(rate_limit=20))
-    ready = ready.having(SCALESYNC_API_URL=server.url)
-    together(ready, "sync", "--workers", "4", processes=processes)
-    return server.backend.requests[REFUSED]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from scalesync.db.schema.mirror import batches, tasks
 from scalesync.db.statements import byte_order, chunks, in_list
+from scalesync.models.sync import Window
 
 COUNTED_STATUSES = ("pending", "completed", "error", "canceled")
 """The task statuses for which `batches` has a column."""
@@ -85,6 +86,24 @@ def completed_with_changes(conn: sa.Connection, before: datetime | None) -> list
     outdated = sa.and_(columns.counted_at.is_(None), columns.missing_since.is_(None))
     query = sa.select(columns.name).where(columns.status == "completed", outdated, touched)
     return list(conn.scalars(query.order_by(columns.name)))
+
+
+def window_around(conn: sa.Connection, names: Collection[str], page_size: int) -> tuple[Window | None, int]:
+    """Return a window with these batches and all others of that time, and the pages that its list has.
+
+    None if none of them has a time of creation; those without are not in it.
+    """
+    columns = batches.c
+    ends: list[datetime] = []
+    for chunk in chunks(names):
+        query = sa.select(sa.func.min(columns.created_at), sa.func.max(columns.created_at))
+        ends += (at for at in conn.execute(query.where(columns.name.in_(chunk))).one() if at is not None)
+    if not ends:
+        return None, 0
+    window = Window(str(batches.name), created_from=min(ends), created_to=max(ends))
+    inside = columns.created_at.between(window.created_from, window.created_to)
+    number = conn.execute(sa.select(sa.func.count()).select_from(batches).where(inside)).scalar_one()
+    return window, -(-number // page_size)
 
 
 def miscounted_batches(conn: sa.Connection) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Select, UnaryExpression, exists, false, func, not_, or_, select
 
 from scalesync.db.filters import inclusive, where
+from scalesync.db.mirror import status_counts
 from scalesync.db.mirror.documents import BATCHES, MAPPINGS, TASKS, StreamMapping, to_document, to_object
 from scalesync.db.schema.annotations_and_changes import result_files, task_files, unread_responses
 from scalesync.db.schema.reviews_and_versions import replaced_responses
@@ -208,20 +209,18 @@ def responses_unread(conn: Connection, wanted: Selection = EVERYTHING) -> int:
 
 def _count(conn: Connection, mapping: StreamMapping) -> ObjectCounts:
     """Return the numbers of present and missing objects of a stream, and of present ones by status."""
-    # Grouped by (project, status), Postgres and SQLite count in the index alone. Only missing rows, which are
-    # few, are read from the table, through their partial index, and subtracted.
+    # Only missing rows, which are few, are read from the table, through their partial index, and subtracted.
     columns = mapping.table.c
     gone = columns.missing_since.is_not(None)
     if "status" not in columns:
         found = conn.execute(select(gone, func.count()).group_by(gone))
         number = {bool(missing): int(rows) for missing, rows in found}
         return ObjectCounts(number.get(False, 0), number.get(True, 0), {})
-    parts = select(columns.status, func.count().label("rows")).group_by(columns.project, columns.status)
-    part = parts.subquery().c
-    everywhere = conn.execute(select(part.status, func.sum(part.rows)).group_by(part.status)).all()
+    kept = mapping is TASKS
+    everywhere = status_counts.by_status(conn) if kept else status_counts.counted(conn, mapping.table)
     missing = conn.execute(select(columns.status, func.count()).where(gone).group_by(columns.status))
     away = {status: int(rows) for status, rows in missing}
-    by_status = {status: int(rows) - away.get(status, 0) for status, rows in everywhere}
+    by_status = {status: rows - away.get(status, 0) for status, rows in everywhere.items()}
     here = {status: rows for status, rows in by_status.items() if rows}
     return ObjectCounts(sum(here.values()), sum(away.values()), here)
 

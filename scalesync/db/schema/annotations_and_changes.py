@@ -121,3 +121,12 @@ task_changes = Table(
     sqlite_autoincrement=True,
     info={"doc": "one row for each change of a task; the first sight of it is a change of `status`"},
 )
+
+task_counts = Table(
+    "task_counts",
+    metadata,
+    Column("status", Text, primary_key=True),
+    Column("tasks", BigInteger, nullable=False),
+    Column("change_id", BigInteger, nullable=False),
+)
+"""The numbers of tasks by status, missing ones included, as of the last change with the id `change_id`."""

@@ -65,9 +65,10 @@ tasks = Table(
     Column("response_digest", Text, doc="of the response, without signatures in its links"),
     Index(None, "project", "status"),
     Index(None, "project", "created_at"),
-    Index(None, "batch", "created_at"),
+    # The columns behind the times are there to be counted: rows are long, and far apart on the disk.
+    Index(None, "batch", "created_at", "status", "updated_at", "missing_since"),
     Index(None, "unique_id"),
-    Index(None, "created_at"),
+    Index(None, "created_at", "project", "status", "missing_since"),
     Index(None, "updated_at"),
     info={"doc": "one row for each task"},
 )
@@ -95,6 +96,12 @@ batches = Table(
     Index(None, "created_at"),
     info={"doc": "one row for each batch"},
 )
+
+BY_CREATION = "ix_tasks_created_at_project_status_missing_since"
+"""The index from which tasks are counted by project and status within a range of times."""
+
+UNFINISHED = "coalesce(status, '') <> 'completed'"
+"""The condition of batches that may still change, as SQL that an index has too."""
 
 projects = Table(
     "projects",

@@ -6,10 +6,10 @@ no statement needs them.
 
 from sqlalchemy import Column, Index, text
 
-import scalesync.db.schema.annotations_and_changes
 import scalesync.db.schema.publishing
 import scalesync.db.schema.reviews_and_versions  # noqa: F401 - so do these
-from scalesync.db.schema.mirror import tasks
+from scalesync.db.schema.annotations_and_changes import result_files
+from scalesync.db.schema.mirror import UNFINISHED, batches, tasks
 from scalesync.db.schema.queue import (
     CONTAINERS,
     HELD,
@@ -36,6 +36,11 @@ def _partial(name: str, *columns: Column[object], where: str, unique: bool = Fal
 
 
 _partial("ix_tasks_missing", tasks.c.status, where="missing_since IS NOT NULL")
+# For counts that `status` and each sync make, of what is left to do and not of what is done.
+_partial("ix_result_files_unfetched", result_files.c.url, where="fetched_at IS NULL")
+_partial("ix_result_files_unread", result_files.c.fetched_at, where="read_at IS NULL")
+_partial("ix_batches_uncounted", batches.c.name, where="counted_at IS NULL")
+_partial("ix_batches_unfinished", batches.c.created_at, where=UNFINISHED)
 _partial("ix_runs_open", runs.c.state, where="state = 'open'", unique=True)
 
 _C = commands.c

@@ -44,6 +44,7 @@ replaced_responses = Table(
     Column("replaced_at", Instant, nullable=False, doc="when it was last seen to be gone"),
     Column("bytes", BigInteger, nullable=False, doc="length of its JSON text here"),
     Column("response", Json, nullable=False, doc="as it was in `tasks`"),
+    Index(None, "bytes"),
     info={"doc": "one row for each response that a task had and that another, or none, replaced"},
 )
 

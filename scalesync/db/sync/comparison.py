@@ -1,6 +1,7 @@
 """The mirror's side of `verify`: counts, and single objects beside the API's."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,8 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or
 from scalesync.db.mirror import partition_changes
 from scalesync.db.mirror.changes import UNKNOWN, lock_task_writes
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, fields_of, versions_of
-from scalesync.db.schema.mirror import batches, project_versions, tasks
-from scalesync.db.statements import chunks
+from scalesync.db.schema.mirror import BY_CREATION, batches, project_versions, tasks
+from scalesync.db.statements import chunks, indexed
 from scalesync.db.types import Instant
 from scalesync.models.sync import Window
 from scalesync.parsing.column_parsers import parse_column
@@ -82,8 +83,15 @@ def counts(
     """
     columns = mapping.table.c
     groups = (columns.project, columns.status)
-    query = select(*groups, func.count()).where(*_inside(mapping, window, before, None)).group_by(*groups)
-    return {(project, status): number for project, status, number in conn.execute(query)}
+    query = select(*groups, func.count()).group_by(*groups)
+    if mapping is TASKS:
+        # Without statistics SQLite prefers an index that has these groups in order, and reads every task.
+        query = indexed(query, mapping.table, BY_CREATION)
+    found: Counter[tuple[str | None, str | None]] = Counter()
+    for inside in _inside_in_parts(mapping, window, before):
+        for project, status, number in conn.execute(query.where(*inside)):
+            found[project, status] += number
+    return dict(found)
 
 
 def differing(mapping: StreamMapping, given: Row, stored: ComparedValues) -> tuple[str, ...]:
@@ -198,6 +206,20 @@ def force_rewrite(conn: Connection, mapping: StreamMapping, keys: Collection[str
         conn.execute(update(mapping.table).where(mapping.table.c[mapping.key].in_(chunk)).values(marked))
 
 
+def _inside_in_parts(
+    mapping: StreamMapping, window: Window, before: datetime | None
+) -> Iterator[Sequence[ColumnElement[bool]]]:
+    """Yield the conditions of a window in parts without an OR, of which each is one range of an index."""
+    created = mapping.table.c.created_at
+    apart = window.created_from is None and (window.created_to is not None or before is not None)
+    if not apart:
+        yield tuple(_inside(mapping, window, before, None))
+        return
+    present = (mapping.table.c.missing_since.is_(None), *of_project(mapping, window))
+    yield *present, _upper(created, window, before)
+    yield *present, created.is_(None)
+
+
 def _inside(
     mapping: StreamMapping, window: Window, before: datetime | None, status: str | None
 ) -> Iterator[ColumnElement[bool]]:
@@ -222,13 +244,17 @@ def within_time(
     # Each object must be in exactly one of the windows that split a range, and undated ones are in the first.
     if window.created_from is not None:
         yield created >= window.created_from
-    if window.created_to is not None:
-        upper = created <= (window.created_to if before is None else min(window.created_to, before))
-    elif before is not None:
-        upper = created < before
-    else:
+    if window.created_to is None and before is None:
         return
+    upper = _upper(created, window, before)
     yield or_(upper, created.is_(None)) if window.created_from is None else upper
+
+
+def _upper(created: ColumnElement[datetime], window: Window, before: datetime | None) -> ColumnElement[bool]:
+    """Return the condition of a window's end, or of `before` if that is earlier; one of them is given."""
+    if window.created_to is None:
+        return created < before
+    return created <= (window.created_to if before is None else min(window.created_to, before))
 
 
 def _derived(mapping: StreamMapping) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, text, update
 
-from scalesync.db.schema.mirror import batches, tasks
+from scalesync.db.schema.annotations_and_changes import annotations, task_changes
+from scalesync.db.schema.mirror import UNFINISHED, batches, tasks
 from scalesync.db.schema.sync import runs, watermarks, windows
 from scalesync.db.server_clock import time_in
 from scalesync.db.statements import insert_into
@@ -164,10 +165,21 @@ def _run(row: Row[Any]) -> Run:
     return Run(**values | {"kind": RunKind(values["kind"]), "state": RunState(values["state"])})
 
 
+def refresh_statistics(conn: Connection) -> None:
+    """Have Postgres look at the tables that a first sync fills, and skip those that others have locked.
+
+    SQLite needs none: its statements name their indexes where it matters.
+    """
+    # Autovacuum does it too, sooner or later; until then plans are those for empty tables. A role that does
+    # not own the tables gets a warning, which nobody sees.
+    if conn.dialect.name != "sqlite":
+        names = ", ".join(str(table.name) for table in (tasks, annotations, task_changes, batches, windows))
+        conn.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
+
+
 def oldest_unfinished_batch(conn: Connection) -> datetime | None:
     """Return when the oldest batch not completed here was created, or None if all are completed."""
-    unfinished = func.coalesce(batches.c.status, "") != "completed"
-    query = select(func.min(batches.c.created_at)).where(unfinished, batches.c.missing_since.is_(None))
+    query = select(func.min(batches.c.created_at)).where(text(UNFINISHED), batches.c.missing_since.is_(None))
     oldest: datetime | None = conn.execute(query).scalar_one()
     return oldest
 

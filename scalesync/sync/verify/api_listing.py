@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from scalesync.api.client import ScaleApi
 from scalesync.db.mirror.documents import TASKS, to_row
@@ -21,7 +22,14 @@ NO_FILTER = TaskFilter()
 
 
 def list_pages(api: ScaleApi, window: Window, more: TaskFilter = NO_FILTER) -> Iterator[tuple[Row, ...]]:
-    """Yield the pages of a window; a row may come more than once.
+    """Yield the pages of a window as `list_dated_pages` does, without their times."""
+    return (rows for _, rows in list_dated_pages(api, window, more))
+
+
+def list_dated_pages(
+    api: ScaleApi, window: Window, more: TaskFilter = NO_FILTER
+) -> Iterator[tuple[datetime, tuple[Row, ...]]]:
+    """Yield the pages of a window, each with the API's time; a row may come more than once.
 
     For tasks, `more` may name a status, a batch and `limited_response`. A list that contradicts itself is
     read again from the start; raises InconsistentPageError if it still does.
@@ -37,7 +45,7 @@ def list_pages(api: ScaleApi, window: Window, more: TaskFilter = NO_FILTER) -> I
             return
 
 
-def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Row, ...]]:
+def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[datetime, tuple[Row, ...]]]:
     stream = STREAMS[window.stream]
     progress = WindowProgress(stream, window)
     chosen = replace(
@@ -52,7 +60,8 @@ def _pages(api: ScaleApi, window: Window, more: TaskFilter) -> Iterator[tuple[Ro
         rows = tuple(to_row(stream.mapping, doc) for doc in page.docs)
         progress.accept(ParsedPage(page, rows))
         # The request was wider than the window by a margin: cut what is outside.
-        yield tuple(row for row in rows if row.created_at is None or is_within(window, row.created_at))
+        inside = (row for row in rows if row.created_at is None or is_within(window, row.created_at))
+        yield page.served_at, tuple(inside)
         if progress.window.next_token is None:
             return
         progress.pages += 1
