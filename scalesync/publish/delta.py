@@ -70,9 +70,15 @@ class DeltaWriter(TableWriter):
         content = str(self._table.transaction_version(f"{self._app}:content") or "")
         return TableState(publication, self._table.version(), content)
 
-    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
-        """Return the schema of files, with times in microseconds."""
-        return fine_schema(columns)
+    def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":
+        """Return the schema of files, with times in microseconds: it is that of the table."""
+        import pyarrow as pa
+
+        schema = fine_schema(columns)
+        # The log has them, where most engines read them. Polars reads them in files, or in paths.
+        for name in PARTITION_COLUMNS if partitioned else ():
+            schema = schema.append(pa.field(name, pa.string()))
+        return schema
 
     def new_path(self, partition: Partition | None) -> str:  # noqa: ARG002 - the log says where a file belongs
         """Return the path of a new file."""
@@ -89,7 +95,7 @@ class DeltaWriter(TableWriter):
 
     def commit(self, change: TableChange, stamp: PublicationStamp) -> int | None:
         """Add the files and remove those that they replace, in one version of the log."""
-        schema = _schema(self.file_schema(change.columns), partitioned=change.is_partitioned)
+        schema = self.file_schema(change.columns, partitioned=change.is_partitioned)
         partition_by = list(PARTITION_COLUMNS) if change.is_partitioned else []
         added = [_add(partition, file) for partition, file in change.files]
         properties = self._properties(stamp, change.content)
@@ -244,21 +250,15 @@ def _partition_of(values: Mapping[str, str | None]) -> Partition:
 def _add(partition: Partition | None, file: DataFile) -> Any:
     from deltalake.transaction import AddAction
 
-    statistics = {
-        "numRecords": file.rows,
-        "minValues": file.lowest,
-        "maxValues": file.highest,
-        "nullCount": file.nulls,
-    }
+    bounds = {"minValues": file.lowest, "maxValues": file.highest, "nullCount": file.nulls}
+    statistics: dict[str, Any] = {"numRecords": file.rows}
+    for name, by_column in bounds.items():
+        # The log has the values of the partition itself.
+        statistics[name] = {
+            column: each
+            for column, each in by_column.items()
+            if partition is None or column not in PARTITION_COLUMNS
+        }
     # An empty text is NULL in Delta's log anyway.
     values = {} if partition is None else {name: value or None for name, value in partition._asdict().items()}
     return AddAction(file.path, file.bytes, values, int(time() * 1000), True, json.dumps(statistics))
-
-
-def _schema(files: "pa.Schema", *, partitioned: bool) -> "pa.Schema":
-    """Return the schema of a table: that of its files, and the partition's columns."""
-    import pyarrow as pa
-
-    for name in PARTITION_COLUMNS if partitioned else ():
-        files = files.append(pa.field(name, pa.string()))
-    return files

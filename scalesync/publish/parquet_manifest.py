@@ -89,8 +89,9 @@ class ParquetWriter(TableWriter):
             raise ConfigurationError(msg, advice="Name another target, or remove that table.")
         return TableState(self._manifest.publication, None, self._manifest.content)
 
-    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
+    def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":  # noqa: ARG002
         """Return the schema of files, with times in milliseconds, as exports have it."""
+        # The partition is in the path, where readers look for it.
         return arrow_schema(columns)
 
     def new_path(self, partition: Partition | None) -> str:

@@ -86,8 +86,8 @@ class TableWriter(ABC):
         """
 
     @abstractmethod
-    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
-        """Return the schema of files with these columns."""
+    def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":
+        """Return the schema of files with these columns; the partition's come last if files have them."""
 
     @abstractmethod
     def new_path(self, partition: Partition | None) -> str:

@@ -15,6 +15,7 @@ from scalesync.clock import Clock
 from scalesync.db import request_rate
 from scalesync.db.database import Database
 from scalesync.db.request_rate import SharedRequestRate
+from scalesync.errors import ScaleTurnTooLate
 from scalesync.models.request_rate import FIRST_INTERVAL, MAX_INTERVAL, Turns
 from tests.support.databases import PostgresServer, migrate, opened
 
@@ -103,6 +104,17 @@ def test_a_turn_that_comes_too_late_is_not_taken(postgres_url: str) -> None:
 
     assert [each.number for each in late] == [0, 0]
     assert [each.wait for each in late] == pytest.approx([60, 60], abs=2)
+
+
+def test_turns_that_others_have_are_not_asked_for_again_at_once(postgres_url: str) -> None:
+    """A process whose turn comes too late says so after a moment: it would ask the database in a loop."""
+    with sharing(postgres_url, 2) as rates:
+        one, other = (RateLimiter(Clock(), rate=0.1, pause=1, shared=rate) for rate in rates)
+        one.acquire(1)
+        began = time.monotonic()
+        with pytest.raises(ScaleTurnTooLate, match="The rate given"):
+            other.wait(0.3)
+        assert time.monotonic() - began >= 0.3
 
 
 def test_another_transaction_notices_a_refusal(postgres_url: str) -> None:

@@ -163,6 +163,8 @@ def test_compacting_and_vacuuming_change_no_row(database: Database, tmp_path: Pa
         for _ in range(5):
             history.step()
         published(database, tmp_path, compact=True)
+        # What others do to a table: every file is written anew, at a path with the partition's names in it.
+        DeltaTable(tmp_path / "tasks").optimize.z_order(["task_id"])
         assert list(same(database, tmp_path)) == []
     with pytest.raises(ConfigurationError, match="7d"):
         published(database, tmp_path, vacuum=timedelta(0))
