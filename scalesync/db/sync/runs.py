@@ -21,6 +21,9 @@ from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, Win
 NAMED = 20
 """The number of failed windows that a run's error names."""
 
+# The key of the Postgres advisory lock for refreshing statistics.
+_STATISTICS = 0x5CA1E5_0003
+
 _ADD_COUNTS = (
     update(runs)
     .where(runs.c.id == bindparam("which"))
@@ -168,11 +171,14 @@ def _run(row: Row[Any]) -> Run:
 def refresh_statistics(conn: Connection) -> None:
     """Have Postgres look at the tables that a first sync fills, and skip those that others have locked.
 
-    SQLite needs none: its statements name their indexes where it matters.
+    SQLite needs none: its statements name their indexes where it matters. Does nothing while another host
+    does it.
     """
     # Autovacuum does it too, sooner or later; until then plans are those for empty tables. A role that does
     # not own the tables gets a warning, which nobody sees.
-    if conn.dialect.name != "sqlite":
+    if conn.dialect.name == "sqlite":
+        return
+    if conn.execute(select(func.pg_try_advisory_xact_lock(_STATISTICS))).scalar_one():
         names = ", ".join(str(table.name) for table in (tasks, annotations, task_changes, batches, windows))
         conn.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
 
