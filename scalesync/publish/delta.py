@@ -10,7 +10,6 @@ from datetime import timedelta
 from time import time
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
-from uuid import uuid4
 
 from scalesync.errors import ConfigurationError
 from scalesync.models.publishing import Partition
@@ -24,6 +23,7 @@ from scalesync.publish.published_table import (
     TableState,
     TableWriter,
     check_age,
+    partition_file,
 )
 from scalesync.publish.target import Target, check_only_ours, local_files
 from scalesync.timestamps import format_instant
@@ -56,6 +56,10 @@ class DeltaWriter(TableWriter):
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
+        if self._target.is_local and "%" in self._address:
+            # deltalake looks for the log where the decoded name would lead.
+            msg = f"Delta tables cannot lie below a directory with % in its name: {self._target.address}."
+            raise ConfigurationError(msg, advice="Name another, or publish Parquet files.")
         self._target.make(self._name)
         try:
             self._table = DeltaTable(self._address)
@@ -74,16 +78,16 @@ class DeltaWriter(TableWriter):
         """Return the schema of files, with times in microseconds."""
         return fine_schema(columns)
 
-    def new_path(self, partition: Partition | None) -> str:  # noqa: ARG002 - the log says where a file belongs
+    def new_path(self, partition: Partition | None) -> str:
         """Return the path of a new file."""
-        # Without the partition's names: engines differ in how they read what has to be encoded in a path.
-        return f"parts/{uuid4()}.parquet"
+        # The log says where a file belongs, but Polars reads the names of directories.
+        return partition_file(partition)
 
     def create(self, path: str) -> IO[bytes]:
         """Create a file."""
         files = self._files()
-        if self._target.is_local:
-            files.create_dir("parts", recursive=True)
+        if self._target.is_local and "/" in path:
+            files.create_dir(path.rpartition("/")[0], recursive=True)
         opened: IO[bytes] = files.open_output_stream(path, buffer_size=_BUFFER)
         return opened
 
@@ -159,7 +163,7 @@ class DeltaWriter(TableWriter):
             "scalesync.change_id": str(stamp.change_id),
             "scalesync.as_of": stamp.as_of and format_instant(stamp.as_of),
         }
-        # Without retries of its own: whatever else was committed, we read the state anew.
+        # Without retries of its own: after any other commit the state has to be read anew.
         return CommitProperties(
             custom_metadata=said,
             max_commit_retries=0,

@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
+from uuid import uuid4
 
 from scalesync.errors import ConfigurationError, IncompleteError
+from scalesync.export.parquet import partition_path
 from scalesync.models.publishing import Partition
 from scalesync.publish.data_files import DataFile
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 PARTITION_COLUMNS = ("project", "month")
 
-OF_DELTA = re.compile(r"parts|_delta_log|project=.*|part-.*")
+OF_DELTA = re.compile(r"_delta_log|project=.*|part-.*")
 """Names in the directory of a Delta table that publishing made, or compaction."""
 OF_PARQUET = re.compile(r"project=.*|part-.*|_manifest\.json|\.scalesync-.*")
 """Names in the directory of a table of Parquet files that publishing made."""
@@ -66,6 +68,17 @@ class PublicationStamp:
     publication: int
     change_id: int
     as_of: datetime | None
+
+
+def partition_directory(partition: Partition) -> str:
+    """Return the directory of a partition's files, in Hive's layout."""
+    return partition_path(partition.project or None, partition.month or None)
+
+
+def partition_file(partition: Partition | None) -> str:
+    """Return the path of a new file, which nobody has used; None: of a table without partitions."""
+    name = f"part-{uuid4()}.parquet"
+    return name if partition is None else f"{partition_directory(partition)}/{name}"
 
 
 def check_age(age: timedelta, *, short: bool) -> None:
