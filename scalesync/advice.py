@@ -5,6 +5,7 @@ has one place to follow.
 """
 
 import shlex
+from collections.abc import Iterator, Sequence
 
 INIT = "Run `scalesync init`."
 INIT_FIRST = "Run `scalesync init` first."
@@ -47,6 +48,10 @@ ASK_LESS = "Ask for less, or give it more time: `scalesync sql` has --timeout."
 NO_PARTITION = "Leave --partition out."
 LIST_TABLES = "`scalesync export -h` has all."
 
+VACUUM = "`scalesync prune --yes --vacuum` gives the free room back, and deletes what is old."
+ANALYZE = "For SQL of your own it has no statistics: run ANALYZE on it, such as by `sqlite3 FILE ANALYZE`."
+PRUNE = "`scalesync prune` says how many of the mirror's own records are older than 90 days."
+
 ALLOW_DUPLICATES = "--allow-duplicates submits it again"
 """Ends a sentence of its own."""
 
@@ -61,3 +66,15 @@ def cancel_task(task_id: str | None, unique_id: str) -> str:
     if task_id is not None:
         return f"scalesync task cancel {shlex.quote(task_id)}"
     return f"scalesync task cancel --unique-id {shlex.quote(unique_id)}"
+
+
+def analyze_tables(names: Sequence[str]) -> Iterator[str]:
+    """Yield what to do about tables without statistics, if there are any."""
+    if names:
+        yield f"Queries are planned without statistics: run `ANALYZE {', '.join(names)}` on the server."
+
+
+def vacuum_tables(names: Sequence[str]) -> Iterator[str]:
+    """Yield what to do about tables with many dead rows, if there are any."""
+    if names:
+        yield f"Autovacuum lags behind: run `VACUUM {', '.join(names)}` on the server."

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scalesync import advice
 from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.models.selection import ObjectCounts
+from scalesync.models.storage import PrunableKind
 from scalesync.models.sync import Run, RunState, VerificationRecord
 from scalesync.sqlite_files import readable_by_others
 
@@ -26,6 +28,9 @@ MAX_SKEW = 60.0
 """Seconds by which this machine's clock may differ from the API's without an error in `check`."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 """Difference of the clocks from which on `status` warns."""
+OLD = timedelta(days=90)
+MANY_OLD_ROWS = 10_000
+"""Rows older than OLD from which on `check` says that they may be pruned."""
 STREAMS = ("tasks", "batches", "projects")
 NEVER_SYNCED = "This mirror was never synced completely: what is here may be any part of the account."
 
@@ -41,14 +46,16 @@ class CheckResult:
     exit_code: int = 0
 
 
-def run_check(name: str, describe: Callable[[], str]) -> CheckResult:
-    """Run one check; return its text, or its error with advice and exit code."""
+def run_check(name: str, describe: Callable[[], str | tuple[str, str]]) -> CheckResult:
+    """Run one check; return its text, perhaps with advice, or its error with advice and exit code."""
     try:
-        return CheckResult(name, ok=True, detail=describe())
+        found = describe()
+        detail, advised = (found, "") if isinstance(found, str) else found
+        return CheckResult(name, ok=True, detail=detail, advice=advised)
     except ScalesyncError as error:
         # The default advice is to run `check`, which is what runs now.
-        advice = "Check the disk and the server's log." if error.advice == LOOK_CLOSER else error.advice
-        return CheckResult(name, ok=False, detail=str(error), advice=advice, exit_code=error.exit_code)
+        advised = "Check the disk and the server's log." if error.advice == LOOK_CLOSER else error.advice
+        return CheckResult(name, ok=False, detail=str(error), advice=advised, exit_code=error.exit_code)
 
 
 def describe_database(database: "Database") -> str:
@@ -60,6 +67,17 @@ def describe_database(database: "Database") -> str:
     if database.is_sqlite and readable_by_others(Path(database.url_shown)):
         notes.append("others may read it or write to it: chmod 600 it")
     return "; ".join(filter(None, notes))
+
+
+def describe_storage(database: "Database", now: datetime) -> tuple[str, str]:
+    """Return the room that a database takes in words, and advice for less of it, or for faster queries."""
+    from scalesync.db import prune, table_sizes
+
+    with database.read() as conn:
+        detail, help_with = table_sizes.describe_storage(conn)
+    if prune.Pruner(database, [*PrunableKind], now - OLD).exceeds(MANY_OLD_ROWS):
+        help_with.append(advice.PRUNE)
+    return detail, " ".join(help_with)
 
 
 def compare_clocks(

@@ -138,8 +138,9 @@ def test_the_questions_have_the_answers_of_the_demo(
 
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     """No block escapes by its language or its marker."""
-    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python", "text"}
-    assert {block.marker for block in BLOCKS} == {"", "demo command", "pages command", "test command"}
+    assert {block.language for block in BLOCKS} == {"sh", "sql", "crontab", "python", "text", "yaml"}
+    commands = {"demo command", "pages command", "test command"}
+    assert {block.marker for block in BLOCKS} == {"", *commands, "engine", "dbt sources"}
     assert (len(blocks("sh")), len(blocks("sql"))) >= (3, 3)
     assert TEXT.count("```") == 2 * len(BLOCKS)
 

@@ -36,13 +36,15 @@ def upgrade() -> None:
         sa.Column("change_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("status", name=op.f("pk_task_counts")),
     )
-    for former, columns in zip(_FORMER, _COVERING, strict=True):
-        op.drop_index(_name(former), "tasks")
+    for columns in _COVERING:
         op.create_index(_name(columns), "tasks", list(columns))
     op.create_index(op.f("ix_replaced_responses_bytes"), "replaced_responses", ["bytes"])
     for name, table, named, condition in _PARTIAL:
         where = sa.text(condition)
         op.create_index(name, table, named, sqlite_where=where, postgresql_where=where)
+    # Last: on Postgres it keeps readers out, too, until the upgrade is committed.
+    for columns in _FORMER:
+        op.drop_index(_name(columns), "tasks")
 
 
 def downgrade() -> None:

@@ -40,6 +40,8 @@ class _PrunablePart:
     where: tuple[sa.ColumnElement[bool], ...]
     """With the parameters `before` and, for `runs`, `runs`: the ids of the runs that may go."""
     bytes: sa.ColumnElement[int] | None = None
+    again: tuple[sa.ColumnElement[bool], ...] = ()
+    """What a sync may have changed between the choice of a row and its deletion."""
 
     @property
     def keys(self) -> list[sa.Column[Any]]:
@@ -105,6 +107,7 @@ _PARTS = (
         replaced_responses,
         (replaced_responses.c.replaced_at < _BEFORE, _not_the_last_of_a_bare_task()),
         sa.func.coalesce(sa.func.sum(replaced_responses.c.bytes), 0),
+        (replaced_responses.c.replaced_at < _BEFORE,),
     ),
     _PrunablePart(
         PrunableKind.VERIFICATIONS, verifications, (verifications.c.as_of < _BEFORE, _not_the_last_proof())
@@ -125,6 +128,16 @@ class Pruner:
         with self._database.read() as conn:
             given = self._given(conn)
             return [self._counted(conn, part, given) for part in self._parts]
+
+    def exceeds(self, rows: int) -> bool:
+        """Return whether more than `rows` rows of one table may go, without counting all of them."""
+        with self._database.read() as conn:
+            given = self._given(conn)
+            for part in self._parts:
+                some = sa.select(*part.keys).where(*part.where).limit(rows + 1).subquery()
+                if conn.execute(sa.select(sa.func.count()).select_from(some), given).scalar_one() > rows:
+                    return True
+        return False
 
     def delete(
         self, stopping: Callable[[], bool], watch: Callable[[PruneProgress], None]
@@ -166,8 +179,10 @@ class Pruner:
         size = sa.literal(0) if part.bytes is None else replaced_responses.c.bytes
         query = sa.select(*keys, size).where(*part.where).order_by(*keys).limit(PORTION)
         one = (key == sa.bindparam(f"key_{key.name}", type_=key.type) for key in keys)
-        # The conditions once more: on Postgres a sync may have replaced the same response again meanwhile.
-        delete = sa.delete(part.table).where(*one, *part.where)
+        # On Postgres a sync may have replaced the same response again meanwhile.
+        delete = sa.delete(part.table).where(*one, *part.again)
+        before = {"before": self._before} if part.again else {}
+        names = [f"key_{key.name}" for key in keys]
         after: tuple[Any, ...] | None = None
         while not stopping():
             following = query
@@ -176,7 +191,7 @@ class Pruner:
                 following = query.where(sa.tuple_(*keys) > sa.tuple_(*last))
             with self._database.write() as conn:
                 found = conn.execute(following, given).all()
-                named = [{f"key_{key.name}": row[at] for at, key in enumerate(keys)} | given for row in found]
+                named = [before | dict(zip(names, row, strict=False)) for row in found]
                 rows = conn.execute(delete, named).rowcount if named else 0
             if not found:
                 return

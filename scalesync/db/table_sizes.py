@@ -5,10 +5,23 @@ from operator import itemgetter
 
 import sqlalchemy as sa
 
+from scalesync import advice
+
 # Also declares every table, and so fills the metadata.
 from scalesync.db.schema.partial_indexes import metadata
 from scalesync.db.statements import list_parameter
 from scalesync.models.storage import DatabaseSizes, TableSize
+
+SMALL = 10_000_000
+"""Bytes of an SQLite file up to which there is nothing to advise."""
+LARGE = 100_000_000
+"""Bytes of an SQLite file above which statistics are advised."""
+FREE_SHARE = 0.25
+"""Of an SQLite file, above which a VACUUM is advised."""
+MANY_ROWS = 10_000
+"""Rows of a table on Postgres up to which there is nothing to advise."""
+DEAD_SHARE = 0.2
+"""Of the rows of a table on Postgres, above which a VACUUM is advised."""
 
 # For each table, the pages of its rows and of its indexes: `aggregate` makes one row of each of those.
 _PAGES = sa.text("""
@@ -36,6 +49,15 @@ SELECT given.name AS "table", pg_table_size(c.oid) AS bytes, pg_indexes_size(c.o
 FROM unnest(:names) AS given (name)
 JOIN pg_class AS c ON c.oid = to_regclass(quote_ident(given.name))
 LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid
+""").bindparams(list_parameter("names", sa.Text()))
+# A table that was never analyzed is planned for as if it were small; dead rows are read past again and again.
+_NEGLECTED = sa.text("""
+SELECT given.name, coalesce(s.last_analyze, s.last_autoanalyze) IS NULL AS unanalyzed
+FROM unnest(:names) AS given (name)
+JOIN pg_stat_user_tables AS s ON s.relid = to_regclass(quote_ident(given.name))
+WHERE (coalesce(s.last_analyze, s.last_autoanalyze) IS NULL AND s.n_live_tup > :many)
+    OR (s.n_dead_tup > :many AND s.n_dead_tup > :share * (s.n_live_tup + s.n_dead_tup))
+ORDER BY given.name
 """).bindparams(list_parameter("names", sa.Text()))
 _DATABASE = sa.text("SELECT pg_database_size(current_database())")
 
@@ -72,3 +94,25 @@ def _largest_first(tables: Iterable[TableSize]) -> list[TableSize]:
     """Return the tables in the order of their sizes, or where those are not known, of their rows."""
     keyed = [((t.bytes or 0) + (t.index_bytes or 0), t.rows or 0, t) for t in tables]
     return [table for _, _, table in sorted(keyed, key=itemgetter(0, 1), reverse=True)]
+
+
+def describe_storage(conn: sa.Connection) -> tuple[str, list[str]]:
+    """Return the size of the database in words, and for what would help a sentence each."""
+    if conn.dialect.name == "sqlite":
+        file = conn.execute(_FILE).one()
+        return f"the file has {file.bytes / 1e6:,.1f} MB, {file.free / 1e6:,.1f} MB of it free", [
+            *([advice.VACUUM] if file.bytes > SMALL and file.free > FREE_SHARE * file.bytes else []),
+            *([advice.ANALYZE] if file.bytes > LARGE and not _has_statistics(conn) else []),
+        ]
+    size: int = conn.execute(_DATABASE).scalar_one()
+    rows = conn.execute(_NEGLECTED, {"names": list(metadata.tables), "many": MANY_ROWS, "share": DEAD_SHARE})
+    neglected = [(row.name, row.unanalyzed) for row in rows]
+    return f"the database has {size / 1e6:,.1f} MB", [
+        *advice.analyze_tables([name for name, unanalyzed in neglected if unanalyzed]),
+        *advice.vacuum_tables([name for name, unanalyzed in neglected if not unanalyzed]),
+    ]
+
+
+def _has_statistics(conn: sa.Connection) -> bool:
+    query = sa.text("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'")
+    return bool(conn.execute(query).scalar_one())

@@ -20,7 +20,14 @@ from scalesync.mirror.queries import Queries
 from scalesync.mirror.submissions import Submissions
 from scalesync.mirror.sync_and_verify import SyncAndVerify, ignore
 from scalesync.settings import DEFAULT_DATABASE, SettingsInput, load_settings
-from scalesync.status import CheckResult, compare_clocks, describe_database, describe_owner, run_check
+from scalesync.status import (
+    CheckResult,
+    compare_clocks,
+    describe_database,
+    describe_owner,
+    describe_storage,
+    run_check,
+)
 
 if TYPE_CHECKING:
     # Slow to import, and only some methods need them.
@@ -103,7 +110,10 @@ class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, 
             return back_up(database, Path(file), watch, overwrite=overwrite)
 
     def check(self) -> list[CheckResult]:
-        """Check database, key, API and account; return a result with advice for each."""
+        """Check database, key, API, account and storage; return a result with advice for each.
+
+        The storage is left out if the database cannot be used.
+        """
         connections, settings = self.connections(), self._settings
 
         # Each check opens what it needs by itself, so that one failure does not hide the others.
@@ -116,12 +126,17 @@ class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, 
             with connections.database() as database, database.write() as conn:
                 return describe_owner(conn, account)
 
-        return [
+        def check_storage() -> tuple[str, str]:
+            with connections.database() as database:
+                return describe_storage(database, connections.clock.now())
+
+        found = [
             run_check("database", check_database),
             run_check("key", lambda: describe_key(settings.require_key().reveal())),
             run_check("api", lambda: compare_clocks(connections.api, settings.api_url, connections.clock)),
             run_check("account", check_account),
         ]
+        return [*found, run_check("storage", check_storage)] if found[0].ok else found
 
     # Dispatch -----------------------------------------------------------------------------------------------
 
@@ -139,7 +154,8 @@ class Mirror(Queries, Exports, SyncAndVerify, Submissions, Browsing, Overviews, 
     ) -> "DispatchSummary":
         """Send queued commands and settle those in doubt; return a summary.
 
-        Limits: `max` commands, `workers` at once, `rate` requests a second, `timeout` for one request;
+        Limits: `max` commands, `workers` at once, `rate` requests a second of all processes on one
+        Postgres together, `timeout` for one request;
         `settle_time` after that the API applies no request any more that was cut off. Ends after `patience`
         without progress; with `watch` it waits for new commands. A command that the API refuses is dead and
         raises nothing here, see `queue.result`. Raises ScalesyncError if it cannot start, and DatabaseError

@@ -10,6 +10,7 @@ from datetime import timedelta
 from time import time
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
+from uuid import uuid4
 
 from scalesync.errors import ConfigurationError
 from scalesync.models.publishing import Partition
@@ -23,7 +24,6 @@ from scalesync.publish.published_table import (
     TableState,
     TableWriter,
     check_age,
-    partition_file,
 )
 from scalesync.publish.target import Target, check_only_ours, local_files
 from scalesync.timestamps import format_instant
@@ -74,26 +74,32 @@ class DeltaWriter(TableWriter):
         content = str(self._table.transaction_version(f"{self._app}:content") or "")
         return TableState(publication, self._table.version(), content)
 
-    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
-        """Return the schema of files, with times in microseconds."""
-        return fine_schema(columns)
+    def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":
+        """Return the schema of files, with times in microseconds: it is that of the table."""
+        import pyarrow as pa
 
-    def new_path(self, partition: Partition | None) -> str:
+        schema = fine_schema(columns)
+        # The log has them, where most engines read them. Polars reads them in files, or in paths.
+        for name in PARTITION_COLUMNS if partitioned else ():
+            schema = schema.append(pa.field(name, pa.string()))
+        return schema
+
+    def new_path(self, partition: Partition | None) -> str:  # noqa: ARG002 - the log says where a file belongs
         """Return the path of a new file."""
-        # The log says where a file belongs, but Polars reads the names of directories.
-        return partition_file(partition)
+        # Without the partition's names: engines differ in how they read what has to be encoded in a path.
+        return f"parts/{uuid4()}.parquet"
 
     def create(self, path: str) -> IO[bytes]:
         """Create a file."""
         files = self._files()
-        if self._target.is_local and "/" in path:
-            files.create_dir(path.rpartition("/")[0], recursive=True)
+        if self._target.is_local:
+            files.create_dir("parts", recursive=True)
         opened: IO[bytes] = files.open_output_stream(path, buffer_size=_BUFFER)
         return opened
 
     def commit(self, change: TableChange, stamp: PublicationStamp) -> int | None:
         """Add the files and remove those that they replace, in one version of the log."""
-        schema = _schema(self.file_schema(change.columns), partitioned=change.is_partitioned)
+        schema = self.file_schema(change.columns, partitioned=change.is_partitioned)
         partition_by = list(PARTITION_COLUMNS) if change.is_partitioned else []
         added = [_add(partition, file) for partition, file in change.files]
         properties = self._properties(stamp, change.content)
@@ -248,21 +254,15 @@ def _partition_of(values: Mapping[str, str | None]) -> Partition:
 def _add(partition: Partition | None, file: DataFile) -> Any:
     from deltalake.transaction import AddAction
 
-    statistics = {
-        "numRecords": file.rows,
-        "minValues": file.lowest,
-        "maxValues": file.highest,
-        "nullCount": file.nulls,
-    }
+    bounds = {"minValues": file.lowest, "maxValues": file.highest, "nullCount": file.nulls}
+    statistics: dict[str, Any] = {"numRecords": file.rows}
+    for name, by_column in bounds.items():
+        # The log has the values of the partition itself.
+        statistics[name] = {
+            column: each
+            for column, each in by_column.items()
+            if partition is None or column not in PARTITION_COLUMNS
+        }
     # An empty text is NULL in Delta's log anyway.
     values = {} if partition is None else {name: value or None for name, value in partition._asdict().items()}
     return AddAction(file.path, file.bytes, values, int(time() * 1000), True, json.dumps(statistics))
-
-
-def _schema(files: "pa.Schema", *, partitioned: bool) -> "pa.Schema":
-    """Return the schema of a table: that of its files, and the partition's columns."""
-    import pyarrow as pa
-
-    for name in PARTITION_COLUMNS if partitioned else ():
-        files = files.append(pa.field(name, pa.string()))
-    return files

@@ -17,6 +17,7 @@ import msgspec
 
 from scalesync.errors import ConfigurationError
 from scalesync.export.arrow import arrow_schema
+from scalesync.export.parquet import partition_path
 from scalesync.models.publishing import Partition
 from scalesync.publish.published_table import (
     OF_PARQUET,
@@ -26,8 +27,6 @@ from scalesync.publish.published_table import (
     TableState,
     TableWriter,
     check_age,
-    partition_directory,
-    partition_file,
 )
 from scalesync.publish.target import Target, check_only_ours, local_files
 
@@ -90,13 +89,15 @@ class ParquetWriter(TableWriter):
             raise ConfigurationError(msg, advice="Name another target, or remove that table.")
         return TableState(self._manifest.publication, None, self._manifest.content)
 
-    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
+    def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":  # noqa: ARG002
         """Return the schema of files, with times in milliseconds, as exports have it."""
+        # The partition is in the path, where readers look for it.
         return arrow_schema(columns)
 
     def new_path(self, partition: Partition | None) -> str:
         """Return the path of a new file, in the directory of its partition."""
-        return partition_file(partition)
+        name = f"part-{uuid4()}.parquet"
+        return name if partition is None else f"{_directory(partition)}/{name}"
 
     def create(self, path: str) -> IO[bytes]:
         """Create a file, and its directory."""
@@ -113,7 +114,7 @@ class ParquetWriter(TableWriter):
         """
         here = self._manifest.partitions if self._manifest is not None else {}
         replaced = change.replaced
-        gone = None if replaced is None else {partition_directory(partition) for partition in replaced}
+        gone = None if replaced is None else {_directory(partition) for partition in replaced}
         kept = {path: file for path, file in here.items() if gone is not None and _parent(path) not in gone}
         added = {file.path: ManifestFile(file.rows, file.bytes, file.sha256) for _, file in change.files}
         manifest = Manifest(
@@ -206,6 +207,10 @@ class ParquetWriter(TableWriter):
             yield
         finally:
             os.close(handle)
+
+
+def _directory(partition: Partition) -> str:
+    return partition_path(partition.project or None, partition.month or None)
 
 
 def _parent(path: str) -> str:

@@ -6,10 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
-from uuid import uuid4
 
 from scalesync.errors import ConfigurationError, IncompleteError
-from scalesync.export.parquet import partition_path
 from scalesync.models.publishing import Partition
 from scalesync.publish.data_files import DataFile
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 PARTITION_COLUMNS = ("project", "month")
 
-OF_DELTA = re.compile(r"_delta_log|project=.*|part-.*")
+OF_DELTA = re.compile(r"parts|_delta_log|project=.*|part-.*")
 """Names in the directory of a Delta table that publishing made, or compaction."""
 OF_PARQUET = re.compile(r"project=.*|part-.*|_manifest\.json|\.scalesync-.*")
 """Names in the directory of a table of Parquet files that publishing made."""
@@ -70,17 +68,6 @@ class PublicationStamp:
     as_of: datetime | None
 
 
-def partition_directory(partition: Partition) -> str:
-    """Return the directory of a partition's files, in Hive's layout."""
-    return partition_path(partition.project or None, partition.month or None)
-
-
-def partition_file(partition: Partition | None) -> str:
-    """Return the path of a new file, which nobody has used; None: of a table without partitions."""
-    name = f"part-{uuid4()}.parquet"
-    return name if partition is None else f"{partition_directory(partition)}/{name}"
-
-
 def check_age(age: timedelta, *, short: bool) -> None:
     """Raise ConfigurationError for an age at which files may still be in use, unless `short` allows it."""
     if age < SHORTEST_RETENTION and not short:
@@ -99,8 +86,8 @@ class TableWriter(ABC):
         """
 
     @abstractmethod
-    def file_schema(self, columns: "Sequence[Column]") -> "pa.Schema":
-        """Return the schema of files with these columns."""
+    def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":
+        """Return the schema of files with these columns; the partition's come last if files have them."""
 
     @abstractmethod
     def new_path(self, partition: Partition | None) -> str:

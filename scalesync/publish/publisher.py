@@ -26,7 +26,7 @@ from scalesync.models.publishing import (
     PublishFormat,
     PublishProgress,
 )
-from scalesync.publish.data_files import DataFile, OpenFile, write_files
+from scalesync.publish.data_files import DataFile, OpenFile, with_constants, write_files
 from scalesync.publish.published_table import (
     ChangedMeanwhileError,
     PublicationStamp,
@@ -220,10 +220,11 @@ def _files(
     writer: TableWriter, found: ExportedRows, partition: Partition | None, create: OpenFile | None
 ) -> Iterator[DataFile]:
     """Write rows into files of a table and yield each; without `create` nothing is kept."""
-    schema, coarse = writer.file_schema(found.columns), arrow_schema(found.columns)
-    batches = record_batches(coarse, found.columns, found.rows)
-    fine = batches if schema == coarse else (batch.cast(schema) for batch in batches)
-    return write_files(partial(writer.new_path, partition), create, schema, fine)
+    schema = writer.file_schema(found.columns, partitioned=partition is not None)
+    batches = record_batches(arrow_schema(found.columns), found.columns, found.rows)
+    values = {} if partition is None else partition._asdict()
+    whole = (with_constants(batch, schema, values) for batch in batches)
+    return write_files(partial(writer.new_path, partition), create, schema, whole)
 
 
 def _tidy(plan: PublishPlan, writer: TableWriter) -> int:

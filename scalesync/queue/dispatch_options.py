@@ -32,7 +32,8 @@ class DispatchOptions:
     max: int | None = None
     """Commands in all, at most."""
     rate: float | None = None
-    """Requests a second, at most; at least three per `timeout` and one a minute. None: no limit."""
+    """Requests a second of all processes on one Postgres, at most; at least three per `timeout` and one a
+    minute. None: no limit."""
     timeout: float = 60.0
     """Seconds for one whole request; then it is cut off, and its command is in doubt."""
     settle_time: float = 60.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.cli_process import Scalesync
+from tests.support.cli_process import Scalesync, execute
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,23 @@ def test_an_address_without_its_version(command: str, synced: Scalesync) -> None
 
     assert done.code == 4
     assert f"Should the API's address end in /v1? It is {root}." in done.out + done.err
+
+
+def test_old_records_are_only_spoken_of_where_there_are_many(mirror: Scalesync) -> None:
+    """More than ten thousand of one kind; the storage has a line in any case, and all is well."""
+    assert mirror("task", "create", "annotation", "attachment=https://example.com/1.jpg").code == 0
+    at = "'2026-01-01T00:00:00.000Z'"
+    execute(mirror.mirror, f"UPDATE commands SET state = 'delivered', finished_at = {at}")
+    few = mirror("check")
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)"
+    names = "command_id, fence, at, step, outcome"
+    execute(
+        mirror.mirror,
+        f"{numbers} INSERT INTO command_attempts ({names}) SELECT 1, 1, {at}, 'look', 'x' FROM n",
+    )
+    many = mirror("check")
+
+    assert (few.code, many.code) == (0, 0)
+    assert "ok      storage   the file has " in few.out
+    assert "prune" not in few.out
+    assert "prune` says how many of the mirror's own records are older than 90 days." in many.out

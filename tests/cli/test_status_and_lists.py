@@ -159,12 +159,12 @@ def test_status_of_a_mirror_without_a_sync(empty_mirror: Scalesync) -> None:
 
 
 def test_check_finds_nothing_wrong(synced: Scalesync) -> None:
-    """Database, key, API and account each get their line, and the key is not in any."""
+    """Database, key, API, account and storage each get their line, and the key is not in any."""
     done, machine = synced("check"), synced("check", "--json")
 
     findings = json.loads(machine.out)
-    assert (done.code, done.out.count("ok  ")) == (0, 4)
-    assert [finding["name"] for finding in findings] == ["database", "key", "api", "account"]
+    assert (done.code, done.out.count("ok  ")) == (0, 5)
+    assert [finding["name"] for finding in findings] == ["database", "key", "api", "account", "storage"]
     assert LIVE_KEY not in done.out + machine.out
 
 

@@ -15,6 +15,7 @@ from scalesync.clock import Clock
 from scalesync.db import request_rate
 from scalesync.db.database import Database
 from scalesync.db.request_rate import SharedRequestRate
+from scalesync.errors import ScaleTurnTooLate
 from scalesync.models.request_rate import FIRST_INTERVAL, MAX_INTERVAL, Turns
 from tests.support.databases import PostgresServer, migrate, opened
 
@@ -105,6 +106,17 @@ def test_a_turn_that_comes_too_late_is_not_taken(postgres_url: str) -> None:
     assert [each.wait for each in late] == pytest.approx([60, 60], abs=2)
 
 
+def test_turns_that_others_have_are_not_asked_for_again_at_once(postgres_url: str) -> None:
+    """A process whose turn comes too late says so after a moment: it would ask the database in a loop."""
+    with sharing(postgres_url, 2) as rates:
+        one, other = (RateLimiter(Clock(), rate=0.1, pause=1, shared=rate) for rate in rates)
+        one.acquire(1)
+        began = time.monotonic()
+        with pytest.raises(ScaleTurnTooLate, match="The rate given"):
+            other.wait(0.3)
+        assert time.monotonic() - began >= 0.3
+
+
 def test_another_transaction_notices_a_refusal(postgres_url: str) -> None:
     """Without a statement for each request: a claim or a page reads the row, twice a second at most."""
     with sharing(postgres_url, 2) as (one, other), opened(postgres_url) as database:
@@ -152,6 +164,47 @@ def test_many_threads_of_many_processes_keep_one_rate(postgres_url: str) -> None
     ordered = sorted(starts)
     most = max(sum(1 for each in ordered if at <= each < at + 0.5) for at in ordered)
     assert most <= 25 + 3 * 5  # each process may have five turns in hand
+
+
+class BusyApi:
+    """An API that answers 20 requests in any second, and refuses others for 0.3 s."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.answered: list[float] = []
+        self.refused = 0
+
+    def request(self, limiter: RateLimiter, ends: float) -> None:
+        """Make requests, each of 20 ms, until it is time to end."""
+        while time.monotonic() < ends:
+            started = limiter.acquire(60)
+            with self.lock:
+                recent = [at for at in self.answered[-20:] if at > time.monotonic() - 1]
+                if answers := len(recent) < 20:
+                    self.answered.append(time.monotonic())
+                else:
+                    self.refused += 1
+            time.sleep(0.02)
+            limiter.on_success() if answers else limiter.on_throttled(started, 0.3)
+
+    def threads(self, rate: SharedRequestRate | None, ends: float) -> list[threading.Thread]:
+        """Return four threads of one process, not started."""
+        limiter = RateLimiter(Clock(), rate=None, pause=1, shared=rate)
+        return [threading.Thread(target=self.request, args=(limiter, ends)) for _ in range(4)]
+
+
+def test_three_processes_are_refused_hardly_more_often_than_one(postgres_url: str) -> None:
+    """But for those of their first requests that are under way together; not three times as often."""
+    one, three, ends = BusyApi(), BusyApi(), time.monotonic() + 4
+    with sharing(postgres_url, 3) as rates:
+        threads = [*one.threads(None, ends), *(each for rate in rates for each in three.threads(rate, ends))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(three.answered) > 0.9 * len(one.answered)
+    assert 1 < three.refused <= 1.2 * one.refused + 8
 
 
 def test_a_database_that_is_away_neither_stops_nor_frees(mortal_server: PostgresServer) -> None:

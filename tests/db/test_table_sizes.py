@@ -1,15 +1,18 @@
 """What tables take on the disk, on both databases."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, text
 
+from scalesync import advice
 from scalesync.db.database import Database
+from scalesync.db.prune import give_free_room_back
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata
-from scalesync.db.table_sizes import read_sizes
+from scalesync.db.table_sizes import describe_storage, read_sizes
 from scalesync.timestamps import parse_instant
 from tests.support.databases import opened
 
@@ -82,3 +85,54 @@ def test_an_sqlite_without_the_table_of_pages_still_counts_rows(known: bool, sql
     (found,) = [each for each in sizes.tables if each.table == "tasks"]
     assert (found.rows, found.bytes is not None, found.index_bytes is not None) == (10, known, known)
     assert sizes.bytes > 0
+
+
+def advised(database: Database) -> list[str]:
+    """Return what is advised."""
+    with database.read() as conn:
+        return describe_storage(conn)[1]
+
+
+def test_a_file_that_is_mostly_free_may_be_vacuumed(sqlite_url: str) -> None:
+    """Above a size and a share of free room; not while it is full, and not when it is done."""
+    with opened(sqlite_url) as database:
+        fill(database, 12_000)
+        assert advised(database) == []
+        with database.write() as conn:
+            conn.execute(tasks.delete().where(tasks.c.task_id > f"{8_000:024}"))
+        assert advised(database) == [advice.VACUUM]
+        give_free_room_back(database, lambda: False)
+        assert advised(database) == []
+
+
+def test_a_large_file_without_statistics_may_be_analyzed(sqlite_url: str) -> None:
+    """Until it is."""
+    with opened(sqlite_url) as database:
+        with database.write() as conn:
+            conn.execute(text("CREATE TABLE large AS SELECT zeroblob(101000000) AS body"))
+        assert advised(database) == [advice.ANALYZE]
+        with database.write() as conn:
+            conn.execute(text("ANALYZE"))
+        assert advised(database) == []
+
+
+def test_tables_that_autovacuum_neglects_are_named(postgres_url: str) -> None:
+    """Those never analyzed, and those with many dead rows; none once that is done."""
+    with opened(postgres_url) as database:
+        fill(database, 12_000)
+        assert seen_by_statistics(database, live=12_000) == list(advice.analyze_tables(["tasks"]))
+        with database.write() as conn:
+            conn.execute(text("ANALYZE tasks"))
+            conn.execute(text("DELETE FROM tasks WHERE task_id > '000000000000000000000001'"))
+        assert seen_by_statistics(database, live=2) == list(advice.vacuum_tables(["tasks"]))
+
+
+def seen_by_statistics(database: Database, live: int) -> list[str]:
+    """Wait until the server's statistics count so many live tasks; return what is advised then."""
+    counted = text("SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'tasks'")
+    for _ in range(500):
+        with database.read() as conn:
+            if conn.execute(counted).scalar_one() == live:
+                break
+        time.sleep(0.01)
+    return advised(database)

@@ -43,8 +43,8 @@ INPUT = (
     Variant(
         "--until includes its end in a verification",
         "sync/verify/api_listing.py",
-        "yield tuple(row for row in rows if row.created_at is None or is_within(window, row.created_at))",
-        "yield rows",
+        "inside = (row for row in rows if row.created_at is None or is_within(window, row.created_at))",
+        "inside = iter(rows)",
         (_UNTIL,),
     ),
 )

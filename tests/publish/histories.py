@@ -16,14 +16,9 @@ import sqlalchemy as sa
 from scalesync.db.database import Database
 from scalesync.db.mirror import result_files
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
+from scalesync.db.mirror.page_inserts import insert_pages
 from scalesync.db.mirror.result_files import FetchedFile
-from scalesync.db.mirror.upsert import (
-    apply_response,
-    insert_pages,
-    mark_missing,
-    write_last,
-    write_rows,
-)
+from scalesync.db.mirror.upsert import apply_response, mark_missing, write_last, write_rows
 from scalesync.db.schema.annotations_and_changes import result_files as files
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata

@@ -30,7 +30,7 @@ def published(database: Database, target: Path, format: str = "delta", **options
 
 def delta(target: Path | str, name: str, version: int | None = None) -> Rows:
     """Return the rows of a Delta table, in the order of the table's key."""
-    return _sorted(name, DeltaTable(f"{target}/{name}", version=version).to_pyarrow_table().to_pylist())
+    return sorted_rows(name, DeltaTable(f"{target}/{name}", version=version).to_pyarrow_table().to_pylist())
 
 
 def parquet(target: Path, name: str) -> Rows:
@@ -41,7 +41,7 @@ def parquet(target: Path, name: str) -> Rows:
     columns = pa.schema([("project", pa.string()), ("month", pa.string())])
     directories = dataset.partitioning(columns if name in PARTITIONED else None, flavor="hive")
     found = dataset.dataset(paths, partitioning=directories, partition_base_dir=str(target / name))
-    return _sorted(name, found.to_table().to_pylist())
+    return sorted_rows(name, found.to_table().to_pylist())
 
 
 def manifest(target: Path, name: str) -> dict[str, Any]:
@@ -58,7 +58,8 @@ def mirrored(database: Database, name: str) -> Rows:
     return rows
 
 
-def _sorted(name: str, rows: Rows) -> Rows:
+def sorted_rows(name: str, rows: Rows) -> Rows:
+    """Return the rows of a table in the order of its key."""
     key = [column.name for column in metadata.tables[name].primary_key]
     return sorted(rows, key=lambda row: [row[column] for column in key])
 

@@ -17,8 +17,9 @@ from scalesync.errors import ConfigurationError
 from scalesync.models.publishing import Publication, PublishFormat
 from scalesync.publish.publisher import Publisher, PublishPlan
 from scalesync.publish.target import Target
+from tests.publish.engines import Engines
 from tests.publish.histories import History
-from tests.publish.published import mirrored, same
+from tests.publish.published import TABLES, mirrored, same, sorted_rows
 from tests.support.databases import opened
 
 KEY = "canary-of-the-store"
@@ -74,6 +75,21 @@ def test_delta_tables_on_s3(sqlite_url: str) -> None:
                 history.step()
             publish(database, "delta")
             assert list(same(database, "s3://lake/of/ours")) == []
+
+
+@pytest.mark.usefixtures("bucket")
+def test_engines_read_delta_tables_on_s3(sqlite_url: str, engines: Engines) -> None:
+    """By what the environment has: its credentials, its endpoint and the leave to do without TLS."""
+    with opened(sqlite_url) as database:
+        history = History(database, 23)
+        for _ in range(2):
+            for _ in range(6):
+                history.step()
+            publish(database, "delta")
+        for engine, read in engines.delta.items():
+            for name in TABLES:
+                found = read(f"s3://lake/of/ours/{name}", None, None).to_pylist()
+                assert sorted_rows(name, found) == mirrored(database, name), (engine, name)
 
 
 def test_parquet_files_on_s3(sqlite_url: str, bucket: Any) -> None:

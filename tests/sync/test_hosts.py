@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from scalesync.db.database import Database
+from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.sync import runs, windows
 from scalesync.models.sync import RunState, WindowState
 from tests.support.databases import opened
@@ -37,14 +38,14 @@ def start_host(postgres_url: str, forked_cli: Path, tmp_path: Path) -> Iterator[
     """Return a function that starts a sync as another host does; what still runs is killed at the end."""
     hosts: list[subprocess.Popen[str]] = []
 
-    def start(api: MisbehavingApi, *options: str) -> "subprocess.Popen[str]":
+    def start(api: MisbehavingApi, *options: str, command: str = "sync") -> "subprocess.Popen[str]":
         home = tmp_path / f"host {len(hosts)}"
         home.mkdir()
         own = {"HOME": str(home), "TMPDIR": str(home), "SCALE_API_KEY": KEY}
-        own |= {"SCALESYNC_API_URL": api.url, "SCALESYNC_DB": postgres_url, "SCALESYNC_LEASE": "5"}
-        command = [str(forked_cli), "sync", "tasks", "--workers", "2", "--json", *options]
+        own |= {"SCALESYNC_API_URL": api.url, "SCALESYNC_DB": postgres_url, "SCALESYNC_LEASE": "60"}
+        arguments = [str(forked_cli), command, "tasks", "--workers", "2", "--json", *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        hosts.append(subprocess.Popen(command, env=os.environ | own, cwd=home, text=True, **pipes))  # type: ignore[call-overload]
+        hosts.append(subprocess.Popen(arguments, env=os.environ | own, cwd=home, text=True, **pipes))  # type: ignore[call-overload]
         return hosts[-1]
 
     yield start
@@ -54,14 +55,14 @@ def start_host(postgres_url: str, forked_cli: Path, tmp_path: Path) -> Iterator[
 
 
 @contextmanager
-def slow_api(tasks: int = MANY) -> Iterator[MisbehavingApi]:
+def slow_api(count: int = MANY) -> Iterator[MisbehavingApi]:
     """Yield an API with this many tasks that takes its time for each list of them."""
 
     def waits(path: str, query: Query) -> Answer | None:  # noqa: ARG001 - the signature of `odd`
         time.sleep(LATENCY if path == "/tasks" else 0)
         return None
 
-    with MisbehavingApi([task(n) for n in range(tasks)], odd=waits) as api:
+    with MisbehavingApi([task(n) for n in range(count)], odd=waits) as api:
         yield api
 
 
@@ -148,3 +149,16 @@ def test_a_host_that_asks_for_more_reads_it_itself(database: Database, start_hos
         assert present(database) == api.everything()
     with database.read() as conn:
         assert "full" in list(conn.scalars(select(runs.c.kind).where(runs.c.id > 1)))
+
+
+def test_hosts_that_verify_and_repair_at_once_both_end_right(database: Database, start_host: Host) -> None:
+    """What differs is read again by either, in one run after the other."""
+    with slow_api(600) as api:
+        ended(start_host(api))
+        for doc in api.tasks[::50]:
+            doc["status"] = "canceled"
+        printed = ended(*(start_host(api, "--repair", command="verify") for _ in range(2)))
+        with database.read() as conn:
+            statuses = list(conn.scalars(select(tasks.c.status)))
+    assert statuses.count("canceled") == 12
+    assert all('"proven":true' in out for out in printed), printed

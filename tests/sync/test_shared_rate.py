@@ -1,17 +1,27 @@
 """Several processes on one Postgres keep one request rate: real processes and an API that counts."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scalesync.sandbox import SandboxServer, Switches
+from scalesync.api.client import ScaleApi
+from scalesync.api.options import ApiOptions
+from scalesync.clock import Clock
+from scalesync.db.request_rate import SharedRequestRate
+from scalesync.errors import ScaleTooManyRequests
+from scalesync.models.request_rate import FIRST_INTERVAL
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.timing import Timing
+from scalesync.sandbox import SandboxServer
+from scalesync.sync.store import SyncStore
 from tests.support.cli_process import Scalesync, scalesync_in
+from tests.support.databases import opened
+from tests.support.sandboxes import LIVE_KEY
 
 Start = Callable[..., SandboxServer]
-REFUSED = "(over rate_limit)"
 
 
 def together(ready: Scalesync, *command: str, processes: int) -> Sequence[dict[str, Any]]:
@@ -48,9 +58,19 @@ def test_three_dispatchers_keep_one_rate(ready: Scalesync, start_sandbox: Start)
     assert len(server.backend.documents("tasks")) == 60
 
 
-def refused(ready: Scalesync, start_sandbox: Start, processes: int) -> int:
-    """Sync an account of 4,000 tasks from an API that allows 20 requests a second; return its refusals."""
-    server = start_sandbox(tasks=4_000, switches=Switches(rate_limit=20))
-    ready = ready.having(SCALESYNC_API_URL=server.url)
-    together(ready, "sync", "--workers", "4", processes=processes)
-    return server.backend.requests[REFUSED]
+def test_claims_learn_of_the_refusals_of_others(postgres_url: str, sandbox: SandboxServer) -> None:
+    """Of windows as of commands, also if there is nothing to claim: the next request is not made."""
+    clock = Clock()
+    with opened(postgres_url) as database, ExitStack() as stack:
+        rates = [stack.enter_context(closing(SharedRequestRate(database, clock))) for _ in range(3)]
+        options = ApiOptions(sandbox.url)
+        api = stack.enter_context(ScaleApi(LIVE_KEY, options, clock=clock, shared_rate=rates[1]))
+        api.wait_for_rate_limit(0)
+        rates[0].slow_down(clock.monotonic(), 60, 0.0)
+
+        assert SyncStore(database, api, "me", 30, rate=rates[1]).claim_several(1) == []
+        assert DispatcherStore(database, "me", Timing(), rates[2]).claim(1) == []
+        with pytest.raises(ScaleTooManyRequests):
+            api.wait_for_rate_limit(20)
+
+    assert [rate.interval for rate in rates[1:]] == [FIRST_INTERVAL] * 2
