@@ -24,7 +24,7 @@ def numbers(database: Database) -> dict[Partition, int]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_partition_whose_rows_differ_is_marked(database: Database, seed: int) -> None:
-    """After whatever writes tasks, what belongs to them or their history; and numbers only grow."""
+    """After anything that writes tasks, what belongs to them or their history; and numbers only grow."""
     history = History(database, seed)
     before, marked = by_partition(database), numbers(database)
     for chosen in ("create", "create", *KINDS, *[None] * 20, "repair", "repair", "respell"):
