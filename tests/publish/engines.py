@@ -19,6 +19,8 @@ from tests.publish.published import Rows, manifest
 _BY_DIRECTORY = {"project": pl.String, "month": pl.String}
 
 
+ONLY_LOCAL = ("duckdb's delta",)
+"""Engines that read no object store here: for that DuckDB needs one more extension, `httpfs`."""
 WITHOUT_DIRECTORIES = ("sail",)
 """Engines that read no columns in the names of directories."""
 
@@ -81,6 +83,7 @@ class Engines:
             "deltalake": _deltalake,
             "datafusion": _datafusion,
             "duckdb": self._duckdb,
+            "duckdb's delta": self._delta_scan,
             "polars": _polars,
             "sail": self._sail,
         }
@@ -91,11 +94,12 @@ class Engines:
         }
 
     def _duckdb(self, table: str, version: int | None, chosen: Filter | None) -> pa.Table:
-        relation = self._duck.from_arrow(DeltaTable(table, version=version).to_pyarrow_dataset())
-        if chosen is not None:
-            value = duckdb.ConstantExpression(chosen.value)
-            relation = relation.filter(chosen.compare(duckdb.ColumnExpression(chosen.column), value))
-        return relation.to_arrow_table()
+        found = self._duck.from_arrow(DeltaTable(table, version=version).to_pyarrow_dataset())
+        return _chosen_by_duckdb(found, chosen)
+
+    def _delta_scan(self, table: str, version: int | None, chosen: Filter | None) -> pa.Table:
+        given = "" if version is None else f", version = {version}"
+        return _chosen_by_duckdb(self._duck.sql(f"FROM delta_scan('{table}'{given})"), chosen)
 
     def _sail(self, table: str, version: int | None, chosen: Filter | None) -> pa.Table:
         from pyspark.sql.functions import col
@@ -112,6 +116,13 @@ class Engines:
     def _sail_files(self, paths: list[str], name: str) -> Rows:  # noqa: ARG002 - directories are not read
         found: Rows = self._spark.read.parquet(*paths).toArrow().to_pylist()
         return found
+
+
+def _chosen_by_duckdb(relation: Any, chosen: Filter | None) -> pa.Table:
+    if chosen is not None:
+        value = duckdb.ConstantExpression(chosen.value)
+        relation = relation.filter(chosen.compare(duckdb.ColumnExpression(chosen.column), value))
+    return relation.to_arrow_table()
 
 
 def _deltalake(table: str, version: int | None, chosen: Filter | None) -> pa.Table:
