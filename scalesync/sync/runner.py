@@ -234,7 +234,7 @@ class SyncRunner:
         left_open = engine.stopping or self.store.count_open(run.id)[0] > 0
         if run.kind is RunKind.FULL and not left_open:
             with self.store.database.write() as conn:
-                runs.refresh_statistics(conn)
+                runs.refresh_statistics(conn, run)
         # 2. Look up batches that a task change may have reopened, then close the run in one transaction.
         failed = [] if left_open else recheck_completed_batches(self.store, run, self.workers)
         at = self.store.latest_page_at or run.started_at
