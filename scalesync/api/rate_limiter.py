@@ -14,8 +14,8 @@ from scalesync.models.request_rate import SharedRate, faster, slower
 
 AHEAD_SECONDS = 0.1
 """For which turns are taken at once from a SharedRate, so that not every request waits for its answer."""
-_MOMENT = 0.001
-"""Seconds."""
+_VAIN_SECONDS = 1.0
+"""Seconds before it is said that a turn of a SharedRate comes too late."""
 
 
 class RateLimiter:
@@ -58,7 +58,8 @@ class RateLimiter:
         """Wait until a request could start, without taking the turn: another thread may take it.
 
         If that takes longer than `patience` seconds, raises ScaleTooManyRequests (because of a 429) or
-        ScaleTurnTooLate (because of `rate`), without waiting. Raises ScaleNotSent if the process is stopping.
+        ScaleTurnTooLate (because of `rate`), without waiting for long. Raises ScaleNotSent if the process is
+        stopping.
         """
         self._wait(patience, take=False)
 
@@ -77,7 +78,11 @@ class RateLimiter:
                             self._turns.remove(shared)
                     return now
             if turn > until:
-                raise self._too_late_error(turn - now, until)
+                error = self._too_late_error(turn - now, until)
+                if shared is not None and isinstance(error, ScaleTurnTooLate):
+                    # Other processes have the turns until then: whoever asks again at once asks in vain.
+                    self._clock.sleep(min(patience, _VAIN_SECONDS))
+                raise error
             if self._clock.over:
                 raise ScaleNotSent("Stopped while waiting for the API's rate limit.")
             self._clock.sleep(turn - now)

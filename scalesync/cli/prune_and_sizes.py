@@ -33,7 +33,7 @@ def prune(context: Context, /, kind: tuple[str, ...], json: bool, **options: Any
     """Delete old runs, steps, responses that others replaced.
 
     Without --yes it only says what it would delete. Nothing that a sync, a verification or the queue relies
-    on is deleted: tasks, annotations, commands and the last complete run stay whatever their age.
+    on is deleted: tasks, annotations, commands and the last complete run stay, however old.
     """
     clock = Clock()
     with graceful_shutdown(clock, "the rows in hand"):

@@ -1,7 +1,7 @@
 """The request rate that all processes of one Postgres share, by turns taken from one row.
 
-A turn is one UPDATE in a transaction of its own, on a connection of its own, in a thread of its own: whatever
-the database does, a request waits for it no longer than ANSWER_SECONDS, once, and then goes by the rate of
+A turn is one UPDATE in a transaction of its own, on a connection of its own, in a thread of its own. If the
+database does not answer, a request waits no longer than ANSWER_SECONDS, once, and then goes by the rate of
 its own process. All times are the database's; only spans of seconds leave it.
 """
 

@@ -56,6 +56,10 @@ class DeltaWriter(TableWriter):
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
+        if self._target.is_local and "%" in self._address:
+            # deltalake looks for the log where the decoded name would lead.
+            msg = f"Delta tables cannot lie below a directory with % in its name: {self._target.address}."
+            raise ConfigurationError(msg, advice="Name another, or publish Parquet files.")
         self._target.make(self._name)
         try:
             self._table = DeltaTable(self._address)
@@ -165,7 +169,7 @@ class DeltaWriter(TableWriter):
             "scalesync.change_id": str(stamp.change_id),
             "scalesync.as_of": stamp.as_of and format_instant(stamp.as_of),
         }
-        # Without retries of its own: whatever else was committed, we read the state anew.
+        # Without retries of its own: after any other commit the state has to be read anew.
         return CommitProperties(
             custom_metadata=said,
             max_commit_retries=0,

@@ -149,7 +149,7 @@ class _Snapshot:
             if name in PARTITIONED:
                 change = self._partitions(name, writer, since, written)
             else:
-                change = self._whole(name, writer, state if since is not None else TableState(), written)
+                change = self._whole(name, writer, state, written)
         except BaseException:
             _discard(writer, written)
             raise

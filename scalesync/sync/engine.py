@@ -37,7 +37,7 @@ from scalesync.sync.window_recovery import WindowRecovery
 from scalesync.sync.write_buffer import SyncTotals, WriteBuffer
 
 QUIET_SECONDS = 0.5
-"""Seconds of waiting for others before it is worth a word."""
+"""Seconds of waiting for others before people are informed of it."""
 
 
 @dataclass

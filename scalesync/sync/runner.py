@@ -230,16 +230,19 @@ class SyncRunner:
         engine.run(run, first_page)
         while not engine.stopping and self._reopen_short_windows(run):
             engine.run(run)
-        if run.kind is RunKind.FULL and not engine.stopping:
+        # What other hosts still read is theirs to end.
+        left_open = engine.stopping or self.store.count_open(run.id)[0] > 0
+        if run.kind is RunKind.FULL and not left_open:
             with self.store.database.write() as conn:
-                runs.refresh_statistics(conn)
+                runs.refresh_statistics(conn, run)
         # 2. Look up batches that a task change may have reopened, then close the run in one transaction.
-        failed = [] if engine.stopping else recheck_completed_batches(self.store, run, self.workers)
+        failed = [] if left_open else recheck_completed_batches(self.store, run, self.workers)
         at = self.store.latest_page_at or run.started_at
         with self.store.database.write() as conn:
+            # This locks the run's row: of several hosts one ends it, and keeps the numbers.
             runs.add_counts(conn, run.id, self.store.unreported())
-            if not engine.stopping:
-                runs.finish(conn, run, at, failed)
+            still_open = runs.find(conn, run.id).state is RunState.OPEN
+            if still_open and not left_open and runs.finish(conn, run, at, failed) is not None:
                 # Those of a full run are counted: nobody knows what was done to the rows by hand before it.
                 status_counts.keep(conn, recount=run.kind is RunKind.FULL)
                 if TASKS.table.name in runs.read_watermarks(conn):

@@ -15,6 +15,7 @@ from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.mirror import query, upsert
 from scalesync.db.mirror.documents import StreamMapping
+from scalesync.db.mirror.page_inserts import insert_pages
 from scalesync.db.sync import runs, window_ledger, window_splits
 from scalesync.lease_owner import owner_is_dead
 from scalesync.models.changes import SeenBy
@@ -147,7 +148,7 @@ class SyncStore:
         with self.database.write() as conn:
             # Rows, received keys and tokens go together: after a crash a window resumes where its rows end.
             window_ledger.save_pages(conn, received, self.owner, self.lease)
-            written = upsert.insert_pages(conn, inserts, seen)
+            written = insert_pages(conn, inserts, seen)
             # If one of these tasks is here all the same, their pages are written as the others are.
             written = _write_others(conn, pages, seen, written)
             _end_windows(conn, pages, seen.at)

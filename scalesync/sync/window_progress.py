@@ -133,7 +133,7 @@ class WindowProgress:
 
     @property
     def is_divisible(self) -> bool:
-        """Whether dividing pays, and the pages so far tell read from unread."""
+        """Whether dividing pays, and the pages so far divide read from unread."""
         enough = MIN_SPLIT_ROWS if self.window.parent_id is None else MIN_RESPLIT_ROWS
         if self.left < enough or self.whole or self.window.undivided:
             return False

@@ -10,7 +10,7 @@ from tests.benchmark.documents import HOUR, PROJECTS, START, YEAR, project_id
 
 PER_BATCH = 1_000
 PERIOD = 4_000
-"""Project and status repeat after so many places."""
+"""Number of places after which project and status repeat."""
 LAST_UPDATE = START + 3 * YEAR + 72 * HOUR
 """No task of the account as it is made was updated later, in milliseconds since 1970."""
 
@@ -19,7 +19,7 @@ _TURNS = tuple(PROJECTS[number] for number in (0, 1, 0, 2, 0, 1, 0, 3))
 _CHANGED_OF_PERIOD, _APART = 4, 1_001
 """Places of each PERIOD that one change touches: one in a thousand; and the distance between them."""
 _TIE_EVERY, _TIED = 64, 4
-"""Of so many tasks in a row, the first ones share their millisecond."""
+"""Length of a row of tasks of which the first ones share their millisecond."""
 _MOST = 1 << 24
 """Tasks whose ids can differ by their last six digits alone."""
 _MACHINE = "5f1e7a90b3"

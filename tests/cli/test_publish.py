@@ -67,6 +67,7 @@ def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
         ("scalesync.db", "not a directory"),
         ("file/below", "Cannot publish"),
         ("", "not a directory"),
+        ("100%25", "% in its name"),
         ("s3://user:secret@bucket/path", "password"),
         ("s3://bucket/path?token=secret", "parameters"),
         ("https://example.com/x", "https://"),
@@ -97,7 +98,7 @@ def test_somebody_elses_delta_table_is_refused(mirror: Scalesync) -> None:
 
 
 def test_a_directory_that_may_not_be_written_is_refused(mirror: Scalesync) -> None:
-    """A path below a file stands for it: root may write everywhere."""
+    """Such as one with a file where a table's directory has to be: root may write everywhere."""
     (mirror.directory / "lake").mkdir()
     (mirror.directory / "lake" / "tasks").write_text("x")
     check_refusal(mirror("publish", "lake"), 2, "Cannot publish at")

@@ -108,11 +108,12 @@ def test_following_by_a_number_misses_nothing(database: Database) -> None:
 def test_numbers_are_committed_in_their_order(postgres_url: str, *, new: bool) -> None:
     """Of two writers on Postgres the second waits, so that nobody sees its number before the first's."""
     with opened(postgres_url) as database, ThreadPoolExecutor() as threads:
+        # Of two projects, so that they meet in no partition.
         if not new:
-            write(database, TASKS, [task("a"), task("b")], at(-1))
+            write(database, TASKS, [task("a", project="p"), task("b", project="q")], at(-1))
         with database.write() as first:
-            write_rows(first, TASKS, [task("a", status="x")], SeenBy(at(0)))
-            second = threads.submit(write, database, TASKS, [task("b", status="y")], at(0))
+            write_rows(first, TASKS, [task("a", status="x", project="p")], SeenBy(at(0)))
+            second = threads.submit(write, database, TASKS, [task("b", status="y", project="q")], at(0))
             wait_until_blocked(database)
         second.result()
         assert [change[0] for change in seen(database)][-2:] == ["a", "b"]

@@ -1,4 +1,4 @@
-"""What may be pruned by its age, and what must stay whatever its age, on both databases."""
+"""What may be pruned by its age, and what must stay, however old, on both databases."""
 
 import time
 from collections.abc import Sequence

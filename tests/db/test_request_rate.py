@@ -15,6 +15,7 @@ from scalesync.clock import Clock
 from scalesync.db import request_rate
 from scalesync.db.database import Database
 from scalesync.db.request_rate import SharedRequestRate
+from scalesync.errors import ScaleTurnTooLate
 from scalesync.models.request_rate import FIRST_INTERVAL, MAX_INTERVAL, Turns
 from tests.support.databases import PostgresServer, migrate, opened
 
@@ -105,6 +106,17 @@ def test_a_turn_that_comes_too_late_is_not_taken(postgres_url: str) -> None:
     assert [each.wait for each in late] == pytest.approx([60, 60], abs=2)
 
 
+def test_turns_that_others_have_are_not_asked_for_again_at_once(postgres_url: str) -> None:
+    """A process whose turn comes too late says so after a moment: it would ask the database in a loop."""
+    with sharing(postgres_url, 2) as rates:
+        one, other = (RateLimiter(Clock(), rate=0.1, pause=1, shared=rate) for rate in rates)
+        one.acquire(1)
+        began = time.monotonic()
+        with pytest.raises(ScaleTurnTooLate, match="The rate given"):
+            other.wait(0.3)
+        assert time.monotonic() - began >= 0.3
+
+
 def test_another_transaction_notices_a_refusal(postgres_url: str) -> None:
     """Without a statement for each request: a claim or a page reads the row, twice a second at most."""
     with sharing(postgres_url, 2) as (one, other), opened(postgres_url) as database:
@@ -160,7 +172,7 @@ class BusyApi:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.answered: list[float] = []
-        self.refused = 0
+        self.refused: list[float] = []
 
     def request(self, limiter: RateLimiter, ends: float) -> None:
         """Make requests, each of 20 ms, until it is time to end."""
@@ -171,7 +183,7 @@ class BusyApi:
                 if answers := len(recent) < 20:
                     self.answered.append(time.monotonic())
                 else:
-                    self.refused += 1
+                    self.refused.append(time.monotonic())
             time.sleep(0.02)
             limiter.on_success() if answers else limiter.on_throttled(started, 0.3)
 
@@ -183,16 +195,20 @@ class BusyApi:
 
 def test_three_processes_are_refused_hardly_more_often_than_one(postgres_url: str) -> None:
     """But for those of their first requests that are under way together; not three times as often."""
-    one, three, ends = BusyApi(), BusyApi(), time.monotonic() + 4
+    one, three, apart, begins = BusyApi(), BusyApi(), BusyApi(), time.monotonic()
+    ends = begins + 5
     with sharing(postgres_url, 3) as rates:
-        threads = [*one.threads(None, ends), *(each for rate in rates for each in three.threads(rate, ends))]
+        threads = one.threads(None, ends)
+        for rate in rates:
+            threads += [*three.threads(rate, ends), *apart.threads(None, ends)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    assert len(three.answered) > 0.9 * len(one.answered)
-    assert 1 < three.refused <= 1.2 * one.refused + 8
+    # The first second has what was under way before anybody knew of a limit: one request of each thread.
+    later = [sum(at > begins + 1 for at in api.refused) for api in (one, three, apart)]
+    assert later[1] <= 1.2 * later[0] + 3 < later[2]
 
 
 def test_a_database_that_is_away_neither_stops_nor_frees(mortal_server: PostgresServer) -> None:

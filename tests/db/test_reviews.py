@@ -8,7 +8,7 @@ from sqlalchemy import Table, delete, select
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.mirror.documents import TASKS
-from scalesync.db.mirror.upsert import insert_pages
+from scalesync.db.mirror.page_inserts import insert_pages
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.reviews_and_versions import task_attempts, task_audits
 from scalesync.models.changes import SeenBy

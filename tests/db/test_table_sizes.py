@@ -128,7 +128,7 @@ def test_tables_that_autovacuum_neglects_are_named(postgres_url: str) -> None:
 
 
 def seen_by_statistics(database: Database, live: int) -> list[str]:
-    """Wait until the server's statistics count so many live tasks; return what is advised then."""
+    """Wait until the server's statistics count this number of live tasks; return what is advised then."""
     counted = text("SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'tasks'")
     for _ in range(500):
         with database.read() as conn:

@@ -10,7 +10,8 @@ from sqlalchemy import Table, delete, insert, select
 from scalesync.db.database import Database
 from scalesync.db.mirror import query
 from scalesync.db.mirror.documents import TASKS, to_row
-from scalesync.db.mirror.upsert import insert_pages, mark_missing, write_last, write_rows
+from scalesync.db.mirror.page_inserts import insert_pages
+from scalesync.db.mirror.upsert import mark_missing, write_last, write_rows
 from scalesync.db.schema.annotations_and_changes import (
     annotation_links,
     annotations,

@@ -12,6 +12,7 @@ from tests.mutations.variants_of_versions import VERSIONS
 from tests.mutations.variants_of_windows import WINDOWS
 
 _GUARD = "db/test_upserts.py::test_an_older_task_never_overwrites_a_newer_one"
+_SIDE_BY_SIDE = "db/test_inserts_side_by_side.py::"
 _RACE = "db/test_upserts.py::test_they_are_so_in_a_race_too"
 _BACK = "db/test_upserts.py::test_a_missing_row_comes_back_when_served_again[sqlite]"
 _WHOLE = "sync/test_page_atomicity.py::test_a_page_is_written_whole_or_not_at_all"
@@ -117,9 +118,23 @@ GUARD = (
     Variant(
         "writers of tasks do not take turns",
         "db/mirror/changes.py",
-        'if conn.dialect.name != "sqlite":',
-        'if conn.dialect.name == "neither":',
+        'if conn.dialect.name == "sqlite":',
+        'if conn.dialect.name != "neither":',
         ("db/test_changes.py::test_numbers_are_committed_in_their_order",),
+    ),
+    Variant(
+        "new tasks are noted without a turn",
+        "db/mirror/page_inserts.py",
+        "changes.lock_task_writes(conn, limit)",
+        "pass",
+        (f"{_SIDE_BY_SIDE}test_new_tasks_are_written_before_the_turn_and_noted_in_it",),
+    ),
+    Variant(
+        "who waits for the turn never gives way",
+        "db/mirror/changes.py",
+        'return getattr(error.orig, "sqlstate", None) in {"55P03", "40P01"}',
+        "return False",
+        (f"{_SIDE_BY_SIDE}test_who_has_the_turn_never_waits_for_long_for_who_waits_for_it",),
     ),
 )
 

@@ -14,7 +14,7 @@ VERSIONS = (
     ),
     Variant(
         "audits of a deleted task are not looked for",
-        "db/mirror/upsert.py",
+        "db/mirror/page_inserts.py",
         "if annotations.any_left_behind(conn, pages) or reviews.any_left_behind(conn, pages):",
         "if annotations.any_left_behind(conn, pages):",
         ("db/test_reviews.py::test_nothing_of_a_deleted_row_stays_beside_a_new_one[sqlite-the task]",),

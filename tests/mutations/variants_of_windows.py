@@ -7,6 +7,7 @@ _TAKEN_TO_BE_NEW = "sync/test_store.py::test_pages_are_taken_to_be_new_where_the
 _UNSEEN = "db/test_unseen_tasks.py::test_nothing_left_behind_stays_with_a_task_that_has_nothing"
 _LISTS = "sync/test_list_anomalies.py::"
 _CLOCK = "sync/test_untrusted_timestamps.py::"
+_TRANSACTIONS = "sync/test_page_transactions.py::"
 _ONE_PAGE = "sync/test_unreadable_pages.py::"
 
 WINDOWS = (
@@ -40,6 +41,22 @@ WINDOWS = (
         "read = progress.read_part if last.parts else last.window",
         "read = Window('tasks', 'none') if last.parts else last.window",
         (f"{_LISTS}test_what_is_gone_is_noticed_wherever_it_was[sqlite]",),
+    ),
+    Variant(
+        "a division is written before the pages of its window",
+        "sync/write_buffer.py",
+        "self.pages = deque((*first, *others))",
+        "self.pages = deque((page, *first[:-1], *others))",
+        (f"{_TRANSACTIONS}test_a_division_is_written_first_and_behind_the_pages_of_its_window[sqlite]",),
+    ),
+    Variant(
+        "an earlier run is taken for one's own",
+        "db/sync/runs.py",
+        "return timedelta(0) <= time_in(conn, 0.0) - run.opened_at <= timedelta(seconds=seconds)",
+        "return timedelta(0) <= time_in(conn, 0.0) - run.opened_at",
+        (
+            "sync/test_store.py::test_an_open_run_is_for_whoever_asked_before_its_first_request[sqlite--31-False]",
+        ),
     ),
     Variant(
         "a watermark in the future stays",

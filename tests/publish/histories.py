@@ -16,14 +16,9 @@ import sqlalchemy as sa
 from scalesync.db.database import Database
 from scalesync.db.mirror import result_files
 from scalesync.db.mirror.documents import BATCHES, PROJECTS, TASKS, StreamMapping, to_row
+from scalesync.db.mirror.page_inserts import insert_pages
 from scalesync.db.mirror.result_files import FetchedFile
-from scalesync.db.mirror.upsert import (
-    apply_response,
-    insert_pages,
-    mark_missing,
-    write_last,
-    write_rows,
-)
+from scalesync.db.mirror.upsert import apply_response, mark_missing, write_last, write_rows
 from scalesync.db.schema.annotations_and_changes import result_files as files
 from scalesync.db.schema.mirror import tasks
 from scalesync.db.schema.partial_indexes import metadata
@@ -47,6 +42,12 @@ TIMES = (
 """Times of creation around the ends of months."""
 _URL = "https://frames.example/{}.json"
 
+KINDS = {
+    "create": 4, "answer": 2, "edit": 6, "same": 1, "respell": 2, "older": 1, "move": 1, "delete": 2,
+    "revive": 1, "repair": 2, "fetch": 2, "batches": 1, "projects": 1,
+}  # fmt: skip
+"""What may happen, and how often."""
+
 
 class History:
     """A mirror that changes at random, and the same for the same seed."""
@@ -62,11 +63,7 @@ class History:
 
     def step(self, kind: str | None = None) -> str:
         """Do one thing, of a kind or of any, in a transaction of its own; return its kind."""
-        kinds = {
-            "create": 4, "answer": 2, "edit": 6, "same": 1, "respell": 1, "older": 1, "move": 1, "delete": 2,
-            "revive": 1, "repair": 1, "fetch": 2, "batches": 1, "projects": 1,
-        }  # fmt: skip
-        drawn = self.random.choices(list(kinds), list(kinds.values()))[0] if self.bodies else "create"
+        drawn = self.random.choices(list(KINDS), list(KINDS.values()))[0] if self.bodies else "create"
         kind = drawn if kind is None else kind
         self.now += timedelta(seconds=self.random.choice((1, 60, 3600)))
         getattr(self, f"_{kind}")()
@@ -85,6 +82,7 @@ class History:
         if (created := draw.choice(TIMES)) is not None:
             body["created_at"] = created
         body["batch"] = draw.choice(("b", "c"))
+        body["params"] = {"attachment": "https://pictures.example/1.jpg", "n": draw.randrange(3)}
         self._answer_of(body)
         return body
 
@@ -165,9 +163,10 @@ class History:
         self._write(self._some())
 
     def _respell(self) -> None:
-        """Read some tasks again with their names in another order."""
+        """Read some tasks again with names within an object in another order."""
         for task_id in (chosen := self._some()):
-            self.bodies[task_id] = dict(reversed(self.bodies[task_id].items()))
+            body = self.bodies[task_id]
+            body["params"] = dict(reversed(body["params"].items()))
         self._write(chosen)
 
     def _older(self) -> None:

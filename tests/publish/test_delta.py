@@ -20,7 +20,7 @@ AllRows = Mapping[Partition, list[str]]
 
 @pytest.mark.parametrize("seed", range(2))
 def test_tables_equal_the_mirror_at_every_version(database: Database, tmp_path: Path, seed: int) -> None:
-    """Whatever happened between two publications; and an older version stays what it was."""
+    """After any changes between two publications; and an older version stays what it was."""
     history, kept = History(database, seed), dict[tuple[str, int | None], Rows]()
     for _ in range(5):
         for _ in range(5):
@@ -163,11 +163,14 @@ def test_compacting_and_vacuuming_change_no_row(database: Database, tmp_path: Pa
         for _ in range(5):
             history.step()
         published(database, tmp_path, compact=True)
+        # What others do to a table: every file is written anew, at a path with the partition's names in it.
+        DeltaTable(tmp_path / "tasks").optimize.z_order(["task_id"])
         assert list(same(database, tmp_path)) == []
     with pytest.raises(ConfigurationError, match="7d"):
         published(database, tmp_path, vacuum=timedelta(0))
-    (tmp_path / "tasks" / "parts" / "left-by-a-kill.parquet").write_bytes(b"x")
+    left = tmp_path / "tasks" / "part-left-by-a-kill.parquet"
+    left.write_bytes(b"x")
     done = published(database, tmp_path, vacuum=timedelta(0), short_retention=True)
     assert done.deleted_files["tasks"] > 0
-    assert not (tmp_path / "tasks" / "parts" / "left-by-a-kill.parquet").exists()
+    assert not left.exists()
     assert list(same(database, tmp_path)) == []

@@ -53,8 +53,8 @@ def test_only_touched_partitions_get_new_files(database: Database, tmp_path: Pat
 def test_another_engine_reads_the_names_of_projects(database: Database, tmp_path: Path) -> None:
     """From the directories, as they are; and of any length from the column beside them."""
     history = History(database, 6, names=("p", 'a/b "é" = 100%', "x%2Fy", "..", "NULL", "#?&+"))
-    for _ in range(30):
-        history.step()
+    for chosen in [*["create"] * 10, *[None] * 20]:
+        history.step(chosen)
     published(database, tmp_path, "parquet")
     paths = [str(tmp_path / "tasks" / path) for path in manifest(tmp_path, "tasks")["partitions"]]
     query = (
@@ -62,7 +62,7 @@ def test_another_engine_reads_the_names_of_projects(database: Database, tmp_path
         "FROM read_parquet(?, hive_partitioning = true, hive_types_autocast = false)"
     )
     rows, differing = duckdb.connect().execute(query, [paths]).fetchall()[0]
-    assert rows > 10
+    assert rows > 5
     assert differing == 0
 
 

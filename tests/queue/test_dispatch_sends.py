@@ -14,6 +14,7 @@ from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.models.api import Document
 from scalesync.models.commands import Command, NewCommand
 from scalesync.queue import new_commands
+from scalesync.queue.dispatch_options import DispatchOptions
 from scalesync.queue.dispatch_summary import StopReason
 from scalesync.queue.events import CommandSettled, StepStarted
 from scalesync.queue.handlers.interface import Payload
@@ -21,6 +22,7 @@ from scalesync.queue.handlers.projects import CreateProject
 from scalesync.sandbox import SandboxServer
 from tests.support.databases import opened
 from tests.support.dispatch_env import BOX, DispatchEnv, dispatch_env, versions
+from tests.support.hooked_store import HookedStore
 
 Start = Callable[..., SandboxServer]
 
@@ -347,3 +349,17 @@ def test_an_answer_that_the_mirror_cannot_take_is_delivered_all_the_same(
     refused = "huge" not in mirrored(env.database, "projects")
     assert [record.message for record in caplog.records].count("answer not mirrored") == refused
     assert refused == (text == '{"name": {}}')
+
+
+def test_a_claim_is_for_several_commands(sqlite_url: str, start_sandbox: Start) -> None:
+    """A dispatcher with much to do locks the queue, which is one for all hosts, for two and more at once."""
+    claims: list[str] = []
+    server = start_sandbox(faults=tuple(f"latency:50%:seconds={each}" for each in (0.21, 0.12, 0.07)))
+    with opened(sqlite_url) as database, dispatch_env(database, server) as env:
+        store = HookedStore(database, env.store.owner, env.store.timing, after=claims.append)
+        body = {"attachment": "https://example.com/1.jpg"}
+        env.put(*(new_commands.create_task(BOX, body | {"unique_id": f"t{n}"}) for n in range(80)))
+        summary = env.dispatch(DispatchOptions(workers=8), store=store)
+
+    assert summary.delivered == 80
+    assert claims.count("claim") <= 48

@@ -19,8 +19,11 @@ NETWORK = {"asyncio", "ssl", "requests", "urllib3", "scalesync.api"}
 READING = {"scalesync.sync.runner", "scalesync.sync.verify.verifier", "scalesync.annotations.flatten"}
 SELDOM = {
     "alembic",
+    "deltalake",
     "psycopg",
+    "pyarrow",
     "rich.console",
+    "scalesync.publish",
     "scalesync.queue",
     "scalesync.sandbox",
     "sqlalchemy.dialects.postgresql",

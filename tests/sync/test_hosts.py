@@ -42,7 +42,7 @@ def start_host(postgres_url: str, forked_cli: Path, tmp_path: Path) -> Iterator[
         home = tmp_path / f"host {len(hosts)}"
         home.mkdir()
         own = {"HOME": str(home), "TMPDIR": str(home), "SCALE_API_KEY": KEY}
-        own |= {"SCALESYNC_API_URL": api.url, "SCALESYNC_DB": postgres_url, "SCALESYNC_LEASE": "5"}
+        own |= {"SCALESYNC_API_URL": api.url, "SCALESYNC_DB": postgres_url, "SCALESYNC_LEASE": "60"}
         arguments = [str(forked_cli), command, "tasks", "--workers", "2", "--json", *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         hosts.append(subprocess.Popen(arguments, env=os.environ | own, cwd=home, text=True, **pipes))  # type: ignore[call-overload]

@@ -1,14 +1,25 @@
 """Several processes on one Postgres keep one request rate: real processes and an API that counts."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scalesync.api.client import ScaleApi
+from scalesync.api.options import ApiOptions
+from scalesync.clock import Clock
+from scalesync.db.request_rate import SharedRequestRate
+from scalesync.errors import ScaleTooManyRequests
+from scalesync.models.request_rate import FIRST_INTERVAL
+from scalesync.queue.dispatcher_store import DispatcherStore
+from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
+from scalesync.sync.store import SyncStore
 from tests.support.cli_process import Scalesync, scalesync_in
+from tests.support.databases import opened
+from tests.support.sandboxes import LIVE_KEY
 
 Start = Callable[..., SandboxServer]
 
@@ -45,3 +56,21 @@ def test_three_dispatchers_keep_one_rate(ready: Scalesync, start_sandbox: Start)
     assert requests >= 60
     assert requests <= 20 * seconds + 3 * 2  # each may have taken two turns ahead
     assert len(server.backend.documents("tasks")) == 60
+
+
+def test_claims_learn_of_the_refusals_of_others(postgres_url: str, sandbox: SandboxServer) -> None:
+    """Of windows as of commands, also if there is nothing to claim: the next request is not made."""
+    clock = Clock()
+    with opened(postgres_url) as database, ExitStack() as stack:
+        rates = [stack.enter_context(closing(SharedRequestRate(database, clock))) for _ in range(3)]
+        options = ApiOptions(sandbox.url)
+        api = stack.enter_context(ScaleApi(LIVE_KEY, options, clock=clock, shared_rate=rates[1]))
+        api.wait_for_rate_limit(0)
+        rates[0].slow_down(clock.monotonic(), 60, 0.0)
+
+        assert SyncStore(database, api, "me", 30, rate=rates[1]).claim_several(1) == []
+        assert DispatcherStore(database, "me", Timing(), rates[2]).claim(1) == []
+        with pytest.raises(ScaleTooManyRequests):
+            api.wait_for_rate_limit(20)
+
+    assert [rate.interval for rate in rates[1:]] == [FIRST_INTERVAL] * 2

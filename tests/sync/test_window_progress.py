@@ -85,7 +85,7 @@ def test_a_list_without_a_count_is_as_long_as_it_is() -> None:
 
 
 def dated(*numbers: int, total: int, token: str | None = None) -> ParsedPage:
-    """Return a page of tasks that were created so many minutes after the first."""
+    """Return a page of tasks that were created a number of minutes after the first."""
     docs = tuple(msgspec.Raw(msgspec.json.encode(task(number))) for number in numbers)
     return ParsedPage(
         Page(docs, total, token, token is not None, NOW), tuple(to_row(TASKS, doc) for doc in docs)

@@ -121,15 +121,14 @@ def any_left_behind(conn: sa.Connection, pages: Sequence[TaskInserts]) -> bool:
 def write_new(conn: sa.Connection, pages: Sequence[TaskInserts]) -> int:
     """Write the annotations of tasks just inserted; return the number of responses not understood.
 
-    Raises IntegrityError if rows of such a task are here already.
+    Those `with_files` are left to `write`. Raises IntegrityError if rows of such a task are here already.
     """
     for page in pages:
         bulk_insert.write_flat(conn, annotations, page.annotations)
         bulk_insert.write_flat(conn, annotation_links, page.links)
     unread = [task_id for page in pages for task_id in page.unread]
     _insert_unread(conn, unread)
-    files = [response for page in pages for response in page.with_files]
-    return len(unread) + (write(conn, files).unread if files else 0)
+    return len(unread)
 
 
 def write_again(conn: sa.Connection, task_ids: Iterable[str]) -> AnnotationCounts:

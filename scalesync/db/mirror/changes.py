@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, literal_column, select
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, literal_column, select, text
+from sqlalchemy.exc import DBAPIError
 
 from scalesync.db import bulk_insert
 from scalesync.db.filters import half_open
@@ -36,6 +37,18 @@ _AT_ONCE = 500
 # The key of the Postgres advisory lock for writing tasks.
 _TASK_WRITES = 0x5CA1E5_0002
 
+# Below Postgres's `deadlock_timeout`, which is a second, and far above a turn of the lock.
+_SHORT_WAIT = "300ms"
+# MATERIALIZED: what is named first is done first.
+_LIMIT = text("""
+WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS old)
+SELECT old, set_config('lock_timeout', :short, true) FROM before
+""")
+_LOCK_AND_RESTORE = text("""
+WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(:key))
+SELECT set_config('lock_timeout', :limit, true) FROM turn
+""")
+
 _NEW = bulk_insert.InsertTarget.of(task_changes, ("task_id", "run_id", "seen_at", "field", "before", "after"))
 
 
@@ -62,16 +75,36 @@ class RowChange(NamedTuple):
     """The columns written; without `missing_since`, since a task that is written is not missing."""
 
 
-def lock_task_writes(conn: Connection) -> None:
+def lock_task_writes(conn: Connection, lock_timeout: str | None = None) -> None:
     """Take the task-write lock until the transaction ends (Postgres; SQLite has one writer anyway).
 
-    Call it before the transaction locks or reads any task.
+    Call it before the transaction locks or reads any task, or after `limit_lock_waits`, with what that
+    returned, which holds from then on. Writers of tasks that are new may lock before they take it.
     """
     # A change is the difference to the row read before: without the lock, two writers would both record the
     # same change. And ids are given at INSERT but visible at COMMIT: a reader could see id 8 first, remember
     # it, and never read id 7.
-    if conn.dialect.name != "sqlite":
+    if conn.dialect.name == "sqlite":
+        return
+    if lock_timeout is None:
         conn.execute(select(func.pg_advisory_xact_lock(_TASK_WRITES)))
+    else:
+        conn.execute(_LOCK_AND_RESTORE, {"key": _TASK_WRITES, "limit": lock_timeout})
+
+
+def limit_lock_waits(conn: Connection) -> str:
+    """Let statements on Postgres fail that wait for a lock longer than a moment; return the old limit.
+
+    For a transaction that locks rows before it takes the task-write lock: whoever holds that may wait for
+    these rows, and one of both has to give way. It holds until the savepoint around is undone, or until
+    `lock_task_writes` restores the limit.
+    """
+    return str(conn.execute(_LIMIT, {"short": _SHORT_WAIT}).scalar_one())
+
+
+def gave_way(error: DBAPIError) -> bool:
+    """Return whether a statement failed because it waited for a lock, or in a circle."""
+    return getattr(error.orig, "sqlstate", None) in {"55P03", "40P01"}
 
 
 def record(conn: Connection, steps: Iterable[RowChange], seen: SeenBy) -> None:

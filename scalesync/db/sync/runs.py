@@ -21,6 +21,12 @@ from scalesync.models.sync import Run, RunCounts, RunKind, RunState, Window, Win
 NAMED = 20
 """The number of failed windows that a run's error names."""
 
+ROWS_THAT_NEED_STATISTICS = 100_000
+"""Rows of a run below which looking at the tables takes longer than plans without statistics cost."""
+
+# The key of the Postgres advisory lock for refreshing statistics.
+_STATISTICS = 0x5CA1E5_0003
+
 _ADD_COUNTS = (
     update(runs)
     .where(runs.c.id == bindparam("which"))
@@ -165,14 +171,17 @@ def _run(row: Row[Any]) -> Run:
     return Run(**values | {"kind": RunKind(values["kind"]), "state": RunState(values["state"])})
 
 
-def refresh_statistics(conn: Connection) -> None:
-    """Have Postgres look at the tables that a first sync fills, and skip those that others have locked.
+def refresh_statistics(conn: Connection, run: Run, at_least: int = ROWS_THAT_NEED_STATISTICS) -> None:
+    """Have Postgres look at the tables that a large run filled, and skip those that others have locked.
 
-    SQLite needs none: its statements name their indexes where it matters.
+    SQLite needs none: its statements name their indexes where it matters. Does nothing while another host
+    does it, or if the run brought less than `at_least` rows.
     """
-    # Autovacuum does it too, sooner or later; until then plans are those for empty tables. A role that does
-    # not own the tables gets a warning, which nobody sees.
-    if conn.dialect.name != "sqlite":
+    # Autovacuum does it too, within minutes; until then plans are those for empty tables, which is no matter
+    # for small ones. A role that does not own the tables gets a warning, which nobody sees.
+    if conn.dialect.name == "sqlite" or find(conn, run.id).rows_received < at_least:
+        return
+    if conn.execute(select(func.pg_try_advisory_xact_lock(_STATISTICS))).scalar_one():
         names = ", ".join(str(table.name) for table in (tasks, annotations, task_changes, batches, windows))
         conn.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
 
