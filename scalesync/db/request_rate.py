@@ -36,8 +36,10 @@ ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 5.0
 """Seconds for which a database that did not answer is not asked again."""
 LONGEST_PAUSE = 600.0
-"""Seconds of a pause that the row keeps for all processes: nobody could end a pause of a year. Whoever asks the
-API after it is refused again, and prolongs it."""
+"""Seconds of a pause that the row keeps for all processes, for nobody could end a pause of a year.
+
+A process that asks the API after it, and is refused again, prolongs it.
+"""
 NOTICE_SECONDS = 0.5
 """Seconds between two looks at the row by transactions that are made for something else."""
 
