@@ -86,3 +86,16 @@ class PublishConflict:
 
     name: ClassVar[str] = "publish_conflict"
     table: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFault:
+    """A table at the target is not as the last publication left it: it is written whole."""
+
+    name: ClassVar[str] = "publish_fault"
+    table: str
+    reason: str
+    """The end of a sentence that begins with the table."""
+
+
+PublishEvent = PublishProgress | PublishConflict | PublishFault

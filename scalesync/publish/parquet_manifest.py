@@ -27,6 +27,7 @@ from scalesync.publish.published_table import (
     TableState,
     TableWriter,
     check_age,
+    lacking_files,
 )
 from scalesync.publish.target import Target, check_only_ours, local_files
 
@@ -87,7 +88,9 @@ class ParquetWriter(TableWriter):
         if self._manifest.mirror != self._publisher:
             msg = f"The table at {self._address} was not published by this mirror."
             raise ConfigurationError(msg, advice="Name another target, or remove that table.")
-        return TableState(self._manifest.publication, None, self._manifest.content)
+        listed = {path: file.bytes for path, file in self._manifest.partitions.items()}
+        fault = lacking_files(self._files(), listed)
+        return TableState(self._manifest.publication, None, self._manifest.content, fault)
 
     def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":  # noqa: ARG002
         """Return the schema of files, with times in milliseconds, as exports have it."""

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
@@ -13,6 +13,7 @@ from scalesync.publish.data_files import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import fs
 
     from scalesync.models.columns import Column
 
@@ -24,6 +25,10 @@ OF_PARQUET = re.compile(r"project=.*|part-.*|_manifest\.json|\.scalesync-.*")
 """Names in the directory of a table of Parquet files that publishing made."""
 SHORTEST_RETENTION = timedelta(days=7)
 """Age below which files are deleted only if nobody uses them."""
+
+
+CHANGED = "was changed by another program"
+"""A fault of a table; see `TableState.fault`."""
 
 
 class ChangedMeanwhileError(IncompleteError):
@@ -40,6 +45,8 @@ class TableState:
     """Of a Delta table."""
     content: str = ""
     """A digest of the rows, of a table that is published as a whole."""
+    fault: str = ""
+    """Why it is not as that publication left it, as the end of a sentence; empty: it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,17 @@ class PublicationStamp:
     publication: int
     change_id: int
     as_of: datetime | None
+
+
+def lacking_files(files: "fs.FileSystem", sizes: Mapping[str, int]) -> str:
+    """Return the fault of a table that has to have files of these sizes, by path; empty if they are there."""
+    from pyarrow import fs
+
+    # One listing: asking for each file is slow at an object store.
+    found = files.get_file_info(fs.FileSelector("", recursive=True)) if sizes else []
+    there = {each.path: each.size for each in found if each.is_file}
+    lost = sum(there.get(path) != size for path, size in sizes.items())
+    return f"lacks {lost:,} of its {len(sizes):,} data files, or they are damaged" if lost else ""
 
 
 def check_age(age: timedelta, *, short: bool) -> None:

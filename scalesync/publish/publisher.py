@@ -23,6 +23,8 @@ from scalesync.models.publishing import (
     Publication,
     PublishConflict,
     PublishedTable,
+    PublishEvent,
+    PublishFault,
     PublishFormat,
     PublishProgress,
 )
@@ -45,7 +47,7 @@ _PUBLICATION_BITS = 62
 _STREAMS = 3
 """Streams that must have a watermark for the mirror to be complete up to any time."""
 
-Watch = Callable[[PublishProgress | PublishConflict], object]
+Watch = Callable[[PublishEvent], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,9 @@ class _Snapshot:
         """Write what changed in one table since its last publication; return what was written."""
         # None: nobody has published it yet, or this mirror did before it was restored from a backup.
         since = publishing.known_change(self.conn, state.publication, name)
+        if state.fault:
+            self.watch(PublishFault(name, state.fault))
+            since = None
         written: _Written = []
         try:
             if name in PARTITIONED:
@@ -187,7 +192,7 @@ class _Snapshot:
             for file in _files(writer, found, None, None):
                 digest.update(file.sha256.encode())
         content = str(int(digest.hexdigest()[:_DIGITS], 16))
-        if state.publication is not None and state.content == content:
+        if state.publication is not None and not state.fault and state.content == content:
             return None
         with closing(rows(self.conn, name)) as found:
             written.extend((None, file) for file in _files(writer, found, None, writer.create))
