@@ -21,6 +21,7 @@ from scalesync.models.publishing import (
     PublishFault,
     PublishFormat,
     PublishProgress,
+    PublishWaiting,
 )
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class _PublishTracker(Tracker):
             return f"Another process changed {event.table}: comparing again."
         if isinstance(event, PublishFault):
             return f"Warning: {event.table} {event.reason}: it is written whole."
+        if isinstance(event, PublishWaiting):
+            return f"Another process is publishing there: waiting for its end, {event.seconds} s so far."
         return None
 
     def counter_of(self, event: Any) -> str | None:

@@ -98,4 +98,14 @@ class PublishFault:
     """The end of a sentence that begins with the table."""
 
 
-PublishEvent = PublishProgress | PublishConflict | PublishFault
+@dataclass(frozen=True, slots=True)
+class PublishWaiting:
+    """Another process is publishing at the same target: this one waits for its turn."""
+
+    name: ClassVar[str] = "publish_waiting"
+    target: str
+    seconds: int
+    """For how long it has waited."""
+
+
+PublishEvent = PublishProgress | PublishConflict | PublishFault | PublishWaiting

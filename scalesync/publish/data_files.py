@@ -1,6 +1,6 @@
 """Write the rows of one partition as Parquet files of bounded size, in constant memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -147,18 +147,6 @@ def _is_bound(value: object) -> bool:
 
 def _as_json(value: object) -> object:
     return format_instant(value) if isinstance(value, datetime) else value
-
-
-def with_constants(
-    batch: "pa.RecordBatch", schema: "pa.Schema", values: Mapping[str, str]
-) -> "pa.RecordBatch":
-    """Return a batch in the types of a schema, with the columns that it lacks; an empty value is NULL."""
-    import pyarrow as pa
-
-    for name in schema.names[batch.num_columns :]:
-        constant = pa.scalar(values[name] or None, pa.string())
-        batch = batch.append_column(name, pa.repeat(constant, batch.num_rows))
-    return batch if batch.schema == schema else batch.cast(schema)
 
 
 def fine_schema(columns: "Iterable[Column]") -> "pa.Schema":

@@ -18,6 +18,7 @@ from scalesync.publish.published_table import (
     OF_DELTA,
     PARTITION_COLUMNS,
     ChangedMeanwhileError,
+    NotOursError,
     PublicationStamp,
     TableChange,
     TableState,
@@ -50,8 +51,14 @@ class DeltaWriter(TableWriter):
         self._address = target.table(name)
         self._table: DeltaTable | None = None
 
+    def exists(self) -> bool:
+        """Return whether there is a Delta table of anybody."""
+        from deltalake import DeltaTable
+
+        return bool(DeltaTable.is_deltatable(self._address))
+
     def state(self) -> TableState:
-        """Read the log. Raises ConfigurationError for a table that is not this mirror's."""
+        """Read the log. Raises NotOursError for a table that is not this mirror's."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
@@ -68,7 +75,7 @@ class DeltaWriter(TableWriter):
             return TableState()
         if self._table.transaction_version(self._app) is None:
             msg = f"The Delta table at {self._address} was not published by this mirror."
-            raise ConfigurationError(msg, advice="Name another target, or remove that table.")
+            raise NotOursError(msg, advice="Name another target, or remove that table.")
         publication = self._table.transaction_version(f"{self._app}:publication")
         content = str(self._table.transaction_version(f"{self._app}:content") or "")
         fault = delta_log.fault(self._table, self._files(), f"{self._app}:publication", publication or 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
-from scalesync.errors import ConfigurationError, IncompleteError
+from scalesync.errors import AlreadyRunningError, ConfigurationError
 from scalesync.models.publishing import Partition
 from scalesync.publish.data_files import DataFile
 
@@ -31,8 +31,16 @@ CHANGED = "was changed by another program"
 """A fault of a table; see `TableState.fault`."""
 
 
-class ChangedMeanwhileError(IncompleteError):
+class ChangedMeanwhileError(AlreadyRunningError):
     """Another process changed the table after its state was read: nothing of ours is in it."""
+
+
+class TableBusyError(AlreadyRunningError):
+    """Another process is publishing the table: nothing was begun."""
+
+
+class NotOursError(ConfigurationError):
+    """A directory holds something else than a table that this mirror published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +105,15 @@ class TableWriter(ABC):
     """One published table. Methods raise OSError or an error of deltalake for what cannot be reached."""
 
     @abstractmethod
+    def exists(self) -> bool:
+        """Return whether there is a table in this form, of anybody; changes nothing."""
+
+    @abstractmethod
     def state(self) -> TableState:
         """Read the state that the next `commit` replaces.
 
-        Raises ConfigurationError for a table that another mirror published, or that is none of ours.
+        Raises NotOursError for a table that another mirror published, or that is none of ours, and
+        TableBusyError while another process publishes it, if only one may.
         """
 
     @abstractmethod
