@@ -196,11 +196,15 @@ class ParquetWriter(TableWriter):
                 stream.write(text)
             return
         made = Path(self._address, f".scalesync-{uuid4()}")
-        with made.open("xb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        made.replace(Path(self._address, MANIFEST))
+        try:
+            with made.open("xb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(Path(self._address, MANIFEST))
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
