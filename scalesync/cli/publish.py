@@ -15,7 +15,14 @@ from scalesync.cli.output import pluralize, print_json, print_table
 from scalesync.cli.param_types import DURATION, json_option
 from scalesync.cli.progress import Tracker, progress
 from scalesync.errors import ConfigurationError, IncompleteError
-from scalesync.models.publishing import PublishConflict, PublishFormat, PublishProgress
+from scalesync.models.publishing import (
+    PublishConflict,
+    PublishEvent,
+    PublishFault,
+    PublishFormat,
+    PublishProgress,
+    PublishWaiting,
+)
 
 if TYPE_CHECKING:
     from scalesync.models.publishing import Publication
@@ -98,15 +105,19 @@ class _PublishTracker(Tracker):
         """Start without a table."""
         self._last: dict[str, PublishProgress] = {}
 
-    def count(self, event: PublishProgress | PublishConflict) -> None:
+    def count(self, event: PublishEvent) -> None:
         """Keep the last event of each table."""
         if isinstance(event, PublishProgress):
             self._last[event.table] = event
 
-    def describe(self, event: PublishProgress | PublishConflict) -> str | None:
-        """Return a line about a conflict."""
+    def describe(self, event: PublishEvent) -> str | None:
+        """Return a line about what is unusual."""
         if isinstance(event, PublishConflict):
             return f"Another process changed {event.table}: comparing again."
+        if isinstance(event, PublishFault):
+            return f"Warning: {event.table} {event.reason}: it is written whole."
+        if isinstance(event, PublishWaiting):
+            return f"Another process is publishing there: waiting for its end, {event.seconds} s so far."
         return None
 
     def counter_of(self, event: Any) -> str | None:

@@ -86,3 +86,26 @@ class PublishConflict:
 
     name: ClassVar[str] = "publish_conflict"
     table: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishFault:
+    """A table at the target is not as the last publication left it: it is written whole."""
+
+    name: ClassVar[str] = "publish_fault"
+    table: str
+    reason: str
+    """The end of a sentence that begins with the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishWaiting:
+    """Another process is publishing at the same target: this one waits for its turn."""
+
+    name: ClassVar[str] = "publish_waiting"
+    target: str
+    seconds: int
+    """For how long it has waited."""
+
+
+PublishEvent = PublishProgress | PublishConflict | PublishFault | PublishWaiting

@@ -1,6 +1,6 @@
 """Write the rows of one partition as Parquet files of bounded size, in constant memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -44,9 +44,13 @@ class DataFile:
 
 
 class Sink:
-    """A binary file that measures and hashes what is written; without a target it keeps nothing."""
+    """A binary file that measures and hashes what is written; without a target it keeps nothing.
+
+    It keeps the error of a target that cannot be written: pyarrow would lose it in one of its own.
+    """
 
     closed = False
+    error: Exception | None = None
 
     def __init__(self, target: IO[bytes] | None) -> None:
         """Write into `target`, which `close` closes."""
@@ -57,8 +61,11 @@ class Sink:
         piece = bytes(data)
         self.hash.update(piece)
         self.size += len(piece)
-        if self._target is not None:
-            self._target.write(piece)
+        if self._target is not None and self.error is None:
+            try:
+                self._target.write(piece)
+            except Exception as error:  # noqa: BLE001 - `close` raises it
+                self.error = error
         return len(piece)
 
     def tell(self) -> int:
@@ -69,9 +76,15 @@ class Sink:
         """Do nothing: `close` flushes."""
 
     def close(self) -> None:
-        """Close the target."""
+        """Close the target. Raises the first error of writing it."""
         if not self.closed and self._target is not None:
-            self._target.close()
+            self.closed = True
+            try:
+                self._target.close()
+            finally:
+                # What closing raises says less: the same data could not be written a second time.
+                if self.error is not None:
+                    raise self.error
         self.closed = True
 
 
@@ -110,7 +123,7 @@ def _write_file(
     written: list[Any] = []
     following: list[pa.RecordBatch] | None = group
     with parquet.ParquetWriter(sink, schema, compression="zstd", metadata_collector=written) as writer:
-        while following is not None and sink.size < FILE_BYTES:
+        while following is not None and sink.size < FILE_BYTES and sink.error is None:
             table = pa.Table.from_batches(following, schema)
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             del table
@@ -147,18 +160,6 @@ def _is_bound(value: object) -> bool:
 
 def _as_json(value: object) -> object:
     return format_instant(value) if isinstance(value, datetime) else value
-
-
-def with_constants(
-    batch: "pa.RecordBatch", schema: "pa.Schema", values: Mapping[str, str]
-) -> "pa.RecordBatch":
-    """Return a batch in the types of a schema, with the columns that it lacks; an empty value is NULL."""
-    import pyarrow as pa
-
-    for name in schema.names[batch.num_columns :]:
-        constant = pa.scalar(values[name] or None, pa.string())
-        batch = batch.append_column(name, pa.repeat(constant, batch.num_rows))
-    return batch if batch.schema == schema else batch.cast(schema)
 
 
 def fine_schema(columns: "Iterable[Column]") -> "pa.Schema":

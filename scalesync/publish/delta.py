@@ -4,21 +4,21 @@ deltalake's own writer holds more of a partition in memory, and is not used. The
 has: a commit and its number are one, however the process ends.
 """
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from time import time
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 from uuid import uuid4
 
 from scalesync.errors import ConfigurationError
 from scalesync.models.publishing import Partition
-from scalesync.publish.data_files import DataFile, fine_schema
+from scalesync.publish import delta_log
+from scalesync.publish.data_files import fine_schema
 from scalesync.publish.published_table import (
     OF_DELTA,
     PARTITION_COLUMNS,
     ChangedMeanwhileError,
+    NotOursError,
     PublicationStamp,
     TableChange,
     TableState,
@@ -51,8 +51,14 @@ class DeltaWriter(TableWriter):
         self._address = target.table(name)
         self._table: DeltaTable | None = None
 
+    def exists(self) -> bool:
+        """Return whether there is a Delta table of anybody."""
+        from deltalake import DeltaTable
+
+        return bool(DeltaTable.is_deltatable(self._address))
+
     def state(self) -> TableState:
-        """Read the log. Raises ConfigurationError for a table that is not this mirror's."""
+        """Read the log. Raises NotOursError for a table that is not this mirror's."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
@@ -69,10 +75,11 @@ class DeltaWriter(TableWriter):
             return TableState()
         if self._table.transaction_version(self._app) is None:
             msg = f"The Delta table at {self._address} was not published by this mirror."
-            raise ConfigurationError(msg, advice="Name another target, or remove that table.")
+            raise NotOursError(msg, advice="Name another target, or remove that table.")
         publication = self._table.transaction_version(f"{self._app}:publication")
         content = str(self._table.transaction_version(f"{self._app}:content") or "")
-        return TableState(publication, self._table.version(), content)
+        fault = delta_log.fault(self._table, self._files(), f"{self._app}:publication", publication or 0)
+        return TableState(publication, self._table.version(), content, fault)
 
     def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":
         """Return the schema of files, with times in microseconds: it is that of the table."""
@@ -101,12 +108,12 @@ class DeltaWriter(TableWriter):
         """Add the files and remove those that they replace, in one version of the log."""
         schema = self.file_schema(change.columns, partitioned=change.is_partitioned)
         partition_by = list(PARTITION_COLUMNS) if change.is_partitioned else []
-        added = [_add(partition, file) for partition, file in change.files]
+        added = [delta_log.added(partition, file) for partition, file in change.files]
         properties = self._properties(stamp, change.content)
         if self._table is None:
             return self._first_commit(schema, added, partition_by, properties)
         self._add_columns(self._table, schema)
-        removed = _removed(self._table, change.replaced)
+        removed = delta_log.removed(self._table, change.replaced)
         before = self._table.version()
         self._or_changed(
             lambda table: table.create_write_transaction(
@@ -231,38 +238,3 @@ class DeltaWriter(TableWriter):
     def _changed(self) -> ChangedMeanwhileError:
         msg = f"Another process keeps changing the table {self._name} at {self._target.address}."
         return ChangedMeanwhileError(msg, advice="Publish again when it has finished.")
-
-
-def _removed(table: "DeltaTable", replaced: Collection[Partition] | None) -> list[Any]:
-    """Return the actions that remove the files of these partitions, None of all."""
-    import pyarrow as pa
-    from deltalake.transaction import RemoveAction
-
-    now = int(time() * 1000)
-    return [
-        # The log has paths encoded, and the action encodes what it is given.
-        RemoveAction(unquote(each["path"]), True, now, each["size_bytes"], each.get("partition"))
-        for each in pa.table(table.get_add_actions()).to_pylist()
-        if replaced is None or _partition_of(each["partition"]) in replaced
-    ]
-
-
-def _partition_of(values: Mapping[str, str | None]) -> Partition:
-    return Partition(values["project"] or "", values["month"] or "")
-
-
-def _add(partition: Partition | None, file: DataFile) -> Any:
-    from deltalake.transaction import AddAction
-
-    bounds = {"minValues": file.lowest, "maxValues": file.highest, "nullCount": file.nulls}
-    statistics: dict[str, Any] = {"numRecords": file.rows}
-    for name, by_column in bounds.items():
-        # The log has the values of the partition itself.
-        statistics[name] = {
-            column: each
-            for column, each in by_column.items()
-            if partition is None or column not in PARTITION_COLUMNS
-        }
-    # An empty text is NULL in Delta's log anyway.
-    values = {} if partition is None else {name: value or None for name, value in partition._asdict().items()}
-    return AddAction(file.path, file.bytes, values, int(time() * 1000), True, json.dumps(statistics))

@@ -21,12 +21,14 @@ from scalesync.export.parquet import partition_path
 from scalesync.models.publishing import Partition
 from scalesync.publish.published_table import (
     OF_PARQUET,
-    ChangedMeanwhileError,
+    NotOursError,
     PublicationStamp,
+    TableBusyError,
     TableChange,
     TableState,
     TableWriter,
     check_age,
+    lacking_files,
 )
 from scalesync.publish.target import Target, check_only_ours, local_files
 
@@ -75,19 +77,27 @@ class ParquetWriter(TableWriter):
         self._held = ExitStack()
         self._manifest: Manifest | None = None
 
+    def exists(self) -> bool:
+        """Return whether there is a manifest of anybody."""
+        return bool(self._files().get_file_info(MANIFEST).is_file)
+
     def state(self) -> TableState:
         """Read the manifest; in a directory, nobody else changes the table until `close`."""
+        if not self.exists():
+            # Before the lock, which is a file itself.
+            check_only_ours(self._files(), self._address, OF_PARQUET)
         self._target.make(self._name)
         if self._target.is_local:
             self._held.enter_context(self._locked())
         self._manifest = self._read_manifest()
         if self._manifest is None:
-            check_only_ours(self._files(), self._address, OF_PARQUET)
             return TableState()
         if self._manifest.mirror != self._publisher:
             msg = f"The table at {self._address} was not published by this mirror."
-            raise ConfigurationError(msg, advice="Name another target, or remove that table.")
-        return TableState(self._manifest.publication, None, self._manifest.content)
+            raise NotOursError(msg, advice="Name another target, or remove that table.")
+        listed = {path: file.bytes for path, file in self._manifest.partitions.items()}
+        fault = lacking_files(self._files(), listed)
+        return TableState(self._manifest.publication, None, self._manifest.content, fault)
 
     def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":  # noqa: ARG002
         """Return the schema of files, with times in milliseconds, as exports have it."""
@@ -177,7 +187,7 @@ class ParquetWriter(TableWriter):
                 return _read(stream.read())
             except msgspec.DecodeError as error:
                 msg = f"{self._address}/{MANIFEST} is not a manifest of `scalesync publish`."
-                raise ConfigurationError(msg, advice="Name another target, or remove it.") from error
+                raise NotOursError(msg, advice="Name another target, or remove it.") from error
 
     def _replace(self, text: bytes) -> None:
         if not self._target.is_local:
@@ -186,11 +196,15 @@ class ParquetWriter(TableWriter):
                 stream.write(text)
             return
         made = Path(self._address, f".scalesync-{uuid4()}")
-        with made.open("xb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        made.replace(Path(self._address, MANIFEST))
+        try:
+            with made.open("xb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            made.replace(Path(self._address, MANIFEST))
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -202,7 +216,7 @@ class ParquetWriter(TableWriter):
         except BlockingIOError as error:
             os.close(handle)
             msg = f"Another process is publishing {self._name} at {self._target.address}."
-            raise ChangedMeanwhileError(msg, advice="Publish again when it has finished.") from error
+            raise TableBusyError(msg, advice="Publish again when it has finished.") from error
         try:
             yield
         finally:

@@ -2,17 +2,18 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
-from scalesync.errors import ConfigurationError, IncompleteError
+from scalesync.errors import AlreadyRunningError, ConfigurationError
 from scalesync.models.publishing import Partition
 from scalesync.publish.data_files import DataFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import fs
 
     from scalesync.models.columns import Column
 
@@ -26,8 +27,20 @@ SHORTEST_RETENTION = timedelta(days=7)
 """Age below which files are deleted only if nobody uses them."""
 
 
-class ChangedMeanwhileError(IncompleteError):
+CHANGED = "was changed by another program"
+"""A fault of a table; see `TableState.fault`."""
+
+
+class ChangedMeanwhileError(AlreadyRunningError):
     """Another process changed the table after its state was read: nothing of ours is in it."""
+
+
+class TableBusyError(AlreadyRunningError):
+    """Another process is publishing the table: nothing was begun."""
+
+
+class NotOursError(ConfigurationError):
+    """A directory holds something else than a table that this mirror published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class TableState:
     """Of a Delta table."""
     content: str = ""
     """A digest of the rows, of a table that is published as a whole."""
+    fault: str = ""
+    """Why it is not as that publication left it, as the end of a sentence; empty: it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,17 @@ class PublicationStamp:
     as_of: datetime | None
 
 
+def lacking_files(files: "fs.FileSystem", sizes: Mapping[str, int]) -> str:
+    """Return the fault of a table that has to have files of these sizes, by path; empty if they are there."""
+    from pyarrow import fs
+
+    # One listing: asking for each file is slow at an object store.
+    found = files.get_file_info(fs.FileSelector("", recursive=True)) if sizes else []
+    there = {each.path: each.size for each in found if each.is_file}
+    lost = sum(there.get(path) != size for path, size in sizes.items())
+    return f"lacks {lost:,} of its {len(sizes):,} data files, or they are damaged" if lost else ""
+
+
 def check_age(age: timedelta, *, short: bool) -> None:
     """Raise ConfigurationError for an age at which files may still be in use, unless `short` allows it."""
     if age < SHORTEST_RETENTION and not short:
@@ -79,10 +105,15 @@ class TableWriter(ABC):
     """One published table. Methods raise OSError or an error of deltalake for what cannot be reached."""
 
     @abstractmethod
+    def exists(self) -> bool:
+        """Return whether there is a table in this form, of anybody; changes nothing."""
+
+    @abstractmethod
     def state(self) -> TableState:
         """Read the state that the next `commit` replaces.
 
-        Raises ConfigurationError for a table that another mirror published, or that is none of ours.
+        Raises NotOursError for a table that another mirror published, or that is none of ours, and
+        TableBusyError while another process publishes it, if only one may.
         """
 
     @abstractmethod

@@ -1,10 +1,9 @@
 """Publish what changed in the mirror since a target was last written, as of one moment."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from secrets import randbits
 
@@ -12,9 +11,8 @@ from scalesync.clock import Clock
 from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.export import publishing
-from scalesync.db.export.rows import ExportedRows, rows, rows_of_partition
+from scalesync.db.export.rows import rows, rows_of_partition
 from scalesync.db.sync.runs import read_watermarks
-from scalesync.export.arrow import arrow_schema, record_batches
 from scalesync.models.columns import Column
 from scalesync.models.publishing import (
     PARTITIONED,
@@ -23,13 +21,19 @@ from scalesync.models.publishing import (
     Publication,
     PublishConflict,
     PublishedTable,
+    PublishEvent,
+    PublishFault,
     PublishFormat,
     PublishProgress,
+    PublishWaiting,
 )
-from scalesync.publish.data_files import DataFile, OpenFile, with_constants, write_files
+from scalesync.publish.data_files import DataFile
+from scalesync.publish.new_files import NewFiles
 from scalesync.publish.published_table import (
     ChangedMeanwhileError,
+    NotOursError,
     PublicationStamp,
+    TableBusyError,
     TableChange,
     TableState,
     TableWriter,
@@ -39,13 +43,16 @@ from scalesync.publish.target import Target, require_packages, store_error
 
 _ATTEMPTS = 6
 """How often a publication begins again because others changed a table."""
+_LONGEST_WAIT = 600
+"""Seconds for which it waits until another process has published."""
+_SECONDS_BETWEEN_LINES = 30
 _DIGITS = 15
 """Hexadecimal digits of the digest of a table without partitions: what a number in Delta's log holds."""
 _PUBLICATION_BITS = 62
 _STREAMS = 3
 """Streams that must have a watermark for the mirror to be complete up to any time."""
 
-Watch = Callable[[PublishProgress | PublishConflict], object]
+Watch = Callable[[PublishEvent], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,42 +93,61 @@ class Publisher:
         """Write what changed since the target was last written; return what was written.
 
         Everything is of one moment. Raises ConfigurationError for a target that cannot be used, and
-        IncompleteError if others changed it again and again.
+        AlreadyRunningError if others publish there all the time, or changed it again and again.
         """
         require_packages()
         publishing.check_views(plan.views)
         if plan.vacuum is not None:
             check_age(plan.vacuum, short=plan.short_retention)
-        for attempt in range(_ATTEMPTS):
+        waited = conflicts = 0
+        while True:
             try:
-                with self._open_database() as database:
-                    return self._publish(database, plan)
+                return self._try(plan)
+            except TableBusyError:
+                if waited == _LONGEST_WAIT or self._clock.over:
+                    raise
+                if waited % _SECONDS_BETWEEN_LINES == 0:
+                    self._watch(PublishWaiting(plan.target.address, waited))
+                waited += 1
+                self._clock.sleep(1.0)
             except ChangedMeanwhileError:
-                if attempt + 1 == _ATTEMPTS:
+                conflicts += 1
+                if conflicts == _ATTEMPTS:
                     raise
                 self._watch(PublishConflict(plan.target.address))
-                self._clock.sleep(0.1 * 2**attempt)
-            except (OSError, store_error()) as error:
-                raise plan.target.error(error) from error
-        raise AssertionError  # the last attempt has returned or raised
+                self._clock.sleep(0.05 * 2**conflicts)
+
+    def _try(self, plan: PublishPlan) -> Publication:
+        try:
+            with self._open_database() as database:
+                return self._publish(database, plan)
+        except (OSError, store_error()) as error:
+            raise plan.target.error(error) from error
 
     def _publish(self, database: Database, plan: PublishPlan) -> Publication:
-        with database.read() as conn:
+        # A database that only reads would refuse to note what is published: before anything is at the target.
+        with database.write() as conn:
+            publishing.check_writable(conn)
             publisher = publishing.publisher_name(conn)
-        writers = {name: _writer(plan, name, publisher) for name in plan.tables}
+        names = dict.fromkeys((*plan.tables, *publishing.view_names()))
+        writers = {name: _writer(plan, name, publisher) for name in names}
         try:
             # The states first: what others commit after that is noticed, and what they committed before it is
             # of an earlier moment than our snapshot.
-            states = {name: writer.state() for name, writer in writers.items()}
+            states = {name: writers[name].state() for name in plan.tables}
+            for name in [name for name in names if name not in states]:
+                # A view that was published once would grow old beside its tables.
+                if (known := _known_state(writers[name])) is not None:
+                    states[name] = known
             with database.read() as conn:
                 gaps, marks = tuple(self._gaps(conn)), read_watermarks(conn)
                 as_of = min(marks.values()) if len(marks) == _STREAMS else None
                 change = publishing.last_change(conn)
                 snapshot = _Snapshot(conn, database, plan, change, as_of, self._clock, self._watch)
                 tables = {
-                    name: snapshot.publish(name, writer, states[name]) for name, writer in writers.items()
+                    name: snapshot.publish(name, writers[name], state) for name, state in states.items()
                 }
-            deleted = {name: _tidy(plan, writer) for name, writer in writers.items()}
+            deleted = {name: _tidy(plan, writers[name]) for name in states}
         finally:
             for writer in writers.values():
                 writer.close()
@@ -144,87 +170,80 @@ class _Snapshot:
         """Write what changed in one table since its last publication; return what was written."""
         # None: nobody has published it yet, or this mirror did before it was restored from a backup.
         since = publishing.known_change(self.conn, state.publication, name)
-        written: _Written = []
+        if state.fault:
+            self.watch(PublishFault(name, state.fault))
+            since = None
+        files = NewFiles(writer)
         try:
             if name in PARTITIONED:
-                change = self._partitions(name, writer, since, written)
+                change = self._partitions(name, since, files)
             else:
-                change = self._whole(name, writer, state, written)
+                change = self._whole(name, state, files)
+            if change is None:
+                return PublishedTable(state.version, 0, 0, 0, self.change_id)
+            publication, obsolete = self._begin(name)
         except BaseException:
-            _discard(writer, written)
+            files.discard()
             raise
-        if change is None:
-            return PublishedTable(state.version, 0, 0, 0, self.change_id)
         try:
-            return self._commit(name, writer, change)
+            stamp = PublicationStamp(publication, self.change_id, self.as_of)
+            version = writer.commit(change, stamp)
         except ChangedMeanwhileError:
             # After any other error the files may be committed.
-            _discard(writer, written)
+            files.discard()
             raise
+        with self.database.write() as conn:
+            publishing.finish(conn, publication, obsolete, version, self.clock.now())
+        rows_written = sum(file.rows for _, file in change.files)
+        size = sum(file.bytes for _, file in change.files)
+        return PublishedTable(version, change.partitions, rows_written, size, self.change_id)
 
-    def _partitions(
-        self, name: str, writer: TableWriter, since: int | None, written: "_Written"
-    ) -> "TableChange | None":
+    def _partitions(self, name: str, since: int | None, files: NewFiles) -> "TableChange | None":
         """Write the partitions that changed after `since`; return None if none did."""
         touched = publishing.partitions(self.conn, since)
         if since is not None and not touched:
             return None
         columns: tuple[Column, ...] = ()
+        written: _Written = []
         for done, partition in enumerate(touched or [Partition("", "")], 1):
             with closing(rows_of_partition(self.conn, name, partition)) as found:
                 columns = found.columns
-                written.extend((partition, file) for file in _files(writer, found, partition, writer.create))
+                written.extend((partition, file) for file in files.write(found, partition))
             self.watch(PublishProgress(name, done, len(touched), sum(file.rows for _, file in written)))
         return TableChange(columns, written, None if since is None else frozenset(touched), len(touched))
 
-    def _whole(
-        self, name: str, writer: TableWriter, state: TableState, written: "_Written"
-    ) -> "TableChange | None":
+    def _whole(self, name: str, state: TableState, files: NewFiles) -> "TableChange | None":
         """Write a table without partitions; return None if its rows are those of the last publication."""
         # First only to see whether anything changed: nothing is kept, so that nothing is sent in vain.
         digest = sha256()
         with closing(rows(self.conn, name)) as found:
-            for file in _files(writer, found, None, None):
+            for file in files.write(found, None, keep=False):
                 digest.update(file.sha256.encode())
         content = str(int(digest.hexdigest()[:_DIGITS], 16))
-        if state.publication is not None and state.content == content:
+        if state.publication is not None and not state.fault and state.content == content:
             return None
         with closing(rows(self.conn, name)) as found:
-            written.extend((None, file) for file in _files(writer, found, None, writer.create))
+            written: _Written = [(None, file) for file in files.write(found, None)]
         self.watch(PublishProgress(name, 1, 1, sum(file.rows for _, file in written)))
         return TableChange(found.columns, written, None, 1, content, is_partitioned=False)
 
-    def _commit(self, name: str, writer: TableWriter, change: "TableChange") -> PublishedTable:
-        publication = randbits(_PUBLICATION_BITS)
+    def _begin(self, name: str) -> tuple[int, list[int]]:
+        """Note that a table is about to be published; return the number, and those known before."""
+        publication, place = randbits(_PUBLICATION_BITS), (self.plan.target.address, name)
         with self.database.write() as conn:
-            place = (self.plan.target.address, name)
-            publishing.begin(conn, publication, place, self.change_id, self.as_of)
-        version = writer.commit(change, PublicationStamp(publication, self.change_id, self.as_of))
-        with self.database.write() as conn:
-            publishing.finish(conn, publication, version, self.clock.now())
-        files = [file for _, file in change.files]
-        rows_written, size = sum(file.rows for file in files), sum(file.bytes for file in files)
-        return PublishedTable(version, change.partitions, rows_written, size, self.change_id)
+            return publication, publishing.begin(conn, publication, place, self.change_id, self.as_of)
 
 
 _Written = list[tuple[Partition | None, DataFile]]
 
 
-def _discard(writer: TableWriter, written: _Written) -> None:
-    """Delete files to which nothing refers; what a killed process leaves is removed by a vacuum."""
-    with suppress(Exception):
-        writer.delete([file.path for _, file in written])
-
-
-def _files(
-    writer: TableWriter, found: ExportedRows, partition: Partition | None, create: OpenFile | None
-) -> Iterator[DataFile]:
-    """Write rows into files of a table and yield each; without `create` nothing is kept."""
-    schema = writer.file_schema(found.columns, partitioned=partition is not None)
-    batches = record_batches(arrow_schema(found.columns), found.columns, found.rows)
-    values = {} if partition is None else partition._asdict()
-    whole = (with_constants(batch, schema, values) for batch in batches)
-    return write_files(partial(writer.new_path, partition), create, schema, whole)
+def _known_state(writer: TableWriter) -> TableState | None:
+    """Return the state of a table if this mirror published it, else None."""
+    try:
+        state = writer.state() if writer.exists() else TableState()
+    except NotOursError:
+        return None
+    return None if state.publication is None else state
 
 
 def _tidy(plan: PublishPlan, writer: TableWriter) -> int:

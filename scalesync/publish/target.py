@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from scalesync.errors import ConfigurationError, how_to_install
+from scalesync.publish.published_table import NotOursError
 from scalesync.sqlite_files import is_of_database
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def check_only_ours(files: "pyarrow.fs.FileSystem", address: str, ours: re.Patte
     for found in files.get_file_info(fs.FileSelector("", allow_not_found=True)):
         if not ours.fullmatch(found.base_name):
             msg = f"{address} holds {found.base_name!r}, which `scalesync publish` has not put there."
-            raise ConfigurationError(msg, advice="Name another target, or empty that directory.")
+            raise NotOursError(msg, advice="Name another target, or empty that directory.")
 
 
 def store_error() -> type[Exception]:

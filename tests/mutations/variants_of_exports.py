@@ -110,16 +110,30 @@ EXPORTS = (
     ),
     Variant(
         "the files of Delta tables do not say their partition",
-        "publish/data_files.py",
+        "publish/new_files.py",
         "constant = pa.scalar(values[name] or None, pa.string())",
         "constant = pa.scalar(None, pa.string())",
         ("publish/test_engines.py::test_engines_read_delta_tables[102]",),
     ),
     Variant(
         "the log of a Delta table has smallest values for largest ones",
-        "publish/delta.py",
+        "publish/delta_log.py",
         'bounds = {"minValues": file.lowest, "maxValues": file.highest, "nullCount": file.nulls}',
         'bounds = {"minValues": file.lowest, "maxValues": file.lowest, "nullCount": file.nulls}',
         ("publish/test_engines.py::test_engines_skip_no_file_that_has_rows",),
+    ),
+    Variant(
+        "a table that others changed is taken for the last publication",
+        "publish/delta_log.py",
+        "if not _is_maintenance(actions):",
+        "if not actions:",
+        ("publish/test_changes_by_others.py::test_what_another_engine_wrote_is_noticed[restore]",),
+    ),
+    Variant(
+        "a view that is not asked for again grows old",
+        "publish/publisher.py",
+        "states[name] = known",
+        "pass",
+        ("publish/test_publications.py::test_a_view_that_was_published_once_keeps_up[sqlite-delta]",),
     ),
 )

@@ -1,5 +1,10 @@
 """Parquet files with a manifest: what it lists is the mirror, however the files beside it came there."""
 
+import fcntl
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -8,11 +13,15 @@ import duckdb
 import pyarrow.parquet
 import pytest
 
+from scalesync.clock import Clock
 from scalesync.db.database import Database
-from scalesync.errors import ConfigurationError, IncompleteError
-from scalesync.models.publishing import PARTITIONED
+from scalesync.errors import AlreadyRunningError, ConfigurationError
+from scalesync.models.publishing import PARTITIONED, PublishFormat, PublishWaiting
+from scalesync.publish.publisher import Publisher, PublishPlan
+from scalesync.publish.target import Target
 from tests.publish.histories import History
 from tests.publish.published import TABLES, manifest, published, same
+from tests.support.databases import opened
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -108,16 +117,53 @@ def test_the_tables_of_another_mirror_are_refused(database: Database, tmp_path: 
         published(database, tmp_path, "parquet")
 
 
+class HurryingClock(Clock):
+    """A clock on which a sleep takes no time; what it was asked to sleep is what it shows."""
+
+    slept = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Count."""
+        object.__setattr__(self, "slept", self.slept + seconds)
+
+
+@contextmanager
+def busy(target: Path) -> Iterator[None]:
+    """Hold the lock of a table, as another publisher does."""
+    with (target / "tasks" / ".scalesync-lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
 def test_one_at_a_time_publishes_to_a_directory(sqlite_url: str, tmp_path: Path) -> None:
-    """A second one waits, and says so when it has waited for too long."""
-    import fcntl
+    """A second one waits for ten minutes, says so every half a minute, and ends with 6."""
+    plan = PublishPlan(Target.parse(str(tmp_path)), PublishFormat.PARQUET)
+    events: list[object] = []
+    clock = HurryingClock()
+    with opened(sqlite_url) as database:
+        publisher = Publisher(lambda: nullcontext(database), clock, lambda _: (), events.append)
+        publisher.publish(plan)
+        before = manifest(tmp_path, "tasks")
+        events.clear()
+        with busy(tmp_path), pytest.raises(AlreadyRunningError, match="Another process") as raised:
+            publisher.publish(plan)
+        assert (raised.value.exit_code, clock.slept) == (6, 600)
+        assert [each.seconds for each in events if isinstance(each, PublishWaiting)] == list(
+            range(0, 600, 30)
+        )
+        assert len(events) == 20
+        assert manifest(tmp_path, "tasks") == before
 
-    from tests.support.databases import opened
 
+def test_its_turn_comes(sqlite_url: str, tmp_path: Path) -> None:
+    """As soon as the other one is done."""
     with opened(sqlite_url) as database:
         published(database, tmp_path, "parquet")
-        with (tmp_path / "tasks" / ".scalesync-lock").open() as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            with pytest.raises(IncompleteError, match="Another process"):
-                published(database, tmp_path, "parquet")
-        published(database, tmp_path, "parquet")
+        History(database, 8).step("create")
+        with ThreadPoolExecutor() as threads:
+            with busy(tmp_path):
+                done = threads.submit(published, database, tmp_path, "parquet")
+                time.sleep(0.3)
+                assert not done.done()
+            assert done.result(30).tables["tasks"].rows > 0
+        assert list(same(database, tmp_path, "parquet")) == []

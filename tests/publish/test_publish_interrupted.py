@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from scalesync.db.database import Database
-from scalesync.errors import DatabaseError, IncompleteError
+from scalesync.errors import AlreadyRunningError, DatabaseError
 from scalesync.models.publishing import PARTITIONED
 from tests.publish.histories import History
 from tests.publish.published import TABLES, delta, manifest, mirrored, published, same
@@ -122,7 +122,7 @@ def test_several_publish_at_once(database: Database, tmp_path: Path, form: str) 
 
     def publish() -> None:
         for _ in range(2):
-            with suppress(IncompleteError):  # overtaken again and again
+            with suppress(AlreadyRunningError):  # overtaken again and again
                 published(database, tmp_path, form)
 
     with ThreadPoolExecutor(3) as threads:

@@ -54,22 +54,36 @@ def known_change(conn: sa.Connection, publication: int | None, table: str) -> in
     return found
 
 
+def view_names() -> tuple[str, ...]:
+    """Return the names of the views that can be published."""
+    return tuple(VIEWS)
+
+
+def check_writable(conn: sa.Connection) -> None:
+    """Raise DatabaseError if the database only reads, such as a standby."""
+    conn.execute(sa.delete(publications).where(sa.false()))
+
+
 def begin(
     conn: sa.Connection, publication: int, place: tuple[str, str], change_id: int, as_of: datetime | None
-) -> None:
-    """Remember a publication that is about to be made at a target, of a table."""
+) -> list[int]:
+    """Remember a publication that is about to be made at a target, of a table; return those known before.
+
+    Call it after the state of the table was read: what the others have begun is done by then, or will fail
+    once this one is done.
+    """
     target, table = place
+    c = publications.c
+    before = list(conn.scalars(sa.select(c.id).where(c.target == target, c.table == table)))
     given = {"id": publication, "target": target, "table": table, "change_id": change_id, "as_of": as_of}
     conn.execute(sa.insert(publications).values(given))
+    return before
 
 
-def finish(conn: sa.Connection, publication: int, version: int | None, at: datetime) -> None:
-    """Remember that a publication was made at `at`, and forget those before it at the same target."""
+def finish(
+    conn: sa.Connection, publication: int, before: Collection[int], version: int | None, at: datetime
+) -> None:
+    """Remember that a publication was made at `at`, and forget those that were known `before` it."""
     c = publications.c
     conn.execute(sa.update(publications).where(c.id == publication).values(version=version, published_at=at))
-    mine = sa.select(c.target, c.table, c.change_id).where(c.id == publication).subquery()
-    # What another process has begun meanwhile, with the same change or a later one, may be done by now.
-    before = sa.exists().where(
-        mine.c.target == c.target, mine.c.table == c.table, mine.c.change_id > c.change_id
-    )
-    conn.execute(sa.delete(publications).where(before, c.id != publication))
+    conn.execute(sa.delete(publications).where(c.id.in_(list(before))))
