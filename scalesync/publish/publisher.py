@@ -96,9 +96,7 @@ class Publisher:
         AlreadyRunningError if others publish there all the time, or changed it again and again.
         """
         require_packages()
-        publishing.check_views(plan.views)
-        if plan.vacuum is not None:
-            check_age(plan.vacuum, short=plan.short_retention)
+        _check(plan)
         waited = conflicts = 0
         while True:
             try:
@@ -134,6 +132,7 @@ class Publisher:
         try:
             # The states first: what others commit after that is noticed, and what they committed before it is
             # of an earlier moment than our snapshot.
+            plan.target.check_is_no_table(writers[plan.tables[0]].target_files())
             states = {name: writers[name].state() for name in plan.tables}
             for name in [name for name in names if name not in states]:
                 # A view that was published once would grow old beside its tables.
@@ -235,6 +234,15 @@ class _Snapshot:
 
 
 _Written = list[tuple[Partition | None, DataFile]]
+
+
+def _check(plan: PublishPlan) -> None:
+    """Raise ConfigurationError for what cannot be done anywhere."""
+    publishing.check_views(plan.views)
+    if plan.format is PublishFormat.PARQUET:
+        plan.target.check_parquet()
+    if plan.vacuum is not None:
+        check_age(plan.vacuum, short=plan.short_retention)
 
 
 def _known_state(writer: TableWriter) -> TableState | None:
