@@ -83,10 +83,10 @@ class Publisher:
         self,
         open_database: Callable[[], AbstractContextManager[Database]],
         clock: Clock,
-        gaps: Callable[[Connection], Iterable[str]],
+        gaps: Callable[[Connection], Iterable[tuple[str, str]]],
         watch: Watch,
     ) -> None:
-        """Open the database with `open_database`; `gaps` reads why the mirror may be incomplete."""
+        """Open the database with `open_database`; `gaps` reads why it may be incomplete, and what helps."""
         self._open_database, self._clock, self._gaps, self._watch = open_database, clock, gaps, watch
 
     def publish(self, plan: PublishPlan) -> Publication:
@@ -150,7 +150,9 @@ class Publisher:
         finally:
             for writer in writers.values():
                 writer.close()
-        return Publication(plan.target.address, plan.format, as_of, gaps, tables, deleted)
+        why = tuple(sentence for sentence, _ in gaps)
+        helping = " ".join(dict.fromkeys(help_ for _, help_ in gaps))
+        return Publication(plan.target.address, plan.format, as_of, why, tables, deleted, helping)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,36 @@ def test_an_incomplete_mirror_is_published_with_1(mirror: Scalesync) -> None:
     assert (done.json["complete"], done.json["as_of"]) == (False, None)
 
 
+def test_advice_is_what_helps(mirror: Scalesync) -> None:
+    """A sync only for what a sync brings; for responses of no known form there is nothing to run."""
+    run = complete(mirror)
+    insert = "INSERT INTO unread_responses SELECT task_id FROM tasks LIMIT 1"
+    execute(run.mirror, insert)
+    done = run("publish", "lake", "--json")
+    check_refusal(done, 1, "unread_responses")
+    assert "sync`" not in done.err
+    assert "fetch-results" not in done.err
+    execute(run.mirror, "DELETE FROM unread_responses")
+    execute(run.mirror, "UPDATE result_files SET fetched_at = NULL, read_at = NULL")
+    done = run("publish", "lake")
+    check_refusal(done, 1, "fetch-results`, then publish again")
+    assert "sync`" not in done.err
+    execute(run.mirror, "DELETE FROM watermarks")
+    check_refusal(run("publish", "lake"), 1, "sync`, then publish again", "fetch-results`, then publish")
+
+
+def test_a_full_stdout_changes_no_exit_code(mirror: Scalesync) -> None:
+    """The tables are published: the code is that of the work."""
+    run = complete(mirror)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "scalesync", "publish", "lake"],
+            cwd=run.directory, env=run.environment(), stdout=full, stderr=subprocess.PIPE, text=True,
+            check=False,
+        )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
 def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
     """Each in one sentence, with 2, and nothing is written."""
     (mirror.directory / "file").write_text("x")
