@@ -11,8 +11,9 @@ from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.models.selection import ObjectCounts
 from scalesync.models.storage import PrunableKind
-from scalesync.models.sync import Run, RunState, VerificationRecord
+from scalesync.models.sync import Run, VerificationRecord
 from scalesync.sqlite_files import readable_by_others
+from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -132,6 +133,10 @@ class Status:
     """The last verification."""
     proven: "VerificationRecord | None"
     """The last verification that compared everything and found no difference."""
+    incomplete_run: "Run | None"
+    """The newest run that ended incomplete and left what no later one has read."""
+    failed_verification: "VerificationRecord | None"
+    """The last verification with differences or doubts that nothing has removed since."""
     now: datetime
     sizes: "DatabaseSizes | None" = None
     """What the tables take on the disk; None if that was not asked for."""
@@ -155,9 +160,19 @@ class Status:
         if self.open_windows:
             left = number_of(self.open_windows, "part")
             yield f"A sync is not done, {left} of it to be read: run `scalesync sync` to go on."
-        last = self.runs[0] if self.runs else None
-        if last is not None and last.state is RunState.INCOMPLETE:
-            yield f"The last sync (run {last.id}) ended incomplete: {last.error or 'no reason was kept'}"
+        run, doubt = self.incomplete_run, self.failed_verification
+        if run is not None:
+            why = run.error or "no reason was kept"
+            if self.runs and self.runs[0].id == run.id:
+                yield f"The last sync (run {run.id}) ended incomplete: {why}"
+            else:
+                since = "no later one read as much, which `scalesync sync --full` does"
+                yield f"Run {run.id} ended incomplete, and {since}: {why}"
+        if doubt is not None and doubt.drift:
+            found = number_of(doubt.drift, "object")
+            yield f"The last verification, as of {format_instant(doubt.as_of)}, found that {found} differed."
+        if doubt is not None and doubt.unproven:
+            yield f"The last verification could not compare everything: {doubt.unproven}"
 
     def file_gaps(self) -> Iterator[str]:
         """Yield a sentence for each reason for which annotations in result files are not here."""
@@ -189,7 +204,7 @@ def read_status(
     """
     from scalesync.db.mirror import account, query
     from scalesync.db.queue import pause, stats
-    from scalesync.db.sync import runs, verifications, window_ledger
+    from scalesync.db.sync import known_gaps, runs, verifications, window_ledger
     from scalesync.models.sync import WindowState
 
     run = runs.open_run(conn)
@@ -208,5 +223,7 @@ def read_status(
         *query.replaced_responses_size(conn),
         verifications.last(conn),
         verifications.last_proof(conn),
+        known_gaps.incomplete_run(conn),
+        known_gaps.failed_verification(conn),
         now,
     )

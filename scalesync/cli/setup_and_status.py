@@ -176,6 +176,10 @@ def _print_what_is_left(current: "Status") -> None:
         output.print_text(
             "If it was the API's clock that was ahead, the next sync reads again from before it."
         )
+    run = current.incomplete_run
+    if run is not None and run.id != current.runs[0].id:
+        since = "no later one read as much: `scalesync sync --full` does"
+        output.print_text(f"\nRun {run.id} ended incomplete, and {since}.")
     if current.open_windows:
         left = output.pluralize(current.open_windows, "window is", "windows are")
         output.print_text(f"\n{left} open: run `scalesync sync` to go on.")

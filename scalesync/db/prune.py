@@ -20,9 +20,10 @@ from scalesync.db.schema.queue import command_attempts, commands
 from scalesync.db.schema.reviews_and_versions import replaced_responses
 from scalesync.db.schema.sync import runs, verifications, windows
 from scalesync.db.statements import ONCE, in_list
+from scalesync.db.sync.known_gaps import left_doubt, left_gap
 from scalesync.models.commands import CommandState
 from scalesync.models.storage import PrunableKind, PrunedTable, PruneProgress
-from scalesync.models.sync import RunState, VerificationState
+from scalesync.models.sync import RunKind, RunState, VerificationState
 
 PORTION = 500
 """Rows that are deleted in one transaction, for which a sync or a dispatch may have to wait."""
@@ -51,9 +52,9 @@ class _PrunablePart:
 def _covered_runs() -> sa.Select[int]:
     """Return a query for the runs that ended before `before` and that nothing asks for any more.
 
-    Each of their streams was read completely by a later run that began before `before` too: gaps that they
-    left are closed. The last such run stays: its watermark is the one to go back to if the API's clock was
-    ahead meanwhile. So does the last run of all, which `status` shows.
+    Each of their streams was read completely by a later run that began before `before` too, and gaps that
+    they left are closed. The last such run stays: its watermark is the one to go back to if the API's clock
+    was ahead meanwhile. So do the last full one, which closed gaps, and the last of all, for `status`.
     """
     last = (
         sa.select(windows.c.stream, sa.func.max(runs.c.id).label("run_id"))
@@ -67,9 +68,15 @@ def _covered_runs() -> sa.Select[int]:
     read_later = sa.select(last.c.run_id).where(last.c.stream == windows.c.stream).scalar_subquery()
     is_last = sa.func.coalesce(read_later, 0) <= windows.c.run_id
     uncovered = sa.exists().where(windows.c.run_id == runs.c.id, is_last)
-    newest = sa.select(sa.func.max(runs.c.id)).scalar_subquery()
+    newest = sa.select(sa.func.max(runs.c.id))
+    full = newest.where(runs.c.kind == RunKind.FULL, runs.c.state == RunState.COMPLETE).scalar_subquery()
     return sa.select(runs.c.id).where(
-        runs.c.state != RunState.OPEN, runs.c.finished_at < _BEFORE, runs.c.id < newest, ~uncovered
+        runs.c.state != RunState.OPEN,
+        runs.c.finished_at < _BEFORE,
+        runs.c.id < newest.scalar_subquery(),
+        runs.c.id != sa.func.coalesce(full, 0),
+        ~uncovered,
+        ~left_gap(),
     )
 
 
@@ -110,7 +117,9 @@ _PARTS = (
         (replaced_responses.c.replaced_at < _BEFORE,),
     ),
     _PrunablePart(
-        PrunableKind.VERIFICATIONS, verifications, (verifications.c.as_of < _BEFORE, _not_the_last_proof())
+        PrunableKind.VERIFICATIONS,
+        verifications,
+        (verifications.c.as_of < _BEFORE, _not_the_last_proof(), ~left_doubt()),
     ),
 )
 

@@ -35,6 +35,11 @@ ANSWER_SECONDS = 2.0
 """Seconds that a request waits for a turn from the database, before it goes by its own process's rate."""
 RETRY_SECONDS = 5.0
 """Seconds for which a database that did not answer is not asked again."""
+LONGEST_PAUSE = 600.0
+"""Seconds of a pause that the row keeps for all processes, for nobody could end a pause of a year.
+
+A process that asks the API after it, and is refused again, prolongs it.
+"""
 NOTICE_SECONDS = 0.5
 """Seconds between two looks at the row by transactions that are made for something else."""
 
@@ -141,7 +146,7 @@ class SharedRequestRate:
         def ask(connection: Any) -> bool:
             # Only now: to connect took its time, too.
             since = self._clock.monotonic() - started
-            given = {"since_started": since, "pause": pause, "least": least}
+            given = {"since_started": since, "pause": min(pause, LONGEST_PAUSE), "least": least}
             row = connection.execute(_SLOW_DOWN, given).fetchone()
             if row is not None:
                 self._learn(*row)

@@ -54,12 +54,7 @@ def warnings(status: "Status") -> Iterator[str]:
 
 
 def _proof_warnings(status: "Status") -> Iterator[str]:
-    proven, last = status.proven, status.verified
-    if last is not None and last.drift:
-        found = number_of(last.drift, "object")
-        yield f"The last verification, as of {format_instant(last.as_of)}, found that {found} differed."
-    if last is not None and last.unproven:
-        yield f"The last verification could not compare everything: {last.unproven}"
+    proven = status.proven
     if proven is None:
         yield "Not proven equal to the API yet: `scalesync verify` does that."
     elif status.now - proven.as_of > PROOF_AGE:

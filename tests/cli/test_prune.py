@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+from scalesync.sandbox import SandboxServer
 from tests.support.cli_process import Scalesync, check_refusal, execute
 
 AGED = {
@@ -46,8 +47,10 @@ def test_nothing_is_deleted_without_yes(mirror: Scalesync) -> None:
     assert some["tables"] == [{"kind": "attempts", "table": "command_attempts", "rows": 0, "bytes": None}]
 
 
-def test_a_pruned_mirror_goes_on_as_before(mirror: Scalesync) -> None:
+def test_a_pruned_mirror_goes_on_as_before(sandbox: SandboxServer, empty_mirror: Scalesync) -> None:
     """Status, a sync of changes only, a verification, and what was delivered is not queued again."""
+    mirror = empty_mirror.having(SCALESYNC_API_URL=sandbox.url)
+    assert mirror("sync").code == 0
     create = ("task", "create", "annotation", "attachment=https://example.com/1.jpg", "unique_id=once")
     assert [mirror(*call).code for call in (create, ("dispatch",), ("verify",), ("sync", "--full"))] == [
         0

@@ -1,5 +1,6 @@
 """Commands at work when somebody deletes the -wal beside their mirror: they end with 5 and say so."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +17,20 @@ SAID = ("was deleted or replaced while it was in use", "queue distrust")
 
 
 def take_away(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Delete files beside a mirror as soon as they are there."""
+    """Delete files beside a mirror as soon as all of them are there."""
     deadline = time.monotonic() + 60
-    for suffix in suffixes:
-        while not (beside := Path(f"{path}{suffix}")).exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        beside.unlink()
+    beside = [Path(f"{path}{suffix}") for suffix in suffixes]
+    while not all(each.exists() for each in beside):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for each in beside:
+        each.unlink()
+
+
+def wait_until_idle(process: subprocess.Popen[str]) -> None:
+    """Wait until a dispatcher has looked for work: before, it opens the mirror more than once."""
+    assert process.stderr is not None
+    assert "waiting for work" in process.stderr.readline()
 
 
 @pytest.mark.parametrize("gone", BESIDE)
@@ -49,6 +57,7 @@ def test_an_idle_dispatcher_ends(
     """At its next look for work."""
     ready = empty_mirror.having(SCALESYNC_API_URL=sandbox.url)
     with ready.started("dispatch", "--watch") as process:
+        wait_until_idle(process)
         take_away(ready.mirror, gone)
         check_refusal(ready.ended(process), 5, *SAID)
 
@@ -58,6 +67,7 @@ def test_what_is_queued_into_new_files_is_kept(sandbox: SandboxServer, empty_mir
     ready = empty_mirror.having(SCALESYNC_API_URL=sandbox.url)
     order = ("task", "create", "textcollection")
     with ready.started("dispatch", "--watch") as process:
+        wait_until_idle(process)
         take_away(ready.mirror, ("-wal", "-shm"))
         assert ready(*order, "unique_id=kept").code == 0
         check_refusal(ready.ended(process), 5, *SAID)

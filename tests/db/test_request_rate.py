@@ -96,6 +96,13 @@ def test_the_pause_and_the_slowest_rate_have_bounds(postgres_url: str) -> None:
         assert taken(rate, 1, 30.0).interval == 30.0
 
 
+def test_a_pause_of_years_does_not_stop_everybody_for_years(postgres_url: str) -> None:
+    """The row keeps ten minutes of it; nobody could take it back."""
+    with sharing(postgres_url, 2) as (one, other):
+        one.slow_down(time.monotonic(), 365 * 86_400.0, 0.0)
+        assert taken(other).wait == pytest.approx(request_rate.LONGEST_PAUSE, abs=5)
+
+
 def test_a_turn_that_comes_too_late_is_not_taken(postgres_url: str) -> None:
     """The seconds until it are said, and the row is as it was."""
     with sharing(postgres_url, 1) as (rate,):

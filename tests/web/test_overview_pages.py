@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from scalesync.db.database import Database
-from scalesync.db.schema.sync import runs, verifications, watermarks
+from scalesync.db.schema.sync import runs, verifications, watermarks, windows
 from scalesync.models.commands import CommandState
 from scalesync.web.overview_cache import cache_of
 from scalesync.web.server import PagesServer
@@ -122,7 +122,9 @@ def test_a_complete_and_proven_mirror_has_no_warning(database: Database, account
         conn.execute(
             insert(verifications).values(as_of=now, state="drift", **values | {"drift": 3, "unproven": "no"})
         )
-        conn.execute(insert(runs).values(kind="full", state="incomplete", started_at=now, finished_at=now))
+        run = insert(runs).values(kind="full", state="incomplete", started_at=now, finished_at=now)
+        run_id = conn.execute(run.returning(runs.c.id)).scalar_one()
+        conn.execute(insert(windows).values(run_id=run_id, stream="tasks", state="failed"))
         conn.execute(delete(watermarks).where(watermarks.c.stream == "batches"))
     sentences = " ".join(warned(account))
     assert "found that 3 objects differed" in sentences

@@ -13,6 +13,10 @@ from scalesync.timestamps import format_instant
 _FILTERS = ("stream", "project", "created_from", "created_to", "updated_from")
 
 
+RECORD_COLUMNS = tuple(verifications.c[name] for name in VerificationRecord.__dataclass_fields__)
+"""In the order of the fields of a record."""
+
+
 def scope_of(windows: Sequence[Window]) -> str:
     """Return the windows as JSON, without filters that are None."""
     filters = [{name: getattr(window, name) for name in _FILTERS} for window in windows]
@@ -44,7 +48,6 @@ def last_proof(conn: Connection) -> VerificationRecord | None:
 
 
 def _last(conn: Connection, *where: ColumnElement[bool]) -> VerificationRecord | None:
-    columns = [verifications.c[name] for name in VerificationRecord.__dataclass_fields__]
-    query = select(*columns).where(*where).order_by(verifications.c.id.desc()).limit(1)
+    query = select(*RECORD_COLUMNS).where(*where).order_by(verifications.c.id.desc()).limit(1)
     row = conn.execute(query).first()
     return None if row is None else VerificationRecord(*row)
