@@ -14,6 +14,7 @@ from scalesync.cli.export import VIEWS
 from scalesync.cli.output import pluralize, print_json, print_table
 from scalesync.cli.param_types import DURATION, json_option
 from scalesync.cli.progress import Tracker, progress
+from scalesync.cli.std_streams import ignore_write_errors
 from scalesync.errors import ConfigurationError, IncompleteError
 from scalesync.models.publishing import (
     PublishConflict,
@@ -72,6 +73,7 @@ def publish(
         done = mirror.publish(
             target, format=form["format"], views=view, vacuum=vacuum, on_event=on_event, **chosen
         )
+    ignore_write_errors()
     _print(done, as_json=json, quiet=context.quiet)
     _raise_if_incomplete(done)
 
@@ -91,7 +93,7 @@ def _print(done: "Publication", *, as_json: bool, quiet: bool) -> None:
 def _raise_if_incomplete(done: "Publication") -> None:
     if done.gaps:
         msg = f"Published, but not known to be complete. {' '.join(done.gaps)}"
-        raise IncompleteError(msg, advice="Run `scalesync sync`, then publish again.")
+        raise IncompleteError(msg, advice=done.advice)
 
 
 class _PublishTracker(Tracker):

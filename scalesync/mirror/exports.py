@@ -142,13 +142,16 @@ class Exports(Connected):
         connections = self.connections()
         return Publisher(connections.database, connections.clock, self._gaps, on_event).publish(plan)
 
-    def _gaps(self, conn: "Connection") -> "Iterator[str]":
+    def _gaps(self, conn: "Connection") -> "Iterator[tuple[str, str]]":
         from scalesync.status import read_status
 
         status = read_status(conn, "", self.now(), recent=1, count=False)
-        yield from status.sync_gaps()
-        yield from status.file_gaps()
-        yield from status.response_gaps()
+        for sentence in status.sync_gaps():
+            yield sentence, "Run `scalesync sync`, then publish again."
+        for sentence in status.file_gaps():
+            yield sentence, "Run `scalesync fetch-results`, then publish again."
+        for sentence in status.response_gaps():
+            yield sentence, "`unread_responses` names these tasks; nothing else can be done about them here."
 
     def _export(self, table: str, format: str, filters: Mapping[str, Any]) -> "Export":  # noqa: A002 - as above
         from scalesync.export.exporter import Export, Format

@@ -66,6 +66,8 @@ class Publication:
     """By name."""
     deleted_files: Mapping[str, int]
     """By table, if old files were to be deleted."""
+    advice: str = ""
+    """What to do about the gaps; empty: there are none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,13 @@ from scalesync.publish.published_table import (
     TableWriter,
     check_age,
 )
-from scalesync.publish.target import Target, check_only_ours, local_files
+from scalesync.publish.target import Target, check_only_ours, local_files, reason_of
 from scalesync.timestamps import format_instant
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable
+    from pyarrow import fs
 
     from scalesync.models.columns import Column
 
@@ -51,6 +52,10 @@ class DeltaWriter(TableWriter):
         self._address = target.table(name)
         self._table: DeltaTable | None = None
 
+    def target_files(self) -> "fs.FileSystem":
+        """Return the files below the target itself."""
+        return self._files_at(self._target.address)
+
     def exists(self) -> bool:
         """Return whether there is a Delta table of anybody."""
         from deltalake import DeltaTable
@@ -59,18 +64,13 @@ class DeltaWriter(TableWriter):
 
     def state(self) -> TableState:
         """Read the log. Raises NotOursError for a table that is not this mirror's."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
-
         if self._target.is_local and "%" in self._address:
             # deltalake looks for the log where the decoded name would lead.
             msg = f"Delta tables cannot lie below a directory with % in its name: {self._target.address}."
             raise ConfigurationError(msg, advice="Name another, or publish Parquet files.")
         self._target.make(self._name)
-        try:
-            self._table = DeltaTable(self._address)
-        except TableNotFoundError:
-            self._table = None
+        self._table = self._opened()
+        if self._table is None:
             check_only_ours(self._files(), self._address, OF_DELTA)
             return TableState()
         if self._table.transaction_version(self._app) is None:
@@ -80,6 +80,21 @@ class DeltaWriter(TableWriter):
         content = str(self._table.transaction_version(f"{self._app}:content") or "")
         fault = delta_log.fault(self._table, self._files(), f"{self._app}:publication", publication or 0)
         return TableState(publication, self._table.version(), content, fault)
+
+    def _opened(self) -> "DeltaTable | None":
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            return DeltaTable(self._address)
+        except TableNotFoundError:
+            return None
+        except DeltaError as error:
+            if not self._target.is_local:
+                # More likely the store cannot be reached.
+                raise
+            msg = f"The Delta table at {self._address} cannot be read: {reason_of(error)}."
+            raise ConfigurationError(msg, advice="Remove that table: it is published anew.") from error
 
     def file_schema(self, columns: "Sequence[Column]", *, partitioned: bool) -> "pa.Schema":
         """Return the schema of files, with times in microseconds: it is that of the table."""
@@ -157,12 +172,15 @@ class DeltaWriter(TableWriter):
         return len(deleted)
 
     def _files(self) -> Any:
+        return self._files_at(self._address)
+
+    def _files_at(self, address: str) -> Any:
         if self._target.is_local:
-            return local_files(self._address)
+            return local_files(address)
         from deltalake.fs import DeltaStorageHandler
         from pyarrow import fs
 
-        return fs.PyFileSystem(DeltaStorageHandler(self._address))
+        return fs.PyFileSystem(DeltaStorageHandler(address))
 
     def _properties(self, stamp: PublicationStamp, content: str) -> "CommitProperties":
         from deltalake import CommitProperties, Transaction

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import msgspec
 
-from scalesync.errors import ConfigurationError
 from scalesync.export.arrow import arrow_schema
 from scalesync.export.parquet import partition_path
 from scalesync.models.publishing import Partition
@@ -34,6 +33,7 @@ from scalesync.publish.target import Target, check_only_ours, local_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import fs
 
     from scalesync.models.columns import Column
 
@@ -76,6 +76,10 @@ class ParquetWriter(TableWriter):
         self._address = target.table(name)
         self._held = ExitStack()
         self._manifest: Manifest | None = None
+
+    def target_files(self) -> "fs.FileSystem":
+        """Return the files below the target itself."""
+        return self._files_at(self._target.address)
 
     def exists(self) -> bool:
         """Return whether there is a manifest of anybody."""
@@ -174,9 +178,10 @@ class ParquetWriter(TableWriter):
         self._held.close()
 
     def _files(self) -> Any:
-        if self._target.is_local:
-            return local_files(self._address)
-        return _store(self._address)
+        return self._files_at(self._address)
+
+    def _files_at(self, address: str) -> Any:
+        return local_files(address) if self._target.is_local else _store(address)
 
     def _read_manifest(self) -> Manifest | None:
         files = self._files()
@@ -232,22 +237,10 @@ def _parent(path: str) -> str:
 
 
 def _store(address: str) -> Any:
-    """Return the files below an address of an object store, by pyarrow."""
+    """Return the files below an address of S3, by pyarrow."""
     from pyarrow import fs
 
-    scheme, _, place = address.partition("://")
-    if scheme == "az":
-        # Its URLs do not name the account.
-        account = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME")
-        if not account:
-            raise ConfigurationError("AZURE_STORAGE_ACCOUNT_NAME is not set.", advice="Set it.")
-        return fs.SubTreeFileSystem(
-            place, fs.AzureFileSystem(account, os.environ.get("AZURE_STORAGE_ACCOUNT_KEY"))
-        )
-    if scheme == "s3":
-        # pyarrow finds the credentials and the region in the environment, but not always another endpoint.
-        endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
-        return fs.SubTreeFileSystem(
-            place, fs.S3FileSystem(endpoint_override=endpoint.netloc or None, scheme=endpoint.scheme or None)
-        )
-    return fs.SubTreeFileSystem(place, fs.GcsFileSystem())
+    # pyarrow finds the credentials and the region in the environment, but not always another endpoint.
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
+    store = fs.S3FileSystem(endpoint_override=endpoint.netloc or None, scheme=endpoint.scheme or None)
+    return fs.SubTreeFileSystem(address.partition("://")[2], store)

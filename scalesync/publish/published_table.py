@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PARTITION_COLUMNS = ("project", "month")
 
-OF_DELTA = re.compile(r"parts|_delta_log|project=.*|part-.*")
+OF_DELTA = re.compile(r"parts|_delta_log|project=.*|part-.*|\.scalesync-lock")
 """Names in the directory of a Delta table that publishing made, or compaction."""
 OF_PARQUET = re.compile(r"project=.*|part-.*|_manifest\.json|\.scalesync-.*")
 """Names in the directory of a table of Parquet files that publishing made."""
@@ -103,6 +103,10 @@ def check_age(age: timedelta, *, short: bool) -> None:
 
 class TableWriter(ABC):
     """One published table. Methods raise OSError or an error of deltalake for what cannot be reached."""
+
+    @abstractmethod
+    def target_files(self) -> "fs.FileSystem":
+        """Return the files below the target itself."""
 
     @abstractmethod
     def exists(self) -> bool:

@@ -83,10 +83,10 @@ class Publisher:
         self,
         open_database: Callable[[], AbstractContextManager[Database]],
         clock: Clock,
-        gaps: Callable[[Connection], Iterable[str]],
+        gaps: Callable[[Connection], Iterable[tuple[str, str]]],
         watch: Watch,
     ) -> None:
-        """Open the database with `open_database`; `gaps` reads why the mirror may be incomplete."""
+        """Open the database with `open_database`; `gaps` reads why it may be incomplete, and what helps."""
         self._open_database, self._clock, self._gaps, self._watch = open_database, clock, gaps, watch
 
     def publish(self, plan: PublishPlan) -> Publication:
@@ -96,9 +96,7 @@ class Publisher:
         AlreadyRunningError if others publish there all the time, or changed it again and again.
         """
         require_packages()
-        publishing.check_views(plan.views)
-        if plan.vacuum is not None:
-            check_age(plan.vacuum, short=plan.short_retention)
+        _check(plan)
         waited = conflicts = 0
         while True:
             try:
@@ -134,6 +132,7 @@ class Publisher:
         try:
             # The states first: what others commit after that is noticed, and what they committed before it is
             # of an earlier moment than our snapshot.
+            plan.target.check_is_no_table(writers[plan.tables[0]].target_files())
             states = {name: writers[name].state() for name in plan.tables}
             for name in [name for name in names if name not in states]:
                 # A view that was published once would grow old beside its tables.
@@ -151,7 +150,9 @@ class Publisher:
         finally:
             for writer in writers.values():
                 writer.close()
-        return Publication(plan.target.address, plan.format, as_of, gaps, tables, deleted)
+        why = tuple(sentence for sentence, _ in gaps)
+        helping = " ".join(dict.fromkeys(help_ for _, help_ in gaps))
+        return Publication(plan.target.address, plan.format, as_of, why, tables, deleted, helping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,15 @@ class _Snapshot:
 
 
 _Written = list[tuple[Partition | None, DataFile]]
+
+
+def _check(plan: PublishPlan) -> None:
+    """Raise ConfigurationError for what cannot be done anywhere."""
+    publishing.check_views(plan.views)
+    if plan.format is PublishFormat.PARQUET:
+        plan.target.check_parquet()
+    if plan.vacuum is not None:
+        check_age(plan.vacuum, short=plan.short_retention)
 
 
 def _known_state(writer: TableWriter) -> TableState | None:

@@ -18,6 +18,9 @@ STORES = ("s3", "gs", "az")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST_REASON = 300
+_BACKTRACE = re.compile(r"\s*(\d+: |at \S+:\d+)")
+"""Lines that deltalake's errors may have below their text."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _QUERY = re.compile(r"\?[^\s\"']*")
 
 _CHECK_ACCESS = "Check the address, and the credentials in the environment."
@@ -39,10 +42,15 @@ class Target:
         """
         match = _SCHEME.match(given)
         try:
-            return cls._directory(given) if match is None else cls._store(match[1].lower(), urlsplit(given))
+            found = cls._directory(given) if match is None else cls._store(match[1].lower(), urlsplit(given))
         except (ValueError, RuntimeError) as error:
             msg = f"{given!r} is neither a directory nor the address of one."
             raise ConfigurationError(msg, advice="Name another target.") from error
+        # Of what was given too: URLs are parsed without their line breaks, as if there were none.
+        if _CONTROLS.search(given + found.address):
+            msg = "The name of the target holds a line break or another control character."
+            raise ConfigurationError(msg, advice="Name another target.")
+        return found
 
     @classmethod
     def _directory(cls, given: str) -> "Target":
@@ -75,12 +83,36 @@ class Target:
 
     def error(self, error: Exception) -> ConfigurationError:
         """Return an error of reading or writing here as a sentence, without what may be secret in it."""
-        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        # Errors of object stores are several lines, drawn as a tree for terminals.
-        lines = [line.strip(" ↳") for line in _COLOR.sub("", _QUERY.sub("", reason)).splitlines()]
-        line = ": ".join(filter(None, lines))[:_LONGEST_REASON].rstrip(". ")
         check = "Check its permissions and its free space." if self.is_local else _CHECK_ACCESS
-        return ConfigurationError(f"Cannot publish at {self.address}: {line}.", advice=check)
+        return ConfigurationError(f"Cannot publish at {self.address}: {reason_of(error)}.", advice=check)
+
+    def check_parquet(self) -> None:
+        """Raise ConfigurationError for an object store at which only Delta tables are published."""
+        # pyarrow asks for missing credentials without end, and no signal ends it.
+        if self.address.startswith(("gs://", "az://")):
+            msg = f"Parquet files are published in directories and at s3:// addresses, not at {self.address}."
+            raise ConfigurationError(msg, advice="Publish Delta tables there, or name another target.")
+
+    def check_is_no_table(self, files: "pyarrow.fs.FileSystem") -> None:
+        """Raise ConfigurationError if there is a table at the target itself; `files` are those below it."""
+        from pyarrow import fs
+
+        for name in ("_delta_log", "_manifest.json"):
+            if files.get_file_info(name).type != fs.FileType.NotFound:
+                msg = f"{self.address} is a table itself: it holds {name!r}."
+                raise ConfigurationError(msg, advice="Name another target, such as the directory above it.")
+
+
+def reason_of(error: Exception) -> str:
+    """Return the reason that an error of a file system or of deltalake gives, as one line without secrets."""
+    reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    # Errors of object stores are several lines, drawn as a tree for terminals.
+    lines = [
+        line.strip(" ↳")
+        for line in _COLOR.sub("", _QUERY.sub("", reason)).splitlines()
+        if not _BACKTRACE.match(line)
+    ]
+    return ": ".join(filter(None, lines))[:_LONGEST_REASON].rstrip(". ")
 
 
 def require_packages() -> None:

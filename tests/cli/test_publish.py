@@ -59,6 +59,36 @@ def test_an_incomplete_mirror_is_published_with_1(mirror: Scalesync) -> None:
     assert (done.json["complete"], done.json["as_of"]) == (False, None)
 
 
+def test_advice_is_what_helps(mirror: Scalesync) -> None:
+    """A sync only for what a sync brings; for responses of no known form there is nothing to run."""
+    run = complete(mirror)
+    insert = "INSERT INTO unread_responses SELECT task_id FROM tasks LIMIT 1"
+    execute(run.mirror, insert)
+    done = run("publish", "lake", "--json")
+    check_refusal(done, 1, "unread_responses")
+    assert "sync`" not in done.err
+    assert "fetch-results" not in done.err
+    execute(run.mirror, "DELETE FROM unread_responses")
+    execute(run.mirror, "UPDATE result_files SET fetched_at = NULL, read_at = NULL")
+    done = run("publish", "lake")
+    check_refusal(done, 1, "fetch-results`, then publish again")
+    assert "sync`" not in done.err
+    execute(run.mirror, "DELETE FROM watermarks")
+    check_refusal(run("publish", "lake"), 1, "sync`, then publish again", "fetch-results`, then publish")
+
+
+def test_a_full_stdout_changes_no_exit_code(mirror: Scalesync) -> None:
+    """The tables are published: the code is that of the work."""
+    run = complete(mirror)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "scalesync", "publish", "lake"],
+            cwd=run.directory, env=run.environment(), stdout=full, stderr=subprocess.PIPE, text=True,
+            check=False,
+        )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
 def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
     """Each in one sentence, with 2, and nothing is written."""
     (mirror.directory / "file").write_text("x")
@@ -74,6 +104,9 @@ def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
         ("s3:///path", "bucket"),
         ("s3://[", "address"),
         ("~nobody-of-this-name/x", "neither a directory"),
+        ("two\nlines", "line break"),
+        ("s3://bucket/two\nlines", "line break"),
+        ("a\x1b[1m", "control character"),
     ):
         done = mirror("publish", target)
         check_refusal(done, 2, word)
@@ -85,6 +118,45 @@ def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
     assert {path.name for path in mirror.directory.iterdir()} <= {
         "file", "scalesync.db", "scalesync.db-wal", "scalesync.db-shm",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_parquet_files_are_for_directories_and_s3(mirror: Scalesync, scheme: str) -> None:
+    """Elsewhere they are refused at once, with or without credentials: Delta tables are for there."""
+    for run in (mirror, mirror.having(AZURE_STORAGE_ACCOUNT_NAME="x")):
+        check_refusal(run("publish", f"{scheme}://bucket/x", "--format", "parquet"), 2, "Delta")
+
+
+@pytest.mark.parametrize("form", ["delta", "parquet"])
+def test_a_target_that_is_a_table_itself_is_refused(mirror: Scalesync, form: str) -> None:
+    """Whoever made it; other files may lie beside the tables."""
+    import pyarrow as pa
+
+    write_deltalake(mirror.directory / "a", pa.table({"mine": [1]}))
+    (mirror.directory / "b").mkdir()
+    (mirror.directory / "b" / "_manifest.json").write_text("{}")
+    for target in ("a", "b"):
+        there = set((mirror.directory / target).rglob("*"))
+        check_refusal(mirror("publish", target, "--format", form), 2, "is a table itself")
+        assert set((mirror.directory / target).rglob("*")) == there
+    (mirror.directory / "c").mkdir()
+    (mirror.directory / "c" / "notes.txt").write_text("mine")
+    assert complete(mirror)("publish", "c", "--format", form).code == 0
+    check_refusal(mirror("publish", "c/tasks", "--format", form), 2, "is a table itself")
+
+
+def test_a_broken_log_is_one_sentence(mirror: Scalesync) -> None:
+    """Without what deltalake writes below it; the other form leaves nothing in its directory."""
+    assert complete(mirror)("publish", "lake").code == 0
+    log = mirror.directory / "lake" / "tasks" / "_delta_log"
+    there = set((mirror.directory / "lake").rglob("*"))
+    check_refusal(mirror("publish", "lake", "--format", "parquet"), 2, "has not put there")
+    assert set((mirror.directory / "lake").rglob("*")) == there
+    (log / f"{0:020}.json").write_text("{nothing")
+    done = mirror("publish", "lake")
+    check_refusal(done, 2, "cannot be read", "Remove that table")
+    assert "unknown" not in done.err
+    assert "./nptl" not in done.err
 
 
 def test_somebody_elses_delta_table_is_refused(mirror: Scalesync) -> None:

@@ -140,3 +140,19 @@ def test_a_bucket_that_is_not_there_is_one_sentence(sqlite_url: str, form: str) 
         with pytest.raises(ConfigurationError, match="Cannot publish at s3://nobody") as raised:
             publish(database, form, "s3://nobody/x")
         assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("form", ["delta", "parquet"])
+def test_lost_files_and_tables_above_are_noticed_on_s3(sqlite_url: str, bucket: Any, form: str) -> None:
+    """As in a directory: a table is written whole, and a table is no target."""
+    from pyarrow import fs
+
+    with opened(sqlite_url) as database:
+        History(database, 25).step("create")
+        first = publish(database, form).tables["tasks"]
+        assert publish(database, form).tables["tasks"].rows == 0
+        found = bucket.get_file_info(fs.FileSelector("lake/of/ours/tasks", recursive=True))
+        bucket.delete_file(next(each.path for each in found if each.path.endswith(".parquet")))
+        assert publish(database, form).tables["tasks"].rows == first.rows > 0
+        with pytest.raises(ConfigurationError, match="is a table itself"):
+            publish(database, form, "s3://lake/of/ours/tasks")
