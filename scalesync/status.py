@@ -170,7 +170,9 @@ class Status:
                 yield f"Run {run.id} ended incomplete, and {since}: {why}"
         if doubt is not None and doubt.drift:
             found = number_of(doubt.drift, "object")
-            yield f"The last verification, as of {format_instant(doubt.as_of)}, found that {found} differed."
+            at = format_instant(doubt.as_of)
+            repair = "`scalesync verify --repair` reads them again"
+            yield f"The last verification, as of {at}, found that {found} differed; {repair}."
         if doubt is not None and doubt.unproven:
             yield f"The last verification could not compare everything: {doubt.unproven}"
 

@@ -147,7 +147,7 @@ class Exports(Connected):
 
         status = read_status(conn, "", self.now(), recent=1, count=False)
         for sentence in status.sync_gaps():
-            yield sentence, "Run `scalesync sync`, then publish again."
+            yield sentence, "Unless another command is named here, run `scalesync sync`, then publish again."
         for sentence in status.file_gaps():
             yield sentence, "Run `scalesync fetch-results`, then publish again."
         for sentence in status.response_gaps():
