@@ -138,7 +138,7 @@ def check_only_ours(files: "pyarrow.fs.FileSystem", address: str, ours: re.Patte
 
     for found in files.get_file_info(fs.FileSelector("", allow_not_found=True)):
         if not ours.fullmatch(found.base_name):
-            msg = f"{address} holds {found.base_name!r}, which `scalesync publish` has not put there."
+            msg = f"{address} holds {found.base_name!r}, which does not belong to a table of this form."
             raise NotOursError(msg, advice="Name another target, or empty that directory.")
 
 

@@ -99,7 +99,7 @@ def test_two_forms_do_not_share_a_directory(database: Database, tmp_path: Path) 
     published(database, tmp_path / "a", "parquet")
     published(database, tmp_path / "b", "delta")
     for target, form in (("a", "delta"), ("b", "parquet")):
-        with pytest.raises(ConfigurationError, match="has not put there"):
+        with pytest.raises(ConfigurationError, match="does not belong to a table of this form"):
             published(database, tmp_path / target, form)
     (tmp_path / "c" / "tasks").mkdir(parents=True)
     (tmp_path / "c" / "tasks" / "thesis.tex").touch()
