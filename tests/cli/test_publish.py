@@ -201,7 +201,8 @@ def test_an_interrupted_publication_ends_with_130(mirror: Scalesync) -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         done = command.ended(process)
-    assert done.code in (130, 0)
+    # pyarrow may raise the signal once more while the process ends: shells show that as 130 too.
+    assert done.code in (130, -signal.SIGINT, 0)
     assert "Traceback" not in done.err
     assert run("publish", "lake").code == 0
 

@@ -103,7 +103,7 @@ def test_a_proof_that_is_old_or_failed_is_said_first(database: Database, made: M
     now = datetime.now(UTC)
     for state, age, drift, said in (
         ("proven", 8, 0, "The last proof is old: 8.0 d."),
-        ("drift", 0, 2, "found that 2 objects differed."),
+        ("drift", 0, 2, "found that 2 objects differed;"),
         ("proven", 0, 0, ""),
     ):
         with database.write() as conn:
