@@ -98,6 +98,12 @@ def numbered_key(task: str, ordinal: str) -> tuple[sa.Column[str], sa.Column[int
     )
 
 
+def one_row_key() -> sa.Column[int]:
+    """Return the key column of a table that has one row at most."""
+    one_row = sa.CheckConstraint("id = 1", name="one_row")
+    return sa.Column("id", sa.Integer, one_row, primary_key=True, autoincrement=False, doc="always 1")
+
+
 def one_of(column: str, values: type[StrEnum]) -> sa.CheckConstraint:
     """Return the CHECK constraint that restricts a column to the values of an enum."""
     return sa.CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)

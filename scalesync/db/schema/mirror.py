@@ -6,25 +6,17 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
-    Integer,
     PrimaryKeyConstraint,
     Table,
     Text,
 )
 
-from scalesync.db.types import Instant, Json, metadata
+from scalesync.db.types import Instant, Json, metadata, one_row_key
 
 mirror = Table(
     "mirror",
     metadata,
-    Column(
-        "id",
-        Integer,
-        CheckConstraint("id = 1", name="one_row"),
-        primary_key=True,
-        autoincrement=False,
-        doc="always 1",
-    ),
+    one_row_key(),
     Column("account_fingerprint", Text, nullable=False, doc="a fingerprint of the key, never the key"),
     Column(
         "mode",

@@ -1,8 +1,8 @@
 """Tables about what the mirror publishes for other engines. A public contract."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from scalesync.db.types import Instant, metadata
+from scalesync.db.types import Instant, metadata, one_row_key
 
 partition_changes = Table(
     "partition_changes",
@@ -45,14 +45,7 @@ restored from a backup: it is published whole.
 publisher = Table(
     "publisher",
     metadata,
-    Column(
-        "id",
-        Integer,
-        CheckConstraint("id = 1", name="one_row"),
-        primary_key=True,
-        autoincrement=False,
-        doc="always 1",
-    ),
+    one_row_key(),
     Column("name", Text, nullable=False, doc="a random name, by which its published tables are known"),
     info={"doc": "one row: how the tables that this mirror publishes differ from those of other mirrors"},
 )

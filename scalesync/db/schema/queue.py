@@ -12,7 +12,7 @@ from sqlalchemy import (
     false,
 )
 
-from scalesync.db.types import Instant, Json, Serial, metadata, one_of
+from scalesync.db.types import Instant, Json, Serial, metadata, one_of, one_row_key
 from scalesync.models.commands import CommandState, Outcome
 
 # Conditions are literal texts: SQLite uses a partial index only if the query repeats its condition as text.
@@ -149,14 +149,7 @@ command_attempts = Table(
 dispatch_gate = Table(
     "dispatch_gate",
     metadata,
-    Column(
-        "id",
-        Integer,
-        CheckConstraint("id = 1", name="one_row"),
-        primary_key=True,
-        autoincrement=False,
-        doc="always 1",
-    ),
+    one_row_key(),
     Column("paused_until", Instant, doc="nothing is sent before this time"),
     Column("pause_reason", Text, doc="why; without a time nothing is sent until somebody resumes"),
     Column("paused_by", Text, doc="`person` or `api`"),

@@ -15,7 +15,7 @@ from sqlalchemy import (
     false,
 )
 
-from scalesync.db.types import Instant, Json, Serial, metadata, one_of
+from scalesync.db.types import Instant, Json, Serial, metadata, one_of, one_row_key
 from scalesync.models.sync import RunKind, RunState, VerificationState, WindowState
 
 runs = Table(
@@ -131,14 +131,7 @@ verifications = Table(
 request_rate = Table(
     "request_rate",
     metadata,
-    Column(
-        "id",
-        Integer,
-        CheckConstraint("id = 1", name="one_row"),
-        primary_key=True,
-        autoincrement=False,
-        doc="always 1",
-    ),
+    one_row_key(),
     Column("interval_seconds", Double, doc="between two requests of all, after a refusal; empty: no limit"),
     Column("next_at", Instant, doc="when the next turn is free, by this database's clock"),
     Column("paused_until", Instant, doc="nothing is sent before this time, as the API asked for"),
