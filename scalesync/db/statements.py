@@ -240,3 +240,17 @@ def chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:
     rest = iter(values)
     while chunk := list(islice(rest, SIZE)):
         yield chunk
+
+
+def key_ranges(
+    conn: sa.Connection, key: sa.Column[str], size: int, *where: sa.ColumnElement[bool]
+) -> list[tuple[str, str | None]]:
+    """Divide the selected rows into ranges of `size` keys; return the key before each and its last one.
+
+    The last range is open (None), so that rows that are added meanwhile belong to it.
+    """
+    place = sa.func.row_number().over(order_by=key).label("place")
+    numbered = sa.select(key.label("key"), place).where(*where).subquery().c
+    every = sa.select(numbered.key).where(numbered.place % size == 0).order_by(numbered.key)
+    ends: list[str] = list(conn.scalars(every))
+    return list(zip(["", *ends], [*ends, None], strict=True))

@@ -14,7 +14,7 @@ from scalesync.annotations.urls import unsigned_url
 from scalesync.db.filters import where
 from scalesync.db.schema.annotations_and_changes import attachments
 from scalesync.db.schema.mirror import tasks
-from scalesync.db.statements import chunks, in_list, insert_into
+from scalesync.db.statements import chunks, in_list, insert_into, key_ranges
 from scalesync.models.selection import Selection
 from scalesync.parsing.attachments import attachments_of
 
@@ -68,11 +68,7 @@ def portions(conn: Connection, wanted: Selection, size: int) -> list[tuple[str, 
 
     The last one is open. The selection's own limit and order are ignored.
     """
-    place = func.row_number().over(order_by=tasks.c.task_id).label("place")
-    numbered = select(tasks.c.task_id, place).where(*where(tasks, wanted)).subquery()
-    every = select(numbered.c.task_id).where(numbered.c.place % size == 0).order_by(numbered.c.task_id)
-    ends: list[str] = list(conn.scalars(every))
-    return list(zip(["", *ends], [*ends, None], strict=True))
+    return key_ranges(conn, tasks.c.task_id, size, *where(tasks, wanted))
 
 
 def _links(kind: str | None, params: str | None) -> dict[str, tuple[str, bool]] | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from scalesync.annotations.flatten import result_urls
 from scalesync.annotations.urls import unsigned_url
@@ -16,6 +16,7 @@ from scalesync.db.mirror.annotations import AnnotationCounts
 from scalesync.db.mirror.changes import lock_task_writes
 from scalesync.db.schema.annotations_and_changes import result_files, task_files
 from scalesync.db.schema.mirror import tasks
+from scalesync.db.statements import key_ranges
 
 _C = result_files.c
 
@@ -50,11 +51,7 @@ def portions(conn: Connection, size: int) -> list[tuple[str, str | None]]:
 
     The last one is open, so that files that are added meanwhile belong to it.
     """
-    place = func.row_number().over(order_by=_C.url).label("place")
-    numbered = select(_C.url, place).where(_C.read_at.is_(None)).subquery()
-    every = select(numbered.c.url).where(numbered.c.place % size == 0).order_by(numbered.c.url)
-    ends: list[str] = list(conn.scalars(every))
-    return list(zip(["", *ends], [*ends, None], strict=True))
+    return key_ranges(conn, _C.url, size, _C.read_at.is_(None))
 
 
 def addresses(conn: Connection, urls: Collection[str]) -> dict[str, str]:
