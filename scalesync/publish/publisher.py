@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import randbits
@@ -12,6 +12,7 @@ from scalesync.db.caller_transaction import Connection
 from scalesync.db.database import Database
 from scalesync.db.export import publishing
 from scalesync.db.export.rows import rows, rows_of_partition
+from scalesync.db.mirror.documents import MAPPINGS
 from scalesync.db.sync.runs import read_watermarks
 from scalesync.models.columns import Column
 from scalesync.models.publishing import (
@@ -49,8 +50,6 @@ _SECONDS_BETWEEN_LINES = 30
 _DIGITS = 15
 """Hexadecimal digits of the digest of a table without partitions: what a number in Delta's log holds."""
 _PUBLICATION_BITS = 62
-_STREAMS = 3
-"""Streams that must have a watermark for the mirror to be complete up to any time."""
 
 Watch = Callable[[PublishEvent], object]
 
@@ -140,7 +139,7 @@ class Publisher:
                     states[name] = known
             with database.read() as conn:
                 gaps, marks = tuple(self._gaps(conn)), read_watermarks(conn)
-                as_of = min(marks.values()) if len(marks) == _STREAMS else None
+                as_of = min(marks.values()) if len(marks) == len(MAPPINGS) else None
                 change = publishing.last_change(conn)
                 snapshot = _Snapshot(conn, database, plan, change, as_of, self._clock, self._watch)
                 tables = {
@@ -166,6 +165,8 @@ class _Snapshot:
     as_of: datetime | None
     clock: Clock
     watch: Watch
+    touched: dict[int | None, list[Partition]] = field(default_factory=dict)
+    """Partitions by the change after which they changed: mostly the same for each table."""
 
     def publish(self, name: str, writer: TableWriter, state: TableState) -> PublishedTable:
         """Write what changed in one table since its last publication; return what was written."""
@@ -201,30 +202,33 @@ class _Snapshot:
 
     def _partitions(self, name: str, since: int | None, files: NewFiles) -> "TableChange | None":
         """Write the partitions that changed after `since`; return None if none did."""
-        touched = publishing.partitions(self.conn, since)
+        if since not in self.touched:
+            self.touched[since] = publishing.partitions(self.conn, since)
+        touched = self.touched[since]
         if since is not None and not touched:
             return None
         columns: tuple[Column, ...] = ()
         written: _Written = []
+        rows_written = 0
         for done, partition in enumerate(touched or [Partition("", "")], 1):
             with closing(rows_of_partition(self.conn, name, partition)) as found:
                 columns = found.columns
-                written.extend((partition, file) for file in files.write(found, partition))
-            self.watch(PublishProgress(name, done, len(touched), sum(file.rows for _, file in written)))
+                for file in files.write(found, partition):
+                    written.append((partition, file))
+                    rows_written += file.rows
+            self.watch(PublishProgress(name, done, len(touched), rows_written))
         return TableChange(columns, written, None if since is None else frozenset(touched), len(touched))
 
     def _whole(self, name: str, state: TableState, files: NewFiles) -> "TableChange | None":
         """Write a table without partitions; return None if its rows are those of the last publication."""
-        # First only to see whether anything changed: nothing is kept, so that nothing is sent in vain.
-        digest = sha256()
-        with closing(rows(self.conn, name)) as found:
-            for file in files.write(found, None, keep=False):
-                digest.update(file.sha256.encode())
-        content = str(int(digest.hexdigest()[:_DIGITS], 16))
-        if state.publication is not None and not state.fault and state.content == content:
-            return None
+        if state.publication is not None and not state.fault:
+            # First only to see whether anything changed: nothing is kept, so that nothing is sent in vain.
+            with closing(rows(self.conn, name)) as found:
+                if _content(files.write(found, None, keep=False)) == state.content:
+                    return None
         with closing(rows(self.conn, name)) as found:
             written: _Written = [(None, file) for file in files.write(found, None)]
+        content = _content(file for _, file in written)
         self.watch(PublishProgress(name, 1, 1, sum(file.rows for _, file in written)))
         return TableChange(found.columns, written, None, 1, content, is_partitioned=False)
 
@@ -236,6 +240,14 @@ class _Snapshot:
 
 
 _Written = list[tuple[Partition | None, DataFile]]
+
+
+def _content(files: Iterable[DataFile]) -> str:
+    """Return a number for the contents of a table's files, as Delta's log holds it."""
+    digest = sha256()
+    for file in files:
+        digest.update(file.sha256.encode())
+    return str(int(digest.hexdigest()[:_DIGITS], 16))
 
 
 def _check(plan: PublishPlan) -> None:
