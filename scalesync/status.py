@@ -10,7 +10,7 @@ from scalesync import advice
 from scalesync.clock import Clock
 from scalesync.errors import LOOK_CLOSER, IncompleteError, ScalesyncError
 from scalesync.models.selection import ObjectCounts
-from scalesync.models.storage import PrunableKind
+from scalesync.models.storage import OLD, PrunableKind
 from scalesync.models.sync import Run, VerificationRecord
 from scalesync.sqlite_files import readable_by_others
 from scalesync.timestamps import format_instant
@@ -29,7 +29,6 @@ MAX_SKEW = 60.0
 """Seconds by which this machine's clock may differ from the API's without an error in `check`."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 """Difference of the clocks from which on `status` warns."""
-OLD = timedelta(days=90)
 MANY_OLD_ROWS = 10_000
 """Rows older than OLD from which on `check` says that they may be pruned."""
 STREAMS = ("tasks", "batches", "projects")

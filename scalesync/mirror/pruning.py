@@ -2,21 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from scalesync.errors import ConfigurationError
 from scalesync.mirror.connections import Connected
+from scalesync.mirror.sync_and_verify import ignore
+from scalesync.models.storage import OLD, PrunableKind, PruneProgress, PruneSummary, VacuumStarted
 from scalesync.timestamps import parse_duration
-
-if TYPE_CHECKING:
-    # Only `prune` needs them.
-    from scalesync.models.storage import PrunableKind, PruneProgress, PruneSummary, VacuumStarted
-
-OLDER_THAN = timedelta(days=90)
-
-
-def _ignore(_event: object) -> None:
-    """Drop an event."""
 
 
 class Pruning(Connected):
@@ -25,11 +16,11 @@ class Pruning(Connected):
     def prune(
         self,
         *kinds: str,
-        older_than: timedelta | str = OLDER_THAN,
+        older_than: timedelta | str = OLD,
         yes: bool = False,
         vacuum: bool = False,
-        on_event: "Callable[[PruneProgress | VacuumStarted], None]" = _ignore,
-    ) -> "PruneSummary":
+        on_event: Callable[[PruneProgress | VacuumStarted], None] = ignore,
+    ) -> PruneSummary:
         """Count, or with `yes` delete, old records; return the rows and bytes by table.
 
         `kinds`: some of runs, attempts, responses and verifications; none: all. `vacuum` then gives the free
@@ -38,7 +29,6 @@ class Pruning(Connected):
         Postgres, where autovacuum does it.
         """
         from scalesync.db.prune import Pruner, give_free_room_back
-        from scalesync.models.storage import PruneSummary, VacuumStarted
 
         chosen = _kinds(kinds)
         connections = self.connections()
@@ -66,10 +56,8 @@ class Pruning(Connected):
             return PruneSummary(before, True, tables, clock.over, returned)
 
 
-def _kinds(given: tuple[str, ...]) -> "list[PrunableKind]":
+def _kinds(given: tuple[str, ...]) -> list[PrunableKind]:
     """Return the kinds by these names, all of them for none. Raises ConfigurationError for another name."""
-    from scalesync.models.storage import PrunableKind
-
     for name in given:
         if name not in set(PrunableKind):
             msg = f"There is nothing to prune by the name {name!r}."

@@ -1,8 +1,11 @@
 """What a mirror takes on the disk, and what of its own records may be pruned."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+OLD = timedelta(days=90)
+"""Age from which on records are pruned, unless another is given."""
 
 
 @dataclass(frozen=True, slots=True)
