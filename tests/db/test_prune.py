@@ -76,7 +76,7 @@ def test_a_run_goes_once_a_later_one_read_its_streams(database: Database) -> Non
 
 
 def test_the_last_complete_run_of_each_stream_stays(database: Database) -> None:
-    """Whatever its age, though later runs read other streams."""
+    """However old it is, and although later runs read other streams."""
     of_all = run(database, OLDER, EVERYTHING)
     run(database, OLDER)
     of_tasks = run(database, OLD)

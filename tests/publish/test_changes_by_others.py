@@ -1,4 +1,4 @@
-"""What others did to published tables is noticed: whatever is not the last publication is written whole."""
+"""Publishing notices a table that others changed since the last publication, and writes it whole."""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext

@@ -67,10 +67,10 @@ def check_writable(conn: sa.Connection) -> None:
 def begin(
     conn: sa.Connection, publication: int, place: tuple[str, str], change_id: int, as_of: datetime | None
 ) -> list[int]:
-    """Remember a publication that is about to be made at a target, of a table; return those known before.
+    """Store that a table is about to be published at a target; return the publications stored before.
 
-    Call it after the state of the table was read: what the others have begun is done by then, or will fail
-    once this one is done.
+    Call it after the state of the table was read. Each earlier publication has been committed by then, or
+    cannot be committed once this one is.
     """
     target, table = place
     c = publications.c
