@@ -1,7 +1,7 @@
 """Run inside the transaction of a caller, who commits it or rolls it back."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
@@ -16,9 +16,28 @@ __all__ = ["Connection", "caller_transaction", "savepoint"]
 _NEEDED = {"client_encoding": "UTF8", "DateStyle": "ISO"}
 
 
-def savepoint(conn: Connection) -> AbstractContextManager[object]:
-    """Open a savepoint: an error in the block undoes the block only, and not the transaction."""
-    return conn.begin_nested()
+@contextmanager
+def savepoint(conn: Connection) -> Iterator[None]:
+    """Open a savepoint: an error in the block undoes the block only, and not the transaction.
+
+    On SQLite a disk that is full or fails, and an interrupt, undo the whole transaction: it is over then, and
+    what was raised in the block is raised.
+    """
+    with conn.begin_nested():
+        try:
+            yield
+        except BaseException:
+            if _undone_by_sqlite(conn) and (transaction := conn.get_transaction()):
+                # No savepoint is left: a return to it would fail, and hide what had happened.
+                transaction.rollback()
+            raise
+
+
+def _undone_by_sqlite(conn: Connection) -> bool:
+    if conn.dialect.name != "sqlite" or conn.invalidated:
+        return False
+    driver = conn.connection.driver_connection
+    return driver is not None and not driver.in_transaction
 
 
 def _begin(conn: Connection) -> None:

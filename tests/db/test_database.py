@@ -1,5 +1,6 @@
 """Opening databases, and their transactions."""
 
+import contextlib
 import sqlite3
 import stat
 import threading
@@ -7,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import create_engine, func, insert, select, text, update
+from sqlalchemy.exc import InvalidRequestError
 
+from scalesync.db.caller_transaction import caller_transaction, savepoint
 from scalesync.db.database import Database
 from scalesync.db.migrate import upgrade
 from scalesync.db.schema.sync import watermarks
@@ -195,3 +198,52 @@ def test_a_short_read_ends_a_statement_that_takes_too_long(database: Database) -
         conn.execute(text("SELECT none FROM nothing"))
     with database.read() as conn:
         assert conn.scalar(text("SELECT 1")) == 1
+
+
+def _leave_room(database: Database, pages: int) -> None:
+    with database.write() as conn:
+        used = conn.execute(text("PRAGMA page_count")).scalar_one()
+        conn.execute(text(f"PRAGMA max_page_count = {used + pages}"))
+
+
+def _fill(database: Database, *, in_savepoints: int) -> None:
+    """Write more than there is room for, within this number of savepoints."""
+    with contextlib.ExitStack() as stack:
+        conn = stack.enter_context(database.write())
+        conn.execute(insert(watermarks).values(stream="batches", at=NOON))
+        for _ in range(in_savepoints):
+            stack.enter_context(savepoint(conn))
+        for n in range(2_000):
+            conn.execute(insert(watermarks).values(stream=f"{n} {'x' * 1_000}", at=NOON))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_full_disk_is_named_and_undoes_the_transaction_inside_of_savepoints(
+    sqlite_url: str, depth: int
+) -> None:
+    """SQLite ends the transaction itself, and its savepoints with it: what is said is why, not that."""
+    with opened(sqlite_url) as database:
+        add(database, "tasks")
+        _leave_room(database, 100)
+        with pytest.raises(DatabaseError, match="is full"):
+            _fill(database, in_savepoints=depth)
+        assert count(database) == 1
+        add(database, "projects")
+        assert count(database) == 2
+
+
+def test_a_caller_cannot_go_on_after_a_full_disk_as_if_its_rows_were_there(sqlite_url: str) -> None:
+    """What the caller wrote before is undone too: its next statement is refused."""
+    with opened(sqlite_url) as database:
+        _leave_room(database, 100)
+    engine = create_engine(sqlite_url)
+    with engine.begin() as conn:
+        conn.execute(text("PRAGMA max_page_count = 200"))
+        conn.execute(insert(watermarks).values(stream="tasks", at=NOON))
+        with pytest.raises(DatabaseError, match="is full"), caller_transaction(conn) as ours:
+            ours.execute(insert(watermarks).values(stream="x" * 9_000_000, at=NOON))
+        with pytest.raises(InvalidRequestError):
+            conn.execute(insert(watermarks).values(stream="batches", at=NOON))
+    with opened(sqlite_url) as database:
+        assert count(database) == 0
+    engine.dispose()

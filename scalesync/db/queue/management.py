@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from scalesync import advice
+from scalesync.db.caller_transaction import savepoint
 from scalesync.db.queue import pause, seals
 from scalesync.db.queue.claim_conditions import matches
 from scalesync.db.queue.command_rows import command_of, log, named, words
@@ -190,7 +191,7 @@ def _revive(
     try:
         # An enqueue does not lock the pause row and may take the key at this moment: a savepoint keeps the
         # caller's transaction usable after the unique index refuses.
-        with conn.begin_nested():
+        with savepoint(conn):
             _change(conn, command, step, **revived)
     except IntegrityError as error:
         msg = f"Another command came in the way of {_named(command)} at this moment."
