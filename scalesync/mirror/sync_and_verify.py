@@ -134,12 +134,13 @@ class SyncAndVerify(Connected):
         check = migrate.check_schema if key is None else connections.check_and_claim
         with (
             connections.database(check) as database,
-            nullcontext() if key is None else connections.api() as api,
+            connections.shared_rate(database) as rate,
+            nullcontext() if key is None else connections.api(shared_rate=rate) as api,
             options.downloads(
                 settings.api_url, key, connections.clock, insecure_http=settings.insecure_http
             ) as downloads,
         ):
-            urls = UrlRefresher(database, api)
+            urls = UrlRefresher(database, api, rate)
             return Fetcher(database, downloads, connections.clock, on_event, workers, urls).run()
 
     def fetch_attachments(

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from scalesync.annotations.json_values import is_text, unmarked
 from scalesync.api.client import ScaleApi
@@ -28,6 +29,9 @@ from scalesync.sync.download_events import (
     download_pool,
     finished_downloads,
 )
+
+if TYPE_CHECKING:
+    from scalesync.db.request_rate import SharedRequestRate
 
 _BATCH_SIZE = 100
 """Files whose addresses are read from the mirror together, at most."""
@@ -58,6 +62,8 @@ class UrlRefresher:
 
     database: Database
     api: ScaleApi | None = None
+    rate: "SharedRequestRate | None" = None
+    """The request rate of all processes, of whose refusals each renewal learns; None: each has its own."""
 
     def refresh_url(self, url: str) -> str | None:
         """Read a task that names the file again, write it to the mirror, and return the file's new link.
@@ -67,6 +73,8 @@ class UrlRefresher:
         if self.api is None:
             return None
         with self.database.read() as conn:
+            if self.rate is not None:
+                self.rate.notice(conn)
             task_id = result_files.latest_naming(conn, url)
         if task_id is None:
             return None

@@ -16,6 +16,7 @@ from scalesync.models.request_rate import FIRST_INTERVAL
 from scalesync.queue.dispatcher_store import DispatcherStore
 from scalesync.queue.timing import Timing
 from scalesync.sandbox import SandboxServer
+from scalesync.sync.result_files import UrlRefresher
 from scalesync.sync.store import SyncStore
 from tests.support.cli_process import Scalesync, scalesync_in
 from tests.support.databases import opened
@@ -59,10 +60,10 @@ def test_three_dispatchers_keep_one_rate(ready: Scalesync, start_sandbox: Start)
 
 
 def test_claims_learn_of_the_refusals_of_others(postgres_url: str, sandbox: SandboxServer) -> None:
-    """Of windows as of commands, also if there is nothing to claim: the next request is not made."""
+    """Of windows, commands and expired links, also if there is none: the next request is not made."""
     clock = Clock()
     with opened(postgres_url) as database, ExitStack() as stack:
-        rates = [stack.enter_context(closing(SharedRequestRate(database, clock))) for _ in range(3)]
+        rates = [stack.enter_context(closing(SharedRequestRate(database, clock))) for _ in range(4)]
         options = ApiOptions(sandbox.url)
         api = stack.enter_context(ScaleApi(LIVE_KEY, options, clock=clock, shared_rate=rates[1]))
         api.wait_for_rate_limit(0)
@@ -70,7 +71,8 @@ def test_claims_learn_of_the_refusals_of_others(postgres_url: str, sandbox: Sand
 
         assert SyncStore(database, api, "me", 30, rate=rates[1]).claim_several(1) == []
         assert DispatcherStore(database, "me", Timing(), rates[2]).claim(1) == []
+        assert UrlRefresher(database, api, rates[3]).refresh_url("https://example.com/gone.json") is None
         with pytest.raises(ScaleTooManyRequests):
             api.wait_for_rate_limit(20)
 
-    assert [rate.interval for rate in rates[1:]] == [FIRST_INTERVAL] * 2
+    assert [rate.interval for rate in rates[1:]] == [FIRST_INTERVAL] * 3
