@@ -1,4 +1,4 @@
-"""Publishing to S3, served on this machine."""
+"""Publishing to S3, served on this machine, and to Azure where Azurite is installed."""
 
 import json
 import os
@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from shutil import which
 from typing import Any
 
 import pytest
@@ -26,20 +28,32 @@ from tests.support.databases import opened
 KEY = "canary-of-the-store"
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """Serve S3 on this machine, in a process of its own: deltalake may keep Python's lock while it waits."""
-    pytest.importorskip("moto.server")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+@contextmanager
+def serving(*command: str, port: int) -> Iterator[None]:
+    """Run a server until the end of the block, from when it can be reached."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         for _ in range(600):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield
         process.kill()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Serve S3 on this machine, in a process of its own: deltalake may keep Python's lock while it waits."""
+    pytest.importorskip("moto.server")
+    port = free_port()
+    with serving(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), port=port):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -156,3 +170,38 @@ def test_lost_files_and_tables_above_are_noticed_on_s3(sqlite_url: str, bucket: 
         assert publish(database, form).tables["tasks"].rows == first.rows > 0
         with pytest.raises(ConfigurationError, match="is a table itself"):
             publish(database, form, "s3://lake/of/ours/tasks")
+
+
+@pytest.fixture
+def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve Azure's blobs on this machine, in memory; return the address of an empty container."""
+    from pyarrow import fs
+
+    # deltalake looks for Azurite at this port only.
+    port, account, key = 10000, "devstoreaccount1", "bm9ib2R5"
+    monkeypatch.setenv("AZURITE_ACCOUNTS", f"{account}:{key}")
+    for name, value in (("USE_EMULATOR", "true"), ("ACCOUNT_NAME", account), ("ACCOUNT_KEY", key)):
+        monkeypatch.setenv(f"AZURE_STORAGE_{name}", value)
+    options = ("--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry")
+    with serving("azurite-blob", *options, port=port):
+        there = f"127.0.0.1:{port}"
+        store = fs.AzureFileSystem(
+            account, account_key=key,
+            blob_storage_authority=there, blob_storage_scheme="http",
+            dfs_storage_authority=there, dfs_storage_scheme="http",
+        )  # fmt: skip
+        store.create_dir("lake")
+        yield "az://lake/of/ours"
+
+
+@pytest.mark.skipif(which("azurite-blob") is None, reason="Azurite is not installed")
+def test_delta_tables_on_azure(sqlite_url: str, container: str) -> None:
+    """Are the mirror after each publication, also if two publish at once."""
+    with opened(sqlite_url) as database, ThreadPoolExecutor() as threads:
+        history = History(database, 26)
+        for at_once in (1, 1, 2):
+            for _ in range(8):
+                history.step()
+            both = [threads.submit(publish, database, "delta", container) for _ in range(at_once)]
+            assert [each.result().tables["tasks"].version is not None for each in both]
+            assert list(same(database, container)) == []
