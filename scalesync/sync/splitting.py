@@ -18,13 +18,13 @@ EARLIEST_TASK = datetime(2016, 1, 1, tzinfo=UTC)
 """Assumed begin of a window without a lower bound; only used to guess where to cut."""
 
 MIN_PART_ROWS = 1_000
-"""Rows of a part, at least: its last page is half empty on average, and it can be divided again."""
+"""Rows of a part, at least, if more are unread: its last page is half empty on average."""
 
 MIN_SPLIT_ROWS = 1_000
 """Unread rows from which dividing a planned window pays, if little else is left to claim."""
 
-MIN_RESPLIT_ROWS = 300
-"""Unread rows from which dividing a part pays: the run should not wait for its slowest part."""
+MIN_RESPLIT_ROWS = 200
+"""Unread rows from which dividing a part pays, and rows of each of its parts: all workers should end at once."""
 
 MAX_WINDOW_ROWS = 10_000
 """Unread rows from which a window is always divided, so that memory stays flat."""
@@ -50,7 +50,8 @@ def is_newest_first(created: Sequence[datetime | None]) -> bool:
 
 def part_count(left: int) -> int:
     """Return the number of parts into which to divide `left` unread rows, whoever reads them."""
-    rows = min(max(MIN_PART_ROWS, left / USUAL_PARTS), MAX_WINDOW_ROWS / 2)
+    least = MIN_PART_ROWS if left > MIN_PART_ROWS else MIN_RESPLIT_ROWS
+    rows = min(max(least, left / USUAL_PARTS), MAX_WINDOW_ROWS / 2)
     return min(MAX_PARTS, max(2, ceil(left / rows))) + TAIL_PARTS
 
 

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scalesync.models.sync import Window
-from scalesync.sync.splitting import divide, halve, is_newest_first
+from scalesync.sync.splitting import TAIL_PARTS, divide, halve, is_newest_first, part_count
 
 MILLISECOND = timedelta(milliseconds=1)
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -69,3 +70,9 @@ def test_a_page_in_another_order_is_noticed() -> None:
     assert is_newest_first(newest_first)
     assert not is_newest_first(newest_first[::-1])
     assert not is_newest_first([START, None])
+
+
+@pytest.mark.parametrize(("left", "parts"), [(200, 2), (401, 3), (1_000, 5), (1_001, 2), (64_000, 64)])
+def test_what_is_nearly_read_is_divided_finely(left: int, parts: int) -> None:
+    """So that all workers end at once; before, parts are larger, since each has a last page half empty."""
+    assert part_count(left) == parts + TAIL_PARTS
