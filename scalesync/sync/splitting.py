@@ -24,7 +24,7 @@ MIN_SPLIT_ROWS = 1_000
 """Unread rows from which dividing a planned window pays, if little else is left to claim."""
 
 MIN_RESPLIT_ROWS = 200
-"""Unread rows from which dividing a part pays, and rows of each of its parts: all workers should end at once."""
+"""Unread rows from which dividing a part pays, and rows of each new part: all workers should end at once."""
 
 MAX_WINDOW_ROWS = 10_000
 """Unread rows from which a window is always divided, so that memory stays flat."""
