@@ -1,8 +1,11 @@
 """What other engines read of published tables is the mirror, row by row.
 
-Thirty random histories: every version of some, and the last one of all.
+Thirty random histories: every version of some, and the last one of all. SCALESYNC_TEST_EVERY_VERSION=yes has
+every version of all, in ten minutes.
 """
 
+import os
+import random
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from operator import eq, ge, lt
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from scalesync.db.database import Database
 from scalesync.db.export.rows import rows
@@ -19,8 +23,12 @@ from scalesync.models.publishing import PARTITIONED
 from tests.publish.engines import WITHOUT_DIRECTORIES, Engines, Filter, listed
 from tests.publish.histories import History
 from tests.publish.published import TABLES, Rows, mirrored, published, sorted_rows
+from tests.publish.test_publish_interrupted import kill_after
 from tests.support.databases import opened
 
+Versions = dict[tuple[str, int | None], Rows]
+"""Rows by table and version; None: the last one."""
+_EVERY = "SCALESYNC_TEST_EVERY_VERSION" in os.environ
 _MISREAD = ('a/b "é" = 100%', "x%2Fy", "NULL", "__HIVE_DEFAULT_PARTITION__", "語" * 90, "7", "'")
 """Names of projects that one engine or another misreads where it looks for them in a path or in SQL."""
 
@@ -29,20 +37,35 @@ _MISREAD = ('a/b "é" = 100%', "x%2Fy", "NULL", "__HIVE_DEFAULT_PARTITION__", "�
 def test_engines_read_delta_tables(
     request: pytest.FixtureRequest, tmp_path: Path, engines: Engines, seed: int
 ) -> None:
-    """After the last of two publications; of every tenth history at each of four versions."""
-    every, kept = seed % 10 == 0, dict[tuple[str, int | None], Rows]()
-    with opened(request.getfixturevalue("postgres_url" if seed % 4 < 2 else "sqlite_url")) as database:
+    """After the last of two publications; of some at every version, those of killed publications included."""
+    every, kept, draw = _EVERY or seed % 10 == 0, Versions(), random.Random(seed)
+    url = request.getfixturevalue("postgres_url" if seed % 4 < 2 else "sqlite_url")
+    with opened(url) as database:
         history = History(database, seed)
         for _ in range(4 if every else 2):
             for _ in range(5):
                 history.step()
-            done = published(database, tmp_path)
-            kept |= {(name, done.tables[name].version): mirrored(database, name) for name in TABLES}
-        last: dict[tuple[str, int | None], Rows] = {(name, None): mirrored(database, name) for name in TABLES}
+            if every:
+                kill_after(draw.uniform(0, 0.2), url, tmp_path, "delta")
+                note_versions(kept, database, tmp_path)
+                history.step()
+            published(database, tmp_path)
+            note_versions(kept, database, tmp_path)
+        last: Versions = {(name, None): mirrored(database, name) for name in TABLES}
     for engine, read in engines.delta.items():
         for (name, version), wanted in (last | kept if every else last).items():
             found = read(str(tmp_path / name), version, None).to_pylist()
             assert sorted_rows(name, found) == wanted, (engine, name, version)
+
+
+def note_versions(kept: Versions, database: Database, target: Path) -> None:
+    """Keep the mirror's rows for each table that has a new version, which is the next one."""
+    for name in TABLES:
+        if not any((target / name / "_delta_log").glob("*.json")):
+            continue
+        version = DeltaTable(str(target / name)).version()
+        assert version == 0 or (name, version - 1) in kept
+        kept.setdefault((name, version), mirrored(database, name))
 
 
 @pytest.mark.parametrize("seed", range(100, 110))
