@@ -1,7 +1,7 @@
 """What other engines read of published tables is the mirror, row by row.
 
 Thirty random histories: every version of some, and the last one of all. SCALESYNC_TEST_EVERY_VERSION=yes has
-every version of all, in ten minutes.
+every version of all, in seven minutes.
 """
 
 import os
