@@ -42,7 +42,8 @@ def check_file(path: Path, *, create: bool) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         elif not os.access(path, os.R_OK | os.W_OK):
             raise DatabaseError(
-                f"{path} may not be read and written by this user.", advice="Correct its owner or mode."
+                f"{path} may not be read and written by this user, or its disk is mounted for reading only.",
+                advice="Correct its owner or mode, or the mount.",
             )
     except OSError as error:
         reason = error.strerror or str(error)

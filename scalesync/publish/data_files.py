@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
@@ -159,7 +159,11 @@ def _is_bound(value: object) -> bool:
 
 
 def _as_json(value: object) -> object:
-    return format_instant(value) if isinstance(value, datetime) else value
+    if not isinstance(value, datetime):
+        return value
+    # A largest value without its microseconds would be less than some rows have.
+    exact = value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return exact if value.microsecond % 1000 else format_instant(value)
 
 
 def fine_schema(columns: "Iterable[Column]") -> "pa.Schema":

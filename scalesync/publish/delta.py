@@ -4,8 +4,9 @@ deltalake's own writer holds more of a partition in memory, and is not used. The
 has: a commit and its number are one, however the process ends.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -125,18 +126,17 @@ class DeltaWriter(TableWriter):
         partition_by = list(PARTITION_COLUMNS) if change.is_partitioned else []
         added = [delta_log.added(partition, file) for partition, file in change.files]
         properties = self._properties(stamp, change.content)
-        if self._table is None:
-            return self._first_commit(schema, added, partition_by, properties)
-        self._add_columns(self._table, schema)
-        removed = delta_log.removed(self._table, change.replaced)
-        before = self._table.version()
-        self._or_changed(
-            lambda table: table.create_write_transaction(
-                [*added, *removed], "append", schema, partition_by, commit_properties=properties
-            ),
-            self._table,
-        )
-        return int(before) + 1
+        table = self._table
+        if table is None:
+            act = partial(self._create_table, schema, added, partition_by, properties)
+            return self._next_version(act, -1, stamp.publication)
+        self._add_columns(table, schema)
+        removed = delta_log.removed(table, change.replaced)
+        act = partial(
+            table.create_write_transaction,
+            [*added, *removed], "append", schema, partition_by, commit_properties=properties,
+        )  # fmt: skip
+        return self._next_version(act, table.version(), stamp.publication)
 
     def delete(self, paths: Collection[str]) -> None:
         """Delete files."""
@@ -146,19 +146,18 @@ class DeltaWriter(TableWriter):
                 files.delete_file(path)
 
     def compact(self) -> None:
-        """Join small files by deltalake's means.
-
-        Raises ConfigurationError for the name of a project that is too long for them.
-        """
+        """Join small files by deltalake's means."""
         from deltalake import DeltaTable
 
-        table = DeltaTable(self._address)
-        if self._target.is_local:
-            for found in table.partitions():
-                if len(quote(found.get("project") or "", safe="")) > _LONGEST_NAME:
-                    msg = f"The name of a project is too long for compacting {self._name} in a directory."
-                    raise ConfigurationError(msg, advice="Leave out --compact: files are large already.")
-        table.optimize.compact()
+        DeltaTable(self._address).optimize.compact()
+
+    def check_compactable(self, partitions: Collection[Partition]) -> None:
+        """Raise ConfigurationError if the name of a project is too long for a directory of deltalake's."""
+        if self._target.is_local and any(
+            len(quote(each.project, safe="")) > _LONGEST_NAME for each in partitions
+        ):
+            msg = "The name of a project is too long for compacting in a directory: nothing was published."
+            raise ConfigurationError(msg, advice="Leave out --compact: files are large already.")
 
     def vacuum(self, age: timedelta, *, short: bool) -> int:
         """Delete old files by deltalake's means, also those of publications that were killed."""
@@ -201,28 +200,21 @@ class DeltaWriter(TableWriter):
             app_transactions=[Transaction(app, version) for app, version in numbers.items()],
         )
 
-    def _first_commit(
+    def _create_table(
         self, schema: "pa.Schema", added: list[Any], partition_by: list[str], properties: "CommitProperties"
-    ) -> int:
-        from deltalake import DeltaTable, Schema
-        from deltalake.exceptions import DeltaError
+    ) -> None:
+        from deltalake import Schema
         from deltalake.transaction import create_table_with_add_actions
 
-        try:
-            create_table_with_add_actions(
-                self._address,
-                Schema.from_arrow(schema),
-                added,
-                mode="error",
-                partition_by=partition_by,
-                name=self._name,
-                commit_properties=properties,
-            )
-        except DeltaError as error:
-            if DeltaTable.is_deltatable(self._address):
-                raise self._changed() from error
-            raise
-        return 0
+        create_table_with_add_actions(
+            self._address,
+            Schema.from_arrow(schema),
+            added,
+            mode="error",
+            partition_by=partition_by,
+            name=self._name,
+            commit_properties=properties,
+        )
 
     def _add_columns(self, table: "DeltaTable", schema: "pa.Schema") -> None:
         """Add the columns that the table does not have yet; in older files they are NULL.
@@ -238,21 +230,28 @@ class DeltaWriter(TableWriter):
                 msg = f"The column {name} of {self._address} has another type than here."
                 raise ConfigurationError(msg, advice="Remove that table: it is published anew.")
         if missing := [each for name, each in wanted.items() if name not in here]:
-            self._or_changed(lambda table: table.alter.add_columns(missing), table)
+            self._next_version(partial(table.alter.add_columns, missing), table.version())
 
-    def _or_changed(self, act: Any, table: "DeltaTable") -> None:
-        """Change the table. Raises ChangedMeanwhileError if somebody else has changed it before."""
+    def _next_version(self, act: Callable[[], object], before: int, publication: int | None = None) -> int:
+        """Have the table, of version `before` or -1 for none, changed by a commit; return its version.
+
+        Raises ChangedMeanwhileError if somebody else has changed the table before.
+        """
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        before = table.version()
         try:
-            act(table)
+            act()
         except DeltaError as error:
-            if not DeltaTable.is_deltatable(self._address) or DeltaTable(self._address).version() != before:
-                raise self._changed() from error
+            # The answer to a commit may be lost, and its repetition refused: then the version is our own, and
+            # names our files.
+            if publication is not None and delta_log.has_publication(
+                self._files(), before + 1, f"{self._app}:publication", publication
+            ):
+                return before + 1
+            there = DeltaTable.is_deltatable(self._address)
+            if (DeltaTable(self._address).version() if there else -1) != before:
+                msg = f"Another process keeps changing the table {self._name} at {self._target.address}."
+                raise ChangedMeanwhileError(msg, advice="Publish again when it has finished.") from error
             raise
-
-    def _changed(self) -> ChangedMeanwhileError:
-        msg = f"Another process keeps changing the table {self._name} at {self._target.address}."
-        return ChangedMeanwhileError(msg, advice="Publish again when it has finished.")
+        return before + 1

@@ -26,12 +26,21 @@ def fault(table: "DeltaTable", files: "fs.FileSystem", app: str, publication: in
     """
     for version in range(table.version(), -1, -1):
         actions = _commit(files, version)
-        if {"appId": app, "version": publication}.items() <= _of(actions, "txn", "appId", app).items():
+        if _has_number(actions, app, publication):
             return lacking_files(files, {unquote(each["path"]): each["size_bytes"] for each in _added(table)})
         # A commit that is not there any more was so old that a checkpoint has replaced it: nobody knows.
         if not _is_maintenance(actions):
             return CHANGED
     return CHANGED
+
+
+def has_publication(files: "fs.FileSystem", version: int, app: str, publication: int) -> bool:
+    """Return whether a version of the log is that of a publication; see `fault`."""
+    return _has_number(_commit(files, version), app, publication)
+
+
+def _has_number(actions: list[dict[str, Any]], app: str, number: int) -> bool:
+    return {"appId": app, "version": number}.items() <= _of(actions, "txn", "appId", app).items()
 
 
 def _commit(files: "fs.FileSystem", version: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from scalesync.db.export.rows import ExportedRows
-from scalesync.export.arrow import arrow_schema, record_batches
+from scalesync.export.arrow import record_batches
 from scalesync.models.publishing import Partition
 from scalesync.publish.data_files import DataFile, write_files
 from scalesync.publish.published_table import TableWriter
@@ -26,8 +26,11 @@ class NewFiles:
         self, found: ExportedRows, partition: Partition | None, *, keep: bool = True
     ) -> Iterator[DataFile]:
         """Write rows into files and yield each; those of `keep=False` are only measured."""
+        import pyarrow as pa
+
         schema = self._writer.file_schema(found.columns, partitioned=partition is not None)
-        batches = record_batches(arrow_schema(found.columns), found.columns, found.rows)
+        read = pa.schema(list(schema)[: len(found.columns)])
+        batches = record_batches(read, found.columns, found.rows)
         values = {} if partition is None else partition._asdict()
         whole = (_with_constants(batch, schema, values) for batch in batches)
         name = partial(self._writer.new_path, partition)
@@ -46,10 +49,10 @@ class NewFiles:
 def _with_constants(
     batch: "pa.RecordBatch", schema: "pa.Schema", values: Mapping[str, str]
 ) -> "pa.RecordBatch":
-    """Return a batch in the types of a schema, with the columns that it lacks; an empty value is NULL."""
+    """Return a batch with the columns of a schema that it lacks; an empty value is NULL."""
     import pyarrow as pa
 
     for name in schema.names[batch.num_columns :]:
         constant = pa.scalar(values[name] or None, pa.string())
         batch = batch.append_column(name, pa.repeat(constant, batch.num_rows))
-    return batch if batch.schema == schema else batch.cast(schema)
+    return batch

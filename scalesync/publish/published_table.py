@@ -147,6 +147,9 @@ class TableWriter(ABC):
     def compact(self) -> None:
         """Join small files; does nothing where there are none."""
 
+    def check_compactable(self, partitions: Collection[Partition]) -> None:  # noqa: B027 - most always are
+        """Raise ConfigurationError if a table of these partitions cannot be compacted."""
+
     @abstractmethod
     def vacuum(self, age: timedelta, *, short: bool) -> int:
         """Delete files that have not counted for this long; return how many.

@@ -141,6 +141,8 @@ class Publisher:
                 gaps, marks = tuple(self._gaps(conn)), read_watermarks(conn)
                 as_of = min(marks.values()) if len(marks) == len(MAPPINGS) else None
                 change = publishing.last_change(conn)
+                if plan.compact:
+                    writers[plan.tables[0]].check_compactable(publishing.partitions(conn, None))
                 snapshot = _Snapshot(conn, database, plan, change, as_of, self._clock, self._watch)
                 tables = {
                     name: snapshot.publish(name, writers[name], state) for name, state in states.items()

@@ -21,7 +21,9 @@ _LONGEST_REASON = 300
 _BACKTRACE = re.compile(r"\s*(\d+: |at \S+:\d+)")
 """Lines that deltalake's errors may have below their text."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_QUERY = re.compile(r"\?[^\s\"']*")
+_QUERY = re.compile(r"(?<!<)\?[^\s\"']*")
+_XML = re.compile(r"<\?xml.*<Message>(.*?)</Message>.*", re.DOTALL)
+"""What an object store answers to a request that failed."""
 
 _CHECK_ACCESS = "Check the address, and the credentials in the environment."
 
@@ -43,8 +45,10 @@ class Target:
         match = _SCHEME.match(given)
         try:
             found = cls._directory(given) if match is None else cls._store(match[1].lower(), urlsplit(given))
-        except (ValueError, RuntimeError) as error:
-            msg = f"{given!r} is neither a directory nor the address of one."
+            found.address.encode()
+        except (ValueError, RuntimeError, OSError) as error:
+            reason = f": {error.strerror}" if isinstance(error, OSError) else ""
+            msg = f"{given!r} is neither a directory nor the address of one{reason}."
             raise ConfigurationError(msg, advice="Name another target.") from error
         # Of what was given too: URLs are parsed without their line breaks, as if there were none.
         if _CONTROLS.search(given + found.address):
@@ -55,7 +59,7 @@ class Target:
     @classmethod
     def _directory(cls, given: str) -> "Target":
         path = Path(given).expanduser().absolute()
-        if not given or (path.exists() and not path.is_dir()) or is_of_database(path):
+        if not given or (not path.is_dir() and (path.exists() or is_of_database(path))):
             msg = f"{given or 'An empty name'} is not a directory."
             raise ConfigurationError(msg, advice="Name a directory, or a new one.")
         return cls(str(path.resolve()), is_local=True)
@@ -83,7 +87,11 @@ class Target:
 
     def error(self, error: Exception) -> ConfigurationError:
         """Return an error of reading or writing here as a sentence, without what may be secret in it."""
-        check = "Check its permissions and its free space." if self.is_local else _CHECK_ACCESS
+        check = _CHECK_ACCESS
+        if self.is_local:
+            check = "Check its permissions and its free space."
+            if not isinstance(error, OSError):
+                check += " Remove a table that others have damaged: it is published anew."
         return ConfigurationError(f"Cannot publish at {self.address}: {reason_of(error)}.", advice=check)
 
     def check_parquet(self) -> None:
@@ -101,6 +109,12 @@ class Target:
             if files.get_file_info(name).type != fs.FileType.NotFound:
                 msg = f"{self.address} is a table itself: it holds {name!r}."
                 raise ConfigurationError(msg, advice="Name another target, such as the directory above it.")
+            for above in Path(self.address).parents if self.is_local else ():
+                if (above / name).exists():
+                    msg = f"{self.address} lies within a table: {above} holds {name!r}."
+                    raise ConfigurationError(
+                        msg, advice="Name a target outside of it: a vacuum deletes it there."
+                    )
 
 
 def reason_of(error: Exception) -> str:
@@ -109,7 +123,7 @@ def reason_of(error: Exception) -> str:
     # Errors of object stores are several lines, drawn as a tree for terminals.
     lines = [
         line.strip(" ↳")
-        for line in _COLOR.sub("", _QUERY.sub("", reason)).splitlines()
+        for line in _COLOR.sub("", _QUERY.sub("", _XML.sub(r"\1", reason))).splitlines()
         if not _BACKTRACE.match(line)
     ]
     return ": ".join(filter(None, lines))[:_LONGEST_REASON].rstrip(". ")

@@ -1,5 +1,6 @@
 """`scalesync publish`: what it prints, when it ends with 1, and what it refuses."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -107,6 +108,9 @@ def test_what_cannot_be_published_is_refused(mirror: Scalesync) -> None:
         ("two\nlines", "line break"),
         ("s3://bucket/two\nlines", "line break"),
         ("a\x1b[1m", "control character"),
+        ("x" * 300, "File name too long"),
+        ("/".join(["d" * 200] * 30), "File name too long"),
+        (os.fsdecode(b"b\xffd"), "neither a directory"),
     ):
         done = mirror("publish", target)
         check_refusal(done, 2, word)
@@ -143,6 +147,10 @@ def test_a_target_that_is_a_table_itself_is_refused(mirror: Scalesync, form: str
     (mirror.directory / "c" / "notes.txt").write_text("mine")
     assert complete(mirror)("publish", "c", "--format", form).code == 0
     check_refusal(mirror("publish", "c/tasks", "--format", form), 2, "is a table itself")
+    for below in ("a/new", "b/new/lake", "c/tasks/parts"):
+        there = set(mirror.directory.rglob("*"))
+        check_refusal(mirror("publish", below, "--format", form), 2, "lies within a table")
+        assert not [path for path in set(mirror.directory.rglob("*")) - there if path.is_file()]
 
 
 def test_a_broken_log_is_one_sentence(mirror: Scalesync) -> None:

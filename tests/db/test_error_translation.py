@@ -51,7 +51,9 @@ def test_a_file_of_another_user_is_an_error(sqlite_template: Path) -> None:
         said = subprocess.check_output(
             [sys.executable, "-W", "error", "-c", program, str(sqlite_template), str(path)], text=True
         )
-    assert said == f"{path} may not be read and written by this user.\n"
+    assert said == (
+        f"{path} may not be read and written by this user, or its disk is mounted for reading only.\n"
+    )
 
 
 def test_another_kind_of_file_is_no_database(tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from scalesync.db.database import Database
+from scalesync.db.export.rows import rows
+from scalesync.db.queue.enqueue import enqueue
 from scalesync.errors import ConfigurationError
 from scalesync.models.publishing import PARTITIONED, Partition
+from scalesync.queue import new_commands
 from tests.publish.histories import History, by_partition
 from tests.publish.published import TABLES, Rows, delta, mirrored, published, same
 from tests.publish.test_partition_changes import numbers
@@ -29,8 +34,8 @@ def test_tables_equal_the_mirror_at_every_version(database: Database, tmp_path: 
         assert list(same(database, tmp_path)) == []
         kept |= {(name, done.tables[name].version): mirrored(database, name) for name in PARTITIONED}
 
-    for (name, version), rows in kept.items():
-        assert delta(tmp_path, name, version) == rows
+    for (name, version), wanted in kept.items():
+        assert delta(tmp_path, name, version) == wanted
 
 
 def test_only_touched_partitions_are_written(database: Database, tmp_path: Path) -> None:
@@ -174,3 +179,32 @@ def test_compacting_and_vacuuming_change_no_row(database: Database, tmp_path: Pa
     assert done.deleted_files["tasks"] > 0
     assert not left.exists()
     assert list(same(database, tmp_path)) == []
+
+
+def test_a_name_too_long_for_compacting_is_refused_before_anything_is_published(
+    database: Database, tmp_path: Path
+) -> None:
+    """Deltalake would name a directory by it."""
+    history = History(database, 10, names=("語" * 90,))
+    for _ in range(3):
+        history.step("create")
+    with pytest.raises(ConfigurationError, match="nothing was published"):
+        published(database, tmp_path, compact=True)
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_times_of_views_keep_their_microseconds(database: Database, tmp_path: Path) -> None:
+    """As rows and as bounds, by which engines skip files."""
+    with database.write() as conn:
+        for number in range(3):
+            enqueue(conn, new_commands.create_task("textcollection", {"unique_id": str(number)}))
+    with database.read() as conn, closing(rows(conn, "submissions")) as exported:
+        at = [column.name for column in exported.columns].index("queued_at")
+        queued = sorted(row[at] for row in exported.rows)
+    published(database, tmp_path, views=("submissions",))
+
+    table = DeltaTable(tmp_path / "submissions")
+    found = sorted(table.to_pyarrow_table()["queued_at"].to_pylist())
+    assert found == queued
+    bounds = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    assert [each["max.queued_at"] for each in bounds] == [found[-1]]

@@ -17,8 +17,8 @@ import pytest
 from scalesync.clock import Clock
 from scalesync.db.database import Database
 from scalesync.errors import ConfigurationError
-from scalesync.models.publishing import Publication, PublishFormat
-from scalesync.publish.publisher import Publisher, PublishPlan
+from scalesync.models.publishing import Publication, PublishEvent, PublishFormat, PublishProgress
+from scalesync.publish.publisher import Publisher, PublishPlan, Watch
 from scalesync.publish.target import Target
 from tests.publish.engines import ONLY_LOCAL, Engines
 from tests.publish.histories import History
@@ -57,8 +57,15 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return an empty bucket, with its credentials in the environment."""
+    store = made_bucket(endpoint, monkeypatch)
+    yield store
+    store.delete_dir_contents("lake")
+
+
+def made_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make the bucket `lake` there; the environment gets its credentials. Return the store."""
     from pyarrow import fs
 
     variables = {
@@ -70,14 +77,15 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     address = endpoint.removeprefix("http://")
     store = fs.S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True)
     store.create_dir("lake")
-    yield store
-    store.delete_dir_contents("lake")
+    return store
 
 
-def publish(database: Database, form: str, address: str = "s3://lake/of/ours/") -> Publication:
+def publish(
+    database: Database, form: str, address: str = "s3://lake/of/ours/", watch: Watch = lambda _: None
+) -> Publication:
     """Publish to the bucket."""
     plan = PublishPlan(Target.parse(address), PublishFormat(form))
-    return Publisher(lambda: nullcontext(database), Clock(), lambda _: (), lambda _: None).publish(plan)
+    return Publisher(lambda: nullcontext(database), Clock(), lambda _: (), watch).publish(plan)
 
 
 @pytest.mark.usefixtures("bucket")
@@ -154,6 +162,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(sqlite_url: str, form: str) 
         with pytest.raises(ConfigurationError, match="Cannot publish at s3://nobody") as raised:
             publish(database, form, "s3://nobody/x")
         assert KEY not in str(raised.value)
+        assert "<" not in str(raised.value)
 
 
 @pytest.mark.parametrize("form", ["delta", "parquet"])
@@ -170,6 +179,29 @@ def test_lost_files_and_tables_above_are_noticed_on_s3(sqlite_url: str, bucket: 
         assert publish(database, form).tables["tasks"].rows == first.rows > 0
         with pytest.raises(ConfigurationError, match="is a table itself"):
             publish(database, form, "s3://lake/of/ours/tasks")
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_commit_whose_answer_was_lost_is_known_as_ours(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """The first one as later ones: its files stay, and nothing is compared or written again."""
+    port, events = free_port(), list[PublishEvent]()
+    command = (
+        sys.executable,
+        "-m",
+        "tests.publish.lossy_store",
+        str(port),
+        f"tasks/_delta_log/{lost:020}.json",
+    )
+    with opened(sqlite_url) as database, serving(*command, port=port):
+        made_bucket(f"http://127.0.0.1:{port}", monkeypatch)
+        history = History(database, 27)
+        for version in range(3):
+            history.step("create")
+            assert publish(database, "delta", watch=events.append).tables["tasks"].version == version
+            assert list(same(database, "s3://lake/of/ours")) == []
+    assert {type(each) for each in events} == {PublishProgress}
 
 
 @pytest.fixture
