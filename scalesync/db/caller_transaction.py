@@ -27,14 +27,16 @@ def savepoint(conn: Connection) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if _undone_by_sqlite(conn) and (transaction := conn.get_transaction()):
+            ended = not conn.invalidated and _is_sqlite_without_transaction(conn)
+            if ended and (transaction := conn.get_transaction()):
                 # No savepoint is left: a return to it would fail, and hide what had happened.
                 transaction.rollback()
             raise
 
 
-def _undone_by_sqlite(conn: Connection) -> bool:
-    if conn.dialect.name != "sqlite" or conn.invalidated:
+def _is_sqlite_without_transaction(conn: Connection) -> bool:
+    """Return whether the database is SQLite's and has no open transaction, by what its driver says."""
+    if conn.dialect.name != "sqlite":
         return False
     driver = conn.connection.driver_connection
     return driver is not None and not driver.in_transaction
@@ -45,8 +47,7 @@ def _begin(conn: Connection) -> None:
     # Python's SQLite driver begins one at the first INSERT only. A savepoint before that would itself be the
     # transaction, and its release would commit what the caller may still roll back. IMMEDIATE, since a
     # transaction that read first cannot become a writer after another one wrote.
-    driver = conn.connection.driver_connection
-    if conn.dialect.name == "sqlite" and driver is not None and not driver.in_transaction:
+    if _is_sqlite_without_transaction(conn):
         conn.exec_driver_sql("BEGIN IMMEDIATE")
 
 

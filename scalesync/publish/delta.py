@@ -50,6 +50,8 @@ class DeltaWriter(TableWriter):
     def __init__(self, target: Target, name: str, publisher: str) -> None:
         """Prepare for the table `name`, published by the mirror called `publisher`."""
         self._target, self._name, self._app = target, name, APP.format(publisher)
+        self._publication = f"{self._app}:publication"
+        """The application whose version is the number of the publication."""
         self._address = target.table(name)
         self._table: DeltaTable | None = None
 
@@ -77,9 +79,9 @@ class DeltaWriter(TableWriter):
         if self._table.transaction_version(self._app) is None:
             msg = f"The Delta table at {self._address} was not published by this mirror."
             raise NotOursError(msg, advice="Name another target, or remove that table.")
-        publication = self._table.transaction_version(f"{self._app}:publication")
+        publication = self._table.transaction_version(self._publication)
         content = str(self._table.transaction_version(f"{self._app}:content") or "")
-        fault = delta_log.fault(self._table, self._files(), f"{self._app}:publication", publication or 0)
+        fault = delta_log.fault(self._table, self._files(), self._publication, publication or 0)
         return TableState(publication, self._table.version(), content, fault)
 
     def _opened(self) -> "DeltaTable | None":
@@ -186,7 +188,7 @@ class DeltaWriter(TableWriter):
 
         numbers = {
             self._app: stamp.change_id,
-            f"{self._app}:publication": stamp.publication,
+            self._publication: stamp.publication,
             f"{self._app}:content": int(content or "0"),
         }
         said = {
@@ -246,7 +248,7 @@ class DeltaWriter(TableWriter):
             # The answer to a commit may be lost, and its repetition refused: then the version is our own, and
             # names our files.
             if publication is not None and delta_log.has_publication(
-                self._files(), before + 1, f"{self._app}:publication", publication
+                self._files(), before + 1, self._publication, publication
             ):
                 return before + 1
             there = DeltaTable.is_deltatable(self._address)

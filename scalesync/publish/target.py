@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 STORES = ("s3", "gs", "az")
 """Schemes of the object stores."""
+_OF_TABLES = ("_delta_log", "_manifest.json")
+"""Names of which a table's directory has one, in either form."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST_REASON = 300
@@ -102,19 +104,22 @@ class Target:
             raise ConfigurationError(msg, advice="Publish Delta tables there, or name another target.")
 
     def check_is_no_table(self, files: "pyarrow.fs.FileSystem") -> None:
-        """Raise ConfigurationError if there is a table at the target itself; `files` are those below it."""
+        """Raise ConfigurationError if the target is a table, or a directory within one.
+
+        `files` are those below it.
+        """
         from pyarrow import fs
 
-        for name in ("_delta_log", "_manifest.json"):
+        for name in _OF_TABLES:
             if files.get_file_info(name).type != fs.FileType.NotFound:
                 msg = f"{self.address} is a table itself: it holds {name!r}."
                 raise ConfigurationError(msg, advice="Name another target, such as the directory above it.")
-            for above in Path(self.address).parents if self.is_local else ():
-                if (above / name).exists():
-                    msg = f"{self.address} lies within a table: {above} holds {name!r}."
-                    raise ConfigurationError(
-                        msg, advice="Name a target outside of it: a vacuum deletes it there."
-                    )
+        for above in Path(self.address).parents if self.is_local else ():
+            if found := next((name for name in _OF_TABLES if (above / name).exists()), None):
+                msg = f"{self.address} lies within a table: {above} holds {found!r}."
+                raise ConfigurationError(
+                    msg, advice="Name a target outside of it: a vacuum deletes it there."
+                )
 
 
 def reason_of(error: Exception) -> str:
